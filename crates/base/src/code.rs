@@ -1,0 +1,139 @@
+//! Stable error codes: what a client, a log reader or a script may match on.
+//!
+//! A code never changes its meaning once released. Each says whose fault the error is, which HTTP
+//! status a client sees, whether the same request may help when it is sent again, and what to do.
+
+/// Whose fault an error is. Decides who is told what: a client hears about its own faults in full,
+/// and about the others only that they happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The caller sent something that can't be served.
+    Client,
+    /// The application's code or manifest is wrong.
+    Guest,
+    /// A server that the application talks to failed.
+    Upstream,
+    /// Selvedge, its configuration or its machine.
+    Node,
+}
+
+impl Fault {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fault::Client => "client",
+            Fault::Guest => "guest",
+            Fault::Upstream => "upstream",
+            Fault::Node => "node",
+        }
+    }
+}
+
+/// One row of the table of codes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CodeRow {
+    /// The stable name, in snake case.
+    pub name: &'static str,
+    /// The HTTP status of the answer that carries it.
+    pub status: u16,
+    pub fault: Fault,
+    /// True if the same request may succeed when sent again.
+    pub retry: bool,
+    /// One line for a person.
+    pub title: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// A reference to a row of the table; compares by identity of the row's name.
+pub type Code = &'static CodeRow;
+
+const fn row(name: &'static str, status: u16, fault: Fault, retry: bool, title: &'static str, remedy: &'static str) -> CodeRow {
+    CodeRow { name, status, fault, retry, title, remedy }
+}
+
+use Fault::{Client, Guest, Node, Upstream};
+
+macro_rules! codes {
+    ($($id:ident = $row:expr;)*) => {
+        $(pub static $id: CodeRow = $row;)*
+        /// Every code, in the order of this file.
+        pub static ALL: &[Code] = &[$(&$id),*];
+    };
+}
+
+codes! {
+    // The request itself.
+    BAD_REQUEST = row("bad_request", 400, Client, false, "The request is malformed", "Send a well-formed HTTP request.");
+    BAD_PATH = row("bad_path", 400, Client, false, "The request path is not acceptable", "Send a path without NUL, dot segments that leave the root, or encoded slashes in asset names.");
+    BODY_TOO_LARGE = row("body_too_large", 413, Client, false, "The request body is larger than allowed", "Send a smaller body, or raise request_body_bytes.");
+    HEADERS_TOO_LARGE = row("headers_too_large", 431, Client, false, "The request headers are larger than allowed", "Send fewer or shorter headers.");
+    URI_TOO_LONG = row("uri_too_long", 414, Client, false, "The request target is longer than allowed", "Send a shorter URL.");
+    REQUEST_TIMEOUT = row("request_timeout", 408, Client, true, "The request did not arrive in time", "Send the head and the body without long pauses.");
+    METHOD_NOT_ALLOWED = row("method_not_allowed", 405, Client, false, "The method is not allowed here", "See the Allow header.");
+    RANGE_NOT_SATISFIABLE = row("range_not_satisfiable", 416, Client, false, "The requested range lies outside the file", "Ask for a range within the length that Content-Range names.");
+    NO_ROUTE = row("no_route", 404, Client, false, "No route matches this host and path", "Check the host name and the [[routes]] of the manifest.");
+    NO_APP = row("no_app", 404, Client, false, "No application is served at this host", "Deploy an application that claims the host, or use <app>.localhost.");
+    NOT_FOUND = row("not_found", 404, Client, false, "There is nothing at this path", "Check the path.");
+    CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");
+
+    // The guest.
+    GUEST_EXCEPTION = row("guest_exception", 500, Guest, false, "The worker threw an exception", "See the log for the stack trace.");
+    GUEST_TRAP = row("guest_trap", 500, Guest, false, "The worker's sandbox trapped", "See the log; the instance was discarded.");
+    INVALID_RESPONSE = row("invalid_response", 500, Guest, false, "The handler did not return a Response", "Return a Response, or a promise of one, from fetch().");
+    NO_HANDLER = row("no_handler", 500, Guest, false, "The worker exports no handler for this event", "Export default an object with a fetch() method.");
+    NEVER_SETTLED = row("never_settled", 500, Guest, false, "The handler's promise can never settle", "The handler awaits something that nothing will resolve.");
+    CPU_EXCEEDED = row("cpu_exceeded", 503, Guest, false, "The worker used more CPU time than cpu_ms allows", "Do less work per request, or raise limits.cpu_ms.");
+    HEAD_TIMEOUT = row("head_timeout", 504, Guest, true, "The worker sent no response head within head_ms", "Answer sooner, or raise limits.head_ms.");
+    STREAM_IDLE = row("stream_idle", 504, Guest, true, "A stream stood still for longer than stream_idle_ms", "Keep data moving, or raise limits.stream_idle_ms.");
+    WAIT_UNTIL_EXCEEDED = row("wait_until_exceeded", 500, Guest, false, "Work passed to waitUntil ran longer than wait_until_ms", "Do less after the response, or raise limits.wait_until_ms.");
+    MEMORY_EXCEEDED = row("memory_exceeded", 503, Guest, false, "The worker used more memory than memory_mib allows", "Hold less in memory, or raise limits.memory_mib.");
+    SUBREQUESTS_EXCEEDED = row("subrequests_exceeded", 500, Guest, false, "The worker made more sub-requests than allowed", "Make fewer calls, or raise limits.subrequests.");
+    RESPONSE_TOO_LARGE = row("response_too_large", 500, Guest, false, "The response body is larger than response_body_bytes", "Send less, or raise limits.response_body_bytes.");
+    LOG_LIMIT = row("log_limit", 500, Guest, false, "The worker logged more than log_bytes in one request", "Log less, or raise limits.log_bytes; what went beyond was dropped.");
+    NESTING_EXCEEDED = row("nesting_exceeded", 508, Guest, false, "Workers call each other too deeply", "Break the cycle between service bindings.");
+    INSTANCE_LOST = row("instance_lost", 503, Guest, true, "The instance was lost to another request", "Send the request again.");
+    EGRESS_DENIED = row("egress_denied", 502, Guest, false, "The worker may not reach this address", "Name the target in the worker's egress list.");
+    QUARANTINED = row("quarantined", 503, Guest, true, "The worker keeps failing to start", "Fix the start-up error shown in the log; it is tried again after a pause.");
+    START_FAILED = row("start_failed", 500, Guest, false, "The worker failed to start", "See the log for the error that evaluation raised.");
+    IO_AT_START = row("io_at_start", 500, Guest, false, "I/O while a module is evaluated", "Move the call into a handler.");
+    BAD_COMPONENT = row("bad_component", 500, Guest, false, "The component can't be run", "Build it for the wasi:http/proxy world, with the imports that were granted.");
+    BAD_SCRIPT = row("bad_script", 500, Guest, false, "The script can't be compiled", "Fix the error at the line shown.");
+
+    // Servers the guest talks to.
+    UPSTREAM_UNREACHABLE = row("upstream_unreachable", 502, Upstream, true, "The target could not be reached", "Check that the target is up and its name resolves.");
+    UPSTREAM_PROTOCOL = row("upstream_protocol", 502, Upstream, true, "The target broke the protocol", "Check the target.");
+    UPSTREAM_TIMEOUT = row("upstream_timeout", 504, Upstream, true, "The target did not answer in time", "Check the target.");
+    UPSTREAM_TLS = row("upstream_tls", 502, Upstream, false, "The TLS connection to the target failed", "Check the target's certificate.");
+
+    // Data.
+    KEY_TOO_LONG = row("key_too_long", 400, Guest, false, "The key is longer than key_bytes", "Use a shorter key.");
+    KEY_EMPTY = row("key_empty", 400, Guest, false, "The key is empty", "Use a key of at least one byte, other than dot and dot-dot.");
+    VALUE_TOO_LARGE = row("value_too_large", 413, Guest, false, "The value is larger than value_bytes", "Store a smaller value, or use a blob bucket.");
+    METADATA_TOO_LARGE = row("metadata_too_large", 413, Guest, false, "The metadata is larger than metadata_bytes", "Store less metadata.");
+    BAD_EXPIRY = row("bad_expiry", 400, Guest, false, "The expiry is not acceptable", "Give an expiry in the future, a TTL of at least one second.");
+    BAD_CURSOR = row("bad_cursor", 400, Guest, false, "The cursor was not made by this list", "Start the list again without a cursor.");
+    REVISION_CONFLICT = row("revision_conflict", 409, Guest, true, "The key changed since it was read", "Read it again and retry.");
+    STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");
+    STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
+    STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");
+    STORE_FAILED = row("store_failed", 500, Node, true, "The store failed", "See the log.");
+    DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");
+    DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
+    SECRET_MISSING = row("secret_missing", 500, Guest, false, "A secret that the worker binds has no value", "Set it with: selvedge secret put NAME.");
+
+    // Overload and operation.
+    APP_OVERLOADED = row("app_overloaded", 503, Node, true, "The application is at its concurrency limit", "Retry after the given time, or raise limits.concurrency.");
+    NODE_OVERLOADED = row("node_overloaded", 503, Node, true, "The node is at its limit", "Retry after the given time.");
+    DRAINING = row("draining", 503, Node, true, "The node is shutting down", "Retry; another node or the next process will answer.");
+    INTERNAL = row("internal", 500, Node, true, "Selvedge failed", "See the log; please report it.");
+
+    // Administration.
+    UNAUTHENTICATED = row("unauthenticated", 401, Client, false, "The admin API wants a token", "Send Authorization: Bearer with the token from the node's admin.token file.");
+    FORBIDDEN = row("forbidden", 403, Client, false, "This caller may not use the admin API", "Call it from the command line, not from a web page.");
+    HOST_CLAIMED = row("host_claimed", 409, Guest, false, "Another application claims this host", "Change one of the two manifests.");
+    UNKNOWN_DEPLOYMENT = row("unknown_deployment", 404, Client, false, "There is no such deployment", "See: selvedge releases.");
+    INVALID_MANIFEST = row("invalid_manifest", 422, Guest, false, "The manifest is not valid", "Run selvedge check for the place and the reason.");
+}
+
+#[cfg(test)]
+mod tests;

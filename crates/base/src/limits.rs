@@ -1,0 +1,111 @@
+//! Every limit by name: its value, its bounds, its unit, and where it is set.
+//!
+//! The tables here are what `selvedge limits` prints, what the manifest checks against, and what
+//! an error quotes. A limit that is enforced somewhere and not listed here is a bug.
+
+use serde::{Deserialize, Serialize};
+
+/// One row of a table of limits.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitRow {
+    pub name: &'static str,
+    pub default: u64,
+    pub min: u64,
+    pub max: u64,
+    /// `ms`, `MiB`, `bytes`, or empty for a count.
+    pub unit: &'static str,
+    /// The code of the error that the limit causes.
+    pub code: &'static str,
+    pub about: &'static str,
+}
+
+macro_rules! limits {
+    ($(#[$doc:meta])* $name:ident, $table:ident { $($field:ident: $default:expr, $min:expr, $max:expr, $unit:literal, $code:literal, $about:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $(#[doc = $about] pub $field: u64,)* }
+
+        #[doc = concat!("The rows of [`", stringify!($name), "`].")]
+        pub static $table: &[LimitRow] = &[$(LimitRow {
+            name: stringify!($field), default: $default, min: $min, max: $max, unit: $unit, code: $code, about: $about,
+        }),*];
+
+        impl Default for $name {
+            fn default() -> Self { Self { $($field: $default,)* } }
+        }
+
+        impl $name {
+            pub fn get(&self, name: &str) -> Option<u64> {
+                match name { $(stringify!($field) => Some(self.$field),)* _ => None }
+            }
+
+            /// Sets a limit by name. The caller has checked the bounds of its row.
+            pub fn set(&mut self, name: &str, value: u64) -> bool {
+                match name { $(stringify!($field) => self.$field = value,)* _ => return false }
+                true
+            }
+        }
+    };
+}
+
+const MIB: u64 = 1 << 20;
+
+limits! {
+    /// Limits on one worker, set under `[workers.NAME] limits`.
+    WorkerLimits, WORKER {
+        cpu_ms: 1_000, 1, 300_000, "ms", "cpu_exceeded", "CPU time of one request, its sub-work included.";
+        head_ms: 30_000, 1, 3_600_000, "ms", "head_timeout", "From dispatch to the head of the response.";
+        stream_idle_ms: 60_000, 1, 3_600_000, "ms", "stream_idle", "How long a body may stand still while it is being read or written.";
+        wait_until_ms: 30_000, 0, 900_000, "ms", "wait_until_exceeded", "How long work may go on after the response.";
+        memory_mib: 128, 4, 2_048, "MiB", "memory_exceeded", "Linear memory of one instance.";
+        subrequests: 50, 0, 10_000, "", "subrequests_exceeded", "Outbound requests, service calls and storage calls of one request, together.";
+        request_body_bytes: 100 * MIB, 0, 1 << 40, "bytes", "body_too_large", "Body of a request to the worker.";
+        response_body_bytes: 1 << 40, 0, 1 << 40, "bytes", "response_too_large", "Body of a response from the worker.";
+        log_bytes: 256 << 10, 0, 64 * MIB, "bytes", "log_limit", "What one request may write to the log.";
+        start_cpu_ms: 1_000, 1, 60_000, "ms", "start_failed", "CPU time for evaluating the modules of a script, once per deployment.";
+        instance_requests: 512, 1, 100_000, "", "app_overloaded", "Requests in flight in one shared instance.";
+        instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
+        timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
+    }
+}
+
+limits! {
+    /// Limits on one app, set under `[limits]`.
+    AppLimits, APP {
+        concurrency: 1_024, 1, 1_000_000, "", "app_overloaded", "Requests of the app in progress on one node.";
+        queue: 256, 0, 1_000_000, "", "app_overloaded", "Requests that may wait for a place.";
+        queue_ms: 1_000, 0, 600_000, "ms", "app_overloaded", "How long a request may wait for a place.";
+        instances: 64, 1, 10_000, "", "app_overloaded", "Instances of the app's workers on one core.";
+        nesting: 16, 1, 64, "", "nesting_exceeded", "How deep service bindings may nest.";
+    }
+}
+
+limits! {
+    /// Limits on one node, set under `[limits]` of the node configuration.
+    NodeLimits, NODE {
+        header_bytes: 64 << 10, 1 << 10, MIB, "bytes", "headers_too_large", "Head of a request.";
+        header_count: 100, 8, 10_000, "", "headers_too_large", "Fields of a request.";
+        uri_bytes: 16 << 10, 256, 64 << 10, "bytes", "uri_too_long", "Target of a request.";
+        header_ms: 10_000, 10, 600_000, "ms", "request_timeout", "From the first byte of a request, or the accepted connection, to the end of its head.";
+        body_idle_ms: 30_000, 10, 3_600_000, "ms", "request_timeout", "Pause between two pieces of a request body.";
+        body_bytes_per_s_min: 64, 0, MIB, "bytes", "request_timeout", "Slowest average rate at which a request body may arrive, after the first ten seconds.";
+        idle_ms: 60_000, 10, 3_600_000, "ms", "", "How long a connection may stand unused.";
+        connections: 10_000, 1, 10_000_000, "", "node_overloaded", "Connections of all clients.";
+        connections_per_address: 1_000, 1, 10_000_000, "", "node_overloaded", "Connections of one client address.";
+        h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 connection.";
+        drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
+        instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
+        loaded_images: 256, 1, 100_000, "", "", "Deployments kept mapped while idle.";
+        key_bytes: 512, 1, 512, "bytes", "key_too_long", "Key of a KV entry.";
+        value_bytes: 25 * MIB, 1, 25 * MIB, "bytes", "value_too_large", "Value of a KV entry.";
+        metadata_bytes: 1_024, 0, 64 << 10, "bytes", "metadata_too_large", "Metadata of a KV entry, as JSON.";
+        list_keys: 1_000, 1, 10_000, "", "", "Keys in one page of a list.";
+        egress_connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Connecting to a target of an outbound request.";
+        egress_redirects: 20, 0, 100, "", "upstream_protocol", "Redirects that one outbound request follows.";
+        admin_body_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "body_too_large", "Body of a call to the admin API.";
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,8 @@ codes! {
     KEY_EMPTY = row("key_empty", 400, Guest, false, "The key is empty", "Use a key of at least one byte, other than dot and dot-dot.");
     VALUE_TOO_LARGE = row("value_too_large", 413, Guest, false, "The value is larger than value_bytes", "Store a smaller value, or use a blob bucket.");
     METADATA_TOO_LARGE = row("metadata_too_large", 413, Guest, false, "The metadata is larger than metadata_bytes", "Store less metadata.");
+    TOO_MANY_KEYS = row("too_many_keys", 400, Guest, false, "More keys were asked for at once than get_keys allows", "Ask for fewer keys at a time.");
+    BAD_METADATA = row("bad_metadata", 400, Guest, false, "The metadata is not JSON", "Give metadata that JSON can express.");
     BAD_EXPIRY = row("bad_expiry", 400, Guest, false, "The expiry is not acceptable", "Give an expiry in the future, a TTL of at least one second.");
     BAD_CURSOR = row("bad_cursor", 400, Guest, false, "The cursor was not made by this list", "Start the list again without a cursor.");
     REVISION_CONFLICT = row("revision_conflict", 409, Guest, true, "The key changed since it was read", "Read it again and retry.");
@@ -119,6 +121,9 @@ codes! {
     STORE_FAILED = row("store_failed", 500, Node, true, "The store failed", "See the log.");
     DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
+    BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");
+    SECRET_SEALED = row("secret_sealed", 500, Node, false, "A secret does not open with this node key", "Start the node with the key file it was sealed with, or set the secret again.");
+    DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");
     SECRET_MISSING = row("secret_missing", 500, Guest, false, "A secret that the worker binds has no value", "Set it with: selvedge secret put NAME.");
 
     // Overload and operation.

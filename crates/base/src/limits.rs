@@ -91,6 +91,7 @@ limits! {
         body_idle_ms: 30_000, 10, 3_600_000, "ms", "request_timeout", "Pause between two pieces of a request body.";
         body_bytes_per_s_min: 64, 0, MIB, "bytes", "request_timeout", "Slowest average rate at which a request body may arrive, after the first ten seconds.";
         idle_ms: 60_000, 10, 3_600_000, "ms", "", "How long a connection may stand unused.";
+        write_idle_ms: 60_000, 10, 3_600_000, "ms", "client_gone", "Pause between two pieces of a response that the client takes.";
         connections: 10_000, 1, 10_000_000, "", "node_overloaded", "Connections of all clients.";
         connections_per_address: 1_000, 1, 10_000_000, "", "node_overloaded", "Connections of one client address.";
         h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 connection.";
@@ -101,6 +102,9 @@ limits! {
         value_bytes: 25 * MIB, 1, 25 * MIB, "bytes", "value_too_large", "Value of a KV entry.";
         metadata_bytes: 1_024, 0, 64 << 10, "bytes", "metadata_too_large", "Metadata of a KV entry, as JSON.";
         list_keys: 1_000, 1, 10_000, "", "", "Keys in one page of a list.";
+        get_keys: 100, 1, 1_000, "", "too_many_keys", "Keys that one KV read may name.";
+        kv_files_open: 64, 4, 10_000, "", "", "Database files of KV kept open, one for each app; the least recently used is closed.";
+        artifact_bytes: 128 * MIB, MIB, 1 << 30, "bytes", "body_too_large", "One artifact or asset of a deployment.";
         egress_connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Connecting to a target of an outbound request.";
         egress_redirects: 20, 0, 100, "", "upstream_protocol", "Redirects that one outbound request follows.";
         admin_body_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "body_too_large", "Body of a call to the admin API.";

@@ -1,1 +1,23 @@
-//! See ARCHITECTURE.md.
+//! The way of a request through a node: [`pipeline`] is one function, and the rest of this crate
+//! is what its steps need.
+//!
+//! The edge decides which app and which route a request belongs to, bounds its body, asks a worker
+//! or a file for the answer, and makes of every failure a problem document. It opens the request's
+//! one record. It knows no engine and no instance (a worker is an [`worker::Invoker`] to it), and
+//! speaks no protocol (that is `net`).
+//!
+//! On each core, [`run_core`] accepts and serves until the node drains.
+
+pub mod assets;
+mod body;
+mod core;
+mod drain;
+mod overlay;
+mod pipeline;
+mod respond;
+mod site;
+
+pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetsError};
+pub use core::{CoreConfig, run_core};
+pub use drain::Drain;
+pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};

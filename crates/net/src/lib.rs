@@ -1,1 +1,34 @@
-//! See ARCHITECTURE.md.
+//! Sockets and the protocols on them: where a request comes in, and where a request of a worker
+//! goes out.
+//!
+//! Inwards, a [`Listener`] accepts on one core and a [`Server`] speaks HTTP/1.1 and cleartext
+//! HTTP/2 (prior knowledge) on what was accepted. Every request that leaves this crate is
+//! normalised: it has one host, its path has no dot segments, its framing is beyond doubt. What
+//! could be read in two ways is refused, with a problem document where the protocol still allows
+//! an answer. Outwards, a [`Connector`] makes one exchange with a server, over a pooled connection
+//! whose address the caller has approved.
+//!
+//! This crate knows no route, no app and no policy of its own; it is not a proxy. It is step 1 and
+//! half of step 6 on the path of a request.
+//!
+//! Everything inwards runs on a current-thread runtime inside a `LocalSet`, and is not `Send`.
+
+pub mod chunked;
+pub mod connector;
+
+pub mod counts;
+mod gate;
+pub mod head;
+pub mod limits;
+pub mod listen;
+pub mod request;
+pub mod server;
+pub mod target;
+
+
+pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, strip_hop_by_hop};
+pub use counts::ConnectionCounts;
+pub use limits::ServerLimits;
+pub use listen::{ListenError, ListenOptions, Listener};
+pub use request::{Protocol, Request};
+pub use server::Server;

@@ -1,1 +1,32 @@
-//! See ARCHITECTURE.md.
+//! The embedded providers: every acknowledged byte in SQLite and plain files, in one data
+//! directory.
+//!
+//! It serves the contracts of `services` and knows nothing above them: no manifest, no guest, no
+//! quota, no HTTP. It is the only crate that links SQLite. On the path of a request it is the last
+//! stop of a storage call: a point read runs on the caller's thread, from a pooled connection;
+//! whatever may take longer goes to this crate's own threads, in turns between apps.
+//!
+//! Each app has a KV file of its own, rather than one file for the node: what an app does to its
+//! file (a long log, damage, a full quota, removal, a copy for backup) stays its own, and a group
+//! of commits never waits for a stranger's. The price is one flush per app and group instead of
+//! one per group, which only many apps that write at the same moment pay; see [`DataDir`] for the
+//! layout and `database` for how writes are grouped.
+
+mod artifact;
+mod content;
+mod data_dir;
+mod database;
+mod disk;
+mod kv;
+mod maintenance;
+mod node;
+mod node_key;
+mod pool;
+mod release;
+mod secret;
+
+pub use artifact::LocalArtifacts;
+pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
+pub use kv::LocalKv;
+pub use release::LocalReleases;
+pub use secret::LocalSecrets;

@@ -1,1 +1,7 @@
-//! See ARCHITECTURE.md.
+//! What tests of several crates share: a clock that they own, and later fake servers.
+//!
+//! It is a development dependency only, stays low, and knows nothing of the floors above `base`.
+
+mod clock;
+
+pub use clock::ManualClock;

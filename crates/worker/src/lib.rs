@@ -1,1 +1,21 @@
-//! See ARCHITECTURE.md.
+//! What a worker is: an [`Event`] enters, an [`Engine`] runs it in an [`Instance`], a response and
+//! a record of what it used come out. And what a worker may reach: its [`Env`], granted and metered.
+//!
+//! This crate is a contract with two sides. `engine` implements [`Engine`]; `dispatch` implements
+//! [`Invoker`], which is how one worker calls another without the engine knowing dispatch.
+//!
+//! **Threads.** A node runs one current-thread runtime per core ([`Core`]). Instances and the
+//! futures that run in them belong to one core and are not `Send`; engines, programs and the
+//! environment's handles are shared by all cores.
+
+pub mod core;
+pub mod engine;
+pub mod env;
+pub mod event;
+pub mod failure;
+
+pub use crate::core::Core;
+pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport};
+pub use env::{Env, Fetcher, Handle, Invoker, Meter, Outbound, SourceMap};
+pub use event::{Call, Event, FetchEvent};
+pub use failure::{Failure, Frame};

@@ -1,0 +1,153 @@
+//! Bodies that are counted while they pass.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use base::{Body, BodyError, Clock, Code, code};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use telemetry::RecordHandle;
+
+/// Counts a body and ends it with an error beyond a limit.
+struct Counter {
+    body: Body,
+    bytes: u64,
+    bytes_max: u64,
+    over: Code,
+    limit: &'static str,
+    ended: bool,
+}
+
+impl Counter {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if self.bytes > self.bytes_max {
+                self.ended = true;
+                let detail = format!("the body has more than {} bytes ({})", self.bytes_max, self.limit);
+                return Poll::Ready(Some(Err(BodyError::new(self.over, detail))));
+            }
+        }
+        Poll::Ready(frame)
+    }
+}
+
+/// Why a request's body ended early, for whoever answers the request.
+pub(crate) type Broken = Arc<OnceLock<BodyError>>;
+
+/// The body of a request, on its way to a worker.
+struct RequestBody {
+    counter: Counter,
+    record: RecordHandle,
+    broken: Broken,
+}
+
+pub(crate) fn bounded_request(body: Body, bytes_max: u64, record: &RecordHandle, broken: &Broken) -> Body {
+    if body.is_empty() {
+        return body;
+    }
+    let counter =
+        Counter { body, bytes: 0, bytes_max, over: &code::BODY_TOO_LARGE, limit: "limits.request_body_bytes", ended: false };
+    Body::stream(RequestBody { counter, record: record.clone(), broken: broken.clone() })
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(self.counter.poll(cx));
+        if let Some(Err(error)) = &frame {
+            let _ = self.broken.set(error.clone());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.counter.ended || self.counter.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.counter.body.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.record.edit().request_bytes = self.counter.bytes;
+    }
+}
+
+/// The body of a response that is not whole, on its way to the client. Its end completes the
+/// record, for as far as the edge is concerned.
+struct ResponseBody {
+    counter: Counter,
+    record: RecordHandle,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+    complete: bool,
+}
+
+pub(crate) fn bounded_response(
+    body: Body,
+    bytes_max: u64,
+    record: RecordHandle,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+) -> Body {
+    let counter = Counter {
+        body,
+        bytes: 0,
+        bytes_max,
+        over: &code::RESPONSE_TOO_LARGE,
+        limit: "limits.response_body_bytes",
+        ended: false,
+    };
+    Body::stream(ResponseBody { counter, record, clock, started, complete: false })
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(self.counter.poll(cx));
+        match &frame {
+            None => self.complete = true,
+            Some(Ok(_)) => self.complete = self.counter.body.is_end_stream(),
+            Some(Err(error)) => {
+                self.complete = true;
+                let mut record = self.record.edit();
+                record.code = Some(error.code);
+                record.detail = Some(error.detail.clone());
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.counter.ended || self.counter.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.counter.body.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let total = self.clock.monotonic().saturating_sub(self.started);
+        let mut record = self.record.edit();
+        record.response_bytes = self.counter.bytes;
+        record.total = total;
+        if !self.complete && !self.counter.body.is_end_stream() {
+            record.code.get_or_insert(&code::CLIENT_GONE);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! One core of the edge.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::{Clock, NodeLimits, Rng};
+use net::{ConnectionCounts, Listener, Server, ServerLimits};
+use telemetry::{Record, Sink};
+
+use crate::drain::{Counted, Drain};
+use crate::pipeline;
+use crate::site::{Hosts, HostsReader};
+
+/// What a core needs. All but the listener is shared with the other cores.
+pub struct CoreConfig {
+    pub listener: Listener,
+    pub hosts: Arc<Hosts>,
+    pub limits: NodeLimits,
+    pub counts: Arc<ConnectionCounts>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub sink: Arc<dyn Sink>,
+    pub drain: Drain,
+}
+
+/// What the pipeline needs on this core.
+pub(crate) struct Core {
+    pub hosts: HostsReader,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Buffered,
+    /// Counts what is open, then passes on.
+    pub sink: Arc<dyn Sink>,
+    pub drain: Drain,
+}
+
+/// Serves on the calling thread until the drain has begun and everything in progress is done, or
+/// `drain_ms` is over. Returns how many connections had to be cut.
+///
+/// Must run inside a `LocalSet` on a current-thread runtime with I/O and time.
+pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
+    let limit = Duration::from_millis(config.limits.drain_ms);
+    let core = Rc::new(Core {
+        hosts: HostsReader::new(config.hosts),
+        clock: config.clock.clone(),
+        ids: Buffered::new(config.rng),
+        sink: Arc::new(Counted { sink: config.sink.clone(), drain: config.drain.clone() }),
+        drain: config.drain.clone(),
+    });
+    let refused = {
+        let (sink, clock) = (config.sink, config.clock);
+        move |peer: std::net::SocketAddr, code: base::Code, detail: &str| {
+            sink.record(Record {
+                started_unix_ms: clock.unix_ms(),
+                client: Some(peer.ip()),
+                status: code.status,
+                code: Some(code),
+                detail: Some(detail.to_owned()),
+                ..Record::default()
+            });
+        }
+    };
+    let server = Server::new(ServerLimits::from(&config.limits), config.counts, Box::new(refused));
+    let service = move |request| {
+        let core = core.clone();
+        async move { pipeline::answer(&core, request).await }
+    };
+    let deadline = async {
+        config.drain.begun().await;
+        tokio::time::sleep(limit).await;
+    };
+    let mut deadline = std::pin::pin!(deadline);
+    let mut serving = std::pin::pin!(server.run(config.listener, service, config.drain.begun()));
+    // The server keeps to the limit itself; the deadline is for what outlives its connections.
+    let mut late = false;
+    let cut = loop {
+        tokio::select! {
+            cut = &mut serving => break cut?,
+            () = &mut deadline, if !late => late = true,
+        }
+    };
+    if !late {
+        tokio::select! {
+            () = config.drain.idle() => {}
+            () = &mut deadline => {}
+        }
+    }
+    Ok(cut)
+}
+
+/// Randomness for ids, taken from the source in pages: one system call for a hundred requests.
+pub(crate) struct Buffered {
+    rng: Arc<dyn Rng>,
+    page: Mutex<([u8; PAGE], usize)>,
+}
+
+const PAGE: usize = 4096;
+
+impl Buffered {
+    pub fn new(rng: Arc<dyn Rng>) -> Self {
+        Self { rng, page: Mutex::new(([0; PAGE], PAGE)) }
+    }
+}
+
+impl Rng for Buffered {
+    fn fill(&self, buffer: &mut [u8]) {
+        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, at) = &mut *page;
+        if buffer.len() > PAGE - *at {
+            if buffer.len() > PAGE {
+                return self.rng.fill(buffer);
+            }
+            self.rng.fill(bytes);
+            *at = 0;
+        }
+        buffer.copy_from_slice(&bytes[*at..*at + buffer.len()]);
+        *at += buffer.len();
+    }
+}

@@ -1,0 +1,95 @@
+//! Stopping without losing anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use telemetry::{GuestLine, Record, Sink};
+use tokio::sync::{Notify, watch};
+
+/// Begins a drain, and knows what is still in progress: every record that is open, so work passed
+/// to `waitUntil` counts. Shared by all cores; clones are the same drain.
+#[derive(Clone)]
+pub struct Drain(Arc<Shared>);
+
+struct Shared {
+    begun: watch::Sender<bool>,
+    open: AtomicU64,
+    emptied: Notify,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drain {
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            begun: watch::Sender::new(false),
+            open: AtomicU64::new(0),
+            emptied: Notify::new(),
+        }))
+    }
+
+    /// Every core stops accepting, finishes what has begun, and returns from `run_core`.
+    pub fn begin(&self) {
+        self.0.begun.send_replace(true);
+    }
+
+    pub fn is_begun(&self) -> bool {
+        *self.0.begun.borrow()
+    }
+
+    /// Waits for [`Drain::begin`].
+    pub async fn begun(&self) {
+        let mut receiver = self.0.begun.subscribe();
+        // The sender lives as long as `self`.
+        let _ = receiver.wait_for(|begun| *begun).await;
+    }
+
+    /// Requests in progress on all cores, `waitUntil` work included.
+    pub fn in_flight(&self) -> u64 {
+        self.0.open.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing is in progress.
+    pub async fn idle(&self) {
+        loop {
+            let emptied = self.0.emptied.notified();
+            let mut emptied = std::pin::pin!(emptied);
+            emptied.as_mut().enable();
+            if self.in_flight() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    pub(crate) fn enter(&self) {
+        self.0.open.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn leave(&self) {
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.emptied.notify_waiters();
+        }
+    }
+}
+
+/// A sink that tells the drain when a record is complete.
+pub(crate) struct Counted {
+    pub sink: Arc<dyn Sink>,
+    pub drain: Drain,
+}
+
+impl Sink for Counted {
+    fn record(&self, record: Record) {
+        self.sink.record(record);
+        self.drain.leave();
+    }
+
+    fn line(&self, line: GuestLine) {
+        self.sink.line(line);
+    }
+}

@@ -1,0 +1,205 @@
+//! Which app answers at which host.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base::AppName;
+use manifest::{AssetsIndex, Plan, RouteIndex, WorkerIndex};
+use worker::Invoker;
+
+use crate::assets::AssetIndex;
+
+/// What a site is made of.
+pub struct SiteParts {
+    /// For the log: the digest of the deployment, or `dev`.
+    pub deployment: Arc<str>,
+    pub plan: Arc<Plan>,
+    /// In the order of the plan's workers.
+    pub workers: Vec<Arc<dyn Invoker>>,
+    /// In the order of the plan's asset directories.
+    pub assets: Vec<Arc<AssetIndex>>,
+    /// The directory of the sources, if failures are shown to the client as they are to a
+    /// developer. Never set for a released app.
+    pub dev: Option<PathBuf>,
+}
+
+/// One deployment of one app, ready to be served. Immutable.
+pub struct Site {
+    parts: SiteParts,
+    app: Arc<str>,
+    /// The pattern of each route, for the record.
+    patterns: Vec<Arc<str>>,
+}
+
+impl Site {
+    /// # Panics
+    /// If there are not as many workers or asset indexes as the plan has: a fault of the caller.
+    pub fn new(parts: SiteParts) -> Arc<Self> {
+        assert_eq!(parts.workers.len(), parts.plan.workers.len(), "an invoker for each worker of the plan");
+        assert_eq!(parts.assets.len(), parts.plan.assets.len(), "an index for each asset directory of the plan");
+        let app = parts.plan.app.as_str().into();
+        let patterns = parts.plan.routes.iter().map(|route| route.pattern().into()).collect();
+        Arc::new(Self { parts, app, patterns })
+    }
+
+    pub fn app(&self) -> &AppName {
+        &self.parts.plan.app
+    }
+
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.parts.plan
+    }
+
+    pub fn deployment(&self) -> &Arc<str> {
+        &self.parts.deployment
+    }
+
+    pub(crate) fn app_label(&self) -> &Arc<str> {
+        &self.app
+    }
+
+    pub(crate) fn dev(&self) -> Option<&PathBuf> {
+        self.parts.dev.as_ref()
+    }
+
+    pub(crate) fn worker(&self, index: WorkerIndex) -> &Arc<dyn Invoker> {
+        &self.parts.workers[usize::from(index.0)]
+    }
+
+    pub(crate) fn asset_index(&self, index: AssetsIndex) -> &Arc<AssetIndex> {
+        &self.parts.assets[usize::from(index.0)]
+    }
+
+    pub(crate) fn pattern(&self, index: RouteIndex) -> &Arc<str> {
+        &self.patterns[index.0 as usize]
+    }
+
+    /// Every host the site claims; a wildcard begins with `*.`.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        let plan = &self.parts.plan;
+        plan.hosts.iter().cloned().chain(std::iter::once(plan.default_host()))
+    }
+}
+
+/// Two apps claim one host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("both {first} and {second} claim the host {host}")]
+pub struct HostClash {
+    pub host: String,
+    pub first: AppName,
+    pub second: AppName,
+}
+
+/// Every host of a node. Immutable; [`Hosts`] replaces it as a whole.
+///
+/// An exact name comes before a wildcard, and a longer wildcard before a shorter one. A wildcard
+/// stands for one or more labels.
+#[derive(Default)]
+pub struct HostMap {
+    exact: HashMap<Box<str>, Arc<Site>>,
+    /// By what follows the `*.`.
+    wildcard: HashMap<Box<str>, Arc<Site>>,
+    fallback: Option<Arc<Site>>,
+}
+
+impl HostMap {
+    /// Fails if two sites claim the same host.
+    pub fn new(sites: impl IntoIterator<Item = Arc<Site>>) -> Result<Self, HostClash> {
+        let mut map = Self::default();
+        for site in sites {
+            for host in site.hosts() {
+                let (table, name) = match host.strip_prefix("*.") {
+                    Some(suffix) => (&mut map.wildcard, suffix),
+                    None => (&mut map.exact, host.as_str()),
+                };
+                let before = table.insert(name.into(), site.clone());
+                if let Some(other) = before.filter(|other| other.app() != site.app()) {
+                    return Err(HostClash { host, first: other.app().clone(), second: site.app().clone() });
+                }
+            }
+        }
+        Ok(map)
+    }
+
+    /// One app that answers at every host, as in `dev`.
+    pub fn single(site: Arc<Site>) -> Self {
+        Self { fallback: Some(site), ..Self::default() }
+    }
+
+    /// The site of a host in lower case, without its port.
+    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        if let Some(site) = self.exact.get(host) {
+            return Some(site);
+        }
+        if !self.wildcard.is_empty() {
+            // From the left, so that the first that is found is the longest. A dot at the very
+            // start has no label before it.
+            let dots = host.bytes().enumerate().filter(|(at, byte)| *byte == b'.' && *at > 0);
+            if let Some(site) = dots.into_iter().find_map(|(at, _)| self.wildcard.get(&host[at + 1..])) {
+                return Some(site);
+            }
+        }
+        self.fallback.as_ref()
+    }
+}
+
+/// The node's current host map. Publishing replaces it as a whole; requests that began with the
+/// former one finish with it.
+#[derive(Default)]
+pub struct Hosts {
+    current: Mutex<Arc<HostMap>>,
+    generation: AtomicU64,
+}
+
+impl Hosts {
+    pub fn new(map: HostMap) -> Arc<Self> {
+        Arc::new(Self { current: Mutex::new(Arc::new(map)), generation: AtomicU64::new(1) })
+    }
+
+    /// Every request that arrives from now on sees this map.
+    pub fn publish(&self, map: HostMap) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(map);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often a map was published.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn load(&self) -> (u64, Arc<HostMap>) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.generation(), current.clone())
+    }
+}
+
+/// One core's view of the hosts: reads a number per request, and the lock only after a change.
+/// What it hands out is counted on this core alone.
+pub(crate) struct HostsReader {
+    hosts: Arc<Hosts>,
+    cached: RefCell<(u64, Rc<Arc<HostMap>>)>,
+}
+
+impl HostsReader {
+    pub fn new(hosts: Arc<Hosts>) -> Self {
+        let (generation, map) = hosts.load();
+        Self { hosts, cached: RefCell::new((generation, Rc::new(map))) }
+    }
+
+    pub fn current(&self) -> Rc<Arc<HostMap>> {
+        let mut cached = self.cached.borrow_mut();
+        if cached.0 != self.hosts.generation() {
+            let (generation, map) = self.hosts.load();
+            *cached = (generation, Rc::new(map));
+        }
+        cached.1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The one wasmtime engine of a node: its configuration, and the ticker that lets the host decide
+//! about a running guest every millisecond.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+/// The period of the ticker: how long a guest runs before the host looks at it.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without any guest entry after which the ticker goes to sleep.
+const IDLE_TICKS: u32 = 50;
+
+/// What runs every guest of the node.
+pub struct Runtime {
+    pub wasmtime: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+    /// False where the kernel can't tell which pages a guest dirtied (Linux before 6.7): a fresh
+    /// sandbox then costs several times more.
+    pub fresh_is_cheap: bool,
+}
+
+/// Sizes that an operator may change.
+#[derive(Debug, Clone, Copy)]
+pub struct RuntimeOptions {
+    /// Sandboxes alive at once (`instances_total`).
+    pub instances_max: u32,
+}
+
+impl Runtime {
+    pub fn new(options: RuntimeOptions) -> wasmtime::Result<Self> {
+        let fresh_is_cheap = PoolingAllocationConfig::is_pagemap_scan_available();
+        let wasmtime = wasmtime::Engine::new(&config(options, fresh_is_cheap))?;
+        let ticker = Ticker::start(wasmtime.clone());
+        Ok(Self { wasmtime, ticker, fresh_is_cheap })
+    }
+
+    /// Tells the ticker that a guest is about to run. Call it before every entry.
+    pub fn entering(&self) {
+        self.ticker.entries.fetch_add(1, Ordering::Relaxed);
+        if self.ticker.asleep.load(Ordering::Acquire) {
+            self.ticker.wake();
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.ticker.stop.store(true, Ordering::Release);
+        self.ticker.wake();
+    }
+}
+
+fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
+    let instances = options.instances_max;
+    let mut pool = PoolingAllocationConfig::default();
+    // A script is two core instances: the shared code, and its image.
+    pool.total_core_instances(instances * 4)
+        .total_component_instances(instances)
+        .total_memories(instances)
+        .total_tables(instances * 2)
+        .total_stacks(instances)
+        .max_core_instance_size(1 << 20)
+        .max_component_instance_size(1 << 20)
+        .table_elements(20_000)
+        .max_tables_per_module(4)
+        .max_memory_size(2 << 30)
+        .max_unused_warm_slots(64)
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(64 << 10)
+        .pagemap_scan(if pagemap_scan { Enabled::Yes } else { Enabled::No });
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        // QuickJS recurses in C for deep JSON, proxies and parser input.
+        .max_wasm_stack(2 << 20)
+        .async_stack_size(3 << 20)
+        .async_stack_zeroing(true)
+        .memory_init_cow(true)
+        .memory_guaranteed_dense_image_size(64 << 20)
+        .wasm_component_model(true)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    config
+}
+
+/// A thread that advances the engine's epoch while guests run, and sleeps while none does.
+struct Ticker {
+    entries: AtomicU64,
+    asleep: AtomicBool,
+    stop: AtomicBool,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> Arc<Self> {
+        let ticker = Arc::new(Self {
+            entries: AtomicU64::new(0),
+            asleep: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            thread: std::sync::OnceLock::new(),
+        });
+        let inner = ticker.clone();
+        let spawned = std::thread::Builder::new().name("ticker".into()).spawn(move || inner.tick(&engine));
+        let handle = spawned.expect("the machine can start a thread");
+        ticker.thread.get_or_init(|| handle.thread().clone());
+        ticker
+    }
+
+    fn tick(&self, engine: &wasmtime::Engine) {
+        let mut seen = 0;
+        let mut idle = 0;
+        while !self.stop.load(Ordering::Acquire) {
+            std::thread::sleep(TICK);
+            engine.increment_epoch();
+            let entries = self.entries.load(Ordering::Relaxed);
+            idle = if entries == seen { idle + 1 } else { 0 };
+            seen = entries;
+            if idle > IDLE_TICKS {
+                self.asleep.store(true, Ordering::Release);
+                // An entry between the load above and the store is seen here.
+                if self.entries.load(Ordering::Acquire) == seen {
+                    std::thread::park_timeout(Duration::from_millis(100));
+                }
+                self.asleep.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}

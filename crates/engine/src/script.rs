@@ -1,0 +1,23 @@
+//! Scripts: JavaScript on QuickJS-ng, which itself is a WebAssembly module.
+//!
+//! One code module is compiled per node and shared by all scripts; a deployment is an image of
+//! memory ([`image`]), made by evaluating its modules once ([`prepare`]). A [`sandbox`] is the two
+//! linked together. The host drives it: an [`instance`] enters with one event at a time, the guest
+//! runs it and all jobs that follow, and what it asked for meanwhile ([`guest::Effect`]) is carried
+//! out afterwards ([`operations`]). So many requests are in flight in one instance, and nothing
+//! ever waits inside the guest.
+
+mod abi;
+mod codec;
+mod guest;
+mod host;
+mod image;
+mod instance;
+mod operations;
+mod prepare;
+mod program;
+mod sandbox;
+mod streams;
+mod weburl;
+
+pub use program::Scripts;

@@ -1,0 +1,57 @@
+//! The numbers agreed between the host, the shim (`engine-guest/shim/shim.h`) and the prelude
+//! (`engine-guest/prelude/native.ts`).
+
+/// What an entry into the guest came to.
+pub const OK: i32 = 0;
+pub const EXCEPTION: i32 = 1;
+pub const INTERRUPTED: i32 = 2;
+pub const PENDING: i32 = 3;
+
+/// Events that enter the prelude's dispatcher.
+pub mod event {
+    pub const INIT: i32 = 1;
+    pub const FETCH: i32 = 2;
+    pub const COMPLETE: i32 = 3;
+    pub const ABORT: i32 = 4;
+}
+
+/// Synchronous calls.
+pub mod call {
+    pub const LOG: i32 = 1;
+    pub const RANDOM: i32 = 3;
+    pub const URL_PARSE: i32 = 4;
+    pub const URL_SET: i32 = 5;
+    pub const CANCEL: i32 = 6;
+    pub const BODY_CANCEL: i32 = 7;
+    pub const STREAM_OPEN: i32 = 8;
+    pub const STREAM_CLOSE: i32 = 9;
+    pub const STREAM_ABORT: i32 = 10;
+    pub const DONE: i32 = 11;
+    pub const FAIL: i32 = 12;
+    pub const RESPOND: i32 = 20;
+}
+
+/// Operations, which end as a COMPLETE event.
+pub mod operation {
+    pub const TIMER: i32 = 30;
+    pub const FETCH: i32 = 31;
+    pub const BODY_READ: i32 = 32;
+    pub const STREAM_WRITE: i32 = 33;
+    pub const SERVICE: i32 = 34;
+    pub const DIGEST: i32 = 35;
+    pub const KV_GET: i32 = 40;
+    pub const KV_GET_MANY: i32 = 41;
+    pub const KV_PUT: i32 = 42;
+    pub const KV_DELETE: i32 = 43;
+    pub const KV_LIST: i32 = 44;
+}
+
+/// Offsets in the shim's `struct control`.
+pub mod control {
+    pub const INTERRUPT: usize = 0;
+    pub const INBOX: usize = 4;
+    pub const INBOX_BYTES: usize = 8;
+    pub const OUT: usize = 12;
+    pub const OUT_BYTES: usize = 16;
+    pub const SEED: usize = 24;
+}

@@ -1,0 +1,36 @@
+use super::*;
+
+#[test]
+fn what_is_encoded_is_decoded() {
+    let mut e = Encoder::default();
+    e.null().bool(true).integer(7).integer(1 << 40).number(0.5).string("grüße").bytes(&[1, 2]);
+    e.array(2).string("a").null();
+    let mut d = Decoder::new(&e.0);
+    assert_eq!(d.next(), Ok(Value::Null));
+    assert_eq!(d.next(), Ok(Value::Bool(true)));
+    assert_eq!(d.next().and_then(|v| v.as_u32()), Ok(7));
+    assert_eq!(d.next(), Ok(Value::Number((1u64 << 40) as f64)));
+    assert_eq!(d.next(), Ok(Value::Number(0.5)));
+    assert_eq!(d.next(), Ok(Value::String("grüße".into())));
+    assert_eq!(d.next(), Ok(Value::Bytes(&[1, 2])));
+    assert_eq!(d.next(), Ok(Value::Array(vec![Value::String("a".into()), Value::Null])));
+    assert_eq!(d.next(), Ok(Value::Undefined), "past the end");
+}
+
+#[test]
+fn a_strangers_bytes_are_refused_not_trusted() {
+    for bad in [&[9u8][..], &[5, 255, 255, 255, 255], &[7, 255, 255, 255, 255, 0], &[4, 0, 0], &[6, 4, 0, 0, 0, 1]] {
+        assert_eq!(Decoder::new(bad).next(), Err(Malformed), "{bad:?}");
+    }
+    let nested: Vec<u8> = std::iter::repeat_n([7, 1, 0, 0, 0], 40).flatten().chain([0]).collect();
+    assert_eq!(Decoder::new(&nested).next(), Err(Malformed));
+}
+
+#[test]
+fn lone_surrogates_become_replacement_characters() {
+    let mut e = vec![5, 3, 0, 0, 0];
+    e.extend([0xED, 0xA0, 0x80]);
+    let mut d = Decoder::new(&e);
+    let Ok(Value::String(s)) = d.next() else { panic!() };
+    assert!(s.chars().all(|c| c == '\u{FFFD}'));
+}

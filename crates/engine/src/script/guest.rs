@@ -1,0 +1,325 @@
+//! What the host keeps beside one instance while the guest is on the stack: the content of its
+//! wasmtime store.
+//!
+//! A guest's call is answered from here, or becomes an [`Effect`] that the instance carries out
+//! after the entry: nothing in this file waits, spawns, or reaches outside.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::{Rng, SystemRng, WorkerLimits};
+use telemetry::{GuestLine, Level};
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
+use worker::{Call, Core, Env, Meter};
+
+use super::abi::control;
+use super::image::PAGE;
+use crate::cpu;
+
+/// What the guest asked for during an entry, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Start an operation, charged to the request `context`.
+    Start { operation: u32, context: u32, code: i32, arguments: Vec<u8> },
+    Cancel { operation: u32 },
+    Respond(Responded),
+    Done { request: u32 },
+    Fail { request: u32, name: String, message: String, stack: String, pending: bool },
+    BodyCancel { handle: u32 },
+    StreamOpen { stream: u32 },
+    StreamClose { stream: u32 },
+    StreamAbort { stream: u32, message: String },
+}
+
+/// The head of a response, and its body if it is whole.
+#[derive(Debug)]
+pub struct Responded {
+    pub request: u32,
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: ResponseBody,
+    /// Work remains: a DONE follows.
+    pub pending: bool,
+}
+
+#[derive(Debug)]
+pub enum ResponseBody {
+    Whole(bytes::Bytes),
+    Stream(u32),
+}
+
+/// One request in progress, as far as the guest's calls need to know it.
+pub struct GuestCall {
+    pub call: Call,
+    pub meter: Arc<Meter>,
+    /// CPU time so far.
+    pub cpu: Duration,
+    /// It was told to stop, and at how much CPU time.
+    pub interrupted_at: Option<Duration>,
+    pub log_cut: bool,
+}
+
+/// Whose time it is.
+pub enum Phase {
+    /// Modules are being evaluated: no I/O, no randomness, the clock stands still.
+    Evaluating { console: Vec<(Level, String)>, cpu_max: Duration },
+    Serving,
+}
+
+/// Where things lie in the guest's memory; the same in every image of one guest.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Layout {
+    pub control: usize,
+    pub inbox: usize,
+    pub inbox_bytes: usize,
+}
+
+/// CPU time beyond its limit that a request may use before its instance ends: what a script needs
+/// to notice the interrupt.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// A guest that has run for less than this since its entry is not sent to the slow lane by a tick.
+const FAST: Duration = Duration::from_micros(500);
+
+pub struct Guest {
+    pub memory: Option<Memory>,
+    pub layout: Layout,
+    pub phase: Phase,
+    /// The guest-visible clock, in microseconds since the epoch; set at each entry.
+    pub now_us: i64,
+    pub calls: HashMap<u32, GuestCall>,
+    pub effects: Vec<Effect>,
+    /// An answer too large for the inbox.
+    pub answer: Vec<u8>,
+    pub limits: WorkerLimits,
+    pub env: Option<Arc<Env>>,
+    core: Option<Core>,
+    /// The request that CPU time is charged to.
+    charged: u32,
+    /// Thread time up to which CPU time has been charged.
+    mark: Duration,
+    /// CPU time of this entry.
+    entry: Duration,
+    /// CPU time that belongs to no request: evaluation.
+    pub unowned: Duration,
+    lane: Arc<Mutex<LaneState>>,
+    memory_max: usize,
+    /// The guest asked for more memory than it may have.
+    pub memory_denied: bool,
+    next_id: u32,
+}
+
+/// What a guest holds of the slow lane, and when it last came back from waiting for it.
+#[derive(Default)]
+struct LaneState {
+    permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    resumed: Option<Duration>,
+}
+
+/// The request used up its CPU time and did not react.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest ran on after its CPU time was used up")]
+pub struct CpuExhausted;
+
+impl Guest {
+    pub fn evaluating(layout: Layout, limits: &WorkerLimits) -> Self {
+        let cpu_max = Duration::from_millis(limits.start_cpu_ms);
+        Self::new(layout, limits, Phase::Evaluating { console: Vec::new(), cpu_max }, None, None)
+    }
+
+    pub fn serving(layout: Layout, env: Arc<Env>, core: Core) -> Self {
+        let limits = env.limits.clone();
+        Self::new(layout, &limits, Phase::Serving, Some(env), Some(core))
+    }
+
+    fn new(layout: Layout, limits: &WorkerLimits, phase: Phase, env: Option<Arc<Env>>, core: Option<Core>) -> Self {
+        Self {
+            memory: None,
+            layout,
+            phase,
+            now_us: 0,
+            calls: HashMap::new(),
+            effects: Vec::new(),
+            answer: Vec::new(),
+            memory_max: (limits.memory_mib as usize) << 20,
+            limits: limits.clone(),
+            env,
+            core,
+            charged: 0,
+            mark: Duration::ZERO,
+            entry: Duration::ZERO,
+            unowned: Duration::ZERO,
+            lane: Arc::default(),
+            memory_denied: false,
+            next_id: 1,
+        }
+    }
+
+    /// An id for an operation, a stream or a body: unique within the instance.
+    pub fn fresh_id(&mut self) -> u32 {
+        let id = self.next_id;
+        // Ids stay positive as i32; two billion operations later the instance is long replaced.
+        self.next_id = if id >= i32::MAX as u32 { 1 } else { id + 1 };
+        id
+    }
+
+    /// The request whose work runs now.
+    pub fn charged(&self) -> u32 {
+        self.charged
+    }
+
+    pub fn is_evaluating(&self) -> bool {
+        matches!(self.phase, Phase::Evaluating { .. })
+    }
+
+    /// The clock starts to run for `request`.
+    pub fn begin(&mut self, request: u32) {
+        self.charged = request;
+        self.entry = Duration::ZERO;
+        self.mark = cpu::thread_time();
+    }
+
+    /// Charges what was used since the last look.
+    pub fn charge(&mut self) {
+        let now = cpu::thread_time();
+        let mark = self.lock_lane().resumed.take().unwrap_or(self.mark);
+        let used = now.saturating_sub(mark);
+        self.mark = now;
+        self.entry += used;
+        match self.calls.get_mut(&self.charged) {
+            Some(call) => call.cpu += used,
+            None => self.unowned += used,
+        }
+    }
+
+    /// From here on CPU time belongs to another request.
+    pub fn switch(&mut self, request: u32) {
+        if request != self.charged {
+            self.charge();
+            self.charged = request;
+        }
+    }
+
+    /// The entry is over: leaves the slow lane.
+    pub fn end(&mut self) {
+        self.charge();
+        self.lock_lane().permits = None;
+    }
+
+    fn lock_lane(&self) -> std::sync::MutexGuard<'_, LaneState> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to do about a guest that a tick found running.
+    fn verdict(&mut self) -> Verdict {
+        self.charge();
+        if let Phase::Evaluating { cpu_max, .. } = self.phase {
+            return if self.unowned > cpu_max { Verdict::End } else { Verdict::GoOn };
+        }
+        let cpu_max = Duration::from_millis(self.limits.cpu_ms);
+        if let Some(call) = self.calls.get_mut(&self.charged) {
+            match call.interrupted_at {
+                None if call.cpu > cpu_max => {
+                    call.interrupted_at = Some(call.cpu);
+                    return Verdict::Interrupt(self.charged);
+                }
+                Some(at) if call.cpu > at + GRACE => return Verdict::End,
+                _ => {}
+            }
+        } else if self.unowned > cpu_max + GRACE {
+            return Verdict::End;
+        }
+        if self.entry < FAST { Verdict::GoOn } else { Verdict::TakeTurns }
+    }
+
+    /// Waits for a turn in the slow lane. At each tick the guest first lets everything else on the
+    /// core run while it still holds its place, then queues up again: first among its own app's
+    /// guests, then among the apps, so that an app with many loops gets no more than one with few.
+    fn take_turns(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        let held = self.lock_lane().permits.take();
+        let lane = self.lane.clone();
+        let turns = self.core.as_ref().zip(self.env.as_ref()).map(|(core, env)| (core.clone(), env.app.clone()));
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            drop(held);
+            let permits = match turns {
+                Some((core, app)) => core.turn(&app).await,
+                None => None,
+            };
+            let mut state = lane.lock().unwrap_or_else(PoisonError::into_inner);
+            state.permits = permits;
+            state.resumed = Some(cpu::thread_time());
+        })
+    }
+
+    /// A line for the log, within the request's allowance.
+    pub fn log(&mut self, request: u32, level: Level, text: &str) {
+        if let Phase::Evaluating { console, .. } = &mut self.phase {
+            if console.len() < 1_000 {
+                console.push((level, text.to_owned()));
+            }
+            return;
+        }
+        let (Some(call), Some(env)) = (self.calls.get_mut(&request), &self.env) else { return };
+        let within = call.meter.log(text.len() as u64, &env.limits);
+        if !within && call.log_cut {
+            return;
+        }
+        let text = if within {
+            text.to_owned()
+        } else {
+            call.log_cut = true;
+            format!("log_limit: more than {} bytes in one request (limits.log_bytes); the rest is dropped", env.limits.log_bytes)
+        };
+        let level = if within { level } else { Level::Warn };
+        let request_id = call.call.record.edit().request_id.clone();
+        let unix_ms = (self.now_us / 1000) as u64;
+        let line = GuestLine { unix_ms, app: env.app.clone(), worker: env.worker.as_str().into(), request_id, level, text };
+        call.call.record.sink().line(line);
+    }
+
+    pub fn random(&self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        SystemRng.fill(&mut bytes);
+        bytes
+    }
+}
+
+enum Verdict {
+    GoOn,
+    TakeTurns,
+    /// End this request at the script's next check.
+    Interrupt(u32),
+    /// End the instance.
+    End,
+}
+
+/// Decides about a running guest at each tick.
+pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    match cx.data_mut().verdict() {
+        Verdict::GoOn => return Ok(UpdateDeadline::Continue(1)),
+        Verdict::TakeTurns => {}
+        Verdict::Interrupt(request) => {
+            let at = cx.data().layout.control + control::INTERRUPT;
+            if let Some(memory) = cx.data().memory {
+                memory.write(&mut cx, at, &request.to_le_bytes())?;
+            }
+        }
+        Verdict::End => return Err(wasmtime::Error::new(CpuExhausted)),
+    }
+    Ok(UpdateDeadline::YieldCustom(1, cx.data().take_turns()))
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let granted = desired <= self.memory_max.max(PAGE);
+        self.memory_denied |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= 20_000)
+    }
+}

@@ -1,0 +1,268 @@
+//! The guest's imports: how it calls the host.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use telemetry::Level;
+use wasmtime::{Caller, Linker};
+
+use super::abi::{call, control};
+use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::guest::{Effect, Guest, Responded, ResponseBody};
+use super::weburl;
+
+/// Why a call is refused: what the prelude makes an exception of.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The class of the exception, `TypeError` for example.
+    pub name: &'static str,
+    pub message: Cow<'static, str>,
+    /// A stable code, or empty.
+    pub code: &'static str,
+}
+
+impl Refusal {
+    fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: "TypeError", message: message.into(), code: "" }
+    }
+
+    fn at_start(what: &'static str) -> Self {
+        let message = format!("{what} is not possible while modules are evaluated; do it inside a handler");
+        Self { name: "Error", message: message.into(), code: base::code::IO_AT_START.name }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Self::type_error("an argument has the wrong type")
+    }
+}
+
+/// Defines every import of the guest but its memory.
+pub fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.func_wrap("sv", "call", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
+        reply(&mut caller, at, len, |guest, arguments, out| answer(guest, code, arguments, out).map(|()| 0))
+    })?;
+    linker.func_wrap("sv", "start", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
+        reply(&mut caller, at, len, |guest, arguments, _| start(guest, code, arguments))
+    })?;
+    linker.func_wrap("sv", "take", |mut caller: Caller<'_, Guest>, to: u32| -> wasmtime::Result<()> {
+        let answer = std::mem::take(&mut caller.data_mut().answer);
+        let memory = memory(&caller)?;
+        Ok(memory.write(&mut caller, to as usize, &answer)?)
+    })?;
+    linker.func_wrap("sv", "switch", |mut caller: Caller<'_, Guest>, request: u32| {
+        caller.data_mut().switch(request);
+    })?;
+    linker.func_wrap("sv", "now", |caller: Caller<'_, Guest>| caller.data().now_us)?;
+    define_wasi(linker)
+}
+
+/// What the C library wants of WASI: a clock, and descriptors that lead nowhere.
+fn define_wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    const WASI: &str = "wasi_snapshot_preview1";
+    /// `EBADF`
+    const BAD_DESCRIPTOR: i32 = 8;
+    linker.func_wrap(
+        WASI,
+        "clock_time_get",
+        |mut caller: Caller<'_, Guest>, _: i32, _: i64, to: u32| -> wasmtime::Result<i32> {
+            let nanoseconds = caller.data().now_us * 1000;
+            let memory = memory(&caller)?;
+            memory.write(&mut caller, to as usize, &nanoseconds.to_le_bytes())?;
+            Ok(0)
+        },
+    )?;
+    linker.func_wrap(WASI, "fd_close", |_: i32| BAD_DESCRIPTOR)?;
+    linker.func_wrap(WASI, "fd_fdstat_get", |_: i32, _: i32| BAD_DESCRIPTOR)?;
+    linker.func_wrap(WASI, "fd_seek", |_: i32, _: i64, _: i32, _: i32| BAD_DESCRIPTOR)?;
+    linker.func_wrap(WASI, "fd_write", |_: i32, _: i32, _: i32, _: i32| BAD_DESCRIPTOR)?;
+    Ok(())
+}
+
+fn memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<wasmtime::Memory> {
+    caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the guest called before its memory was known"))
+}
+
+/// Runs a call on arguments that lie in the guest's memory, and puts its answer, or its refusal,
+/// where the guest looks for it. The result is as in `engine-guest/shim/shim.h`.
+fn reply(
+    caller: &mut Caller<'_, Guest>,
+    at: u32,
+    len: u32,
+    run: impl FnOnce(&mut Guest, &[u8], &mut Encoder) -> Result<i32, Refusal>,
+) -> wasmtime::Result<i32> {
+    let memory = memory(caller)?;
+    let (data, guest) = memory.data_and_store_mut(&mut *caller);
+    let end = at as usize + len as usize;
+    let arguments = data.get(at as usize..end).ok_or_else(|| wasmtime::Error::msg("arguments outside the memory"))?;
+    let mut out = Encoder(std::mem::take(&mut guest.answer));
+    out.0.clear();
+    let result = run(guest, arguments, &mut out);
+    let failed = result.is_err();
+    if let Err(refusal) = &result {
+        out.0.clear();
+        out.array(3).string(refusal.name).string(&refusal.message).string(refusal.code);
+    }
+    let length = out.0.len() as i32;
+    let inbox = guest.layout.inbox;
+    match data.get_mut(inbox..inbox + out.0.len()) {
+        Some(place) if out.0.len() <= guest.layout.inbox_bytes => place.copy_from_slice(&out.0),
+        _ => {}
+    }
+    guest.answer = out.0;
+    Ok(match result {
+        _ if failed => -length,
+        Ok(value) if value != 0 => value,
+        _ => length,
+    })
+}
+
+/// A call that is answered at once.
+fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> Result<(), Refusal> {
+    let mut args = Decoder::new(arguments);
+    match code {
+        call::RESPOND => {
+            let responded = responded(&mut args)?;
+            guest.effects.push(Effect::Respond(responded));
+        }
+        call::LOG => {
+            let (level, text) = (args.next()?, args.next()?);
+            let level = match level.as_str()? {
+                "debug" => Level::Debug,
+                "warn" => Level::Warn,
+                "error" => Level::Error,
+                _ => Level::Info,
+            };
+            let request = guest.charged();
+            guest.log(request, level, text.as_str()?);
+        }
+        call::RANDOM => {
+            if guest.is_evaluating() {
+                return Err(Refusal::at_start("cryptographic randomness"));
+            }
+            let count = args.next()?.as_u32()?;
+            if count > 65_536 {
+                return Err(Refusal { name: "QuotaExceededError", message: "more than 65536 bytes".into(), code: "" });
+            }
+            out.bytes(&guest.random(count as usize));
+        }
+        call::URL_PARSE => {
+            let (href, base) = (args.next()?, args.next()?);
+            weburl::parse(href.as_str()?, base.as_optional_str()?, out);
+        }
+        call::URL_SET => {
+            let (href, field, value) = (args.next()?, args.next()?, args.next()?);
+            weburl::set(href.as_str()?, field.as_str()?, value.as_str()?, out);
+        }
+        call::CANCEL => guest.effects.push(Effect::Cancel { operation: args.next()?.as_u32()? }),
+        call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
+        call::STREAM_OPEN => {
+            let stream = guest.fresh_id();
+            guest.effects.push(Effect::StreamOpen { stream });
+            out.integer(u64::from(stream));
+        }
+        call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
+        call::STREAM_ABORT => {
+            let stream = args.next()?.as_u32()?;
+            let message = args.next()?.as_optional_str()?.unwrap_or("the stream was aborted").to_owned();
+            guest.effects.push(Effect::StreamAbort { stream, message });
+        }
+        call::DONE => guest.effects.push(Effect::Done { request: args.next()?.as_u32()? }),
+        call::FAIL => {
+            let request = args.next()?.as_u32()?;
+            let mut text = || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
+            let (name, message, stack) = (text()?, text()?, text()?);
+            let pending = matches!(args.next()?, Value::Bool(true));
+            guest.effects.push(Effect::Fail { request, name, message, stack, pending });
+        }
+        _ => return Err(Refusal::type_error("there is no such call")),
+    }
+    Ok(())
+}
+
+/// Begins an operation: an id now, the work after this entry.
+fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal> {
+    if guest.is_evaluating() {
+        return Err(Refusal::at_start(match code {
+            super::abi::operation::TIMER => "a timer",
+            super::abi::operation::FETCH => "fetch()",
+            _ => "I/O",
+        }));
+    }
+    let operation = guest.fresh_id();
+    let context = guest.charged();
+    guest.effects.push(Effect::Start { operation, context, code, arguments: arguments.to_vec() });
+    Ok(operation as i32)
+}
+
+/// RESPOND(request, status, headers, body, stream, pending, statusText)
+fn responded(args: &mut Decoder<'_>) -> Result<Responded, Refusal> {
+    let request = args.next()?.as_u32()?;
+    let status = args.next()?.as_u32()? as u16;
+    let headers = args.next()?;
+    let body = args.next()?;
+    let stream = args.next()?;
+    let pending = args.next()?.as_bool()?;
+    let body = match body {
+        Value::Null | Value::Undefined => ResponseBody::Whole(Bytes::new()),
+        Value::Bool(_) => ResponseBody::Stream(stream.as_u32()?),
+        whole => ResponseBody::Whole(Bytes::copy_from_slice(whole.as_content()?)),
+    };
+    let headers = parse_headers(headers.as_optional_str()?.unwrap_or(""))?;
+    Ok(Responded { request, status, headers, body, pending })
+}
+
+/// Reads "name\nvalue\nname\nvalue"; values are byte strings, a character for each byte.
+pub fn parse_headers(block: &str) -> Result<HeaderMap, Refusal> {
+    let mut headers = HeaderMap::new();
+    if block.is_empty() {
+        return Ok(headers);
+    }
+    let mut fields = block.split('\n');
+    while let Some(name) = fields.next() {
+        let value = fields.next().unwrap_or("");
+        let bad = |what: &str| Refusal::type_error(format!("{what} of header {name:?} is not valid"));
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("the name"))?;
+        let value = header_value(value).ok_or_else(|| bad("the value"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn header_value(value: &str) -> Option<HeaderValue> {
+    if value.is_ascii() {
+        return HeaderValue::from_str(value).ok();
+    }
+    let bytes: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    HeaderValue::from_bytes(&bytes?).ok()
+}
+
+/// Writes headers as the guest reads them.
+pub fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
+    let start = out.len();
+    for (name, value) in headers {
+        if out.len() > start {
+            out.push(b'\n');
+        }
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.push(b'\n');
+        let value = value.as_bytes();
+        if value.is_ascii() {
+            out.extend_from_slice(value);
+        } else {
+            let mut buffer = [0; 4];
+            for &byte in value {
+                out.extend_from_slice(char::from(byte).encode_utf8(&mut buffer).as_bytes());
+            }
+        }
+    }
+}
+
+/// Writes a new seed for `Math.random`; the guest takes it at its next entry.
+pub fn seed(memory: wasmtime::Memory, mut store: impl wasmtime::AsContextMut<Data = Guest>) -> wasmtime::Result<()> {
+    let at = store.as_context().data().layout.control + control::SEED;
+    let seed = store.as_context().data().random(8);
+    Ok(memory.write(&mut store, at, &seed)?)
+}

@@ -1,0 +1,635 @@
+//! A script's instance: the host's side of its event loop.
+//!
+//! Inputs queue up in the inbox; whoever adds one drives the instance on, unless it is being driven
+//! already. The drive runs inline in the task that caused it, so that a short request costs no
+//! task and no wake-up; only when a tick suspends the guest does it become a task of its own, which
+//! the end of a request's task can't cancel. After every entry the guest's effects are carried
+//! out, and requests that can't be answered any more are settled.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use base::{Body, Code, code};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use http::header;
+use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
+use tokio::task::AbortHandle;
+use worker::{Call, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response};
+
+use super::abi;
+use super::codec::{Decoder, Encoder, Value};
+use super::guest::{CpuExhausted, Effect, GuestCall, Responded, ResponseBody};
+use super::host;
+use super::operations::{self, Completion, Operation};
+use super::program::Program;
+use super::sandbox::Sandbox;
+use super::streams::{StreamBody, StreamSender, stream};
+
+/// What waits to enter the guest.
+enum Input {
+    Fetch { request: u32, call: Call, event: Box<FetchEvent> },
+    Complete { operation: u32, request: u32, completion: Completion },
+    Abort { request: u32 },
+    /// The time for `waitUntil` is over.
+    Expire { request: u32 },
+}
+
+pub struct ScriptInstance {
+    id: u64,
+    program: Arc<Program>,
+    env: Arc<Env>,
+    /// `None` while the guest is on the stack, and once it is lost.
+    sandbox: RefCell<Option<Box<Sandbox>>>,
+    inbox: RefCell<VecDeque<Input>>,
+    requests: RefCell<HashMap<u32, Request>>,
+    running: RefCell<HashMap<u32, Running>>,
+    pub(super) bodies: RefCell<HashMap<u32, Body>>,
+    streams: RefCell<HashMap<u32, Stream>>,
+    lost: Cell<bool>,
+    initialised: Cell<bool>,
+    events: Cell<u64>,
+    memory_bytes: Cell<u64>,
+    /// Set until the first event has been answered, with the moment at which the cold start began.
+    cold: Cell<Option<(Instant, Phases)>>,
+    next_request: Cell<u32>,
+}
+
+/// A request in this instance, until nothing acts for it any more.
+struct Request {
+    slot: Rc<Slot>,
+    record: RecordHandle,
+    /// Position of this invocation in the record.
+    place: usize,
+    answered: bool,
+}
+
+/// Where the response is put for the task that waits for it.
+#[derive(Default)]
+struct Slot {
+    answer: RefCell<Option<Result<Response, Failure>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+struct Running {
+    request: u32,
+    is_timer: bool,
+    task: AbortHandle,
+}
+
+struct Stream {
+    sender: StreamSender,
+    /// Until the body is taken for a response or an outgoing request.
+    body: Option<StreamBody>,
+    /// The request whose response it is.
+    request: Option<u32>,
+}
+
+impl ScriptInstance {
+    pub fn new(id: u64, program: Arc<Program>, env: Arc<Env>, sandbox: Sandbox, cold: (Instant, Phases)) -> Self {
+        Self {
+            id,
+            program,
+            env,
+            memory_bytes: Cell::new(sandbox.memory_bytes()),
+            sandbox: RefCell::new(Some(Box::new(sandbox))),
+            inbox: RefCell::default(),
+            requests: RefCell::default(),
+            running: RefCell::default(),
+            bodies: RefCell::default(),
+            streams: RefCell::default(),
+            lost: Cell::new(false),
+            initialised: Cell::new(false),
+            events: Cell::new(0),
+            cold: Cell::new(Some(cold)),
+            next_request: Cell::new(1),
+        }
+    }
+
+    async fn serve(self: Rc<Self>, call: Call, event: Event) -> Result<Response, Failure> {
+        let Event::Fetch(event) = event else {
+            return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only"));
+        };
+        let begun = Instant::now();
+        let (request, slot) = self.admit(&call)?;
+        let mut leaving = Leaving { instance: &self, request, armed: true };
+        self.inbox.borrow_mut().push_back(Input::Fetch { request, call, event });
+        std::future::poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })
+        .await;
+        let at_once = slot.answer.borrow_mut().take();
+        let answer = match at_once {
+            Some(answer) => answer,
+            None => self.wait_for_head(request, &slot, begun).await,
+        };
+        leaving.armed = false;
+        answer
+    }
+
+    /// Enters the request in the books.
+    fn admit(&self, call: &Call) -> Result<(u32, Rc<Slot>), Failure> {
+        if self.lost.get() {
+            return Err(Failure::new(&code::INSTANCE_LOST, "the instance was lost before the request entered it"));
+        }
+        let request = self.next_request.get();
+        self.next_request.set(if request == u32::MAX { 1 } else { request + 1 });
+        self.events.set(self.events.get() + 1);
+        let start = if request == 1 { Start::Cold(Phases::default()) } else { Start::Warm };
+        let invocation = InvocationRecord {
+            worker: self.env.worker.as_str().into(),
+            instance: self.id,
+            start,
+            usage: telemetry::Usage::default(),
+            failure: None,
+        };
+        let place = {
+            let mut record = call.record.edit();
+            record.invocations.push(invocation);
+            record.invocations.len() - 1
+        };
+        let slot = Rc::new(Slot::default());
+        let entry = Request { slot: slot.clone(), record: call.record.clone(), place, answered: false };
+        self.requests.borrow_mut().insert(request, entry);
+        Ok((request, slot))
+    }
+
+    async fn wait_for_head(self: &Rc<Self>, request: u32, slot: &Rc<Slot>, begun: Instant) -> Result<Response, Failure> {
+        let head = Duration::from_millis(self.env.limits.head_ms).saturating_sub(begun.elapsed());
+        let answer = std::future::poll_fn(|cx| match slot.answer.borrow_mut().take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                *slot.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        });
+        match tokio::time::timeout(head, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let detail = format!("no response after {} ms (limits.head_ms)", self.env.limits.head_ms);
+                let failure = Failure::new(&code::HEAD_TIMEOUT, detail);
+                self.note_failure(request, failure.code);
+                self.push_and_spawn(Input::Abort { request });
+                Err(failure)
+            }
+        }
+    }
+
+    /// Runs the guest until the inbox is empty: now, as far as it goes without being suspended.
+    fn drive(self: &Rc<Self>, cx: &mut Context<'_>) {
+        let Some(sandbox) = self.sandbox.borrow_mut().take() else { return };
+        let mut pump: LocalBoxFuture<'static, ()> = Box::pin(self.clone().pump(sandbox));
+        if pump.as_mut().poll(cx).is_pending() {
+            tokio::task::spawn_local(pump);
+        }
+    }
+
+    fn push_and_spawn(self: &Rc<Self>, input: Input) {
+        self.inbox.borrow_mut().push_back(input);
+        let Some(sandbox) = self.sandbox.borrow_mut().take() else { return };
+        tokio::task::spawn_local(self.clone().pump(sandbox));
+    }
+
+    async fn pump(self: Rc<Self>, mut sandbox: Box<Sandbox>) {
+        loop {
+            let next = self.inbox.borrow_mut().pop_front();
+            let Some(input) = next else { break };
+            if let Err(trap) = self.enter(&mut sandbox, input).await {
+                self.lose(&mut sandbox, &trap);
+                return;
+            }
+            self.memory_bytes.set(sandbox.memory_bytes());
+            if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() {
+                self.settle_the_hopeless(&mut sandbox);
+            }
+        }
+        *self.sandbox.borrow_mut() = Some(sandbox);
+    }
+
+    async fn enter(self: &Rc<Self>, sandbox: &mut Sandbox, input: Input) -> wasmtime::Result<()> {
+        self.program.guestware.runtime.entering();
+        sandbox.store.data_mut().now_us = self.program.clock_us();
+        if !self.initialised.replace(true) {
+            self.initialise(sandbox).await?;
+        }
+        let mut arguments = Encoder::default();
+        let (kind, id, request) = match input {
+            Input::Fetch { request, call, event } => {
+                let entry = GuestCall {
+                    call,
+                    meter: Arc::new(Meter::default()),
+                    cpu: Duration::ZERO,
+                    interrupted_at: None,
+                    log_cut: false,
+                };
+                sandbox.store.data_mut().calls.insert(request, entry);
+                self.encode_fetch(sandbox, *event, &mut arguments);
+                (abi::event::FETCH, request, request)
+            }
+            Input::Complete { operation, request, completion } => {
+                if self.running.borrow_mut().remove(&operation).is_none() {
+                    return Ok(());
+                }
+                completion.encode(self, sandbox.store.data_mut(), &mut arguments);
+                (abi::event::COMPLETE, operation, request)
+            }
+            Input::Abort { request } => {
+                if !self.requests.borrow().contains_key(&request) {
+                    return Ok(());
+                }
+                (abi::event::ABORT, request, request)
+            }
+            Input::Expire { request } => {
+                self.expire(sandbox, request);
+                return Ok(());
+            }
+        };
+        let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
+        self.carry_out(sandbox);
+        match outcome {
+            abi::INTERRUPTED => self.end_interrupted(sandbox)?,
+            abi::EXCEPTION => {
+                let failure = exception(&sandbox.report());
+                self.fail(sandbox, request, failure, false);
+            }
+            _ => {}
+        }
+        if kind == abi::event::ABORT {
+            self.after_abort(sandbox, request);
+        }
+        Ok(())
+    }
+
+    /// Builds `env` in the guest, before its first event.
+    async fn initialise(&self, sandbox: &mut Sandbox) -> wasmtime::Result<()> {
+        let begun = Instant::now();
+        host::seed(sandbox.memory, &mut sandbox.store)?;
+        if let Some(environment) = operations::describe_env(&self.env) {
+            let mut arguments = Encoder::default();
+            arguments.string(&environment);
+            sandbox.enter(abi::event::INIT, 0, 0, &arguments.0).await?;
+        }
+        if let Some((from, phases)) = self.cold.get() {
+            self.cold.set(Some((from, Phases { prepare: begun.elapsed(), ..phases })));
+        }
+        Ok(())
+    }
+
+    fn encode_fetch(&self, sandbox: &mut Sandbox, event: FetchEvent, out: &mut Encoder) {
+        let FetchEvent { method, url, headers, mut body, client: _, cf } = event;
+        out.0.reserve(256 + url.len() + headers.len() * 48);
+        out.string(method.as_str()).string(&url).string_with(|to| host::write_headers(&headers, to));
+        match body.take_whole() {
+            Some(whole) if whole.is_empty() && !headers.contains_key(header::CONTENT_LENGTH) => {
+                out.null().integer(0);
+            }
+            Some(whole) => {
+                out.bytes(&whole).integer(0);
+            }
+            None => {
+                let handle = sandbox.store.data_mut().fresh_id();
+                self.bodies.borrow_mut().insert(handle, body);
+                out.bool(true).integer(u64::from(handle));
+            }
+        }
+        out.optional_string(cf.as_deref());
+    }
+
+    /// Carries out what the guest asked for.
+    fn carry_out(self: &Rc<Self>, sandbox: &mut Sandbox) {
+        let mut effects = std::mem::take(&mut sandbox.store.data_mut().effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Respond(responded) => self.respond(sandbox, responded),
+                Effect::Start { operation, context, code, arguments } => {
+                    self.start(sandbox, operation, context, code, arguments);
+                }
+                Effect::Cancel { operation } => {
+                    if let Some(running) = self.running.borrow_mut().remove(&operation) {
+                        running.task.abort();
+                    }
+                }
+                Effect::Done { request } => self.finish(sandbox, request),
+                Effect::Fail { request, name, message, stack, pending } => {
+                    let failure = self.failure(sandbox, &name, &message, stack);
+                    self.fail(sandbox, request, failure, pending);
+                }
+                Effect::BodyCancel { handle } => drop(self.bodies.borrow_mut().remove(&handle)),
+                Effect::StreamOpen { stream: id } => {
+                    let (sender, body) = stream();
+                    self.streams.borrow_mut().insert(id, Stream { sender, body: Some(body), request: None });
+                }
+                Effect::StreamClose { stream } => self.end_stream(stream, None),
+                Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
+            }
+        }
+        // The vector's capacity serves the next entry.
+        sandbox.store.data_mut().effects = effects;
+    }
+
+    fn respond(self: &Rc<Self>, sandbox: &mut Sandbox, responded: Responded) {
+        let Responded { request, status, headers, body, pending } = responded;
+        let body = match body {
+            ResponseBody::Whole(bytes) => Body::full(bytes),
+            ResponseBody::Stream(id) => match self.take_stream(id, Some(request)) {
+                Some(body) => body,
+                None => return,
+            },
+        };
+        let mut response = http::Response::new(body);
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = headers;
+        self.answer(request, Ok(response));
+        if pending { self.watch(request) } else { self.finish(sandbox, request) }
+    }
+
+    /// Hands the response over; the first answer counts.
+    fn answer(&self, request: u32, answer: Result<Response, Failure>) {
+        let mut requests = self.requests.borrow_mut();
+        let Some(entry) = requests.get_mut(&request) else { return };
+        if std::mem::replace(&mut entry.answered, true) {
+            return;
+        }
+        if let Some((from, phases)) = self.cold.take() {
+            let earlier = phases.load + phases.instantiate + phases.prepare;
+            let first_response = from.elapsed().saturating_sub(earlier);
+            if let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place) {
+                invocation.start = Start::Cold(Phases { first_response, ..phases });
+            }
+        }
+        *entry.slot.answer.borrow_mut() = Some(answer);
+        if let Some(waker) = entry.slot.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn note_failure(&self, request: u32, failure: Code) {
+        if let Some(entry) = self.requests.borrow().get(&request)
+            && let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place)
+        {
+            invocation.failure.get_or_insert(failure);
+        }
+    }
+
+    fn fail(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32, failure: Failure, pending: bool) {
+        self.note_failure(request, failure.code);
+        self.answer(request, Err(failure));
+        if pending { self.watch(request) } else { self.finish(sandbox, request) }
+    }
+
+    /// Nothing acts for this request any more: writes down what it used.
+    fn finish(&self, sandbox: &mut Sandbox, request: u32) {
+        let Some(entry) = self.requests.borrow_mut().remove(&request) else { return };
+        if let Some(call) = sandbox.store.data_mut().calls.remove(&request) {
+            call.meter.cpu_us.store(call.cpu.as_micros() as u64, Ordering::Relaxed);
+            let usage = call.meter.usage(sandbox.memory_bytes());
+            if let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place) {
+                invocation.usage = usage;
+            }
+        }
+        if !self.running.borrow().is_empty() {
+            self.abort_operations(|running| running.request == request && running.is_timer);
+        }
+    }
+
+    fn abort_operations(&self, which: impl Fn(&Running) -> bool) {
+        self.running.borrow_mut().retain(|_, running| {
+            let abort = which(running);
+            if abort {
+                running.task.abort();
+            }
+            !abort
+        });
+    }
+
+    /// Bounds the work after a response. A response that still streams is bounded by
+    /// `stream_idle_ms` instead, until its stream ends.
+    fn watch(self: &Rc<Self>, request: u32) {
+        if self.streams.borrow().values().any(|s| s.request == Some(request)) {
+            return;
+        }
+        let instance = self.clone();
+        let wait_until = Duration::from_millis(self.env.limits.wait_until_ms);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(wait_until).await;
+            if instance.requests.borrow().contains_key(&request) {
+                instance.push_and_spawn(Input::Expire { request });
+            }
+        });
+    }
+
+    fn expire(&self, sandbox: &mut Sandbox, request: u32) {
+        let ms = self.env.limits.wait_until_ms;
+        let text = format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
+        sandbox.store.data_mut().log(request, telemetry::Level::Warn, &text);
+        self.note_failure(request, &code::WAIT_UNTIL_EXCEEDED);
+        self.abort_operations(|running| running.request == request);
+        self.finish(sandbox, request);
+    }
+
+    /// After the guest heard that the client left: a request that never answered is over, unless
+    /// `waitUntil` work holds it.
+    fn after_abort(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32) {
+        let answered = self.requests.borrow().get(&request).is_none_or(|entry| entry.answered);
+        if !answered {
+            self.note_failure(request, &code::CLIENT_GONE);
+            self.answer(request, Err(Failure::new(&code::CLIENT_GONE, "the client left")));
+            if self.running.borrow().values().any(|running| running.request == request && !running.is_timer) {
+                self.watch(request);
+            } else {
+                self.finish(sandbox, request);
+            }
+        }
+    }
+
+    fn start(self: &Rc<Self>, sandbox: &mut Sandbox, operation: u32, request: u32, code: i32, arguments: Vec<u8>) {
+        let context = sandbox.store.data().calls.get(&request).map(|call| (call.call.clone(), call.meter.clone()));
+        let work = Operation { instance: self.clone(), context, code, arguments };
+        let instance = self.clone();
+        let is_timer = code == abi::operation::TIMER;
+        let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
+        // What is ready at once needs no task.
+        if !is_timer && let Some(completion) = (&mut work).now_or_never() {
+            let task = tokio::task::spawn_local(std::future::ready(())).abort_handle();
+            self.running.borrow_mut().insert(operation, Running { request, is_timer, task });
+            self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
+            return;
+        }
+        let task = tokio::task::spawn_local(async move {
+            let completion = work.await;
+            instance.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
+            std::future::poll_fn(|cx| {
+                instance.drive(cx);
+                Poll::Ready(())
+            })
+            .await;
+        });
+        self.running.borrow_mut().insert(operation, Running { request, is_timer, task: task.abort_handle() });
+    }
+
+    /// The reader's end of a stream, for a response or an outgoing request.
+    pub(super) fn take_stream(self: &Rc<Self>, id: u32, request: Option<u32>) -> Option<Body> {
+        let mut streams = self.streams.borrow_mut();
+        let stream = streams.get_mut(&id)?;
+        stream.request = request;
+        let body = stream.body.take()?;
+        if let Some(request) = request {
+            let (instance, sender) = (self.clone(), stream.sender.clone());
+            tokio::task::spawn_local(async move {
+                sender.closed().await;
+                // A stream that the guest ended is no longer listed.
+                if instance.streams.borrow().contains_key(&id) {
+                    instance.push_and_spawn(Input::Abort { request });
+                }
+            });
+        }
+        Some(Body::stream(body))
+    }
+
+    pub(super) fn env(&self) -> &Arc<Env> {
+        &self.env
+    }
+
+    pub(super) fn clock_ms(&self) -> u64 {
+        (self.program.clock_us() / 1000) as u64
+    }
+
+    pub(super) fn stream_sender(&self, id: u32) -> Option<StreamSender> {
+        self.streams.borrow().get(&id).map(|stream| stream.sender.clone())
+    }
+
+    fn end_stream(self: &Rc<Self>, id: u32, abort: Option<String>) {
+        let Some(stream) = self.streams.borrow_mut().remove(&id) else { return };
+        if let Some(message) = abort {
+            tokio::task::spawn_local(stream.sender.abort(message));
+        }
+        if let Some(request) = stream.request
+            && self.requests.borrow().contains_key(&request)
+        {
+            self.watch(request);
+        }
+    }
+
+    /// Nothing is under way that could ever wake the guest: what still waits, waits for ever.
+    fn settle_the_hopeless(self: &Rc<Self>, sandbox: &mut Sandbox) {
+        if self.requests.borrow().is_empty() {
+            return;
+        }
+        let waiting: Vec<u32> = self.requests.borrow().keys().copied().collect();
+        for request in waiting {
+            if self.streams.borrow().values().any(|s| s.request == Some(request)) {
+                continue;
+            }
+            let detail = "the handler's promise is pending and nothing is left that could settle it";
+            let failure = Failure::new(&code::NEVER_SETTLED, detail);
+            let answered = self.requests.borrow().get(&request).is_some_and(|entry| entry.answered);
+            if answered { self.finish(sandbox, request) } else { self.fail(sandbox, request, failure, false) }
+        }
+    }
+
+    /// The script gave way to an interrupt: the request it was meant for ends.
+    fn end_interrupted(self: &Rc<Self>, sandbox: &mut Sandbox) -> wasmtime::Result<()> {
+        sandbox.clear_interrupt()?;
+        let calls = &sandbox.store.data().calls;
+        let ended: Vec<u32> = calls.iter().filter(|(_, c)| c.interrupted_at.is_some()).map(|(&id, _)| id).collect();
+        for request in ended {
+            self.abort_operations(|running| running.request == request);
+            self.fail(sandbox, request, self.cpu_exceeded(), false);
+        }
+        Ok(())
+    }
+
+    fn cpu_exceeded(&self) -> Failure {
+        Failure::new(&code::CPU_EXCEEDED, format!("more than {} ms of CPU time (limits.cpu_ms)", self.env.limits.cpu_ms))
+    }
+
+    /// What a guest's error means to the outside.
+    fn failure(&self, sandbox: &Sandbox, name: &str, message: &str, stack: String) -> Failure {
+        let code = match name {
+            "InvalidResponse" => &code::INVALID_RESPONSE,
+            "NoHandler" => &code::NO_HANDLER,
+            _ if sandbox.store.data().memory_denied && message.contains("out of memory") => &code::MEMORY_EXCEEDED,
+            _ => &code::GUEST_EXCEPTION,
+        };
+        let own = std::ptr::eq(code, &code::GUEST_EXCEPTION);
+        let detail = if own { format!("{name}: {message}") } else { message.to_owned() };
+        self.env.located(Failure::new(code, detail), stack)
+    }
+
+    /// The sandbox trapped, or was ended: every request in it fails.
+    fn lose(self: &Rc<Self>, sandbox: &mut Sandbox, trap: &wasmtime::Error) {
+        self.lost.set(true);
+        self.abort_operations(|_| true);
+        let culprit = sandbox.store.data().charged();
+        let own = if trap.is::<CpuExhausted>() {
+            self.cpu_exceeded()
+        } else if sandbox.store.data().memory_denied {
+            let max = self.env.limits.memory_mib;
+            Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
+        } else {
+            Failure::new(&code::GUEST_TRAP, format!("{trap:#}"))
+        };
+        tracing::warn!(app = %self.env.app, worker = %self.env.worker, instance = self.id, code = own.code.name, "instance lost: {}", own.detail);
+        let requests: Vec<u32> = self.requests.borrow().keys().copied().collect();
+        for request in requests {
+            let failure = if request == culprit {
+                own.clone()
+            } else {
+                Failure::new(&code::INSTANCE_LOST, "another request ended the instance")
+            };
+            self.fail(sandbox, request, failure, false);
+        }
+        self.inbox.borrow_mut().clear();
+        self.bodies.borrow_mut().clear();
+        self.streams.borrow_mut().clear();
+    }
+}
+
+fn exception(report: &[u8]) -> Failure {
+    let text = match Decoder::new(report).next() {
+        Ok(Value::Array(parts)) => {
+            let text = |i: usize| parts.get(i).and_then(|v: &Value<'_>| v.as_str().ok()).unwrap_or_default().to_owned();
+            format!("{}: {}", text(0), text(1))
+        }
+        _ => "an exception without a description".to_owned(),
+    };
+    Failure::new(&code::GUEST_EXCEPTION, text)
+}
+
+/// Tells the guest when the task that waits for its response goes away.
+struct Leaving<'a> {
+    instance: &'a Rc<ScriptInstance>,
+    request: u32,
+    armed: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.armed && self.instance.requests.borrow().contains_key(&self.request) {
+            self.instance.push_and_spawn(Input::Abort { request: self.request });
+        }
+    }
+}
+
+impl Instance for ScriptInstance {
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        Box::pin(self.serve(call, event))
+    }
+
+    fn state(&self) -> InstanceState {
+        InstanceState {
+            id: self.id,
+            in_flight: self.requests.borrow().len() as u64,
+            paused: self.sandbox.borrow().is_none(),
+            lost: self.lost.get(),
+            events: self.events.get(),
+            memory_bytes: self.memory_bytes.get(),
+        }
+    }
+}

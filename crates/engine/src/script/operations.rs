@@ -1,0 +1,415 @@
+//! Operations: what a guest started, done outside of it, and what goes back in when it ends.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::{Body, Code, code};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
+use worker::{Call, Env, Failure, Handle, Meter, Response};
+
+use super::abi::operation;
+use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::guest::Guest;
+use super::host::{Refusal, write_headers};
+use super::instance::ScriptInstance;
+
+pub mod fetch;
+
+/// An operation that a guest started.
+pub struct Operation {
+    pub instance: Rc<ScriptInstance>,
+    /// The request on whose behalf, unless it has ended.
+    pub context: Option<(Call, Arc<Meter>)>,
+    pub code: i32,
+    pub arguments: Vec<u8>,
+}
+
+/// How an operation ended.
+pub enum Completion {
+    /// One encoded value.
+    Value(Vec<u8>),
+    Response { response: Response, url: String, redirected: bool },
+    Entries { entries: Vec<Option<KvEntry>>, many: bool },
+    Failed { name: &'static str, message: String, code: &'static str },
+}
+
+impl From<Malformed> for Completion {
+    fn from(error: Malformed) -> Self {
+        Self::type_error(error.to_string())
+    }
+}
+
+impl From<Refusal> for Completion {
+    fn from(refusal: Refusal) -> Self {
+        Self::Failed { name: refusal.name, message: refusal.message.into_owned(), code: refusal.code }
+    }
+}
+
+impl From<KvError> for Completion {
+    fn from(error: KvError) -> Self {
+        let code = error.code();
+        Self::Failed { name: "Error", message: chain(&error), code: code.name }
+    }
+}
+
+impl From<Failure> for Completion {
+    /// A failed exchange is a TypeError, as the Fetch Standard has it; the code tells more.
+    fn from(failure: Failure) -> Self {
+        let message = format!("{}: {}", failure.code.title, failure.detail);
+        Self::Failed { name: "TypeError", message, code: failure.code.name }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+impl Completion {
+    pub fn type_error(message: impl Into<String>) -> Self {
+        Self::Failed { name: "TypeError", message: message.into(), code: "" }
+    }
+
+    fn failed(code: Code, message: impl Into<String>) -> Self {
+        Self::Failed { name: "Error", message: message.into(), code: code.name }
+    }
+
+    fn undefined() -> Self {
+        Self::Value(vec![0])
+    }
+
+    fn value(write: impl for<'a> FnOnce(&'a mut Encoder) -> &'a mut Encoder) -> Self {
+        let mut encoder = Encoder::default();
+        write(&mut encoder);
+        Self::Value(encoder.0)
+    }
+
+    /// Writes the arguments of the COMPLETE event. Bodies that are not whole become handles here.
+    pub fn encode(self, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+        match self {
+            Completion::Value(value) => {
+                out.bool(true);
+                out.0.extend_from_slice(&value);
+            }
+            Completion::Response { response, url, redirected } => {
+                let (head, body) = response.into_parts();
+
+                out.bool(true).array(7).integer(u64::from(head.status.as_u16()));
+                out.string(head.status.canonical_reason().unwrap_or(""));
+                out.string(&url).bool(redirected).string_with(|to| write_headers(&head.headers, to));
+                encode_body(body, instance, guest, out);
+            }
+            Completion::Entries { mut entries, many: false } => {
+                out.bool(true);
+                encode_entry(entries.pop().flatten(), instance, guest, out);
+            }
+            Completion::Entries { entries, many: true } => {
+                out.bool(true).array(entries.len() as u32);
+                for entry in entries {
+                    encode_entry(entry, instance, guest, out);
+                }
+            }
+            Completion::Failed { name, message, code } => {
+                out.bool(false).array(3).string(name).string(&message).string(code);
+            }
+        }
+    }
+}
+
+/// `bytes, 0` for a whole body, `null, handle` for another.
+fn encode_body(mut body: Body, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+    match body.take_whole() {
+        Some(whole) => {
+            out.bytes(&whole).integer(0);
+        }
+        None => {
+            let handle = guest.fresh_id();
+            instance.bodies.borrow_mut().insert(handle, body);
+            out.null().integer(u64::from(handle));
+        }
+    }
+}
+
+fn encode_entry(entry: Option<KvEntry>, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+    let Some(entry) = entry else {
+        out.null();
+        return;
+    };
+    out.array(4);
+    encode_body(entry.value, instance, guest, out);
+    out.optional_string(entry.metadata.as_deref()).integer(entry.revision);
+}
+
+impl Operation {
+    pub async fn perform(self) -> Completion {
+        let arguments = self.arguments.clone();
+        let args = Decoder::new(&arguments);
+        let result = match self.code {
+            operation::TIMER => timer(args).await,
+            operation::FETCH | operation::SERVICE => fetch::perform(&self, args).await,
+            operation::BODY_READ => self.body_read(args).await,
+            operation::STREAM_WRITE => self.stream_write(args).await,
+            operation::DIGEST => digest(args).await,
+            operation::KV_GET => self.kv_get(args).await,
+            operation::KV_GET_MANY => self.kv_get_many(args).await,
+            operation::KV_PUT => self.kv_put(args).await,
+            operation::KV_DELETE => self.kv_delete(args).await,
+            operation::KV_LIST => self.kv_list(args).await,
+            _ => Err(Completion::type_error("there is no such operation")),
+        };
+        result.unwrap_or_else(|failed| failed)
+    }
+
+    pub fn env(&self) -> &Arc<Env> {
+        self.instance.env()
+    }
+
+    /// Counts a call to the outside, and finds the request that makes it.
+    pub fn metered(&self) -> Result<(&Call, &Arc<Meter>), Completion> {
+        let Some((call, meter)) = &self.context else {
+            let message = "the request that this belongs to has ended; start I/O before the response, or in waitUntil";
+            return Err(Completion::failed(&code::CLIENT_GONE, message));
+        };
+        meter.subrequest(&self.env().limits).map_err(|failure| {
+            Completion::Failed { name: "Error", message: failure.detail, code: failure.code.name }
+        })?;
+        Ok((call, meter))
+    }
+
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.env().limits.stream_idle_ms)
+    }
+
+    async fn body_read(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let handle = args.next()?.as_u32()?;
+        let taken = self.instance.bodies.borrow_mut().remove(&handle);
+        let Some(mut body) = taken else {
+            return Ok(Completion::value(|e| e.null()));
+        };
+        loop {
+            let frame = tokio::time::timeout(self.idle(), body.frame()).await.map_err(|_| {
+                let ms = self.env().limits.stream_idle_ms;
+                Completion::failed(&code::STREAM_IDLE, format!("no data for {ms} ms (limits.stream_idle_ms)"))
+            })?;
+            let Some(frame) = frame else {
+                return Ok(Completion::value(|e| e.null()));
+            };
+            let frame = frame.map_err(|error| {
+                Completion::Failed { name: "TypeError", message: error.detail, code: error.code.name }
+            })?;
+            // Trailers are not visible to scripts.
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                self.instance.bodies.borrow_mut().insert(handle, body);
+                return Ok(Completion::value(|e| e.bytes(&data)));
+            }
+        }
+    }
+
+    async fn stream_write(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let stream = args.next()?.as_u32()?;
+        let data = Bytes::copy_from_slice(args.next()?.as_content()?);
+        let gone = || Completion::Failed {
+            name: "AbortError",
+            message: "the reader of the stream is gone".into(),
+            code: code::CLIENT_GONE.name,
+        };
+        let sender = self.instance.stream_sender(stream).ok_or_else(gone)?;
+        match tokio::time::timeout(self.idle(), sender.write(data)).await {
+            Ok(Ok(())) => Ok(Completion::undefined()),
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => {
+                let ms = self.env().limits.stream_idle_ms;
+                Err(Completion::failed(&code::STREAM_IDLE, format!("nobody read for {ms} ms (limits.stream_idle_ms)")))
+            }
+        }
+    }
+
+    fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
+        let binding = args.next()?.as_u32()? as usize;
+        match self.env().bindings.get(binding) {
+            Some((_, Handle::Kv { provider, namespace })) => Ok((provider.clone(), namespace.clone())),
+            _ => Err(Completion::type_error("this binding is no KV namespace")),
+        }
+    }
+
+    async fn kv_get(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (provider, namespace) = self.kv(&mut args)?;
+        let key = args.next()?;
+        self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
+        let entry = provider.get(&namespace, key.as_str()?).await?;
+        Ok(Completion::Entries { entries: vec![entry], many: false })
+    }
+
+    async fn kv_get_many(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (provider, namespace) = self.kv(&mut args)?;
+        let Value::Array(keys) = args.next()? else { return Err(Malformed.into()) };
+        let keys: Result<Vec<String>, Malformed> = keys.iter().map(|k| k.as_str().map(str::to_owned)).collect();
+        let keys = keys?;
+        self.metered()?.1.kv_reads.fetch_add(keys.len() as u64, Ordering::Relaxed);
+        let entries = provider.get_many(&namespace, &keys).await?;
+        Ok(Completion::Entries { entries, many: true })
+    }
+
+    async fn kv_put(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (provider, namespace) = self.kv(&mut args)?;
+        let key = args.next()?;
+        let (value, stream) = (args.next()?, args.next()?);
+        let options = put_options(args.next()?.as_str()?, self.instance.clock_ms())?;
+        self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
+        let value = self.body(&value, &stream)?;
+        let receipt = provider.put(&namespace, key.as_str()?, value, options).await?;
+        Ok(Completion::value(|e| e.array(1).integer(receipt.revision)))
+    }
+
+    async fn kv_delete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (provider, namespace) = self.kv(&mut args)?;
+        let (key, revision) = (args.next()?, args.next()?);
+        let condition =
+            if revision.is_nullish() { Condition::Always } else { Condition::Revision(revision.as_f64()? as u64) };
+        self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
+        provider.delete(&namespace, key.as_str()?, condition).await?;
+        Ok(Completion::undefined())
+    }
+
+    async fn kv_list(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (provider, namespace) = self.kv(&mut args)?;
+        let (prefix, cursor, limit) = (args.next()?, args.next()?, args.next()?);
+        let options = ListOptions {
+            prefix: prefix.as_optional_str()?.unwrap_or("").to_owned(),
+            cursor: cursor.as_optional_str()?.map(str::to_owned),
+            limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
+        };
+        self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
+        let page = provider.list(&namespace, options).await?;
+        Ok(Completion::value(|e| e.array(1).string(&list_document(&page))))
+    }
+
+    /// A body as the prelude passes it: null, whole, or the id of a stream.
+    pub fn body(&self, value: &Value<'_>, stream: &Value<'_>) -> Result<Body, Completion> {
+        match value {
+            Value::Null | Value::Undefined => Ok(Body::empty()),
+            Value::Bool(_) => {
+                let taken = self.instance.take_stream(stream.as_u32()?, None);
+                taken.ok_or_else(|| Completion::type_error("the stream was already used"))
+            }
+            whole => Ok(Body::full(Bytes::copy_from_slice(whole.as_content()?))),
+        }
+    }
+}
+
+async fn timer(mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let ms = args.next()?.as_f64()?;
+    let ms = if ms.is_finite() { ms.clamp(0.0, 2_147_483_647.0) } else { 0.0 };
+    tokio::time::sleep(Duration::from_micros((ms * 1000.0) as u64)).await;
+    Ok(Completion::undefined())
+}
+
+/// Above this, a digest is computed off the core.
+const DIGEST_INLINE_BYTES: usize = 64 << 10;
+
+async fn digest(mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
+    let (name, data) = (args.next()?, args.next()?);
+    let algorithm = match name.as_str()?.to_ascii_uppercase().as_str() {
+        "SHA-1" => &SHA1_FOR_LEGACY_USE_ONLY,
+        "SHA-256" => &SHA256,
+        "SHA-384" => &SHA384,
+        "SHA-512" => &SHA512,
+        other => {
+            let message = format!("{other} is not a supported digest (SHA-1, SHA-256, SHA-384, SHA-512)");
+            return Err(Completion::Failed { name: "NotSupportedError", message, code: "" });
+        }
+    };
+    let data = data.as_content()?;
+    let digest = if data.len() <= DIGEST_INLINE_BYTES {
+        digest(algorithm, data)
+    } else {
+        let data = data.to_vec();
+        let task = tokio::task::spawn_blocking(move || digest(algorithm, &data));
+        task.await.map_err(|_| Completion::failed(&code::INTERNAL, "the digest failed"))?
+    };
+    Ok(Completion::value(|e| e.bytes(digest.as_ref())))
+}
+
+/// `{expirationMs?, ttlS?, metadata?, ifRevision?, ifAbsent?}`
+fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
+    let fields: serde_json::Value = serde_json::from_str(json).map_err(|_| Malformed)?;
+    let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_f64);
+    let expires_at_ms = match (number("expirationMs"), number("ttlS")) {
+        (Some(at), _) => Some(at as u64),
+        (None, Some(ttl)) if ttl >= 1.0 => Some(now_ms.saturating_add((ttl * 1000.0) as u64)),
+        (None, Some(ttl)) => {
+            let message = format!("expirationTtl is {ttl}; the least is 1 second");
+            return Err(Completion::failed(&code::BAD_EXPIRY, message));
+        }
+        (None, None) => None,
+    };
+    let condition = match (number("ifRevision"), fields.get("ifAbsent")) {
+        (Some(revision), _) => Condition::Revision(revision as u64),
+        (None, Some(serde_json::Value::Bool(true))) => Condition::Absent,
+        _ => Condition::Always,
+    };
+    let metadata = fields.get("metadata").map(serde_json::Value::to_string);
+    Ok(PutOptions { expires_at_ms, metadata, condition })
+}
+
+/// The answer of `list`, as Workers code knows it, with revisions.
+fn list_document(page: &ListPage) -> String {
+    let keys: Vec<serde_json::Value> = page
+        .keys
+        .iter()
+        .map(|key| {
+            let mut entry = serde_json::json!({ "name": key.name, "revision": key.revision });
+            if let Some(at) = key.expires_at_ms {
+                entry["expiration"] = (at / 1000).into();
+            }
+            if let Some(metadata) = key.metadata.as_deref().and_then(|m| serde_json::from_str(m).ok()) {
+                entry["metadata"] = metadata;
+            }
+            entry
+        })
+        .collect();
+    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null });
+    if let Some(cursor) = &page.cursor {
+        document["cursor"] = cursor.as_str().into();
+    }
+    document.to_string()
+}
+
+/// What INIT tells the guest of its environment; `None` if there is nothing in it.
+pub fn describe_env(env: &Env) -> Option<String> {
+    if env.bindings.is_empty() {
+        return None;
+    }
+    let bindings: Vec<serde_json::Value> = env
+        .bindings
+        .iter()
+        .enumerate()
+        .map(|(index, (name, handle))| {
+            let name = name.as_str();
+            match handle {
+                Handle::Text(text) => serde_json::json!({ "name": name, "kind": "text", "value": text }),
+                Handle::Json(json) => {
+                    let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+                    serde_json::json!({ "name": name, "kind": "json", "value": value })
+                }
+                Handle::Secret(secret) => serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() }),
+                Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
+                Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
+            }
+        })
+        .collect();
+    Some(serde_json::Value::from(bindings).to_string())
+}

@@ -1,0 +1,166 @@
+//! `fetch()` and service bindings: an HTTP exchange on behalf of a guest.
+
+use std::sync::Arc;
+
+use base::{Body, code};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use url::Url;
+use worker::{Call, Event, FetchEvent, Handle, Outbound};
+
+use super::{Completion, Operation};
+use crate::script::abi::operation;
+use crate::script::codec::{Decoder, Value};
+use crate::script::host::parse_headers;
+
+/// Fields that belong to the connection, or that the host writes itself.
+static NOT_FORWARDED: [HeaderName; 11] = [
+    header::CONNECTION,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::EXPECT,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("traceparent"),
+];
+
+/// Redirects that one request follows (Fetch Standard, section 4.4).
+const REDIRECTS_MAX: usize = 20;
+
+/// FETCH(method, url, headers, body, stream, redirect); SERVICE has the binding before that.
+pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let service = if operation.code == operation::SERVICE { Some(args.next()?.as_u32()? as usize) } else { None };
+    let (method, url, headers) = (args.next()?, args.next()?, args.next()?);
+    let (body, stream, redirect) = (args.next()?, args.next()?, args.next()?);
+    let method = Method::from_bytes(method.as_str()?.as_bytes())
+        .map_err(|_| Completion::type_error("the method is not a token"))?;
+    let url = Url::parse(url.as_str()?).map_err(|_| Completion::type_error("the URL is not valid"))?;
+    let mut headers = parse_headers(headers.as_optional_str()?.unwrap_or(""))?;
+    for name in &NOT_FORWARDED {
+        headers.remove(name);
+    }
+    let (call, _) = operation.metered()?;
+    let traceparent = HeaderValue::from_str(&call.record.edit().trace.traceparent());
+    if let Ok(value) = traceparent {
+        headers.insert(HeaderName::from_static("traceparent"), value);
+    }
+    let body = operation.body(&body, &stream)?;
+    match service {
+        Some(binding) => invoke(operation, call.clone(), binding, method, url, headers, body).await,
+        None => {
+            let mode = Redirect::read(&redirect)?;
+            exchange(operation, Exchange { method, url, headers, body, mode }).await
+        }
+    }
+}
+
+async fn invoke(
+    operation: &Operation,
+    call: Call,
+    binding: usize,
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Completion, Completion> {
+    let Some((_, Handle::Service(invoker))) = operation.env().bindings.get(binding) else {
+        return Err(Completion::type_error("this binding is no service"));
+    };
+    let call = Call { depth: call.depth + 1, ..call };
+    let client = call.record.edit().client;
+    let url = String::from(url);
+    let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None };
+    let response = invoker.invoke(call, Event::Fetch(Box::new(event))).await?;
+    Ok(Completion::Response { response, url, redirected: false })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Redirect {
+    Follow,
+    Manual,
+    Error,
+}
+
+impl Redirect {
+    fn read(value: &Value<'_>) -> Result<Self, Completion> {
+        Ok(match value.as_optional_str()?.unwrap_or("follow") {
+            "manual" => Redirect::Manual,
+            "error" => Redirect::Error,
+            _ => Redirect::Follow,
+        })
+    }
+}
+
+struct Exchange {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Body,
+    mode: Redirect,
+}
+
+/// Requests and follows redirects. Every hop is a new exchange under the same egress policy, so
+/// that a public address can't lead to a private one.
+async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion, Completion> {
+    let Exchange { mut method, mut url, mut headers, mut body, mode } = request;
+    let env = operation.env().clone();
+    for hop in 0..=REDIRECTS_MAX {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Completion::type_error(format!("{}: URLs can't be fetched, only http: and https:", url.scheme())));
+        }
+        url.set_fragment(None);
+        let whole = body.take_whole();
+        let sent = whole.clone().map_or_else(|| std::mem::take(&mut body), Body::full);
+        let outbound = Outbound { method: method.clone(), url: url.clone(), headers: headers.clone(), body: sent };
+        let response = env.fetcher.fetch(Arc::clone(&env.egress), outbound).await?;
+        let target = location(&response.status(), response.headers(), &url);
+        let Some(target) = target.filter(|_| mode != Redirect::Manual) else {
+            return Ok(Completion::Response { response, url: url.into(), redirected: hop > 0 });
+        };
+        if mode == Redirect::Error {
+            return Err(Completion::type_error(format!("{url} answered with a redirect, which redirect: \"error\" refuses")));
+        }
+        let target = target?;
+        body = redirected_body(response.status(), &mut method, &mut headers, whole)?;
+        if target.origin() != url.origin() {
+            headers.remove(header::AUTHORIZATION);
+            headers.remove(header::COOKIE);
+        }
+        url = target;
+    }
+    Err(Completion::failed(&code::UPSTREAM_PROTOCOL, format!("more than {REDIRECTS_MAX} redirects (egress_redirects)")))
+}
+
+/// Where a redirect leads; `None` if it is none.
+fn location(status: &StatusCode, headers: &HeaderMap, from: &Url) -> Option<Result<Url, Completion>> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let value = headers.get(header::LOCATION)?;
+    let target = std::str::from_utf8(value.as_bytes()).ok().and_then(|text| from.join(text).ok());
+    Some(target.ok_or_else(|| Completion::type_error(format!("{from} redirects to what is no URL"))))
+}
+
+/// The method and body of the next hop (Fetch Standard, HTTP-redirect fetch, steps 11 and 12).
+fn redirected_body(
+    status: StatusCode,
+    method: &mut Method,
+    headers: &mut HeaderMap,
+    whole: Option<Bytes>,
+) -> Result<Body, Completion> {
+    let code = status.as_u16();
+    let becomes_get = (matches!(code, 301 | 302) && *method == Method::POST)
+        || (code == 303 && *method != Method::GET && *method != Method::HEAD);
+    if becomes_get {
+        *method = Method::GET;
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION] {
+            headers.remove(name);
+        }
+        return Ok(Body::empty());
+    }
+    whole.map(Body::full).ok_or_else(|| Completion::type_error("a redirect can't repeat a body that was a stream"))
+}

@@ -1,0 +1,179 @@
+//! From artifact to image: the work of a deploy.
+//!
+//! The base image (QuickJS with the prelude evaluated) is made once per node. A deployment starts
+//! from it: its modules are added, evaluated within `start_cpu_ms`, garbage is collected, and the
+//! memory becomes an image. Nothing here waits for anything: there is no I/O while modules are
+//! evaluated, so every call ends by itself or by its CPU limit.
+
+use base::artifact::Script;
+use base::{WorkerLimits, code};
+use futures_util::FutureExt as _;
+use telemetry::Level;
+use wasmtime::{Module, TypedFunc, WasmParams, WasmResults};
+use worker::{Failure, Frame};
+
+use super::abi;
+use super::codec::{Decoder, Value};
+use super::guest::{CpuExhausted, Guest, Layout, Phase};
+use super::image::{self, Parts};
+use super::sandbox::{Guestware, Sandbox};
+
+/// The image of an evaluated script.
+pub struct Evaluated {
+    /// An image module, encoded.
+    pub image: Vec<u8>,
+    pub console: Vec<(Level, String)>,
+}
+
+/// Boots QuickJS and evaluates the prelude: the image that every other descends from.
+pub fn base_image(guestware: &mut Guestware, parts: &Parts, prelude: &Script) -> Result<Vec<u8>, Failure> {
+    let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0)).map_err(internal)?;
+    let limits = WorkerLimits { start_cpu_ms: 10_000, ..WorkerLimits::default() };
+    let guest = Guest::evaluating(Layout::default(), &limits);
+    let mut sandbox = guestware.instantiate(&bare, guest).map_err(internal)?;
+    let stack_pointer = sandbox.instance.get_global(&mut sandbox.store, "__stack_pointer");
+    let stack_pointer = stack_pointer.and_then(|g| g.get(&mut sandbox.store).i32());
+    guestware.stack_pointer = stack_pointer.unwrap_or(0) as u32 as usize;
+    run::<(), ()>(&mut sandbox, "_initialize", ())?;
+    let address: u32 = run(&mut sandbox, "sv_control", ())?;
+    guestware.layout = read_layout(&sandbox, address as usize);
+    sandbox.store.data_mut().layout = guestware.layout;
+    let ready: i32 = run(&mut sandbox, "sv_init", ())?;
+    if ready != 0 {
+        return Err(Failure::new(&code::INTERNAL, "QuickJS did not start"));
+    }
+    add_modules(&mut sandbox, prelude, "selvedge:")?;
+    evaluate(&mut sandbox, &module_name(prelude, prelude.entry as usize, "selvedge:"), false)?;
+    snapshot(&mut sandbox, guestware)
+}
+
+/// Evaluates a script on top of the base image.
+pub fn script_image(guestware: &Guestware, base: &Module, script: &Script, limits: &WorkerLimits) -> Result<Evaluated, Failure> {
+    let guest = Guest::evaluating(guestware.layout, limits);
+    let mut sandbox = guestware.instantiate(base, guest).map_err(internal)?;
+    add_modules(&mut sandbox, script, "")?;
+    let evaluated = evaluate(&mut sandbox, &module_name(script, script.entry as usize, ""), true);
+    let console = match &mut sandbox.store.data_mut().phase {
+        Phase::Evaluating { console, .. } => std::mem::take(console),
+        Phase::Serving => Vec::new(),
+    };
+    evaluated?;
+    let image = snapshot(&mut sandbox, guestware)?;
+    Ok(Evaluated { image, console })
+}
+
+fn read_layout(sandbox: &Sandbox, control: usize) -> Layout {
+    let data = sandbox.memory.data(&sandbox.store);
+    let word = |offset: usize| {
+        let bytes = data.get(control + offset..control + offset + 4).and_then(|b| b.try_into().ok());
+        u32::from_le_bytes(bytes.unwrap_or_default()) as usize
+    };
+    Layout { control, inbox: word(abi::control::INBOX), inbox_bytes: word(abi::control::INBOX_BYTES) }
+}
+
+fn module_name(script: &Script, index: usize, prefix: &str) -> String {
+    format!("{prefix}{}", script.modules[index].name)
+}
+
+fn add_modules(sandbox: &mut Sandbox, script: &Script, prefix: &str) -> Result<(), Failure> {
+    for (index, module) in script.modules.iter().enumerate() {
+        let name = module_name(script, index, prefix);
+        let (name_at, name_len) = put(sandbox, name.as_bytes())?;
+        let (source_at, _) = put(sandbox, &module.source)?;
+        let kind = module.kind as i32;
+        let arguments = (name_at, name_len, source_at, module.source.len() as u32, kind);
+        let added: i32 = run(sandbox, "sv_add_module", arguments)?;
+        if added != 0 {
+            return Err(out_of_memory());
+        }
+        run::<u32, ()>(sandbox, "sv_free", name_at)?;
+        for (specifier, target) in &module.imports {
+            let from = put(sandbox, name.as_bytes())?;
+            let specifier = put(sandbox, specifier.as_bytes())?;
+            let to = put(sandbox, module_name(script, *target as usize, prefix).as_bytes())?;
+            let arguments = (from.0, from.1, specifier.0, specifier.1, to.0, to.1);
+            let added: i32 = run(sandbox, "sv_add_import", arguments)?;
+            if added != 0 {
+                return Err(out_of_memory());
+            }
+            for at in [from.0, specifier.0, to.0] {
+                run::<u32, ()>(sandbox, "sv_free", at)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies bytes into the guest, with a NUL behind them as its parser wants it.
+fn put(sandbox: &mut Sandbox, bytes: &[u8]) -> Result<(u32, u32), Failure> {
+    let at: u32 = run(sandbox, "sv_alloc", bytes.len() as u32 + 1)?;
+    if at == 0 {
+        return Err(out_of_memory());
+    }
+    let to = at as usize;
+    sandbox.memory.write(&mut sandbox.store, to, bytes).map_err(|e| internal(e.into()))?;
+    sandbox.memory.write(&mut sandbox.store, to + bytes.len(), &[0]).map_err(|e| internal(e.into()))?;
+    Ok((at, bytes.len() as u32))
+}
+
+fn evaluate(sandbox: &mut Sandbox, entry: &str, tell: bool) -> Result<(), Failure> {
+    let (at, len) = put(sandbox, entry.as_bytes())?;
+    let outcome: i32 = run(sandbox, "sv_evaluate", (at, len, i32::from(tell)))?;
+    match outcome {
+        abi::OK => Ok(()),
+        abi::PENDING => Err(start_failed("a top-level await never settles: there is no I/O while modules are evaluated")),
+        abi::INTERRUPTED => Err(start_failed("evaluation was interrupted")),
+        _ => Err(reported(&sandbox.report())),
+    }
+}
+
+fn start_failed(detail: impl Into<String>) -> Failure {
+    Failure::new(&code::START_FAILED, detail)
+}
+
+/// Makes a failure of what the guest reported: [name, message, stack].
+fn reported(report: &[u8]) -> Failure {
+    let parts = match Decoder::new(report).next() {
+        Ok(Value::Array(parts)) => parts,
+        _ => Vec::new(),
+    };
+    let text = |i: usize| parts.get(i).and_then(|v| v.as_str().ok()).unwrap_or_default().to_owned();
+    let (name, message, stack) = (text(0), text(1), text(2));
+    let frame = Frame::first(&stack);
+    let failure = start_failed(format!("{name}: {message}")).with_stack(stack);
+    Failure { frame, ..failure }
+}
+
+fn snapshot(sandbox: &mut Sandbox, guestware: &Guestware) -> Result<Vec<u8>, Failure> {
+    run::<(), ()>(sandbox, "sv_collect", ())?;
+    Ok(image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer))
+}
+
+/// Calls an export that never suspends: while modules are evaluated a tick goes on or ends it.
+fn run<P: WasmParams + Sync, R: WasmResults + Sync>(sandbox: &mut Sandbox, name: &str, arguments: P) -> Result<R, Failure> {
+    let function: TypedFunc<P, R> =
+        sandbox.instance.get_typed_func(&mut sandbox.store, name).map_err(internal)?;
+    sandbox.store.data_mut().begin(0);
+    sandbox.store.set_epoch_deadline(1);
+    let result = function.call_async(&mut sandbox.store, arguments).now_or_never();
+    match result {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) if error.is::<CpuExhausted>() => {
+            let max = sandbox.store.data().limits.start_cpu_ms;
+            Err(start_failed(format!(
+                "evaluating the modules took more than {max} ms of CPU time (limits.start_cpu_ms); is there an endless loop at the top level?"
+            )))
+        }
+        Some(Err(_)) if sandbox.store.data().memory_denied => Err(out_of_memory()),
+        Some(Err(error)) => Err(start_failed(format!("the sandbox trapped: {error:#}"))),
+        None => Err(Failure::new(&code::INTERNAL, "an evaluation suspended")),
+    }
+}
+
+fn out_of_memory() -> Failure {
+    Failure::new(&code::MEMORY_EXCEEDED, "the modules need more memory than limits.memory_mib")
+}
+
+fn internal(error: wasmtime::Error) -> Failure {
+    Failure::new(&code::INTERNAL, format!("{error:#}"))
+}

@@ -1,0 +1,65 @@
+//! Bodies that leave an instance piece by piece, with back-pressure: one piece is on its way, and
+//! the guest hears when there is room for the next.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use base::{BodyError, code};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use tokio::sync::mpsc;
+
+/// What flows from the guest to the reader of a body.
+type Piece = Result<Bytes, BodyError>;
+
+/// The guest's end.
+#[derive(Debug, Clone)]
+pub struct StreamSender(mpsc::Sender<Piece>);
+
+/// The reader's end.
+#[derive(Debug)]
+pub struct StreamBody {
+    pieces: mpsc::Receiver<Piece>,
+    ended: bool,
+}
+
+pub fn stream() -> (StreamSender, StreamBody) {
+    let (sender, pieces) = mpsc::channel(1);
+    (StreamSender(sender), StreamBody { pieces, ended: false })
+}
+
+/// The reader gave the body up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+impl StreamSender {
+    /// Hands over a piece once there is room.
+    pub async fn write(&self, piece: Bytes) -> Result<(), Gone> {
+        self.0.send(Ok(piece)).await.map_err(|_| Gone)
+    }
+
+    /// Ends the body with an error, so that nobody takes a part for the whole.
+    pub async fn abort(self, message: String) {
+        // If the reader is gone there is nobody to tell.
+        let _ = self.0.send(Err(BodyError::new(&code::GUEST_EXCEPTION, message))).await;
+    }
+
+    /// Waits until the reader has given the body up, or has read all of it.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+impl HttpBody for StreamBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let piece = std::task::ready!(self.pieces.poll_recv(cx));
+        self.ended = !matches!(piece, Some(Ok(_)));
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+}

@@ -1,0 +1,135 @@
+//! What scripts can't do, and how they hear of it.
+
+use std::time::Duration;
+
+use crate::fixture::*;
+
+#[test]
+fn an_endless_loop_ends_alone_and_its_instance_lives_on() {
+    on_core(async {
+        let app = setup("export default { fetch(r) { if (r.url.endsWith('/loop')) for (;;); return new Response('ok') } }")
+            .limits(|l| l.cpu_ms = 30)
+            .start();
+        assert_eq!(app.code(get("http://a.test/loop")).await, "cpu_exceeded");
+        assert!(!app.instance.state().lost);
+        assert_eq!(app.text(get("http://a.test/")).await, "ok");
+    });
+}
+
+#[test]
+fn a_native_loop_ends_with_its_instance() {
+    on_core(async {
+        let app = setup("export default { fetch() { return new Response(String(/(a+)+$/.test('a'.repeat(40) + 'b'))) } }")
+            .limits(|l| l.cpu_ms = 20)
+            .start();
+        let code = app.code(get("http://a.test/")).await;
+        assert_eq!(code, "cpu_exceeded");
+    });
+}
+
+#[test]
+fn runaway_recursion_is_a_range_error() {
+    on_core(async {
+        let app = setup("export default { fetch() { const f = () => f() + 1; try { f() } catch (e) { return new Response(e.name) } } }").start();
+        assert_eq!(app.text(get("http://a.test/")).await, "RangeError");
+    });
+}
+
+#[test]
+fn endless_allocation_is_refused() {
+    on_core(async {
+        let app = setup("export default { fetch() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } }")
+            .limits(|l| { l.memory_mib = 16; l.cpu_ms = 5000 })
+            .start();
+        assert_eq!(app.code(get("http://a.test/")).await, "memory_exceeded");
+    });
+}
+
+#[test]
+fn a_promise_that_nothing_can_settle_is_noticed_at_once() {
+    on_core(async {
+        let app = setup("export default { fetch() { return new Promise(() => {}) } }").start();
+        assert_eq!(app.code(get("http://a.test/")).await, "never_settled");
+    });
+}
+
+#[test]
+fn what_is_no_response_is_named() {
+    on_core(async {
+        let app = setup("export default { fetch() { return 'hello' } }").start();
+        assert_eq!(app.code(get("http://a.test/")).await, "invalid_response");
+        let app = setup("export default { }").start();
+        assert_eq!(app.code(get("http://a.test/")).await, "no_handler");
+    });
+}
+
+#[test]
+fn a_late_head_times_out() {
+    on_core(async {
+        let app = setup("export default { async fetch() { await new Promise(r => setTimeout(r, 60000)) } }")
+            .limits(|l| l.head_ms = 20)
+            .start();
+        assert_eq!(app.code(get("http://a.test/")).await, "head_timeout");
+    });
+}
+
+#[test]
+fn too_many_subrequests_are_refused_by_name() {
+    on_core(async {
+        let app = setup("export default { async fetch() { try { for (let i = 0; i < 5; i++) await fetch('http://o.test/') } catch (e) { return new Response(e.code) } } }")
+            .limits(|l| l.subrequests = 3)
+            .start();
+        assert_eq!(app.text(get("http://a.test/")).await, "subrequests_exceeded");
+    });
+}
+
+#[test]
+fn a_flood_of_log_lines_is_cut() {
+    on_core(async {
+        let app = setup("export default { fetch() { for (let i = 0; i < 100; i++) console.log('x'.repeat(100)); return new Response('ok') } }")
+            .limits(|l| l.log_bytes = 1000)
+            .start();
+        app.text(get("http://a.test/")).await;
+        let lines = app.kept.lines.lock().unwrap();
+        assert_eq!(lines.len(), 11, "ten lines and the notice");
+        assert!(lines[10].text.contains("log_bytes"), "{}", lines[10].text);
+    });
+}
+
+#[test]
+fn loops_share_the_core_with_short_requests() {
+    on_core(async {
+        let looping = setup("export default { fetch() { for (;;); } }").limits(|l| l.cpu_ms = 300).start();
+        let hello = setup("export default { fetch() { return new Response('hi') } }").start();
+        let event = Box::new(get("http://a.test/"));
+        let task = tokio::task::spawn_local(looping.instance.clone().run(looping.call(), worker::Event::Fetch(event)));
+        let mut answered = 0;
+        while !task.is_finished() {
+            assert_eq!(hello.text(get("http://b.test/")).await, "hi");
+            answered += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(answered > 20, "only {answered} short requests were answered beside the loop");
+        assert_eq!(task.await.unwrap().unwrap_err().code.name, "cpu_exceeded");
+    });
+}
+
+#[test]
+fn evaluation_has_limits_of_its_own() {
+    let failing = |source: &str| match setup(source).limits(|l| l.start_cpu_ms = 50).try_start() {
+        Ok(_) => panic!("{source} started"),
+        Err(failure) => failure,
+    };
+    let failure = failing("for (;;);");
+    assert_eq!(failure.code.name, "start_failed");
+    assert!(failure.detail.contains("start_cpu_ms"), "{failure}");
+    let failure = failing("let x = 1;\nthrow new Error('no');");
+    assert!(failure.detail.contains("Error: no"), "{failure}");
+    assert_eq!(failure.frame.unwrap().line, 2);
+    let failure = failing("export default { fetch( { } }");
+    assert!(failure.detail.contains("SyntaxError"), "{failure}");
+    let failure = failing("await fetch('http://x.test/'); export default {}");
+    assert!(failure.detail.contains("evaluated"), "{failure}");
+    let failure = failing("await new Promise(() => {});");
+    assert!(failure.detail.contains("never settles"), "{failure}");
+}

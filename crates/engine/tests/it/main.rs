@@ -1,0 +1,5 @@
+//! The engine from outside: artifacts and events in, responses and records out.
+
+mod fixture;
+mod limits;
+mod scripts;

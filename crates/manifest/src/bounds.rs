@@ -1,0 +1,23 @@
+//! The limits on a manifest itself. They are fixed: each is far above what a person writes, and
+//! there so that a file that is not a person's can't hurt.
+
+use base::limits::LimitRow;
+
+const fn fixed(name: &'static str, value: u64, unit: &'static str, about: &'static str) -> LimitRow {
+    LimitRow { name, default: value, min: value, max: value, unit, code: "invalid_manifest", about }
+}
+
+pub static MANIFEST_BYTES: LimitRow = fixed("manifest_bytes", 1 << 20, "bytes", "The manifest file, or .dev.vars.");
+pub static WORKERS: LimitRow = fixed("workers", 256, "", "Workers of one app.");
+pub static ROUTES: LimitRow = fixed("routes", 4_096, "", "Routes of one app.");
+pub static PATTERN_BYTES: LimitRow = fixed("pattern_bytes", 1_024, "bytes", "The pattern of a route.");
+pub static ASSETS: LimitRow = fixed("assets", 256, "", "Asset directories of one app.");
+pub static BINDINGS: LimitRow = fixed("bindings", 256, "", "Bindings of one worker.");
+pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
+pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");
+pub static EGRESS_RULES: LimitRow = fixed("egress_rules", 256, "", "Egress rules of one worker.");
+pub static ENVS: LimitRow = fixed("envs", 64, "", "Environments of one manifest.");
+
+/// Every limit of this file, for `selvedge limits`.
+pub static MANIFEST: &[&LimitRow] =
+    &[&MANIFEST_BYTES, &WORKERS, &ROUTES, &PATTERN_BYTES, &ASSETS, &BINDINGS, &VARS, &VAR_BYTES, &EGRESS_RULES, &ENVS];

@@ -1,0 +1,134 @@
+//! Routes of the manifest → the table.
+
+use std::collections::BTreeSet;
+
+use super::{Compiler, shorten};
+use crate::bounds::ROUTES;
+use crate::plan::{NotFound, WorkerIndex};
+use crate::raw::{RawManifest, RawRoute, Spanned};
+use crate::report::{code, suggest};
+use crate::route::{HostPattern, PathPattern, Route, RouteTable, Target, parse_pattern};
+
+type Compiled = (RouteTable, BTreeSet<String>);
+
+impl Compiler<'_, '_> {
+    /// None if a route is wrong; that is reported.
+    pub(super) fn routes(&mut self, raw: &RawManifest) -> Option<Compiled> {
+        if raw.routes.is_empty() {
+            return self.default_route(raw);
+        }
+        if raw.routes.len() as u64 > ROUTES.max {
+            let span = &raw.routes[ROUTES.max as usize].pattern.span;
+            let message = format!("the app has {} routes; at most {} (routes)", raw.routes.len(), ROUTES.max);
+            self.problems.add(code::TOO_MANY, span, message);
+            return None;
+        }
+        let all: Vec<_> = raw.routes.iter().map(|route| self.route(route)).collect();
+        let mut routes: Vec<_> = all.iter().zip(&raw.routes).filter_map(|(r, raw)| Some((r.clone()?, raw))).collect();
+        routes.sort_by(|a, b| a.0.compare_specificity(&b.0).then(a.1.pattern.span.start.cmp(&b.1.pattern.span.start)));
+        for pair in routes.windows(2) {
+            if pair[0].0.compare_specificity(&pair[1].0).is_eq() {
+                self.same_route(pair[0].1, pair[1].1);
+            }
+        }
+        let default = raw.name.as_ref().map(|name| format!("{}.localhost", name.value)).unwrap_or_default();
+        let hosts = routes.iter().map(|(r, _)| &r.host).filter(|h| **h != HostPattern::Any).map(ToString::to_string);
+        let hosts = hosts.filter(|host| *host != default).collect();
+        let table = RouteTable::new(all.into_iter().collect::<Option<_>>()?).ok()?;
+        Some((table, hosts))
+    }
+
+    /// One worker answers everywhere; more than one can't all do so.
+    fn default_route(&mut self, raw: &RawManifest) -> Option<Compiled> {
+        if !self.problems.report.problems.is_empty() {
+            // A worker or a route that was left out for its faults is not missing.
+            return None;
+        }
+        match raw.workers.as_slice() {
+            [_] => {
+                let path = PathPattern::parse("/*").expect("a constant pattern");
+                let target = Target::Worker(WorkerIndex(0));
+                let table = RouteTable::new(vec![Route { host: HostPattern::Any, path, target }]).ok()?;
+                Some((table, BTreeSet::new()))
+            }
+            [] => {
+                let message = "the manifest has neither a worker nor a route, so there is nothing to serve";
+                self.problems.add(code::NO_WORKER, &(0..0), message).help =
+                    Some("add a worker: [workers.web] entry = \"src/index.ts\"".to_owned());
+                None
+            }
+            [first, ..] => {
+                let message =
+                    format!("the app has {} workers and no routes, so no request reaches any", raw.workers.len());
+                let help = format!("add one: [[routes]] match = \"/*\" worker = \"{}\"", first.name.value);
+                self.problems.add(code::BAD_ROUTE, &first.name.span, message).help = Some(help);
+                None
+            }
+        }
+    }
+
+    fn route(&mut self, raw: &RawRoute) -> Option<Route> {
+        let pattern = self.pattern(&raw.pattern);
+        let user = format!("the route `{}`", shorten(&raw.pattern.value));
+        let worker = raw.worker.as_ref().map(|name| self.worker_index(name, &user));
+        let not_found = raw.not_found.as_ref().map(|text| self.not_found(text, raw));
+        let assets = raw.assets.as_ref().map(|directory| {
+            let not_found = not_found.flatten().unwrap_or(NotFound::None);
+            self.assets_index(directory, Some(not_found))
+        });
+        let target = match (worker, assets) {
+            (Some(worker), None) => Target::Worker(worker?),
+            (None, Some(assets)) => Target::Assets(assets?),
+            (Some(worker), Some(assets)) => Target::AssetsThenWorker { assets: assets?, worker: worker? },
+            (None, None) => return None,
+        };
+        let (host, path) = pattern?;
+        Some(Route { host, path, target })
+    }
+
+    fn pattern(&mut self, text: &Spanned<String>) -> Option<(HostPattern, PathPattern)> {
+        match parse_pattern(&text.value) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                let message = format!("`{}` is no pattern: {error}", shorten(&text.value));
+                self.problems.add(code::BAD_PATTERN, &text.span, message).help = error.help(&text.value);
+                None
+            }
+        }
+    }
+
+    fn not_found(&mut self, text: &Spanned<String>, route: &RawRoute) -> Option<NotFound> {
+        if route.assets.is_none() {
+            let message = "`not_found` is for routes with assets; a worker answers itself what it does not find";
+            self.problems.add(code::BAD_ROUTE, &text.span, message);
+            return None;
+        }
+        Some(match text.value.as_str() {
+            "none" => NotFound::None,
+            "single-page" => NotFound::SinglePage,
+            "404-page" => NotFound::Page404,
+            other => {
+                let known = ["none", "single-page", "404-page"];
+                let message = format!("`{}` says nothing about what is not found", shorten(other));
+                self.problems.add(code::BAD_VALUE, &text.span, message).help = suggest(other, known, "it is one of");
+                return None;
+            }
+        })
+    }
+
+    fn same_route(&mut self, first: &RawRoute, second: &RawRoute) {
+        let (a, b) = (&first.pattern, &second.pattern);
+        let message = if a.value == b.value {
+            format!("the route `{}` stands twice; the second could never match", shorten(&b.value))
+        } else {
+            let (a, b) = (shorten(&a.value), shorten(&b.value));
+            format!("the routes `{a}` and `{b}` match exactly the same requests; the second could never match")
+        };
+        let also = (a.span.clone(), "the first".to_owned());
+        let problem = self.problems.add(code::SAME_ROUTE, &b.span, message);
+        problem.label = Some("the second".to_owned());
+        // Routes that a reader makes of one setting share its place.
+        problem.also = Some(also).filter(|_| a.span != b.span);
+        problem.help = Some("remove one of them, or make its pattern differ".to_owned());
+    }
+}

@@ -1,0 +1,225 @@
+//! The compiled, checked and immutable form of a manifest. A value of these types can't be
+//! invalid: every name is legal, every index points at something, every limit lies in its bounds.
+//!
+//! A plan serialises to JSON deterministically and reads back from it, so that a deployment can
+//! store it. It has no generation: whoever publishes plans counts them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::limits::{APP, LimitRow, WORKER};
+use base::{AppLimits, AppName, BindingName, ResourceName, Secret, WorkerLimits, WorkerName};
+use serde::{Deserialize, Serialize};
+
+use crate::egress::EgressRule;
+use crate::origin::Origins;
+use crate::route::{RouteTable, Target};
+
+/// One application, as it is served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub struct Plan {
+    pub app: AppName,
+    /// The `[env.NAME]` overlay that was applied.
+    pub env_name: Option<String>,
+    /// Indexed by [`WorkerIndex`], in the order of their names.
+    pub workers: Vec<WorkerPlan>,
+    /// Indexed by [`AssetsIndex`].
+    pub assets: Vec<AssetsPlan>,
+    pub routes: RouteTable,
+    /// The hosts that routes name: exact (`example.com`) and wildcard (`*.example.com`). The default
+    /// host is not among them: every app has it.
+    pub hosts: BTreeSet<String>,
+    pub limits: AppLimits,
+    /// Where in its file a thing stands. It is no part of the plan's content: a plan that was read
+    /// back has none, and two plans that differ only here are equal.
+    #[serde(skip)]
+    pub origins: Origins,
+}
+
+/// Position of a worker in [`Plan::workers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerIndex(pub u16);
+
+/// Position of an asset directory in [`Plan::assets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AssetsIndex(pub u16);
+
+impl Plan {
+    /// The worker at an index of this plan.
+    pub fn worker(&self, index: WorkerIndex) -> &WorkerPlan {
+        &self.workers[usize::from(index.0)]
+    }
+
+    /// The asset directory at an index of this plan.
+    pub fn asset_dir(&self, index: AssetsIndex) -> &AssetsPlan {
+        &self.assets[usize::from(index.0)]
+    }
+
+    pub fn worker_named(&self, name: &str) -> Option<(WorkerIndex, &WorkerPlan)> {
+        let at = self.workers.iter().position(|w| w.name.as_str() == name)?;
+        Some((WorkerIndex(at as u16), &self.workers[at]))
+    }
+
+    /// The host at which an app is always served, whatever its routes name. A request there that no
+    /// route matches is looked up with [`RouteTable::find_at_any_host`].
+    pub fn default_host(&self) -> String {
+        format!("{}.localhost", self.app)
+    }
+
+    /// What a plan that was read back might break, since a file can be changed.
+    fn check_content(&self) -> Result<(), String> {
+        let worker_is_there = |w: WorkerIndex| usize::from(w.0) < self.workers.len();
+        let assets_are_there = |a: AssetsIndex| usize::from(a.0) < self.assets.len();
+        let routes_hold = self.routes.iter().all(|route| match route.target {
+            Target::Worker(worker) => worker_is_there(worker),
+            Target::Assets(assets) => assets_are_there(assets),
+            Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
+        });
+        let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
+            Grant::Worker { worker } => worker_is_there(worker),
+            Grant::Assets { assets } => assets_are_there(assets),
+            Grant::Kv { .. } | Grant::Secret { .. } => true,
+        });
+        if !routes_hold || !bindings_hold {
+            return Err("the plan names a worker or a directory that it does not hold".to_owned());
+        }
+        let out_of_range = |rows: &[LimitRow], get: &dyn Fn(&str) -> Option<u64>| {
+            rows.iter().find(|row| get(row.name).is_some_and(|v| !(row.min..=row.max).contains(&v))).map(|row| row.name)
+        };
+        let in_workers = self.workers.iter().find_map(|w| out_of_range(WORKER, &|name| w.limits.get(name)));
+        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers) {
+            Some(name) => Err(format!("the plan's limit {name} is out of range")),
+            None => Ok(()),
+        }
+    }
+
+    /// Every secret that some worker is granted, once.
+    pub fn secrets(&self) -> BTreeSet<&ResourceName> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        grants.filter_map(|g| if let Grant::Secret { secret } = g { Some(secret) } else { None }).collect()
+    }
+}
+
+impl Serialize for Plan {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let plan = Self::deserialize(d)?;
+        plan.check_content().map_err(serde::de::Error::custom)?;
+        Ok(plan)
+    }
+}
+
+/// One worker of the app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerPlan {
+    pub name: WorkerName,
+    /// The entry file, relative to the manifest's directory, with forward slashes.
+    pub entry: String,
+    pub kind: WorkerKind,
+    pub isolation: Isolation,
+    pub vars: BTreeMap<BindingName, Var>,
+    /// In the order of their names. No binding has the name of a variable.
+    pub bindings: Vec<Binding>,
+    /// Where outbound requests may go; nowhere if empty.
+    pub egress: Vec<EgressRule>,
+    pub limits: WorkerLimits,
+    /// Answers carry a `Server-Timing` field with the phases of the request.
+    pub server_timing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerKind {
+    /// JavaScript or TypeScript.
+    Script,
+    /// A WebAssembly component.
+    Component,
+}
+
+/// How many requests one instance serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// One instance serves many requests.
+    Shared,
+    /// Each request gets a fresh instance.
+    Request,
+}
+
+/// A variable of the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Var {
+    Text(String),
+    /// A number, a boolean, an array or an object.
+    Json(serde_json::Value),
+    /// A text from `.dev.vars`. It may be a secret, so it is never serialised: a plan that holds
+    /// one prints it as null, and does not read back.
+    #[serde(serialize_with = "print_null", deserialize_with = "refuse_dev")]
+    Dev(Secret<String>),
+}
+
+fn print_null<S: serde::Serializer>(_: &Secret<String>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_none()
+}
+
+fn refuse_dev<'de, D: serde::Deserializer<'de>>(_: D) -> Result<Secret<String>, D::Error> {
+    Err(serde::de::Error::custom("a plan made with .dev.vars can't be read back"))
+}
+
+/// A name in a worker's `env`, and what it opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    pub name: BindingName,
+    #[serde(flatten)]
+    pub grant: Grant,
+}
+
+/// The permission behind a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Grant {
+    Kv {
+        #[serde(rename = "kv")]
+        namespace: ResourceName,
+    },
+    Secret {
+        secret: ResourceName,
+    },
+    /// Another worker of the app, or the worker itself.
+    Worker {
+        worker: WorkerIndex,
+    },
+    /// The app's files, for `env.ASSETS.fetch`.
+    Assets {
+        assets: AssetsIndex,
+    },
+}
+
+/// A directory of static files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetsPlan {
+    /// Relative to the manifest's directory, with forward slashes; `.` is that directory itself.
+    pub directory: String,
+    pub not_found: NotFound,
+}
+
+/// What a path gets for which there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotFound {
+    /// A problem document with status 404.
+    None,
+    /// `/index.html` with status 200. Before a worker that stands behind the files, this holds for
+    /// navigations only (`Sec-Fetch-Mode: navigate`); everything else goes to the worker.
+    SinglePage,
+    /// The nearest `404.html`, from the path's own directory up to the root, with status 404.
+    /// Before a worker that stands behind the files, it is not used.
+    #[serde(rename = "404-page")]
+    Page404,
+}

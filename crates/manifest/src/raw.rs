@@ -1,0 +1,215 @@
+//! What a manifest says, before anything of it is checked but its shape. Both readers, that of
+//! `selvedge.toml` and that of wrangler's files, end here, and one check follows.
+
+use std::ops::Range;
+
+use crate::report::{Problems, code, suggest};
+use crate::tree::{Entry, Node, Table, Value};
+
+pub(crate) mod fields;
+mod selvedge;
+
+pub(crate) use selvedge::read;
+
+/// A value and its place in the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Spanned<T> {
+    pub value: T,
+    pub span: Range<usize>,
+}
+
+impl<T> Spanned<T> {
+    pub fn new(value: T, span: Range<usize>) -> Self {
+        Self { value, span }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RawManifest {
+    pub name: Option<Spanned<String>>,
+    pub workers: Vec<RawWorker>,
+    pub routes: Vec<RawRoute>,
+    pub limits: Vec<RawLimit>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawWorker {
+    pub name: Spanned<String>,
+    pub entry: Option<Spanned<String>>,
+    pub isolation: Option<Spanned<String>>,
+    pub vars: Vec<RawVar>,
+    pub bindings: Vec<RawBinding>,
+    pub egress: Option<Vec<Spanned<String>>>,
+    pub limits: Vec<RawLimit>,
+    pub server_timing: bool,
+}
+
+impl RawWorker {
+    pub fn new(name: Spanned<String>) -> Self {
+        Self {
+            name,
+            entry: None,
+            isolation: None,
+            vars: Vec::new(),
+            bindings: Vec::new(),
+            egress: None,
+            limits: Vec::new(),
+            server_timing: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct RawVar {
+    pub name: Spanned<String>,
+    pub value: Node,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawBinding {
+    pub name: Spanned<String>,
+    pub kind: BindingKind,
+    pub target: Spanned<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BindingKind {
+    Kv,
+    Secret,
+    Worker,
+    Assets,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawLimit {
+    pub name: Spanned<String>,
+    pub value: Spanned<i64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawRoute {
+    pub pattern: Spanned<String>,
+    pub worker: Option<Spanned<String>>,
+    pub assets: Option<Spanned<String>>,
+    pub not_found: Option<Spanned<String>>,
+}
+
+/// Reads values of the expected type out of tables, and notes what is of another.
+pub(crate) struct Reader<'p> {
+    pub problems: &'p mut Problems,
+}
+
+impl Reader<'_> {
+    pub fn string(&mut self, table: &Table, key: &str) -> Option<Spanned<String>> {
+        table.get(key).and_then(|entry| self.string_of(entry))
+    }
+
+    pub fn string_of(&mut self, entry: &Entry) -> Option<Spanned<String>> {
+        match &entry.node.value {
+            Value::String(text) => Some(Spanned::new(text.clone(), entry.node.span.clone())),
+            _ => self.wrong_type(&entry.key, "a string", &entry.node),
+        }
+    }
+
+    pub fn bool(&mut self, table: &Table, key: &str) -> Option<bool> {
+        let entry = table.get(key)?;
+        match entry.node.value {
+            Value::Bool(value) => Some(value),
+            _ => self.wrong_type(key, "true or false", &entry.node),
+        }
+    }
+
+    pub fn table<'t>(&mut self, table: &'t Table, key: &str) -> Option<&'t Table> {
+        table.get(key).and_then(|entry| self.table_of(key, &entry.node))
+    }
+
+    /// A table that may be left out by an empty value of any type.
+    pub fn table_if_any<'t>(&mut self, table: &'t Table, key: &str) -> Option<&'t Table> {
+        table.get(key).filter(|entry| !entry.node.value.is_empty()).and_then(|entry| self.table_of(key, &entry.node))
+    }
+
+    pub fn table_of<'t>(&mut self, name: &str, node: &'t Node) -> Option<&'t Table> {
+        match &node.value {
+            Value::Table(inner) => Some(inner),
+            _ => self.wrong_type(name, "a table", node),
+        }
+    }
+
+    pub fn array<'t>(&mut self, table: &'t Table, key: &str) -> Option<&'t [Node]> {
+        let entry = table.get(key)?;
+        match &entry.node.value {
+            Value::Array(items) => Some(items),
+            _ => self.wrong_type(key, "an array", &entry.node),
+        }
+    }
+
+    pub fn strings(&mut self, table: &Table, key: &str) -> Option<Vec<Spanned<String>>> {
+        let items = self.array(table, key)?;
+        let mut strings = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.value {
+                Value::String(text) => strings.push(Spanned::new(text.clone(), item.span.clone())),
+                _ => drop(self.wrong_type::<()>(&format!("an item of {key}"), "a string", item)),
+            }
+        }
+        Some(strings)
+    }
+
+    pub fn limits(&mut self, table: &Table, key: &str) -> Vec<RawLimit> {
+        let Some(limits) = self.table(table, key) else { return Vec::new() };
+        let mut raw = Vec::with_capacity(limits.entries.len());
+        for entry in &limits.entries {
+            match entry.node.value {
+                Value::Integer(value) => raw.push(RawLimit {
+                    name: Spanned::new(entry.key.clone(), entry.key_span.clone()),
+                    value: Spanned::new(value, entry.node.span.clone()),
+                }),
+                _ => drop(self.wrong_type::<()>(&entry.key, "an integer", &entry.node)),
+            }
+        }
+        raw
+    }
+
+    pub fn vars(&mut self, table: &Table) -> Vec<RawVar> {
+        let Some(vars) = self.table(table, "vars") else { return Vec::new() };
+        let spanned = |e: &Entry| Spanned::new(e.key.clone(), e.key_span.clone());
+        vars.entries.iter().map(|e| RawVar { name: spanned(e), value: e.node.clone() }).collect()
+    }
+
+    /// Notes that a value has another type than it must have.
+    pub fn wrong_type<T>(&mut self, name: &str, wanted: &str, node: &Node) -> Option<T> {
+        let name = if name.contains(' ') { name.to_owned() } else { format!("`{name}`") };
+        let found = node.value.kind();
+        let problem = self.problems.add(code::WRONG_TYPE, &node.span, format!("{name} must be {wanted}, not {found}"));
+        problem.label = Some(format!("this is {found}"));
+        None
+    }
+
+    /// Notes fields that no version knows, and those that this version does not support yet.
+    pub fn check_fields(&mut self, table: &Table, known: &[fields::Field], place: &str) {
+        for entry in &table.entries {
+            match known.iter().find(|f| f.name == entry.key) {
+                Some(field) if !field.later => {}
+                Some(_) => self.not_supported(entry, place),
+                None => self.unknown_field(entry, known, place),
+            }
+        }
+    }
+
+    fn not_supported(&mut self, entry: &Entry, place: &str) {
+        let message = format!("`{}` in {place} is not supported by this version yet", entry.key);
+        let problem = self.problems.add(code::NOT_SUPPORTED, &entry.key_span, message);
+        problem.label = Some("not supported yet".to_owned());
+    }
+
+    fn unknown_field(&mut self, entry: &Entry, known: &[fields::Field], place: &str) {
+        let message = format!("unknown field `{}` in {place}", entry.key);
+        let names = known.iter().filter(|f| !f.later).map(|f| f.name);
+        let help = fields::misplaced(&entry.key, known)
+            .map(str::to_owned)
+            .or_else(|| suggest(&entry.key, names, "the fields here are"));
+        let problem = self.problems.add(code::UNKNOWN_FIELD, &entry.key_span, message);
+        problem.label = Some("unknown field".to_owned());
+        problem.help = help;
+    }
+}

@@ -1,0 +1,100 @@
+//! The fields of `selvedge.toml`, table by table. The reader and the JSON schema both stand on
+//! these, so that they can't disagree.
+
+pub(crate) struct Field {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Part of the design, but of no version yet.
+    pub later: bool,
+}
+
+const fn field(name: &'static str, about: &'static str) -> Field {
+    Field { name, about, later: false }
+}
+
+const fn later(name: &'static str) -> Field {
+    Field { name, about: "", later: true }
+}
+
+pub(crate) static ROOT: &[Field] = &[
+    field("name", "The app's name: a DNS label, since the app is served at NAME.localhost."),
+    field("workers", "The app's workers, by name."),
+    field("routes", "Which worker or directory answers where. Their order plays no part."),
+    field("limits", "Limits on the app as a whole."),
+    field("env", "Overlays by environment: tables merge key by key, everything else replaces."),
+    later("upstreams"),
+    later("queues"),
+    later("schedules"),
+    later("streams"),
+    later("topics"),
+    later("workflows"),
+    later("objects"),
+    later("caches"),
+    later("filters"),
+];
+
+pub(crate) static WORKER: &[Field] = &[
+    field("entry", "The entry file, relative to this file: .js, .mjs, .ts, .mts, .jsx, .tsx, or a .wasm component."),
+    field(
+        "isolation",
+        "\"shared\": one instance serves many requests (default for scripts). \"request\": a fresh instance for each \
+         request (default, and the only choice, for components).",
+    ),
+    field("vars", "Variables of the environment: text, or any value that JSON has."),
+    field("bindings", "What the worker may use, by the name under which its code sees it."),
+    field(
+        "egress",
+        "Where outbound requests may go: \"public\", a host, a URL without a path, or a network. Default [\"public\"]; \
+         [] for nowhere.",
+    ),
+    field("limits", "Limits on the worker."),
+    field("server_timing", "Answers carry a Server-Timing field with the phases of the request."),
+];
+
+pub(crate) static BINDING: &[Field] = &[
+    field("kv", "The name of a KV namespace."),
+    field("secret", "The name of a secret, set with: selvedge secret put."),
+    field("worker", "The name of a worker of this app."),
+    field("assets", "A directory of files, relative to this file."),
+    later("sql"),
+    later("migrations"),
+    later("blob"),
+    later("queue"),
+    later("object"),
+    later("stream"),
+    later("topic"),
+    later("workflow"),
+];
+
+pub(crate) static ROUTE: &[Field] = &[
+    field("match", "Host (may be left out) and path: \"example.com/api/*\", \"*.example.com/*\", \"/users/:id\"."),
+    field("worker", "The worker that answers; with `assets`, the one that answers where there is no file."),
+    field("assets", "The directory whose files are served, relative to this file."),
+    field(
+        "not_found",
+        "What a path without a file gets: \"none\" (a plain 404), \"single-page\" (/index.html) or \"404-page\" (the \
+         nearest 404.html).",
+    ),
+    later("upstream"),
+    later("cache"),
+    later("filters"),
+];
+
+/// Where a field belongs that people write in the wrong table.
+pub(crate) fn misplaced(name: &str, here: &[Field]) -> Option<&'static str> {
+    let at_root = std::ptr::eq(here, ROOT);
+    Some(match name {
+        "bindings" if at_root => "bindings belong to a worker: [workers.NAME.bindings]",
+        "vars" if at_root => "variables belong to a worker: [workers.NAME] vars = { … }",
+        "entry" | "main" if at_root => "the entry file belongs to a worker: [workers.NAME] entry = \"…\"",
+        "egress" | "isolation" | "server_timing" if at_root => "this belongs to a worker: [workers.NAME]",
+        "assets" if at_root => "files are served by a route: [[routes]] match = \"/*\" assets = \"public\"",
+        "route" if at_root => "did you mean `routes`? Each route is a table of its own: [[routes]]",
+        "worker" if at_root => "did you mean `workers`? Each worker has a name: [workers.NAME]",
+        "main" => "did you mean `entry`?",
+        "host" | "path" | "pattern" if std::ptr::eq(here, ROUTE) => {
+            "host and path are one pattern: match = \"example.com/api/*\""
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,151 @@
+//! The reader of `selvedge.toml`.
+
+use super::fields::{BINDING, ROOT, ROUTE, WORKER};
+use super::{BindingKind, RawBinding, RawManifest, RawRoute, RawWorker, Reader, Spanned};
+use crate::report::{Problems, code, nearest};
+use crate::tree::{Entry, Node, Table, Value};
+
+/// Reads the root table, its overlay already merged.
+pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
+    let mut reader = Reader { problems };
+    reader.check_fields(root, ROOT, "the manifest");
+    if root.get("name").is_none() {
+        reader.problems.add(code::MISSING_FIELD, &(0..0), "the manifest has no `name`").help =
+            Some("add a line at the top: name = \"my-app\"".to_owned());
+    }
+    RawManifest {
+        name: reader.string(root, "name"),
+        workers: workers(&mut reader, root),
+        routes: routes(&mut reader, root),
+        limits: reader.limits(root, "limits"),
+    }
+}
+
+fn workers(reader: &mut Reader<'_>, root: &Table) -> Vec<RawWorker> {
+    let Some(workers) = reader.table(root, "workers") else { return Vec::new() };
+    // `[workers] entry = …` is a worker without its name.
+    let nameless = !workers.entries.is_empty()
+        && workers.entries.iter().all(|e| WORKER.iter().any(|f| f.name == e.key))
+        && workers.get("entry").is_some_and(|e| matches!(e.node.value, Value::String(_)));
+    if nameless {
+        let span = &root.get("workers").expect("it was just read").node.span;
+        reader.problems.add(code::MISSING_FIELD, span, "a worker needs a name").help =
+            Some("write [workers.NAME], for example [workers.web]".to_owned());
+        return Vec::new();
+    }
+    workers.entries.iter().filter_map(|entry| worker(reader, entry, workers)).collect()
+}
+
+/// Reports a worker without an entry file: a new one that is not finished, or an overlay that
+/// misspells the name of an old one.
+fn no_entry(reader: &mut Reader<'_>, worker: &Entry, workers: &Table) {
+    let has_entry = |e: &&Entry| matches!(&e.node.value, Value::Table(t) if t.get("entry").is_some());
+    let others = workers.entries.iter().filter(has_entry).map(|e| e.key.as_str());
+    let message = format!("the worker `{}` has no `entry`", worker.key);
+    let problem = reader.problems.add(code::MISSING_FIELD, &worker.key_span, message);
+    problem.help = Some(match nearest(&worker.key, others) {
+        Some(other) => format!("did you mean `{other}`? A worker of its own needs an entry file"),
+        None => "add its entry file: entry = \"src/index.ts\"".to_owned(),
+    });
+}
+
+fn worker(reader: &mut Reader<'_>, entry: &Entry, workers: &Table) -> Option<RawWorker> {
+    let table = reader.table_of(&format!("workers.{}", entry.key), &entry.node)?;
+    reader.check_fields(table, WORKER, &format!("[workers.{}]", entry.key));
+    if table.get("entry").is_none() {
+        no_entry(reader, entry, workers);
+    }
+    Some(RawWorker {
+        name: Spanned::new(entry.key.clone(), entry.key_span.clone()),
+        entry: reader.string(table, "entry"),
+        isolation: reader.string(table, "isolation"),
+        vars: reader.vars(table),
+        bindings: bindings(reader, table, &entry.key),
+        egress: reader.strings(table, "egress"),
+        limits: reader.limits(table, "limits"),
+        server_timing: reader.bool(table, "server_timing").unwrap_or(false),
+    })
+}
+
+fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<RawBinding> {
+    let Some(bindings) = reader.table(worker, "bindings") else { return Vec::new() };
+    bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
+}
+
+const KINDS: [(&str, BindingKind); 4] = [
+    ("kv", BindingKind::Kv),
+    ("secret", BindingKind::Secret),
+    ("worker", BindingKind::Worker),
+    ("assets", BindingKind::Assets),
+];
+
+fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<RawBinding> {
+    let Value::Table(table) = &entry.node.value else {
+        let found = entry.node.value.kind();
+        let message = format!("the binding `{}` must be a table, not {found}", entry.key);
+        let problem = reader.problems.add(code::WRONG_TYPE, &entry.node.span, message);
+        problem.label = Some(format!("this is {found}"));
+        problem.help = Some(format!("for example: {} = {{ kv = \"name\" }}", entry.key));
+        return None;
+    };
+    // What is not there yet is one problem, not one for each of its fields.
+    let later = table.entries.iter().find(|e| BINDING.iter().any(|f| f.later && f.name == e.key));
+    if let Some(later) = later {
+        let only = Table { entries: vec![later.clone()] };
+        reader.check_fields(&only, BINDING, &format!("[workers.{worker_name}.bindings]"));
+        return None;
+    }
+    reader.check_fields(table, BINDING, &format!("the binding `{}`", entry.key));
+    let mut kinds = KINDS.iter().filter_map(|(name, kind)| Some((*kind, table.get(name)?)));
+    let first = kinds.next();
+    if let Some((_, second)) = kinds.next() {
+        let message = format!("the binding `{}` opens more than one thing", entry.key);
+        reader.problems.add(code::BAD_BINDING, &second.key_span, message).help =
+            Some("give each thing a binding of its own".to_owned());
+        return None;
+    }
+    let Some((kind, target)) = first else {
+        if table.entries.is_empty() {
+            let message = format!("the binding `{}` opens nothing", entry.key);
+            reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
+                Some("name one of: kv, secret, worker, assets".to_owned());
+        }
+        return None;
+    };
+    let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
+    Some(RawBinding { name, kind, target: reader.string_of(target)? })
+}
+
+fn routes(reader: &mut Reader<'_>, root: &Table) -> Vec<RawRoute> {
+    let Some(entry) = root.get("routes") else { return Vec::new() };
+    let Value::Array(items) = &entry.node.value else {
+        let found = entry.node.value.kind();
+        let message = format!("`routes` must be an array of tables, not {found}");
+        reader.problems.add(code::WRONG_TYPE, &entry.node.span, message).help =
+            Some("each route is a table of its own: [[routes]]".to_owned());
+        return Vec::new();
+    };
+    items.iter().filter_map(|item| route(reader, item)).collect()
+}
+
+fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
+    let table = reader.table_of("a route", item)?;
+    reader.check_fields(table, ROUTE, "[[routes]]");
+    let worker = reader.string(table, "worker");
+    let assets = reader.string(table, "assets");
+    let not_found = reader.string(table, "not_found");
+    if table.get("match").is_none() {
+        reader.problems.add(code::MISSING_FIELD, &item.span, "the route has no `match`").help =
+            Some("for every path, write: match = \"/*\"".to_owned());
+        return None;
+    }
+    let pattern = reader.string(table, "match")?;
+    let has_target = ["worker", "assets", "upstream"].iter().any(|key| table.get(key).is_some());
+    if !has_target {
+        let message = format!("the route `{}` leads nowhere", pattern.value);
+        reader.problems.add(code::MISSING_FIELD, &item.span, message).help =
+            Some("add worker = \"NAME\" or assets = \"DIRECTORY\"".to_owned());
+        return None;
+    }
+    Some(RawRoute { pattern, worker, assets, not_found })
+}

@@ -1,0 +1,345 @@
+//! Routes: which worker or directory answers at a host and path.
+//!
+//! # Patterns
+//!
+//! `example.com/api/*` is a host pattern followed by a path pattern, which begins at the first
+//! slash.
+//!
+//! The host is an exact name (`example.com`), a wildcard (`*.example.com`: one or more labels
+//! before `.example.com`, not `example.com` itself), or left out (any host). Hosts compare without
+//! regard to case and have no port.
+//!
+//! The path is a list of segments. A segment is a literal, or `:name` for any one segment that is
+//! not empty; as the last one, `*` stands for everything below. So `/a/*` matches `/a`, `/a/`, and
+//! whatever lies below `/a/`, but not `/ab`; `/*` matches every path; `/a/b` and `/a/b/` match only
+//! themselves. Paths compare byte for byte with the path as it was received, still percent-encoded,
+//! case-sensitive, without the query.
+//!
+//! # Which route wins
+//!
+//! The order in the file plays no part.
+//!
+//! 1. By host: the exact name, then wildcards from the longest to the shortest, then no host. If
+//!    none of the routes of one step matches the path, the next step is asked.
+//! 2. By path, segment by segment from the left: a literal before `:name` before `*`. At the end
+//!    of the path, a pattern that ends there comes before one that ends in `*`.
+//!
+//! Two routes that match exactly the same requests are an error.
+//!
+//! A lookup walks a tree that was built once; it allocates only if the host has upper-case letters.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::PATTERN_BYTES;
+use crate::egress::is_label;
+use crate::plan::{AssetsIndex, WorkerIndex};
+
+mod table;
+
+pub use table::{RouteIndex, RouteMatch, RouteTable, SamePattern};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub host: HostPattern,
+    pub path: PathPattern,
+    pub target: Target,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    Worker(WorkerIndex),
+    Assets(AssetsIndex),
+    /// The file at the path if there is one, otherwise the worker.
+    AssetsThenWorker {
+        assets: AssetsIndex,
+        worker: WorkerIndex,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    Any,
+    /// A lower-case host name.
+    Exact(String),
+    /// The lower-case name after `*.`; stands for one or more labels before it.
+    Wildcard(String),
+}
+
+/// A path pattern; its segments are what stands between slashes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PathPattern {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) prefix: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Segment {
+    Literal(String),
+    /// The name is for people; two patterns that differ only in it are equal to the matcher.
+    Param(String),
+}
+
+/// Why a text is no route pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    #[error("a pattern can't be empty")]
+    Empty,
+    #[error("a pattern has at most {max} bytes (pattern_bytes), this one has {0}", max = PATTERN_BYTES.max)]
+    TooLong(usize),
+    #[error("a pattern has no scheme")]
+    Scheme,
+    #[error("a pattern has no port; every port that the node listens on is served")]
+    Port,
+    #[error("a pattern needs a path after the host")]
+    NoPath,
+    #[error("a pattern can't match on the query or the fragment")]
+    Query,
+    #[error("{0:?} is not a host name")]
+    BadHost(String),
+    #[error("a `*` in the host stands alone as its first label, as in *.example.com")]
+    BadWildcard,
+    #[error("a `*` in the path stands alone as its last segment, as in /api/*")]
+    StarInside,
+    #[error("an empty segment can't stand inside the path")]
+    EmptySegment,
+    #[error("a segment `{0}` never reaches a route, since paths are resolved before")]
+    DotSegment(&'static str),
+    #[error("{0:?} never appears in a path as it is received")]
+    BadCharacter(char),
+    #[error("`%` is followed by two hexadecimal digits")]
+    BadEscape,
+    #[error("{0:?} is not a name for a segment; it is made of letters, digits and underscores")]
+    BadParam(String),
+    #[error("the name {0:?} stands for two segments")]
+    ParamTwice(String),
+}
+
+impl PatternError {
+    /// What to write instead.
+    pub fn help(&self, pattern: &str) -> Option<String> {
+        Some(match self {
+            Self::Empty => "to match everything, write \"/*\"".to_owned(),
+            Self::Scheme => {
+                let rest = pattern.split_once("://").map_or("", |(_, rest)| rest);
+                format!("write {rest:?}; http and https are served alike")
+            }
+            Self::NoPath => format!("for every path of the host, write \"{pattern}/*\""),
+            Self::BadCharacter(c) => {
+                let mut buffer = [0; 4];
+                let escaped: String = c.encode_utf8(&mut buffer).bytes().map(|b| format!("%{b:02X}")).collect();
+                format!("write it percent-encoded: {escaped}")
+            }
+            Self::StarInside => "for any one segment, write `:name`".to_owned(),
+            Self::BadEscape => "for the character itself, write %25".to_owned(),
+            Self::BadHost(host) if host.bytes().any(|b| !b.is_ascii()) => {
+                "write an international host name in its ASCII form, xn--…".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Reads `HOST/PATH` or `/PATH`.
+pub fn parse_pattern(text: &str) -> Result<(HostPattern, PathPattern), PatternError> {
+    if text.is_empty() {
+        return Err(PatternError::Empty);
+    }
+    if text.len() as u64 > PATTERN_BYTES.max {
+        return Err(PatternError::TooLong(text.len()));
+    }
+    if text.contains("://") {
+        return Err(PatternError::Scheme);
+    }
+    let Some(slash) = text.find('/') else {
+        // Better to hear that the host is wrong than that a path is missing.
+        return Err(HostPattern::parse(text).err().unwrap_or(PatternError::NoPath));
+    };
+    let host = if slash == 0 { HostPattern::Any } else { HostPattern::parse(&text[..slash])? };
+    Ok((host, PathPattern::parse(&text[slash..])?))
+}
+
+impl HostPattern {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if text.contains(':') {
+            return Err(PatternError::Port);
+        }
+        let lower = text.to_ascii_lowercase();
+        let (wildcard, name) = match lower.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, lower.as_str()),
+        };
+        if name.contains('*') {
+            return Err(PatternError::BadWildcard);
+        }
+        if name.len() > 253 || !name.split('.').all(is_label) {
+            return Err(PatternError::BadHost(text.to_owned()));
+        }
+        let name = name.to_owned();
+        Ok(if wildcard { Self::Wildcard(name) } else { Self::Exact(name) })
+    }
+
+    /// Whether a host without port matches, whatever its case.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(name) => name.eq_ignore_ascii_case(host),
+            Self::Wildcard(suffix) => {
+                let Some(dot) = host.len().checked_sub(suffix.len() + 1) else { return false };
+                dot > 0
+                    && host.as_bytes()[dot] == b'.'
+                    && host.as_bytes()[dot + 1..].eq_ignore_ascii_case(suffix.as_bytes())
+            }
+        }
+    }
+
+    /// The more specific pattern is the lesser one.
+    fn rank(&self) -> (u8, std::cmp::Reverse<usize>, &str) {
+        use std::cmp::Reverse;
+        match self {
+            Self::Exact(name) => (0, Reverse(0), name),
+            Self::Wildcard(suffix) => (1, Reverse(suffix.split('.').count()), suffix),
+            Self::Any => (2, Reverse(0), ""),
+        }
+    }
+}
+
+impl PathPattern {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let rest = text.strip_prefix('/').ok_or(PatternError::NoPath)?;
+        let mut segments = Vec::new();
+        let mut prefix = false;
+        let mut pieces = rest.split('/').peekable();
+        while let Some(piece) = pieces.next() {
+            let last = pieces.peek().is_none();
+            if last && piece == "*" {
+                prefix = true;
+            } else if piece.is_empty() && !last {
+                return Err(PatternError::EmptySegment);
+            } else {
+                segments.push(parse_segment(piece, &segments)?);
+            }
+        }
+        Ok(Self { segments, prefix })
+    }
+
+    /// Whether it ends in `*`.
+    pub fn is_prefix(&self) -> bool {
+        self.prefix
+    }
+
+    fn rank(&self) -> impl Iterator<Item = (u8, &str)> {
+        let segments = self.segments.iter().map(|s| match s {
+            Segment::Literal(text) => (0, text.as_str()),
+            Segment::Param(_) => (1, ""),
+        });
+        segments.chain(std::iter::once((if self.prefix { 3 } else { 2 }, "")))
+    }
+}
+
+fn parse_segment(piece: &str, before: &[Segment]) -> Result<Segment, PatternError> {
+    if let Some(name) = piece.strip_prefix(':') {
+        let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.is_empty()
+            && !name.as_bytes()[0].is_ascii_digit();
+        if !is_name {
+            return Err(PatternError::BadParam(name.to_owned()));
+        }
+        if before.iter().any(|s| matches!(s, Segment::Param(other) if other == name)) {
+            return Err(PatternError::ParamTwice(name.to_owned()));
+        }
+        return Ok(Segment::Param(name.to_owned()));
+    }
+    match piece {
+        "." => return Err(PatternError::DotSegment(".")),
+        ".." => return Err(PatternError::DotSegment("..")),
+        _ => {}
+    }
+    check_literal(piece)?;
+    Ok(Segment::Literal(piece.to_owned()))
+}
+
+/// Only bytes that a request target can hold (RFC 3986, `pchar`, and the few that clients send
+/// without encoding them).
+fn check_literal(piece: &str) -> Result<(), PatternError> {
+    let bytes = piece.as_bytes();
+    for (at, c) in piece.char_indices() {
+        match c {
+            '*' => return Err(PatternError::StarInside),
+            '?' | '#' => return Err(PatternError::Query),
+            '%' => {
+                let two = bytes.get(at + 1..at + 3).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+                if !two {
+                    return Err(PatternError::BadEscape);
+                }
+            }
+            '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '}' => return Err(PatternError::BadCharacter(c)),
+            c if !c.is_ascii_graphic() => return Err(PatternError::BadCharacter(c)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Route {
+    /// The pattern as one text, `example.com/api/*`.
+    pub fn pattern(&self) -> String {
+        format!("{}{}", self.host, self.path)
+    }
+
+    /// The order of the module's documentation; the more specific route is the lesser. Equal if
+    /// and only if both match exactly the same requests.
+    pub fn compare_specificity(&self, other: &Self) -> Ordering {
+        self.host.rank().cmp(&other.host.rank()).then_with(|| self.path.rank().cmp(other.path.rank()))
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => Ok(()),
+            Self::Exact(name) => f.write_str(name),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => write!(f, "/{text}")?,
+                Segment::Param(name) => write!(f, "/:{name}")?,
+            }
+        }
+        if self.prefix { f.write_str("/*") } else { Ok(()) }
+    }
+}
+
+/// A route in JSON: the pattern as it is written, and the target.
+#[derive(Serialize, Deserialize)]
+struct RouteText {
+    r#match: String,
+    target: Target,
+}
+
+impl Serialize for Route {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        RouteText { r#match: self.pattern(), target: self.target }.serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Route {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = RouteText::deserialize(d)?;
+        let (host, path) = parse_pattern(&text.r#match).map_err(serde::de::Error::custom)?;
+        Ok(Self { host, path, target: text.target })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The JSON schema of `selvedge.toml`, for editors. It is made from the same tables of fields and
+//! limits that the reader uses. It describes shapes; what depends on other parts of the file (names
+//! of workers, equal routes) only the reader finds.
+
+use base::limits::{APP, LimitRow, WORKER};
+use serde_json::{Map, Value, json};
+
+use crate::raw::fields::{BINDING, Field, ROOT, ROUTE, WORKER as WORKER_FIELDS};
+
+/// The schema, in the dialect of JSON Schema 2020-12.
+pub fn json_schema() -> Value {
+    let mut root = object(ROOT, |name| match name {
+        "name" => json!({ "$ref": "#/$defs/label" }),
+        "workers" => json!({
+            "type": "object",
+            "propertyNames": { "$ref": "#/$defs/label" },
+            "additionalProperties": { "$ref": "#/$defs/worker" },
+        }),
+        "routes" => json!({ "type": "array", "items": { "$ref": "#/$defs/route" } }),
+        "limits" => limits(APP),
+        "env" => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/overlay" } }),
+        _ => unreachable!("the table of fields has no other"),
+    });
+    // An overlay may hold a part of anything, so it says nothing on what is required.
+    let mut overlay = root.clone();
+    overlay["properties"].as_object_mut().expect("an object has properties").remove("env");
+    overlay["properties"]["workers"]["additionalProperties"] = json!({ "$ref": "#/$defs/worker_overlay" });
+    let worker_overlay = worker();
+    let mut worker = worker_overlay.clone();
+    worker["required"] = json!(["entry"]);
+    let defs = json!({
+        "label": {
+            "type": "string",
+            "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        },
+        "worker": worker,
+        "worker_overlay": worker_overlay,
+        "overlay": overlay,
+        "binding": binding(),
+        "route": route(),
+    });
+    let keys = root.as_object_mut().expect("it is an object");
+    keys.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    keys.insert("title".to_owned(), json!("selvedge.toml"));
+    keys.insert("required".to_owned(), json!(["name"]));
+    keys.insert("$defs".to_owned(), defs);
+    sorted(root)
+}
+
+/// An object with the fields of a table that are supported, and no others.
+fn object(fields: &[Field], shape: impl Fn(&str) -> Value) -> Value {
+    let mut properties = Map::new();
+    for field in fields.iter().filter(|f| !f.later) {
+        let mut value = shape(field.name);
+        value["description"] = json!(field.about);
+        properties.insert(field.name.to_owned(), value);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn worker() -> Value {
+    object(WORKER_FIELDS, |name| match name {
+        "entry" => json!({ "type": "string", "minLength": 1 }),
+        "isolation" => json!({ "enum": ["shared", "request"] }),
+        "vars" => json!({ "type": "object", "propertyNames": identifier() }),
+        "bindings" => json!({
+            "type": "object",
+            "propertyNames": identifier(),
+            "additionalProperties": { "$ref": "#/$defs/binding" },
+        }),
+        "egress" => json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "default": ["public"] }),
+        "limits" => limits(WORKER),
+        "server_timing" => json!({ "type": "boolean", "default": false }),
+        _ => unreachable!("the table of fields has no other"),
+    })
+}
+
+fn identifier() -> Value {
+    json!({ "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$" })
+}
+
+fn binding() -> Value {
+    let mut binding = object(BINDING, |name| match name {
+        "assets" => json!({ "type": "string", "minLength": 1 }),
+        _ => json!({ "$ref": "#/$defs/label" }),
+    });
+    binding["minProperties"] = json!(1);
+    binding["maxProperties"] = json!(1);
+    binding
+}
+
+fn route() -> Value {
+    let mut route = object(ROUTE, |name| match name {
+        "not_found" => json!({ "enum": ["none", "single-page", "404-page"], "default": "none" }),
+        "worker" => json!({ "$ref": "#/$defs/label" }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    });
+    route["required"] = json!(["match"]);
+    route["anyOf"] = json!([{ "required": ["worker"] }, { "required": ["assets"] }]);
+    route["dependentRequired"] = json!({ "not_found": ["assets"] });
+    route
+}
+
+fn limits(rows: &[LimitRow]) -> Value {
+    let mut properties = Map::new();
+    for row in rows {
+        let unit = if row.unit.is_empty() { String::new() } else { format!(" In {}.", row.unit) };
+        let shape = json!({
+            "type": "integer",
+            "minimum": row.min,
+            "maximum": row.max,
+            "default": row.default,
+            "description": format!("{}{unit}", row.about),
+        });
+        properties.insert(row.name.to_owned(), shape);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// With the keys of every object in order, so that the text does not depend on how the schema was
+/// put together, nor on the order in which a build of `serde_json` keeps keys.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut pairs: Vec<_> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(pairs.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! `selvedge types`: what a worker finds in `env`, as a TypeScript declaration file.
+//!
+//! The file declares global names and imports nothing, so that a worker may write
+//! `fetch(request: Request, env: Env)` without an import. With one script its interface is `Env`;
+//! with more, each has its own: `WebEnv`, `ApiEnv`.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::plan::{Grant, Plan, Var, WorkerKind, WorkerPlan};
+
+/// The text of the declaration file.
+pub fn typescript_env(plan: &Plan) -> String {
+    let mut text = String::from("// Made by `selvedge types` from the manifest. Run it again after a change.\n");
+    let scripts: Vec<_> = plan.workers.iter().filter(|w| w.kind == WorkerKind::Script).collect();
+    for worker in &scripts {
+        let name = if scripts.len() == 1 { "Env".to_owned() } else { interface_name(worker.name.as_str()) };
+        let _ = write!(text, "\n/** What the worker `{}` finds in `env`. */\ninterface {name} {{\n", worker.name);
+        for (name, shape) in members(worker) {
+            let _ = writeln!(text, "  {name}: {shape};");
+        }
+        text.push_str("}\n");
+    }
+    let grants = || scripts.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+    if grants().any(|g| matches!(g, Grant::Kv { .. })) {
+        text.push_str(KV);
+    }
+    if grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
+        text.push_str(FETCHER);
+    }
+    text
+}
+
+/// `my-api` → `MyApiEnv`. A digit after a hyphen keeps a mark, so that `a-1` and `a1` differ.
+fn interface_name(worker: &str) -> String {
+    let mut name = String::new();
+    for part in worker.split('-') {
+        if part.starts_with(|c: char| c.is_ascii_digit()) || part.is_empty() {
+            name.push('_');
+        }
+        let mut chars = part.chars();
+        name.extend(chars.next().map(|c| c.to_ascii_uppercase()));
+        name.push_str(chars.as_str());
+    }
+    name + "Env"
+}
+
+/// Names in order, with their types.
+fn members(worker: &WorkerPlan) -> Vec<(String, String)> {
+    let vars = worker.vars.iter().map(|(name, var)| {
+        let shape = match var {
+            Var::Text(_) | Var::Dev(_) => "string".to_owned(),
+            Var::Json(value) => type_of(value, 1),
+        };
+        (name.to_string(), shape)
+    });
+    let bindings = worker.bindings.iter().map(|binding| {
+        let shape = match binding.grant {
+            Grant::Kv { .. } => "KVNamespace",
+            Grant::Secret { .. } => "string",
+            Grant::Worker { .. } | Grant::Assets { .. } => "WorkerFetcher",
+        };
+        (binding.name.to_string(), shape.to_owned())
+    });
+    let mut all: Vec<_> = vars.chain(bindings).collect();
+    all.sort();
+    all
+}
+
+fn type_of(value: &Value, depth: usize) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "boolean".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(items) => {
+            let mut kinds: Vec<_> = items.iter().map(|item| type_of(item, depth)).collect();
+            kinds.sort();
+            kinds.dedup();
+            match kinds.as_slice() {
+                [] => "unknown[]".to_owned(),
+                [one] if !one.contains(' ') => format!("{one}[]"),
+                many => format!("({})[]", many.join(" | ")),
+            }
+        }
+        Value::Object(map) if map.is_empty() => "Record<string, never>".to_owned(),
+        Value::Object(map) => {
+            let indent = "  ".repeat(depth);
+            let mut text = String::from("{\n");
+            for (key, value) in map {
+                let _ = writeln!(text, "{indent}  {}: {};", property(key), type_of(value, depth + 1));
+            }
+            text + &indent + "}"
+        }
+    }
+}
+
+/// A key as TypeScript writes it: bare if it is an identifier, otherwise quoted.
+fn property(key: &str) -> String {
+    let bare = base::BindingName::parse(key).is_ok();
+    if bare { key.to_owned() } else { Value::from(key).to_string() }
+}
+
+const KV: &str = r#"
+interface KVNamespace<Key extends string = string> {
+  get(key: Key, options?: "text" | { type?: "text"; cacheTtl?: number }): Promise<string | null>;
+  get<Value = unknown>(key: Key, options: "json" | { type: "json"; cacheTtl?: number }): Promise<Value | null>;
+  get(key: Key, options: "arrayBuffer" | { type: "arrayBuffer"; cacheTtl?: number }): Promise<ArrayBuffer | null>;
+  get(key: Key, options: "stream" | { type: "stream"; cacheTtl?: number }): Promise<ReadableStream | null>;
+  get(keys: Key[], options?: "text" | { type?: "text"; cacheTtl?: number }): Promise<Map<string, string | null>>;
+  get<Value = unknown>(keys: Key[], options: "json" | { type: "json"; cacheTtl?: number }): Promise<Map<string, Value | null>>;
+  getWithMetadata<Metadata = unknown>(
+    key: Key,
+    options?: "text" | { type?: "text"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<string, Metadata>>;
+  getWithMetadata<Value = unknown, Metadata = unknown>(
+    key: Key,
+    options: "json" | { type: "json"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<Value, Metadata>>;
+  getWithMetadata<Metadata = unknown>(
+    key: Key,
+    options: "arrayBuffer" | { type: "arrayBuffer"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<ArrayBuffer, Metadata>>;
+  getWithMetadata<Metadata = unknown>(
+    key: Key,
+    options: "stream" | { type: "stream"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<ReadableStream, Metadata>>;
+  put(
+    key: Key,
+    value: string | ArrayBuffer | ArrayBufferView | ReadableStream,
+    options?: { expiration?: number; expirationTtl?: number; metadata?: unknown },
+  ): Promise<void>;
+  delete(key: Key): Promise<void>;
+  list<Metadata = unknown>(options?: {
+    prefix?: string | null;
+    cursor?: string | null;
+    limit?: number;
+  }): Promise<KVNamespaceListResult<Metadata, Key>>;
+}
+
+interface KVNamespaceListKey<Metadata, Key extends string = string> {
+  name: Key;
+  expiration?: number;
+  metadata?: Metadata;
+}
+
+type KVNamespaceListResult<Metadata, Key extends string = string> =
+  | { list_complete: false; keys: KVNamespaceListKey<Metadata, Key>[]; cursor: string; cacheStatus: string | null }
+  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; cacheStatus: string | null };
+
+interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
+  value: Value | null;
+  metadata: Metadata | null;
+  cacheStatus: string | null;
+}
+"#;
+
+const FETCHER: &str = r#"
+/** Another worker of the app, or its files. A call to it does not leave the process. */
+interface WorkerFetcher {
+  fetch(input: Request | URL | string, init?: RequestInit): Promise<Response>;
+}
+"#;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Outbound requests: one exchange with one server.
+//!
+//! The connector resolves the name itself, lets the caller judge every address, and connects to an
+//! address that was judged and no other, so that a name that resolves differently the second time
+//! gains nothing. A pooled connection is judged again, by the address it leads to. It follows no
+//! redirect and knows no proxy; the environment of the process plays no part.
+//!
+//! Connections are driven by the runtime of the thread that opened them, and pooled for that
+//! thread only, so a request never waits for another core.
+//!
+//! **Cancellation.** Dropping the future, or the response before its body has ended, ends the
+//! exchange: HTTP/1.1 closes the connection, HTTP/2 resets the stream. **Back-pressure** holds
+//! both ways: a body is read as fast as the other side takes it. **Retry:** a request that a
+//! pooled connection closed on before anything was sent goes out again on a new one; nothing else
+//! is repeated.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Body, Code, NodeLimits, code};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+use tokio::sync::OnceCell;
+use url::Url;
+
+mod dial;
+mod pool;
+mod tls;
+
+use pool::{Lease, Link, Pool};
+
+/// Judges an address that the target resolved to; the text of an error is why not.
+pub type Check = Arc<dyn Fn(IpAddr) -> Result<(), String> + Send + Sync>;
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct ConnectorOptions {
+    /// For resolving, connecting and the TLS handshake together.
+    pub connect: Duration,
+    /// A PEM file of certificates to trust beside the system's.
+    pub extra_ca: Option<PathBuf>,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// Unused connections kept for one target, on one core.
+    pub idle_per_target: usize,
+}
+
+impl From<&NodeLimits> for ConnectorOptions {
+    fn from(limits: &NodeLimits) -> Self {
+        Self {
+            connect: Duration::from_millis(limits.egress_connect_ms),
+            extra_ca: None,
+            // Shorter than what servers commonly keep, so that ours closes first.
+            idle: Duration::from_secs(30),
+            idle_per_target: 32,
+        }
+    }
+}
+
+/// A request to send.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub method: Method,
+    /// Absolute, `http` or `https`.
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+/// Why there is no response. `Display` is for the log and for the worker that asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    #[error("{0}")]
+    Denied(String),
+    #[error("can't reach {target}: {reason}")]
+    Unreachable { target: String, reason: String },
+    #[error("the TLS handshake with {target} failed: {reason}")]
+    Tls { target: String, reason: String },
+    #[error("connecting to {target} took longer than {ms} ms (egress_connect_ms)")]
+    ConnectTimeout { target: String, ms: u128 },
+    #[error("the exchange with {target} failed: {reason}")]
+    Protocol { target: String, reason: String },
+}
+
+impl ExchangeError {
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Denied(_) => &code::EGRESS_DENIED,
+            Self::Unreachable { .. } => &code::UPSTREAM_UNREACHABLE,
+            Self::Tls { .. } => &code::UPSTREAM_TLS,
+            Self::ConnectTimeout { .. } => &code::UPSTREAM_TIMEOUT,
+            Self::Protocol { .. } => &code::UPSTREAM_PROTOCOL,
+        }
+    }
+}
+
+/// Where a request goes: what connections are pooled by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub https: bool,
+    /// An address has no brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Makes exchanges. One per node; cheap to share.
+pub struct Connector {
+    options: ConnectorOptions,
+    pool: Arc<Pool>,
+    tls: OnceCell<Arc<rustls::ClientConfig>>,
+}
+
+impl Connector {
+    pub fn new(options: ConnectorOptions) -> Arc<Self> {
+        let pool = Pool::new(options.idle, options.idle_per_target);
+        Arc::new(Self { options, pool, tls: OnceCell::new() })
+    }
+
+    /// Sends a request and waits for the head of the response. Fields that belong to a connection
+    /// are removed from both.
+    pub async fn exchange(&self, request: Outgoing, check: Check) -> Result<http::Response<Body>, ExchangeError> {
+        let target = target(&request.url)?;
+        let mut request = prepare(request, &target)?;
+        while let Some(link) = self.pool.take(&target, &*check) {
+            match self.send(link, request, &target).await {
+                Ok(response) => return Ok(response),
+                Err((_, Some(unsent))) => request = unsent,
+                Err((error, None)) => return Err(error),
+            }
+        }
+        let link = self.connect(&target, &*check).await?;
+        self.send(link, request, &target).await.map_err(|(error, _)| error)
+    }
+
+    async fn connect(
+        &self,
+        target: &Target,
+        check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
+    ) -> Result<Link, ExchangeError> {
+        let opening = async {
+            let stream = dial::dial(target, check).await?;
+            if !target.https {
+                return dial::handshake(stream, false, target).await;
+            }
+            let config = self.tls_config(target).await?;
+            let (stream, h2) = tls::wrap(stream, config, target).await?;
+            dial::handshake(stream, h2, target).await
+        };
+        let ms = self.options.connect.as_millis();
+        tokio::time::timeout(self.options.connect, opening)
+            .await
+            .unwrap_or_else(|_| Err(ExchangeError::ConnectTimeout { target: target.to_string(), ms }))
+    }
+
+    /// The trusted certificates are read when the first `https` target is asked for.
+    async fn tls_config(&self, target: &Target) -> Result<Arc<rustls::ClientConfig>, ExchangeError> {
+        let extra = self.options.extra_ca.clone();
+        let load = || async {
+            let loaded = tokio::task::spawn_blocking(move || tls::config(extra.as_deref())).await;
+            loaded.unwrap_or_else(|_| Err("reading the trusted certificates failed".to_owned()))
+        };
+        let config = self.tls.get_or_try_init(load).await.cloned();
+        config.map_err(|reason| ExchangeError::Tls { target: target.to_string(), reason })
+    }
+
+    /// An error comes with the request if nothing of it was sent.
+    async fn send(
+        &self,
+        link: Link,
+        request: http::Request<Body>,
+        target: &Target,
+    ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
+        let lease = Lease::new(self.pool.clone(), target.clone(), link);
+        match lease.send(request).await {
+            Ok(mut response) => {
+                strip_hop_by_hop(response.headers_mut());
+                Ok(response)
+            }
+            Err((error, unsent)) => {
+                let reason = dial::chain(&error);
+                Err((ExchangeError::Protocol { target: target.to_string(), reason }, unsent))
+            }
+        }
+    }
+}
+
+fn target(url: &Url) -> Result<Target, ExchangeError> {
+    let wrong = |reason: &str| ExchangeError::Unreachable { target: url.to_string(), reason: reason.to_owned() };
+    let https = match url.scheme() {
+        "https" => true,
+        "http" => false,
+        _ => return Err(wrong("the scheme is neither http nor https")),
+    };
+    let host = match url.host() {
+        Some(url::Host::Domain(name)) => name.to_owned(),
+        Some(url::Host::Ipv4(address)) => address.to_string(),
+        Some(url::Host::Ipv6(address)) => address.to_string(),
+        None => return Err(wrong("the URL has no host")),
+    };
+    let port = url.port_or_known_default().unwrap_or(if https { 443 } else { 80 });
+    Ok(Target { https, host, port })
+}
+
+/// The request with an absolute target and a `Host` field; each protocol takes what it needs.
+fn prepare(request: Outgoing, target: &Target) -> Result<http::Request<Body>, ExchangeError> {
+    let wrong = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
+    let url = &request.url;
+    // Credentials in a URL are never sent: the fetch standard has removed them.
+    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let text = format!("{}://{}{}", url.scheme(), authority, &url[url::Position::BeforePath..url::Position::AfterQuery]);
+    let uri = Uri::try_from(text).map_err(|error| wrong(error.to_string()))?;
+    let mut headers = request.headers;
+    strip_hop_by_hop(&mut headers);
+    let host = HeaderValue::try_from(authority).map_err(|error| wrong(error.to_string()))?;
+    headers.insert(header::HOST, host);
+    // The body says how long it is; a second opinion could only be wrong.
+    headers.remove(header::CONTENT_LENGTH);
+    let mut out = http::Request::new(request.body);
+    *out.method_mut() = request.method;
+    *out.uri_mut() = uri;
+    *out.headers_mut() = headers;
+    *out.version_mut() = Version::HTTP_11;
+    Ok(out)
+}
+
+/// The fields that belong to one connection (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [header::HeaderName; 8] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::TE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::HeaderName::from_static("keep-alive"),
+    header::HeaderName::from_static("proxy-connection"),
+];
+
+/// Removes the fields that belong to one connection, those that `Connection` names included.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none, and looking at a few names costs less than eight look-ups.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_owned()))
+        .collect();
+    // A sender may not name away what tells others who the message is for.
+    for name in named.iter().filter(|name| !name.eq_ignore_ascii_case("host")) {
+        headers.remove(name.as_str());
+    }
+    for field in &HOP_BY_HOP {
+        headers.remove(field);
+    }
+}
+
+#[cfg(test)]
+mod tests;

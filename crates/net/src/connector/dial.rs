@@ -1,0 +1,117 @@
+//! From a name to an HTTP connection.
+
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use base::Body;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::pool::{Link, Sender};
+use super::{ExchangeError, Target};
+
+/// After so long without an answer the next address is tried beside (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// A stream, and the address it leads to.
+pub(super) struct Dialled<S> {
+    pub stream: S,
+    pub address: IpAddr,
+}
+
+/// Resolves the target, has every address judged, and connects to one that passed.
+pub(super) async fn dial(
+    target: &Target,
+    check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
+) -> Result<Dialled<TcpStream>, ExchangeError> {
+    let unreachable = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
+    let addresses = resolve(target).await.map_err(unreachable)?;
+    let mut denied = None;
+    let allowed: Vec<SocketAddr> = addresses
+        .into_iter()
+        .filter(|address| check(address.ip()).map_err(|reason| denied = Some(reason)).is_ok())
+        .collect();
+    if allowed.is_empty() {
+        return Err(match denied {
+            Some(reason) => ExchangeError::Denied(reason),
+            None => unreachable("the name has no address".to_owned()),
+        });
+    }
+    connect_any(allowed).await.map_err(unreachable)
+}
+
+async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(address) = target.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, target.port)]);
+    }
+    // The system's resolver, on a thread that may block.
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+    Ok(found.map_err(|error| error.to_string())?.collect())
+}
+
+/// The first that answers wins.
+async fn connect_any(addresses: Vec<SocketAddr>) -> Result<Dialled<TcpStream>, String> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut last = String::new();
+    let attempt = |address: SocketAddr| async move {
+        let stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}"))?;
+        let _ = stream.set_nodelay(true);
+        Ok::<_, String>(Dialled { stream, address: address.ip() })
+    };
+    loop {
+        if let Some(address) = waiting.next() {
+            attempts.push(attempt(address));
+        } else if attempts.is_empty() {
+            return Err(last);
+        }
+        let more = waiting.len() > 0;
+        tokio::select! {
+            Some(outcome) = attempts.next() => match outcome {
+                Ok(dialled) => return Ok(dialled),
+                Err(reason) => last = reason,
+            },
+            () = tokio::time::sleep(ATTEMPT_DELAY), if more => {}
+        }
+    }
+}
+
+/// Begins HTTP on a stream; the connection is driven by a task of this thread's runtime.
+pub(super) async fn handshake<S>(dialled: Dialled<S>, h2: bool, target: &Target) -> Result<Link, ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let protocol =
+        |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
+    let io = TokioIo::new(dialled.stream);
+    let sender = if h2 {
+        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20)).max_header_list_size(64 << 10);
+        let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
+        tokio::spawn(async move { drop(connection.await) });
+        Sender::H2(sender)
+    } else {
+        let (sender, connection) = hyper::client::conn::http1::handshake::<_, Body>(io).await.map_err(protocol)?;
+        tokio::spawn(async move { drop(connection.await) });
+        Sender::H1(sender)
+    };
+    Ok(Link { sender, address: dialled.address })
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,216 @@
+//! Connections that may be used again.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use base::{Body, BodyError, code};
+use bytes::Bytes;
+use http::{Version, header};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use tokio::time::Instant;
+
+use super::{Target, dial};
+
+/// A connection.
+pub(super) struct Link {
+    pub sender: Sender,
+    pub address: IpAddr,
+}
+
+pub(super) enum Sender {
+    H1(http1::SendRequest<Body>),
+    H2(http2::SendRequest<Body>),
+}
+
+/// The threads of the node share one pool, and each finds in it only what it put there.
+pub(super) struct Pool {
+    idle: Duration,
+    per_target: usize,
+    links: Mutex<HashMap<(ThreadId, Target), Vec<(Link, Instant)>>>,
+}
+
+type Links<'a> = MutexGuard<'a, HashMap<(ThreadId, Target), Vec<(Link, Instant)>>>;
+
+impl Pool {
+    pub fn new(idle: Duration, per_target: usize) -> Arc<Self> {
+        Arc::new(Self { idle, per_target, links: Mutex::default() })
+    }
+
+    fn links(&self) -> Links<'_> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that is ready and whose address the caller approves of. One that it does not
+    /// approve of stays for others.
+    pub fn take(&self, target: &Target, check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync)) -> Option<Link> {
+        let now = Instant::now();
+        let mut pool = self.links();
+        let key = (std::thread::current().id(), target.clone());
+        let links = pool.get_mut(&key)?;
+        links.retain(|(link, since)| !link.is_closed() && now - *since < self.idle);
+        let at = links.iter().rposition(|(link, _)| link.is_ready() && check(link.address).is_ok());
+        let taken = at.map(|at| match &links[at].0.sender {
+            // Many requests share an HTTP/2 connection, so it stays.
+            Sender::H2(sender) => Link { sender: Sender::H2(sender.clone()), address: links[at].0.address },
+            Sender::H1(_) => links.remove(at).0,
+        });
+        if links.is_empty() {
+            pool.remove(&key);
+        }
+        taken
+    }
+
+    fn put(&self, target: Target, link: Link) {
+        if link.is_closed() {
+            return;
+        }
+        let now = Instant::now();
+        let mut pool = self.links();
+        let links = pool.entry((std::thread::current().id(), target)).or_default();
+        links.retain(|(link, since)| !link.is_closed() && now - *since < self.idle);
+        if matches!(link.sender, Sender::H2(_)) {
+            // One for each address; the newest use keeps it alive.
+            links.retain(|(other, _)| other.address != link.address || matches!(other.sender, Sender::H1(_)));
+        }
+        if links.len() >= self.per_target {
+            links.remove(0);
+        }
+        links.push((link, now));
+        // Targets that nobody asks for any more are forgotten a few at a time.
+        let stale: Vec<_> = pool
+            .iter()
+            .filter(|(_, links)| links.iter().all(|(link, since)| link.is_closed() || now - *since >= self.idle))
+            .map(|(key, _)| key.clone())
+            .take(8)
+            .collect();
+        for key in stale {
+            pool.remove(&key);
+        }
+    }
+}
+
+impl Link {
+    fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::H1(sender) => sender.is_closed(),
+            Sender::H2(sender) => sender.is_closed(),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match &self.sender {
+            Sender::H1(sender) => sender.is_ready(),
+            Sender::H2(sender) => sender.is_ready(),
+        }
+    }
+}
+
+/// A connection while an exchange uses it. It returns to the pool when the response has ended.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    target: Target,
+    link: Link,
+}
+
+impl Lease {
+    pub fn new(pool: Arc<Pool>, target: Target, link: Link) -> Self {
+        Self { pool, target, link }
+    }
+
+    pub async fn send(
+        mut self,
+        mut request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, (hyper::Error, Option<http::Request<Body>>)> {
+        let sent = match &mut self.link.sender {
+            Sender::H1(sender) => {
+                // Origin form; the host is in its field.
+                let path = request.uri().path_and_query().cloned();
+                let absolute = std::mem::replace(request.uri_mut(), path.map_or_else(Default::default, Into::into));
+                sender.try_send_request(request).await.map_err(|mut error| {
+                    let mut unsent = error.take_message();
+                    if let Some(request) = &mut unsent {
+                        *request.uri_mut() = absolute;
+                    }
+                    (error.into_error(), unsent)
+                })
+            }
+            Sender::H2(sender) => {
+                if let Err(error) = sender.ready().await {
+                    return Err((error, Some(request)));
+                }
+                // The host is in `:authority`.
+                let host = request.headers_mut().remove(header::HOST);
+                *request.version_mut() = Version::HTTP_2;
+                sender.try_send_request(request).await.map_err(|mut error| {
+                    let mut unsent = error.take_message();
+                    if let (Some(request), Some(host)) = (&mut unsent, host) {
+                        request.headers_mut().insert(header::HOST, host);
+                        *request.version_mut() = Version::HTTP_11;
+                    }
+                    (error.into_error(), unsent)
+                })
+            }
+        };
+        let (parts, incoming) = sent?.into_parts();
+        if let Sender::H2(sender) = &self.link.sender {
+            let shared = Link { sender: Sender::H2(sender.clone()), address: self.link.address };
+            self.pool.put(self.target.clone(), shared);
+        }
+        let ended = http_body::Body::is_end_stream(&incoming);
+        let mut body = LeasedBody { incoming, lease: Some(self) };
+        if ended {
+            body.release();
+            return Ok(http::Response::from_parts(parts, Body::empty()));
+        }
+        Ok(http::Response::from_parts(parts, Body::stream(body)))
+    }
+}
+
+/// A response body that holds its connection until it ends.
+struct LeasedBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+}
+
+impl LeasedBody {
+    fn release(&mut self) {
+        if let Some(Lease { pool, target, link }) = self.lease.take()
+            && matches!(link.sender, Sender::H1(_))
+        {
+            pool.put(target, link);
+        }
+    }
+}
+
+impl http_body::Body for LeasedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if frame.is_none() || http_body::Body::is_end_stream(&self.incoming) {
+            self.release();
+        }
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| {
+                self.lease = None;
+                BodyError::new(&code::UPSTREAM_PROTOCOL, format!("the response broke off: {}", dial::chain(&error)))
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.incoming)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        http_body::Body::size_hint(&self.incoming)
+    }
+}

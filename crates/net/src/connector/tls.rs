@@ -1,0 +1,50 @@
+//! TLS towards a server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::dial::{Dialled, chain};
+use super::{ExchangeError, Target};
+
+/// Trusts what the system trusts, and the certificates of an extra file. Blocks on files.
+pub(super) fn config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
+    if let Some(path) = extra_ca {
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|e| wrong(&e))? {
+            roots.add(certificate.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+        }
+    }
+    if roots.is_empty() {
+        return Err("the system has no trusted certificates; install its ca-certificates package".to_owned());
+    }
+    // Named here, so that no other provider that a dependency brings along is ever picked.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| error.to_string())?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// True with the stream if the server chose HTTP/2.
+pub(super) async fn wrap(
+    dialled: Dialled<TcpStream>,
+    config: Arc<ClientConfig>,
+    target: &Target,
+) -> Result<(Dialled<TlsStream<TcpStream>>, bool), ExchangeError> {
+    let failed = |reason: String| ExchangeError::Tls { target: target.to_string(), reason };
+    let name = ServerName::try_from(target.host.clone()).map_err(|error| failed(error.to_string()))?;
+    let connecting = tokio_rustls::TlsConnector::from(config).connect(name, dialled.stream);
+    let stream = connecting.await.map_err(|error| failed(chain(&error)))?;
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Dialled { stream, address: dialled.address }, h2))
+}

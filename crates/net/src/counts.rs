@@ -1,0 +1,112 @@
+//! How many connections there are, in all and of each client address. Shared by all cores.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::NodeLimits;
+
+/// Counts connections and refuses those beyond a limit. Taken once per connection, never per
+/// request.
+#[derive(Debug)]
+pub struct ConnectionCounts {
+    total_max: u64,
+    per_address_max: u64,
+    total: AtomicU64,
+    by_address: Mutex<HashMap<IpAddr, u64>>,
+    refused: AtomicU64,
+}
+
+/// Which limit a connection would break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the node has {0} connections, which is its limit (connections)")]
+    Total(u64),
+    #[error("this address has {0} connections, which is its limit (connections_per_address)")]
+    PerAddress(u64),
+}
+
+impl ConnectionCounts {
+    pub fn new(limits: &NodeLimits) -> Arc<Self> {
+        Arc::new(Self {
+            total_max: limits.connections,
+            per_address_max: limits.connections_per_address,
+            total: AtomicU64::new(0),
+            by_address: Mutex::default(),
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// A place for a connection, until the guard is dropped.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Refused> {
+        let refuse = |refused| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Err(refused)
+        };
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.total_max {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return refuse(Refused::Total(self.total_max));
+        }
+        let client = client(peer);
+        let mut by_address = self.addresses();
+        let count = by_address.entry(client).or_default();
+        if *count >= self.per_address_max {
+            drop(by_address);
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return refuse(Refused::PerAddress(self.per_address_max));
+        }
+        *count += 1;
+        drop(by_address);
+        Ok(Place { counts: self.clone(), client })
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were refused since the node started.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits, since that is what
+/// one subscriber is given.
+fn client(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    }
+}
+
+/// A connection's place in the counts.
+#[derive(Debug)]
+pub struct Place {
+    counts: Arc<ConnectionCounts>,
+    client: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.counts.total.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self.counts.addresses();
+        if let Some(count) = by_address.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

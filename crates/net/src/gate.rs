@@ -1,0 +1,305 @@
+//! What stands between the socket and hyper: it lets a request through only when its head is
+//! whole and beyond doubt, and it knows at every byte whether that byte is head or body.
+//!
+//! hyper is a good parser and a lenient one, and it answers errors with an empty body. Behind the
+//! gate it never sees half a head or a bad one: a bad head ends the stream for it, so that it
+//! finishes what came before, in order, and the connection then answers with a problem document.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::ServerLimits;
+use crate::chunked::Chunked;
+use crate::head::{Framing, Refusal, check_head};
+
+/// What a connection's parts tell each other. Everything here belongs to one task.
+pub(crate) struct State {
+    /// Requests that were handed on.
+    pub passed: Cell<u64>,
+    /// Requests whose response was taken in full, or that were given up.
+    pub finished: Cell<u64>,
+    /// Requests that were given up before their response.
+    pub cancelled: Cell<u64>,
+    pub idle_since: Cell<Instant>,
+    /// Since when part of a head is there.
+    pub head_since: Cell<Option<Instant>>,
+    /// Since when the client takes nothing of what is written.
+    pub stalled_since: Cell<Option<Instant>>,
+    /// A deadline may have moved nearer.
+    pub rearm: Cell<bool>,
+    pub refusal: RefCell<Option<Refusal>>,
+    /// The client closed its side, or broke the framing, in the middle of a request.
+    pub gone: Cell<bool>,
+    pub draining_since: Cell<Option<Instant>>,
+    /// End now, whatever is in flight.
+    pub cut: Cell<bool>,
+    pub waker: RefCell<Option<Waker>>,
+}
+
+impl State {
+    pub fn new(now: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            passed: Cell::new(0),
+            finished: Cell::new(0),
+            cancelled: Cell::new(0),
+            idle_since: Cell::new(now),
+            head_since: Cell::new(None),
+            stalled_since: Cell::new(None),
+            rearm: Cell::new(false),
+            refusal: RefCell::new(None),
+            gone: Cell::new(false),
+            draining_since: Cell::new(None),
+            cut: Cell::new(false),
+            waker: RefCell::new(None),
+        })
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.passed.get() > self.finished.get()
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.refusal.borrow().is_some()
+    }
+
+    pub fn wake(&self) {
+        self.rearm.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The socket as hyper sees it.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    /// Bytes that were read while the protocol was found out.
+    before: Bytes,
+    /// Present for HTTP/1.1.
+    gate: Option<Gate>,
+    state: Rc<State>,
+}
+
+struct Gate {
+    limits: Rc<ServerLimits>,
+    step: Step,
+    /// The head so far, if it did not come in one piece.
+    partial: BytesMut,
+    searched: usize,
+    /// Let through, not yet taken.
+    through: BytesMut,
+    malformed: Option<crate::chunked::Malformed>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Head,
+    Body(u64),
+    Chunked(Chunked),
+}
+
+impl Wire {
+    pub fn http1(stream: TcpStream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
+        let gate = Gate {
+            limits,
+            step: Step::Head,
+            partial: BytesMut::new(),
+            searched: 0,
+            through: BytesMut::new(),
+            malformed: None,
+        };
+        Self { stream, before, gate: Some(gate), state }
+    }
+
+    pub fn http2(stream: TcpStream, before: Bytes, state: Rc<State>) -> Self {
+        Self { stream, before, gate: None, state }
+    }
+
+    /// The socket, and whether the client may still be sending a body that nobody read.
+    pub fn into_stream(self) -> (TcpStream, bool) {
+        let mid_body = self.gate.is_some_and(|gate| !matches!(gate.step, Step::Head) || gate.malformed.is_some());
+        (self.stream, mid_body)
+    }
+}
+
+fn poll_source(
+    before: &mut Bytes,
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if before.is_empty() {
+        return Pin::new(stream).poll_read(cx, buf);
+    }
+    let n = before.len().min(buf.remaining());
+    buf.put_slice(&before[..n]);
+    before.advance(n);
+    Poll::Ready(Ok(()))
+}
+
+impl Gate {
+    /// How many of these bytes may go through. They begin where the last ones ended, or at the
+    /// start of the head that `searched` bytes were known of.
+    fn judge(&mut self, bytes: &[u8], state: &State) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            match &mut self.step {
+                Step::Head => match check_head(&bytes[at..], self.searched, &self.limits) {
+                    Ok(Some(head)) => {
+                        self.searched = 0;
+                        at += head.bytes;
+                        state.passed.set(state.passed.get() + 1);
+                        self.step = match head.framing {
+                            Framing::Length(0) => Step::Head,
+                            Framing::Length(n) => Step::Body(n),
+                            Framing::Chunked => Step::Chunked(Chunked::default()),
+                        };
+                    }
+                    Ok(None) => {
+                        self.searched = bytes.len() - at;
+                        break;
+                    }
+                    Err(refusal) => {
+                        *state.refusal.borrow_mut() = Some(refusal);
+                        break;
+                    }
+                },
+                Step::Body(left) => {
+                    let n = (bytes.len() - at).min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= n as u64;
+                    at += n;
+                    if *left == 0 {
+                        self.step = Step::Head;
+                    }
+                }
+                Step::Chunked(chunked) => match chunked.advance(&bytes[at..]) {
+                    Ok(n) => {
+                        at += n;
+                        if chunked.is_end() {
+                            self.step = Step::Head;
+                        }
+                    }
+                    Err(malformed) => {
+                        self.malformed = Some(malformed);
+                        break;
+                    }
+                },
+            }
+        }
+        at
+    }
+
+    fn note_partial(&self, state: &State) {
+        if self.partial.is_empty() {
+            state.head_since.set(None);
+        } else if state.head_since.get().is_none() {
+            state.head_since.set(Some(Instant::now()));
+            state.rearm.set(true);
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let Some(gate) = &mut this.gate else {
+            return poll_source(&mut this.before, &mut this.stream, cx, buf);
+        };
+        loop {
+            if !gate.through.is_empty() {
+                let n = gate.through.len().min(buf.remaining());
+                buf.put_slice(&gate.through.split_to(n));
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(malformed) = gate.malformed {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, malformed)));
+            }
+            if this.state.is_refused() {
+                // The end of the stream, but not before earlier requests have their answers; the
+                // last of them wakes this task.
+                return if this.state.is_busy() { Poll::Pending } else { Poll::Ready(Ok(())) };
+            }
+            let whole = gate.partial.is_empty();
+            let read = if whole {
+                let start = buf.filled().len();
+                ready!(poll_source(&mut this.before, &mut this.stream, cx, buf))?;
+                let fresh = &buf.filled()[start..];
+                let (read, through) = (fresh.len(), gate.judge(fresh, &this.state));
+                if through < read {
+                    gate.partial.extend_from_slice(&fresh[through..]);
+                }
+                buf.set_filled(start + through);
+                if through > 0 {
+                    gate.note_partial(&this.state);
+                    return Poll::Ready(Ok(()));
+                }
+                read
+            } else {
+                let mut space = [0; 2048];
+                let mut more = ReadBuf::new(&mut space);
+                ready!(poll_source(&mut this.before, &mut this.stream, cx, &mut more))?;
+                let mut partial = std::mem::take(&mut gate.partial);
+                partial.extend_from_slice(more.filled());
+                let through = gate.judge(&partial, &this.state);
+                gate.through = partial.split_to(through);
+                gate.partial = partial;
+                more.filled().len()
+            };
+            gate.note_partial(&this.state);
+            if read == 0 {
+                this.state.gone.set(this.state.is_busy());
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl Wire {
+    fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
+        if poll.is_ready() {
+            self.state.stalled_since.set(None);
+        } else if self.state.stalled_since.get().is_none() {
+            self.state.stalled_since.set(Some(Instant::now()));
+            self.state.rearm.set(true);
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_write(&poll);
+        poll
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.note_write(&poll);
+        poll
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// For HTTP/1.1 the connection itself ends the stream, since it may have a last word to say.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gate.is_some() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.stream).poll_shutdown(cx) }
+    }
+}

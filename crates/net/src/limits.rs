@@ -1,0 +1,38 @@
+//! The node's limits, as a connection uses them.
+
+use std::time::Duration;
+
+use base::NodeLimits;
+
+/// What bounds a connection and the requests on it. See [`NodeLimits`] for each one's meaning.
+#[derive(Debug, Clone)]
+pub struct ServerLimits {
+    pub header_bytes: usize,
+    pub header_count: usize,
+    pub uri_bytes: usize,
+    pub header: Duration,
+    pub body_idle: Duration,
+    pub body_bytes_per_s_min: u64,
+    pub idle: Duration,
+    pub write_idle: Duration,
+    pub h2_streams: u32,
+    pub drain: Duration,
+}
+
+impl From<&NodeLimits> for ServerLimits {
+    fn from(limits: &NodeLimits) -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            header_bytes: limits.header_bytes as usize,
+            header_count: limits.header_count as usize,
+            uri_bytes: limits.uri_bytes as usize,
+            header: ms(limits.header_ms),
+            body_idle: ms(limits.body_idle_ms),
+            body_bytes_per_s_min: limits.body_bytes_per_s_min,
+            idle: ms(limits.idle_ms),
+            write_idle: ms(limits.write_idle_ms),
+            h2_streams: u32::try_from(limits.h2_streams).unwrap_or(u32::MAX),
+            drain: ms(limits.drain_ms),
+        }
+    }
+}

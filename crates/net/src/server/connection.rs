@@ -1,0 +1,449 @@
+//! One connection: which protocol it speaks, and the task that drives it.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base::{Body, BodyError, code};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Version, header};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::{Server, farewell};
+use crate::ServerLimits;
+use crate::gate::{State, Wire};
+use crate::head::Refusal;
+use crate::request::{Protocol, Request, RequestBody};
+use crate::target;
+
+/// RFC 9113, section 3.4.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// While draining, an unused HTTP/1.1 connection stays open this long: a request that is already
+/// on its way still gets an answer, and with it `connection: close`.
+const DRAIN_LINGER: Duration = Duration::from_millis(250);
+
+/// An HTTP/2 client that gives up more requests than this, and half of all it makes, is one that
+/// makes them to give them up (CVE-2023-44487).
+const H2_CANCELLED_MAX: u64 = 200;
+
+pub(super) async fn serve<S, F>(stream: TcpStream, peer: SocketAddr, server: &Rc<Server>, state: Rc<State>, service: S)
+where
+    S: Fn(Request) -> F + Clone + 'static,
+    F: Future<Output = http::Response<Body>> + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let mut stream = stream;
+    let Some(before) = read_preface(&mut stream, &state, &server.limits).await else { return };
+    if before.starts_with(H2_PREFACE) {
+        serve_http2(stream, before, peer, server, state, service).await;
+    } else {
+        serve_http1(stream, before, peer, server, state, service).await;
+    }
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2. `None` if it says nothing.
+async fn read_preface(stream: &mut TcpStream, state: &State, limits: &ServerLimits) -> Option<Bytes> {
+    let mut bytes = BytesMut::with_capacity(1024);
+    let undecided = |bytes: &[u8]| bytes.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(bytes);
+    let started = Instant::now();
+    let mut timer = pin!(tokio::time::sleep_until(started + limits.header));
+    while undecided(&bytes) {
+        let mut read = pin!(stream.read_buf(&mut bytes));
+        let n = poll_fn(|cx| {
+            remember(state, cx);
+            if let Poll::Ready(n) = read.as_mut().poll(cx) {
+                return Poll::Ready(n.unwrap_or(0));
+            }
+            if state.rearm.take() && let Some(since) = state.draining_since.get() {
+                timer.as_mut().reset((since + DRAIN_LINGER).min(started + limits.header));
+            }
+            if state.cut.get() { Poll::Ready(0) } else { timer.as_mut().poll(cx).map(|()| 0) }
+        })
+        .await;
+        if n == 0 {
+            return None;
+        }
+    }
+    Some(bytes.freeze())
+}
+
+/// So that a drain reaches a connection that waits.
+fn remember(state: &State, cx: &Context<'_>) {
+    let mut waker = state.waker.borrow_mut();
+    if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        *waker = Some(cx.waker().clone());
+    }
+}
+
+async fn serve_http1<S, F>(
+    stream: TcpStream,
+    before: Bytes,
+    peer: SocketAddr,
+    server: &Rc<Server>,
+    state: Rc<State>,
+    service: S,
+) where
+    S: Fn(Request) -> F + Clone + 'static,
+    F: Future<Output = http::Response<Body>> + 'static,
+{
+    let limits = &server.limits;
+    let wire = Wire::http1(stream, before, limits.clone(), state.clone());
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .pipeline_flush(true)
+        // The gate has counted already; hyper must not have a stricter mind of its own.
+        .max_headers(limits.header_count + 1)
+        .max_header_size(limits.header_bytes + 1)
+        .max_buf_size((limits.header_bytes + 1).max(64 << 10))
+        // A timer of ours does this without a timer operation for each request.
+        .header_read_timeout(None);
+    let shared = Rc::new(Shared { peer, server: server.clone(), state: state.clone(), service });
+    let service = service_fn(|request| answer(shared.clone(), Flight::new(&shared.state), request));
+    let mut connection = builder.serve_connection(TokioIo::new(wire), service);
+    let mut watch = Watch::new(&state, limits.clone());
+    let end = poll_fn(|cx| {
+        loop {
+            if Pin::new(&mut connection).poll(cx).is_ready() {
+                return Poll::Ready(End::Served);
+            }
+            if state.gone.get() && state.is_busy() {
+                return Poll::Ready(End::Cut);
+            }
+            match watch.poll(&state, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Verdict::Cut) => return Poll::Ready(End::Cut),
+                Poll::Ready(Verdict::Close) => Pin::new(&mut connection).graceful_shutdown(),
+                Poll::Ready(Verdict::Refuse(refusal)) => *state.refusal.borrow_mut() = Some(refusal),
+            }
+        }
+    })
+    .await;
+    if let End::Cut = end {
+        return;
+    }
+    let (stream, mid_body) = connection.into_parts().io.into_inner().into_stream();
+    let refusal = state.refusal.take();
+    if let Some(refusal) = refusal {
+        (server.on_refusal)(peer, refusal.code, &refusal.detail);
+        farewell::refuse(stream, &refusal).await;
+    } else if mid_body {
+        farewell::linger(stream).await;
+    }
+}
+
+async fn serve_http2<S, F>(
+    stream: TcpStream,
+    before: Bytes,
+    peer: SocketAddr,
+    server: &Rc<Server>,
+    state: Rc<State>,
+    service: S,
+) where
+    S: Fn(Request) -> F + Clone + 'static,
+    F: Future<Output = http::Response<Body>> + 'static,
+{
+    let limits = &server.limits;
+    let wire = Wire::http2(stream, before, state.clone());
+    let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(256 << 10)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64);
+    let shared = Rc::new(Shared { peer, server: server.clone(), state: state.clone(), service });
+    let service = service_fn(|request| {
+        state.passed.set(state.passed.get() + 1);
+        answer(shared.clone(), Flight::new(&state), request)
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    let mut watch = Watch::new(&state, limits.clone());
+    watch.multiplexed = true;
+    poll_fn(|cx| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            match watch.poll(&state, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Verdict::Cut | Verdict::Refuse(_)) => return Poll::Ready(()),
+                Poll::Ready(Verdict::Close) => connection.as_mut().graceful_shutdown(),
+            }
+        }
+    })
+    .await;
+}
+
+enum End {
+    Served,
+    Cut,
+}
+
+/// What the requests of a connection have in common.
+struct Shared<S> {
+    peer: SocketAddr,
+    server: Rc<Server>,
+    state: Rc<State>,
+    service: S,
+}
+
+/// The service as hyper calls it: normalises, calls ours, follows the response to its end.
+async fn answer<S, F>(
+    connection: Rc<Shared<S>>,
+    flight: Flight,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Tracked>, Infallible>
+where
+    S: Fn(Request) -> F,
+    F: Future<Output = http::Response<Body>>,
+{
+    let http1 = request.version() != Version::HTTP_2;
+    let (mut response, mut close) = match normalise(request, connection.peer, &connection.server.limits) {
+        Ok(request) => ((connection.service)(request).await, false),
+        Err(refusal) => {
+            (connection.server.on_refusal)(connection.peer, refusal.code, &refusal.detail);
+            (refusal.problem().into_response(""), true)
+        }
+    };
+    close |= connection.state.draining_since.get().is_some();
+    if http1 && close {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    flight.complete.set(true);
+    Ok(response.map(|body| Tracked { body, _flight: flight }))
+}
+
+fn normalise(request: http::Request<Incoming>, peer: SocketAddr, limits: &ServerLimits) -> Result<Request, Refusal> {
+    let (mut parts, incoming) = request.into_parts();
+    let protocol = match parts.version {
+        Version::HTTP_2 => Protocol::Http2,
+        Version::HTTP_10 => Protocol::Http10,
+        _ => Protocol::Http11,
+    };
+    if protocol == Protocol::Http2 {
+        check_http2(&parts, limits)?;
+    }
+    let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
+    Ok(Request {
+        method: parts.method,
+        path_and_query: target.path_and_query,
+        authority: target.authority,
+        headers: parts.headers,
+        body: RequestBody::wrap(incoming, limits),
+        peer,
+        protocol,
+    })
+}
+
+/// What the gate checks for HTTP/1.1 and h2 leaves to us.
+fn check_http2(parts: &http::request::Parts, limits: &ServerLimits) -> Result<(), Refusal> {
+    let max = limits.uri_bytes;
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > max) {
+        return Err(Refusal::new(&code::URI_TOO_LONG, format!("the target has more than {max} bytes (uri_bytes)")));
+    }
+    let max = limits.header_count;
+    if parts.headers.len() > max {
+        let detail = format!("the request has more than {max} fields (header_count)");
+        return Err(Refusal::new(&code::HEADERS_TOO_LARGE, detail));
+    }
+    let named = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let authority = parts.uri.authority().map(|a| a.as_str().as_bytes());
+    match (named, authority) {
+        (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => {
+            Err(Refusal::new(&code::BAD_REQUEST, "the Host field and :authority disagree"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A request on its way, from hyper's call to the last byte of the response.
+struct Flight {
+    state: Rc<State>,
+    complete: Cell<bool>,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let state = &self.state;
+        state.finished.set(state.finished.get() + 1);
+        if !self.complete.get() {
+            state.cancelled.set(state.cancelled.get() + 1);
+        }
+        if !state.is_busy() {
+            state.idle_since.set(Instant::now());
+        }
+        // The gate holds the end of the stream back until the last answer before it is given.
+        let awaited = state.is_refused() || state.draining_since.get().is_some();
+        if awaited || state.cancelled.get() > H2_CANCELLED_MAX {
+            state.wake();
+        }
+    }
+}
+
+impl Flight {
+    fn new(state: &Rc<State>) -> Self {
+        Self { state: state.clone(), complete: Cell::new(false) }
+    }
+}
+
+/// A response body that tells when it has been taken in full or given up.
+struct Tracked {
+    body: Body,
+    _flight: Flight,
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection beside it.
+#[derive(Clone, Copy)]
+struct OnThisCore;
+
+impl<F> hyper::rt::Executor<F> for OnThisCore
+where
+    F: Future + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// What the timer of a connection found.
+enum Verdict {
+    /// Finish what is in flight, take nothing new.
+    Close,
+    Refuse(Refusal),
+    /// Drop the connection.
+    Cut,
+}
+
+/// The one timer of a connection.
+struct Watch {
+    limits: Rc<ServerLimits>,
+    timer: Pin<Box<Sleep>>,
+    /// HTTP/2.
+    multiplexed: bool,
+    /// Since when it has been asked to close.
+    closing_since: Option<Instant>,
+    started: Instant,
+}
+
+impl Watch {
+    fn new(state: &State, limits: Rc<ServerLimits>) -> Self {
+        let started = Instant::now();
+        // A drain may have begun while the protocol was found out.
+        state.rearm.set(true);
+        Self { timer: Box::pin(tokio::time::sleep_until(started + limits.header)), limits, multiplexed: false, closing_since: None, started }
+    }
+
+    fn poll(&mut self, state: &State, cx: &mut Context<'_>) -> Poll<Verdict> {
+        remember(state, cx);
+        loop {
+            if state.rearm.take() || self.timer.as_mut().poll(cx).is_ready() {
+                match self.judge(state, Instant::now()) {
+                    Ok(deadline) => self.timer.as_mut().reset(deadline),
+                    Err(verdict) => return Poll::Ready(verdict),
+                }
+            } else {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// When to look again, or what is to be done now.
+    fn judge(&mut self, state: &State, now: Instant) -> Result<Instant, Verdict> {
+        if state.cut.get() {
+            return Err(Verdict::Cut);
+        }
+        let mut next = now + self.limits.idle;
+        if let Some(since) = state.stalled_since.get() {
+            next = next.min(since + self.limits.write_idle);
+            if next <= now {
+                return Err(Verdict::Cut);
+            }
+        }
+        if let Some(since) = self.closing_since {
+            // HTTP/2 says goodbye and waits for the client's; a client that answers nothing may
+            // not hold the connection.
+            let end = since + self.limits.header;
+            return if state.is_busy() || end > now { Ok(next.min(end.max(now + DRAIN_LINGER))) } else { Err(Verdict::Cut) };
+        }
+        if self.multiplexed {
+            self.check_cancelled(state)?;
+        }
+        if let Some(since) = state.head_since.get().filter(|_| !state.is_refused()) {
+            let end = since + self.limits.header;
+            if end <= now {
+                let detail = "the head did not arrive within header_ms";
+                return Err(Verdict::Refuse(Refusal::new(&code::REQUEST_TIMEOUT, detail)));
+            }
+            return Ok(next.min(end));
+        }
+        let close = self.close_at(state, now);
+        if close <= now {
+            self.closing_since = Some(now);
+            state.rearm.set(true);
+            return Err(Verdict::Close);
+        }
+        Ok(next.min(close))
+    }
+
+    /// When the connection may be asked to close, if nothing changes.
+    fn close_at(&self, state: &State, now: Instant) -> Instant {
+        if let Some(since) = state.draining_since.get() {
+            if self.multiplexed {
+                return now;
+            }
+            if !state.is_busy() {
+                return since + DRAIN_LINGER;
+            }
+        }
+        if state.is_busy() {
+            return now + self.limits.idle;
+        }
+        match state.passed.get() {
+            0 => self.started + self.limits.header,
+            _ => state.idle_since.get() + self.limits.idle,
+        }
+    }
+
+    fn check_cancelled(&self, state: &State) -> Result<(), Verdict> {
+        let cancelled = state.cancelled.get();
+        if cancelled > H2_CANCELLED_MAX && cancelled * 2 > state.passed.get() {
+            tracing::debug!(cancelled, "an HTTP/2 client gives up most of its requests");
+            return Err(Verdict::Cut);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The last word on a connection: the answer to what was refused, and a close that does not
+//! destroy it.
+
+use std::time::Duration;
+
+use base::{Body, Problem};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::head::Refusal;
+
+/// How long a closing connection goes on reading. If it closed with unread input, the kernel would
+/// answer with a reset, and the client could lose the response it was about to read.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much it reads in that time.
+const LINGER_BYTES: usize = 4 << 20;
+
+/// Answers with a problem document and closes.
+pub(super) async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
+    let answer = render(refusal.problem());
+    let written = tokio::time::timeout(LINGER, stream.write_all(&answer)).await;
+    if matches!(written, Ok(Ok(()))) {
+        linger(stream).await;
+    }
+}
+
+/// Closes our side, and reads on for a while.
+pub(super) async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let read_on = async {
+        let mut space = [0; 16 << 10];
+        let mut total = 0;
+        while total < LINGER_BYTES {
+            match stream.read(&mut space).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => total += n,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, read_on).await;
+}
+
+/// The problem as bytes of HTTP/1.1.
+fn render(problem: Problem) -> Vec<u8> {
+    let mut response: http::Response<Body> = problem.into_response("");
+    let body = response.body_mut().take_whole().unwrap_or_default();
+    let mut out = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    out.extend_from_slice(&body);
+    out
+}

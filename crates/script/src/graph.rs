@@ -1,0 +1,450 @@
+//! The walk from the entry over every import, depth first, and the artifact that it makes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use base::artifact::{Module, ModuleKind, Script};
+use oxc::span::{SourceType, Span};
+
+use crate::cjs::{self, Required};
+use crate::compile::{self, Compiled, Dialect, PackageType, Settings, Source};
+use crate::content::{Content, IMPORTABLE};
+use crate::error::{BuildError, BuildErrors, ERRORS_MAX, ErrorKind};
+use crate::name::{is_in_packages, name_of};
+use crate::options::Options;
+use crate::resolve::{Asked, Resolver, Target, Unresolved};
+use crate::scan::{ImportKind, Scan};
+use crate::{Built, link};
+
+mod helper;
+mod read;
+
+/// A module of the graph under construction.
+pub(crate) struct Node {
+    pub name: String,
+    pub body: Body,
+    /// Specifier → module, in the order in which they were first seen.
+    pub edges: Vec<(String, u32)>,
+    /// What the `require` calls of a CommonJS body find.
+    requires: Vec<(String, Required)>,
+    /// Absolute path; empty for modules without a file.
+    path: PathBuf,
+    asks: Vec<Ask>,
+    /// The file as its author wrote it, for frames.
+    pub original: String,
+}
+
+pub(crate) enum Body {
+    Esm(Compiled),
+    CommonJs(Compiled),
+    Data(ModuleKind, Vec<u8>),
+    /// What an import of the CommonJS module `of` sees.
+    ImportFacade {
+        of: u32,
+        interop: bool,
+        names: BTreeSet<String>,
+        namespace: bool,
+    },
+    /// What a `require` of the ES module `of` sees.
+    RequireFacade {
+        of: u32,
+    },
+    /// Source that the build brings along.
+    Written(String),
+    /// A file whose errors are already reported.
+    Failed,
+}
+
+#[derive(Clone)]
+struct Ask {
+    specifier: String,
+    asked: Asked,
+    span: Span,
+    /// Whether the script may do without: the failure then waits for run time.
+    tolerant: bool,
+}
+
+/// The build can't go on.
+struct Stop;
+
+struct Graph<'o> {
+    root: PathBuf,
+    options: &'o Options,
+    resolver: Resolver,
+    nodes: Vec<Node>,
+    files: HashMap<PathBuf, u32>,
+    /// (module, what kind of facade) → facade.
+    facades: HashMap<(u32, &'static str), u32>,
+    errors: Vec<BuildError>,
+    inputs: BTreeSet<PathBuf>,
+    bytes: u64,
+}
+
+pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Built, BuildErrors> {
+    let (root, entry) = read::entry(root, entry)?;
+    let mut graph = Graph {
+        resolver: Resolver::new(&root, options),
+        root,
+        options,
+        nodes: Vec::new(),
+        files: HashMap::new(),
+        facades: HashMap::new(),
+        errors: Vec::new(),
+        inputs: BTreeSet::new(),
+        bytes: 0,
+    };
+    let start = graph.walk(&entry);
+    if graph.errors.is_empty() {
+        graph.errors = link::link(&mut graph.nodes);
+    }
+    graph.inputs.append(&mut graph.resolver.inputs);
+    let inputs = graph.inputs.iter().cloned().collect();
+    match start {
+        Ok(entry) if graph.errors.is_empty() => {
+            let modules = graph.nodes.into_iter().map(Node::into_module).collect();
+            Ok(Built { script: Script { entry, modules }, inputs })
+        }
+        _ => Err(BuildErrors { inputs, ..BuildErrors::from(graph.errors) }),
+    }
+}
+
+impl Graph<'_> {
+    /// Follows every import from the entry. A stack of our own: chains of imports can be long.
+    fn walk(&mut self, entry: &Path) -> Result<u32, Stop> {
+        let first = self.file(entry, None)?;
+        let mut stack = vec![(first, 0)];
+        while let Some((node, next)) = stack.last_mut() {
+            let importer = *node;
+            let Some(ask) = self.nodes[importer as usize].asks.get(*next).cloned() else {
+                stack.pop();
+                continue;
+            };
+            *next += 1;
+            let known = self.nodes.len();
+            if let Some(target) = self.follow(importer, &ask)? {
+                let is_new = target as usize >= known;
+                if is_new {
+                    stack.push((target, 0));
+                }
+            }
+            if self.errors.len() >= ERRORS_MAX {
+                return Err(Stop);
+            }
+        }
+        match self.nodes[first as usize].body {
+            Body::CommonJs(_) => {
+                let facade = self.import_facade(first, true)?;
+                // The engine may ask for any of its exports.
+                if let Body::ImportFacade { namespace, .. } = &mut self.nodes[facade as usize].body {
+                    *namespace = true;
+                }
+                Ok(facade)
+            }
+            _ => Ok(first),
+        }
+    }
+
+    /// Resolves one ask of `importer` and notes the edge. Returns the file's own module.
+    fn follow(&mut self, importer: u32, ask: &Ask) -> Result<Option<u32>, Stop> {
+        if let Some(text) = helper::by_specifier(&ask.specifier) {
+            let target = self.written(&ask.specifier, text)?;
+            self.edge(importer, ask, target, Required::Default);
+            return Ok(None);
+        }
+        let path = self.nodes[importer as usize].path.clone();
+        let target = match self.resolver.resolve(&path, &ask.specifier, ask.asked) {
+            Ok(target) => target,
+            Err(unresolved) => {
+                self.unresolved(importer, ask, unresolved);
+                return Ok(None);
+            }
+        };
+        match target {
+            Target::Empty(path) => {
+                let name = format!("{}?empty", self.name(&path));
+                let target = self.written(&name, "export default {};\n")?;
+                self.edge(importer, ask, target, Required::Default);
+                Ok(None)
+            }
+            Target::File(path) => {
+                let file = self.file(&path, Some((importer, ask)))?;
+                let (target, required) = self.seen_by(importer, ask.asked, file)?;
+                self.edge(importer, ask, target, required);
+                Ok(Some(file))
+            }
+        }
+    }
+
+    /// The module that stands for `file` when it is asked for in this way.
+    fn seen_by(&mut self, importer: u32, asked: Asked, file: u32) -> Result<(u32, Required), Stop> {
+        match (&self.nodes[file as usize].body, asked) {
+            (Body::CommonJs(_), Asked::Require) => Ok((file, Required::CommonJs)),
+            (Body::CommonJs(_), Asked::Import) => {
+                let path = self.nodes[importer as usize].path.clone();
+                let explicit = path.extension().is_some_and(|e| e == "mjs" || e == "mts");
+                let node_mode = explicit || self.resolver.package_type(&path) == Some(PackageType::Module);
+                Ok((self.import_facade(file, !node_mode)?, Required::Default))
+            }
+            (Body::Esm(compiled), Asked::Require) if compiled.scan.exports.contains_key("default") => {
+                let facade = self.facade(file, cjs::NAMESPACE_SUFFIX, Body::RequireFacade { of: file })?;
+                Ok((facade, Required::Namespace))
+            }
+            (Body::Data(..), _) => Ok((file, Required::Default)),
+            _ => Ok((file, Required::Namespace)),
+        }
+    }
+
+    fn import_facade(&mut self, of: u32, interop: bool) -> Result<u32, Stop> {
+        let suffix = if interop { cjs::INTEROP_SUFFIX } else { cjs::IMPORT_SUFFIX };
+        let body = Body::ImportFacade { of, interop, names: BTreeSet::new(), namespace: false };
+        self.facade(of, suffix, body)
+    }
+
+    fn facade(&mut self, of: u32, suffix: &'static str, body: Body) -> Result<u32, Stop> {
+        if let Some(&known) = self.facades.get(&(of, suffix)) {
+            return Ok(known);
+        }
+        let name = format!("{}{suffix}", self.nodes[of as usize].name);
+        let facade = self.push(name, PathBuf::new(), body)?;
+        self.nodes[facade as usize].edges.push((cjs::SELF.into(), of));
+        self.facades.insert((of, suffix), facade);
+        Ok(facade)
+    }
+
+    fn written(&mut self, name: &str, text: &str) -> Result<u32, Stop> {
+        let key = PathBuf::from(name);
+        if let Some(&known) = self.files.get(&key) {
+            return Ok(known);
+        }
+        let node = self.push(name.to_string(), PathBuf::new(), Body::Written(text.to_string()))?;
+        self.files.insert(key, node);
+        Ok(node)
+    }
+
+    fn edge(&mut self, importer: u32, ask: &Ask, target: u32, required: Required) {
+        let node = &mut self.nodes[importer as usize];
+        match ask.asked {
+            Asked::Import => node.edges.push((ask.specifier.clone(), target)),
+            Asked::Require => {
+                node.edges.push((format!("{}{}", cjs::REQUIRE, ask.specifier), target));
+                node.requires.push((ask.specifier.clone(), required));
+            }
+        }
+    }
+
+    fn unresolved(&mut self, importer: u32, ask: &Ask, unresolved: Unresolved) {
+        let node = &mut self.nodes[importer as usize];
+        if ask.tolerant {
+            if ask.asked == Asked::Require {
+                node.requires.push((ask.specifier.clone(), Required::Missing(unresolved.message)));
+            }
+            return;
+        }
+        let error = match unresolved.config {
+            Some(error) => *error,
+            None => {
+                let error = BuildError::new(unresolved.kind, &node.name, unresolved.message);
+                let error = error.at(&node.original, ask.span.start as usize, ask.span.end as usize);
+                let jsx = ask.specifier.ends_with("/jsx-runtime").then(|| JSX_HELP.to_string());
+                let help: Vec<_> = unresolved.help.into_iter().chain(jsx).collect();
+                if help.is_empty() { error } else { error.help(help.join("\n")) }
+            }
+        };
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    /// The module of a file, read and compiled when it is met for the first time.
+    fn file(&mut self, path: &Path, from: Option<(u32, &Ask)>) -> Result<u32, Stop> {
+        if let Some(&known) = self.files.get(path) {
+            return Ok(known);
+        }
+        let name = self.name(path);
+        let node = self.push(name.clone(), path.to_path_buf(), Body::Failed)?;
+        self.files.insert(path.to_path_buf(), node);
+        let content = Content::of(path);
+        if let Some(error) = self.refuse(content, path, from) {
+            self.errors.push(error);
+            return Ok(node);
+        }
+        self.inputs.insert(path.to_path_buf());
+        let bytes = match read::file(path, &name, self.options.module_bytes_max) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.errors.push(*error);
+                return Ok(node);
+            }
+        };
+        self.bytes += bytes.len() as u64;
+        if self.bytes > self.options.script_bytes_max {
+            let limit = self.options.script_bytes_max;
+            let message = format!("with this file the script has more than script_bytes_max ({limit}) bytes");
+            self.errors.push(BuildError::new(ErrorKind::Limit, name, message));
+            return Err(Stop);
+        }
+        self.fill(node, content, bytes);
+        Ok(node)
+    }
+
+    /// A file that can't be a module, whatever is in it. The importer is the place to mend.
+    fn refuse(&self, content: Content, path: &Path, from: Option<(u32, &Ask)>) -> Option<BuildError> {
+        let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+        let (message, help) = match content {
+            Content::WebAssembly => {
+                ("importing WebAssembly modules from a script is not supported yet; use a component".to_string(), None)
+            }
+            Content::Declaration => {
+                ("a type declaration has no code".to_string(), Some("write import type".to_string()))
+            }
+            Content::Unknown if extension.is_empty() => (
+                "a file without an extension can't be imported".to_string(),
+                Some(format!("importable are {IMPORTABLE}")),
+            ),
+            Content::Unknown => {
+                (format!(".{extension} files can't be imported"), Some(format!("importable are {IMPORTABLE}")))
+            }
+            Content::Script(_) => return None,
+            Content::Json | Content::Text | Content::Bytes if from.is_some() => return None,
+            Content::Json | Content::Text | Content::Bytes => {
+                let help = "name a .js .mjs .ts .mts .tsx or .jsx file as the entry".to_string();
+                (format!("the entry must be a script, and this is a .{extension} file"), Some(help))
+            }
+        };
+        let error = match from {
+            Some((importer, ask)) => {
+                let node = &self.nodes[importer as usize];
+                let error = BuildError::new(ErrorKind::Unsupported, &node.name, message);
+                error.at(&node.original, ask.span.start as usize, ask.span.end as usize)
+            }
+            None => BuildError::new(ErrorKind::Entry, self.name(path), message),
+        };
+        Some(match help {
+            Some(help) => error.help(help),
+            None => error,
+        })
+    }
+
+    fn fill(&mut self, node: u32, content: Content, bytes: Vec<u8>) {
+        let name = self.nodes[node as usize].name.clone();
+        if content == Content::Bytes {
+            self.nodes[node as usize].body = Body::Data(ModuleKind::Bytes, bytes);
+            return;
+        }
+        let text = match read::text(&name, bytes) {
+            Ok(text) => text,
+            Err(error) => return self.errors.push(*error),
+        };
+        let body = match content {
+            Content::Json => read::json(&name, text).map(|t| Body::Data(ModuleKind::Json, t.into_bytes())),
+            Content::Script(source_type) => return self.fill_script(node, source_type, text),
+            _ => Ok(Body::Data(ModuleKind::Text, text.into_bytes())),
+        };
+        match body {
+            Ok(body) => self.nodes[node as usize].body = body,
+            Err(error) => self.errors.push(*error),
+        }
+    }
+
+    fn fill_script(&mut self, node: u32, source_type: SourceType, text: String) {
+        let path = self.nodes[node as usize].path.clone();
+        let dialect = match self.resolver.dialect(&path, self.options) {
+            Ok(dialect) => dialect,
+            Err(unresolved) => {
+                if let Some(error) = unresolved.config.filter(|e| !self.errors.contains(e)) {
+                    self.errors.push(*error);
+                }
+                Dialect::new(self.options)
+            }
+        };
+        let settings = Settings {
+            package_type: self.resolver.package_type(&path),
+            in_packages: is_in_packages(&path),
+            dialect,
+            source_maps: self.options.source_maps,
+            nesting_max: self.options.nesting_max,
+            chain_max: self.options.chain_max,
+        };
+        let node = &mut self.nodes[node as usize];
+        match compile::compile(&Source { name: &node.name, text: &text, source_type }, &settings) {
+            Ok(compiled) => {
+                node.asks = asks(&compiled.scan, settings.in_packages);
+                node.body = if compiled.commonjs { Body::CommonJs(compiled) } else { Body::Esm(compiled) };
+            }
+            Err(errors) => self.errors.extend(errors),
+        }
+        node.original = text;
+    }
+
+    fn push(&mut self, name: String, path: PathBuf, body: Body) -> Result<u32, Stop> {
+        let limit = self.options.modules_max;
+        if self.nodes.len() >= limit as usize {
+            let message = format!("the script has more than modules_max ({limit}) modules; this is one too many");
+            self.errors.push(BuildError::new(ErrorKind::Limit, name, message));
+            return Err(Stop);
+        }
+        let (edges, requires, asks, original) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        self.nodes.push(Node { name, body, edges, requires, path, asks, original });
+        Ok(self.nodes.len() as u32 - 1)
+    }
+
+    fn name(&self, path: &Path) -> String {
+        name_of(&self.root, path).unwrap_or_else(|| path.to_string_lossy().into_owned())
+    }
+}
+
+const JSX_HELP: &str =
+    "JSX is compiled to calls of this module; choose another with \"jsxImportSource\" in tsconfig.json";
+
+/// What a file asks for, each specifier once.
+fn asks(scan: &Scan, in_packages: bool) -> Vec<Ask> {
+    let imports = scan.imports.iter().map(|import| Ask {
+        specifier: import.specifier.clone(),
+        asked: Asked::Import,
+        span: import.span,
+        // Packages probe for what their platform may have; the promise is rejected at run time.
+        tolerant: in_packages && import.kind == ImportKind::Dynamic,
+    });
+    let requires = scan.requires.iter().map(|require| Ask {
+        specifier: require.specifier.clone(),
+        asked: Asked::Require,
+        span: require.span,
+        tolerant: in_packages || require.guarded,
+    });
+    let mut asks: Vec<Ask> = Vec::new();
+    let mut seen: HashMap<(Asked, String), usize> = HashMap::new();
+    for ask in imports.chain(requires) {
+        let at = *seen.entry((ask.asked, ask.specifier.clone())).or_insert(asks.len());
+        match asks.get_mut(at) {
+            Some(known) if known.tolerant && !ask.tolerant => *known = ask,
+            Some(_) => {}
+            None => asks.push(ask),
+        }
+    }
+    asks.sort_by_key(|ask| ask.span.start);
+    asks
+}
+
+impl Node {
+    pub(crate) fn edge(&self, specifier: &str) -> Option<u32> {
+        self.edges.iter().find(|(s, _)| s == specifier).map(|&(_, target)| target)
+    }
+
+    fn into_module(self) -> Module {
+        let (kind, source, source_map) = match self.body {
+            Body::Esm(compiled) => (ModuleKind::Js, compiled.text, compiled.map),
+            Body::CommonJs(compiled) => {
+                let source = cjs::body_module(&self.name, &compiled.text, &self.requires);
+                (ModuleKind::Js, source, compiled.map)
+            }
+            Body::ImportFacade { interop, names, .. } => (ModuleKind::Js, cjs::import_facade(&names, interop), None),
+            Body::RequireFacade { .. } => (ModuleKind::Js, cjs::require_facade(), None),
+            Body::Written(text) => (ModuleKind::Js, text, None),
+            Body::Data(kind, bytes) => {
+                return Module { name: self.name, kind, source: bytes, imports: self.edges, source_map: None };
+            }
+            Body::Failed => unreachable!("a failed file is an error of the build"),
+        };
+        Module { name: self.name, kind, source: source.into_bytes(), imports: self.edges, source_map }
+    }
+}

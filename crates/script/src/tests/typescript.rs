@@ -1,0 +1,112 @@
+use super::*;
+
+fn stripped(name: &str, source: &str) -> String {
+    strip(name, source).unwrap_or_else(|errors| panic!("{}", errors.render(false))).0
+}
+
+#[test]
+fn types_are_gone_and_values_stay() {
+    let source = "import type { A } from './a'; import { type B, c } from './b'; import { D } from './d';\n\
+        interface I { x: number }\nconst x = c as unknown as I satisfies I;\n\
+        export function f<T>(this: void, a?: T, ...r: D[]): asserts a is T { x!; }\nexport type { A }; declare const q: B;";
+    let expect = "import { c } from \"./b\";\nconst x = c;\nexport function f(a, ...r) {\n\tx;\n}\n";
+    assert_eq!(stripped("a.ts", source), expect);
+}
+
+#[test]
+fn a_type_only_import_reads_no_file() {
+    let tree =
+        Tree::new(&[("a.ts", "import type { A } from './nowhere'; import { B } from 'none'; export let a: A & B;")]);
+    assert_eq!(names(&tree.build("a.ts").script), ["a.ts"]);
+}
+
+#[test]
+fn enums_namespaces_and_parameter_properties_become_code() {
+    let out = stripped(
+        "a.ts",
+        "enum E { A, B = 'b' } namespace N { export const x = E.A }\nclass C { constructor(private p = N.x) {} }\nexport { C };",
+    );
+    assert!(out.contains("E[E[\"A\"] = 0] = \"A\"") && out.contains("this.p = p"), "{out}");
+}
+
+#[test]
+fn new_syntax_is_left_to_the_engine() {
+    let source = "export class A { #x = 1; static { A.y ??= this; } }\nexport const r = /a/v, n = 1n ** 2n;\n";
+    let out = stripped("a.ts", source);
+    for piece in ["#x = 1", "static {", "??=", "/a/v", "1n ** 2n"] {
+        assert!(out.contains(piece), "{piece} in {out}");
+    }
+}
+
+#[test]
+fn jsx_uses_the_automatic_runtime_of_the_tsconfig() {
+    let tree = Tree::new(&[
+        (
+            "tsconfig.json",
+            "{ // comments are fine\n \"compilerOptions\": { \"jsx\": \"react-jsx\", \"jsxImportSource\": \"hono/jsx\", }, }",
+        ),
+        ("a.tsx", "export default () => <b class=\"x\">{1}</b>;"),
+        ("node_modules/hono/package.json", r#"{ "name": "hono", "exports": { "./jsx/jsx-runtime": "./jsx.js" } }"#),
+        ("node_modules/hono/jsx.js", "export const jsx = () => {};"),
+    ]);
+    let script = tree.build("a.tsx").script;
+    assert_eq!(names(&script), ["a.tsx", "node_modules/hono/jsx.js"]);
+    assert!(text(&script, "a.tsx").contains("from \"hono/jsx/jsx-runtime\""));
+}
+
+#[test]
+fn jsx_without_its_runtime_says_where_to_choose_one() {
+    let tree = Tree::new(&[("a.jsx", "export default <b/>;")]);
+    let (error, help) = tree.error("a.jsx");
+    assert_eq!(error, "a.jsx:1:1: the package \"react\" is not installed");
+    assert!(help.contains("npm install react"), "{help}");
+    assert!(help.contains("jsxImportSource"), "{help}");
+}
+
+#[test]
+fn legacy_decorators_bring_their_helper() {
+    let source = "const d = (t: any) => t; @d class A {} export default A;";
+    let tree =
+        Tree::new(&[("tsconfig.json", r#"{"compilerOptions":{"experimentalDecorators":true}}"#), ("a.ts", source)]);
+    assert_eq!(names(&tree.build("a.ts").script), ["a.ts", "selvedge:helpers/helpers/decorate"]);
+    tree.write("tsconfig.json", b"{}");
+    let (error, help) = tree.error("a.ts");
+    assert_eq!(error, "a.ts:1:26: standard decorators are not supported by this version yet");
+    assert!(help.contains("experimentalDecorators"));
+}
+
+#[test]
+fn using_declarations_bring_their_helper() {
+    let tree = Tree::new(&[("a.js", "export function f(x) { using y = x; return y; }")]);
+    assert_eq!(names(&tree.build("a.js").script), ["a.js", "selvedge:helpers/helpers/usingCtx"]);
+}
+
+#[test]
+fn source_maps_lead_back_through_a_stack_trace() {
+    let source = "interface A {\n  x: number;\n}\n\nexport default {\n  fetch(a: A): never {\n    throw new Error(\"é\" + a.x);\n  },\n};\n";
+    let tree = Tree::new(&[("src/index.ts", source)]);
+    let script = tree.build("src/index.ts").script;
+    let out = text(&script, "src/index.ts");
+    let line = out.lines().position(|l| l.contains("throw")).expect("the throw is kept");
+    let column = out.lines().nth(line).and_then(|l| l.find("new Error")).expect("the error is kept");
+    let stack = format!("    at fetch (src/index.ts:{}:{})\n    at native\n", line + 1, column + 1);
+    assert_eq!(map_stack(&stack, &script), "    at fetch (src/index.ts:7:11)\n    at native\n");
+    let position = Position { file: "src/index.ts".into(), line: 7, column: 11 };
+    let lines = snippet(&script, &position);
+    let marked = lines.iter().find(|l| l.mark.is_some()).expect("a marked line");
+    assert_eq!((marked.number, marked.text.trim()), (7, "throw new Error(\"é\" + a.x);"));
+}
+
+#[test]
+fn source_maps_can_be_left_out() {
+    let tree = Tree::new(&[("a.ts", "export const a: number = 1;")]);
+    let options = Options { source_maps: false, ..Options::default() };
+    let built = build(tree.directory.path(), Path::new("a.ts"), &options).expect("it builds");
+    assert_eq!(built.script.modules[0].source_map, None);
+}
+
+#[test]
+fn a_file_with_top_level_await_alone_is_a_module() {
+    let tree = Tree::new(&[("a.js", "globalThis.x = await 1;")]);
+    assert_eq!(text(&tree.build("a.js").script, "a.js"), "globalThis.x = await 1;");
+}

@@ -1,0 +1,245 @@
+//! The data directory: where everything that a node keeps lies, and the lock on it.
+//!
+//! ```text
+//! DATA/
+//!   format                    "selvedge-data 1": the version of this layout
+//!   lock                      locked while a process uses the directory; holds its id
+//!   node.db                   deployments, releases, sealed secrets
+//!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
+//!   kv/TENANT/APP.content/    its larger values, a file each
+//!   artifacts/TENANT/HH/      what was deployed, by SHA-256
+//!   cache/                    compiled code; may be deleted while no node runs
+//! ```
+//!
+//! The directory is its owner's alone (0700). The node key lies elsewhere, so that a copy of the
+//! directory opens no secret.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
+use services::KvLimits;
+
+use crate::artifact::LocalArtifacts;
+use crate::database::Database;
+use crate::disk;
+use crate::kv::LocalKv;
+use crate::maintenance::Maintenance;
+use crate::node_key::NodeKey;
+use crate::pool::{Pool, Threads};
+use crate::release::LocalReleases;
+use crate::secret::LocalSecrets;
+
+mod error;
+
+pub use error::DataDirError;
+
+/// The layout that this build writes, and the newest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+const FORMAT_NAME: &str = "selvedge-data";
+
+/// Threads that commit. They wait for the disk, not for a core, so there are more than cores.
+const WRITER_THREADS: usize = 4;
+/// Threads for everything else that may block: opening, listing, content files.
+const READER_THREADS: usize = 4;
+
+/// How a data directory is opened.
+#[derive(Clone)]
+pub struct DataDirOptions {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub limits: NodeLimits,
+    /// The file of the key that seals secrets; made when the first one is set. Outside the data
+    /// directory.
+    pub node_key: PathBuf,
+}
+
+impl DataDirOptions {
+    /// The machine's clock and randomness, and the default limits.
+    pub fn new(node_key: impl Into<PathBuf>) -> Self {
+        Self {
+            clock: Arc::new(SystemClock::default()),
+            rng: Arc::new(SystemRng),
+            limits: NodeLimits::default(),
+            node_key: node_key.into(),
+        }
+    }
+}
+
+/// An open data directory, locked for as long as it or a provider from it lives.
+#[derive(Clone)]
+pub struct DataDir {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    _maintenance: Maintenance,
+    kv: Arc<LocalKv>,
+    artifacts: Arc<LocalArtifacts>,
+    releases: Arc<LocalReleases>,
+    secrets: OnceLock<Arc<LocalSecrets>>,
+    node: Arc<Database>,
+    root: Arc<Root>,
+}
+
+/// What every provider holds. Its fields drop in this order: what is queued is run to its end,
+/// then the lock goes.
+pub(crate) struct Root {
+    writers: Threads,
+    readers: Threads,
+    pub path: PathBuf,
+    pub options: DataDirOptions,
+    _lock: File,
+}
+
+impl Root {
+    /// Threads that commit.
+    pub fn writers(&self) -> Pool {
+        self.writers.pool()
+    }
+
+    /// Threads for everything else that may block.
+    pub fn readers(&self) -> Pool {
+        self.readers.pool()
+    }
+
+    /// A directory below this one, created durably with what leads to it.
+    pub fn create_dir(&self, names: &[&str]) -> io::Result<PathBuf> {
+        let mut path = self.path.clone();
+        for name in names {
+            path.push(name);
+            disk::create_dir(&path)?;
+        }
+        Ok(path)
+    }
+}
+
+impl DataDir {
+    /// Opens the directory, and makes it if it is missing or empty. Blocks.
+    pub fn open(path: impl AsRef<Path>, options: DataDirOptions) -> Result<Self, DataDirError> {
+        let path = path.as_ref();
+        let fail = |error| DataDirError::from_io(path, error);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
+        let path = path.canonicalize().map_err(fail)?;
+        let lock = take_lock(&path)?;
+        check_format(&path)?;
+        let threads = |name, count| Threads::start(name, count).map_err(DataDirError::Threads);
+        let root = Arc::new(Root {
+            writers: threads("store-write", WRITER_THREADS)?,
+            readers: threads("store-read", READER_THREADS)?,
+            path,
+            options,
+            _lock: lock,
+        });
+        let node = crate::node::open(&root)?;
+        let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
+        let inner = Inner {
+            _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
+            artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
+            releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
+            secrets: OnceLock::new(),
+            kv,
+            node,
+            root,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The directory, as an absolute path without links.
+    pub fn path(&self) -> &Path {
+        &self.inner.root.path
+    }
+
+    pub fn kv(&self) -> Arc<LocalKv> {
+        self.inner.kv.clone()
+    }
+
+    pub fn artifacts(&self) -> Arc<LocalArtifacts> {
+        self.inner.artifacts.clone()
+    }
+
+    pub fn releases(&self) -> Arc<LocalReleases> {
+        self.inner.releases.clone()
+    }
+
+    /// The secrets. The first call reads the node key, or makes it if there is none and nothing is
+    /// sealed yet.
+    pub fn secrets(&self) -> Result<Arc<LocalSecrets>, DataDirError> {
+        if let Some(secrets) = self.inner.secrets.get() {
+            return Ok(secrets.clone());
+        }
+        let (root, node) = (&self.inner.root, &self.inner.node);
+        let sealed_with = LocalSecrets::sealed_with(node)?;
+        let key = NodeKey::load(&root.options.node_key, &root.path, &*root.options.rng, sealed_with)?;
+        let secrets = LocalSecrets::open(key, node.clone(), root.clone())?;
+        Ok(self.inner.secrets.get_or_init(|| Arc::new(secrets)).clone())
+    }
+
+    /// The directory for compiled code; private (0700), and free to be deleted while no node runs.
+    pub fn cache_dir(&self) -> Result<PathBuf, DataDirError> {
+        self.inner.root.create_dir(&["cache"]).map_err(|error| DataDirError::from_io(self.path(), error))
+    }
+}
+
+/// Locks the directory for this process. The lock goes with the process, however it ends.
+fn take_lock(path: &Path) -> Result<File, DataDirError> {
+    let file = path.join("lock");
+    let fail = |error| DataDirError::from_io(&file, error);
+    // Never truncated on opening: until the lock is ours, the content is the holder's.
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&file)
+        .map_err(fail)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The number is a courtesy; the lock is held whether or not it can be read.
+            let _ = lock.read_to_string(&mut holder);
+            return Err(DataDirError::Locked { path: path.into(), pid: holder.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(error)) => return Err(fail(error)),
+    }
+    lock.set_len(0).map_err(fail)?;
+    lock.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(fail)?;
+    Ok(lock)
+}
+
+/// Reads the version of the layout, or writes it into a directory that holds nothing else.
+fn check_format(path: &Path) -> Result<(), DataDirError> {
+    let file = path.join("format");
+    let temporary = path.join("format.tmp");
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let ours = ["lock", "format.tmp"];
+            let fail = |error| DataDirError::from_io(path, error);
+            for entry in fs::read_dir(path).map_err(fail)? {
+                let name = entry.map_err(fail)?.file_name();
+                if !ours.iter().any(|own| name == *own) {
+                    return Err(DataDirError::Foreign { path: path.into(), found: name.display().to_string() });
+                }
+            }
+            let text = format!("{FORMAT_NAME} {FORMAT_VERSION}\n");
+            disk::write_whole(&temporary, &file, text.as_bytes()).map_err(fail)?;
+            return disk::sync_dir(path.parent().unwrap_or(path)).map_err(fail);
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(error) => return Err(DataDirError::from_io(&file, error)),
+    };
+    let version = text.strip_prefix(FORMAT_NAME).and_then(|rest| rest.trim().parse::<u32>().ok());
+    match version {
+        Some(found) if found > FORMAT_VERSION => {
+            Err(DataDirError::Newer { path: path.into(), found, known: FORMAT_VERSION })
+        }
+        Some(1..) => Ok(()),
+        _ => Err(DataDirError::BadFormat { file }),
+    }
+}

@@ -1,0 +1,261 @@
+//! One SQLite file: a single writer that groups commits, and readers that never wait for it.
+//!
+//! **Writing.** A write is a closure, queued. When the file's turn comes, a thread of the writer
+//! pool takes what is queued into one transaction, each closure in a savepoint of its own, commits
+//! once, and only then answers them all. While one commit is being flushed the next group gathers,
+//! so that thirty-two writers pay for one flush between them; a lone writer waits for nobody.
+//!
+//! **Flushing.** WAL with `synchronous=FULL`: each commit flushes the log before it is answered.
+//!
+//! **Failing.** After a failed write or flush nobody knows which of the file's cached pages the
+//! disk has. So nothing is retried on that connection: the group is answered with an error, the
+//! file takes no more writes, and after a pause it is opened again, what its log holds of committed
+//! writes is copied into the database and the log is cut off (so that no page in doubt is built
+//! upon), and a probe is committed. Only then does it take writes again. Readers go on all the
+//! while; the failed connection stays open for their sake, since the last one to close takes the
+//! index of the log with it.
+//!
+//! Nothing else in the process may open and close the file: POSIX would drop SQLite's locks.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base::Clock;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use services::StoreError;
+use tokio::sync::oneshot;
+
+use crate::pool::{Lane, Pool};
+
+mod group;
+
+pub use group::{Fate, Tx};
+use group::{ClosureJob, Job, Writer};
+
+/// Writes in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
+const GROUP_JOBS_MAX: usize = 512;
+const GROUP_BYTES_MAX: usize = 4 << 20;
+/// Writes, and bytes of them, that may wait for one file.
+const QUEUE_JOBS_MAX: usize = 4_096;
+const QUEUE_BYTES_MAX: usize = 32 << 20;
+/// Read connections kept open per file. More may exist for as long as they are in use.
+const IDLE_READERS_MAX: usize = 2;
+/// Pages of the log before it is copied into the database, and bytes it keeps on disk after that.
+const CHECKPOINT_PAGES: u32 = 1_000;
+const LOG_BYTES_KEPT: u32 = 16 << 20;
+/// The page cache of one connection.
+const CACHE_KIB: u32 = 1_024;
+/// How long a statement waits for a lock; one is only ever held briefly, while a log is recovered.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// What distinguishes one kind of file from another.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Written into the header, so that a file in the wrong place is noticed.
+    pub application_id: u32,
+    /// `migrations[n]` takes the schema from version n to n + 1.
+    pub migrations: &'static [&'static str],
+}
+
+/// An open file.
+pub struct Database {
+    path: PathBuf,
+    kind: Kind,
+    clock: Arc<dyn Clock>,
+    pool: Pool,
+    lane: Lane,
+    queue: Mutex<Queue>,
+    /// Before the writer, so that they close first: the last connection folds the log into the
+    /// database, and a reader may not.
+    idle_readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    bytes: usize,
+    /// A turn of this file is queued or running.
+    scheduled: bool,
+}
+
+impl Database {
+    /// Opens or creates the file. Blocks; meant for a thread of the pool.
+    pub fn open(path: &Path, kind: Kind, clock: Arc<dyn Clock>, pool: Pool) -> Result<Arc<Self>, StoreError> {
+        let writer = Writer::open(path, kind)?;
+        Ok(Arc::new(Self {
+            path: path.into(),
+            kind,
+            clock,
+            pool,
+            lane: Lane::default(),
+            queue: Mutex::default(),
+            writer: Mutex::new(writer),
+            idle_readers: Mutex::default(),
+        }))
+    }
+
+    /// Runs `write` in the next group and answers after the commit. `bytes` is what it holds, for
+    /// the bounds of the queue. An error of the closure undoes what it did, and nothing else.
+    pub async fn write<T, E, F>(self: &Arc<Self>, bytes: usize, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, WriteError<E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(bytes, Box::new(ClosureJob::new(bytes, write, reply)))?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
+    }
+
+    fn enqueue(self: &Arc<Self>, bytes: usize, job: Box<dyn Job>) -> Result<(), StoreError> {
+        let mut queue = self.queue();
+        let in_flight = queue.jobs.len();
+        if in_flight >= QUEUE_JOBS_MAX || (in_flight > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX) {
+            return Err(StoreError::Busy { in_flight });
+        }
+        if !queue.scheduled {
+            self.take_turn()?;
+            queue.scheduled = true;
+        }
+        queue.bytes += bytes;
+        queue.jobs.push_back(job);
+        Ok(())
+    }
+
+    fn take_turn(self: &Arc<Self>) -> Result<(), StoreError> {
+        let this = self.clone();
+        self.pool.spawn(self.lane, move || this.turn())
+    }
+
+    /// One turn: a group, then to the end of the line.
+    fn turn(self: Arc<Self>) {
+        let group = self.queue().take_group();
+        // Only one turn of a file exists at a time, so this lock is never contended.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.commit(&mut writer, group);
+        drop(writer);
+        let mut queue = self.queue();
+        queue.scheduled = !queue.jobs.is_empty();
+        if queue.scheduled
+            && let Err(error) = self.take_turn()
+        {
+            // The node is shutting down; what was not begun is refused, and says so.
+            queue.scheduled = false;
+            queue.bytes = 0;
+            queue.jobs.drain(..).for_each(|job| job.finish(Err(error.clone())));
+        }
+    }
+
+    fn commit(&self, writer: &mut Writer, group: Vec<Box<dyn Job>>) {
+        if let Some(refusal) = writer.refusal(self.clock.monotonic()) {
+            return group.into_iter().for_each(|job| job.finish(Err(refusal.clone())));
+        }
+        if let Err(error) = writer.recover(&self.path, self.kind, self.clock.monotonic()) {
+            return group.into_iter().for_each(|job| job.finish(Err(error.clone())));
+        }
+        writer.commit(group, self.clock.monotonic());
+    }
+
+    /// Runs `read` on this thread. Its statements see what was committed before each began; for
+    /// one view over several, open a transaction in it.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let idle = self.idle_readers().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.path).map_err(|error| self.error(&error))?,
+        };
+        let answer = read(&connection).map_err(|error| self.error(&error));
+        let mut idle = self.idle_readers();
+        if idle.len() < IDLE_READERS_MAX && answer.is_ok() {
+            idle.push(connection);
+        } else {
+            drop(idle);
+            drop(connection);
+        }
+        answer
+    }
+
+    /// Checks the whole file, as `PRAGMA integrity_check` does.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let answer: String = self.read(|c| c.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)))?;
+        match answer.as_str() {
+            "ok" => Ok(()),
+            damage => Err(StoreError::Corrupt(format!("{}: {damage}", self.path.display()))),
+        }
+    }
+
+    fn error(&self, error: &rusqlite::Error) -> StoreError {
+        store_error(&self.path, error)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle_readers(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn take_group(&mut self) -> Vec<Box<dyn Job>> {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while group.len() < GROUP_JOBS_MAX && (group.is_empty() || bytes < GROUP_BYTES_MAX) {
+            let Some(job) = self.jobs.pop_front() else { break };
+            bytes += job.bytes();
+            group.push(job);
+        }
+        self.bytes -= bytes;
+        group
+    }
+}
+
+/// How a write closure ends without a result.
+pub enum WriteError<E> {
+    /// It found that it must not happen; it is undone, its group goes on.
+    Refused(E),
+    /// A statement failed.
+    Sql(rusqlite::Error),
+}
+
+impl<E> From<rusqlite::Error> for WriteError<E> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // A connection is used by one thread at a time, so SQLite need not lock it.
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(LOCK_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.execute_batch(&format!(
+        "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE_KIB};"
+    ))?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// What a failed statement means to a contract.
+pub fn store_error(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let extended = error.sqlite_error().map(|error| format!(" (SQLite {})", error.extended_code)).unwrap_or_default();
+    let what = format!("{}: {error}{extended}", path.display());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(what),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(what),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::ReadOnly(what)
+        }
+        _ => StoreError::Failed(what),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use testkit::ManualClock;
+
+use super::*;
+use crate::pool::Threads;
+
+const KIND: Kind = Kind {
+    application_id: 7,
+    migrations: &["CREATE TABLE t (n INTEGER NOT NULL CHECK (n < 1000)) STRICT"],
+};
+
+struct Fixture {
+    database: Arc<Database>,
+    clock: Arc<ManualClock>,
+    _threads: Threads,
+    dir: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let (dir, clock) = (tempfile::tempdir().expect("a directory"), ManualClock::new());
+    let threads = Threads::start("test", 2).expect("threads");
+    let path = dir.path().join("t.db");
+    let database = Database::open(&path, KIND, clock.clone(), threads.pool()).expect("opens");
+    Fixture { database, clock, _threads: threads, dir }
+}
+
+type Answer = Result<u64, StoreError>;
+
+async fn insert(database: &Arc<Database>, n: i64) -> Answer {
+    let write = move |tx: &mut Tx<'_>| {
+        let number = tx.next_sequence();
+        tx.prepare("INSERT INTO t VALUES (?1)")?.execute([n])?;
+        Ok(number)
+    };
+    database.write(0, write).await
+}
+
+fn rows(database: &Database) -> Vec<i64> {
+    let read = |c: &Connection| {
+        let mut statement = c.prepare_cached("SELECT n FROM t ORDER BY rowid")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<_>>()
+    };
+    database.read(read).expect("a read")
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+#[test]
+fn a_write_that_fails_does_not_fail_its_neighbours() {
+    let f = fixture();
+    let outcomes = block_on(join_all([1, 5_000, 2, 3].map(|n| insert(&f.database, n))));
+    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
+    assert_eq!(rows(&f.database), [1, 2, 3]);
+}
+
+#[test]
+fn a_refused_write_is_undone_and_its_effects_never_happen() {
+    static EFFECTS: AtomicUsize = AtomicUsize::new(0);
+    let f = fixture();
+    let refused = f.database.write(0, |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> {
+        tx.prepare("INSERT INTO t VALUES (9)")?.execute([])?;
+        tx.after(|_| {
+            EFFECTS.fetch_add(100, Ordering::SeqCst);
+        });
+        Err(WriteError::Refused(StoreError::Closed))
+    });
+    let kept = f.database.write(0, |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> {
+        tx.prepare("INSERT INTO t VALUES (1)")?.execute([])?;
+        tx.after(|fate| {
+            EFFECTS.fetch_add(usize::from(fate == Fate::Committed), Ordering::SeqCst);
+        });
+        Ok(())
+    });
+    let (refused, kept) = block_on(futures_util::future::join(refused, kept));
+    assert_eq!((refused, kept), (Err(StoreError::Closed), Ok(())));
+    assert_eq!((rows(&f.database), EFFECTS.load(Ordering::SeqCst)), (vec![1], 1));
+}
+
+#[test]
+fn the_sequence_rises_also_after_a_reopening() {
+    let f = fixture();
+    let numbers: Vec<u64> = (0..5).map(|n| block_on(insert(&f.database, n)).expect("written")).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b));
+    let Fixture { database, clock, dir, .. } = f;
+    drop(database);
+    let threads = Threads::start("test", 1).expect("a thread");
+    let again = Database::open(&dir.path().join("t.db"), KIND, clock, threads.pool()).expect("opens");
+    assert!(block_on(insert(&again, 6)).expect("written") > numbers[4]);
+}
+
+#[test]
+fn a_full_file_turns_read_only_and_recovers() {
+    let f = fixture();
+    block_on(insert(&f.database, 1)).expect("written");
+    let limit = f.database.write(0, |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> {
+        tx.connection().pragma_update(None, "max_page_count", 4)?;
+        Ok(())
+    });
+    block_on(limit).expect("set");
+    let fill = || {
+        f.database.write(0, |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> {
+            tx.connection().execute_batch(
+                "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000) \
+                 INSERT INTO t SELECT n % 1000 FROM c",
+            )?;
+            Ok(())
+        })
+    };
+    let full = |outcome: Result<(), StoreError>| matches!(outcome, Err(StoreError::Full(_)));
+    assert!(full(block_on(fill())));
+    assert!(full(block_on(insert(&f.database, 2)).map(drop)), "no write is tried before the pause is over");
+    assert_eq!(rows(&f.database), [1], "reads go on");
+    f.clock.advance(Duration::from_millis(100).as_millis() as u64);
+    block_on(insert(&f.database, 2)).expect("the file was opened again");
+    block_on(fill()).expect("with room");
+    assert_eq!(rows(&f.database).len(), 20_002);
+    f.database.check().expect("sound");
+}
+
+#[test]
+fn a_queue_beyond_its_bounds_is_busy() {
+    let f = fixture();
+    let outcomes = block_on(async {
+        let hold = f.database.write(0, |_: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> { Ok(()) });
+        let huge = (0..3).map(|_| {
+            f.database.write(QUEUE_BYTES_MAX, |_: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> { Ok(()) })
+        });
+        let mut writes = vec![futures_util::FutureExt::boxed(hold)];
+        writes.extend(huge.map(futures_util::FutureExt::boxed));
+        join_all(writes).await
+    });
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Busy { .. }))), "{outcomes:?}");
+    assert!(outcomes.iter().any(Result::is_ok));
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused() {
+    let f = fixture();
+    let other = Kind { application_id: 8, ..KIND };
+    let error = Database::open(&f.dir.path().join("t.db"), other, f.clock.clone(), f._threads.pool()).err();
+    assert!(matches!(error, Some(StoreError::Corrupt(_))), "{error:?}");
+}

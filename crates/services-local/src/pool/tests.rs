@@ -1,0 +1,58 @@
+use std::sync::mpsc;
+
+use super::*;
+
+#[test]
+fn lanes_take_turns() {
+    let threads = Threads::start("test", 1).expect("a thread");
+    let pool = threads.pool();
+    let (busy, quiet) = (Lane::default(), Lane::default());
+    let (release, held) = mpsc::channel::<()>();
+    let (done, order) = mpsc::channel();
+    pool.spawn(busy, move || held.recv().expect("released")).expect("queued");
+    for n in 0..100 {
+        let done = done.clone();
+        pool.spawn(busy, move || done.send(("busy", n)).expect("heard")).expect("queued");
+    }
+    pool.spawn(quiet, move || done.send(("quiet", 0)).expect("heard")).expect("queued");
+    release.send(()).expect("held");
+    let order: Vec<_> = order.iter().collect();
+    let place = order.iter().position(|&(lane, _)| lane == "quiet").expect("it ran");
+    assert!(place <= 1, "the quiet lane waited for {place} jobs of the busy one");
+    let busy: Vec<_> = order.iter().filter(|(lane, _)| *lane == "busy").map(|&(_, n)| n).collect();
+    assert_eq!(busy, (0..100).collect::<Vec<_>>(), "a lane keeps its order");
+}
+
+#[test]
+fn a_full_lane_is_busy_and_its_neighbour_is_not() {
+    let threads = Threads::start("test", 1).expect("a thread");
+    let pool = threads.pool();
+    let lane = Lane::default();
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, begin) = mpsc::channel();
+    pool.spawn(lane, move || {
+        begun.send(()).expect("heard");
+        held.recv().expect("released");
+    })
+    .expect("queued");
+    begin.recv().expect("it begins");
+    (0..LANE_JOBS_MAX).for_each(|_| pool.spawn(lane, || {}).expect("queued"));
+    assert_eq!(pool.spawn(lane, || {}), Err(StoreError::Busy { in_flight: LANE_JOBS_MAX }));
+    assert_eq!(pool.spawn(Lane::default(), || {}), Ok(()));
+    release.send(()).expect("held");
+}
+
+#[test]
+fn dropping_the_threads_runs_what_is_queued() {
+    let threads = Threads::start("test", 2).expect("threads");
+    let (pool, lane) = (threads.pool(), Lane::default());
+    let (done, heard) = mpsc::channel();
+    pool.spawn(lane, || panic!("a job may panic")).expect("queued");
+    for n in 0..50 {
+        let done = done.clone();
+        pool.spawn(lane, move || done.send(n).expect("heard")).expect("queued");
+    }
+    drop((threads, done));
+    assert_eq!(heard.iter().count(), 50);
+    assert_eq!(pool.spawn(lane, || {}), Err(StoreError::Closed));
+}

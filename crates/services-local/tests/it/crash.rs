@@ -1,0 +1,60 @@
+//! `kill -9` at random moments under thirty-two writers: nothing acknowledged is lost.
+
+use std::io::{BufRead as _, BufReader};
+
+use base::{Rng as _, SystemRng};
+
+use crate::child::{self, Job};
+use crate::workload::{Acknowledged, namespace};
+use crate::{Place, block_on};
+
+/// Rounds in an ordinary run; `SELVEDGE_CRASH_ROUNDS` asks for more.
+const ROUNDS: u64 = 4;
+/// A round is killed after at most so many acknowledgements.
+const ACKNOWLEDGEMENTS_MAX: u64 = 600;
+
+#[test]
+fn a_killed_process_loses_no_acknowledged_write() {
+    let rounds = std::env::var("SELVEDGE_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+    let place = Place::new();
+    let mut total = 0;
+    let mut settled = Vec::new();
+    for round in 0..rounds {
+        let kill_after = SystemRng.next_u64() % ACKNOWLEDGEMENTS_MAX;
+        let acknowledged = write_and_kill(&place, round, kill_after);
+        total += acknowledged.0.values().sum::<u64>();
+        let data = place.open();
+        let kv = data.kv();
+        block_on(async {
+            kv.check(&namespace().app_id()).await.expect("no file is damaged");
+            for (writer, count) in acknowledged.0 {
+                let happened = writer.check(&kv, count).await;
+                settled.push((writer, happened.unwrap_or_else(|lost| panic!("round {round}: {lost}"))));
+            }
+            // What survived one crash survives the next.
+            for &(writer, count) in &settled {
+                assert_eq!(writer.check(&kv, count).await, Ok(count), "after round {round}");
+            }
+        });
+    }
+    eprintln!("{rounds} rounds of kill -9, {total} acknowledged writes, none lost");
+}
+
+fn write_and_kill(place: &Place, round: u64, kill_after: u64) -> Acknowledged {
+    let mut child = child::command(&[], Job::Write, place.path(), round).spawn().expect("the child starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let mut acknowledged = Acknowledged::default();
+    let mut count = 0;
+    while count <= kill_after {
+        let line = lines.next().expect("the child writes until it is killed");
+        count += u64::from(acknowledged.read(&line));
+    }
+    child.kill().expect("the child can be killed");
+    child.wait().expect("the child ends");
+    // What it said before it died counts.
+    for line in lines {
+        // A line is one write to a pipe, and far shorter than what a pipe takes at once.
+        acknowledged.read(&line);
+    }
+    acknowledged
+}

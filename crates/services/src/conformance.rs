@@ -1,0 +1,54 @@
+//! Each contract's promises as tests. Every provider runs them, the memory model included; random
+//! sequences of operations are compared with the memory model.
+//!
+//! A function panics at the first promise that does not hold. Durability is not here: what
+//! survives a crash is for a provider's own crash tests to show.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+
+use base::Clock;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+mod artifact;
+mod kv;
+mod kv_model;
+mod release;
+mod secret;
+
+pub use artifact::artifacts;
+pub use kv::kv;
+pub use release::releases;
+pub use secret::secrets;
+
+/// Random sequences tried per suite.
+const CASES: u32 = 24;
+
+/// A fresh, empty provider, and the clock that it reads.
+pub struct Subject<P> {
+    pub provider: Arc<P>,
+    pub clock: Arc<dyn Clock>,
+    /// Moves the clock forward by so many milliseconds.
+    pub advance: Box<dyn Fn(u64)>,
+    /// What must live as long as the provider, such as its directory.
+    pub keep: Box<dyn Any>,
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without drivers needs nothing").block_on(future)
+}
+
+/// Tries random inputs; the smallest that fails is printed.
+fn random<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>)
+where
+    S::Value: Debug,
+{
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    if let Err(failure) = TestRunner::new(config).run(&strategy, test) {
+        panic!("{failure}");
+    }
+}

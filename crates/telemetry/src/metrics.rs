@@ -1,0 +1,185 @@
+//! Counters made of records, rendered in the Prometheus text format (version 0.0.4).
+//!
+//! A record costs a read lock, two look-ups by name and a handful of atomic additions. The number
+//! of series is bounded: beyond [`APPS_MAX`] apps, or [`ROUTES_MAX`] routes of one app, what is
+//! new is counted under the label `other`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use base::code::{self, Code};
+
+use crate::{GuestLine, InvocationRecord, Record, Sink, Start};
+
+mod render;
+
+/// Apps with labels of their own.
+pub const APPS_MAX: usize = 1000;
+/// Routes of one app with labels of their own.
+pub const ROUTES_MAX: usize = 100;
+
+const OTHER: &str = "other";
+/// The label of what no app answered for.
+const NONE: &str = "";
+
+/// A value that is read when the metrics are rendered.
+type Observed = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// The kind of an observed value, as Prometheus names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// All metrics of a node. Share it as a [`Sink`] and render it for the admin address.
+#[derive(Default)]
+pub struct Metrics {
+    apps: RwLock<HashMap<Arc<str>, Arc<App>>>,
+    /// Errors by name; few and rare, so a lock does.
+    codes: Mutex<BTreeMap<&'static str, u64>>,
+    cold_phases: [Histogram; 4],
+    admission_wait: Histogram,
+    lines: AtomicU64,
+    observed: Mutex<Vec<(&'static str, &'static str, Kind, Observed)>>,
+}
+
+#[derive(Default)]
+struct App {
+    routes: RwLock<HashMap<Arc<str>, Arc<Route>>>,
+    duration: Histogram,
+    invocations: AtomicU64,
+    cold_starts: AtomicU64,
+    cpu_us: AtomicU64,
+    memory_bytes: AtomicU64,
+    subrequests: AtomicU64,
+    kv_reads: AtomicU64,
+    kv_writes: AtomicU64,
+    rejected: AtomicU64,
+}
+
+/// Requests by class of status; 0 for those that got no response.
+#[derive(Default)]
+struct Route {
+    by_class: [AtomicU64; 6],
+}
+
+/// Upper bounds of the buckets, in microseconds.
+const BOUNDS_US: [u64; 16] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000,
+    30_000_000,
+];
+
+#[derive(Default)]
+struct Histogram {
+    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Histogram {
+    fn add(&self, duration: Duration) {
+        let us = micros(duration);
+        let at = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS_US.len());
+        self.buckets[at].fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(us, Relaxed);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The entry of a name, made if there is room, else that of `other`.
+fn entry<T: Default>(map: &RwLock<HashMap<Arc<str>, Arc<T>>>, name: &str, max: usize) -> Arc<T> {
+    if let Some(found) = map.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        return found.clone();
+    }
+    let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+    let name = if map.len() < max || map.contains_key(name) { name } else { OTHER };
+    map.entry(name.into()).or_default().clone()
+}
+
+impl Metrics {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Adds a value that somebody else keeps: dropped log lines, open connections.
+    pub fn observe_value(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        kind: Kind,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).push((name, help, kind, Box::new(read)));
+    }
+
+    /// The Prometheus text format.
+    pub fn render(&self) -> String {
+        render::render(self)
+    }
+
+    fn add_code(&self, code: Code) {
+        *self.codes.lock().unwrap_or_else(PoisonError::into_inner).entry(code.name).or_default() += 1;
+    }
+
+    fn add_invocation(&self, app: &App, invocation: &InvocationRecord) {
+        let usage = &invocation.usage;
+        app.invocations.fetch_add(1, Relaxed);
+        app.cpu_us.fetch_add(micros(usage.cpu), Relaxed);
+        app.memory_bytes.store(usage.memory_bytes, Relaxed);
+        for (counter, n) in
+            [(&app.subrequests, usage.subrequests), (&app.kv_reads, usage.kv_reads), (&app.kv_writes, usage.kv_writes)]
+        {
+            if n > 0 {
+                counter.fetch_add(n, Relaxed);
+            }
+        }
+        if let Start::Cold(phases) = invocation.start {
+            app.cold_starts.fetch_add(1, Relaxed);
+            let times = [phases.load, phases.instantiate, phases.prepare, phases.first_response];
+            for (histogram, time) in self.cold_phases.iter().zip(times) {
+                histogram.add(time);
+            }
+        }
+    }
+}
+
+impl Sink for Metrics {
+    fn record(&self, record: Record) {
+        self.observe(&record);
+    }
+
+    fn line(&self, _: GuestLine) {
+        self.lines.fetch_add(1, Relaxed);
+    }
+
+    fn observe(&self, record: &Record) {
+        let app = entry(&self.apps, record.app.as_deref().unwrap_or(NONE), APPS_MAX);
+        let route = entry(&app.routes, record.route.as_deref().unwrap_or(NONE), ROUTES_MAX);
+        route.by_class[usize::from(record.status / 100).min(5)].fetch_add(1, Relaxed);
+        app.duration.add(record.total);
+        if !record.admission_wait.is_zero() {
+            self.admission_wait.add(record.admission_wait);
+        }
+        if let Some(code) = record.code {
+            self.add_code(code);
+            if std::ptr::eq(code, &code::APP_OVERLOADED) {
+                app.rejected.fetch_add(1, Relaxed);
+            }
+        }
+        for invocation in &record.invocations {
+            self.add_invocation(&app, invocation);
+            // The record's own code is usually that of the failed invocation.
+            if let Some(failure) = invocation.failure.filter(|failure| record.code != Some(*failure)) {
+                self.add_code(failure);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

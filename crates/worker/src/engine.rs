@@ -1,0 +1,80 @@
+//! The contract of an engine.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Artifact, Body, Digest, WorkerLimits};
+use futures_util::future::LocalBoxFuture;
+use telemetry::Phases;
+
+use crate::{Call, Core, Env, Event, Failure};
+
+pub type Response = http::Response<Body>;
+
+/// Makes programs of artifacts. One per node, shared by all cores.
+///
+/// Promises:
+/// - A program depends on the artifact and the limits alone; nothing of an environment is in it.
+/// - What was prepared once is found again after a restart, and is never believed unverified.
+/// - A guest that loops, grows or traps during `prepare` ends with a failure, within its limits.
+pub trait Engine: Send + Sync + 'static {
+    /// Brings an artifact to the point where instances start fast: compiles a component, or
+    /// evaluates a script and keeps its image. Blocks for milliseconds to seconds: call it on a
+    /// thread that may block. Preparing the same artifact twice is cheap.
+    fn prepare(&self, artifact: &Artifact, limits: &WorkerLimits) -> Result<StartReport, Failure>;
+
+    /// Loads what `prepare` made, in well under a millisecond; `None` if it is not there.
+    fn load(&self, artifact: &Digest, limits: &WorkerLimits) -> Result<Option<Arc<dyn Program>>, Failure>;
+}
+
+/// What `prepare` did and how long it took.
+#[derive(Debug, Clone, Default)]
+pub struct StartReport {
+    /// False if an earlier preparation was found.
+    pub fresh: bool,
+    pub elapsed: Duration,
+    /// Size of the image or of the compiled component.
+    pub bytes: u64,
+    /// What the modules wrote to the console while they were evaluated.
+    pub console: Vec<(telemetry::Level, String)>,
+}
+
+/// A loaded deployment of one worker, shared by all cores.
+pub trait Program: Send + Sync + 'static {
+    /// Makes an instance on this core. Takes microseconds and does not wait. `phases` receives
+    /// how long each part took.
+    fn instantiate(self: Arc<Self>, core: &Core, env: &Arc<Env>, phases: &Cell<Phases>) -> Result<Rc<dyn Instance>, Failure>;
+}
+
+/// A sandbox that runs events, on one core.
+///
+/// Promises:
+/// - `run` may be called again while earlier events are in progress, up to
+///   `WorkerLimits::instance_requests`, unless the program is one-event (a component).
+/// - Dropping the future of `run` before the head of the response means that the client left: the
+///   guest hears an abort, and work passed to `waitUntil` goes on.
+/// - Limits end the request that broke them; where only ending the instance helps, every other
+///   event in it fails with `instance_lost`, and `state().lost` is true from then on.
+/// - The handle of the record in `Call` is held until the invocation is over, `waitUntil` included.
+pub trait Instance {
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>>;
+
+    fn state(&self) -> InstanceState;
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InstanceState {
+    /// Unique within the node's lifetime.
+    pub id: u64,
+    /// Events in progress, `waitUntil` work included.
+    pub in_flight: u64,
+    /// The guest is on the stack, paused in the middle of a computation.
+    pub paused: bool,
+    /// The sandbox is gone; take it out of the pool.
+    pub lost: bool,
+    /// Events that ever entered.
+    pub events: u64,
+    pub memory_bytes: u64,
+}

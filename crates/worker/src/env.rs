@@ -1,0 +1,114 @@
+//! The environment of a worker: what its manifest was granted, opened, and the only meter.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base::{Body, BindingName, Secret, WorkerLimits, WorkerName, code};
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use http::{HeaderMap, Method};
+use services::egress::EgressPolicy;
+use services::kv::{Kv, KvNamespace};
+
+use crate::{Call, Event, Failure, Frame, Response};
+
+/// Everything one worker may reach. Made when a deployment is released, shared by its instances.
+pub struct Env {
+    pub app: Arc<str>,
+    pub worker: WorkerName,
+    pub bindings: Vec<(BindingName, Handle)>,
+    pub limits: WorkerLimits,
+    pub egress: Arc<EgressPolicy>,
+    pub fetcher: Arc<dyn Fetcher>,
+    /// Leads from positions in what runs to positions in what was written, where the two differ.
+    pub source_map: Option<Arc<dyn SourceMap>>,
+}
+
+/// Knows where the code of a worker came from.
+pub trait SourceMap: Send + Sync + 'static {
+    /// The same stack trace with original positions.
+    fn map_stack(&self, stack: &str) -> String;
+}
+
+impl Env {
+    /// The failure with the guest's stack trace, in terms of the original source.
+    pub fn located(&self, failure: Failure, stack: String) -> Failure {
+        if stack.is_empty() {
+            return failure;
+        }
+        let stack = self.source_map.as_ref().map_or(stack.clone(), |map| map.map_stack(&stack));
+        let frame = Frame::first(&stack);
+        Failure { stack: Some(stack), frame, ..failure }
+    }
+}
+
+/// One binding, opened.
+pub enum Handle {
+    Text(String),
+    /// A JSON value, as text.
+    Json(String),
+    Secret(Secret<String>),
+    Kv { provider: Arc<dyn Kv>, namespace: KvNamespace },
+    /// Another worker of the app, or its assets.
+    Service(Arc<dyn Invoker>),
+}
+
+/// Calls guest code (or what answers like it) inside the node: no network hop.
+///
+/// Called on a core's thread; the future stays on it.
+pub trait Invoker: Send + Sync + 'static {
+    fn invoke(&self, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>>;
+}
+
+/// An outbound request.
+pub struct Outbound {
+    pub method: Method,
+    /// Absolute, `http` or `https`.
+    pub url: url::Url,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+/// Makes one outbound HTTP exchange: no redirect is followed here. Every address that the name
+/// resolves to is checked against the policy before a byte is sent to it.
+pub trait Fetcher: Send + Sync + 'static {
+    fn fetch(&self, policy: Arc<EgressPolicy>, request: Outbound) -> BoxFuture<'static, Result<Response, Failure>>;
+}
+
+/// Counts what one invocation uses and refuses what goes beyond its limits.
+#[derive(Debug, Default)]
+pub struct Meter {
+    pub cpu_us: AtomicU64,
+    pub subrequests: AtomicU64,
+    pub kv_reads: AtomicU64,
+    pub kv_writes: AtomicU64,
+    pub log_bytes: AtomicU64,
+}
+
+impl Meter {
+    /// Counts a call to anything outside the sandbox.
+    pub fn subrequest(&self, limits: &WorkerLimits) -> Result<(), Failure> {
+        if self.subrequests.fetch_add(1, Ordering::Relaxed) < limits.subrequests {
+            return Ok(());
+        }
+        self.subrequests.fetch_sub(1, Ordering::Relaxed);
+        let max = limits.subrequests;
+        Err(Failure::new(&code::SUBREQUESTS_EXCEEDED, format!("more than {max} sub-requests (limits.subrequests)")))
+    }
+
+    /// True if these bytes of log may still be written.
+    pub fn log(&self, bytes: u64, limits: &WorkerLimits) -> bool {
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= limits.log_bytes
+    }
+
+    pub fn usage(&self, memory_bytes: u64) -> telemetry::Usage {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        telemetry::Usage {
+            cpu: std::time::Duration::from_micros(read(&self.cpu_us)),
+            memory_bytes,
+            subrequests: read(&self.subrequests),
+            kv_reads: read(&self.kv_reads),
+            kv_writes: read(&self.kv_writes),
+            log_bytes: read(&self.log_bytes),
+        }
+    }
+}

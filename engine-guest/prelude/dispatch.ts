@@ -1,0 +1,219 @@
+/**
+ * Events from the host: calls the worker's handlers and hands their answers back. `fetch` is the hot path: a handler
+ * that returns a whole `Response` synchronously costs no promise, no map entry and no stream.
+ */
+import { takeBody } from "./body.ts";
+import { buildEnv } from "./env.ts";
+import { describeError } from "./errors.ts";
+import { HostBody } from "./hostbody.ts";
+import { headerBlock } from "./headers.ts";
+import { INTERNAL } from "./internal.ts";
+import {
+  ExecutionContext, abortInvocation, hold, keep, markAnswered, release,
+} from "./invocation.ts";
+import {
+  CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_SCHEDULED, EVENT_START, call,
+  promiseResult, promiseState, respond, setDispatch,
+} from "./native.ts";
+import { complete } from "./operations.ts";
+import { isObject, isView, markHandled, promiseResolved, promiseThen } from "./primordials.ts";
+import { Request } from "./request.ts";
+import { peekResponse } from "./response.ts";
+import { ScheduledController } from "./scheduled.ts";
+import { openSending, pump } from "./sending.ts";
+import {
+  ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
+  type RequestState, type ResponseState, STATUS, STATUS_TEXT, STOP_SENDING, USED,
+} from "./state.ts";
+import type { ReadableStream } from "./streams/readable.ts";
+
+type Whole = null | string | Uint8Array;
+
+/** The entry module; its named exports are for the capabilities that will call them. */
+let entryModule: any = {};
+/** Its default export; a class makes one object per event. */
+let entry: any;
+let entryIsClass = false;
+let env: any = {};
+
+function onStart(namespace: any): void {
+  if (isObject(namespace)) entryModule = namespace;
+  entry = entryModule.default;
+  entryIsClass = typeof entry === "function" && isObject(entry.prototype);
+}
+
+/** The function the host calls for every event; FETCH first, the rest in `dispatchOther`. */
+function dispatch(
+  kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
+): void {
+  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url);
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
+  const state: RequestState = [body, block, false, method, url, "follow", null, invocation, cfJson, undefined];
+  if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
+  const context = new ExecutionContext(INTERNAL, invocation);
+  let result: unknown;
+  try {
+    const handler = entryIsClass ? new entry(context, env) : entry;
+    if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch");
+    result = handler.fetch(new Request(INTERNAL, state), env, context);
+  } catch (error) {
+    return fail(invocation, error);
+  }
+  const response = peekResponse(result);
+  if (response === null) answerWhenSettled(invocation, result);
+  else answer(invocation, response);
+}
+
+function dispatchOther(kind: number, id: number, a: any, b: any): void {
+  switch (kind) {
+    case EVENT_COMPLETE:
+      return complete(id, a, b);
+    case EVENT_ABORT:
+      return abortInvocation(id);
+    case EVENT_SCHEDULED:
+      return onScheduled(id, a, b);
+    case EVENT_START:
+      return onStart(a);
+    case EVENT_INIT:
+      env = buildEnv(a);
+      return;
+  }
+}
+
+function fail(invocation: Invocation, thrown: unknown): void {
+  const { name, message, stack } = describeError(thrown);
+  failAs(invocation, name, message, stack);
+}
+
+function failAs(invocation: Invocation, name: string, message: string, stack: string): void {
+  markAnswered(invocation);
+  call(CALL_FAIL, invocation[ID], name, message, stack, invocation[PENDING] > 0);
+}
+
+function noHandler(invocation: Invocation, name: string): void {
+  failAs(
+    invocation, "NoHandler",
+    `the entry module's default export has no ${name}() method; write: export default { ${name}(…) { … } }`, "",
+  );
+}
+
+function answerWhenSettled(invocation: Invocation, result: unknown): void {
+  if (!isObject(result)) return answerValue(invocation, result);
+  let promise: Promise<unknown>;
+  try {
+    const state = promiseState(result);
+    if (state === 1) return answerValue(invocation, promiseResult(result));
+    if (state === 2) {
+      markHandled(result);
+      return fail(invocation, promiseResult(result));
+    }
+    if (state !== 0 && typeof result.then !== "function") return answerValue(invocation, result);
+    promise = promiseResolved(result);
+  } catch (error) {
+    return fail(invocation, error);
+  }
+  keep(invocation);
+  promiseThen(
+    promise,
+    (value: unknown) => answerValue(invocation, value),
+    (reason: unknown) => fail(invocation, reason),
+  );
+}
+
+function answerValue(invocation: Invocation, value: unknown): void {
+  const response = peekResponse(value);
+  if (response !== null) return answer(invocation, response);
+  failAs(
+    invocation, "InvalidResponse",
+    `the fetch() handler returned ${kindOf(value)} where a Response was expected`, "",
+  );
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing (is a return missing?)";
+  if (value === null) return "null";
+  if (typeof value === "string") return "a string (wrap it: new Response(text))";
+  if (typeof value === "function") return "a function";
+  return typeof value === "object" ? "an object that is no Response" : `a ${typeof value}`;
+}
+
+function answer(invocation: Invocation, state: ResponseState): void {
+  const body = state[BODY];
+  const status = state[STATUS];
+  if (body !== null && typeof body !== "string" && !isView(body)) return answerStreamed(invocation, state);
+  if (status === 0) {
+    return failAs(invocation, "InvalidResponse", "the fetch() handler returned Response.error()", "");
+  }
+  if (state[USED] && body !== null) return failUsed(invocation);
+  const headers = state[HEADERS];
+  respond(
+    invocation[ID], status, typeof headers === "string" ? headers : headerBlock(state), body as Whole, 0,
+    invocation[PENDING] !== 0, state[STATUS_TEXT],
+  );
+  invocation[ANSWERED] = true;
+  if (invocation[KEPT]) markAnswered(invocation);
+}
+
+function failUsed(invocation: Invocation): void {
+  failAs(
+    invocation, "InvalidResponse",
+    "the fetch() handler returned a Response whose body was already used or whose stream is locked", "",
+  );
+}
+
+function answerStreamed(invocation: Invocation, state: ResponseState): void {
+  let body: BodyValue;
+  try {
+    body = takeBody(state);
+  } catch {
+    return failUsed(invocation);
+  }
+  const id = invocation[ID];
+  const block = headerBlock(state);
+  const reason = state[STATUS_TEXT];
+  if (typeof body === "string" || body === null || isView(body)) {
+    respond(id, state[STATUS], block, body as Whole, 0, invocation[PENDING] !== 0, reason);
+    return markAnswered(invocation);
+  }
+  const streamId = openSending();
+  hold(invocation);
+  respond(id, state[STATUS], block, true, streamId, true, reason);
+  markAnswered(invocation);
+  const sending = pump(streamId, body as HostBody | ReadableStream, () => release(invocation));
+  if (invocation[ABORTED] !== undefined) sending.stop(invocation[ABORTED]);
+  else invocation[STOP_SENDING] = sending.stop;
+}
+
+function onScheduled(id: number, cron: string, timeMs: number): void {
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
+  hold(invocation);
+  let result: unknown;
+  try {
+    const context = new ExecutionContext(INTERNAL, invocation);
+    const handler = entryIsClass ? new entry(context, env) : entry;
+    if (!isObject(handler) || typeof handler.scheduled !== "function") return noHandlerScheduled(invocation);
+    result = handler.scheduled(new ScheduledController(INTERNAL, cron, timeMs), env, context);
+  } catch (error) {
+    return failScheduled(invocation, error);
+  }
+  promiseThen(
+    promiseResolved(result),
+    () => {
+      invocation[ANSWERED] = true;
+      release(invocation);
+    },
+    (reason: unknown) => failScheduled(invocation, reason),
+  );
+}
+
+function failScheduled(invocation: Invocation, thrown: unknown): void {
+  invocation[PENDING]--;
+  fail(invocation, thrown);
+}
+
+function noHandlerScheduled(invocation: Invocation): void {
+  invocation[PENDING]--;
+  noHandler(invocation, "scheduled");
+}
+
+setDispatch(dispatch);

@@ -1,0 +1,143 @@
+/**
+ * `TextEncoder`, `TextDecoder` (UTF-8), `atob` and `btoa`; the coding itself is native.
+ */
+import { DOMException } from "./errors.ts";
+import { atob as nativeAtob, btoa as nativeBtoa, utf8Decode, utf8Encode } from "./native.ts";
+import {
+  RangeError, TypeError, Uint8Array, bytesOf, concatBytes, isUint8Array, stringLower, stringTrim,
+  toStr, typedArraySet, typedArraySubarray, webClass,
+} from "./primordials.ts";
+
+/** Strings to UTF-8. */
+export class TextEncoder {
+  #brand = true;
+
+  get encoding(): string {
+    void this.#brand;
+    return "utf-8";
+  }
+
+  encode(text: string = ""): Uint8Array {
+    void this.#brand;
+    return utf8Encode(toStr(text));
+  }
+
+  encodeInto(text: string, target: Uint8Array): { read: number; written: number } {
+    void this.#brand;
+    if (!isUint8Array(target)) throw new TypeError("encodeInto writes into a Uint8Array");
+    const source = toStr(text);
+    const bytes = utf8Encode(source);
+    if (bytes.length <= target.length) {
+      typedArraySet(target, bytes);
+      return { read: source.length, written: bytes.length };
+    }
+    const written = characterStart(bytes, target.length);
+    typedArraySet(target, typedArraySubarray(bytes, 0, written));
+    let read = 0;
+    for (let i = 0; i < written; i++) {
+      const byte = bytes[i]!;
+      if ((byte & 0xc0) !== 0x80) read += byte >= 0xf0 ? 2 : 1;
+    }
+    return { read, written };
+  }
+}
+webClass(TextEncoder);
+
+/** The greatest index up to `at` at which a character starts. */
+function characterStart(bytes: Uint8Array, at: number): number {
+  while (at > 0 && (bytes[at]! & 0xc0) === 0x80) at--;
+  return at;
+}
+
+/** How many bytes at the end are the beginning of a character that may still become whole. */
+function unfinished(bytes: Uint8Array): number {
+  const { length } = bytes;
+  for (let back = 1; back <= 3 && back <= length; back++) {
+    const byte = bytes[length - back]!;
+    if (byte < 0x80) return 0;
+    if (byte < 0xc0) continue;
+    const wanted = byte >= 0xf0 && byte <= 0xf4 ? 4 : byte >= 0xe0 && byte <= 0xef ? 3 : byte >= 0xc2 && byte <= 0xdf ? 2 : 1;
+    return wanted > back && (back === 1 || secondFits(byte, bytes[length - back + 1]!)) ? back : 0;
+  }
+  return 0;
+}
+
+/** Whether `second` may follow `first` (it narrows the range after E0, ED, F0 and F4). */
+function secondFits(first: number, second: number): boolean {
+  if (first === 0xe0) return second >= 0xa0;
+  if (first === 0xed) return second <= 0x9f;
+  if (first === 0xf0) return second >= 0x90;
+  if (first === 0xf4) return second <= 0x8f;
+  return true;
+}
+
+const LABELS = [
+  "utf-8", "utf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8",
+];
+
+/** UTF-8 to strings. */
+export class TextDecoder {
+  #fatal: boolean;
+  #ignoreBOM: boolean;
+  /** What a streamed call left over. */
+  #rest: Uint8Array | null = null;
+  /** Whether a byte order mark would still be at the start. */
+  #atStart = true;
+
+  constructor(label: string = "utf-8", options: any = undefined) {
+    const name = stringTrim(stringLower(toStr(label)));
+    let known = false;
+    for (let i = 0; i < LABELS.length; i++) known ||= LABELS[i] === name;
+    if (!known) throw new RangeError(`TextDecoder: the encoding "${toStr(label)}" is not supported (only utf-8 is)`);
+    this.#fatal = !!options?.fatal;
+    this.#ignoreBOM = !!options?.ignoreBOM;
+  }
+
+  get encoding(): string {
+    void this.#fatal;
+    return "utf-8";
+  }
+
+  get fatal(): boolean {
+    return this.#fatal;
+  }
+
+  get ignoreBOM(): boolean {
+    return this.#ignoreBOM;
+  }
+
+  decode(input: any = undefined, options: any = undefined): string {
+    const given = input === undefined ? new Uint8Array(0) : bytesOf(input);
+    if (given === null) throw new TypeError("TextDecoder decodes an ArrayBuffer or a view of one");
+    const stream = !!options?.stream;
+    let bytes = this.#rest === null ? given : concatBytes([this.#rest, given]);
+    this.#rest = null;
+    if (stream) {
+      const kept = unfinished(bytes);
+      if (kept > 0) {
+        this.#rest = new Uint8Array(typedArraySubarray(bytes, bytes.length - kept));
+        bytes = typedArraySubarray(bytes, 0, bytes.length - kept);
+      }
+    }
+    const atStart = this.#atStart;
+    this.#atStart = stream ? atStart && bytes.length === 0 : true;
+    return utf8Decode(bytes, this.#fatal, this.#ignoreBOM || !atStart);
+  }
+}
+webClass(TextDecoder);
+
+/** Base64 to a binary string. */
+export function atob(data: string): string {
+  const decoded = nativeAtob(toStr(data));
+  if (decoded === null) throw new DOMException("atob: the string is not correct base64", "InvalidCharacterError");
+  return decoded;
+}
+
+/** A binary string to base64. */
+export function btoa(data: string): string {
+  const encoded = nativeBtoa(toStr(data));
+  if (encoded === null) {
+    throw new DOMException("btoa: the string holds a character above U+00FF", "InvalidCharacterError");
+  }
+  return encoded;
+}

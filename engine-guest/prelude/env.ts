@@ -1,0 +1,34 @@
+/**
+ * `env`: what the manifest granted, by name.
+ */
+import { TypeError, jsonParse } from "./primordials.ts";
+import { makeKv } from "./kv.ts";
+import { makeService } from "./service.ts";
+
+interface Binding {
+  name: string;
+  kind: "text" | "json" | "secret" | "kv" | "service" | "assets";
+  value?: any;
+  binding?: number;
+}
+
+function bindingValue(granted: Binding): unknown {
+  switch (granted.kind) {
+    case "text": case "json": case "secret":
+      return granted.value;
+    case "kv":
+      return makeKv(granted.binding!);
+    case "service": case "assets":
+      return makeService(granted.binding!);
+    default:
+      throw new TypeError(`the binding ${granted.name} is of a kind this prelude does not know: ${granted.kind}`);
+  }
+}
+
+/** Builds `env` from the host's JSON. It is a plain object, which a worker may change as it likes. */
+export function buildEnv(json: string): any {
+  const env: any = {};
+  const bindings: Binding[] = jsonParse(json);
+  for (let i = 0; i < bindings.length; i++) env[bindings[i]!.name] = bindingValue(bindings[i]!);
+  return env;
+}

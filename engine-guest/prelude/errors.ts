@@ -1,0 +1,115 @@
+/**
+ * `DOMException`, the errors that the host's failures become, and the one way in which an error is written out.
+ */
+import { setErrorFactory } from "./native.ts";
+import {
+  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, toStr, webClass,
+} from "./primordials.ts";
+
+const LEGACY_CODES: Record<string, number> = {
+  __proto__: null as any,
+  IndexSizeError: 1, HierarchyRequestError: 3, WrongDocumentError: 4, InvalidCharacterError: 5,
+  NoModificationAllowedError: 7, NotFoundError: 8, NotSupportedError: 9, InUseAttributeError: 10,
+  InvalidStateError: 11, SyntaxError: 12, InvalidModificationError: 13, NamespaceError: 14, InvalidAccessError: 15,
+  TypeMismatchError: 17, SecurityError: 18, NetworkError: 19, AbortError: 20, URLMismatchError: 21,
+  QuotaExceededError: 22, TimeoutError: 23, InvalidNodeTypeError: 24, DataCloneError: 25,
+};
+freeze(LEGACY_CODES);
+
+/** An error of the web platform. Its `name` says which; `code` is the legacy number, 0 where there is none. */
+export class DOMException extends Error {
+  #name: string;
+
+  constructor(message: string = "", options: any = "Error") {
+    super(toStr(message));
+    if (isObject(options)) {
+      this.#name = options.name === undefined ? "Error" : toStr(options.name);
+      if ("cause" in options) {
+        defineProperty(this, "cause", { value: options.cause, writable: true, configurable: true });
+      }
+    } else {
+      this.#name = toStr(options);
+    }
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get code(): number {
+    return LEGACY_CODES[this.#name] ?? 0;
+  }
+}
+webClass(DOMException);
+for (const [constant, code] of [
+  ["INDEX_SIZE_ERR", 1], ["DOMSTRING_SIZE_ERR", 2], ["HIERARCHY_REQUEST_ERR", 3], ["WRONG_DOCUMENT_ERR", 4],
+  ["INVALID_CHARACTER_ERR", 5], ["NO_DATA_ALLOWED_ERR", 6], ["NO_MODIFICATION_ALLOWED_ERR", 7], ["NOT_FOUND_ERR", 8],
+  ["NOT_SUPPORTED_ERR", 9], ["INUSE_ATTRIBUTE_ERR", 10], ["INVALID_STATE_ERR", 11], ["SYNTAX_ERR", 12],
+  ["INVALID_MODIFICATION_ERR", 13], ["NAMESPACE_ERR", 14], ["INVALID_ACCESS_ERR", 15], ["VALIDATION_ERR", 16],
+  ["TYPE_MISMATCH_ERR", 17], ["SECURITY_ERR", 18], ["NETWORK_ERR", 19], ["ABORT_ERR", 20], ["URL_MISMATCH_ERR", 21],
+  ["QUOTA_EXCEEDED_ERR", 22], ["TIMEOUT_ERR", 23], ["INVALID_NODE_TYPE_ERR", 24], ["DATA_CLONE_ERR", 25],
+] as [string, number][]) {
+  const constantProperty = { value: code, enumerable: true };
+  defineProperty(DOMException, constant, constantProperty);
+  defineProperty(DOMException.prototype, constant, constantProperty);
+}
+
+/** Makes the error that a host failure `[name, message, code]` stands for. */
+export function hostError(name: string, message: string, code?: string): Error {
+  let error: Error;
+  if (name === "TypeError") error = new TypeError(message);
+  else if (name === "RangeError") error = new RangeError(message);
+  else if (name === "SyntaxError") error = new SyntaxError(message);
+  else if (name === "Error" || name === "") error = new Error(message);
+  else if (LEGACY_CODES[name] !== undefined) error = new DOMException(message, name);
+  else {
+    error = new Error(message);
+    defineProperty(error, "name", { value: name, writable: true, configurable: true });
+  }
+  if (code !== undefined && code !== "") {
+    defineProperty(error, "code", { value: code, writable: true, configurable: true, enumerable: true });
+  }
+  return error;
+}
+
+/** The reason a signal gives when nobody named one. */
+export function abortError(message: string = "The operation was aborted"): DOMException {
+  return new DOMException(message, "AbortError");
+}
+
+const CAUSES_MAX = 8;
+
+function safeString(value: unknown): string {
+  try {
+    return typeof value === "symbol" ? "a symbol" : toStr(value);
+  } catch {
+    return "an object that cannot be turned into a string";
+  }
+}
+
+/** Reads `name`, `message` and the stack (causes included) of anything that can be thrown, and never throws itself. */
+export function describeError(thrown: unknown): { name: string; message: string; stack: string } {
+  try {
+    if (!isObject(thrown) || !(thrown instanceof Error)) {
+      return { name: "Error", message: `a value that is no Error was thrown: ${safeString(thrown)}`, stack: "" };
+    }
+    const name = safeString(thrown.name);
+    const message = safeString(thrown.message);
+    let stack = safeString(thrown.stack ?? "");
+    let cause: any = (thrown as any).cause;
+    for (let depth = 0; cause !== undefined && cause !== null && depth < CAUSES_MAX; depth++) {
+      if (!(cause instanceof Error)) {
+        stack += `\ncaused by: ${safeString(cause)}`;
+        break;
+      }
+      stack += `\ncaused by: ${safeString(cause.name)}: ${safeString(cause.message)}`;
+      if (cause.stack) stack += `\n${safeString(cause.stack)}`;
+      cause = (cause as any).cause;
+    }
+    return { name, message, stack };
+  } catch {
+    return { name: "Error", message: "an error that cannot be read was thrown", stack: "" };
+  }
+}
+
+setErrorFactory(hostError);

@@ -1,0 +1,91 @@
+/**
+ * A body whose bytes are still with the host, read by handle. It is what a streamed request, a fetched response or a
+ * large KV value holds until somebody reads it; it becomes no stream object as long as nobody asks for one.
+ */
+import { CALL_BODY_CANCEL, OP_BODY_READ, call, start } from "./native.ts";
+import { cancelOperation, whenComplete, type Waiter } from "./operations.ts";
+import { concatBytes } from "./primordials.ts";
+import type { AbortSource } from "./abort.ts";
+import { abortReason, isAborted, offAbort, onAbort } from "./abort.ts";
+
+/** A handle at the host, and the read that is under way, if any. */
+export class HostBody {
+  handle: number;
+  operation = 0;
+  waiter: Waiter | null = null;
+  /** Why reading ends early, once it has. */
+  failure: { reason: unknown } | null = null;
+  done = false;
+  signal: AbortSource | null;
+  onAbort: (() => void) | null = null;
+
+  constructor(handle: number, signal: AbortSource | null = null) {
+    this.handle = handle;
+    this.signal = signal;
+    if (signal !== null) {
+      this.onAbort = () => failBody(this, abortReason(signal));
+      if (isAborted(signal)) this.onAbort();
+      else onAbort(signal, this.onAbort);
+    }
+  }
+}
+
+/** Reads the next chunk: `(true, bytes)`, `(true, null)` at the end, `(false, error)`. One read at a time. */
+export function readBody(body: HostBody, waiter: Waiter): void {
+  if (body.failure !== null) return waiter(false, body.failure.reason);
+  if (body.done) return waiter(true, null);
+  let id: number;
+  try {
+    id = start(OP_BODY_READ, body.handle);
+  } catch (error) {
+    endBody(body);
+    return waiter(false, error);
+  }
+  body.operation = id;
+  body.waiter = waiter;
+  whenComplete(id, (ok, value) => {
+    body.operation = 0;
+    body.waiter = null;
+    if (!ok || value === null) endBody(body);
+    waiter(ok, value);
+  });
+}
+
+function endBody(body: HostBody): void {
+  body.done = true;
+  if (body.onAbort !== null) {
+    offAbort(body.signal!, body.onAbort);
+    body.onAbort = null;
+  }
+}
+
+/** Gives the rest of the body up. */
+export function cancelBody(body: HostBody): void {
+  if (body.done) return;
+  endBody(body);
+  if (body.operation !== 0) cancelOperation(body.operation);
+  body.operation = 0;
+  call(CALL_BODY_CANCEL, body.handle);
+}
+
+/** Ends the body with an error, which a pending read and every later one gets. */
+export function failBody(body: HostBody, reason: unknown): void {
+  if (body.done) return;
+  cancelBody(body);
+  body.failure = { reason };
+  const { waiter } = body;
+  body.waiter = null;
+  if (waiter !== null) waiter(false, reason);
+}
+
+/** Reads everything that is left: `(true, bytes)` or `(false, error)`. */
+export function readWholeBody(body: HostBody, waiter: Waiter): void {
+  const chunks: Uint8Array[] = [];
+  const step: Waiter = (ok, value) => {
+    if (!ok) return waiter(false, value);
+    if (value === null) return waiter(true, concatBytes(chunks));
+    chunks[chunks.length] = value;
+    readBody(body, step);
+  };
+  readBody(body, step);
+}

@@ -1,0 +1,169 @@
+/**
+ * A KV binding, in the shape that Workers code expects, with Selvedge's additions: every value has a `revision`, and
+ * `put` and `delete` take `ifRevision` (and `put` `ifAbsent`) to change a key only if nobody else has.
+ */
+import { extractBody, takeBody, wholeBuffer } from "./body.ts";
+import { HostBody, readWholeBody } from "./hostbody.ts";
+import { INTERNAL } from "./internal.ts";
+import {
+  OP_KV_DELETE, OP_KV_GET, OP_KV_GET_MANY, OP_KV_LIST, OP_KV_PUT, start, utf8Decode,
+} from "./native.ts";
+import { operation } from "./operations.ts";
+import {
+  Map, Promise, TypeError, bytesOf, isArray, isObject, isView, jsonParse, jsonStringify, mapSet, toStr, webClass,
+} from "./primordials.ts";
+import { openSending, pump } from "./sending.ts";
+import type { BodyState, BodyValue } from "./state.ts";
+import { type ReadableStream, isReadableStream, streamOver } from "./streams/readable.ts";
+
+type ValueType = "text" | "json" | "arrayBuffer" | "stream";
+
+/** `[bytes | null, bodyHandle, metadataJson | null, revision]` */
+type Found = [Uint8Array | null, number, string | null, unknown];
+
+function readType(options: any): ValueType {
+  const type = isObject(options) ? options.type : options;
+  if (type === undefined || type === null) return "text";
+  if (type === "text" || type === "json" || type === "arrayBuffer" || type === "stream") return type;
+  throw new TypeError(`"${toStr(type)}" is not a KV value type (text, json, arrayBuffer, stream)`);
+}
+
+function checkKey(key: unknown): string {
+  if (typeof key !== "string") throw new TypeError("a KV key must be a string");
+  return key;
+}
+
+function wholeBytes(found: Found): Promise<Uint8Array> | Uint8Array {
+  if (found[1] === 0) return found[0]!;
+  return new Promise((resolve, reject) => {
+    readWholeBody(new HostBody(found[1]), (ok, value) => (ok ? resolve(value) : reject(value)));
+  });
+}
+
+async function valueOf(found: Found, type: ValueType): Promise<unknown> {
+  if (type === "stream") return streamOver(found[1] === 0 ? found[0]! : new HostBody(found[1]), false);
+  const whole = wholeBytes(found);
+  const bytes = isView(whole) ? (whole as Uint8Array) : await whole;
+  if (type === "arrayBuffer") return wholeBuffer(bytes);
+  const text = utf8Decode(bytes, false, true);
+  return type === "json" ? jsonParse(text) : text;
+}
+
+async function withMetadata(found: Found | null, type: ValueType): Promise<any> {
+  if (found === null) return { value: null, metadata: null, cacheStatus: null, revision: null };
+  const metadata = found[2] === null ? null : jsonParse(found[2]);
+  return { value: await valueOf(found, type), metadata, cacheStatus: null, revision: found[3] };
+}
+
+async function getMany(
+  binding: number, keys: unknown[], type: ValueType, read: (found: Found | null) => Promise<unknown>,
+): Promise<Map<string, unknown>> {
+  if (type !== "text" && type !== "json") throw new TypeError("several keys at once are read as text or json");
+  const wanted: string[] = [];
+  for (let i = 0; i < keys.length; i++) wanted[i] = checkKey(keys[i]);
+  const found = await operation<(Found | null)[]>(start(OP_KV_GET_MANY, binding, wanted));
+  const values = new Map<string, unknown>();
+  for (let i = 0; i < wanted.length; i++) mapSet(values, wanted[i], await read(found[i]!));
+  return values;
+}
+
+interface PutOptions {
+  expirationMs?: number;
+  ttlS?: number;
+  metadata?: unknown;
+  ifRevision?: unknown;
+  ifAbsent?: boolean;
+}
+
+function putOptions(options: any): string {
+  if (options === undefined || options === null) return "{}";
+  if (!isObject(options)) throw new TypeError("the options of put must be an object");
+  const wire: PutOptions = {};
+  if (options.expiration !== undefined) wire.expirationMs = +options.expiration * 1000;
+  if (options.expirationTtl !== undefined) wire.ttlS = +options.expirationTtl;
+  if (options.metadata !== undefined) wire.metadata = options.metadata;
+  if (options.ifRevision !== undefined) wire.ifRevision = options.ifRevision;
+  if (options.ifAbsent !== undefined) wire.ifAbsent = !!options.ifAbsent;
+  return jsonStringify(wire)!;
+}
+
+function valueBody(value: unknown): BodyValue {
+  if (typeof value === "string") return value;
+  if (bytesOf(value) === null && !isReadableStream(value)) {
+    throw new TypeError("a KV value must be a string, an ArrayBuffer, a view of one, or a ReadableStream");
+  }
+  const state: BodyState = [extractBody(value), "", false];
+  return takeBody(state);
+}
+
+/** A KV namespace. */
+export class KvNamespace {
+  #binding: number;
+
+  constructor(token: unknown = undefined, binding: number = 0) {
+    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
+    this.#binding = binding;
+  }
+
+  /** The value of a key (null if there is none), or a Map for a list of keys. */
+  async get(key: string | string[], options: any = undefined): Promise<any> {
+    const type = readType(options);
+    const binding = this.#binding;
+    const read = async (found: Found | null): Promise<unknown> => (found === null ? null : valueOf(found, type));
+    if (isArray(key)) return getMany(binding, key, type, read);
+    return read(await operation(start(OP_KV_GET, binding, checkKey(key))));
+  }
+
+  /** The same with `metadata` and `revision`. */
+  async getWithMetadata(key: string | string[], options: any = undefined): Promise<any> {
+    const type = readType(options);
+    const binding = this.#binding;
+    if (isArray(key)) return getMany(binding, key, type, (found) => withMetadata(found, type));
+    return withMetadata(await operation(start(OP_KV_GET, binding, checkKey(key))), type);
+  }
+
+  /** Writes a value; resolves with its revision once it is durable. */
+  async put(key: string, value: unknown, options: any = undefined): Promise<{ revision: unknown }> {
+    const name = checkKey(key);
+    const wire = putOptions(options);
+    const body = valueBody(value);
+    const binding = this.#binding;
+    if (typeof body === "string" || isView(body)) {
+      const answer = await operation(start(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire));
+      return { revision: answer[0] };
+    }
+    const streamId = openSending();
+    const written = operation(start(OP_KV_PUT, binding, name, true, streamId, wire));
+    const sending = pump(streamId, body as HostBody | ReadableStream, () => {});
+    try {
+      return { revision: (await written)[0] };
+    } catch (error) {
+      sending.stop(error);
+      throw error;
+    }
+  }
+
+  /** Removes a key; no error if there is none. */
+  async delete(key: string, options: any = undefined): Promise<void> {
+    const revision = options?.ifRevision ?? null;
+    await operation(start(OP_KV_DELETE, this.#binding, checkKey(key), revision));
+  }
+
+  /** Keys in order, `limit` at a time. */
+  async list(options: any = undefined): Promise<any> {
+    const prefix = options?.prefix ?? null;
+    const cursor = options?.cursor ?? null;
+    const limit = options?.limit ?? 1000;
+    const answer = await operation(
+      start(OP_KV_LIST, this.#binding, prefix === null ? null : toStr(prefix), cursor === null ? null : toStr(cursor), +limit),
+    );
+    const page = jsonParse(answer[0]);
+    page.cacheStatus = null;
+    return page;
+  }
+}
+webClass(KvNamespace);
+
+export function makeKv(binding: number): KvNamespace {
+  return new KvNamespace(INTERNAL, binding);
+}

@@ -1,0 +1,131 @@
+/**
+ * `multipart/form-data` (RFC 7578) in both directions, and the choice between it and the urlencoded form.
+ *
+ * Reading works on a latin-1 string of the whole body, one code unit for one byte: searching it for the boundary is
+ * native code, where a loop over bytes would be the interpreter's.
+ */
+import { fileFrom, blobBytes, blobType, type File } from "./blob.ts";
+import { randomBytes } from "./random.ts";
+import { type FormData, formFrom, formList } from "./formdata.ts";
+import { bytesToLatin1, latin1ToBytes, utf8Decode, utf8Encode } from "./native.ts";
+import {
+  TypeError, concatBytes, numberToString, regExpExec, stringIndexOf, stringLower, stringReplaceAll, stringSlice,
+  stringSplit, stringStartsWith, stringTrim,
+} from "./primordials.ts";
+import { parseForm } from "./searchparams.ts";
+
+const BOUNDARY = /;[ \t]*boundary=(?:"([^"]*)"|([^;,\s]+))/i;
+const NAME_FIELD = /;[ \t]*name="([^"]*)"/i;
+const FILENAME_FIELD = /;[ \t]*filename="([^"]*)"/i;
+
+/** `formData()` of a body with this content type. */
+export function decodeForm(bytes: Uint8Array, type: string | null): FormData {
+  const essence = type === null ? "" : stringTrim(stringLower(stringSplit(type, ";")[0]));
+  if (essence === "application/x-www-form-urlencoded") return formFrom(parseForm(utf8Decode(bytes, false, true)));
+  if (essence === "multipart/form-data") {
+    const found = regExpExec(BOUNDARY, type);
+    if (found === null) throw new TypeError("formData: the content type multipart/form-data names no boundary");
+    return decodeMultipart(bytes, found[1] ?? found[2]);
+  }
+  throw new TypeError(
+    `formData: the content type must be multipart/form-data or application/x-www-form-urlencoded, not ${
+      type === null ? "missing" : `"${type}"`
+    }`,
+  );
+}
+
+function malformed(what: string): TypeError {
+  return new TypeError(`formData: the multipart body is malformed: ${what}`);
+}
+
+function utf8(latin1: string): string {
+  return utf8Decode(latin1ToBytes(latin1), false, true);
+}
+
+function unescapeName(raw: string): string {
+  const text = utf8(raw);
+  if (stringIndexOf(text, "%") < 0) return text;
+  return stringReplaceAll(
+    stringReplaceAll(stringReplaceAll(stringReplaceAll(stringReplaceAll(text,
+      "%22", '"'), "%0D", "\r"), "%0d", "\r"), "%0A", "\n"), "%0a", "\n");
+}
+
+function decodeMultipart(bytes: Uint8Array, boundary: string): FormData {
+  const text = bytesToLatin1(bytes);
+  const mark = `--${boundary}`;
+  const list: any[] = [];
+  let at = stringStartsWith(text, mark) ? 0 : stringIndexOf(text, `\r\n${mark}`) + 2;
+  if (at === 1) throw malformed("its boundary never occurs");
+  for (;;) {
+    at += mark.length;
+    if (stringStartsWith(text, "--", at)) return formFrom(list);
+    while (text[at] === " " || text[at] === "\t") at++;
+    if (!stringStartsWith(text, "\r\n", at)) throw malformed("a boundary is not followed by a line end");
+    const head = stringStartsWith(text, "\r\n\r\n", at) ? at + 2 : stringIndexOf(text, "\r\n\r\n", at);
+    if (head < 0) throw malformed("a part's headers do not end");
+    const body = head === at + 2 ? at + 4 : head + 4;
+    const end = stringIndexOf(text, `\r\n${mark}`, body);
+    if (end < 0) throw malformed("the last boundary is missing");
+    addPart(list, stringSlice(text, at + 2, head), stringSlice(text, body, end));
+    at = end + 2;
+  }
+}
+
+function addPart(list: any[], head: string, body: string): void {
+  let disposition = "";
+  let type: string | null = null;
+  const lines: string[] = stringSplit(head, "\r\n");
+  for (let i = 0; i < lines.length; i++) {
+    const colon = stringIndexOf(lines[i], ":");
+    if (colon < 0) continue;
+    const name = stringLower(stringSlice(lines[i], 0, colon));
+    const value = stringTrim(stringSlice(lines[i], colon + 1));
+    if (name === "content-disposition") disposition = value;
+    else if (name === "content-type") type = value;
+  }
+  const name = regExpExec(NAME_FIELD, disposition);
+  if (name === null || !stringStartsWith(stringLower(disposition), "form-data")) {
+    throw malformed("a part has no Content-Disposition: form-data with a name");
+  }
+  const filename = regExpExec(FILENAME_FIELD, disposition);
+  list[list.length] = unescapeName(name[1]);
+  list[list.length] = filename === null
+    ? utf8(body)
+    : fileFrom(latin1ToBytes(body), type ?? "text/plain", unescapeName(filename[1]));
+}
+
+function escapeName(text: string): string {
+  return stringReplaceAll(stringReplaceAll(stringReplaceAll(text, "\r", "%0D"), "\n", "%0A"), '"', "%22");
+}
+
+function normalLines(text: string): string {
+  return stringReplaceAll(stringReplaceAll(stringReplaceAll(text, "\r\n", "\n"), "\r", "\n"), "\n", "\r\n");
+}
+
+/** The form as bytes, with its content type. */
+export function encodeMultipart(form: FormData): { bytes: Uint8Array; type: string } {
+  const random = randomBytes(16);
+  let boundary = "----selvedge";
+  for (let i = 0; i < random.length; i++) {
+    boundary += (random[i]! < 16 ? "0" : "") + numberToString(random[i], 16);
+  }
+  const list = formList(form);
+  const chunks: Uint8Array[] = [];
+  let text = "";
+  for (let at = 0; at < list.length; at += 2) {
+    const value: string | File = list[at + 1];
+    text += `--${boundary}\r\nContent-Disposition: form-data; name="${escapeName(normalLines(list[at]))}"`;
+    if (typeof value === "string") {
+      text += `\r\n\r\n${normalLines(value)}\r\n`;
+      continue;
+    }
+    const type = blobType(value);
+    text += `; filename="${escapeName(value.name)}"\r\n`;
+    text += `Content-Type: ${type === "" ? "application/octet-stream" : type}\r\n\r\n`;
+    chunks[chunks.length] = utf8Encode(text);
+    chunks[chunks.length] = blobBytes(value);
+    text = "\r\n";
+  }
+  chunks[chunks.length] = utf8Encode(`${text}--${boundary}--\r\n`);
+  return { bytes: concatBytes(chunks), type: `multipart/form-data; boundary=${boundary}` };
+}

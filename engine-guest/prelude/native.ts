@@ -1,0 +1,79 @@
+/**
+ * The one door to the host: takes `globalThis.__sv`, deletes it, and names every code that crosses.
+ *
+ * The functions of `__sv` are plain native functions that ignore `this`, so they are taken apart here once;
+ * a module-level function is cheaper to call in QuickJS than a method. The tables in README.md say what each code
+ * means and what it answers.
+ */
+
+/** What may cross: `undefined`, `null`, booleans, numbers, strings, bytes, and arrays of these. */
+export type Wire = undefined | null | boolean | number | string | Uint8Array | ArrayBuffer | Wire[];
+
+export type Dispatch = (kind: number, id: number, ...args: any[]) => void;
+
+export interface Native {
+  call(code: number, ...args: Wire[]): any;
+  start(code: number, ...args: Wire[]): number;
+  setDispatch(fn: Dispatch): void;
+  setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;
+  respond(
+    requestId: number, status: number, headerBlock: string, body: null | string | Uint8Array | true,
+    streamId: number, pending: boolean, statusText: string,
+  ): void;
+  utf8Encode(text: string): Uint8Array;
+  utf8Decode(bytes: Uint8Array, fatal: boolean, ignoreBOM: boolean): string;
+  latin1ToBytes(text: string): Uint8Array;
+  bytesToLatin1(bytes: Uint8Array): string;
+  atob(text: string): string | null;
+  btoa(text: string): string | null;
+  setContext(context: number): void;
+  getContext(): number;
+  promiseState(promise: unknown): 0 | 1 | 2;
+  promiseResult(promise: unknown): any;
+  setRejectionTracker(fn: (promise: object, reason: unknown, handled: boolean) => void): void;
+  now(): number;
+  detach(buffer: ArrayBuffer): void;
+}
+
+const scope = globalThis as any;
+const native: Native = scope.__sv;
+delete scope.__sv;
+
+export const {
+  call, start, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
+  atob, btoa, setContext, getContext, promiseState, promiseResult, setRejectionTracker, now, detach,
+} = native;
+
+// Events: host → dispatch.
+export const EVENT_START = 0;
+export const EVENT_INIT = 1;
+export const EVENT_FETCH = 2;
+export const EVENT_COMPLETE = 3;
+export const EVENT_ABORT = 4;
+export const EVENT_SCHEDULED = 5;
+
+// Synchronous calls.
+export const CALL_LOG = 1;
+export const CALL_RANDOM = 3;
+export const CALL_URL_PARSE = 4;
+export const CALL_URL_SET = 5;
+export const CALL_CANCEL = 6;
+export const CALL_BODY_CANCEL = 7;
+export const CALL_STREAM_OPEN = 8;
+export const CALL_STREAM_CLOSE = 9;
+export const CALL_STREAM_ABORT = 10;
+export const CALL_DONE = 11;
+export const CALL_FAIL = 12;
+
+// Asynchronous operations.
+export const OP_TIMER = 30;
+export const OP_FETCH = 31;
+export const OP_BODY_READ = 32;
+export const OP_STREAM_WRITE = 33;
+export const OP_SERVICE = 34;
+export const OP_DIGEST = 35;
+export const OP_KV_GET = 40;
+export const OP_KV_GET_MANY = 41;
+export const OP_KV_PUT = 42;
+export const OP_KV_DELETE = 43;
+export const OP_KV_LIST = 44;

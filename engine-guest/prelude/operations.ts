@@ -1,0 +1,42 @@
+/**
+ * Asynchronous host operations: who waits for which operation id, and what COMPLETE does with it.
+ *
+ * A waiter is a callback `(ok, value)`; `value` is the operation's result, or the ready-made error. Callbacks are the
+ * base because the body pumps need no promise per chunk; `operation` wraps one in a promise.
+ */
+import { CALL_CANCEL, call, type Wire } from "./native.ts";
+import { Map, Promise, mapDelete, mapGet, mapSet } from "./primordials.ts";
+import { hostError } from "./errors.ts";
+
+export type Waiter = (ok: boolean, value: any) => void;
+
+const waiting = new Map<number, Waiter>();
+
+/** Waits for the operation `id`. */
+export function whenComplete(id: number, waiter: Waiter): void {
+  mapSet(waiting, id, waiter);
+}
+
+/** A promise of the operation `id`. */
+export function operation<T = any>(id: number): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    mapSet(waiting, id, (ok: boolean, value: any) => (ok ? resolve(value) : reject(value)));
+  });
+}
+
+/** Gives an operation up: its end is no longer awaited and the host stops working on it. */
+export function cancelOperation(id: number): void {
+  if (mapDelete(waiting, id)) call(CALL_CANCEL, id);
+}
+
+/** The COMPLETE event. */
+export function complete(id: number, ok: boolean, value: Wire): void {
+  const waiter: Waiter | undefined = mapGet(waiting, id);
+  if (waiter === undefined) return;
+  mapDelete(waiting, id);
+  if (ok) waiter(true, value);
+  else {
+    const failure = value as string[];
+    waiter(false, hostError(failure[0]!, failure[1]!, failure[2]));
+  }
+}

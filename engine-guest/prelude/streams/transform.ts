@@ -1,0 +1,292 @@
+/**
+ * `TransformStream` (WHATWG Streams, section 6), and the text coding streams made with it.
+ */
+import { TextDecoder, TextEncoder } from "../encoding.ts";
+import { INTERNAL } from "../internal.ts";
+import {
+  type Deferred, RangeError, TypeError, apply, deferred, promiseRejected, promiseResolved, promiseThen,
+  stringCharCodeAt, stringSlice, toStr, uncurry, webClass,
+} from "../primordials.ts";
+import { readStrategy } from "./queue.ts";
+import {
+  type ReadableStream, type StreamState, closeController, desiredSize, enqueue, errorStream, internalStream,
+  startPulling,
+} from "./readable.ts";
+import { type WritableState, type WritableStream, errorIfWritable, internalWritable, writableState } from "./writable.ts";
+
+interface TransformState {
+  readable: StreamState;
+  writable: WritableState;
+  backpressure: boolean;
+  changed: Deferred<undefined>;
+  transform: (chunk: unknown) => unknown;
+  flush: () => unknown;
+  cancel: (reason: unknown) => unknown;
+  finish: Promise<unknown> | null;
+}
+
+function setBackpressure(state: TransformState, backpressure: boolean): void {
+  state.changed.resolve(undefined);
+  state.changed = deferred();
+  state.backpressure = backpressure;
+}
+
+function errorBoth(state: TransformState, reason: unknown): void {
+  errorStream(state.readable, reason);
+  errorWritableSide(state, reason);
+}
+
+function errorWritableSide(state: TransformState, reason: unknown): void {
+  errorIfWritable(state.writable, reason);
+  if (state.backpressure) setBackpressure(state, false);
+}
+
+function attempt(step: () => unknown): Promise<unknown> {
+  try {
+    return promiseResolved(step());
+  } catch (error) {
+    return promiseRejected(error);
+  }
+}
+
+function transformEnqueue(state: TransformState, chunk: unknown): void {
+  const { readable } = state;
+  if (readable.phase !== "readable" || readable.closeRequested) {
+    throw new TypeError("the readable side is closed or has failed");
+  }
+  try {
+    enqueue(readable, chunk);
+  } catch (error) {
+    errorWritableSide(state, error);
+    throw readable.reason;
+  }
+  const full = desiredSize(readable)! <= 0 && !(readable.reader !== null && readable.reader.requests.length > 0);
+  if (full && !state.backpressure) setBackpressure(state, true);
+}
+
+async function sinkWrite(state: TransformState, chunk: unknown): Promise<unknown> {
+  if (state.backpressure) {
+    await state.changed.promise;
+    if (state.writable.phase === "erroring") throw state.writable.reason;
+  }
+  try {
+    return await state.transform(chunk);
+  } catch (error) {
+    errorBoth(state, error);
+    throw error;
+  }
+}
+
+function sinkClose(state: TransformState): Promise<unknown> {
+  if (state.finish !== null) return state.finish;
+  return (state.finish = promiseThen(
+    attempt(state.flush),
+    () => {
+      if (state.readable.phase === "errored") throw state.readable.reason;
+      if (state.readable.phase === "readable" && !state.readable.closeRequested) closeController(state.readable);
+    },
+    (reason: unknown) => {
+      errorStream(state.readable, reason);
+      throw reason;
+    },
+  ));
+}
+
+function sinkAbort(state: TransformState, reason: unknown): Promise<unknown> {
+  if (state.finish !== null) return state.finish;
+  return (state.finish = promiseThen(
+    attempt(() => state.cancel(reason)),
+    () => {
+      if (state.readable.phase === "errored") throw state.readable.reason;
+      errorStream(state.readable, reason);
+    },
+    (failure: unknown) => {
+      errorStream(state.readable, failure);
+      throw failure;
+    },
+  ));
+}
+
+function sourceCancel(state: TransformState, reason: unknown): Promise<unknown> {
+  if (state.finish !== null) return state.finish;
+  return (state.finish = promiseThen(
+    attempt(() => state.cancel(reason)),
+    () => {
+      if (state.writable.phase === "errored") throw state.writable.reason;
+      errorWritableSide(state, reason);
+    },
+    (failure: unknown) => {
+      errorWritableSide(state, failure);
+      throw failure;
+    },
+  ));
+}
+
+/** What a transformer puts its results into. */
+export class TransformStreamDefaultController {
+  #state: TransformState;
+
+  constructor(token: unknown = undefined, state: any = undefined) {
+    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
+    this.#state = state;
+  }
+
+  get desiredSize(): number | null {
+    return desiredSize(this.#state.readable);
+  }
+
+  enqueue(chunk: any = undefined): void {
+    transformEnqueue(this.#state, chunk);
+  }
+
+  error(reason: unknown = undefined): void {
+    errorBoth(this.#state, reason);
+  }
+
+  terminate(): void {
+    const { readable } = this.#state;
+    if (readable.phase === "readable" && !readable.closeRequested) closeController(readable);
+    errorWritableSide(this.#state, new TypeError("the transform was terminated"));
+  }
+}
+webClass(TransformStreamDefaultController);
+
+/** A writable and a readable side with a function between them. */
+export class TransformStream {
+  #readable: ReadableStream;
+  #writable: WritableStream;
+
+  constructor(transformer: any = undefined, writableStrategy: any = undefined, readableStrategy: any = undefined) {
+    const { start, transform, flush, cancel, readableType, writableType } = transformer ?? {};
+    if (readableType !== undefined || writableType !== undefined) {
+      throw new RangeError("a transformer's readableType and writableType must be left out");
+    }
+    const inner = readStrategy(readableStrategy, 0);
+    const outer = readStrategy(writableStrategy, 1);
+    const began = deferred<unknown>();
+    const state = { backpressure: true, changed: deferred<undefined>(), finish: null } as TransformState;
+    const controller = new TransformStreamDefaultController(INTERNAL, state);
+    state.transform = transform === undefined
+      ? (chunk) => transformEnqueue(state, chunk)
+      : (chunk) => apply(transform, transformer, [chunk, controller]);
+    state.flush = () => (flush === undefined ? undefined : apply(flush, transformer, [controller]));
+    state.cancel = (reason) => (cancel === undefined ? undefined : apply(cancel, transformer, [reason]));
+    this.#readable = internalStream(inner.highWaterMark, (readable) => {
+      state.readable = readable;
+      readable.size = inner.size;
+      return {
+        pull: () => {
+          setBackpressure(state, false);
+          return state.changed.promise;
+        },
+        cancel: (reason) => sourceCancel(state, reason),
+      };
+    });
+    state.readable.started = false;
+    this.#writable = internalWritable(outer.highWaterMark, outer.size, began.promise, {
+      write: (chunk) => sinkWrite(state, chunk),
+      close: () => sinkClose(state),
+      abort: (reason) => sinkAbort(state, reason),
+    });
+    state.writable = writableState(this.#writable);
+    promiseThen(
+      began.promise,
+      () => startPulling(state.readable),
+      (reason: unknown) => errorStream(state.readable, reason),
+    );
+    began.resolve(start === undefined ? undefined : apply(start, transformer, [controller]));
+  }
+
+  get readable(): ReadableStream {
+    return this.#readable;
+  }
+
+  get writable(): WritableStream {
+    return this.#writable;
+  }
+}
+webClass(TransformStream);
+
+const encode = uncurry(TextEncoder.prototype.encode);
+const decode = uncurry(TextDecoder.prototype.decode);
+
+/** Strings in, UTF-8 out; a surrogate pair split between two chunks is put together again. */
+export class TextEncoderStream {
+  #transform: TransformStream;
+
+  constructor() {
+    const encoder = new TextEncoder();
+    let high = "";
+    this.#transform = new TransformStream({
+      transform(chunk: unknown, controller: TransformStreamDefaultController): void {
+        let text = high + toStr(chunk);
+        high = "";
+        const last = text.length === 0 ? 0 : stringCharCodeAt(text, text.length - 1);
+        if (last >= 0xd800 && last <= 0xdbff) {
+          high = text[text.length - 1]!;
+          text = stringSlice(text, 0, -1);
+        }
+        if (text !== "") controller.enqueue(encode(encoder, text));
+      },
+      flush(controller: TransformStreamDefaultController): void {
+        if (high !== "") controller.enqueue(encode(encoder, high));
+      },
+    });
+  }
+
+  get encoding(): string {
+    void this.#transform;
+    return "utf-8";
+  }
+
+  get readable(): ReadableStream {
+    return this.#transform.readable;
+  }
+
+  get writable(): WritableStream {
+    return this.#transform.writable;
+  }
+}
+webClass(TextEncoderStream);
+
+/** UTF-8 in, strings out. */
+export class TextDecoderStream {
+  #transform: TransformStream;
+  #decoder: TextDecoder;
+
+  constructor(label: string = "utf-8", options: any = undefined) {
+    const decoder = new TextDecoder(label, options);
+    this.#decoder = decoder;
+    this.#transform = new TransformStream({
+      transform(chunk: unknown, controller: TransformStreamDefaultController): void {
+        const text: string = decode(decoder, chunk, { stream: true });
+        if (text !== "") controller.enqueue(text);
+      },
+      flush(controller: TransformStreamDefaultController): void {
+        const text: string = decode(decoder);
+        if (text !== "") controller.enqueue(text);
+      },
+    });
+  }
+
+  get encoding(): string {
+    return this.#decoder.encoding;
+  }
+
+  get fatal(): boolean {
+    return this.#decoder.fatal;
+  }
+
+  get ignoreBOM(): boolean {
+    return this.#decoder.ignoreBOM;
+  }
+
+  get readable(): ReadableStream {
+    return this.#transform.readable;
+  }
+
+  get writable(): WritableStream {
+    return this.#transform.writable;
+  }
+}
+webClass(TextDecoderStream);

@@ -1,0 +1,173 @@
+#include "modules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+struct module {
+    struct module *next;
+    char *name;
+    uint8_t *source;
+    uint32_t source_len;
+    int kind;
+};
+
+static struct module *modules;
+/* "importer\nspecifier" → name. */
+static JSValue imports;
+
+static char *copy_string(const char *s, uint32_t len) {
+    char *copy = malloc(len + 1);
+    if (copy) {
+        memcpy(copy, s, len);
+        copy[len] = 0;
+    }
+    return copy;
+}
+
+int sv_modules_add(const char *name, uint32_t name_len, uint8_t *source, uint32_t source_len, int kind) {
+    struct module *m = malloc(sizeof(*m));
+    if (!m)
+        return -1;
+    m->next = modules;
+    m->name = copy_string(name, name_len);
+    m->source = source;
+    m->source_len = source_len;
+    m->kind = kind;
+    modules = m;
+    return m->name ? 0 : -1;
+}
+
+static JSAtom import_key(const char *from, size_t from_len, const char *specifier, size_t specifier_len) {
+    char *key = malloc(from_len + specifier_len + 1);
+    if (!key)
+        return JS_ATOM_NULL;
+    memcpy(key, from, from_len);
+    key[from_len] = '\n';
+    memcpy(key + from_len + 1, specifier, specifier_len);
+    JSAtom atom = JS_NewAtomLen(sv_ctx, key, from_len + specifier_len + 1);
+    free(key);
+    return atom;
+}
+
+int sv_modules_add_import(const char *from, uint32_t from_len, const char *specifier, uint32_t specifier_len,
+                          const char *to, uint32_t to_len) {
+    JSAtom key = import_key(from, from_len, specifier, specifier_len);
+    int result = JS_DefinePropertyValue(sv_ctx, imports, key, JS_NewStringLen(sv_ctx, to, to_len), JS_PROP_C_W_E);
+    JS_FreeAtom(sv_ctx, key);
+    return result < 0 ? -1 : 0;
+}
+
+static char *normalize(JSContext *ctx, const char *from, const char *specifier, void *opaque) {
+    (void)opaque;
+    JSAtom key = import_key(from, strlen(from), specifier, strlen(specifier));
+    JSValue to = JS_GetProperty(ctx, imports, key);
+    JS_FreeAtom(ctx, key);
+    if (!JS_IsString(to)) {
+        JS_FreeValue(ctx, to);
+        JS_ThrowTypeError(ctx, "can't import '%s' from '%s': it is not part of this deployment", specifier, from);
+        return NULL;
+    }
+    const char *s = JS_ToCString(ctx, to);
+    char *name = s ? js_strdup(ctx, s) : NULL;
+    JS_FreeCString(ctx, s);
+    JS_FreeValue(ctx, to);
+    return name;
+}
+
+static int set_default(JSContext *ctx, JSModuleDef *m) {
+    return JS_SetModuleExport(ctx, m, "default", JS_GetModulePrivateValue(ctx, m));
+}
+
+/* A module whose only export is a value. */
+static JSModuleDef *value_module(JSContext *ctx, const char *name, JSValue value) {
+    if (JS_IsException(value))
+        return NULL;
+    JSModuleDef *m = JS_NewCModule(ctx, name, set_default);
+    if (!m) {
+        JS_FreeValue(ctx, value);
+        return NULL;
+    }
+    JS_AddModuleExport(ctx, m, "default");
+    JS_SetModulePrivateValue(ctx, m, value);
+    return m;
+}
+
+static JSModuleDef *compile(JSContext *ctx, struct module *m) {
+    const char *source = (const char *)m->source;
+    switch (m->kind) {
+    case SV_MODULE_JSON:
+        return value_module(ctx, m->name, JS_ParseJSON(ctx, source, m->source_len, m->name));
+    case SV_MODULE_TEXT:
+        return value_module(ctx, m->name, JS_NewStringLen(ctx, source, m->source_len));
+    case SV_MODULE_BYTES:
+        return value_module(ctx, m->name, JS_NewArrayBufferCopy(ctx, m->source, m->source_len));
+    default: {
+        JSValue f = JS_Eval(ctx, source, m->source_len, m->name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+        if (JS_IsException(f))
+            return NULL;
+        JSModuleDef *module = JS_VALUE_GET_PTR(f);
+        /* The runtime's list of modules keeps it alive. */
+        JS_FreeValue(ctx, f);
+        return module;
+    }
+    }
+}
+
+static int set_import_meta(JSContext *ctx, JSModuleDef *m, const char *name) {
+    JSValue meta = JS_GetImportMeta(ctx, m);
+    if (JS_IsException(meta))
+        return -1;
+    size_t len = strlen(name) + 9;
+    char *url = malloc(len);
+    if (!url) {
+        JS_FreeValue(ctx, meta);
+        return -1;
+    }
+    memcpy(url, "file:///", 8);
+    memcpy(url + 8, name, len - 8);
+    JS_DefinePropertyValueStr(ctx, meta, "url", JS_NewString(ctx, url), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, meta, "main", JS_FALSE, JS_PROP_C_W_E);
+    free(url);
+    JS_FreeValue(ctx, meta);
+    return 0;
+}
+
+/* Compiles a module on its first import, and lets go of its source. */
+static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque) {
+    (void)opaque;
+    for (struct module **at = &modules; *at; at = &(*at)->next) {
+        struct module *m = *at;
+        if (strcmp(m->name, name))
+            continue;
+        JSModuleDef *module = compile(ctx, m);
+        if (module) {
+            if (m->kind == SV_MODULE_JS)
+                set_import_meta(ctx, module, name);
+            *at = m->next;
+            free(m->source);
+            free(m->name);
+            free(m);
+        }
+        return module;
+    }
+    JS_ThrowTypeError(ctx, "there is no module '%s' in this deployment", name);
+    return NULL;
+}
+
+void sv_modules_init(void) {
+    imports = JS_NewObjectProto(sv_ctx, JS_NULL);
+    JS_SetModuleLoaderFunc(sv_rt, normalize, load, NULL);
+}
+
+JSValue sv_modules_evaluate(const char *name, uint32_t name_len, JSModuleDef **module) {
+    char *copy = copy_string(name, name_len);
+    if (!copy)
+        return JS_ThrowOutOfMemory(sv_ctx);
+    *module = load(sv_ctx, copy, NULL);
+    free(copy);
+    if (!*module)
+        return JS_EXCEPTION;
+    return JS_EvalFunction(sv_ctx, JS_DupValue(sv_ctx, JS_MKPTR(JS_TAG_MODULE, *module)));
+}

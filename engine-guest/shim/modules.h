@@ -1,0 +1,20 @@
+/* The module graph that the host hands over: sources by name, imports by importer and specifier. */
+#ifndef SV_MODULES_H
+#define SV_MODULES_H
+
+#include <stdint.h>
+
+#include "quickjs.h"
+
+/* As base::artifact::ModuleKind. */
+enum { SV_MODULE_JS, SV_MODULE_JSON, SV_MODULE_TEXT, SV_MODULE_BYTES };
+
+void sv_modules_init(void);
+/* Takes over `source`, which must have come from malloc and end in a NUL beyond its length. */
+int sv_modules_add(const char *name, uint32_t name_len, uint8_t *source, uint32_t source_len, int kind);
+int sv_modules_add_import(const char *from, uint32_t from_len, const char *specifier, uint32_t specifier_len,
+                          const char *to, uint32_t to_len);
+/* Begins to evaluate a module; a promise, or an exception. */
+JSValue sv_modules_evaluate(const char *name, uint32_t name_len, JSModuleDef **module);
+
+#endif

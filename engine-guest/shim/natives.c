@@ -1,0 +1,170 @@
+#include "natives.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+#include "shim.h"
+#include "text.h"
+
+static JSValue *dispatch_fn;
+static JSValue error_factory;
+static JSValue rejection_tracker;
+
+static JSValue keep(JSContext *ctx, JSValue *slot, JSValueConst value) {
+    JS_FreeValue(ctx, *slot);
+    *slot = JS_DupValue(ctx, value);
+    return JS_UNDEFINED;
+}
+
+/* The host's answer: in the inbox if it fits there. */
+static JSValue answer(uint32_t len) {
+    if (len == 0)
+        return JS_UNDEFINED;
+    if (len <= SV_INBOX_BYTES) {
+        struct reader reader = {sv_inbox, sv_inbox + len};
+        return sv_decode(&reader);
+    }
+    uint8_t *data = malloc(len);
+    if (!data)
+        return JS_ThrowOutOfMemory(sv_ctx);
+    sv_import_take(data);
+    struct reader reader = {data, data + len};
+    JSValue value = sv_decode(&reader);
+    free(data);
+    return value;
+}
+
+/* Throws what the prelude makes of the host's [name, message, code]. */
+static JSValue throw_answer(JSContext *ctx, uint32_t len) {
+    JSValue triple = answer(len);
+    if (JS_IsException(triple))
+        return triple;
+    JSValue parts[3];
+    for (int i = 0; i < 3; i++)
+        parts[i] = JS_GetPropertyUint32(ctx, triple, i);
+    JSValue error = JS_Call(ctx, error_factory, JS_UNDEFINED, 3, parts);
+    for (int i = 0; i < 3; i++)
+        JS_FreeValue(ctx, parts[i]);
+    JS_FreeValue(ctx, triple);
+    return JS_IsException(error) ? error : JS_Throw(ctx, error);
+}
+
+static int encode_arguments(int argc, JSValueConst *argv) {
+    sv_encode_start();
+    for (int i = 0; i < argc; i++)
+        if (sv_encode(argv[i]))
+            return -1;
+    return 0;
+}
+
+static JSValue call_code(JSContext *ctx, int32_t code, int argc, JSValueConst *argv) {
+    if (encode_arguments(argc, argv))
+        return JS_EXCEPTION;
+    int32_t len = sv_import_call(code, sv_encoded.data, sv_encoded.len);
+    return len < 0 ? throw_answer(ctx, -len) : answer(len);
+}
+
+static JSValue native_call(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t code;
+    if (JS_ToInt32(ctx, &code, argv[0]))
+        return JS_EXCEPTION;
+    return call_code(ctx, code, argc - 1, argv + 1);
+}
+
+#define CALL_RESPOND 20
+
+static JSValue native_respond(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return call_code(ctx, CALL_RESPOND, argc, argv);
+}
+
+static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t code;
+    if (JS_ToInt32(ctx, &code, argv[0]) || encode_arguments(argc - 1, argv + 1))
+        return JS_EXCEPTION;
+    int32_t id = sv_import_start(code, sv_encoded.data, sv_encoded.len);
+    return id < 0 ? throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
+}
+
+static JSValue native_set_dispatch(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return keep(ctx, dispatch_fn, argv[0]);
+}
+
+static JSValue native_set_error_factory(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return keep(ctx, &error_factory, argv[0]);
+}
+
+static void track_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, bool handled, void *opaque) {
+    JSValueConst arguments[3] = {promise, reason, JS_NewBool(ctx, handled)};
+    JSValue result = JS_Call(ctx, rejection_tracker, JS_UNDEFINED, 3, arguments);
+    if (JS_IsException(result))
+        result = JS_GetException(ctx);
+    JS_FreeValue(ctx, result);
+}
+
+static JSValue native_set_rejection_tracker(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    JS_SetHostPromiseRejectionTracker(sv_rt, track_rejection, NULL);
+    return keep(ctx, &rejection_tracker, argv[0]);
+}
+
+static JSValue native_set_context(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint32_t word;
+    if (JS_ToUint32(ctx, &word, argv[0]))
+        return JS_EXCEPTION;
+    JS_SetJobContext(sv_rt, word);
+    return JS_UNDEFINED;
+}
+
+static JSValue native_get_context(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_NewUint32(ctx, JS_GetJobContext(sv_rt));
+}
+
+static JSValue native_promise_state(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_NewInt32(ctx, JS_PromiseState(ctx, argv[0]));
+}
+
+static JSValue native_promise_result(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_PromiseResult(ctx, argv[0]);
+}
+
+static JSValue native_now(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_NewFloat64(ctx, sv_import_now() / 1000.0);
+}
+
+static JSValue native_detach(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    JS_DetachArrayBuffer(ctx, argv[0]);
+    return JS_UNDEFINED;
+}
+
+static const JSCFunctionListEntry natives[] = {
+    JS_CFUNC_DEF("call", 1, native_call),
+    JS_CFUNC_DEF("start", 1, native_start),
+    JS_CFUNC_DEF("respond", 7, native_respond),
+    JS_CFUNC_DEF("setDispatch", 1, native_set_dispatch),
+    JS_CFUNC_DEF("setErrorFactory", 1, native_set_error_factory),
+    JS_CFUNC_DEF("setRejectionTracker", 1, native_set_rejection_tracker),
+    JS_CFUNC_DEF("setContext", 1, native_set_context),
+    JS_CFUNC_DEF("getContext", 0, native_get_context),
+    JS_CFUNC_DEF("promiseState", 1, native_promise_state),
+    JS_CFUNC_DEF("promiseResult", 1, native_promise_result),
+    JS_CFUNC_DEF("now", 0, native_now),
+    JS_CFUNC_DEF("detach", 1, native_detach),
+    JS_CFUNC_DEF("utf8Encode", 1, sv_utf8_encode),
+    JS_CFUNC_DEF("utf8Decode", 3, sv_utf8_decode),
+    JS_CFUNC_DEF("latin1ToBytes", 1, sv_latin1_to_bytes),
+    JS_CFUNC_DEF("bytesToLatin1", 1, sv_bytes_to_latin1),
+    JS_CFUNC_DEF("atob", 1, sv_atob),
+    JS_CFUNC_DEF("btoa", 1, sv_btoa),
+};
+
+int sv_natives_init(JSValue *dispatch) {
+    dispatch_fn = dispatch;
+    error_factory = JS_UNDEFINED;
+    rejection_tracker = JS_UNDEFINED;
+    JSValue global = JS_GetGlobalObject(sv_ctx);
+    JSValue object = JS_NewObject(sv_ctx);
+    JS_SetPropertyFunctionList(sv_ctx, object, natives, sizeof(natives) / sizeof(natives[0]));
+    int result = JS_DefinePropertyValueStr(sv_ctx, global, "__sv", object, JS_PROP_CONFIGURABLE);
+    JS_FreeValue(sv_ctx, global);
+    return result < 0 ? -1 : 0;
+}

@@ -137,6 +137,13 @@ codes! {
     FORBIDDEN = row("forbidden", 403, Client, false, "This caller may not use the admin API", "Call it from the command line, not from a web page.");
     HOST_CLAIMED = row("host_claimed", 409, Guest, false, "Another application claims this host", "Change one of the two manifests.");
     UNKNOWN_DEPLOYMENT = row("unknown_deployment", 404, Client, false, "There is no such deployment", "See: selvedge releases.");
+    UNKNOWN_APP = row("unknown_app", 404, Client, false, "There is no such application", "Check the name; an application comes into being with its first deployment.");
+    BAD_DEPLOYMENT = row("bad_deployment", 422, Client, false, "The deployment can't be read", "Deploy with the same version of Selvedge as the node's.");
+    BLOB_MISSING = row("blob_missing", 409, Client, false, "The deployment refers to content that was not uploaded", "Upload the content that the detail names, then deploy again.");
+    DIGEST_MISMATCH = row("digest_mismatch", 422, Client, false, "The content does not have the digest it was sent under", "Don't change files while they are deployed; deploy again.");
+    NO_PREVIOUS_RELEASE = row("no_previous_release", 409, Client, false, "There is no earlier release to go back to", "See: selvedge releases.");
+    KEY_MISSING = row("key_missing", 404, Client, false, "There is no entry under this key", "Check the namespace and the key.");
+    NODE_UNREACHABLE = row("node_unreachable", 502, Node, true, "The node's admin address does not answer as it should", "Check that the node runs, and that this is its admin address.");
     INVALID_MANIFEST = row("invalid_manifest", 422, Guest, false, "The manifest is not valid", "Run selvedge check for the place and the reason.");
 }
 

@@ -97,7 +97,12 @@ limits! {
         h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 connection.";
         drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
         instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
+        instance_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long an instance may stand unused before it is dropped.";
         loaded_images: 256, 1, 100_000, "", "", "Deployments kept mapped while idle.";
+        preparations: 2, 1, 1_024, "", "", "Workers compiled or evaluated at the same time, when the engine's cache lost them.";
+        start_failures: 3, 1, 1_000, "", "quarantined", "Failed starts in a row after which a worker is quarantined.";
+        first_traps: 10, 1, 1_000, "", "quarantined", "New instances in a row that trap in their first event, after which a worker is quarantined.";
+        quarantine_ms: 60_000, 1_000, 3_600_000, "ms", "quarantined", "Longest pause between two attempts to start a quarantined worker; the first is one second.";
         key_bytes: 512, 1, 512, "bytes", "key_too_long", "Key of a KV entry.";
         value_bytes: 25 * MIB, 1, 25 * MIB, "bytes", "value_too_large", "Value of a KV entry.";
         metadata_bytes: 1_024, 0, 64 << 10, "bytes", "metadata_too_large", "Metadata of a KV entry, as JSON.";

@@ -1,1 +1,28 @@
-//! See ARCHITECTURE.md.
+//! The control plane as its callers see it: the [`Api`] trait, what travels through it, the table
+//! of its HTTP routes, its OpenAPI document, and a client. It is all that the command line knows of
+//! the control plane, and it is written so that whoever holds an `Api` can't tell whether the
+//! control plane runs in this process or behind a socket.
+//!
+//! It is not the control plane: that is `control`, which implements the trait and answers at the
+//! routes. No request to an app passes through here.
+//!
+//! One table, [`route::ROUTES`], says which method and path each operation has. The server, the
+//! client and the document are all made from it, so none of them can drift from the others.
+
+mod api;
+mod client;
+mod error;
+pub mod model;
+pub mod openapi;
+pub mod query;
+pub mod route;
+
+pub use api::{Answer, Api};
+pub use client::{Client, ClientOptions};
+pub use error::ApiError;
+pub use model::{
+    AppEntry, Blobs, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ReleaseEntry, RollbackRequest, SecretEntry,
+    SecretVersion, Status,
+};
+pub use route::Operation;

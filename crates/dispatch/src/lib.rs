@@ -1,1 +1,50 @@
-//! See ARCHITECTURE.md.
+//! One door to guest code: who gets in, which instance it runs in, and who stays out for a while.
+//!
+//! On the path of a request this is step 7 of the pipeline: `edge` calls an [`worker::Invoker`] on
+//! a core's thread, and service bindings call the same kind of invoker from inside a guest. This
+//! crate knows no wasmtime, no HTTP connection and no provider; an engine is what the
+//! [`worker::Engine`] contract says.
+//!
+//! **The way in.** A request from outside takes a place in its app's admission, or waits for one
+//! in a bounded queue, or is refused at once. A nested call keeps the place of its root and never
+//! waits for another, so workers that call each other can't wait for themselves. Then it takes an
+//! instance from this core's pool, or starts one: the program is loaded (and prepared again, where
+//! the engine's cache lost it) only when it is needed. The place and the instance are held by a
+//! lease in `Call::admission` until the engine lets go of the call, `waitUntil` included.
+//!
+//! **Threads.** A core is a thread with a current-thread runtime and a `LocalSet`, made known with
+//! [`Dispatcher::install_core`]. Instances live and die on their core. What cores share is small:
+//! the app's admission (one word), the loaded programs, the count of instances, and each worker's
+//! record of failed starts. See `registry` for how an invoker finds the core it is called on.
+//!
+//! **The end of things.** A deployment that is replaced retires: it serves what chose it already
+//! and keeps nothing for later. An instance that stands unused for `instance_idle_ms` is dropped;
+//! if the node holds `instances_total`, the longest idle goes first. A program goes when
+//! `loaded_images` newer ones are loaded and no core has an instance of it.
+//!
+//! **What is not retried.** A request whose instance was lost to another one fails with
+//! `instance_lost`. It could be sent to a second instance if it had started no host operation and
+//! its body were unread, but the contract of `Instance` doesn't say so; until it does, the failure
+//! goes to the client, who may retry.
+//!
+//! Every policy here is pure and tested by itself: [`admission`], [`quarantine`], and the
+//! least-recently-used store of programs.
+
+pub mod admission;
+mod cores;
+mod deployed;
+mod deployment;
+mod dispatcher;
+mod gauge;
+mod invocation;
+mod node;
+mod pool;
+mod programs;
+pub mod quarantine;
+mod registry;
+mod snapshot;
+
+pub use deployed::ArtifactSource;
+pub use deployment::{Deployment, DeploymentSpec, Reservation, WorkerSpec};
+pub use dispatcher::{CoreGuard, Dispatcher};
+pub use snapshot::{AppSnapshot, QuarantineSnapshot, Snapshot, Totals, WorkerSnapshot};

@@ -52,8 +52,14 @@ pub(crate) fn bounded_request(body: Body, bytes_max: u64, record: &RecordHandle,
     if body.is_empty() {
         return body;
     }
-    let counter =
-        Counter { body, bytes: 0, bytes_max, over: &code::BODY_TOO_LARGE, limit: "limits.request_body_bytes", ended: false };
+    let counter = Counter {
+        body,
+        bytes: 0,
+        bytes_max,
+        over: &code::BODY_TOO_LARGE,
+        limit: "limits.request_body_bytes",
+        ended: false,
+    };
     Body::stream(RequestBody { counter, record: record.clone(), broken: broken.clone() })
 }
 

@@ -21,3 +21,6 @@ pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetsError};
 pub use core::{CoreConfig, run_core};
 pub use drain::Drain;
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};
+
+#[cfg(test)]
+mod fixture;

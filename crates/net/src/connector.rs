@@ -218,7 +218,8 @@ fn prepare(request: Outgoing, target: &Target) -> Result<http::Request<Body>, Ex
     let url = &request.url;
     // Credentials in a URL are never sent: the fetch standard has removed them.
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    let text = format!("{}://{}{}", url.scheme(), authority, &url[url::Position::BeforePath..url::Position::AfterQuery]);
+    let text =
+        format!("{}://{}{}", url.scheme(), authority, &url[url::Position::BeforePath..url::Position::AfterQuery]);
     let uri = Uri::try_from(text).map_err(|error| wrong(error.to_string()))?;
     let mut headers = request.headers;
     strip_hop_by_hop(&mut headers);

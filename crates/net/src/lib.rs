@@ -25,7 +25,6 @@ pub mod request;
 pub mod server;
 pub mod target;
 
-
 pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, strip_hop_by_hop};
 pub use counts::ConnectionCounts;
 pub use limits::ServerLimits;

@@ -17,12 +17,12 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::ServerLimits;
 use crate::counts::{ConnectionCounts, Place};
 use crate::gate::State;
 use crate::head::Refusal;
 use crate::listen::Listener;
 use crate::request::Request;
-use crate::ServerLimits;
 
 mod connection;
 mod farewell;

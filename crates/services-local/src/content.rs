@@ -96,13 +96,7 @@ impl Contents {
         };
         let file = self.pool.run(self.lane, open).await??;
         Ok(file.map(|file| {
-            Body::stream(ContentBody {
-                contents: self.clone(),
-                file: Arc::new(file),
-                offset: 0,
-                size,
-                reading: None,
-            })
+            Body::stream(ContentBody { contents: self.clone(), file: Arc::new(file), offset: 0, size, reading: None })
         }))
     }
 
@@ -133,7 +127,10 @@ impl Contents {
 
     /// Removes what no row names. `referenced` is asked after the directory was listed and after
     /// the files in flight were noted, so that a file on its way to its row is never taken.
-    pub fn sweep(&self, referenced: impl FnOnce() -> Result<HashSet<ContentId>, StoreError>) -> Result<usize, StoreError> {
+    pub fn sweep(
+        &self,
+        referenced: impl FnOnce() -> Result<HashSet<ContentId>, StoreError>,
+    ) -> Result<usize, StoreError> {
         let fail = |error: io::Error| disk::store_error(&self.path, &error);
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(fail)? {

@@ -189,14 +189,8 @@ fn take_lock(path: &Path) -> Result<File, DataDirError> {
     let file = path.join("lock");
     let fail = |error| DataDirError::from_io(&file, error);
     // Never truncated on opening: until the lock is ours, the content is the holder's.
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&file)
-        .map_err(fail)?;
+    let mut lock =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file).map_err(fail)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -31,8 +31,8 @@ use crate::pool::{Lane, Pool};
 
 mod group;
 
-pub use group::{Fate, Tx};
 use group::{ClosureJob, Job, Writer};
+pub use group::{Fate, Tx};
 
 /// Writes in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
 const GROUP_JOBS_MAX: usize = 512;

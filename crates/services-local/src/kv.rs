@@ -13,10 +13,10 @@ use services::{
     PutOptions, PutReceipt, StoreError,
 };
 
+use crate::DataDirError;
 use crate::content::{ContentGuard, ContentId, ContentWriter, Contents};
 use crate::data_dir::Root;
 use crate::database::{Fate, Tx, WriteError};
-use crate::DataDirError;
 
 mod rows;
 mod stores;
@@ -195,7 +195,13 @@ impl LocalKv {
         Err(StoreError::Corrupt(format!("a content file of {ns} is missing")).into())
     }
 
-    async fn write(&self, ns: &KvNamespace, key: &str, value: Body, options: PutOptions) -> Result<PutReceipt, KvError> {
+    async fn write(
+        &self,
+        ns: &KvNamespace,
+        key: &str,
+        value: Body,
+        options: PutOptions,
+    ) -> Result<PutReceipt, KvError> {
         self.limits.check_put(key, &options, self.clock.unix_ms())?;
         let store = self.stores.created(&ns.app_id()).await?;
         let (inline, guard, size) = match self.receive(&store, value).await? {

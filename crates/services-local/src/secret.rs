@@ -42,9 +42,8 @@ impl LocalSecrets {
     }
 
     pub(crate) fn open(key: NodeKey, database: Arc<Database>, root: Arc<Root>) -> Result<Self, DataDirError> {
-        let generation = database.read(|c| {
-            c.query_row("SELECT coalesce(max(version), 0) FROM secret", [], |row| row.get::<_, i64>(0))
-        })?;
+        let generation = database
+            .read(|c| c.query_row("SELECT coalesce(max(version), 0) FROM secret", [], |row| row.get::<_, i64>(0)))?;
         Ok(Self { database, key: Arc::new(key), generation: Arc::new(AtomicU64::new(generation as u64)), root })
     }
 
@@ -110,10 +109,8 @@ impl LocalSecrets {
         let (app, name, generation) = (app.clone(), name.clone(), self.generation.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<bool, WriteError<SecretError>> {
             let place = params![app.tenant.as_str(), app.app.as_str(), name.as_str()];
-            let deleted = tx
-                .prepare("DELETE FROM secret WHERE tenant = ?1 AND app = ?2 AND name = ?3")?
-                .execute(place)?
-                > 0;
+            let deleted =
+                tx.prepare("DELETE FROM secret WHERE tenant = ?1 AND app = ?2 AND name = ?3")?.execute(place)? > 0;
             if deleted {
                 // A number of its own, so that the versions that follow are larger.
                 let raised = tx.next_sequence();

@@ -68,7 +68,9 @@ pub enum SecretError {
     Empty,
     #[error("the secret has {bytes} bytes, at most {SECRET_BYTES_MAX} are allowed")]
     TooLarge { bytes: usize },
-    #[error("the secret {name} of {app} does not open with this node key; set it again, or start the node with the key it was sealed with")]
+    #[error(
+        "the secret {name} of {app} does not open with this node key; set it again, or start the node with the key it was sealed with"
+    )]
     Sealed { app: AppId, name: ResourceName },
     #[error("the secret store is not available")]
     Store(#[from] StoreError),

@@ -29,7 +29,7 @@ use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
-use super::streams::{StreamBody, StreamSender, stream};
+use super::streams::{Left, StreamBody, StreamSender, stream};
 
 /// What waits to enter the guest.
 enum Input {
@@ -85,7 +85,7 @@ struct Running {
 struct Stream {
     sender: StreamSender,
     /// Until the body is taken for a response or an outgoing request.
-    body: Option<StreamBody>,
+    body: Option<(StreamBody, Left)>,
     /// The request whose response it is.
     request: Option<u32>,
 }
@@ -322,8 +322,9 @@ impl ScriptInstance {
                 }
                 Effect::BodyCancel { handle } => drop(self.bodies.borrow_mut().remove(&handle)),
                 Effect::StreamOpen { stream: id } => {
-                    let (sender, body) = stream();
-                    self.streams.borrow_mut().insert(id, Stream { sender, body: Some(body), request: None });
+                    let (sender, body, left) = stream();
+                    let stream = Stream { sender, body: Some((body, left)), request: None };
+                    self.streams.borrow_mut().insert(id, stream);
                 }
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
@@ -478,11 +479,12 @@ impl ScriptInstance {
         let mut streams = self.streams.borrow_mut();
         let stream = streams.get_mut(&id)?;
         stream.request = request;
-        let body = stream.body.take()?;
+        let (body, left) = stream.body.take()?;
         if let Some(request) = request {
-            let (instance, sender) = (self.clone(), stream.sender.clone());
+            let instance = self.clone();
             tokio::task::spawn_local(async move {
-                sender.closed().await;
+                // Nothing is ever sent: it ends when the body is dropped.
+                let _ = left.await;
                 // A stream that the guest ended is no longer listed.
                 if instance.streams.borrow().contains_key(&id) {
                     instance.push_and_spawn(Input::Abort { request });

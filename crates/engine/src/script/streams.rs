@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use base::{BodyError, code};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What flows from the guest to the reader of a body.
 type Piece = Result<Bytes, BodyError>;
@@ -21,11 +21,17 @@ pub struct StreamSender(mpsc::Sender<Piece>);
 pub struct StreamBody {
     pieces: mpsc::Receiver<Piece>,
     ended: bool,
+    /// Dropped with the body, which tells the guest's side.
+    _reading: oneshot::Sender<()>,
 }
 
-pub fn stream() -> (StreamSender, StreamBody) {
+/// Ends when the reader has given the body up or has read all of it.
+pub type Left = oneshot::Receiver<()>;
+
+pub fn stream() -> (StreamSender, StreamBody, Left) {
     let (sender, pieces) = mpsc::channel(1);
-    (StreamSender(sender), StreamBody { pieces, ended: false })
+    let (reading, left) = oneshot::channel();
+    (StreamSender(sender), StreamBody { pieces, ended: false, _reading: reading }, left)
 }
 
 /// The reader gave the body up.
@@ -42,11 +48,6 @@ impl StreamSender {
     pub async fn abort(self, message: String) {
         // If the reader is gone there is nobody to tell.
         let _ = self.0.send(Err(BodyError::new(&code::GUEST_EXCEPTION, message))).await;
-    }
-
-    /// Waits until the reader has given the body up, or has read all of it.
-    pub async fn closed(&self) {
-        self.0.closed().await;
     }
 }
 

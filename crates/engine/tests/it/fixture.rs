@@ -14,16 +14,15 @@ use services::egress::{EgressPolicy, EgressRule};
 use telemetry::{GuestLine, Phases, Record, RecordHandle, Sink};
 use worker::{Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Handle, Instance, Outbound, Program, Response};
 
-/// One engine serves all tests: to boot one takes a second in a debug build.
+/// One engine serves all tests of a process, and one cache of compiled code all processes: to
+/// compile the guest takes seconds in a debug build.
 pub fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<(Engine, tempfile::TempDir)> = OnceLock::new();
-    let (engine, _) = ENGINE.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let cache = directory.path().join("cache");
-        let engine = Engine::open(&cache, &directory.path().join("engine.key"), RuntimeOptions { instances_max: 200 });
-        (engine.expect("an engine"), directory)
-    });
-    engine
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let options = RuntimeOptions { instances_max: 200 };
+        Engine::open(&directory.join("cache"), &directory.join("engine.key"), options).expect("an engine")
+    })
 }
 
 pub fn script(source: &str) -> Artifact {

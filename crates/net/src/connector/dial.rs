@@ -85,8 +85,7 @@ pub(super) async fn handshake<S>(dialled: Dialled<S>, h2: bool, target: &Target)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let protocol =
-        |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
+    let protocol = |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
     let io = TokioIo::new(dialled.stream);
     let sender = if h2 {
         let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());

@@ -43,14 +43,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
     for length in ["5, 5", "+5", "-1", "", "0x5", "5 5", "99999999999999999999999"] {
         bad(&format!("Content-Length: {length}"), "Content-Length is not a number of bytes");
     }
-    bad(
-        "Content-Length: 5\r\nTransfer-Encoding: chunked",
-        "the request has both Content-Length and Transfer-Encoding",
-    );
-    bad(
-        "Transfer-Encoding: chunked\r\nContent-Length: 5",
-        "the request has both Content-Length and Transfer-Encoding",
-    );
+    bad("Content-Length: 5\r\nTransfer-Encoding: chunked", "the request has both Content-Length and Transfer-Encoding");
+    bad("Transfer-Encoding: chunked\r\nContent-Length: 5", "the request has both Content-Length and Transfer-Encoding");
     for coding in ["gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked;q=1", ""] {
         bad(&format!("Transfer-Encoding: {coding}"), "the only Transfer-Encoding served is chunked");
     }
@@ -74,7 +68,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
 
 #[test]
 fn every_bare_lf_is_refused() {
-    for head in ["\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\r\n\n"]
+    for head in
+        ["\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\r\n\n"]
     {
         refused(head, "bad_request", "a line of the head ends in LF without CR");
     }

@@ -19,10 +19,7 @@ fn a_port_in_use_is_an_error_that_says_what_to_do() {
         let first = Listener::bind(loopback(0), &ListenOptions { cores, ..Default::default() }).unwrap();
         let address = first[0].address();
         let error = Listener::bind(address, &ListenOptions::default()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{address} is in use by another process; choose another with --listen")
-        );
+        assert_eq!(error.to_string(), format!("{address} is in use by another process; choose another with --listen"));
     }
 }
 

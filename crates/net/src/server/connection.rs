@@ -66,7 +66,9 @@ async fn read_preface(stream: &mut TcpStream, state: &State, limits: &ServerLimi
             if let Poll::Ready(n) = read.as_mut().poll(cx) {
                 return Poll::Ready(n.unwrap_or(0));
             }
-            if state.rearm.take() && let Some(since) = state.draining_since.get() {
+            if state.rearm.take()
+                && let Some(since) = state.draining_since.get()
+            {
                 timer.as_mut().reset((since + DRAIN_LINGER).min(started + limits.header));
             }
             if state.cut.get() { Poll::Ready(0) } else { timer.as_mut().poll(cx).map(|()| 0) }
@@ -364,7 +366,13 @@ impl Watch {
         let started = Instant::now();
         // A drain may have begun while the protocol was found out.
         state.rearm.set(true);
-        Self { timer: Box::pin(tokio::time::sleep_until(started + limits.header)), limits, multiplexed: false, closing_since: None, started }
+        Self {
+            timer: Box::pin(tokio::time::sleep_until(started + limits.header)),
+            limits,
+            multiplexed: false,
+            closing_since: None,
+            started,
+        }
     }
 
     fn poll(&mut self, state: &State, cx: &mut Context<'_>) -> Poll<Verdict> {
@@ -397,7 +405,11 @@ impl Watch {
             // HTTP/2 says goodbye and waits for the client's; a client that answers nothing may
             // not hold the connection.
             let end = since + self.limits.header;
-            return if state.is_busy() || end > now { Ok(next.min(end.max(now + DRAIN_LINGER))) } else { Err(Verdict::Cut) };
+            return if state.is_busy() || end > now {
+                Ok(next.min(end.max(now + DRAIN_LINGER)))
+            } else {
+                Err(Verdict::Cut)
+            };
         }
         if self.multiplexed {
             self.check_cancelled(state)?;

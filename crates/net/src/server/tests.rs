@@ -219,8 +219,18 @@ fn paths_and_targets_are_normalised_or_refused() {
             let answer = node.exchange(&get("/", host)).await;
             is_problem(&answer, 400, "bad_request", "the host is not a host name");
         }
-        is_problem(&node.exchange(b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n").await, 405, "method_not_allowed", "TRACE is not served");
-        is_problem(&node.exchange(b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n").await, 405, "method_not_allowed", "CONNECT is not served");
+        is_problem(
+            &node.exchange(b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n").await,
+            405,
+            "method_not_allowed",
+            "TRACE is not served",
+        );
+        is_problem(
+            &node.exchange(b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n").await,
+            405,
+            "method_not_allowed",
+            "CONNECT is not served",
+        );
         assert!(node.seen.borrow().is_empty(), "{:?}", node.seen);
 
         node.exchange(&get("http://Target.example:80/x/../y?q=..", "other")).await;

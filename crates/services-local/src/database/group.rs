@@ -234,9 +234,8 @@ fn apply_group(
         run("RELEASE job")?;
     }
     if *sequence != before {
-        let mut statement = connection
-            .prepare_cached("UPDATE sequence SET value = ?1")
-            .map_err(|error| store_error(path, &error))?;
+        let mut statement =
+            connection.prepare_cached("UPDATE sequence SET value = ?1").map_err(|error| store_error(path, &error))?;
         statement.execute([*sequence as i64]).map_err(|error| store_error(path, &error))?;
     }
     run("COMMIT")

@@ -202,9 +202,8 @@ const EXPIRED: &str = "SELECT id, content FROM entry WHERE expires_at_ms <= ?1 O
 /// Removes expired rows; answers how many, and the content files that they named.
 pub fn delete_expired(tx: &Tx<'_>, now_ms: u64, limit: usize) -> rusqlite::Result<(usize, Vec<ContentId>)> {
     let mut statement = tx.prepare(EXPIRED)?;
-    let rows = statement.query_map(params![now_ms as i64, limit as i64], |row| {
-        Ok((row.get::<_, i64>(0)?, read_content(row, 1)?))
-    })?;
+    let rows = statement
+        .query_map(params![now_ms as i64, limit as i64], |row| Ok((row.get::<_, i64>(0)?, read_content(row, 1)?)))?;
     let expired: Vec<(i64, Option<ContentId>)> = rows.collect::<rusqlite::Result<_>>()?;
     expired.iter().try_for_each(|&(id, _)| delete(tx, id))?;
     Ok((expired.len(), expired.into_iter().filter_map(|(_, content)| content).collect()))

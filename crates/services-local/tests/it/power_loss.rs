@@ -36,9 +36,8 @@ fn every_disk_that_a_power_cut_can_leave_holds_what_was_acknowledged() {
     let data = place.data().canonicalize().expect("the data directory");
     let steps = trace::read(&record, &data);
 
-    let seed = std::env::var("SELVEDGE_POWER_LOSS_SEED").map_or_else(|_| SystemRng.next_u64(), |text| {
-        text.parse().expect("a number")
-    });
+    let seed = std::env::var("SELVEDGE_POWER_LOSS_SEED")
+        .map_or_else(|_| SystemRng.next_u64(), |text| text.parse().expect("a number"));
     let disks = std::env::var("SELVEDGE_POWER_LOSS_DISKS").map_or(DISKS, |text| text.parse().expect("a number"));
     // The interesting moments: just after a flush or an acknowledgement, when most is promised and
     // least is kept.

@@ -61,7 +61,9 @@ async fn entries_come_back_as_they_were_put<P: Kv>(subject: &Subject<P>) {
     for key in keys {
         assert_eq!(read(kv, &ns, key).await.expect("it is there"), format!("value of {key}"), "{key:?}");
     }
-    for value in [Bytes::new(), Bytes::from_static(b"\0\xff"), vec![7; 64 << 10].into(), vec![8; 65_537].into(), large(1)] {
+    for value in
+        [Bytes::new(), Bytes::from_static(b"\0\xff"), vec![7; 64 << 10].into(), vec![8; 65_537].into(), large(1)]
+    {
         for body in [Body::full(value.clone()), pieces(&value)] {
             let options = PutOptions { metadata: Some(r#"{"n":[1,"ü"]}"#.into()), ..PutOptions::default() };
             let receipt = kv.put(&ns, "v", body, options).await.expect("put");
@@ -83,9 +85,7 @@ async fn entries_come_back_as_they_were_put<P: Kv>(subject: &Subject<P>) {
 
 async fn revisions_rise_and_conditions_hold<P: Kv>(subject: &Subject<P>) {
     let (kv, ns) = (&*subject.provider, namespace("shop", "carts"));
-    let put_if = |condition| {
-        kv.put(&ns, "k", Body::full("x"), PutOptions { condition, ..PutOptions::default() })
-    };
+    let put_if = |condition| kv.put(&ns, "k", Body::full("x"), PutOptions { condition, ..PutOptions::default() });
     let current = |error: KvError| match error {
         KvError::Conflict { current } => current,
         other => panic!("expected a conflict, found {other}"),

@@ -8,9 +8,18 @@ fn ip(text: &str) -> IpAddr {
 fn every_address_has_its_class() {
     use AddressClass::*;
     let table: &[(AddressClass, &[&str])] = &[
-        (Global, &["1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255"]),
-        (Global, &["128.0.0.1", "169.253.0.1", "172.15.255.255", "172.32.0.0", "192.167.1.1", "192.0.1.1", "198.17.0.1"]),
-        (Global, &["198.20.0.0", "223.255.255.255", "2606:4700:4700::1111", "2001:4860:4860::8888", "2a00::1", "3ffe::1"]),
+        (
+            Global,
+            &["1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255"],
+        ),
+        (
+            Global,
+            &["128.0.0.1", "169.253.0.1", "172.15.255.255", "172.32.0.0", "192.167.1.1", "192.0.1.1", "198.17.0.1"],
+        ),
+        (
+            Global,
+            &["198.20.0.0", "223.255.255.255", "2606:4700:4700::1111", "2001:4860:4860::8888", "2a00::1", "3ffe::1"],
+        ),
         (Global, &["::ffff:1.1.1.1", "64:ff9b::808:808"]),
         (Unspecified, &["0.0.0.0", "::", "::ffff:0.0.0.0"]),
         (Loopback, &["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1"]),
@@ -22,11 +31,33 @@ fn every_address_has_its_class() {
         (Benchmarking, &["198.18.0.0", "198.19.255.255", "2001:2::1"]),
         (Multicast, &["224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"]),
         (Broadcast, &["255.255.255.255"]),
-        (Reserved, &["0.0.0.1", "0.255.255.255", "192.0.0.1", "192.0.0.170", "192.88.99.1", "240.0.0.1", "255.255.255.254"]),
-        (Reserved, &["100::1", "100:0:0:1::1", "2001:20::1", "2001:1::1", "5f00::1", "4000::1", "8000::1", "200::1", "64:ff9a::1"]),
+        (
+            Reserved,
+            &["0.0.0.1", "0.255.255.255", "192.0.0.1", "192.0.0.170", "192.88.99.1", "240.0.0.1", "255.255.255.254"],
+        ),
+        (
+            Reserved,
+            &[
+                "100::1",
+                "100:0:0:1::1",
+                "2001:20::1",
+                "2001:1::1",
+                "5f00::1",
+                "4000::1",
+                "8000::1",
+                "200::1",
+                "64:ff9a::1",
+            ],
+        ),
         // IPv4-compatible, 6to4, Teredo, NAT64 for local use, NAT64 that leads somewhere private.
-        (Transition, &["::127.0.0.1", "::8.8.8.8", "2002:7f00:1::1", "2002:808:808::1", "2001::1", "2001:0:4136:e378::1"]),
-        (Transition, &["64:ff9b:1::808:808", "64:ff9b:1:abcd::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::10.0.0.1"]),
+        (
+            Transition,
+            &["::127.0.0.1", "::8.8.8.8", "2002:7f00:1::1", "2002:808:808::1", "2001::1", "2001:0:4136:e378::1"],
+        ),
+        (
+            Transition,
+            &["64:ff9b:1::808:808", "64:ff9b:1:abcd::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::10.0.0.1"],
+        ),
     ];
     for (class, addresses) in table {
         for address in *addresses {
@@ -106,7 +137,9 @@ fn a_named_host_may_be_private_and_nothing_else_becomes_so() {
         "db.internal",
         9000,
         "64:ff9b::a00:7",
-        Err("64:ff9b::a00:7 is an address of an IPv6 transition mechanism; name the host or the address in egress to allow it"),
+        Err(
+            "64:ff9b::a00:7 is an address of an IPv6 transition mechanism; name the host or the address in egress to allow it",
+        ),
     );
     check(&rules, Https, "example.com", 443, "1.1.1.1", Err("no egress rule names example.com port 443"));
 }
@@ -114,7 +147,8 @@ fn a_named_host_may_be_private_and_nothing_else_becomes_so() {
 #[test]
 fn a_named_address_is_that_address_under_any_name() {
     use Scheme::*;
-    let rules = [host("10.0.0.7", Some(Http), Some(9000)), host("::1", None, None), net("169.254.0.0/16"), net("fd00::/8")];
+    let rules =
+        [host("10.0.0.7", Some(Http), Some(9000)), host("::1", None, None), net("169.254.0.0/16"), net("fd00::/8")];
     check(&rules, Http, "10.0.0.7", 9000, "10.0.0.7", Ok(()));
     check(&rules, Http, "[::ffff:10.0.0.7]", 9000, "::ffff:10.0.0.7", Ok(()));
     check(&rules, Http, "name.example", 9000, "10.0.0.7", Ok(()));
@@ -129,7 +163,14 @@ fn a_named_address_is_that_address_under_any_name() {
         "10.0.0.8",
         Err("10.0.0.8 is a private address; name the host or the address in egress to allow it"),
     );
-    check(&[net("0.0.0.0/0")], Http, "x", 80, "224.0.0.1", Err("224.0.0.1 is a multicast address, which can't be a target"));
+    check(
+        &[net("0.0.0.0/0")],
+        Http,
+        "x",
+        80,
+        "224.0.0.1",
+        Err("224.0.0.1 is a multicast address, which can't be a target"),
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 
 use crate::kv::Cursor;
 use crate::{
-    Condition, DeleteReceipt, Durability, Kv, KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage, ListedKey,
-    PutOptions, PutReceipt,
+    Condition, DeleteReceipt, Durability, Kv, KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage,
+    ListedKey, PutOptions, PutReceipt,
 };
 
 /// [`Kv`] on a map.
@@ -47,13 +47,7 @@ impl MemoryKv {
         state.namespaces.get(ns)?.get(key).filter(|s| s.visible(now_ms)).cloned()
     }
 
-    fn put_whole(
-        &self,
-        ns: &KvNamespace,
-        key: &str,
-        value: Bytes,
-        options: PutOptions,
-    ) -> Result<PutReceipt, KvError> {
+    fn put_whole(&self, ns: &KvNamespace, key: &str, value: Bytes, options: PutOptions) -> Result<PutReceipt, KvError> {
         let now_ms = self.clock.unix_ms();
         let mut state = self.state();
         options.condition.check(self.find(&state, ns, key, now_ms).map(|s| s.revision))?;

@@ -59,8 +59,7 @@ impl MemoryReleases {
         }
         let own = apps.get_mut(app).ok_or_else(unknown)?;
         let number = own.releases.last().map_or(0, |last| last.number) + 1;
-        let release =
-            Release { number, deployment: *deployment, released_ms: self.clock.unix_ms(), by: by.into() };
+        let release = Release { number, deployment: *deployment, released_ms: self.clock.unix_ms(), by: by.into() };
         own.releases.push(release.clone());
         self.raise();
         Ok(release)

@@ -10,7 +10,12 @@ use crate::conformance::{self, Subject};
 fn subject<P>(open: impl Fn(Arc<ManualClock>) -> P) -> Subject<P> {
     let clock = ManualClock::new();
     let advance = clock.clone();
-    Subject { provider: Arc::new(open(clock.clone())), clock, advance: Box::new(move |ms| advance.advance(ms)), keep: Box::new(()) }
+    Subject {
+        provider: Arc::new(open(clock.clone())),
+        clock,
+        advance: Box::new(move |ms| advance.advance(ms)),
+        keep: Box::new(()),
+    }
 }
 
 #[test]

@@ -18,11 +18,24 @@ pub struct Step {
 pub enum Act {
     CreateDir(PathBuf),
     /// Made if it was not there.
-    CreateFile { path: PathBuf, truncate: bool },
+    CreateFile {
+        path: PathBuf,
+        truncate: bool,
+    },
     /// Without an offset: at the end.
-    Write { path: PathBuf, offset: Option<u64>, bytes: Vec<u8> },
-    Truncate { path: PathBuf, length: u64 },
-    Rename { from: PathBuf, to: PathBuf },
+    Write {
+        path: PathBuf,
+        offset: Option<u64>,
+        bytes: Vec<u8>,
+    },
+    Truncate {
+        path: PathBuf,
+        length: u64,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
     Remove(PathBuf),
     Flush(PathBuf),
     /// A line on the standard output.

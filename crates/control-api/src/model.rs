@@ -1,0 +1,299 @@
+//! What travels through the API. The doc comments become the descriptions of the OpenAPI document.
+//! A client takes fields that it does not know as a sign of a newer server, and ignores them; the
+//! server refuses them, since they are most likely a mistake.
+
+use std::fmt;
+
+use base::{AppName, Digest, ResourceName, WorkerName};
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Items_{T}")]
+pub struct Items<T> {
+    pub items: Vec<T>,
+}
+
+/// The node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// The version of Selvedge that the node runs.
+    pub version: String,
+    /// Rises with each change of what is released.
+    pub generation: u64,
+    /// How many apps are released.
+    pub apps: u64,
+    /// Milliseconds since the control plane started.
+    pub uptime_ms: u64,
+}
+
+/// A released app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AppEntry {
+    #[schemars(with = "String")]
+    pub app: AppName,
+    /// The deployment that is released.
+    #[schemars(with = "String")]
+    pub id: Digest,
+    /// Counts the releases of the app, from 1.
+    pub release: u64,
+    /// Milliseconds since the Unix epoch.
+    pub released_ms: u64,
+    /// The hosts that the app claims, its default host included.
+    pub hosts: Vec<String>,
+}
+
+/// Content, by its SHA-256 digests in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Blobs {
+    #[schemars(with = "Vec<String>")]
+    pub digests: Vec<Digest>,
+}
+
+/// A deployment on its way in. Everything that its document refers to was uploaded before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    /// The deployment document, as `selvedge deploy` makes it.
+    pub document: serde_json::Value,
+    /// What to tell people about this deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub message: Option<Message>,
+}
+
+/// A few words about a deployment: at most [`Message::BYTES_MAX`] bytes, on one line, of
+/// characters that show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Message(String);
+
+/// Why a text is no [`Message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    #[error("a message has at most {max} bytes (message_bytes), this one has {0}", max = Message::BYTES_MAX)]
+    TooLong(usize),
+    #[error("a message is one line without control characters")]
+    Control,
+}
+
+impl Message {
+    /// The limit `message_bytes`.
+    pub const BYTES_MAX: usize = 1_024;
+
+    pub fn parse(text: &str) -> Result<Self, MessageError> {
+        let text = text.trim();
+        match text.len() {
+            bytes if bytes > Self::BYTES_MAX => Err(MessageError::TooLong(bytes)),
+            _ if text.chars().any(char::is_control) => Err(MessageError::Control),
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Message {
+    type Error = MessageError;
+
+    fn try_from(text: String) -> Result<Self, MessageError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Message> for String {
+    fn from(message: Message) -> Self {
+        message.0
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is released now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deployed {
+    /// The SHA-256 digest of the deployment document, in hexadecimal.
+    #[schemars(with = "String")]
+    pub id: Digest,
+    #[schemars(with = "String")]
+    pub app: AppName,
+    /// The hosts that the app claims, its default host included.
+    pub hosts: Vec<String>,
+    /// Counts the releases of the app, from 1.
+    pub release: u64,
+    /// False if this very deployment was known already.
+    pub fresh: bool,
+}
+
+/// One movement of an app's release pointer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseEntry {
+    /// Counts the releases of the app, from 1.
+    pub number: u64,
+    /// The deployment that was released.
+    #[schemars(with = "String")]
+    pub id: Digest,
+    /// Milliseconds since the Unix epoch.
+    pub released_ms: u64,
+    /// Who released it.
+    pub by: String,
+    /// When the deployment was made, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// What its author said about the deployment.
+    pub message: Option<String>,
+    /// The environment of the manifest that it was made with.
+    pub env: Option<String>,
+    /// True for the one that is served.
+    pub current: bool,
+}
+
+/// Where to go back to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// The id of a deployment that was released, or its first digits, at least six. Without it,
+    /// the deployment that was released before the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretEntry {
+    #[schemars(with = "String")]
+    pub name: ResourceName,
+    /// Rises each time it is set.
+    pub version: u64,
+    /// Milliseconds since the Unix epoch.
+    pub updated_ms: u64,
+}
+
+/// A secret that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretVersion {
+    pub version: u64,
+}
+
+/// An entry. Over HTTP the value is the body, and the rest are header fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvValue {
+    pub value: Bytes,
+    /// JSON, as it was put.
+    pub metadata: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub expires_at_ms: Option<u64>,
+    pub revision: u64,
+}
+
+/// How a value is put. Over HTTP these are query parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KvPutOptions {
+    /// Seconds from now, at least one; not together with `expires_at_ms`.
+    pub ttl_s: Option<u64>,
+    /// Milliseconds since the Unix epoch.
+    pub expires_at_ms: Option<u64>,
+    /// JSON.
+    pub metadata: Option<String>,
+    pub condition: KvCondition,
+}
+
+/// What must be true of a key for a write to happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KvCondition {
+    #[default]
+    Always,
+    /// There is no entry.
+    Absent,
+    /// The entry has this revision.
+    Revision(u64),
+}
+
+/// A value that was put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KvReceipt {
+    pub revision: u64,
+    /// Bytes of the value.
+    pub size: u64,
+    /// What the write survives: `memory`, `fsync` or `quorum`.
+    pub durability: String,
+}
+
+/// A key that has no entry any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KvDeleted {
+    /// Whether there was an entry.
+    pub existed: bool,
+    /// What the write survives: `memory`, `fsync` or `quorum`.
+    pub durability: String,
+}
+
+/// Which keys to list. Over HTTP these are query parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KvListOptions {
+    /// Only keys that begin with this.
+    pub prefix: String,
+    /// Where the previous page of the same list ended.
+    pub cursor: Option<String>,
+    /// Keys in the page; at most `list_keys`.
+    pub limit: Option<u64>,
+}
+
+/// One page of keys, in the order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KvPage {
+    pub keys: Vec<KvKey>,
+    /// Asks for the next page; absent if this is the last.
+    pub cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KvKey {
+    pub name: String,
+    /// Milliseconds since the Unix epoch.
+    pub expires_at_ms: Option<u64>,
+    /// JSON, as it was put.
+    pub metadata: Option<String>,
+    pub revision: u64,
+}
+
+/// A limit and its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitEntry {
+    pub scope: LimitScope,
+    /// The worker that it bounds, if it bounds one.
+    #[schemars(with = "Option<String>")]
+    pub worker: Option<WorkerName>,
+    pub name: String,
+    pub value: u64,
+    pub default: u64,
+    pub min: u64,
+    pub max: u64,
+    /// `ms`, `MiB`, `bytes`, or empty for a count.
+    pub unit: String,
+    pub about: String,
+    /// `default`, `manifest`, `node`, or `fixed`.
+    pub set_at: String,
+}
+
+/// Who a limit bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitScope {
+    Node,
+    /// What is written down: a manifest, a deployment.
+    Format,
+    App,
+    Worker,
+}
+
+#[cfg(test)]
+mod tests;

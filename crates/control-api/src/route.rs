@@ -1,0 +1,289 @@
+//! The table of routes: every operation, its method, its path, and what it takes and answers.
+
+use base::code::{self, Code};
+use http::Method;
+
+use crate::query::{decode, encode};
+
+/// Everything that the admin address answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    Health,
+    Ready,
+    Metrics,
+    OpenApi,
+    Status,
+    Apps,
+    Remove,
+    MissingBlobs,
+    PutBlob,
+    Deploy,
+    Releases,
+    Rollback,
+    SecretList,
+    SecretPut,
+    SecretDelete,
+    KvList,
+    KvGet,
+    KvPut,
+    KvDelete,
+    Limits,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct RouteRow {
+    pub operation: Operation,
+    /// The `operationId` of the document.
+    pub id: &'static str,
+    pub method: Method,
+    /// Segments in braces are parameters, each for one percent-encoded segment.
+    pub path: &'static str,
+    pub query: &'static [QueryRow],
+    pub takes: Payload,
+    pub answers: Payload,
+    /// The status of an answer that is no error.
+    pub status: u16,
+    /// Whether the caller must show the token.
+    pub token: bool,
+    /// The errors that belong to this operation, beside those that any may have.
+    pub errors: &'static [Code],
+    pub summary: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct QueryRow {
+    pub name: &'static str,
+    pub kind: QueryKind,
+    pub about: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryKind {
+    Text,
+    Number,
+}
+
+/// A body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    None,
+    /// JSON of the schema with this name.
+    Json(&'static str),
+    /// JSON of any shape.
+    AnyJson,
+    Bytes,
+    Text,
+    /// Bytes, with the header fields of a KV entry.
+    KvEntry,
+}
+
+/// Header fields of a KV entry. The metadata is percent-encoded, since JSON holds any character.
+pub const KV_REVISION: &str = "selvedge-kv-revision";
+pub const KV_EXPIRES: &str = "selvedge-kv-expires-at-ms";
+pub const KV_METADATA: &str = "selvedge-kv-metadata";
+
+const fn text(name: &'static str, about: &'static str) -> QueryRow {
+    QueryRow { name, kind: QueryKind::Text, about }
+}
+
+const fn number(name: &'static str, about: &'static str) -> QueryRow {
+    QueryRow { name, kind: QueryKind::Number, about }
+}
+
+const fn row(operation: Operation, id: &'static str, method: Method, path: &'static str, summary: &'static str) -> RouteRow {
+    let (takes, answers) = (Payload::None, Payload::None);
+    RouteRow { operation, id, method, path, query: &[], takes, answers, status: 200, token: true, errors: &[], summary }
+}
+
+impl RouteRow {
+    const fn open(mut self) -> Self {
+        self.token = false;
+        self
+    }
+
+    const fn query(mut self, query: &'static [QueryRow]) -> Self {
+        self.query = query;
+        self
+    }
+
+    const fn takes(mut self, takes: Payload) -> Self {
+        self.takes = takes;
+        self
+    }
+
+    const fn answers(mut self, answers: Payload) -> Self {
+        self.answers = answers;
+        self
+    }
+
+    const fn no_content(mut self) -> Self {
+        self.status = 204;
+        self
+    }
+
+    const fn errors(mut self, errors: &'static [Code]) -> Self {
+        self.errors = errors;
+        self
+    }
+}
+
+use Operation as O;
+use Payload::{AnyJson, Bytes, Json, KvEntry, Text};
+
+const CONDITIONS: [QueryRow; 2] = [
+    text("if_absent", "`true`: only if there is no entry."),
+    number("if_revision", "Only if the entry has this revision."),
+];
+
+const DEPLOY_ERRORS: &[Code] = &[
+    &code::BAD_DEPLOYMENT,
+    &code::BLOB_MISSING,
+    &code::HOST_CLAIMED,
+    &code::START_FAILED,
+    &code::IO_AT_START,
+    &code::BAD_COMPONENT,
+];
+
+/// Every route, in the order in which they are documented.
+pub static ROUTES: &[RouteRow] = &[
+    row(O::Health, "health", Method::GET, "/healthz", "Whether the process answers.").answers(Text).open(),
+    row(O::Ready, "ready", Method::GET, "/readyz", "Whether the node takes requests.")
+        .answers(Text)
+        .open()
+        .errors(&[&code::DRAINING, &code::NODE_OVERLOADED]),
+    row(O::Metrics, "metrics", Method::GET, "/metrics", "The metrics, in the text format of Prometheus.").answers(Text),
+    row(O::OpenApi, "openapi", Method::GET, "/v1/openapi.json", "This document.").answers(AnyJson),
+    row(O::Status, "status", Method::GET, "/v1/status", "The node.").answers(Json("Status")),
+    row(O::Limits, "limits", Method::GET, "/v1/limits", "The limits of the node and, if one is named, of an app.")
+        .query(&[text("app", "The name of a released app.")])
+        .answers(Json("Items_LimitEntry"))
+        .errors(&[&code::UNKNOWN_APP]),
+    row(O::MissingBlobs, "missing_blobs", Method::POST, "/v1/blobs/missing", "Which blobs the node does not have.")
+        .takes(Json("Blobs"))
+        .answers(Json("Blobs")),
+    row(O::PutBlob, "put_blob", Method::PUT, "/v1/blobs/{digest}", "Stores a blob under its SHA-256 digest.")
+        .takes(Bytes)
+        .no_content()
+        .errors(&[&code::DIGEST_MISMATCH]),
+    row(O::Deploy, "deploy", Method::POST, "/v1/deployments", "Records a deployment and releases it.")
+        .takes(Json("DeployRequest"))
+        .answers(Json("Deployed"))
+        .errors(DEPLOY_ERRORS),
+    row(O::Apps, "apps", Method::GET, "/v1/apps", "What is released, in the order of the names.")
+        .answers(Json("Items_AppEntry")),
+    row(O::Remove, "remove", Method::DELETE, "/v1/apps/{app}", "Stops serving an app. Its data and secrets stay.")
+        .no_content()
+        .errors(&[&code::UNKNOWN_APP]),
+    row(O::Releases, "releases", Method::GET, "/v1/apps/{app}/releases", "The releases of an app, newest first.")
+        .query(&[number("limit", "How many; at most `releases_listed`.")])
+        .answers(Json("Items_ReleaseEntry"))
+        .errors(&[&code::UNKNOWN_APP]),
+    row(O::Rollback, "rollback", Method::POST, "/v1/apps/{app}/rollback", "Releases an earlier deployment again.")
+        .takes(Json("RollbackRequest"))
+        .answers(Json("Deployed"))
+        .errors(&[&code::UNKNOWN_APP, &code::UNKNOWN_DEPLOYMENT, &code::NO_PREVIOUS_RELEASE, &code::HOST_CLAIMED]),
+    row(O::SecretList, "secret_list", Method::GET, "/v1/apps/{app}/secrets", "The secrets that are set, by name.")
+        .answers(Json("Items_SecretEntry")),
+    row(O::SecretPut, "secret_put", Method::PUT, "/v1/apps/{app}/secrets/{secret}", "Sets a secret to the body.")
+        .takes(Bytes)
+        .answers(Json("SecretVersion"))
+        .errors(&[&code::BAD_SECRET]),
+    row(O::SecretDelete, "secret_delete", Method::DELETE, "/v1/apps/{app}/secrets/{secret}", "Unsets a secret.")
+        .no_content(),
+    row(O::KvList, "kv_list", Method::GET, "/v1/apps/{app}/kv/{namespace}", "One page of the keys of a namespace.")
+        .query(&[
+            text("prefix", "Only keys that begin with this."),
+            text("cursor", "Where the previous page ended."),
+            number("limit", "Keys in the page; at most `list_keys`."),
+        ])
+        .answers(Json("KvPage"))
+        .errors(&[&code::BAD_CURSOR]),
+    row(O::KvGet, "kv_get", Method::GET, "/v1/apps/{app}/kv/{namespace}/{key}", "The entry under a key.")
+        .answers(KvEntry)
+        .errors(&[&code::KEY_MISSING]),
+    row(O::KvPut, "kv_put", Method::PUT, "/v1/apps/{app}/kv/{namespace}/{key}", "Stores the body under a key.")
+        .query(&[
+            number("ttl_s", "Seconds until the entry expires, at least one."),
+            number("expires_at_ms", "When the entry expires, in milliseconds since the Unix epoch."),
+            text("metadata", "JSON to keep beside the value."),
+            CONDITIONS[0],
+            CONDITIONS[1],
+        ])
+        .takes(Bytes)
+        .answers(Json("KvReceipt"))
+        .errors(&[&code::BAD_EXPIRY, &code::BAD_METADATA, &code::METADATA_TOO_LARGE, &code::REVISION_CONFLICT, &code::VALUE_TOO_LARGE]),
+    row(O::KvDelete, "kv_delete", Method::DELETE, "/v1/apps/{app}/kv/{namespace}/{key}", "Removes the entry under a key.")
+        .query(&CONDITIONS)
+        .answers(Json("KvDeleted"))
+        .errors(&[&code::REVISION_CONFLICT]),
+];
+
+impl Operation {
+    pub fn row(self) -> &'static RouteRow {
+        ROUTES.iter().find(|row| row.operation == self).expect("every operation has a row; a test sees to it")
+    }
+
+    /// The path with its parameters filled in, in the order in which they stand there.
+    pub fn path(self, parameters: &[&str]) -> String {
+        let mut parameters = parameters.iter();
+        let fill = |segment: &'static str| match segment.starts_with('{') {
+            true => encode(parameters.next().expect("the caller fills every parameter")),
+            false => segment.to_owned(),
+        };
+        self.row().path.split('/').map(fill).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// The operation that a request asks for.
+#[derive(Debug)]
+pub struct Match {
+    pub row: &'static RouteRow,
+    /// Decoded, in the order in which they stand in the path.
+    pub parameters: Vec<String>,
+}
+
+/// Why a request asks for nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// No route has this path.
+    Path,
+    /// Routes with this path have other methods.
+    Method(Vec<Method>),
+    /// A parameter is not UTF-8.
+    Encoding,
+}
+
+/// Finds the operation for a method and a path that is still percent-encoded. HEAD is served where
+/// GET is.
+pub fn find(method: &Method, path: &str) -> Result<Match, Miss> {
+    let mut methods = Vec::new();
+    for row in ROUTES {
+        let Some(parameters) = parameters_of(row, path) else { continue };
+        if row.method == *method || (row.method == Method::GET && *method == Method::HEAD) {
+            let parameters: Option<_> = parameters.into_iter().map(decode).collect();
+            return Ok(Match { row, parameters: parameters.ok_or(Miss::Encoding)? });
+        }
+        methods.push(row.method.clone());
+    }
+    if methods.contains(&Method::GET) {
+        methods.push(Method::HEAD);
+    }
+    Err(if methods.is_empty() { Miss::Path } else { Miss::Method(methods) })
+}
+
+fn parameters_of<'p>(row: &RouteRow, path: &'p str) -> Option<Vec<&'p str>> {
+    let (mut wanted, mut found) = (row.path.split('/'), path.split('/'));
+    let mut parameters = Vec::new();
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return Some(parameters),
+            (Some(name), Some(segment)) if name.starts_with('{') && !segment.is_empty() => parameters.push(segment),
+            (Some(name), Some(segment)) if name == segment => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

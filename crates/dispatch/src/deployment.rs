@@ -1,0 +1,204 @@
+//! A released deployment, ready to be called.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::Ordering;
+
+use base::{AppLimits, AppName, Code, Digest, code};
+use futures_util::future::LocalBoxFuture;
+use manifest::plan::{Isolation, Plan, WorkerIndex, WorkerKind};
+use worker::{Call, Env, Event, Failure, Invoker, Response};
+
+use crate::admission::Admission;
+use crate::deployed::{ArtifactSource, Blueprint, DeployedWorker, whole_seconds};
+use crate::gauge::Lifecycle;
+use crate::invocation;
+use crate::node::Node;
+
+/// What a deployment is made of.
+pub struct DeploymentSpec {
+    pub app: AppName,
+    pub deployment: Arc<str>,
+    pub plan: Arc<Plan>,
+    /// In the order of [`Plan::workers`].
+    pub workers: Vec<WorkerSpec>,
+    /// Where the service bindings in the workers' environments came from.
+    pub reservation: Reservation,
+}
+
+/// One worker of a deployment.
+pub struct WorkerSpec {
+    pub artifact: Digest,
+    pub source: ArtifactSource,
+    pub env: Arc<Env>,
+}
+
+/// Invokers of a deployment that is still to be made: service bindings are part of the
+/// environments, and those are part of the deployment. They hold it only weakly, so that it can go
+/// when it is replaced.
+#[derive(Clone, Default)]
+pub struct Reservation(Arc<OnceLock<Weak<Inner>>>);
+
+impl Reservation {
+    /// Calls the worker with this index, once the deployment is there.
+    pub fn invoker(&self, worker: WorkerIndex) -> Arc<dyn Invoker> {
+        Arc::new(LateInvoker { deployment: self.0.clone(), worker })
+    }
+}
+
+struct LateInvoker {
+    deployment: Arc<OnceLock<Weak<Inner>>>,
+    worker: WorkerIndex,
+}
+
+impl Invoker for LateInvoker {
+    fn invoke(&self, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        match self.deployment.get().map(Weak::upgrade) {
+            Some(Some(deployment)) => deployment.invoke(self.worker, call, event),
+            Some(None) => refuse(&code::DRAINING, "the deployment of the bound worker is gone"),
+            None => refuse(&code::INTERNAL, "a service binding was called before its deployment was made"),
+        }
+    }
+}
+
+fn refuse(code: Code, detail: &'static str) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+    Box::pin(std::future::ready(Err(Failure::new(code, detail))))
+}
+
+/// A deployment of an app. When it is dropped, with every invoker that came from it, it retires.
+pub struct Deployment {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the pools of the cores hold on to.
+pub(crate) struct Inner {
+    pub node: Arc<Node>,
+    pub app: Arc<str>,
+    pub id: Arc<str>,
+    pub admission: Arc<Admission>,
+    pub limits: AppLimits,
+    pub workers: Vec<Arc<DeployedWorker>>,
+    pub lifecycle: Arc<Lifecycle>,
+}
+
+impl Deployment {
+    pub(crate) fn new(node: Arc<Node>, admission: Arc<Admission>, spec: DeploymentSpec) -> Arc<Self> {
+        let DeploymentSpec { app, deployment: id, plan, workers, reservation } = spec;
+        let count = (workers.len(), plan.workers.len());
+        assert_eq!(count.0, count.1, "a deployment has a worker for each worker of its plan");
+        let app: Arc<str> = app.as_str().into();
+        let lifecycle = Arc::<Lifecycle>::default();
+        let workers = plan.workers.iter().zip(workers).map(|(plan, spec)| {
+            DeployedWorker::new(Blueprint {
+                key: node.fresh_key(),
+                app: app.clone(),
+                deployment: id.clone(),
+                artifact: spec.artifact,
+                source: spec.source,
+                env: spec.env,
+                fresh: plan.isolation == Isolation::Request || plan.kind == WorkerKind::Component,
+                lifecycle: lifecycle.clone(),
+            })
+        });
+        let workers = workers.collect();
+        let inner = Arc::new(Inner { app, id, admission, limits: plan.limits.clone(), workers, lifecycle, node });
+        let bound = reservation.0.set(Arc::downgrade(&inner));
+        assert!(bound.is_ok(), "a reservation is for one deployment");
+        Arc::new(Self { inner })
+    }
+
+    /// Calls the worker with this index of the plan. Cheap to call, shared by all cores.
+    ///
+    /// An invoker of a replaced deployment still works: a request that chose its deployment before
+    /// the replacement is served by that one to its end.
+    pub fn invoker(self: &Arc<Self>, worker: WorkerIndex) -> Arc<dyn Invoker> {
+        assert!(usize::from(worker.0) < self.inner.workers.len(), "the plan has no worker {}", worker.0);
+        Arc::new(WorkerInvoker { deployment: self.clone(), worker })
+    }
+
+    pub fn id(&self) -> &Arc<str> {
+        &self.inner.id
+    }
+
+    /// True once another deployment of the app replaced this one.
+    pub fn is_retired(&self) -> bool {
+        self.inner.lifecycle.is_retired()
+    }
+
+    /// Waits until this deployment has been replaced and the last invocation in it is over,
+    /// `waitUntil` included.
+    pub async fn drained(&self) {
+        self.inner.drained().await;
+    }
+
+    /// Seconds for the `Retry-After` of a failure with this code; `None` where it makes no sense.
+    ///
+    /// - `quarantined`: what is left of the pause.
+    /// - `app_overloaded`: by the end of `queue_ms`, everyone who waits now has been served or
+    ///   refused.
+    /// - any other 503: one second.
+    pub fn retry_after_s(&self, worker: WorkerIndex, code: Code) -> Option<u32> {
+        if code.status != 503 {
+            return None;
+        }
+        if std::ptr::eq(code, &base::code::QUARANTINED) {
+            let now = self.inner.node.clock.monotonic();
+            let quarantine = self.inner.workers[usize::from(worker.0)].quarantine_now();
+            return Some(whole_seconds(quarantine.remaining(now).unwrap_or_default()));
+        }
+        if std::ptr::eq(code, &base::code::APP_OVERLOADED) {
+            return Some(whole_seconds(std::time::Duration::from_millis(self.inner.limits.queue_ms)));
+        }
+        Some(1)
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        self.inner.retire();
+    }
+}
+
+impl Inner {
+    pub fn invoke(
+        self: &Arc<Self>,
+        worker: WorkerIndex,
+        call: Call,
+        event: Event,
+    ) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        invocation::begin(self, usize::from(worker.0), call, event)
+    }
+
+    /// No new instance is kept for later, and what stands unused is dropped now.
+    pub fn retire(&self) {
+        if self.lifecycle.retired.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for worker in &self.workers {
+            self.node.forget_loaded(worker.key);
+        }
+        self.lifecycle.quiet.notify_waiters();
+        self.node.sweep_all();
+    }
+
+    async fn drained(&self) {
+        loop {
+            let mut quiet = std::pin::pin!(self.lifecycle.quiet.notified());
+            quiet.as_mut().enable();
+            if self.lifecycle.is_retired() && self.workers.iter().all(|worker| worker.is_quiet()) {
+                return;
+            }
+            quiet.await;
+        }
+    }
+}
+
+struct WorkerInvoker {
+    deployment: Arc<Deployment>,
+    worker: WorkerIndex,
+}
+
+impl Invoker for WorkerInvoker {
+    fn invoke(&self, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        self.deployment.inner.invoke(self.worker, call, event)
+    }
+}

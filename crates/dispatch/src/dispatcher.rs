@@ -1,0 +1,95 @@
+//! The dispatcher of a node.
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base::{Clock, NodeLimits};
+use worker::{Core, Engine};
+
+use crate::admission::Bounds;
+use crate::cores::CorePools;
+use crate::deployment::{Deployment, DeploymentSpec, Inner};
+use crate::node::{AppEntry, Node};
+use crate::registry;
+use crate::snapshot::{self, Snapshot};
+
+/// One per node, shared by all cores.
+pub struct Dispatcher {
+    node: Arc<Node>,
+}
+
+impl Dispatcher {
+    pub fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, limits: NodeLimits) -> Arc<Self> {
+        Arc::new(Self { node: Node::new(engine, clock, limits) })
+    }
+
+    /// Makes this thread a core, until the guard is dropped; its instances are dropped with it.
+    ///
+    /// Call it inside the core's `LocalSet`, before anything is invoked on the thread. A thread is
+    /// one core at most: a second call panics.
+    pub fn install_core(&self, core: Core) -> CoreGuard {
+        let pools = CorePools::new(core, self.node.clone());
+        assert!(registry::install(pools.clone()), "this thread is a core already");
+        pools.start_keeper();
+        CoreGuard { thread: PhantomData }
+    }
+
+    /// Makes a deployment the current one of its app.
+    ///
+    /// The one before retires: what is in flight in it goes on to its end, as do requests that
+    /// chose it already; it keeps nothing warm any more. The app's admission goes over to the new
+    /// one, with the new limits, so that a swap lets no more requests in than either allows.
+    ///
+    /// Panics if the spec has not one worker for each worker of its plan, or if its reservation
+    /// was used before.
+    pub fn deploy(&self, spec: DeploymentSpec) -> Arc<Deployment> {
+        let app = spec.app.clone();
+        let admission = self.node.admission(&app, Bounds::of(&spec.plan.limits));
+        let deployment = Deployment::new(self.node.clone(), admission.clone(), spec);
+        let mut apps = self.node.apps();
+        let entry = apps.entry(app).or_insert_with(|| AppEntry { admission, deployments: vec![] });
+        let older: Vec<Arc<Inner>> = entry.deployments.iter().filter_map(std::sync::Weak::upgrade).collect();
+        entry.deployments = older.iter().chain([&deployment.inner]).map(Arc::downgrade).collect();
+        drop(apps);
+        older.iter().for_each(|inner| inner.retire());
+        deployment
+    }
+
+    /// Refuses new requests with `draining` and waits until everything in flight is over, `waitUntil`
+    /// included. Requests that wait for their admission already are still served. The caller bounds
+    /// the wait (`drain_ms`).
+    pub async fn drain(&self) {
+        let admissions: Vec<_> = {
+            let apps = self.node.apps();
+            self.node.draining.store(true, Ordering::SeqCst);
+            apps.values().map(|entry| entry.admission.clone()).collect()
+        };
+        admissions.iter().for_each(|admission| admission.close());
+        for admission in admissions {
+            admission.idle().await;
+        }
+    }
+
+    /// What is going on, for metrics and the admin API.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot::take(&self.node)
+    }
+}
+
+/// While it lives, its thread is a core.
+#[must_use = "the thread is a core only as long as the guard lives"]
+pub struct CoreGuard {
+    /// It belongs to its thread.
+    thread: PhantomData<Rc<()>>,
+}
+
+impl Drop for CoreGuard {
+    fn drop(&mut self) {
+        let _ = self.thread;
+        if let Some(pools) = registry::uninstall() {
+            pools.close();
+        }
+    }
+}

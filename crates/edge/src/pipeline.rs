@@ -1,0 +1,271 @@
+//! The way of a request, as one function: [`answer`].
+//!
+//! Each step returns a decision; none calls the next. The numbers are those of the design, "A
+//! request goes down once and up once". Step 1 (accept, normalise) has happened in `net` when a
+//! request arrives here. Filters (4), the cache (5, and its store in 8) and upstreams (a target in
+//! 6) join where their numbers stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Body, Rng as _, code};
+use http::{HeaderName, HeaderValue, Response};
+use manifest::{AssetsIndex, NotFound, Target, WorkerIndex};
+use net::Request;
+use telemetry::{Record, RecordHandle, TraceContext};
+use worker::{Call, Event, Failure, FetchEvent};
+
+use crate::assets::{self, Lookup};
+use crate::body::{self, Broken};
+use crate::core::Core;
+use crate::overlay;
+use crate::respond::{self, Audience, refuse};
+use crate::site::Site;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("cf-connecting-ip");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Answers one request. Whatever goes wrong is an answer too.
+///
+/// Dropping the future means that the client left: the worker's call is dropped with it, and the
+/// record says so.
+pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> {
+    // 2. One request sees one generation of everything.
+    let hosts = core.hosts.current();
+    let site = hosts.find(request.host());
+    let open = Open::new(core, &mut request, site);
+
+    // 3. The route, with everything that was resolved when the plan was compiled.
+    let routed = match site {
+        None => Err(refuse(&code::NO_APP, format!("no application is served at {}", request.host()))),
+        Some(site) => match site.plan().routes.find(request.host(), request.path()) {
+            None => Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path()))),
+            Some(matched) => {
+                open.record.edit().route = Some(site.pattern(matched.index).clone());
+                Ok((site, matched.route.target))
+            }
+        },
+    };
+
+    // 4. Filters. 5. Cache lookup.
+
+    // 6. Target; a worker is step 7.
+    let method = request.method.clone();
+    let html = open.dev_html(site, &request);
+    let (mut outcome, worker) = match routed {
+        Err(failure) => (Err(failure), None),
+        Ok((site, Target::Worker(worker))) => (run(site, worker, request, &open).await, Some((site, worker))),
+        Ok((site, Target::Assets(assets))) => (file(site, assets, &request).await, None),
+        Ok((site, Target::AssetsThenWorker { assets, worker })) => {
+            match file_before_worker(site, assets, &request).await {
+                Some(outcome) => (outcome, None),
+                None => (run(site, worker, request, &open).await, Some((site, worker))),
+            }
+        }
+    };
+
+    // 8. Store, response filters, write.
+    let limits = worker.map(|(site, worker)| &site.plan().worker(worker).limits);
+    let bytes_max = limits.map_or(u64::MAX, |limits| limits.response_body_bytes);
+    if let Ok(response) = &mut outcome
+        && let Err(failure) = respond::shape(response, &method, bytes_max)
+    {
+        outcome = Err(failure);
+    }
+    let dev = site.and_then(|site| site.dev());
+    let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, html, dev));
+    response.headers_mut().insert(REQUEST_ID, open.id.clone());
+    if worker.is_some_and(|(site, worker)| site.plan().worker(worker).server_timing) {
+        open.add_server_timing(&mut response);
+    }
+
+    // 9. The record, which is complete when the last byte is gone.
+    open.finish(response, bytes_max)
+}
+
+/// 7. A worker's answer.
+async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>) -> Result<Response<Body>, Failure> {
+    let plan = site.plan().worker(index);
+    let bytes_max = plan.limits.request_body_bytes;
+    if let Some(length) = respond::content_length(&request.headers).filter(|length| *length > bytes_max) {
+        let detail = format!("the body has {length} bytes, {bytes_max} are allowed (limits.request_body_bytes)");
+        return Err(refuse(&code::BODY_TOO_LARGE, detail));
+    }
+    let broken = Broken::default();
+    let url = format!("http://{}{}", request.authority(), request.path_and_query);
+    let mut headers = request.headers;
+    net::strip_hop_by_hop(&mut headers);
+    let client = request.peer.ip();
+    if let Ok(address) = HeaderValue::try_from(client.to_string()) {
+        headers.insert(CLIENT_ADDRESS, address);
+    }
+    if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
+        headers.insert(TRACEPARENT, traceparent);
+    }
+    let event = FetchEvent {
+        method: request.method,
+        url,
+        headers,
+        body: body::bounded_request(request.body, bytes_max, &open.record, &broken),
+        client: Some(client),
+        cf: None,
+    };
+    let call = Call { record: open.record.clone(), depth: 0, admission: None };
+    let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;
+    // A worker that failed because its request did was not at fault.
+    outcome.map_err(|failure| match broken.get() {
+        Some(error) => refuse(error.code, error.detail.clone()),
+        None => failure,
+    })
+}
+
+/// A file, or what the directory answers for one that is not there.
+async fn file(site: &Site, index: AssetsIndex, request: &Request) -> Result<Response<Body>, Failure> {
+    let (files, not_found) = (site.asset_index(index), site.plan().asset_dir(index).not_found);
+    if let Some(outcome) = assets::serve(files, request).await {
+        return outcome;
+    }
+    match assets::instead(files, request, not_found).await {
+        Some(outcome) => outcome,
+        None => Err(refuse(&code::NOT_FOUND, format!("there is no file at {}", request.path()))),
+    }
+}
+
+/// A file if there is one, and for a navigation the page of a single-page application; `None`
+/// means that the worker answers.
+async fn file_before_worker(
+    site: &Site,
+    index: AssetsIndex,
+    request: &Request,
+) -> Option<Result<Response<Body>, Failure>> {
+    let files = site.asset_index(index);
+    if !assets::is_read(&request.method) || matches!(files.look_up(request.path()), Lookup::Refused) {
+        return None;
+    }
+    if let Some(outcome) = assets::serve(files, request).await {
+        return Some(outcome);
+    }
+    let navigates = request.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+    match site.plan().asset_dir(index).not_found {
+        NotFound::SinglePage if navigates => assets::instead(files, request, NotFound::SinglePage).await,
+        _ => None,
+    }
+}
+
+/// A request whose record is open. If it is dropped before it is finished, the client left.
+struct Open<'a> {
+    core: &'a Core,
+    record: RecordHandle,
+    trace: TraceContext,
+    id: HeaderValue,
+    started: Duration,
+    finished: bool,
+}
+
+impl<'a> Open<'a> {
+    fn new(core: &'a Core, request: &mut Request, site: Option<&Arc<Site>>) -> Self {
+        // Neither is believed of a stranger: an id names one request of this node, an address is
+        // the one that the connection came from.
+        request.headers.remove(REQUEST_ID);
+        request.headers.remove(CLIENT_ADDRESS);
+        let id = request_id(core);
+        let traceparent = request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
+        let trace = TraceContext::accept(traceparent, &core.ids);
+        let record = Record {
+            started_unix_ms: core.clock.unix_ms(),
+            request_id: id.clone(),
+            trace,
+            app: site.map(|site| site.app_label().clone()),
+            deployment: site.map(|site| site.deployment().clone()),
+            client: Some(request.peer.ip()),
+            method: request.method.as_str().to_owned(),
+            host: request.host().to_owned(),
+            path: request.path().to_owned(),
+            protocol: request.protocol.as_str(),
+            ..Record::default()
+        };
+        core.drain.enter();
+        let id = HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let record = RecordHandle::new(record, core.sink.clone());
+        Self { core, record, trace, id, started: core.clock.monotonic(), finished: false }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.core.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// Whether a failure is shown as a page.
+    fn dev_html(&self, site: Option<&Arc<Site>>, request: &Request) -> bool {
+        site.is_some_and(|site| site.dev().is_some()) && overlay::wants_html(&request.headers)
+    }
+
+    fn fail(&self, failure: &Failure, html: bool, dev: Option<&std::path::PathBuf>) -> Response<Body> {
+        let mut record = self.record.edit();
+        record.code = Some(failure.code);
+        record.detail = Some(match &failure.stack {
+            Some(stack) => format!("{}\n{stack}", failure.detail),
+            None => failure.detail.clone(),
+        });
+        drop(record);
+        let request_id = self.id.to_str().unwrap_or_default();
+        respond::failure(failure, &Audience { request_id, html, dev })
+    }
+
+    fn add_server_timing(&self, response: &mut Response<Body>) {
+        let value = respond::server_timing(self.record.edit().invocations.first(), self.elapsed());
+        response.headers_mut().append(SERVER_TIMING, value);
+    }
+
+    /// Hands the response over. One that is whole ends the record here; a stream ends it when it
+    /// ends itself.
+    fn finish(mut self, mut response: Response<Body>, bytes_max: u64) -> Response<Body> {
+        self.finished = true;
+        let head = self.elapsed();
+        let whole = response.body_mut().take_whole();
+        let mut record = self.record.edit();
+        record.status = response.status().as_u16();
+        record.head = head;
+        if let Some(whole) = whole {
+            record.response_bytes = whole.len() as u64;
+            record.total = head;
+            drop(record);
+            *response.body_mut() = Body::full(whole);
+            return response;
+        }
+        drop(record);
+        let (record, clock, started) = (self.record.clone(), self.core.clock.clone(), self.started);
+        response.map(|body| body::bounded_response(body, bytes_max, record, clock, started))
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            let total = self.elapsed();
+            let mut record = self.record.edit();
+            record.total = total;
+            record.code = Some(&code::CLIENT_GONE);
+        }
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn request_id(core: &Core) -> String {
+    let mut bytes = [0; 16];
+    core.ids.fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut id = String::with_capacity(36);
+    for (at, part) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
+        if at > 0 {
+            id.push('-');
+        }
+        telemetry::trace::push_hex(&mut id, &bytes[part]);
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,9 @@ export class SubtleCrypto {
     void this.#brand;
     const given = isObject(algorithm) ? (algorithm as { name: string }).name : algorithm;
     const name = stringUpper(toStr(given));
-    if (name !== "SHA-1" && name !== "SHA-256" && name !== "SHA-384" && name !== "SHA-512" && name !== "MD5") {
+    if (name !== "SHA-1" && name !== "SHA-256" && name !== "SHA-384" && name !== "SHA-512") {
       throw new DOMException(
-        `digest: the algorithm "${toStr(given)}" is not supported (SHA-1, SHA-256, SHA-384, SHA-512, MD5 are)`,
+        `digest: the algorithm "${toStr(given)}" is not supported (SHA-1, SHA-256, SHA-384, SHA-512 are)`,
         "NotSupportedError",
       );
     }

@@ -75,14 +75,27 @@ interface PutOptions {
   ifAbsent?: boolean;
 }
 
+function checkRevision(revision: unknown): number {
+  if (typeof revision === "number" && revision >= 0 && revision % 1 === 0) return revision;
+  throw new TypeError("ifRevision must be a revision: a whole number, as getWithMetadata and put give it");
+}
+
+function checkTime(name: string, value: unknown): number {
+  const time = +(value as number);
+  if (time === time) return time;
+  throw new TypeError(`${name} must be a number of seconds`);
+}
+
 function putOptions(options: any): string {
   if (options === undefined || options === null) return "{}";
   if (!isObject(options)) throw new TypeError("the options of put must be an object");
   const wire: PutOptions = {};
-  if (options.expiration !== undefined) wire.expirationMs = +options.expiration * 1000;
-  if (options.expirationTtl !== undefined) wire.ttlS = +options.expirationTtl;
+  if (options.expiration !== undefined) wire.expirationMs = checkTime("expiration", options.expiration) * 1000;
+  if (options.expirationTtl !== undefined) wire.ttlS = checkTime("expirationTtl", options.expirationTtl);
   if (options.metadata !== undefined) wire.metadata = options.metadata;
-  if (options.ifRevision !== undefined) wire.ifRevision = options.ifRevision;
+  // What getWithMetadata gives for a missing key is null: the write then wants the key absent.
+  if (options.ifRevision === null) wire.ifAbsent = true;
+  else if (options.ifRevision !== undefined) wire.ifRevision = checkRevision(options.ifRevision);
   if (options.ifAbsent !== undefined) wire.ifAbsent = !!options.ifAbsent;
   return jsonStringify(wire)!;
 }
@@ -145,7 +158,7 @@ export class KvNamespace {
 
   /** Removes a key; no error if there is none. */
   async delete(key: string, options: any = undefined): Promise<void> {
-    const revision = options?.ifRevision ?? null;
+    const revision = options?.ifRevision === undefined ? null : checkRevision(options.ifRevision);
     await operation(start(OP_KV_DELETE, this.#binding, checkKey(key), revision));
   }
 

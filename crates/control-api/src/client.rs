@@ -94,8 +94,7 @@ impl Client {
 
     fn request(&self, operation: Operation, target: &str, payload: Payload) -> Result<Request<Full<Bytes>>, ApiError> {
         let bad_token = |_| ApiError::new(&code::UNAUTHENTICATED, "the token has characters that no token has");
-        let mut token =
-            HeaderValue::from_str(&format!("Bearer {}", self.options.token.expose())).map_err(bad_token)?;
+        let mut token = HeaderValue::from_str(&format!("Bearer {}", self.options.token.expose())).map_err(bad_token)?;
         token.set_sensitive(true);
         let (kind, body) = match payload {
             Payload::Nothing => (None, Bytes::new()),
@@ -220,9 +219,7 @@ impl Api for Client {
     }
 
     fn deploy(&self, request: DeployRequest) -> Answer<'_, Deployed> {
-        Box::pin(async move {
-            self.read(Operation::Deploy, &[], QueryText::default(), Payload::json(&request)).await
-        })
+        Box::pin(async move { self.read(Operation::Deploy, &[], QueryText::default(), Payload::json(&request)).await })
     }
 
     fn releases(&self, app: AppName, limit: Option<u64>) -> Answer<'_, Vec<ReleaseEntry>> {

@@ -74,7 +74,9 @@ impl ApiError {
     /// something that is not the control plane.
     pub fn from_document(status: u16, body: &[u8]) -> Self {
         let Ok(document) = serde_json::from_slice::<Document>(body) else {
-            let detail = format!("the answer has status {status} and is no problem document; is this the admin address of a Selvedge node?");
+            let detail = format!(
+                "the answer has status {status} and is no problem document; is this the admin address of a Selvedge node?"
+            );
             return Self::new(&code::NODE_UNREACHABLE, detail);
         };
         let faults = [Fault::Client, Fault::Guest, Fault::Upstream, Fault::Node];

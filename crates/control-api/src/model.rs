@@ -132,6 +132,9 @@ pub struct Deployed {
     pub release: u64,
     /// False if this very deployment was known already.
     pub fresh: bool,
+    /// Secrets that its workers bind and that are not set.
+    #[schemars(with = "Vec<String>")]
+    pub missing_secrets: Vec<ResourceName>,
 }
 
 /// One movement of an app's release pointer.

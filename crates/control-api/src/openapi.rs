@@ -36,7 +36,8 @@ pub fn document() -> Value {
 
 fn operation(row: &RouteRow) -> Value {
     let in_path = row.path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = in_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+    let in_path =
+        in_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     let in_query = row.query.iter().map(|query| {
         let schema = match query.kind {
             QueryKind::Text => json!({ "type": "string" }),

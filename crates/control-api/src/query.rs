@@ -71,7 +71,8 @@ impl Query {
 
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse().map_err(|_| bad(format!("the query parameter {name:?} is a whole number, not {text:?}")))?;
+        let number =
+            text.parse().map_err(|_| bad(format!("the query parameter {name:?} is a whole number, not {text:?}")))?;
         Ok(Some(number))
     }
 }

@@ -91,7 +91,13 @@ const fn number(name: &'static str, about: &'static str) -> QueryRow {
     QueryRow { name, kind: QueryKind::Number, about }
 }
 
-const fn row(operation: Operation, id: &'static str, method: Method, path: &'static str, summary: &'static str) -> RouteRow {
+const fn row(
+    operation: Operation,
+    id: &'static str,
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+) -> RouteRow {
     let (takes, answers) = (Payload::None, Payload::None);
     RouteRow { operation, id, method, path, query: &[], takes, answers, status: 200, token: true, errors: &[], summary }
 }
@@ -212,11 +218,23 @@ pub static ROUTES: &[RouteRow] = &[
         ])
         .takes(Bytes)
         .answers(Json("KvReceipt"))
-        .errors(&[&code::BAD_EXPIRY, &code::BAD_METADATA, &code::METADATA_TOO_LARGE, &code::REVISION_CONFLICT, &code::VALUE_TOO_LARGE]),
-    row(O::KvDelete, "kv_delete", Method::DELETE, "/v1/apps/{app}/kv/{namespace}/{key}", "Removes the entry under a key.")
-        .query(&CONDITIONS)
-        .answers(Json("KvDeleted"))
-        .errors(&[&code::REVISION_CONFLICT]),
+        .errors(&[
+            &code::BAD_EXPIRY,
+            &code::BAD_METADATA,
+            &code::METADATA_TOO_LARGE,
+            &code::REVISION_CONFLICT,
+            &code::VALUE_TOO_LARGE,
+        ]),
+    row(
+        O::KvDelete,
+        "kv_delete",
+        Method::DELETE,
+        "/v1/apps/{app}/kv/{namespace}/{key}",
+        "Removes the entry under a key.",
+    )
+    .query(&CONDITIONS)
+    .answers(Json("KvDeleted"))
+    .errors(&[&code::REVISION_CONFLICT]),
 ];
 
 impl Operation {

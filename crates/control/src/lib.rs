@@ -1,1 +1,24 @@
-//! See ARCHITECTURE.md.
+//! The control plane of a node: it turns a directory into a [`Bundle`], a bundle into an immutable
+//! deployment, and a deployment into a release; and it answers the admin API.
+//!
+//! It is not on the path of a request to an app: the data plane reads what is released through the
+//! stores and never waits for this crate. It opens no socket and no store; whoever starts a node
+//! gives it the contracts to work with, and mounts [`Admin`] on a listener.
+//!
+//! The way of a deployment: [`build_app`] → [`upload`] → (`control_api::Api`, in this process or
+//! over HTTP) → [`Control`] → `services::ReleaseStore` → whoever serves reads the [`Document`].
+
+pub mod admin;
+pub mod bounds;
+pub mod bundle;
+pub mod control;
+pub mod document;
+mod upload;
+
+pub use admin::{Admin, AdminParts};
+pub use bundle::{
+    AssetFile, BuildFailure, BuildFault, BuildOptions, BuiltWorker, Bundle, FaultView, FileFault, build_app,
+};
+pub use control::{Control, ControlParts, PrepareError};
+pub use document::{AssetEntry, Document, DocumentError};
+pub use upload::{UploadProgress, upload};

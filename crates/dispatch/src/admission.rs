@@ -311,10 +311,7 @@ impl Admission {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds {
-            concurrency: self.concurrency.load(Ordering::SeqCst),
-            queue: self.queue_max.load(Ordering::SeqCst),
-        }
+        Bounds { concurrency: self.concurrency.load(Ordering::SeqCst), queue: self.queue_max.load(Ordering::SeqCst) }
     }
 
     fn swap(&self, from: u64, to: Counts) -> Result<(), u64> {

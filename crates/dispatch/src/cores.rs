@@ -77,7 +77,6 @@ impl CorePools {
         let app = self.apps.borrow_mut().entry(worker.app.clone()).or_default().clone();
         let gauge = PoolGauge {
             key: worker.key,
-            core: self.core.index,
             acting: AtomicU32::new(0),
             instances: AtomicU32::new(0),
             memory_bytes: AtomicU64::new(0),

@@ -168,7 +168,9 @@ impl DeployedWorker {
         let mut quarantine = self.quarantine();
         self.health.troubled.store(true, Ordering::Relaxed);
         let detail = failure.to_string();
-        let Some(pause) = quarantine.failed(how, &detail, node.clock.monotonic(), node.quarantine_policy) else { return };
+        let Some(pause) = quarantine.failed(how, &detail, node.clock.monotonic(), node.quarantine_policy) else {
+            return;
+        };
         node.counters.quarantines.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             app = %self.app, deployment = %self.deployment, worker = %self.env.worker, pause_s = pause.as_secs(),

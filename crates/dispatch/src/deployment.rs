@@ -1,7 +1,7 @@
 //! A released deployment, ready to be called.
 
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, Weak};
 
 use base::{AppLimits, AppName, Code, Digest, code};
 use futures_util::future::LocalBoxFuture;
@@ -72,7 +72,6 @@ pub struct Deployment {
 /// What the pools of the cores hold on to.
 pub(crate) struct Inner {
     pub node: Arc<Node>,
-    pub app: Arc<str>,
     pub id: Arc<str>,
     pub admission: Arc<Admission>,
     pub limits: AppLimits,
@@ -100,7 +99,7 @@ impl Deployment {
             })
         });
         let workers = workers.collect();
-        let inner = Arc::new(Inner { app, id, admission, limits: plan.limits.clone(), workers, lifecycle, node });
+        let inner = Arc::new(Inner { id, admission, limits: plan.limits.clone(), workers, lifecycle, node });
         let bound = reservation.0.set(Arc::downgrade(&inner));
         assert!(bound.is_ok(), "a reservation is for one deployment");
         Arc::new(Self { inner })

@@ -95,7 +95,6 @@ impl Lifecycle {
 /// The counts of one worker on one core.
 pub(crate) struct PoolGauge {
     pub key: u64,
-    pub core: usize,
     /// Invocations that are somewhere between the door and the end of `waitUntil`.
     pub acting: AtomicU32,
     pub instances: AtomicU32,

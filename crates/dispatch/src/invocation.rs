@@ -40,11 +40,17 @@ pub(crate) fn begin(
         return Box::pin(std::future::ready(Err(Failure::new(&code::INTERNAL, detail))));
     };
     let pool = core.pool(deployment, &deployment.workers[worker]);
-    let acting = pool.gauge.begin();
+    let acting = pool.enter();
     Box::pin(run(core, pool, acting, call, event))
 }
 
-async fn run(core: Rc<CorePools>, pool: Rc<Pool>, acting: Acting, mut call: Call, event: Event) -> Result<Response, Failure> {
+async fn run(
+    core: Rc<CorePools>,
+    pool: Rc<Pool>,
+    acting: Acting,
+    mut call: Call,
+    event: Event,
+) -> Result<Response, Failure> {
     let nesting = pool.deployment.limits.nesting;
     if call.depth > nesting {
         let detail = format!("service bindings nest {} deep, limits.nesting allows {nesting}", call.depth);
@@ -118,10 +124,9 @@ enum Looked<'a> {
 async fn obtain<'a>(core: &'a CorePools, pool: &'a Pool, call: &Call) -> Result<Obtained<'a>, Failure> {
     // A request from outside goes behind those that wait; a nested call goes before them, since
     // others wait for it.
-    if call.depth > 0 || pool.gauge.room.waiting() == 0 {
-        if let Looked::Found(obtained) = look(core, pool).await? {
-            return Ok(obtained);
-        }
+    let may_look = call.depth > 0 || pool.gauge.room.waiting() == 0;
+    if may_look && let Looked::Found(obtained) = look(core, pool).await? {
+        return Ok(obtained);
     }
     let begun = core.node.clock.monotonic();
     let obtained = wait_for_room(core, pool).await;
@@ -135,26 +140,32 @@ async fn wait_for_room<'a>(core: &'a CorePools, pool: &'a Pool) -> Result<Obtain
     if u64::from(gauge.room.waiting()) >= limits.queue {
         return Err(overloaded(core, pool, full));
     }
-    let _waits = (gauge.room.enlist(), gauge.app_room.enlist(), gauge.node_room.enlist());
+    let _waits = gauge.room.enlist();
     let mut end = pin!(tokio::time::sleep(Duration::from_millis(limits.queue_ms)));
     loop {
-        let (mut here, mut in_app, mut on_node) =
-            (pin!(gauge.room.freed()), pin!(gauge.app_room.freed()), pin!(gauge.node_room.freed()));
+        // Waits only for the room that it lacks, so that it takes no signal from one who could use
+        // it. Listens first and looks then: what comes free in between is not missed.
+        let lacks = match full {
+            Full::App => &gauge.app_room,
+            Full::Node => &gauge.node_room,
+        };
+        let _waits = lacks.enlist();
+        let (mut here, mut there) = (pin!(gauge.room.freed()), pin!(lacks.freed()));
         here.as_mut().enable();
-        in_app.as_mut().enable();
-        on_node.as_mut().enable();
+        there.as_mut().enable();
         match look(core, pool).await? {
             Looked::Found(obtained) => return Ok(obtained),
-            Looked::Full(why) => full = why,
-        }
-        if full == Full::Node {
+            Looked::Full(why) if why != full => {
+                full = why;
+                continue;
+            }
             // What stands idle on other cores only they can drop.
-            core.node.sweep_all();
+            Looked::Full(Full::Node) => core.node.sweep_all(),
+            Looked::Full(Full::App) => {}
         }
         tokio::select! {
             () = here => {}
-            () = in_app => {}
-            () = on_node => {}
+            () = there => {}
             () = &mut end => return Err(overloaded(core, pool, full)),
         }
     }
@@ -165,7 +176,9 @@ fn overloaded(core: &CorePools, pool: &Pool, full: Full) -> Failure {
     let worker = &pool.worker.env.worker;
     let (code, what) = match full {
         Full::App => (&code::APP_OVERLOADED, format!("{} on one core (limits.instances)", limits.instances)),
-        Full::Node => (&code::NODE_OVERLOADED, format!("{} on the node (instances_total)", core.node.limits.instances_total)),
+        Full::Node => {
+            (&code::NODE_OVERLOADED, format!("{} on the node (instances_total)", core.node.limits.instances_total))
+        }
     };
     let detail = format!(
         "no instance of {worker} came free: {what}, all in use; {} may wait (limits.queue) for {} ms (limits.queue_ms)",

@@ -84,10 +84,12 @@ impl Node {
 
     pub fn keep_loaded(&self, worker: &DeployedWorker, program: Arc<dyn Program>) {
         self.counters.loads.fetch_add(1, Ordering::Relaxed);
+        let mut programs = self.programs();
         // A late request of a replaced deployment loads for itself only.
         if !worker.lifecycle.is_retired() {
+            let gone = programs.insert(worker.key, program);
             // What goes is dropped after the lock: it may unmap an image.
-            let gone = self.programs().insert(worker.key, program);
+            drop(programs);
             drop(gone);
         }
     }

@@ -22,7 +22,7 @@ use worker::{Instance, InstanceState, Program};
 
 use crate::deployed::DeployedWorker;
 use crate::deployment::Inner;
-use crate::gauge::{MemberGauge, PoolGauge, Room};
+use crate::gauge::{Acting, MemberGauge, PoolGauge, Room};
 use crate::node::Counters;
 
 pub(crate) struct Pool {
@@ -82,7 +82,7 @@ impl Drop for Seat {
         self.pool.instances.fetch_sub(1, Ordering::Relaxed);
         self.node.fetch_sub(1, Ordering::SeqCst);
         self.app.room.signal();
-        self.pool.node_room.signal();
+        
     }
 }
 
@@ -109,6 +109,12 @@ impl Pool {
             active: Cell::new(true),
             used_at: Cell::default(),
         }
+    }
+
+    /// An invocation is on its way in.
+    pub fn enter(&self) -> Acting {
+        self.active.set(true);
+        self.gauge.begin()
     }
 
     pub fn program(&self) -> Option<Arc<dyn Program>> {
@@ -142,7 +148,6 @@ impl Pool {
         if found_lost {
             self.remove_where(|member| member.instance.state().lost);
         }
-        self.active.set(true);
         match (ready, paused) {
             (Some(member), _) => {
                 member.active.set(true);

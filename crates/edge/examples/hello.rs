@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::{AppLimits, Body, NodeLimits, SystemClock, SystemRng, WorkerLimits};
-use selvedge_edge::{CoreConfig, Drain, HostMap, Hosts, Site, SiteParts, run_core};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use manifest::{Isolation, Origins, Plan, Route, RouteTable, Target, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{ConnectionCounts, ListenOptions, Listener};
+use selvedge_edge::{CoreConfig, Drain, HostMap, Hosts, Site, SiteParts, run_core};
 use worker::{Call, Event, Failure, Invoker, Response};
 
 struct Hello;

@@ -20,10 +20,12 @@ use crate::respond::refuse;
 
 mod index;
 mod read;
+mod service;
 mod validate;
 
 pub(crate) use index::{Asset, Lookup};
 pub use index::{AssetEntry, AssetIndex, AssetMemory, AssetsError, IN_MEMORY_BYTES_MAX};
+pub use service::AssetService;
 use validate::{Span, Wanted};
 
 /// Browsers ask each time, and are told that nothing changed.

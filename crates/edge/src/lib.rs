@@ -17,7 +17,7 @@ mod pipeline;
 mod respond;
 mod site;
 
-pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetsError};
+pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use core::{CoreConfig, run_core};
 pub use drain::Drain;
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};

@@ -172,9 +172,9 @@ impl Hosts {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn load(&self) -> (u64, Arc<HostMap>) {
+    fn load(&self) -> Rc<Generation> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.generation(), current.clone())
+        Rc::new(Generation { number: self.generation(), map: current.clone() })
     }
 }
 
@@ -182,22 +182,33 @@ impl Hosts {
 /// What it hands out is counted on this core alone.
 pub(crate) struct HostsReader {
     hosts: Arc<Hosts>,
-    cached: RefCell<(u64, Rc<Arc<HostMap>>)>,
+    cached: RefCell<Rc<Generation>>,
+}
+
+/// One published map.
+pub(crate) struct Generation {
+    number: u64,
+    map: Arc<HostMap>,
+}
+
+impl Generation {
+    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        self.map.find(host)
+    }
 }
 
 impl HostsReader {
     pub fn new(hosts: Arc<Hosts>) -> Self {
-        let (generation, map) = hosts.load();
-        Self { hosts, cached: RefCell::new((generation, Rc::new(map))) }
+        let cached = RefCell::new(hosts.load());
+        Self { hosts, cached }
     }
 
-    pub fn current(&self) -> Rc<Arc<HostMap>> {
+    pub fn current(&self) -> Rc<Generation> {
         let mut cached = self.cached.borrow_mut();
-        if cached.0 != self.hosts.generation() {
-            let (generation, map) = self.hosts.load();
-            *cached = (generation, Rc::new(map));
+        if cached.number != self.hosts.generation() {
+            *cached = self.hosts.load();
         }
-        cached.1.clone()
+        cached.clone()
     }
 }
 

@@ -55,8 +55,9 @@ impl Cache {
         self.directory.join(format!("{key}.{}", kind.suffix()))
     }
 
-    pub fn has(&self, kind: Kind, key: &Digest) -> bool {
-        self.path(kind, key).exists()
+    /// Whether what is kept under this key can be loaded.
+    pub fn is_sound(&self, kind: Kind, key: &Digest) -> bool {
+        self.verified(kind, key).is_some()
     }
 
     /// Keeps what wasmtime serialised. A cache that can't be written only costs time later.

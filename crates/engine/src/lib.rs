@@ -7,7 +7,9 @@
 //! The concurrency of the guest host is decided and measured in `docs/decisions/0001`.
 
 mod cache;
+mod component;
 mod cpu;
+mod lines;
 mod runtime;
 mod script;
 
@@ -18,6 +20,7 @@ use base::{Artifact, Digest, WorkerLimits, code};
 use worker::{Failure, Program, StartReport};
 
 use crate::cache::Cache;
+use crate::component::Components;
 use crate::runtime::Runtime;
 pub use crate::runtime::RuntimeOptions;
 use crate::script::Scripts;
@@ -25,6 +28,7 @@ use crate::script::Scripts;
 /// The engine of a node: both kinds of guest.
 pub struct Engine {
     scripts: Scripts,
+    components: Components,
     runtime: Arc<Runtime>,
 }
 
@@ -34,8 +38,10 @@ impl Engine {
         let internal = |what: &str, error: &dyn std::fmt::Display| Failure::new(&code::INTERNAL, format!("{what}: {error}"));
         let runtime = Arc::new(Runtime::new(options).map_err(|e| internal("the sandbox engine", &e))?);
         let cache = Cache::open(cache, key_file).map_err(|e| internal("the cache of compiled code", &e))?;
-        let scripts = Scripts::new(runtime.clone(), Arc::new(cache))?;
-        Ok(Self { scripts, runtime })
+        let cache = Arc::new(cache);
+        let components = Components::new(runtime.clone(), cache.clone());
+        let scripts = Scripts::new(runtime.clone(), cache)?;
+        Ok(Self { scripts, components, runtime })
     }
 
     /// False where the kernel makes fresh sandboxes dear.
@@ -48,11 +54,14 @@ impl worker::Engine for Engine {
     fn prepare(&self, artifact: &Artifact, limits: &WorkerLimits) -> Result<StartReport, Failure> {
         match artifact {
             Artifact::Script(script) => self.scripts.prepare(&artifact.digest(), script, limits),
-            Artifact::Component(_) => Err(Failure::new(&code::BAD_COMPONENT, "components are not built into this engine")),
+            Artifact::Component(bytes) => self.components.prepare(&artifact.digest(), bytes),
         }
     }
 
     fn load(&self, artifact: &Digest, _: &WorkerLimits) -> Result<Option<Arc<dyn Program>>, Failure> {
-        Ok(self.scripts.load(artifact))
+        match self.scripts.load(artifact) {
+            Some(program) => Ok(Some(program)),
+            None => self.components.load(artifact),
+        }
     }
 }

@@ -21,6 +21,7 @@ pub struct Runtime {
     /// False where the kernel can't tell which pages a guest dirtied (Linux before 6.7): a fresh
     /// sandbox then costs several times more.
     pub fresh_is_cheap: bool,
+    instances: AtomicU64,
 }
 
 /// Sizes that an operator may change.
@@ -35,7 +36,12 @@ impl Runtime {
         let fresh_is_cheap = PoolingAllocationConfig::is_pagemap_scan_available();
         let wasmtime = wasmtime::Engine::new(&config(options, fresh_is_cheap))?;
         let ticker = Ticker::start(wasmtime.clone());
-        Ok(Self { wasmtime, ticker, fresh_is_cheap })
+        Ok(Self { wasmtime, ticker, fresh_is_cheap, instances: AtomicU64::new(0) })
+    }
+
+    /// The number of a new instance, unique within the life of the node.
+    pub fn next_instance(&self) -> u64 {
+        self.instances.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Tells the ticker that a guest is about to run. Call it before every entry.

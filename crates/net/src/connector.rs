@@ -236,7 +236,7 @@ fn prepare(request: Outgoing, target: &Target) -> Result<http::Request<Body>, Ex
 }
 
 /// The fields that belong to one connection (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [header::HeaderName; 8] = [
+static HOP_BY_HOP: [header::HeaderName; 8] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,

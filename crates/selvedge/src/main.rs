@@ -1,1 +1,65 @@
-fn main() {}
+//! The `selvedge` binary: the command line, and what joins the crates into a node.
+//!
+//! [`wire`] is the only file that names an engine or a provider. [`node`] starts the cores,
+//! [`site`] makes of a plan what the edge serves, [`dev`] and [`serve`] decide what is served, and
+//! [`admin`] lets the other commands reach a node that runs.
+
+mod admin;
+mod cli;
+mod command;
+mod dev;
+mod node;
+mod outbound;
+mod serve;
+mod site;
+mod source_map;
+mod terminal;
+mod wire;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal::stderr_color())
+        .with_target(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SELVEDGE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,selvedge=info")),
+        )
+        .init();
+    let json = cli.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::report(&error, json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let json = cli.json;
+        match cli.command {
+            Command::Init(args) => command::init::run(&args),
+            Command::Dev(args) => dev::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+            Command::Check(args) => command::project::check(&args, json),
+            Command::Types(args) => command::project::types(&args),
+            Command::Limits(args) => command::project::limits(&args, json),
+            Command::Deploy(args) => command::release::deploy(args, json).await,
+            Command::Releases(args) => command::release::list(args, json).await,
+            Command::Rollback(args) => command::release::rollback(args, json).await,
+            Command::Secret(args) => command::secret::run(args, json).await,
+            Command::Kv(args) => command::kv::run(args, json).await,
+        }
+    })
+}

@@ -173,6 +173,11 @@ impl ArtifactStore for LocalArtifacts {
         self.run(has).boxed()
     }
 
+    fn local_file(&self, tenant: &TenantName, digest: &Digest) -> Option<PathBuf> {
+        let file = self.files.file(tenant, digest);
+        file.exists().then_some(file)
+    }
+
     fn list<'a>(&'a self, tenant: &'a TenantName) -> BoxFuture<'a, Result<Vec<ArtifactInfo>, ArtifactError>> {
         let tenant = tenant.clone();
         self.run(move |files| files.list(&tenant)).boxed()

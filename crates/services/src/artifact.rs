@@ -1,6 +1,8 @@
 //! Artifacts: immutable bytes under their own digest. What a build made of a worker, and the
 //! static assets of a deployment.
 
+use std::path::PathBuf;
+
 use base::{Code, Digest, TenantName, code};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,6 +35,13 @@ pub trait ArtifactStore: Send + Sync {
 
     /// Whether bytes with this digest are stored. Does not read them.
     fn has<'a>(&'a self, tenant: &'a TenantName, digest: &'a Digest) -> BoxFuture<'a, Result<bool, ArtifactError>>;
+
+    /// Where the bytes lie as a file on this machine, if they do: for serving a large file without
+    /// reading it whole. The content is not verified.
+    fn local_file(&self, tenant: &TenantName, digest: &Digest) -> Option<PathBuf> {
+        let _ = (tenant, digest);
+        None
+    }
 
     /// Everything that a tenant stores, in the order of the digests.
     fn list<'a>(&'a self, tenant: &'a TenantName) -> BoxFuture<'a, Result<Vec<ArtifactInfo>, ArtifactError>>;

@@ -39,7 +39,7 @@ impl Default for AccessLogOptions {
 }
 
 enum Item {
-    Record(Record),
+    Record(Box<Record>),
     Line(GuestLine),
     /// Everything before this has been written when the sender hears of it.
     Flush(SyncSender<()>),
@@ -86,7 +86,7 @@ impl AccessLog {
 
 impl Sink for AccessLog {
     fn record(&self, record: Record) {
-        self.push(Item::Record(record));
+        self.push(Item::Record(Box::new(record)));
     }
 
     fn line(&self, line: GuestLine) {

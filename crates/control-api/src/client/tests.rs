@@ -24,7 +24,7 @@ async fn call_against(answer: &'static str) -> (String, Result<Status, ApiError>
 
 #[tokio::test]
 async fn a_call_shows_the_token_and_reads_the_answer() {
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 64\r\n\r\n{\"version\":\"9.9.9\",\"generation\":3,\"apps\":2,\"uptime_ms\":5,\"new\":1}";
+    let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"version\":\"9.9.9\",\"generation\":3,\"apps\":2,\"uptime_ms\":5,\"new\":1}";
     let (request, result) = call_against(answer).await;
     assert_eq!(request, "GET /v1/status HTTP/1.1\r\nhost: ADDRESS\r\nauthorization: Bearer t0ken\r\n\r\n");
     let expect = Status { version: "9.9.9".into(), generation: 3, apps: 2, uptime_ms: 5 };

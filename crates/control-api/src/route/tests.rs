@@ -24,7 +24,11 @@ fn a_request_for_nothing_says_which_part_is_wrong() {
     check(Method::GET, "/v1/status/", Miss::Path);
     check(Method::GET, "/v1/apps//releases", Miss::Path);
     check(Method::POST, "/v1/status", Miss::Method(vec![Method::GET, Method::HEAD]));
-    check(Method::PATCH, "/v1/apps/a/kv/n/k", Miss::Method(vec![Method::GET, Method::PUT, Method::DELETE, Method::HEAD]));
+    check(
+        Method::PATCH,
+        "/v1/apps/a/kv/n/k",
+        Miss::Method(vec![Method::GET, Method::PUT, Method::DELETE, Method::HEAD]),
+    );
     check(Method::GET, "/v1/apps/a/kv/n/%FF", Miss::Encoding);
     assert_eq!(find(&Method::HEAD, "/healthz").expect("GET is there").row.operation, Operation::Health);
 }

@@ -1,1 +1,10 @@
+//! Dispatch from the outside, over a fake engine.
 
+mod bench;
+mod fake;
+
+mod chaos;
+mod drain;
+mod instances;
+mod overload;
+mod starts;

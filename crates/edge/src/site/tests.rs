@@ -59,8 +59,8 @@ fn a_reader_sees_each_generation_as_a_whole() {
     let before = reader.current();
     assert!(Rc::ptr_eq(&before, &reader.current()), "nothing is loaded while nothing changes");
     hosts.publish(HostMap::new([named("b", &["x.com"])]).unwrap());
-    assert_eq!(found(&before, "x.com"), Some("a"));
-    assert_eq!(found(&reader.current(), "x.com"), Some("b"));
+    assert_eq!(found(&before.map, "x.com"), Some("a"));
+    assert_eq!(found(&reader.current().map, "x.com"), Some("b"));
 }
 
 /// Asks every pattern in turn and keeps the best.

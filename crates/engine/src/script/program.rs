@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use base::artifact::Script;
@@ -41,8 +40,6 @@ pub struct Program {
     clock: Arc<dyn Clock>,
 }
 
-static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(1);
-
 impl Scripts {
     /// Compiles the guest, or finds it compiled, and boots the base image.
     pub fn new(runtime: Arc<Runtime>, cache: Arc<Cache>) -> Result<Self, Failure> {
@@ -75,7 +72,7 @@ impl Scripts {
     pub fn prepare(&self, artifact: &Digest, script: &Script, limits: &WorkerLimits) -> Result<StartReport, Failure> {
         let begun = Instant::now();
         let key = self.key(artifact);
-        if self.cache.has(Kind::Image, &key) {
+        if self.cache.is_sound(Kind::Image, &key) {
             return Ok(StartReport { elapsed: begun.elapsed(), ..StartReport::default() });
         }
         let evaluated = prepare::script_image(&self.guestware, &self.base, script, limits)?;
@@ -117,7 +114,7 @@ impl worker::Program for Program {
         })?;
         let now = Phases { instantiate: begun.elapsed(), ..phases.get() };
         phases.set(now);
-        let id = NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed);
+        let id = self.guestware.runtime.next_instance();
         let from = begun.checked_sub(now.load).unwrap_or(begun);
         Ok(Rc::new(ScriptInstance::new(id, self, env.clone(), sandbox, (from, now))))
     }

@@ -65,7 +65,7 @@ impl Fetcher for FakeNet {
     }
 }
 
-/// A script in an instance.
+/// A script or component in an instance.
 pub struct Running {
     pub instance: Rc<dyn Instance>,
     pub program: Arc<dyn Program>,
@@ -75,15 +75,19 @@ pub struct Running {
 }
 
 pub struct Setup {
-    pub source: String,
+    pub artifact: Artifact,
     pub limits: WorkerLimits,
     pub bindings: Vec<(base::BindingName, Handle)>,
     pub net: Answerer,
 }
 
 pub fn setup(source: &str) -> Setup {
+    setup_artifact(script(source))
+}
+
+pub fn setup_artifact(artifact: Artifact) -> Setup {
     Setup {
-        source: source.to_owned(),
+        artifact,
         limits: WorkerLimits::default(),
         bindings: vec![],
         net: Box::new(|_| {
@@ -111,9 +115,8 @@ impl Setup {
     }
 
     pub fn try_start(self) -> Result<Running, Failure> {
-        let artifact = script(&self.source);
-        engine().prepare(&artifact, &self.limits)?;
-        let program = engine().load(&artifact.digest(), &self.limits)?.expect("it was just prepared");
+        engine().prepare(&self.artifact, &self.limits)?;
+        let program = engine().load(&self.artifact.digest(), &self.limits)?.expect("it was just prepared");
         let env = Arc::new(Env {
             app: "test".into(),
             worker: WorkerName::parse("web").unwrap(),

@@ -33,17 +33,18 @@ pub(super) enum Sender {
 pub(super) struct Pool {
     idle: Duration,
     per_target: usize,
-    links: Mutex<HashMap<(ThreadId, Target), Vec<(Link, Instant)>>>,
+    links: Mutex<Links>,
 }
 
-type Links<'a> = MutexGuard<'a, HashMap<(ThreadId, Target), Vec<(Link, Instant)>>>;
+/// Connections, and since when each is unused.
+type Links = HashMap<(ThreadId, Target), Vec<(Link, Instant)>>;
 
 impl Pool {
     pub fn new(idle: Duration, per_target: usize) -> Arc<Self> {
         Arc::new(Self { idle, per_target, links: Mutex::default() })
     }
 
-    fn links(&self) -> Links<'_> {
+    fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

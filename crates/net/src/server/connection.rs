@@ -30,6 +30,9 @@ use crate::target;
 /// RFC 9113, section 3.4.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// So many fields hyper parses on the stack; one more, and it allocates for every request.
+const HYPER_HEADER_COUNT: usize = 100;
+
 /// While draining, an unused HTTP/1.1 connection stays open this long: a request that is already
 /// on its way still gets an answer, and with it `connection: close`.
 const DRAIN_LINGER: Duration = Duration::from_millis(250);
@@ -106,11 +109,13 @@ async fn serve_http1<S, F>(
     builder
         .pipeline_flush(true)
         // The gate has counted already; hyper must not have a stricter mind of its own.
-        .max_headers(limits.header_count + 1)
         .max_header_size(limits.header_bytes + 1)
         .max_buf_size((limits.header_bytes + 1).max(64 << 10))
         // A timer of ours does this without a timer operation for each request.
         .header_read_timeout(None);
+    if limits.header_count > HYPER_HEADER_COUNT {
+        builder.max_headers(limits.header_count);
+    }
     let shared = Rc::new(Shared { peer, server: server.clone(), state: state.clone(), service });
     let service = service_fn(|request| answer(shared.clone(), Flight::new(&shared.state), request));
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);

@@ -33,6 +33,9 @@ async fn echo(seen: Seen, request: Request) -> http::Response<Body> {
     if request.path() == "/unread" {
         return http::Response::new(Body::full("unread"));
     }
+    if request.path() == "/large" {
+        return http::Response::new(Body::full(vec![b'x'; 32 << 20]));
+    }
     match request.body.collect(10 << 20).await {
         Ok(body) => http::Response::new(Body::full([line.as_bytes(), b" ", &body].concat())),
         Err(BodyError { code, detail }) => {
@@ -311,6 +314,18 @@ fn a_body_nobody_reads_does_not_destroy_the_answer() {
         stream.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
         let answer = read_all(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("unread"), "{answer}");
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_does_not_hold_its_connection() {
+    with_node(NodeLimits { write_idle_ms: 30, ..Default::default() }, async |node| {
+        let mut stream = node.connect().await;
+        stream.write_all(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        while node.seen.borrow().is_empty() || node.counts.open() > 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(stream);
     });
 }
 

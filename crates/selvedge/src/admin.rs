@@ -1,0 +1,142 @@
+//! The admin listener of a running node, and the way of the command line to it.
+//!
+//! A node writes two files that only its owner can read: `admin.token`, and `admin.json` with the
+//! address. A command that finds the data directory locked reads them and talks to the node.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use base::{Body, NodeLimits, Rng as _, Secret, SystemRng};
+use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
+use control_api::{Api, Client, ClientOptions};
+use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
+use script::SourceMaps;
+
+use crate::site::tenant;
+use crate::wire::{self, Locked, Stores};
+
+const TOKEN_FILE: &str = "admin.token";
+const ADDRESS_FILE: &str = "admin.json";
+
+/// The admin address, taken before anything else starts, so that a port in use is found at once.
+pub fn bind(address: SocketAddr) -> Result<Listener> {
+    let mut listeners = Listener::bind(address, &ListenOptions::default())
+        .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace("--listen", "--admin")))?;
+    listeners.pop().context("no admin listener")
+}
+
+/// Leaves the address and a fresh token for the command line.
+pub fn announce(data: &Path, address: SocketAddr) -> Result<Secret<String>> {
+    let mut bytes = [0; 32];
+    SystemRng.fill(&mut bytes);
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&data.join(TOKEN_FILE), token.as_bytes())?;
+    let document = serde_json::json!({ "address": address, "pid": std::process::id() });
+    write_private(&data.join(ADDRESS_FILE), document.to_string().as_bytes())?;
+    Ok(Secret::new(token))
+}
+
+fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        fs::rename(&temporary, path)
+    };
+    write().with_context(|| format!("can't write {}", path.display()))
+}
+
+/// Serves the admin API until `stop` resolves. Must run inside a `LocalSet`.
+pub async fn serve(listener: Listener, parts: AdminParts, stop: impl Future<Output = ()>) -> Result<()> {
+    // A deployment may be large, and a page of metrics is asked for every few seconds.
+    let limits = NodeLimits { connections: 1_000, ..parts.limits.clone() };
+    let admin = std::rc::Rc::new(Admin::new(parts));
+    let server = Server::new(ServerLimits::from(&limits), ConnectionCounts::new(&limits), Box::new(|_, _, _| {}));
+    let service = move |request: Request| {
+        let admin = admin.clone();
+        async move { admin.respond(into_http(request)).await }
+    };
+    server.run(listener, service, stop).await?;
+    Ok(())
+}
+
+fn into_http(request: Request) -> http::Request<Body> {
+    let mut converted = http::Request::new(request.body);
+    *converted.method_mut() = request.method;
+    *converted.uri_mut() = http::Uri::from(request.path_and_query);
+    *converted.headers_mut() = request.headers;
+    converted
+}
+
+/// The control plane over these stores, in this process.
+pub fn control(
+    stores: &Stores,
+    engine: Option<Arc<dyn worker::Engine>>,
+    limits: NodeLimits,
+    on_release: Arc<dyn Fn() + Send + Sync>,
+) -> Arc<dyn Api> {
+    let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| match &engine {
+        None => Ok(()),
+        Some(engine) => engine.prepare(artifact, limits).map(|_| ()).map_err(|failure| {
+            let stack = failure.stack.map(|stack| match artifact {
+                base::Artifact::Script(script) => SourceMaps::new(script).map_stack(&stack),
+                base::Artifact::Component(_) => stack,
+            });
+            PrepareError { code: failure.code, detail: failure.detail, stack }
+        }),
+    };
+    Arc::new(Control::new(ControlParts {
+        tenant: tenant(),
+        artifacts: stores.artifacts.clone(),
+        releases: stores.releases.clone(),
+        secrets: stores.secrets.clone(),
+        kv: stores.kv.clone(),
+        clock: wire::clock(),
+        limits,
+        prepare: Arc::new(prepare),
+        on_release,
+        version: env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// Whether a command that needs no engine should start one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prepare {
+    Yes,
+    No,
+}
+
+/// The control plane of a data directory: that of the node that holds it, or one in this process.
+pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
+    let limits = NodeLimits::default();
+    match wire::open_stores(data, &limits) {
+        Ok(stores) => {
+            let engine = match prepare {
+                Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
+                Prepare::No => None,
+            };
+            Ok(control(&stores, engine, limits, Arc::new(|| {})))
+        }
+        Err(error) if error.is::<Locked>() => match client(data) {
+            Ok(client) => Ok(Arc::new(client)),
+            Err(why) => Err(error.context(format!("and the process that holds it can't be asked: {why:#}"))),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+fn client(data: &Path) -> Result<Client> {
+    let read = |name: &str| {
+        let path = data.join(name);
+        fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))
+    };
+    let document: serde_json::Value = serde_json::from_str(&read(ADDRESS_FILE)?)?;
+    let address = document.get("address").and_then(|a| a.as_str()).context("admin.json names no address")?;
+    let token = read(TOKEN_FILE)?;
+    Ok(Client::new(ClientOptions::new(address.parse()?, Secret::new(token))))
+}

@@ -1,0 +1,204 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An edge and serverless backend that people own.
+#[derive(Debug, Parser)]
+#[command(name = "selvedge", version, propagate_version = true)]
+pub struct Cli {
+    /// Print JSON instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a new project.
+    Init(Init),
+    /// Build and serve a project, and again at every change.
+    Dev(Dev),
+    /// Serve what is released.
+    Serve(Serve),
+    /// Check a project and print its compiled plan.
+    Check(Project),
+    /// Print TypeScript declarations of a project's environment.
+    Types(Types),
+    /// Print every limit, its value, and where it is set.
+    Limits(Project),
+    /// Build a project and release it.
+    Deploy(Deploy),
+    /// List the releases of an app.
+    Releases(AppArgs),
+    /// Release an earlier deployment again.
+    Rollback(Rollback),
+    /// Set, list or delete secrets.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Read and write KV entries.
+    #[command(subcommand)]
+    Kv(Kv),
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The directory to write to; made if it is missing.
+    pub dir: PathBuf,
+    #[arg(long, value_enum, default_value_t = Template::TypescriptApi)]
+    pub template: Template,
+    /// The app's name; that of the directory if left out.
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Template {
+    /// A JSON API in TypeScript.
+    TypescriptApi,
+    /// Pages with an API behind them.
+    Site,
+    /// A WebAssembly component in Rust.
+    RustComponent,
+}
+
+#[derive(Debug, Args)]
+pub struct Project {
+    /// The project's directory.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// The environment of the manifest to use.
+    #[arg(long)]
+    pub env: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Types {
+    #[command(flatten)]
+    pub project: Project,
+    /// Write to this file instead of the terminal.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Listening {
+    /// Where to serve.
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// Where the admin API listens.
+    #[arg(long, default_value = "127.0.0.1:8788")]
+    pub admin: SocketAddr,
+    /// Cores to serve on; all of the machine's if left out.
+    #[arg(long)]
+    pub cores: Option<usize>,
+    /// Write no access log.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Dev {
+    #[command(flatten)]
+    pub project: Project,
+    #[command(flatten)]
+    pub listening: Listening,
+    /// Where data is kept; .selvedge/data in the project if left out.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The node's configuration.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub listening: Listening,
+    /// The data directory.
+    #[arg(long, default_value = "data")]
+    pub data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Data {
+    /// The data directory, of a running node or of none.
+    #[arg(long, default_value = "data")]
+    pub data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Deploy {
+    #[command(flatten)]
+    pub project: Project,
+    #[command(flatten)]
+    pub data: Data,
+    /// A note that stands in the list of releases.
+    #[arg(long, short)]
+    pub message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct AppArgs {
+    pub app: String,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    pub app: String,
+    /// The deployment to go back to; the one before the current one if left out.
+    pub deployment: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Set a secret; the value is read from standard input.
+    Put { app: String, name: String, #[command(flatten)] data: Data },
+    /// List the names; values are never shown.
+    List { app: String, #[command(flatten)] data: Data },
+    /// Delete a secret.
+    Delete { app: String, name: String, #[command(flatten)] data: Data },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Kv {
+    /// Write a value to standard output.
+    Get { app: String, namespace: String, key: String, #[command(flatten)] data: Data },
+    /// Store a value: the argument, or standard input.
+    Put {
+        app: String,
+        namespace: String,
+        key: String,
+        value: Option<String>,
+        /// Seconds until the entry expires.
+        #[arg(long)]
+        ttl: Option<u64>,
+        /// JSON to keep with the value.
+        #[arg(long)]
+        metadata: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Delete an entry.
+    Delete { app: String, namespace: String, key: String, #[command(flatten)] data: Data },
+    /// List keys.
+    List {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        #[arg(long)]
+        cursor: Option<String>,
+        #[arg(long)]
+        limit: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+}

@@ -1,0 +1,118 @@
+//! `check`, `types` and `limits`: what can be said of a project without running it.
+
+use anyhow::{Context as _, Result};
+use base::NodeLimits;
+use base::limits::NODE;
+use control::{BuildOptions, Bundle, build_app};
+use manifest::{Grant, Plan, Target, Var};
+
+use super::{Unbuilt, print, print_json};
+use crate::cli::{Project, Types};
+use crate::terminal;
+
+pub fn build(project: &Project, dev: bool) -> Result<Bundle> {
+    let options = BuildOptions { env: project.env.clone(), dev, ..BuildOptions::default() };
+    let bundle = build_app(&project.dir, &options).map_err(Unbuilt)?;
+    for warning in &bundle.warnings {
+        terminal::say(&format!("warning: {warning}"));
+    }
+    Ok(bundle)
+}
+
+pub fn check(project: &Project, json: bool) -> Result<()> {
+    let bundle = build(project, false)?;
+    if json { print_json(&bundle.plan) } else { print(describe(&bundle).trim_end()) }
+}
+
+/// The plan for a person.
+fn describe(bundle: &Bundle) -> String {
+    let plan = &bundle.plan;
+    let mut text = format!("{}: the manifest and the sources are valid\n\nworkers\n", plan.app);
+    for (worker, built) in plan.workers.iter().zip(&bundle.workers) {
+        let isolation = serde_json::to_value(worker.isolation).unwrap_or_default();
+        text += &format!(
+            "  {:<16} {} ({} KiB, {} isolation)\n",
+            worker.name.as_str(),
+            worker.entry,
+            built.bytes.len().div_ceil(1024),
+            isolation.as_str().unwrap_or_default()
+        );
+        for (name, var) in &worker.vars {
+            let value = match var {
+                Var::Text(text) => format!("{text:?}"),
+                Var::Json(json) => json.to_string(),
+                Var::Dev(_) => "(from .dev.vars)".to_owned(),
+            };
+            text += &format!("    {:<14} = {value}\n", name.as_str());
+        }
+        for binding in &worker.bindings {
+            text += &format!("    {:<14} → {}\n", binding.name.as_str(), grant(plan, &binding.grant));
+        }
+    }
+    text += "\nroutes, in the order in which they are tried\n";
+    for route in plan.routes.iter() {
+        text += &format!("  {:<30} → {}\n", route.pattern(), target(plan, &route.target));
+    }
+    text += &format!("\nhosts\n  {}\n", plan.default_host());
+    for host in &plan.hosts {
+        text += &format!("  {host}\n");
+    }
+    text
+}
+
+fn grant(plan: &Plan, grant: &Grant) -> String {
+    match grant {
+        Grant::Kv { namespace } => format!("KV namespace {namespace}"),
+        Grant::Secret { secret } => format!("secret {secret}"),
+        Grant::Worker { worker } => format!("worker {}", plan.worker(*worker).name),
+        Grant::Assets { assets } => format!("files in {}", plan.asset_dir(*assets).directory),
+    }
+}
+
+fn target(plan: &Plan, target: &Target) -> String {
+    match target {
+        Target::Worker(worker) => format!("worker {}", plan.worker(*worker).name),
+        Target::Assets(assets) => format!("files in {}", plan.asset_dir(*assets).directory),
+        Target::AssetsThenWorker { assets, worker } => {
+            format!("files in {}, then worker {}", plan.asset_dir(*assets).directory, plan.worker(*worker).name)
+        }
+    }
+}
+
+pub fn types(args: &Types) -> Result<()> {
+    let bundle = build(&args.project, true)?;
+    let text = manifest::typescript_env(&bundle.plan);
+    match &args.out {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("can't write {}", path.display())),
+        None => print(text.trim_end()),
+    }
+}
+
+/// Limits of the project, if there is one, and of the node.
+pub fn limits(project: &Project, json: bool) -> Result<()> {
+    let has_project = manifest::FILE_NAMES.iter().any(|name| project.dir.join(name).exists());
+    let of_project = if has_project { manifest::limits_table(&build(project, true)?.plan) } else { Vec::new() };
+    let node = NodeLimits::default();
+    if json {
+        let node: Vec<_> = NODE
+            .iter()
+            .map(|row| serde_json::json!({ "name": row.name, "value": node.get(row.name), "default": row.default, "unit": row.unit, "about": row.about }))
+            .collect();
+        return print_json(&serde_json::json!({ "project": of_project, "node": node }));
+    }
+    if !of_project.is_empty() {
+        print("project")?;
+        for line in of_project {
+            let value = format!("{} {}", line.value, line.unit);
+            let owner = line.worker.as_ref().map_or("app", |worker| worker.as_str());
+            print(format!("  {owner:<12} {:<24} {:>20}  {:<20} {}", line.name, value.trim_end(), line.set_at, line.about))?;
+        }
+        print("")?;
+    }
+    print("node (set under [limits] of the file given to serve --config)")?;
+    for row in NODE {
+        let value = format!("{} {}", node.get(row.name).unwrap_or_default(), row.unit);
+        print(format!("  {:<26} {:>18}  {}", row.name, value.trim_end(), row.about))?;
+    }
+    Ok(())
+}

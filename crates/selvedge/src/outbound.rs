@@ -1,0 +1,51 @@
+//! Joins what `worker` asks of the outside with `net`'s connector: the policy decides about every
+//! address that a name resolved to, before a byte is sent there.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base::code;
+use futures_util::future::BoxFuture;
+use net::{Connector, Outgoing};
+use services::egress::{EgressPolicy, EgressRule, Scheme, Target};
+use worker::{Failure, Fetcher, Outbound, Response};
+
+pub struct NetFetcher(pub Arc<Connector>);
+
+impl Fetcher for NetFetcher {
+    fn fetch(&self, policy: Arc<EgressPolicy>, request: Outbound) -> BoxFuture<'static, Result<Response, Failure>> {
+        let connector = self.0.clone();
+        Box::pin(async move {
+            let scheme = if request.url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+            let port = request.url.port_or_known_default().unwrap_or_else(|| scheme.default_port());
+            let Some(host) = request.url.host_str().map(str::to_owned) else {
+                return Err(Failure::new(&code::UPSTREAM_UNREACHABLE, "the URL names no host"));
+            };
+            let check = move |address: IpAddr| {
+                let target = Target { scheme, host: &host, port, address };
+                policy.decide(&target).map_err(|denial| denial.to_string())
+            };
+            let Outbound { method, url, headers, body } = request;
+            let exchange = connector.exchange(Outgoing { method, url, headers, body }, Arc::new(check));
+            exchange.await.map_err(|error| Failure::new(error.code(), error.to_string()))
+        })
+    }
+}
+
+/// The manifest's rules as the policy knows them.
+pub fn egress_rules(rules: &[manifest::EgressRule]) -> Vec<EgressRule> {
+    let scheme = |scheme: &manifest::Scheme| match scheme {
+        manifest::Scheme::Http => Scheme::Http,
+        manifest::Scheme::Https => Scheme::Https,
+    };
+    rules
+        .iter()
+        .map(|rule| match rule {
+            manifest::EgressRule::Public => EgressRule::Public,
+            manifest::EgressRule::Host { scheme: of, host, port } => {
+                EgressRule::Host { scheme: of.as_ref().map(scheme), host: host.clone(), port: *port }
+            }
+            manifest::EgressRule::Cidr(net) => EgressRule::Net(*net),
+        })
+        .collect()
+}

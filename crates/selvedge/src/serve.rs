@@ -1,0 +1,210 @@
+//! `selvedge serve`: runs what is released, and follows changes of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use base::{AppName, Artifact, Digest, NodeLimits};
+use control::{AdminParts, Document};
+use dispatch::Deployment;
+use edge::{AssetEntry, AssetIndex, AssetMemory, HostMap, Site};
+use futures_util::FutureExt as _;
+use serde::Deserialize;
+use services::release::ReleasedApp;
+use tokio::sync::Notify;
+use worker::Failure;
+
+use crate::admin;
+use crate::cli;
+use crate::node::{Node, NodeOptions};
+use crate::site::{Blueprint, Code, Workshop, tenant};
+use crate::source_map::InFile;
+use crate::terminal;
+use crate::wire;
+
+/// Bytes of small files that all apps may keep in memory together.
+const ASSET_MEMORY_BYTES: u64 = 128 << 20;
+
+/// The node's configuration file; the command line wins where both say something.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NodeConfig {
+    limits: NodeLimits,
+}
+
+fn read_config(path: Option<&Path>) -> Result<NodeConfig> {
+    let Some(path) = path else { return Ok(NodeConfig::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    let config: NodeConfig = toml_edit::de::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+    for row in base::limits::NODE {
+        let value = config.limits.get(row.name).unwrap_or(row.default);
+        if value < row.min || value > row.max {
+            anyhow::bail!("{}: limits.{} is {value}; it must lie between {} and {}", path.display(), row.name, row.min, row.max);
+        }
+    }
+    Ok(config)
+}
+
+/// One released app, as it is served.
+struct Served {
+    deployment: Digest,
+    site: Arc<Site>,
+    /// Dropped, and so retired, when another takes its place.
+    _deployed: Arc<Deployment>,
+}
+
+/// Everything that is released.
+struct Fleet {
+    node: Node,
+    memory: Arc<AssetMemory>,
+    served: BTreeMap<AppName, Served>,
+    secrets: u64,
+}
+
+pub async fn run(args: cli::Serve) -> Result<()> {
+    let config = read_config(args.config.as_deref())?;
+    let stores = wire::open_stores(&args.data, &config.limits)?;
+    let admin = admin::bind(args.listening.admin)?;
+    let admin_address = admin.address();
+    let node = Node::start(
+        NodeOptions {
+            listen: args.listening.listen,
+            admin: admin_address,
+            cores: terminal::cores(args.listening.cores),
+            limits: config.limits.clone(),
+            log: terminal::log_format(),
+            quiet: args.listening.quiet,
+        },
+        stores.clone(),
+    )?;
+    let changed = Arc::new(Notify::new());
+    let on_release = {
+        let changed = changed.clone();
+        Arc::new(move || changed.notify_one()) as Arc<dyn Fn() + Send + Sync>
+    };
+    let token = admin::announce(&stores.data, admin_address)?;
+    let metrics = node.metrics.clone();
+    let parts = AdminParts {
+        api: admin::control(&stores, Some(node.engine.clone()), config.limits.clone(), on_release),
+        token,
+        address: admin_address,
+        hosts: vec!["localhost".into()],
+        limits: config.limits.clone(),
+        ready: Arc::new(|| Ok(())),
+        metrics: Arc::new(move || metrics.render()),
+    };
+    let stop = terminal::stop_signal()?.shared();
+    let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone()));
+    let address = node.address;
+    let mut fleet =
+        Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
+    let generation = fleet.refresh().await?;
+    terminal::say(&format!(
+        "serving {} apps on http://{address}, admin on http://{admin_address}",
+        fleet.served.len()
+    ));
+    fleet.follow(generation, &changed, stop).await;
+    terminal::say("stopping: finishing what is in progress");
+    fleet.node.stop();
+    serving_admin.abort();
+    Ok(())
+}
+
+impl Fleet {
+    async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = ()> + Clone) {
+        let releases = self.node.workshop.stores.releases.clone();
+        loop {
+            tokio::select! {
+                () = stop.clone() => return,
+                () = changed.notified() => {}
+                _ = releases.changed(generation) => {}
+            }
+            match self.refresh().await {
+                Ok(now) => generation = now,
+                // What was served before goes on being served.
+                Err(error) => tracing::error!("the released apps can't be read: {error:#}"),
+            }
+        }
+    }
+
+    /// Makes sites of what was released since the last look, and publishes the hosts.
+    async fn refresh(&mut self) -> Result<u64> {
+        let workshop = self.node.workshop.clone();
+        let current = workshop.stores.releases.current().await?;
+        let secrets = workshop.stores.secrets.generation();
+        let rotated = std::mem::replace(&mut self.secrets, secrets) != secrets;
+        let mut next = BTreeMap::new();
+        for released in current.apps {
+            let app = released.app.app.clone();
+            let before = self.served.remove(&app);
+            let same = |served: &Served| {
+                let uses_secrets = !served.site.plan().secrets().is_empty();
+                served.deployment == released.record.id && !(rotated && uses_secrets)
+            };
+            let served = match before {
+                Some(served) if same(&served) => served,
+                before => match make(&workshop, &released, &self.memory).await {
+                    Ok(served) => served,
+                    Err(error) => {
+                        tracing::error!("{app} can't be served: {error:#}");
+                        match before {
+                            Some(last_known_good) => last_known_good,
+                            None => continue,
+                        }
+                    }
+                },
+            };
+            next.insert(app, served);
+        }
+        let map = HostMap::new(next.values().map(|served| served.site.clone()))?;
+        self.node.hosts.publish(map);
+        self.served = next;
+        Ok(current.generation)
+    }
+}
+
+async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<AssetMemory>) -> Result<Served> {
+    let document = Document::read(&released.record.document, &released.record.id)?;
+    let artifacts = workshop.stores.artifacts.clone();
+    let workers = document
+        .workers()
+        .iter()
+        .map(|&digest| {
+            let store = artifacts.clone();
+            let source: dispatch::ArtifactSource = Arc::new(move || {
+                let store = store.clone();
+                async move {
+                    let failed = |error: &dyn std::fmt::Display| Failure::new(&base::code::STORE_FAILED, error.to_string());
+                    let bytes = store.get(&tenant(), &digest).await.map_err(|error| failed(&error))?;
+                    let decoded = bytes.map(|bytes| Artifact::decode(&bytes)).transpose();
+                    decoded.map_err(|error| failed(&error))
+                }
+                .boxed()
+            });
+            let file = artifacts.local_file(&tenant(), &digest);
+            let source_map = file.map(|file| Arc::new(InFile::new(file)) as Arc<dyn worker::SourceMap>);
+            Code { digest, source, source_map }
+        })
+        .collect();
+    let mut assets = Vec::new();
+    for files in document.assets() {
+        let mut entries = Vec::with_capacity(files.len());
+        for (path, entry) in files {
+            let file = artifacts.local_file(&tenant(), &entry.digest);
+            let file = file.with_context(|| format!("the file {path} is missing from the store"))?;
+            let path = path.trim_start_matches('/').to_owned();
+            entries.push(AssetEntry { path, digest: entry.digest, size: entry.bytes, file });
+        }
+        assets.push(AssetIndex::new(entries, memory));
+    }
+    let blueprint = Blueprint {
+        deployment: released.record.id.short().into(),
+        plan: Arc::new(document.into_plan()),
+        workers,
+        assets,
+        dev: None,
+    };
+    let (site, deployed) = workshop.site(blueprint).await?;
+    Ok(Served { deployment: released.record.id, site, _deployed: deployed })
+}

@@ -1,0 +1,162 @@
+//! From a plan to a site: opens what every worker was granted, deploys the workers, and puts the
+//! routes in front of them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use base::{BindingName, Digest, Secret, TenantName, code};
+use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
+use edge::{AssetIndex, AssetService, Site, SiteParts};
+use futures_util::future::LocalBoxFuture;
+use manifest::{Grant, Plan, Var, WorkerPlan};
+use services::AppId;
+use services::egress::EgressPolicy;
+use services::kv::KvNamespace;
+use worker::{Call, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
+
+use crate::outbound::egress_rules;
+use crate::wire::Stores;
+
+/// The tenant of a laptop, and of every node until there are more.
+pub fn tenant() -> TenantName {
+    TenantName::parse("local").expect("a valid name")
+}
+
+/// What sites are made with.
+pub struct Workshop {
+    pub stores: Stores,
+    pub dispatcher: Arc<Dispatcher>,
+    pub fetcher: Arc<dyn Fetcher>,
+    /// Addresses of the node itself that no worker may reach.
+    pub own: Vec<SocketAddr>,
+}
+
+/// One worker's code.
+pub struct Code {
+    pub digest: Digest,
+    pub source: ArtifactSource,
+    pub source_map: Option<Arc<dyn SourceMap>>,
+}
+
+/// What to make a site of.
+pub struct Blueprint {
+    pub plan: Arc<Plan>,
+    pub deployment: Arc<str>,
+    pub workers: Vec<Code>,
+    pub assets: Vec<Arc<AssetIndex>>,
+    pub dev: Option<PathBuf>,
+}
+
+impl Workshop {
+    pub async fn site(&self, blueprint: Blueprint) -> Result<(Arc<Site>, Arc<Deployment>)> {
+        let Blueprint { plan, deployment, workers, assets, dev } = blueprint;
+        if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
+            bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
+        }
+        let reservation = Reservation::default();
+        let mut specs = Vec::with_capacity(workers.len());
+        let mut refusals = Vec::with_capacity(workers.len());
+        for (worker, code) in plan.workers.iter().zip(workers) {
+            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets).await?;
+            env.source_map = code.source_map;
+            refusals.push(missing);
+            specs.push(WorkerSpec { artifact: code.digest, source: code.source, env: Arc::new(env) });
+        }
+        let deployed = self.dispatcher.deploy(DeploymentSpec {
+            app: plan.app.clone(),
+            deployment: deployment.clone(),
+            plan: plan.clone(),
+            workers: specs,
+            reservation,
+        });
+        let invokers = refusals
+            .into_iter()
+            .enumerate()
+            .map(|(index, refusal)| match refusal {
+                Some(failure) => Arc::new(Refusing(failure)) as Arc<dyn Invoker>,
+                None => deployed.invoker(manifest::WorkerIndex(index as u16)),
+            })
+            .collect();
+        let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, dev });
+        Ok((site, deployed))
+    }
+
+    /// The environment; with it the reason, if something that was granted is not there yet.
+    async fn env(
+        &self,
+        plan: &Plan,
+        worker: &WorkerPlan,
+        reservation: &Reservation,
+        assets: &[Arc<AssetIndex>],
+    ) -> Result<(Env, Option<Failure>)> {
+        let mut missing = None;
+        let mut bindings: Vec<(BindingName, Handle)> = Vec::new();
+        for (name, var) in &worker.vars {
+            let handle = match var {
+                Var::Text(text) => Handle::Text(text.clone()),
+                Var::Json(json) => Handle::Json(json.to_string()),
+                Var::Dev(secret) => Handle::Text(secret.expose().clone()),
+            };
+            bindings.push((name.clone(), handle));
+        }
+        for binding in &worker.bindings {
+            match self.open(plan, &binding.grant, reservation, assets).await? {
+                Ok(handle) => bindings.push((binding.name.clone(), handle)),
+                Err(failure) => missing = Some(failure),
+            }
+        }
+        let env = Env {
+            app: plan.app.as_str().into(),
+            worker: worker.name.clone(),
+            bindings,
+            limits: worker.limits.clone(),
+            egress: Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone())),
+            fetcher: self.fetcher.clone(),
+            source_map: None,
+        };
+        Ok((env, missing))
+    }
+
+    /// Opens one binding: the station "wire" of the way that DESIGN gives every binding.
+    async fn open(
+        &self,
+        plan: &Plan,
+        grant: &Grant,
+        reservation: &Reservation,
+        assets: &[Arc<AssetIndex>],
+    ) -> Result<Result<Handle, Failure>> {
+        Ok(Ok(match grant {
+            Grant::Kv { namespace } => Handle::Kv {
+                provider: self.stores.kv.clone(),
+                namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
+            },
+            Grant::Worker { worker } => Handle::Service(reservation.invoker(*worker)),
+            Grant::Assets { assets: which } => {
+                let index = assets[usize::from(which.0)].clone();
+                Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
+            }
+            Grant::Secret { secret } => {
+                let app = AppId::new(tenant(), plan.app.clone());
+                let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
+                    let app = &plan.app;
+                    let detail = format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
+                    tracing::warn!("{app}: {detail}");
+                    return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+                };
+                let text = String::from_utf8_lossy(entry.value.expose()).into_owned();
+                Handle::Secret(Secret::new(text))
+            }
+        }))
+    }
+}
+
+/// Stands in for a worker that can't run, and says why.
+pub struct Refusing(pub Failure);
+
+impl Invoker for Refusing {
+    fn invoke(&self, _: Call, _: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        Box::pin(std::future::ready(Err(self.0.clone())))
+    }
+}

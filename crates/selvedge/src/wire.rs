@@ -1,0 +1,77 @@
+//! Where an operator's configuration becomes running parts: the only file that names an engine or
+//! a provider. Everything else in the binary sees contracts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use base::{Clock, NodeLimits, SystemClock};
+use engine::{Engine, RuntimeOptions};
+use services::artifact::ArtifactStore;
+use services::kv::Kv;
+use services::release::ReleaseStore;
+use services::secret::SecretStore;
+use services_local::{DataDir, DataDirError, DataDirOptions};
+
+/// The stores of a node, opened.
+#[derive(Clone)]
+pub struct Stores {
+    pub kv: Arc<dyn Kv>,
+    pub artifacts: Arc<dyn ArtifactStore>,
+    pub releases: Arc<dyn ReleaseStore>,
+    pub secrets: Arc<dyn SecretStore>,
+    pub data: PathBuf,
+    cache: PathBuf,
+    engine_key: PathBuf,
+}
+
+/// Another process holds the data directory.
+#[derive(Debug, thiserror::Error)]
+#[error("the data directory {} is in use by process {}", .path.display(), .pid.map_or("?".to_owned(), |pid| pid.to_string()))]
+pub struct Locked {
+    pub path: PathBuf,
+    pub pid: Option<u32>,
+}
+
+/// Opens the data directory, whose providers serve every contract of a laptop.
+pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
+    let keys = key_dir(data);
+    let mut options = DataDirOptions::new(keys.join("node.key"));
+    options.limits = limits.clone();
+    let opened = match DataDir::open(data, options) {
+        Ok(opened) => opened,
+        Err(DataDirError::Locked { path, pid }) => return Err(Locked { path, pid }.into()),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Stores {
+        kv: opened.kv(),
+        artifacts: opened.artifacts(),
+        releases: opened.releases(),
+        secrets: opened.secrets()?,
+        cache: opened.cache_dir()?,
+        engine_key: keys.join("engine.key"),
+        data: opened.path().to_owned(),
+    })
+}
+
+/// Starts the engine for these stores' cache.
+pub fn open_engine(stores: &Stores, limits: &NodeLimits) -> Result<Arc<dyn worker::Engine>> {
+    let options = RuntimeOptions { instances_max: limits.instances_total as u32 };
+    let engine = Engine::open(&stores.cache, &stores.engine_key, options).context("the engine did not start")?;
+    if !engine.fresh_is_cheap() {
+        tracing::info!("this kernel has no pagemap_scan (Linux 6.7): a fresh sandbox per request works, but costs more");
+    }
+    Ok(Arc::new(engine))
+}
+
+/// Keys lie beside the data directory, never in it: a copy of the data alone opens nothing.
+fn key_dir(data: &Path) -> PathBuf {
+    let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    let mut name = absolute.file_name().unwrap_or_default().to_owned();
+    name.push(".keys");
+    absolute.with_file_name(name)
+}
+
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::default())
+}

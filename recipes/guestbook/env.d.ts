@@ -1,0 +1,61 @@
+// Made by `selvedge types` from the manifest. Run it again after a change.
+
+/** What the worker `web` finds in `env`. */
+interface Env {
+  GUESTS: KVNamespace;
+  PAGE_SIZE: number;
+  TITLE: string;
+}
+
+interface KVNamespace<Key extends string = string> {
+  get(key: Key, options?: "text" | { type?: "text"; cacheTtl?: number }): Promise<string | null>;
+  get<Value = unknown>(key: Key, options: "json" | { type: "json"; cacheTtl?: number }): Promise<Value | null>;
+  get(key: Key, options: "arrayBuffer" | { type: "arrayBuffer"; cacheTtl?: number }): Promise<ArrayBuffer | null>;
+  get(key: Key, options: "stream" | { type: "stream"; cacheTtl?: number }): Promise<ReadableStream | null>;
+  get(keys: Key[], options?: "text" | { type?: "text"; cacheTtl?: number }): Promise<Map<string, string | null>>;
+  get<Value = unknown>(keys: Key[], options: "json" | { type: "json"; cacheTtl?: number }): Promise<Map<string, Value | null>>;
+  getWithMetadata<Metadata = unknown>(
+    key: Key,
+    options?: "text" | { type?: "text"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<string, Metadata>>;
+  getWithMetadata<Value = unknown, Metadata = unknown>(
+    key: Key,
+    options: "json" | { type: "json"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<Value, Metadata>>;
+  getWithMetadata<Metadata = unknown>(
+    key: Key,
+    options: "arrayBuffer" | { type: "arrayBuffer"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<ArrayBuffer, Metadata>>;
+  getWithMetadata<Metadata = unknown>(
+    key: Key,
+    options: "stream" | { type: "stream"; cacheTtl?: number },
+  ): Promise<KVNamespaceGetWithMetadataResult<ReadableStream, Metadata>>;
+  put(
+    key: Key,
+    value: string | ArrayBuffer | ArrayBufferView | ReadableStream,
+    options?: { expiration?: number; expirationTtl?: number; metadata?: unknown },
+  ): Promise<void>;
+  delete(key: Key): Promise<void>;
+  list<Metadata = unknown>(options?: {
+    prefix?: string | null;
+    cursor?: string | null;
+    limit?: number;
+  }): Promise<KVNamespaceListResult<Metadata, Key>>;
+}
+
+interface KVNamespaceListKey<Metadata, Key extends string = string> {
+  name: Key;
+  expiration?: number;
+  metadata?: Metadata;
+}
+
+type KVNamespaceListResult<Metadata, Key extends string = string> =
+  | { list_complete: false; keys: KVNamespaceListKey<Metadata, Key>[]; cursor: string; cacheStatus: string | null }
+  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; cacheStatus: string | null };
+
+interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
+  value: Value | null;
+  metadata: Metadata | null;
+  cacheStatus: string | null;
+}
+

@@ -1,0 +1,140 @@
+//! `cargo xtask bench functions`: Selvedge beside its peers, in one run on one machine. What each
+//! figure means, and what a machine needs, stands in bench/functions/README.md.
+
+mod apps;
+mod cases;
+mod load;
+mod peer;
+mod process;
+mod stage;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::repo::Repo;
+use cases::Case;
+use load::Pace;
+use peer::{Contender, Tools};
+use stage::Stage;
+use table::{Figures, Row};
+
+const ROUNDS: usize = 3;
+const APPS: usize = 1000;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    json: bool,
+    quick: bool,
+    /// Empty for every case.
+    only: Vec<String>,
+}
+
+impl Options {
+    pub fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match *argument {
+                "--json" => options.json = true,
+                "--quick" => options.quick = true,
+                "--only" => options.only.push(case_name(rest.next().copied())?),
+                other => bail!("`cargo xtask bench functions` has no {other:?}: it takes --json, --quick, --only CASE"),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, case: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == case)
+    }
+
+    fn rounds(&self) -> usize {
+        if self.quick { 1 } else { ROUNDS }
+    }
+
+    fn pace(&self) -> Pace {
+        if self.quick { Pace { warm_s: 1, run_s: 2 } } else { Pace { warm_s: 2, run_s: 6 } }
+    }
+}
+
+fn case_name(name: Option<&str>) -> Result<String> {
+    let name = name.context("--only wants the name of a case")?;
+    let known = cases::CASES.iter().map(|case| case.name).chain([apps::NAME]);
+    if !known.clone().any(|case| case == name) {
+        bail!("no case is called {name:?}; there are {}", known.collect::<Vec<_>>().join(", "));
+    }
+    Ok(name.to_owned())
+}
+
+pub fn run(repo: &Repo, options: &Options) -> Result<()> {
+    let tools = Tools::find(repo)?;
+    tools.report();
+    let versions = tools.versions();
+    if !options.json {
+        table::print_versions(&versions);
+    }
+    let mut rows = Vec::new();
+    for case in cases::CASES.iter().filter(|case| options.wants(case.name)) {
+        let measured = run_case(repo, &tools, case, options)?;
+        if !options.json && !measured.is_empty() {
+            table::print(case.name, &measured);
+        }
+        rows.extend(measured);
+    }
+    let apps = if options.wants(apps::NAME) { apps::run(repo, &tools, APPS, options.quick)? } else { None };
+    if options.json {
+        println!("{:#}", table::json(&versions, &rows, apps.as_ref()));
+    } else if let Some(apps) = apps {
+        println!("{apps}");
+    }
+    Ok(())
+}
+
+/// Every contender once a round, one after the other. One that fails is reported and left out of
+/// the rounds that remain.
+fn run_case(repo: &Repo, tools: &Tools, case: &'static Case, options: &Options) -> Result<Vec<Row>> {
+    let mut stages = Vec::new();
+    let admitted = Contender::ALL.into_iter().filter(|contender| case.admits(*contender) && tools.has(*contender));
+    for contender in admitted {
+        match Stage::prepare(repo, tools, case, contender) {
+            Ok(stage) => stages.push((contender, stage)),
+            Err(reason) => eprintln!("{}: without {}: {reason:#}", case.name, contender.name()),
+        }
+    }
+    let mut rounds: BTreeMap<Contender, Vec<Figures>> = BTreeMap::new();
+    for round in 1..=options.rounds() {
+        let mut failed = Vec::new();
+        for (contender, stage) in &stages {
+            eprintln!("{} · round {round} · {}", case.name, contender.name());
+            match measure(tools, case, stage, options.pace()) {
+                Ok(figures) => rounds.entry(*contender).or_default().push(figures),
+                Err(reason) => {
+                    eprintln!("{}: {} is left out: {reason:#}", case.name, contender.name());
+                    failed.push(*contender);
+                }
+            }
+        }
+        stages.retain(|(contender, _)| !failed.contains(contender));
+        rounds.retain(|contender, _| !failed.contains(contender));
+    }
+    Ok(rounds.into_iter().map(|(contender, rounds)| Row::new(case.name, contender, rounds)).collect())
+}
+
+fn measure(tools: &Tools, case: &Case, stage: &Stage, pace: Pace) -> Result<Figures> {
+    let server = stage.start(tools)?;
+    let target = load::Target { address: server.address(), host: stage.host(), case };
+    let first_ms = server.first_answer(&target)?;
+    load::check_answer(&target)?;
+
+    load::closed(tools, stage, &target, pace.warm_s)?;
+    let before = server.cpu_us()?;
+    let peak = load::closed(tools, stage, &target, pace.run_s)?;
+    let cpu_us = server.cpu_us()? - before;
+    let rss_kib = server.rss_kib()?;
+    let open = load::open(tools, stage, &target, peak.per_s * 0.7, pace)?;
+    Ok(Figures { cpu_us: cpu_us / peak.requests, peak, open, rss_kib, first_ms })
+}

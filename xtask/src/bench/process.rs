@@ -1,0 +1,116 @@
+//! The server under measure: its process tree, what that cost, and its end.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::load::{self, Target};
+use crate::repo;
+
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// Ended when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    began: Instant,
+    tick_us: f64,
+    log: PathBuf,
+}
+
+impl Server {
+    pub fn start(mut command: Command, address: SocketAddr, log: PathBuf) -> Result<Self> {
+        let ticks = repo::output(Command::new("getconf").arg("CLK_TCK"))?;
+        let tick_us = 1e6 / ticks.trim().parse::<f64>().context("getconf CLK_TCK gave no number")?;
+        let began = Instant::now();
+        let child = command.spawn().context("starting the server")?;
+        Ok(Self { child, address, began, tick_us, log })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Milliseconds from exec to the end of the first answer, whatever it is.
+    pub fn first_answer(&self, target: &Target) -> Result<f64> {
+        loop {
+            if load::ask(target, target.case.seed.unwrap_or(target.case.path)).is_ok() {
+                return Ok(self.began.elapsed().as_secs_f64() * 1e3);
+            }
+            if self.began.elapsed() > START_MAX {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("no answer within {} s\n{}", START_MAX.as_secs(), log.trim_end());
+            }
+            // The port opens when it opens: nothing tells us.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// User and system time of the whole tree so far.
+    pub fn cpu_us(&self) -> Result<f64> {
+        let ticks: u64 = self.tree()?.iter().map(|stat| stat.ticks).sum();
+        Ok(ticks as f64 * self.tick_us)
+    }
+
+    pub fn rss_kib(&self) -> Result<u64> {
+        let sizes = self.tree()?.into_iter().filter_map(|stat| {
+            let status = fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+        });
+        Ok(sizes.sum())
+    }
+
+    /// The server and all that descends from it.
+    fn tree(&self) -> Result<Vec<Stat>> {
+        let entries = fs::read_dir("/proc").context("reading /proc")?;
+        let stats = entries.filter_map(|entry| {
+            let path = entry.ok()?.path().join("stat");
+            Stat::parse(&fs::read_to_string(path).ok()?)
+        });
+        Ok(descendants(u64::from(self.child.id()), stats.collect()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What `/proc/PID/stat` says, as far as we ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub pid: u64,
+    pub parent: u64,
+    /// User and system time of all its threads, those that ended included.
+    pub ticks: u64,
+}
+
+impl Stat {
+    /// The name in parentheses may hold anything, so fields are counted from the last one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (pid, _) = text.split_once(' ')?;
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Self { pid: pid.parse().ok()?, parent: number(1)?, ticks: number(11)? + number(12)? })
+    }
+}
+
+pub fn descendants(root: u64, all: Vec<Stat>) -> Vec<Stat> {
+    let mut tree: Vec<Stat> = all.iter().filter(|stat| stat.pid == root).cloned().collect();
+    let mut at = 0;
+    while at < tree.len() {
+        let parent = tree[at].pid;
+        tree.extend(all.iter().filter(|stat| stat.parent == parent).cloned());
+        at += 1;
+    }
+    tree
+}

@@ -1,0 +1,98 @@
+//! `cargo xtask engine-guest`: builds what `engine-guest/dist` holds, or compares it with a fresh
+//! build. QuickJS-ng comes from the `rquickjs-sys` crate, through cargo; the compiler is zig's, from
+//! PyPI. See engine-guest/README.md.
+
+mod quickjs;
+mod sums;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::repo::{self, Repo};
+use sums::Sums;
+
+const DIST: &str = "engine-guest/dist";
+const PRELUDE: &str = "engine-guest/prelude";
+const WASM: &str = "quickjs.wasm";
+const ARTIFACT: &str = "prelude.artifact";
+
+/// Builds both files and writes their sums.
+pub fn build(repo: &Repo) -> Result<()> {
+    let scratch = Scratch::new()?;
+    let dist = repo.path(DIST);
+    quickjs::compile(repo, &scratch.0.join("quickjs"), &dist.join(WASM))?;
+    build_prelude(repo, &dist.join(ARTIFACT))?;
+    let sums = Sums::take(repo)?;
+    let path = dist.join(sums::FILE);
+    fs::write(&path, sums.to_string()).with_context(|| format!("writing {}", path.display()))?;
+    print!("{sums}");
+    Ok(())
+}
+
+/// Builds both files aside and compares them with what is committed. Without zig the prelude is
+/// still compared, and then the missing half is an error.
+pub fn verify(repo: &Repo) -> Result<()> {
+    check_committed(repo)?;
+    let scratch = Scratch::new()?;
+
+    let artifact = scratch.0.join(ARTIFACT);
+    build_prelude(repo, &artifact)?;
+    same(&artifact, &repo.path(DIST).join(ARTIFACT))?;
+
+    let wasm = scratch.0.join(WASM);
+    quickjs::compile(repo, &scratch.0.join("quickjs"), &wasm)?;
+    same(&wasm, &repo.path(DIST).join(WASM))
+}
+
+/// Whether the committed files are those that the committed sums name, and were built from the
+/// committed sources. Nothing is compiled.
+pub fn check_committed(repo: &Repo) -> Result<()> {
+    let path = repo.path(DIST).join(sums::FILE);
+    let committed = fs::read_to_string(&path).with_context(|| format!("reading {DIST}/{}", sums::FILE))?;
+    let differences = Sums::parse(&committed).differences(&Sums::take(repo)?);
+    for difference in &differences {
+        println!("{DIST}/{}: {difference}", sums::FILE);
+    }
+    if !differences.is_empty() {
+        bail!("the built guest is not that of its sources: run `cargo xtask engine-guest`");
+    }
+    println!("{DIST} is built from what is here");
+    Ok(())
+}
+
+fn build_prelude(repo: &Repo, to: &Path) -> Result<()> {
+    let entry = repo.path(PRELUDE).join("main.ts");
+    let example = ["run", "--quiet", "--package", "selvedge-script", "--example", "artifact", "--"];
+    repo::run(repo.cargo().args(example).arg(entry).arg(to))
+}
+
+fn same(fresh: &Path, committed: &Path) -> Result<()> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let name = committed.file_name().unwrap_or_default().to_string_lossy();
+    if read(fresh)? != read(committed)? {
+        bail!("{name} differs from a fresh build: run `cargo xtask engine-guest`, and see what changed it");
+    }
+    println!("{name} is what a fresh build gives");
+    Ok(())
+}
+
+/// A folder of our own, gone at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("selvedge-guest-{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,102 @@
+//! `SHA256SUMS`: the sums of what was built, in the form that `sha256sum --check` reads, and as
+//! comments a sum over the sources of each, so that a stale build shows without building.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use super::{ARTIFACT, DIST, PRELUDE, WASM, quickjs};
+use crate::repo::Repo;
+
+pub const FILE: &str = "SHA256SUMS";
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    files: BTreeMap<String, String>,
+    sources: BTreeMap<String, String>,
+}
+
+impl Sums {
+    /// Of the checkout as it is.
+    pub fn take(repo: &Repo) -> Result<Self> {
+        let mut sums = Self::default();
+        for name in [ARTIFACT, WASM] {
+            let content = fs::read(repo.path(DIST).join(name)).with_context(|| format!("reading {DIST}/{name}"))?;
+            sums.files.insert(name.to_owned(), hex::encode(Sha256::digest(content)));
+        }
+        sums.sources.insert(WASM.to_owned(), sum_of(&wasm_sources(repo)?, &wasm_settings())?);
+        sums.sources.insert(ARTIFACT.to_owned(), sum_of(&prelude_sources(&repo.path(PRELUDE))?, "")?);
+        Ok(sums)
+    }
+
+    pub fn parse(text: &str) -> Self {
+        let mut sums = Self::default();
+        for line in text.lines() {
+            let (into, line) = match line.strip_prefix("# sources: ") {
+                Some(line) => (&mut sums.sources, line),
+                None if line.starts_with('#') => continue,
+                None => (&mut sums.files, line),
+            };
+            if let Some((sum, name)) = line.split_once("  ") {
+                into.insert(name.to_owned(), sum.to_owned());
+            }
+        }
+        sums
+    }
+
+    /// How `self`, as committed, differs from what is here.
+    pub fn differences(&self, here: &Self) -> Vec<String> {
+        let files = here.files.iter().filter(|(name, sum)| self.files.get(*name) != Some(sum));
+        let sources = here.sources.iter().filter(|(name, sum)| self.sources.get(*name) != Some(sum));
+        let files = files.map(|(name, _)| format!("{name} has another sum"));
+        files.chain(sources.map(|(name, _)| format!("the sources of {name} have changed since it was built"))).collect()
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.iter().try_for_each(|(name, sum)| writeln!(f, "{sum}  {name}"))?;
+        self.sources.iter().try_for_each(|(name, sum)| writeln!(f, "# sources: {sum}  {name}"))
+    }
+}
+
+/// The shim, the patches, and the lock file that pins QuickJS by its checksum.
+fn wasm_sources(repo: &Repo) -> Result<Vec<PathBuf>> {
+    let shim = repo.path(quickjs::SHIM);
+    let mut paths = quickjs::by_end(&shim, "c")?;
+    paths.extend(quickjs::by_end(&shim, "h")?);
+    paths.extend(quickjs::by_end(&repo.path(quickjs::PATCHES), "patch")?);
+    paths.push(repo.path("engine-guest/quickjs/Cargo.lock"));
+    Ok(paths)
+}
+
+fn wasm_settings() -> String {
+    let flags = quickjs::COMPILER_FLAGS.iter().chain(&quickjs::LINKER_FLAGS).copied();
+    std::iter::once(quickjs::ZIG_VERSION).chain(flags).collect::<Vec<_>>().join(" ")
+}
+
+/// Every module, by its path; the tests are no part of the artifact.
+fn prelude_sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = quickjs::by_end(folder, "ts")?;
+    paths.extend(quickjs::by_end(&folder.join("streams"), "ts")?);
+    Ok(paths)
+}
+
+/// One sum over the settings and every file's name and content.
+fn sum_of(paths: &[PathBuf], settings: &str) -> Result<String> {
+    let mut sum = Sha256::new();
+    sum.update(settings);
+    for path in paths {
+        let content = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        sum.update([0]);
+        sum.update(name.as_bytes());
+        sum.update([0]);
+        sum.update(Sha256::digest(content));
+    }
+    Ok(hex::encode(sum.finalize()))
+}

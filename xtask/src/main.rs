@@ -25,7 +25,7 @@ usage: cargo xtask CHORE
   test [--require-all] [-p CRATE]...        run every test; --require-all fails when a test's tool is missing
   needs                                     print the commands that bring what the tests need and this machine lacks
   lint                                      clippy over everything
-  engine-guest [--verify]                   build the script engine's guest, or compare it with what is committed
+  engine-guest [--verify]                   build what changed of the script engine's guest, or compare a fresh build
   bench functions [--json] [--quick] [--only CASE]...
                                             measure Selvedge beside its peers
 ";

@@ -82,7 +82,7 @@ impl Drop for Seat {
         self.pool.instances.fetch_sub(1, Ordering::Relaxed);
         self.node.fetch_sub(1, Ordering::SeqCst);
         self.app.room.signal();
-        
+        self.pool.node_room.signal();
     }
 }
 

@@ -38,3 +38,6 @@ impl Clock for ManualClock {
         Duration::from_millis(self.passed_ms.load(Ordering::SeqCst))
     }
 }
+
+#[cfg(test)]
+mod tests;

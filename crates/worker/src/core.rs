@@ -48,3 +48,6 @@ impl Core {
         lane
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,3 +112,6 @@ impl Meter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

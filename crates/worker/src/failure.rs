@@ -53,3 +53,6 @@ impl Failure {
         if self.code.status == 503 { problem.retry_after_s(1) } else { problem }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -21,12 +22,15 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Of the checkout as it is.
+    /// Of the checkout as it is; a file that was not built yet has no sum.
     pub fn take(repo: &Repo) -> Result<Self> {
         let mut sums = Self::default();
         for name in [ARTIFACT, WASM] {
-            let content = fs::read(repo.path(DIST).join(name)).with_context(|| format!("reading {DIST}/{name}"))?;
-            sums.files.insert(name.to_owned(), hex::encode(Sha256::digest(content)));
+            match fs::read(repo.path(DIST).join(name)) {
+                Ok(content) => sums.files.insert(name.to_owned(), hex::encode(Sha256::digest(content))),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error).with_context(|| format!("reading {DIST}/{name}")),
+            };
         }
         sums.sources.insert(WASM.to_owned(), sum_of(&wasm_sources(repo)?, &wasm_settings())?);
         sums.sources.insert(ARTIFACT.to_owned(), sum_of(&prelude_sources(&repo.path(PRELUDE))?, "")?);
@@ -48,12 +52,21 @@ impl Sums {
         sums
     }
 
+    /// Whether both say the same of one file and of its sources.
+    pub fn agree(&self, here: &Self, name: &str) -> bool {
+        let known = self.files.contains_key(name) && self.sources.contains_key(name);
+        known && self.files.get(name) == here.files.get(name) && self.sources.get(name) == here.sources.get(name)
+    }
+
     /// How `self`, as committed, differs from what is here.
     pub fn differences(&self, here: &Self) -> Vec<String> {
-        let files = here.files.iter().filter(|(name, sum)| self.files.get(*name) != Some(sum));
-        let sources = here.sources.iter().filter(|(name, sum)| self.sources.get(*name) != Some(sum));
-        let files = files.map(|(name, _)| format!("{name} has another sum"));
-        files.chain(sources.map(|(name, _)| format!("the sources of {name} have changed since it was built"))).collect()
+        let names = here.sources.keys();
+        let files = names
+            .clone()
+            .filter(|name| !here.files.contains_key(*name) || self.files.get(*name) != here.files.get(*name));
+        let sources = names.filter(|name| self.sources.get(*name) != here.sources.get(*name));
+        let files = files.map(|name| format!("{name} is missing or has another sum"));
+        files.chain(sources.map(|name| format!("the sources of {name} have changed since it was built"))).collect()
     }
 }
 

@@ -1,0 +1,29 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+
+fn is_ready<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn an_app_with_many_guests_gets_no_more_turns_than_one_with_few() {
+    let core = Core::new(0);
+    let (many, one): (Arc<str>, Arc<str>) = ("many".into(), "one".into());
+    let first = is_ready(pin!(core.turn(&many))).expect("the lane is free");
+    // Two more guests of the same app queue up before a guest of another app does.
+    let mut second = pin!(core.turn(&many));
+    let mut third = pin!(core.turn(&many));
+    assert!(is_ready(second.as_mut()).is_none() && is_ready(third.as_mut()).is_none());
+    let mut other = pin!(core.turn(&one));
+    assert!(is_ready(other.as_mut()).is_none());
+    drop(first);
+    assert!(is_ready(second.as_mut()).is_none(), "the other app is next");
+    assert!(is_ready(other.as_mut()).is_some());
+    assert!(is_ready(second.as_mut()).is_some());
+}

@@ -1,0 +1,22 @@
+use super::*;
+
+fn check(stack: &str, expect: Option<(&str, u32, u32)>) {
+    let found = Frame::first(stack);
+    assert_eq!(found.as_ref().map(|f| (f.file.as_str(), f.line, f.column)), expect, "{stack:?}");
+}
+
+#[test]
+fn the_topmost_position_of_a_stack_is_its_frame() {
+    check("    at fetch (src/index.ts:12:5)\n    at dispatch (selvedge:dispatch.ts:53:61)\n", Some(("src/index.ts", 12, 5)));
+    check("    at src/index.ts:3:1\n", Some(("src/index.ts", 3, 1)));
+    check("    at native\n    at f (a.js:1:2)", Some(("a.js", 1, 2)));
+    check("no positions here", None);
+    check("", None);
+}
+
+#[test]
+fn a_failure_that_may_pass_says_when_to_come_back() {
+    let problem = Failure::new(&base::code::INSTANCE_LOST, "internals").problem();
+    assert_eq!(problem.retry_after_s, Some(1));
+    assert!(problem.detail.is_none(), "what the log says is not for the client");
+}

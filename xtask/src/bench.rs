@@ -3,10 +3,15 @@
 
 mod apps;
 mod cases;
+mod cold;
+mod fairness;
 mod load;
+mod overload;
 mod peer;
 mod process;
+mod report;
 mod stage;
+mod start;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,11 +24,25 @@ use crate::repo::Repo;
 use cases::Case;
 use load::Pace;
 use peer::{Contender, Tools};
+use report::Report;
 use stage::Stage;
 use table::{Figures, Row};
 
 const ROUNDS: usize = 3;
-const APPS: usize = 1000;
+
+/// A case that has bars of its own, and no peer.
+struct Alone {
+    name: &'static str,
+    run: fn(&Repo, &Tools, bool) -> Result<Report>,
+}
+
+const ALONE: [Alone; 5] = [
+    Alone { name: apps::NAME, run: apps::run },
+    Alone { name: cold::NAME, run: cold::run },
+    Alone { name: start::NAME, run: start::run },
+    Alone { name: fairness::NAME, run: fairness::run },
+    Alone { name: overload::NAME, run: overload::run },
+];
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -57,13 +76,13 @@ impl Options {
     }
 
     fn pace(&self) -> Pace {
-        if self.quick { Pace { warm_s: 1, run_s: 2 } } else { Pace { warm_s: 2, run_s: 6 } }
+        Pace::of(self.quick)
     }
 }
 
 fn case_name(name: Option<&str>) -> Result<String> {
     let name = name.context("--only wants the name of a case")?;
-    let known = cases::CASES.iter().map(|case| case.name).chain([apps::NAME]);
+    let known = cases::CASES.iter().map(|case| case.name).chain(ALONE.iter().map(|alone| alone.name));
     if !known.clone().any(|case| case == name) {
         bail!("no case is called {name:?}; there are {}", known.collect::<Vec<_>>().join(", "));
     }
@@ -85,11 +104,21 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
         }
         rows.extend(measured);
     }
-    let apps = if options.wants(apps::NAME) { apps::run(repo, &tools, APPS, options.quick)? } else { None };
+    let mut reports = Vec::new();
+    for alone in ALONE.iter().filter(|alone| options.wants(alone.name)) {
+        eprintln!("{}", alone.name);
+        match (alone.run)(repo, &tools, options.quick) {
+            Ok(report) => {
+                if !options.json {
+                    println!("{}", report.text());
+                }
+                reports.push(report);
+            }
+            Err(reason) => eprintln!("{} is left out: {reason:#}", alone.name),
+        }
+    }
     if options.json {
-        println!("{:#}", table::json(&versions, &rows, apps.as_ref()));
-    } else if let Some(apps) = apps {
-        println!("{apps}");
+        println!("{:#}", table::json(&versions, &rows, &reports));
     }
     Ok(())
 }

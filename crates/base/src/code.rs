@@ -47,7 +47,14 @@ pub struct CodeRow {
 /// A reference to a row of the table; compares by identity of the row's name.
 pub type Code = &'static CodeRow;
 
-const fn row(name: &'static str, status: u16, fault: Fault, retry: bool, title: &'static str, remedy: &'static str) -> CodeRow {
+const fn row(
+    name: &'static str,
+    status: u16,
+    fault: Fault,
+    retry: bool,
+    title: &'static str,
+    remedy: &'static str,
+) -> CodeRow {
     CodeRow { name, status, fault, retry, title, remedy }
 }
 

@@ -24,9 +24,10 @@ const IDENTIFIER: &str = "letters, digits and underscores, not starting with a d
 fn check_label(s: &str) -> Result<(), NameError> {
     check_length(s)?;
     let last = s.len() - 1;
-    match s.char_indices().find(|&(i, c)| {
-        !(c.is_ascii_lowercase() || c.is_ascii_digit() || (c == '-' && i != 0 && i != last))
-    }) {
+    match s
+        .char_indices()
+        .find(|&(i, c)| !(c.is_ascii_lowercase() || c.is_ascii_digit() || (c == '-' && i != 0 && i != last)))
+    {
         Some((at, found)) => Err(NameError::BadCharacter { at, found, allowed: LABEL }),
         None => Ok(()),
     }

@@ -129,7 +129,8 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     loop {
         match fs::read(path) {
             Ok(bytes) => {
-                let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is no key of 32 bytes", path.display()));
+                let damaged =
+                    || io::Error::new(io::ErrorKind::InvalidData, format!("{} is no key of 32 bytes", path.display()));
                 return bytes.try_into().map_err(|_| damaged());
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -78,9 +78,9 @@ impl Components {
 
     /// Resolves imports and exports, so that an instance only has to be allocated.
     fn link(&self, component: &Component) -> Result<ProxyPre<Host>, Failure> {
-        let linker = self.linker.get_or_init(|| {
-            host::linker(&self.runtime.wasmtime).expect("no two host functions have the same name")
-        });
+        let linker = self
+            .linker
+            .get_or_init(|| host::linker(&self.runtime.wasmtime).expect("no two host functions have the same name"));
         let linked = linker.instantiate_pre(component).and_then(ProxyPre::new);
         linked.map_err(|error| {
             let remedy = "build it for the wasi:http/proxy world, version 0.2";

@@ -35,7 +35,8 @@ pub struct Engine {
 impl Engine {
     /// Takes tens of milliseconds with a warm cache, and about a second without.
     pub fn open(cache: &Path, key_file: &Path, options: RuntimeOptions) -> Result<Self, Failure> {
-        let internal = |what: &str, error: &dyn std::fmt::Display| Failure::new(&code::INTERNAL, format!("{what}: {error}"));
+        let internal =
+            |what: &str, error: &dyn std::fmt::Display| Failure::new(&code::INTERNAL, format!("{what}: {error}"));
         let runtime = Arc::new(Runtime::new(options).map_err(|e| internal("the sandbox engine", &e))?);
         let cache = Cache::open(cache, key_file).map_err(|e| internal("the cache of compiled code", &e))?;
         let cache = Arc::new(cache);

@@ -14,7 +14,10 @@ pub fn emit(call: &Call, meter: &Meter, env: &Env, cut: &mut bool, unix_ms: u64,
     } else {
         *cut = true;
         let max = env.limits.log_bytes;
-        (Level::Warn, format!("log_limit: more than {max} bytes in one request (limits.log_bytes); the rest is dropped"))
+        (
+            Level::Warn,
+            format!("log_limit: more than {max} bytes in one request (limits.log_bytes); the rest is dropped"),
+        )
     };
     let request_id = call.record.edit().request_id.clone();
     let line = GuestLine { unix_ms, app: env.app.clone(), worker: env.worker.as_str().into(), request_id, level, text };

@@ -63,8 +63,9 @@ impl Drop for Runtime {
 fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     let instances = options.instances_max;
     let mut pool = PoolingAllocationConfig::default();
-    // A script is two core instances: the shared code, and its image.
-    pool.total_core_instances(instances * 4)
+    // A script is two core instances: the shared code, and its image. A component has one for its
+    // code, and a few more that its toolchain glues it with; a count costs nothing.
+    pool.total_core_instances(instances * 8)
         .total_component_instances(instances)
         .total_memories(instances)
         .total_tables(instances * 2)

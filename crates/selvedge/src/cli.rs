@@ -160,17 +160,37 @@ pub struct Rollback {
 #[derive(Debug, Subcommand)]
 pub enum Secret {
     /// Set a secret; the value is read from standard input.
-    Put { app: String, name: String, #[command(flatten)] data: Data },
+    Put {
+        app: String,
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// List the names; values are never shown.
-    List { app: String, #[command(flatten)] data: Data },
+    List {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Delete a secret.
-    Delete { app: String, name: String, #[command(flatten)] data: Data },
+    Delete {
+        app: String,
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Kv {
     /// Write a value to standard output.
-    Get { app: String, namespace: String, key: String, #[command(flatten)] data: Data },
+    Get {
+        app: String,
+        namespace: String,
+        key: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Store a value: the argument, or standard input.
     Put {
         app: String,
@@ -187,7 +207,13 @@ pub enum Kv {
         data: Data,
     },
     /// Delete an entry.
-    Delete { app: String, namespace: String, key: String, #[command(flatten)] data: Data },
+    Delete {
+        app: String,
+        namespace: String,
+        key: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// List keys.
     List {
         app: String,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use base::{Artifact, NodeLimits, code};
-use control::{AdminParts, BuildOptions, Bundle, build_app};
+use control::{AdminParts, BuildFault, BuildOptions, Bundle, build_app};
 use dispatch::Deployment;
 use edge::{AssetIndex, AssetMemory, HostMap, Site, SiteParts};
 use futures_util::FutureExt as _;
@@ -36,7 +36,8 @@ const ASSET_MEMORY_BYTES: u64 = 64 << 20;
 
 pub async fn run(args: cli::Dev) -> Result<()> {
     let limits = NodeLimits::default();
-    let dir = args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
+    let dir =
+        args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
     let stores = wire::open_stores(&data, &limits)?;
     let admin = admin::bind(args.listening.admin)?;
@@ -73,6 +74,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         node,
     };
     studio.rebuild(&[]).await;
+    studio.node.accept()?;
     let app = studio.app_name();
     terminal::say(&format!(
         "\n  {app} is served on\n    http://{}\n    http://{app}.localhost:{}\n  admin on http://{admin_address} (token in {})\n",
@@ -132,9 +134,14 @@ impl Studio {
                 self.watch.follow(&failure.inputs);
                 eprint!("{}", failure.render(terminal::stderr_color()));
                 let view = failure.views().into_iter().next();
+                let code = match failure.faults.first() {
+                    Some(BuildFault::Manifest(_)) => &code::INVALID_MANIFEST,
+                    _ => &code::BAD_SCRIPT,
+                };
                 let detail = view.as_ref().map_or_else(|| "the build failed".to_owned(), |view| view.message.clone());
-                let frame = view.and_then(|view| Some(Frame { file: view.file?, line: view.line?, column: view.column? }));
-                self.publish_failure(Failure { frame, ..Failure::new(&code::BAD_SCRIPT, detail) });
+                let frame =
+                    view.and_then(|view| Some(Frame { file: view.file?, line: view.line?, column: view.column? }));
+                self.publish_failure(Failure { frame, ..Failure::new(code, detail).with_stack(failure.render(false)) });
             }
         }
     }
@@ -261,7 +268,8 @@ impl Watch {
 
     fn follow(&mut self, inputs: &[PathBuf]) {
         self.inputs = inputs.iter().cloned().collect();
-        let parents = inputs.iter().filter_map(|input| if input.is_dir() { Some(input.as_path()) } else { input.parent() });
+        let parents =
+            inputs.iter().filter_map(|input| if input.is_dir() { Some(input.as_path()) } else { input.parent() });
         let wanted: HashSet<PathBuf> = parents.filter(|dir| dir.is_dir()).map(Path::to_path_buf).collect();
         for gone in self.directories.difference(&wanted) {
             // It may have been deleted, which ends the watch as well.
@@ -294,9 +302,11 @@ impl Watch {
                 return changed;
             };
             let inputs = &self.inputs;
-            changed.extend(paths.into_iter().filter(|path| {
-                inputs.contains(path) || path.parent().is_some_and(|parent| inputs.contains(parent))
-            }));
+            changed.extend(
+                paths.into_iter().filter(|path| {
+                    inputs.contains(path) || path.parent().is_some_and(|parent| inputs.contains(parent))
+                }),
+            );
         }
     }
 }

@@ -34,15 +34,18 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     drain: Drain,
     log: Option<Arc<AccessLog>>,
+    waiting: Vec<CoreConfig>,
     cores: Vec<JoinHandle<()>>,
 }
 
 impl Node {
-    /// Starts to listen and to serve; there is no app yet, so every request gets `no_app`.
+    /// Takes the port and starts the engine. Clients that connect from now on wait until
+    /// [`Node::accept`], so that nobody meets a node that does not know its apps yet.
     pub fn start(options: NodeOptions, stores: Stores) -> Result<Self> {
         let clock = wire::clock();
         // The port is taken first: to find it in use should not cost the start of an engine.
-        let listeners = Listener::bind(options.listen, &ListenOptions { cores: options.cores, ..ListenOptions::default() })?;
+        let listeners =
+            Listener::bind(options.listen, &ListenOptions { cores: options.cores, ..ListenOptions::default() })?;
         let address = listeners.first().map_or(options.listen, Listener::address);
         let engine = wire::open_engine(&stores, &options.limits)?;
         let dispatcher = Dispatcher::new(engine.clone(), clock.clone(), options.limits.clone());
@@ -63,9 +66,9 @@ impl Node {
         let fetcher = Arc::new(NetFetcher(Connector::new(ConnectorOptions::from(&options.limits))));
         observe(&metrics, &dispatcher, &counts, log.as_ref());
 
-        let mut cores = Vec::new();
-        for (index, listener) in listeners.into_iter().enumerate() {
-            let config = CoreConfig {
+        let waiting = listeners
+            .into_iter()
+            .map(|listener| CoreConfig {
                 listener,
                 hosts: hosts.clone(),
                 limits: options.limits.clone(),
@@ -74,14 +77,22 @@ impl Node {
                 rng: Arc::new(SystemRng),
                 sink: sink.clone(),
                 drain: drain.clone(),
-            };
-            let dispatcher = dispatcher.clone();
-            let thread = std::thread::Builder::new().name(format!("core-{index}"));
-            cores.push(thread.spawn(move || run_core(index, &dispatcher, config)).context("a core did not start")?);
-        }
+            })
+            .collect();
         let own = vec![options.admin];
         let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, own });
-        Ok(Self { address, hosts, workshop, engine, metrics, drain, log, cores })
+        Ok(Self { address, hosts, workshop, engine, metrics, drain, log, waiting, cores: Vec::new() })
+    }
+
+    /// Starts the cores.
+    pub fn accept(&mut self) -> Result<()> {
+        for (index, config) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
+            let dispatcher = self.workshop.dispatcher.clone();
+            let thread = std::thread::Builder::new().name(format!("core-{index}"));
+            self.cores
+                .push(thread.spawn(move || run_core(index, &dispatcher, config)).context("a core did not start")?);
+        }
+        Ok(())
     }
 
     /// Stops accepting, finishes what is in progress within `drain_ms`, and ends the cores.
@@ -135,7 +146,9 @@ fn observe(
     metrics.observe_value("selvedge_programs_loaded", help, Gauge, move || dispatch.snapshot().programs_loaded);
     let dispatch = dispatcher.clone();
     let help = "Instances that trapped or were ended for a limit.";
-    metrics.observe_value("selvedge_instances_lost_total", help, Counter, move || dispatch.snapshot().totals.instances_lost);
+    metrics.observe_value("selvedge_instances_lost_total", help, Counter, move || {
+        dispatch.snapshot().totals.instances_lost
+    });
     if let Some(log) = log.cloned() {
         let help = "Log lines dropped because the writer fell behind.";
         metrics.observe_value("selvedge_log_dropped_total", help, Counter, move || log.dropped());

@@ -36,11 +36,18 @@ struct NodeConfig {
 fn read_config(path: Option<&Path>) -> Result<NodeConfig> {
     let Some(path) = path else { return Ok(NodeConfig::default()) };
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-    let config: NodeConfig = toml_edit::de::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+    let config: NodeConfig =
+        toml_edit::de::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
     for row in base::limits::NODE {
         let value = config.limits.get(row.name).unwrap_or(row.default);
         if value < row.min || value > row.max {
-            anyhow::bail!("{}: limits.{} is {value}; it must lie between {} and {}", path.display(), row.name, row.min, row.max);
+            anyhow::bail!(
+                "{}: limits.{} is {value}; it must lie between {} and {}",
+                path.display(),
+                row.name,
+                row.min,
+                row.max
+            );
         }
     }
     Ok(config)
@@ -97,13 +104,10 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let stop = terminal::stop_signal()?.shared();
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone()));
     let address = node.address;
-    let mut fleet =
-        Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
+    let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
-    terminal::say(&format!(
-        "serving {} apps on http://{address}, admin on http://{admin_address}",
-        fleet.served.len()
-    ));
+    fleet.node.accept()?;
+    terminal::say(&format!("serving {} apps on http://{address}, admin on http://{admin_address}", fleet.served.len()));
     fleet.follow(generation, &changed, stop).await;
     terminal::say("stopping: finishing what is in progress");
     fleet.node.stop();
@@ -175,7 +179,8 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
             let source: dispatch::ArtifactSource = Arc::new(move || {
                 let store = store.clone();
                 async move {
-                    let failed = |error: &dyn std::fmt::Display| Failure::new(&base::code::STORE_FAILED, error.to_string());
+                    let failed =
+                        |error: &dyn std::fmt::Display| Failure::new(&base::code::STORE_FAILED, error.to_string());
                     let bytes = store.get(&tenant(), &digest).await.map_err(|error| failed(&error))?;
                     let decoded = bytes.map(|bytes| Artifact::decode(&bytes)).transpose();
                     decoded.map_err(|error| failed(&error))

@@ -141,7 +141,8 @@ impl Workshop {
                 let app = AppId::new(tenant(), plan.app.clone());
                 let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
                     let app = &plan.app;
-                    let detail = format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
+                    let detail =
+                        format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
                     tracing::warn!("{app}: {detail}");
                     return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
                 };

@@ -18,11 +18,7 @@ pub fn stderr_color() -> bool {
 
 /// The access log's form: for people at a terminal, JSON for everything else.
 pub fn log_format() -> Format {
-    if std::io::stdout().is_terminal() {
-        Format::Human { color: color(true) }
-    } else {
-        Format::Json
-    }
+    if std::io::stdout().is_terminal() { Format::Human { color: color(true) } } else { Format::Json }
 }
 
 /// A sentence for the person who started the process.

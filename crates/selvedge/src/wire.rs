@@ -59,7 +59,9 @@ pub fn open_engine(stores: &Stores, limits: &NodeLimits) -> Result<Arc<dyn worke
     let options = RuntimeOptions { instances_max: limits.instances_total as u32 };
     let engine = Engine::open(&stores.cache, &stores.engine_key, options).context("the engine did not start")?;
     if !engine.fresh_is_cheap() {
-        tracing::info!("this kernel has no pagemap_scan (Linux 6.7): a fresh sandbox per request works, but costs more");
+        tracing::info!(
+            "this kernel has no pagemap_scan (Linux 6.7): a fresh sandbox per request works, but costs more"
+        );
     }
     Ok(Arc::new(engine))
 }

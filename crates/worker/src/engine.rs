@@ -45,7 +45,12 @@ pub struct StartReport {
 pub trait Program: Send + Sync + 'static {
     /// Makes an instance on this core. Takes microseconds and does not wait. `phases` receives
     /// how long each part took.
-    fn instantiate(self: Arc<Self>, core: &Core, env: &Arc<Env>, phases: &Cell<Phases>) -> Result<Rc<dyn Instance>, Failure>;
+    fn instantiate(
+        self: Arc<Self>,
+        core: &Core,
+        env: &Arc<Env>,
+        phases: &Cell<Phases>,
+    ) -> Result<Rc<dyn Instance>, Failure>;
 }
 
 /// A sandbox that runs events, on one core.

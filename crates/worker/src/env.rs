@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{Body, BindingName, Secret, WorkerLimits, WorkerName, code};
+use base::{BindingName, Body, Secret, WorkerLimits, WorkerName, code};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
@@ -47,7 +47,10 @@ pub enum Handle {
     /// A JSON value, as text.
     Json(String),
     Secret(Secret<String>),
-    Kv { provider: Arc<dyn Kv>, namespace: KvNamespace },
+    Kv {
+        provider: Arc<dyn Kv>,
+        namespace: KvNamespace,
+    },
     /// Another worker of the app, or its assets.
     Service(Arc<dyn Invoker>),
 }

@@ -1,32 +1,21 @@
-//! The case of many apps: each is deployed, served once, left idle, and served again.
+//! Many apps on one node: each is deployed, served once, left idle, and served again.
 
-use std::fmt;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Value, json};
 
 use super::cases::{Case, Kind};
 use super::load::{self, Target};
 use super::peer::{Contender, Tools};
 use super::process::Server;
+use super::report::Report;
 use super::stage::{self, Stage};
+use super::table;
 use crate::repo::Repo;
 
 pub const NAME: &str = "apps";
-
-#[derive(Debug)]
-pub struct Apps {
-    count: usize,
-    started_rss_kib: u64,
-    served_rss_kib: u64,
-    idle_rss_kib: u64,
-    /// Of the first request to each app, and of the first after it was idle.
-    first: Slowest,
-    again: Slowest,
-}
+const COUNT: usize = 1000;
 
 #[derive(Debug, Clone, Copy)]
 struct Slowest {
@@ -34,44 +23,44 @@ struct Slowest {
     max_ms: f64,
 }
 
-/// `None` where Selvedge is missing, which was reported.
-pub fn run(repo: &Repo, tools: &Tools, count: usize, quick: bool) -> Result<Option<Apps>> {
-    let contender = Contender::SelvedgeShared;
-    if !tools.has(contender) {
-        return Ok(None);
-    }
-    let idle = Duration::from_secs(if quick { 5 } else { 30 });
-    let stage = Stage::empty(contender)?;
-    for index in 0..count {
-        deploy_app(repo, tools, &stage, index)?;
-        if (index + 1) % 100 == 0 {
-            eprintln!("{NAME} · deployed {}", index + 1);
-        }
-    }
+pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
+    let idle = Duration::from_secs(if quick { 15 } else { 30 });
+    let stage = Stage::empty(Contender::SelvedgeShared)?;
+    deploy(repo, tools, &stage, COUNT)?;
     let server = stage.start(tools)?;
     server.first_answer(&target(&server, "none.localhost"))?;
-    let started_rss_kib = server.rss_kib()?;
-    let first = serve_each(&server, count)?;
-    let served_rss_kib = server.rss_kib()?;
+    let started = server.rss_kib()?;
+    let first = slowest(serve_each(&server, COUNT)?)?;
+    let served = server.rss_kib()?;
     // Idleness is what is measured here, so it is waited for.
     std::thread::sleep(idle);
-    let idle_rss_kib = server.rss_kib()?;
-    let again = serve_each(&server, count)?;
-    Ok(Some(Apps { count, started_rss_kib, served_rss_kib, idle_rss_kib, first, again }))
+    let idle = server.rss_kib()?;
+    let again = slowest(serve_each(&server, COUNT)?)?;
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    Ok(Report::new(NAME, format!("{COUNT} distinct apps, each served once, left idle, served again"))
+        .figure("RSS started, MiB", "started_rss_mib", 0, mib(started))
+        .figure("RSS served, MiB", "served_rss_mib", 0, mib(served))
+        .figure("RSS idle, MiB", "idle_rss_mib", 0, mib(idle))
+        .figure("first request p50, ms", "first_p50_ms", 2, first.p50_ms)
+        .figure("first request slowest, ms", "first_max_ms", 2, first.max_ms)
+        .figure("first after idle p50, ms", "again_p50_ms", 2, again.p50_ms)
+        .figure("first after idle slowest, ms", "again_max_ms", 2, again.max_ms))
 }
 
 /// No two apps share their source.
-fn deploy_app(repo: &Repo, tools: &Tools, stage: &Stage, index: usize) -> Result<()> {
+pub fn deploy(repo: &Repo, tools: &Tools, stage: &Stage, count: usize) -> Result<()> {
     let folder = stage.folder().join("app");
     fs::create_dir_all(&folder)?;
-    let source = format!("export default {{ fetch() {{ return new Response(\"{}\"); }} }};\n", greeting(index));
-    fs::write(folder.join("worker.js"), source)?;
-    stage::write_manifest(repo, &folder, &app(index), Contender::SelvedgeShared)?;
-    deploy(tools, &folder, stage)
-}
-
-fn deploy(tools: &Tools, folder: &Path, stage: &Stage) -> Result<()> {
-    stage::deploy(tools, Contender::SelvedgeShared, folder, &stage.data())
+    for index in 0..count {
+        let source = format!("export default {{ fetch() {{ return new Response(\"{}\"); }} }};\n", greeting(index));
+        fs::write(folder.join("worker.js"), source)?;
+        stage::write_manifest(repo, &folder, &app(index), Contender::SelvedgeShared)?;
+        stage::deploy(tools, Contender::SelvedgeShared, &folder, &stage.data())?;
+        if (index + 1) % 100 == 0 {
+            eprintln!("deployed {} apps", index + 1);
+        }
+    }
+    Ok(())
 }
 
 fn app(index: usize) -> String {
@@ -82,7 +71,8 @@ fn greeting(index: usize) -> String {
     format!("Hello from app {index:04}!")
 }
 
-fn serve_each(server: &Server, count: usize) -> Result<Slowest> {
+/// One request to each app, on a connection of its own; the milliseconds that each took.
+pub fn serve_each(server: &Server, count: usize) -> Result<Vec<f64>> {
     let mut times = Vec::with_capacity(count);
     for index in 0..count {
         let host = format!("{}.localhost", app(index));
@@ -93,35 +83,17 @@ fn serve_each(server: &Server, count: usize) -> Result<Slowest> {
             bail!("{host} gave another answer than its own:\n{}", answer.trim_end());
         }
     }
+    Ok(times)
+}
+
+fn slowest(times: Vec<f64>) -> Result<Slowest> {
     let max_ms = times.iter().copied().fold(0.0, f64::max);
-    Ok(Slowest { p50_ms: super::table::median(times).context("no app was served")?, max_ms })
+    Ok(Slowest { p50_ms: table::median(times).context("no app was served")?, max_ms })
 }
 
 const CASE: Case = Case { name: NAME, kind: Kind::Script, path: "/", body: None, expect: "", seed: None };
 
-fn target<'a>(server: &Server, host: &str) -> Target<'a> {
+/// Any app of a server, by its host.
+pub fn target<'a>(server: &Server, host: &str) -> Target<'a> {
     Target { address: server.address(), host: host.to_owned(), case: &CASE }
-}
-
-impl Apps {
-    pub fn json(&self) -> Value {
-        let mib = |kib: u64| kib as f64 / 1024.0;
-        json!({
-            "count": self.count,
-            "rss_mib": { "started": mib(self.started_rss_kib), "served": mib(self.served_rss_kib), "idle": mib(self.idle_rss_kib) },
-            "first_request_ms": { "p50": self.first.p50_ms, "max": self.first.max_ms },
-            "after_idle_ms": { "p50": self.again.p50_ms, "max": self.again.max_ms },
-        })
-    }
-}
-
-impl fmt::Display for Apps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |kib: u64| kib / 1024;
-        let (started, served, idle) = (mib(self.started_rss_kib), mib(self.served_rss_kib), mib(self.idle_rss_kib));
-        writeln!(f, "\n{NAME}: {} distinct apps, each served once, left idle, served again", self.count)?;
-        writeln!(f, "  RSS MiB: {started} started, {served} served, {idle} idle")?;
-        writeln!(f, "  first request: p50 {:.2} ms, slowest {:.2} ms", self.first.p50_ms, self.first.max_ms)?;
-        write!(f, "  first after idle: p50 {:.2} ms, slowest {:.2} ms", self.again.p50_ms, self.again.max_ms)
-    }
 }

@@ -21,21 +21,28 @@ pub enum Kind {
     Script,
     /// As a script, bundled with its packages first.
     Bundle,
+    /// A folder of bench/functions, for Selvedge alone.
+    Own,
     /// A recipe, for Selvedge as it stands.
     Recipe,
 }
 
+const HELLO: Case =
+    Case { name: "hello", kind: Kind::Script, path: "/", body: None, expect: "Hello, world!", seed: None };
+
+const HONO: Case = Case {
+    name: "hono",
+    kind: Kind::Bundle,
+    path: "/api/users/42/posts/7?verbose=yes",
+    body: None,
+    expect: "\"verbose\":true",
+    seed: None,
+};
+
 pub const CASES: &[Case] = &[
-    Case { name: "hello", kind: Kind::Script, path: "/", body: None, expect: "Hello, world!", seed: None },
+    HELLO,
     Case { name: "echo", kind: Kind::Script, path: "/", body: Some(one_kib_of_json), expect: "\"name-7\"", seed: None },
-    Case {
-        name: "hono",
-        kind: Kind::Bundle,
-        path: "/api/users/42/posts/7?verbose=yes",
-        body: None,
-        expect: "\"verbose\":true",
-        seed: None,
-    },
+    HONO,
     Case {
         name: "kv",
         kind: Kind::Script,
@@ -44,12 +51,25 @@ pub const CASES: &[Case] = &[
         expect: "Hello from the store!",
         seed: Some("/seed"),
     },
+    Case { name: "kv-put", kind: Kind::Own, path: "/", body: None, expect: "Stored.", seed: None },
     Case { name: "component", kind: Kind::Recipe, path: "/", body: None, expect: "", seed: None },
 ];
 
+pub fn hello() -> &'static Case {
+    &HELLO
+}
+
+pub fn hono() -> &'static Case {
+    &HONO
+}
+
 impl Case {
     pub fn admits(&self, contender: Contender) -> bool {
-        self.kind != Kind::Recipe || contender == Contender::SelvedgeRequest
+        match self.kind {
+            Kind::Script | Kind::Bundle => true,
+            Kind::Own => contender.is_selvedge(),
+            Kind::Recipe => contender == Contender::SelvedgeRequest,
+        }
     }
 
     pub fn method(&self) -> &'static str {

@@ -12,9 +12,10 @@ use anyhow::{Context as _, Result, bail};
 use super::cases::Case;
 use super::peer::Tools;
 use super::stage::{LOAD_CORE, Stage};
+use super::table;
 use crate::repo;
 
-const CONNECTIONS: usize = 32;
+pub const CONNECTIONS: usize = 32;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// An open loop that reached less of its rate did not keep up.
@@ -24,6 +25,12 @@ const KEPT_UP: f64 = 0.97;
 pub struct Pace {
     pub warm_s: u32,
     pub run_s: u32,
+}
+
+impl Pace {
+    pub fn of(quick: bool) -> Self {
+        if quick { Self { warm_s: 1, run_s: 2 } } else { Self { warm_s: 2, run_s: 6 } }
+    }
 }
 
 #[derive(Debug)]
@@ -117,14 +124,40 @@ fn microseconds(text: &str) -> Result<f64> {
     found.with_context(|| format!("{text:?} is no time"))
 }
 
-/// At a steady rate, whatever the answers take; `None` without h2load.
+/// A steady rate, whatever the answers take.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    pub per_s: f64,
+    pub connections: usize,
+    pub pace: Pace,
+}
+
+/// What came of one request of an open loop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// Of HTTP; less than 100 where there was no answer.
+    pub status: i64,
+    pub time_us: f64,
+}
+
+/// The latencies at a rate that the server can keep up with; `None` without h2load.
 pub fn open(tools: &Tools, stage: &Stage, target: &Target, per_s: f64, pace: Pace) -> Result<Option<Open>> {
-    let Some(h2load) = &tools.h2load else { return Ok(None) };
+    if tools.h2load.is_none() {
+        return Ok(None);
+    }
+    let outcomes = at_rate(tools, stage, target, Rate { per_s, connections: CONNECTIONS, pace })?;
+    summarise(&outcomes, per_s * f64::from(pace.run_s)).map(Some)
+}
+
+/// Every outcome at a rate that is more, perhaps, than the server can keep up with.
+pub fn at_rate(tools: &Tools, stage: &Stage, target: &Target, rate: Rate) -> Result<Vec<Outcome>> {
+    let h2load = tools.h2load.as_ref().context("h2load is missing; to get it: apt-get install nghttp2-client")?;
+    let Rate { per_s, connections, pace } = rate;
     let log = stage.folder().join("open.tsv");
     let mut command = on_load_core(tools, h2load);
-    command.args(["--h1", "-t1", "-c", &CONNECTIONS.to_string(), "-D", &pace.run_s.to_string()]);
+    command.args(["--h1", "-t1", "-c", &connections.to_string(), "-D", &pace.run_s.to_string()]);
     command.args(["--warm-up-time", &pace.warm_s.to_string()]);
-    command.arg(format!("--rps={:.2}", per_s / CONNECTIONS as f64)).arg(format!("--log-file={}", log.display()));
+    command.arg(format!("--rps={:.2}", per_s / connections as f64)).arg(format!("--log-file={}", log.display()));
     if let Some(body) = target.case.body {
         let data = stage.folder().join("body.json");
         fs::write(&data, body())?;
@@ -135,25 +168,41 @@ pub fn open(tools: &Tools, stage: &Stage, target: &Target, per_s: f64, pace: Pac
     repo::output(&mut command)?;
     let records = fs::read_to_string(&log).context("reading h2load's log")?;
     let _ = fs::remove_file(&log);
-    parse_h2load(&records, per_s * f64::from(pace.run_s)).map(Some)
+    parse_h2load(&records)
 }
 
 /// Each line is the start, the status and the microseconds until the end of one response.
-pub fn parse_h2load(records: &str, expected: f64) -> Result<Open> {
-    let mut times = Vec::new();
-    for record in records.lines() {
-        let mut fields = record.split('\t').skip(1);
-        match fields.next() {
-            Some("200") => times.push(fields.next().and_then(|time| time.parse::<f64>().ok()).context("h2load's log")?),
-            status => bail!("a request failed at 70 % of the peak, with status {}", status.unwrap_or("none")),
-        }
-    }
-    if times.is_empty() {
+pub fn parse_h2load(records: &str) -> Result<Vec<Outcome>> {
+    let outcomes: Option<Vec<Outcome>> = records
+        .lines()
+        .map(|record| {
+            let mut fields = record.split('\t').skip(1);
+            Some(Outcome { status: fields.next()?.parse().ok()?, time_us: fields.next()?.parse().ok()? })
+        })
+        .collect();
+    let outcomes = outcomes.context("h2load's log is not as expected")?;
+    if outcomes.is_empty() {
         bail!("h2load recorded no request");
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    Ok(outcomes)
+}
+
+/// The latencies, if all is well.
+pub fn summarise(outcomes: &[Outcome], expected: f64) -> Result<Open> {
+    if let Some(failed) = outcomes.iter().find(|outcome| outcome.status != 200) {
+        bail!("a request failed at 70 % of the peak, with status {}", failed.status);
+    }
+    let times = good_times(outcomes);
+    let at = |share: f64| table::percentile(&times, share);
     Ok(Open { p50_us: at(0.5), p99_us: at(0.99), kept_up: times.len() as f64 >= expected * KEPT_UP })
+}
+
+/// The microseconds of those that were answered with 200, shortest first.
+pub fn good_times(outcomes: &[Outcome]) -> Vec<f64> {
+    let good = outcomes.iter().filter(|outcome| outcome.status == 200);
+    let mut times: Vec<f64> = good.map(|outcome| outcome.time_us).collect();
+    times.sort_by(f64::total_cmp);
+    times
 }
 
 fn on_load_core(tools: &Tools, program: &Path) -> Command {

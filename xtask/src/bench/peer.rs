@@ -10,6 +10,9 @@ use crate::repo::{self, Repo};
 
 const PEERS_FOLDER: &str = "SELVEDGE_BENCH_PEERS";
 
+/// A program to measure instead of the one that this repository builds, for comparing two.
+const BINARY: &str = "SELVEDGE_BENCH_BINARY";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contender {
     SelvedgeShared,
@@ -138,6 +141,9 @@ impl Tools {
 
 /// The release binary, built if anything changed.
 fn build_selvedge(repo: &Repo) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os(BINARY) {
+        return PathBuf::from(given).canonicalize().context(BINARY);
+    }
     repo::run(repo.cargo().args(["build", "--release", "--package", "selvedge"]))?;
     let metadata = repo.metadata()?;
     let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;

@@ -58,9 +58,18 @@ impl Server {
     }
 
     pub fn rss_kib(&self) -> Result<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn rss_max_kib(&self) -> Result<u64> {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, label: &str) -> Result<u64> {
         let sizes = self.tree()?.into_iter().filter_map(|stat| {
             let status = fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix(label))?;
             line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
         });
         Ok(sizes.sum())

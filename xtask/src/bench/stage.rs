@@ -87,6 +87,42 @@ impl Stage {
     }
 
     pub fn start(&self, tools: &Tools) -> Result<Server> {
+        self.launch(tools, Stdio::null(), |command, address| self.arguments(command, address))
+    }
+
+    /// Selvedge, with its access log in a file.
+    pub fn start_logging(&self, tools: &Tools) -> Result<Server> {
+        let log = fs::File::create(self.access_log())?;
+        self.launch(tools, log.into(), |command, address| self.serve(command, address))
+    }
+
+    pub fn access_log(&self) -> PathBuf {
+        self.folder.join("access.log")
+    }
+
+    /// Selvedge, with a node configuration.
+    pub fn start_configured(&self, tools: &Tools, config: &Path) -> Result<Server> {
+        self.launch(tools, Stdio::null(), |command, address| {
+            self.serve(command, address)?;
+            command.arg("--quiet").arg("--config").arg(config);
+            Ok(())
+        })
+    }
+
+    /// `selvedge dev` in the folder.
+    pub fn start_dev(&self, tools: &Tools) -> Result<Server> {
+        self.launch(tools, Stdio::null(), |command, address| {
+            command.arg("dev").arg(&self.folder).arg("--data").arg(self.folder.join("dev-data")).arg("--quiet");
+            listen(command, address)
+        })
+    }
+
+    fn launch(
+        &self,
+        tools: &Tools,
+        stdout: Stdio,
+        arguments: impl FnOnce(&mut Command, SocketAddr) -> Result<()>,
+    ) -> Result<Server> {
         let address = free_address()?;
         let program = tools.program(self.contender)?;
         let mut command = if tools.pinned {
@@ -96,20 +132,24 @@ impl Stage {
         } else {
             Command::new(program)
         };
-        self.arguments(&mut command, address)?;
-        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null());
+        arguments(&mut command, address)?;
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(stdout);
         let log = fs::File::create(self.folder.join("server.log"))?;
         command.stderr(log);
         Server::start(command, address, self.folder.join("server.log"))
+    }
+
+    fn serve(&self, command: &mut Command, address: SocketAddr) -> Result<()> {
+        command.arg("serve").arg("--data").arg(self.data());
+        listen(command, address)
     }
 
     fn arguments(&self, command: &mut Command, address: SocketAddr) -> Result<()> {
         let port = address.port().to_string();
         match self.contender {
             Contender::SelvedgeShared | Contender::SelvedgeRequest => {
-                let admin = free_address()?.to_string();
-                command.arg("serve").arg("--data").arg(self.data());
-                command.args(["--listen", &address.to_string(), "--admin", &admin, "--cores", "1", "--quiet"]);
+                self.serve(command, address)?;
+                command.arg("--quiet");
             }
             Contender::Workerd => {
                 command.args(["serve", "workerd.capnp", "--socket-addr", &format!("http={address}")]);
@@ -131,6 +171,13 @@ impl Drop for Stage {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// One core serves, as with the peers.
+fn listen(command: &mut Command, address: SocketAddr) -> Result<()> {
+    let admin = free_address()?.to_string();
+    command.args(["--listen", &address.to_string(), "--admin", &admin, "--cores", "1"]);
+    Ok(())
 }
 
 fn fresh_folder() -> Result<PathBuf> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::apps::Apps;
 use super::load::{Closed, Open};
 use super::peer::Contender;
+use super::report::Report;
 
 /// One round of one contender.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +70,12 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
+/// Of sorted values; 0 of none.
+pub fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1) as f64;
+    sorted.get((last * share).round() as usize).copied().unwrap_or_default()
+}
+
 pub fn print_versions(versions: &BTreeMap<&str, String>) {
     let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     println!("{}", versions.join(", "));
@@ -107,8 +113,8 @@ fn ratio(own: &Row, peer: &Row, column: &Column) -> Option<f64> {
     Some(own.median(column)? / peer.median(column)?)
 }
 
-/// Every row with its medians and its ratios to the peers of its case.
-pub fn json(versions: &BTreeMap<&str, String>, rows: &[Row], apps: Option<&Apps>) -> Value {
+/// Every row with its medians and its ratios to the peers of its case, and what was measured alone.
+pub fn json(versions: &BTreeMap<&str, String>, rows: &[Row], reports: &[Report]) -> Value {
     let cases = rows.iter().map(|row| {
         let peers = rows.iter().filter(|peer| peer.case == row.case && !peer.contender.is_selvedge());
         let ratios = peers
@@ -123,7 +129,8 @@ pub fn json(versions: &BTreeMap<&str, String>, rows: &[Row], apps: Option<&Apps>
             "ratio": ratios.collect::<serde_json::Map<_, _>>(),
         })
     });
-    json!({ "versions": versions, "cases": cases.collect::<Vec<_>>(), "apps": apps.map(Apps::json) })
+    let alone: serde_json::Map<_, _> = reports.iter().map(|report| (report.name.to_owned(), report.json())).collect();
+    json!({ "versions": versions, "cases": cases.collect::<Vec<_>>(), "alone": alone })
 }
 
 fn columns(value: impl Fn(&Column) -> Option<f64>) -> Value {

@@ -1,4 +1,4 @@
-use super::load::{Closed, Open, parse_h2load, parse_wrk};
+use super::load::{Closed, Open, parse_h2load, parse_wrk, summarise};
 use super::process::{Stat, descendants};
 use super::stage::app_name;
 use super::table::median;
@@ -36,11 +36,32 @@ fn failed_requests_fail_the_round() {
 #[test]
 fn h2loads_log_gives_percentiles_and_whether_it_kept_up() {
     let records: String = (1..=100).map(|time| format!("1700000000000000\t200\t{time}\n")).collect();
+    let outcomes = parse_h2load(&records).unwrap();
     let kept_up = Open { p50_us: 51.0, p99_us: 99.0, kept_up: true };
-    assert_eq!(parse_h2load(&records, 102.0).unwrap(), kept_up);
-    assert_eq!(parse_h2load(&records, 110.0).unwrap(), Open { kept_up: false, ..kept_up });
-    assert!(parse_h2load("1700000000000000\t503\t12\n", 1.0).unwrap_err().to_string().contains("status 503"));
-    assert!(parse_h2load("", 1.0).is_err());
+    assert_eq!(summarise(&outcomes, 102.0).unwrap(), kept_up);
+    assert_eq!(summarise(&outcomes, 110.0).unwrap(), Open { kept_up: false, ..kept_up });
+    let refused = parse_h2load("1700000000000000\t503\t12\n").unwrap();
+    assert!(summarise(&refused, 1.0).unwrap_err().to_string().contains("status 503"));
+    assert!(parse_h2load("").is_err());
+    assert!(parse_h2load("1700000000000000 200\n").is_err());
+}
+
+#[test]
+fn cold_starts_are_read_from_the_access_log() {
+    let line = r#"{"kind":"request","head_us":700,"invocations":[{"worker":"web","instance":1,"cold":true,
+        "phases_us":{"load":100,"instantiate":20,"prepare":30,"first_response":400}}]}"#;
+    let start = cold::parse(&line.replace('\n', "")).unwrap();
+    assert_eq!((start.total(), start.head), (550.0, 700.0));
+    assert_eq!(cold::parse(r#"{"kind":"request","head_us":9,"invocations":[{"cold":false}]}"#), None);
+    assert_eq!(cold::parse("no JSON"), None);
+}
+
+#[test]
+fn a_report_has_each_figure_in_text_and_json() {
+    let report = Report::new("start", "ten starts").figure("exec to first response, ms", "first_ms", 1, 41.26);
+    assert!(report.text().starts_with("\nstart: ten starts\n  exec to first response, ms"));
+    assert!(report.text().ends_with(" 41.3"));
+    assert_eq!(report.json(), serde_json::json!({ "first_ms": 41.26 }));
 }
 
 #[test]
@@ -63,6 +84,8 @@ fn medians_are_of_the_middle() {
     assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
     assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
     assert_eq!(median(Vec::new()), None);
+    assert_eq!(table::percentile(&[1.0, 2.0, 3.0], 0.99), 3.0);
+    assert_eq!(table::percentile(&[], 0.5), 0.0);
 }
 
 #[test]

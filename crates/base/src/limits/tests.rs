@@ -4,7 +4,12 @@ use super::*;
 fn defaults_lie_within_their_bounds_and_codes_exist() {
     for row in WORKER.iter().chain(APP).chain(NODE) {
         assert!(row.min <= row.default && row.default <= row.max, "{}", row.name);
-        assert!(row.code.is_empty() || crate::code::ALL.iter().any(|c| c.name == row.code), "{}: {}", row.name, row.code);
+        assert!(
+            row.code.is_empty() || crate::code::ALL.iter().any(|c| c.name == row.code),
+            "{}: {}",
+            row.name,
+            row.code
+        );
         assert!(row.about.ends_with('.'), "{}", row.name);
     }
 }

@@ -1,9 +1,10 @@
 //! Bodies between the node and wasi:http, frame by frame: nothing is collected on the way, a
 //! piece waits until its reader takes it, and trailers pass.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base::{Body, BodyError, code};
@@ -67,11 +68,55 @@ pub struct Outgoing {
     body: WasiBody,
     invocation: Arc<Invocation>,
     ended: bool,
+    /// Frames that were taken before anybody asked for them.
+    early: VecDeque<Piece>,
 }
+
+type Piece = Result<Frame<Bytes>, BodyError>;
 
 impl Outgoing {
     pub fn new(body: WasiBody, invocation: Arc<Invocation>) -> Self {
-        Self { body, invocation, ended: false }
+        Self { body, invocation, ended: false, early: VecDeque::new() }
+    }
+
+    /// For a guest that has ended: what it wrote is at hand, and mostly short enough to be whole.
+    pub fn at_hand(mut self) -> Body {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(piece)) = self.poll_guest(&mut cx) {
+            self.early.push_back(piece);
+        }
+        let whole = self.ended && self.early.iter().all(|piece| piece.as_ref().is_ok_and(Frame::is_data));
+        if !whole {
+            return Body::stream(self);
+        }
+        let mut pieces = self.early.drain(..).filter_map(|piece| piece.ok()?.into_data().ok());
+        let first = pieces.next().unwrap_or_default();
+        match pieces.next() {
+            None => Body::full(first),
+            Some(second) => {
+                let mut all = [first, second].concat();
+                pieces.for_each(|piece| all.extend_from_slice(&piece));
+                Body::full(all)
+            }
+        }
+    }
+
+    fn poll_guest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let last = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                self.invocation.body_moved();
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            // A guest that was ended leaves a body that looks whole.
+            None => self.invocation.failure().map(ended_early),
+            Some(Err(_)) => Some(self.invocation.failure().map_or_else(unfinished, ended_early)),
+        };
+        self.ended = true;
+        self.invocation.body_ended();
+        Poll::Ready(last.map(Err))
     }
 }
 
@@ -79,33 +124,16 @@ impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.ended {
-            return Poll::Ready(None);
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        match self.early.pop_front() {
+            Some(piece) => Poll::Ready(Some(piece)),
+            None => self.poll_guest(cx),
         }
-        let frame = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                self.invocation.body_moved();
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            // A guest that was ended leaves a body that looks whole.
-            None => self.invocation.failure().map(|failure| Err(BodyError::new(failure.code, failure.detail.clone()))),
-            Some(Err(_)) => Some(Err(self.invocation.failure().map_or_else(unfinished, |failure| {
-                BodyError::new(failure.code, failure.detail.clone())
-            }))),
-        };
-        self.ended = true;
-        self.invocation.body_ended();
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         // Only the guest's end tells whether the body is whole.
-        self.ended
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.ended && self.early.is_empty()
     }
 }
 
@@ -117,8 +145,15 @@ impl Drop for Outgoing {
     }
 }
 
+fn ended_early(failure: &Failure) -> BodyError {
+    BodyError::new(failure.code, failure.detail.clone())
+}
+
 fn unfinished() -> BodyError {
-    BodyError::new(&code::GUEST_EXCEPTION, "the component gave its response body up, or wrote another length than it promised")
+    BodyError::new(
+        &code::GUEST_EXCEPTION,
+        "the component gave its response body up, or wrote another length than it promised",
+    )
 }
 
 /// The body of a request that the guest makes.
@@ -138,7 +173,7 @@ impl HttpBody for Sent {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()

@@ -26,10 +26,10 @@ pub fn shape(bytes: &[u8]) -> Result<(), Failure> {
     };
     match rest.get(..4) {
         Some([_, _, 1, 0]) => Ok(()),
-        Some([1, 0, 0, 0]) => Err(bad(
-            "the file is a core module, not a component; build it for wasm32-wasip2, or wrap it with \
-             `wasm-tools component new`",
-        )),
+        Some([1, 0, 0, 0]) => {
+            Err(bad("the file is a core module, not a component; build it for wasm32-wasip2, or wrap it with \
+             `wasm-tools component new`"))
+        }
         Some(version) => Err(bad(format!("the file has the unknown WebAssembly version {version:02x?}"))),
         None => Err(bad("the file ends within its first eight bytes; copy or build it again")),
     }
@@ -53,8 +53,12 @@ pub fn world(component: &Component) -> Result<(), Failure> {
     if !exports.iter().any(|name| is_version_02(name, HANDLER)) {
         return Err(bad(wrong_world(&exports)));
     }
-    let refused: Vec<String> =
-        ty.imports(engine).map(|(name, _)| name).filter(|name| !is_granted(name)).map(|name| format!("`{name}`")).collect();
+    let refused: Vec<String> = ty
+        .imports(engine)
+        .map(|(name, _)| name)
+        .filter(|name| !is_granted(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
     if refused.is_empty() {
         return Ok(());
     }

@@ -23,16 +23,24 @@ type Pairs = Vec<(String, String)>;
 
 pub fn define(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut store = linker.instance(&format!("wasi:config/store@{VERSION}"))?;
-    store.func_wrap("get", |cx: StoreContextMut<'_, Host>, (key,): (String,)| -> wasmtime::Result<(Result<Option<String>, Error>,)> {
-        let bindings = &cx.data().env().bindings;
-        let found = bindings.iter().find(|(name, _)| name.as_str() == key);
-        Ok((Ok(found.and_then(|(_, handle)| value(handle)).map(str::to_owned)),))
-    })?;
-    store.func_wrap("get-all", |cx: StoreContextMut<'_, Host>, (): ()| -> wasmtime::Result<(Result<Pairs, Error>,)> {
-        let bindings = &cx.data().env().bindings;
-        let all = bindings.iter().filter_map(|(name, handle)| Some((name.as_str().to_owned(), value(handle)?.to_owned())));
-        Ok((Ok(all.collect()),))
-    })?;
+    store.func_wrap(
+        "get",
+        |cx: StoreContextMut<'_, Host>, (key,): (String,)| -> wasmtime::Result<(Result<Option<String>, Error>,)> {
+            let bindings = &cx.data().env().bindings;
+            let found = bindings.iter().find(|(name, _)| name.as_str() == key);
+            Ok((Ok(found.and_then(|(_, handle)| value(handle)).map(str::to_owned)),))
+        },
+    )?;
+    store.func_wrap(
+        "get-all",
+        |cx: StoreContextMut<'_, Host>, (): ()| -> wasmtime::Result<(Result<Pairs, Error>,)> {
+            let bindings = &cx.data().env().bindings;
+            let all = bindings
+                .iter()
+                .filter_map(|(name, handle)| Some((name.as_str().to_owned(), value(handle)?.to_owned())));
+            Ok((Ok(all.collect()),))
+        },
+    )?;
     Ok(())
 }
 
@@ -53,6 +61,7 @@ fn variable(handle: &Handle) -> Option<&str> {
 /// What `wasi:cli/environment` shows: variables only. Programs print their environment, so a
 /// secret has no place in it.
 pub fn variables(env: &Env) -> Pairs {
-    let pair = |(name, handle): &(base::BindingName, Handle)| Some((name.as_str().to_owned(), variable(handle)?.to_owned()));
+    let pair =
+        |(name, handle): &(base::BindingName, Handle)| Some((name.as_str().to_owned(), variable(handle)?.to_owned()));
     env.bindings.iter().filter_map(pair).collect()
 }

@@ -66,7 +66,13 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
 }
 
 impl Host {
-    pub fn store(engine: &Engine, clock: &Arc<dyn Clock>, core: Core, share: Share, invocation: &Arc<Invocation>) -> Store<Self> {
+    pub fn store(
+        engine: &Engine,
+        clock: &Arc<dyn Clock>,
+        core: Core,
+        share: Share,
+        invocation: &Arc<Invocation>,
+    ) -> Store<Self> {
         let console = [Level::Info, Level::Error].map(|level| Console::new(level, invocation.clone()));
         let wasi = WasiCtx::builder()
             .envs(&config::variables(&invocation.env))

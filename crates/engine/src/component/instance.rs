@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{Clock, code};
+use base::{Body, Clock, code};
 use futures_util::future::LocalBoxFuture;
 use telemetry::Phases;
 use tokio::sync::oneshot;
@@ -35,7 +35,12 @@ pub struct Program {
 impl worker::Program for Program {
     /// The sandbox itself is allocated when the event enters, because what a component does while
     /// it is instantiated already counts against its limits.
-    fn instantiate(self: Arc<Self>, core: &Core, env: &Arc<Env>, phases: &Cell<Phases>) -> Result<Rc<dyn Instance>, Failure> {
+    fn instantiate(
+        self: Arc<Self>,
+        core: &Core,
+        env: &Arc<Env>,
+        phases: &Cell<Phases>,
+    ) -> Result<Rc<dyn Instance>, Failure> {
         Ok(Rc::new(ComponentInstance {
             id: self.runtime.next_instance(),
             program: self,
@@ -99,8 +104,9 @@ impl ComponentInstance {
         match tokio::time::timeout(Duration::from_millis(head_ms), head).await {
             Ok(answer) => {
                 leaving.armed = false;
-                let ended = || invocation.failure().cloned().unwrap_or_else(|| Failure::new(&code::INTERNAL, "the handler's task ended"));
-                answer.unwrap_or_else(|_| Err(ended()))
+                let response = answer.unwrap_or_else(|_| Err(invocation.why_it_ended()))?;
+                let finished = !self.running.get();
+                Ok(response.map(|body| if finished { body.at_hand() } else { Body::stream(body) }))
             }
             Err(_) => {
                 let detail = format!("no response after {head_ms} ms (limits.head_ms)");
@@ -154,7 +160,10 @@ impl ComponentInstance {
         let proxy = match self.program.proxy.instantiate_async(&mut *store).await {
             Ok(proxy) => proxy,
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                return Err(Failure::new(&code::NODE_OVERLOADED, format!("no sandbox is free (instances_total): {error:#}")));
+                return Err(Failure::new(
+                    &code::NODE_OVERLOADED,
+                    format!("no sandbox is free (instances_total): {error:#}"),
+                ));
             }
             Err(error) => return self.ended(store, error),
         };
@@ -176,8 +185,10 @@ impl ComponentInstance {
 
     fn request(&self, event: FetchEvent) -> Result<http::Request<Incoming>, Failure> {
         let FetchEvent { method, url, headers, body, .. } = event;
-        let uri = http::Uri::try_from(&url).map_err(|error| Failure::new(&code::BAD_REQUEST, format!("{url}: {error}")))?;
-        let mut request = http::Request::new(Incoming::new(body, Duration::from_millis(self.env.limits.stream_idle_ms)));
+        let uri =
+            http::Uri::try_from(&url).map_err(|error| Failure::new(&code::BAD_REQUEST, format!("{url}: {error}")))?;
+        let mut request =
+            http::Request::new(Incoming::new(body, Duration::from_millis(self.env.limits.stream_idle_ms)));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
@@ -215,7 +226,7 @@ impl ComponentInstance {
 }
 
 /// Where the head of the response goes.
-type Head = oneshot::Sender<Result<Response, Failure>>;
+type Head = oneshot::Sender<Result<http::Response<Outgoing>, Failure>>;
 
 /// Takes the guest's response over, once.
 fn responder(
@@ -228,10 +239,11 @@ fn responder(
         invocation.record_start(Phases { first_response: entered.elapsed(), ..phases });
         invocation.head_sent();
         let answer = match answer {
-            Ok(response) => Ok(response.map(|body| base::Body::stream(Outgoing::new(body, invocation.clone())))),
+            Ok(response) => Ok(response.map(|body| Outgoing::new(body, invocation.clone()))),
             Err(error) => {
                 invocation.body_ended();
-                let failure = Failure::new(&code::GUEST_EXCEPTION, format!("the handler answered with an error: {error:?}"));
+                let failure =
+                    Failure::new(&code::GUEST_EXCEPTION, format!("the handler answered with an error: {error:?}"));
                 invocation.fail(failure.clone());
                 Err(failure)
             }

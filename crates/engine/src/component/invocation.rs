@@ -42,7 +42,14 @@ enum Stage {
 
 impl Invocation {
     /// Enters the run in the record.
-    pub fn begin(call: Call, env: Arc<Env>, share: Share, clock: Arc<dyn Clock>, instance: u64, phases: Phases) -> Arc<Self> {
+    pub fn begin(
+        call: Call,
+        env: Arc<Env>,
+        share: Share,
+        clock: Arc<dyn Clock>,
+        instance: u64,
+        phases: Phases,
+    ) -> Arc<Self> {
         let entry = InvocationRecord {
             worker: env.worker.as_str().into(),
             instance,
@@ -103,6 +110,11 @@ impl Invocation {
 
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.get()
+    }
+
+    /// The failure, of a handler that must have one.
+    pub fn why_it_ended(&self) -> Failure {
+        self.failure().cloned().unwrap_or_else(|| Failure::new(&code::INTERNAL, "the handler's task ended"))
     }
 
     pub fn log(&self, level: Level, text: &str) {

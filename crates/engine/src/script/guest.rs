@@ -9,28 +9,52 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Rng, SystemRng, WorkerLimits};
-use telemetry::{GuestLine, Level};
+use telemetry::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
 use worker::{Call, Core, Env, Meter};
 
 use super::abi::control;
 use super::image::PAGE;
-use crate::cpu;
+use crate::{cpu, lines};
 
 /// What the guest asked for during an entry, in order.
 #[derive(Debug)]
 pub enum Effect {
     /// Start an operation, charged to the request `context`.
-    Start { operation: u32, context: u32, code: i32, arguments: Vec<u8> },
-    Cancel { operation: u32 },
+    Start {
+        operation: u32,
+        context: u32,
+        code: i32,
+        arguments: Vec<u8>,
+    },
+    Cancel {
+        operation: u32,
+    },
     Respond(Responded),
-    Done { request: u32 },
-    Fail { request: u32, name: String, message: String, stack: String, pending: bool },
-    BodyCancel { handle: u32 },
-    StreamOpen { stream: u32 },
-    StreamClose { stream: u32 },
-    StreamAbort { stream: u32, message: String },
+    Done {
+        request: u32,
+    },
+    Fail {
+        request: u32,
+        name: String,
+        message: String,
+        stack: String,
+        pending: bool,
+    },
+    BodyCancel {
+        handle: u32,
+    },
+    StreamOpen {
+        stream: u32,
+    },
+    StreamClose {
+        stream: u32,
+    },
+    StreamAbort {
+        stream: u32,
+        message: String,
+    },
 }
 
 /// The head of a response, and its body if it is whole.
@@ -64,7 +88,10 @@ pub struct GuestCall {
 /// Whose time it is.
 pub enum Phase {
     /// Modules are being evaluated: no I/O, no randomness, the clock stands still.
-    Evaluating { console: Vec<(Level, String)>, cpu_max: Duration },
+    Evaluating {
+        console: Vec<(Level, String)>,
+        cpu_max: Duration,
+    },
     Serving,
 }
 
@@ -263,21 +290,8 @@ impl Guest {
             return;
         }
         let (Some(call), Some(env)) = (self.calls.get_mut(&request), &self.env) else { return };
-        let within = call.meter.log(text.len() as u64, &env.limits);
-        if !within && call.log_cut {
-            return;
-        }
-        let text = if within {
-            text.to_owned()
-        } else {
-            call.log_cut = true;
-            format!("log_limit: more than {} bytes in one request (limits.log_bytes); the rest is dropped", env.limits.log_bytes)
-        };
-        let level = if within { level } else { Level::Warn };
-        let request_id = call.call.record.edit().request_id.clone();
         let unix_ms = (self.now_us / 1000) as u64;
-        let line = GuestLine { unix_ms, app: env.app.clone(), worker: env.worker.as_str().into(), request_id, level, text };
-        call.call.record.sink().line(line);
+        lines::emit(&call.call, &call.meter, env, &mut call.log_cut, unix_ms, level, text);
     }
 
     pub fn random(&self, count: usize) -> Vec<u8> {

@@ -172,7 +172,8 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         call::DONE => guest.effects.push(Effect::Done { request: args.next()?.as_u32()? }),
         call::FAIL => {
             let request = args.next()?.as_u32()?;
-            let mut text = || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
+            let mut text =
+                || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
             let (name, message, stack) = (text()?, text()?, text()?);
             let pending = matches!(args.next()?, Value::Bool(true));
             guest.effects.push(Effect::Fail { request, name, message, stack, pending });

@@ -5,9 +5,7 @@
 //! the initial content of the memory. An image module is a memory, its export, and one data
 //! segment; instantiating it maps the segment copy-on-write.
 
-use wasm_encoder::{
-    ConstExpr, DataSection, ExportKind, ExportSection, MemorySection, MemoryType, Module, RawSection,
-};
+use wasm_encoder::{ConstExpr, DataSection, ExportKind, ExportSection, MemorySection, MemoryType, Module, RawSection};
 use wasmparser::{DataKind, Operator, Parser, Payload};
 
 /// Bytes of a WebAssembly page.

@@ -33,11 +33,23 @@ use super::streams::{Left, StreamBody, StreamSender, stream};
 
 /// What waits to enter the guest.
 enum Input {
-    Fetch { request: u32, call: Call, event: Box<FetchEvent> },
-    Complete { operation: u32, request: u32, completion: Completion },
-    Abort { request: u32 },
+    Fetch {
+        request: u32,
+        call: Call,
+        event: Box<FetchEvent>,
+    },
+    Complete {
+        operation: u32,
+        request: u32,
+        completion: Completion,
+    },
+    Abort {
+        request: u32,
+    },
     /// The time for `waitUntil` is over.
-    Expire { request: u32 },
+    Expire {
+        request: u32,
+    },
 }
 
 pub struct ScriptInstance {
@@ -160,7 +172,12 @@ impl ScriptInstance {
         Ok((request, slot))
     }
 
-    async fn wait_for_head(self: &Rc<Self>, request: u32, slot: &Rc<Slot>, begun: Instant) -> Result<Response, Failure> {
+    async fn wait_for_head(
+        self: &Rc<Self>,
+        request: u32,
+        slot: &Rc<Slot>,
+        begun: Instant,
+    ) -> Result<Response, Failure> {
         let head = Duration::from_millis(self.env.limits.head_ms).saturating_sub(begun.elapsed());
         let answer = std::future::poll_fn(|cx| match slot.answer.borrow_mut().take() {
             Some(answer) => Poll::Ready(answer),
@@ -427,7 +444,8 @@ impl ScriptInstance {
 
     fn expire(&self, sandbox: &mut Sandbox, request: u32) {
         let ms = self.env.limits.wait_until_ms;
-        let text = format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
+        let text =
+            format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
         sandbox.store.data_mut().log(request, telemetry::Level::Warn, &text);
         self.note_failure(request, &code::WAIT_UNTIL_EXCEEDED);
         self.abort_operations(|running| running.request == request);
@@ -548,7 +566,10 @@ impl ScriptInstance {
     }
 
     fn cpu_exceeded(&self) -> Failure {
-        Failure::new(&code::CPU_EXCEEDED, format!("more than {} ms of CPU time (limits.cpu_ms)", self.env.limits.cpu_ms))
+        Failure::new(
+            &code::CPU_EXCEEDED,
+            format!("more than {} ms of CPU time (limits.cpu_ms)", self.env.limits.cpu_ms),
+        )
     }
 
     /// What a guest's error means to the outside.

@@ -32,9 +32,20 @@ pub struct Operation {
 pub enum Completion {
     /// One encoded value.
     Value(Vec<u8>),
-    Response { response: Response, url: String, redirected: bool },
-    Entries { entries: Vec<Option<KvEntry>>, many: bool },
-    Failed { name: &'static str, message: String, code: &'static str },
+    Response {
+        response: Response,
+        url: String,
+        redirected: bool,
+    },
+    Entries {
+        entries: Vec<Option<KvEntry>>,
+        many: bool,
+    },
+    Failed {
+        name: &'static str,
+        message: String,
+        code: &'static str,
+    },
 }
 
 impl From<Malformed> for Completion {
@@ -180,8 +191,10 @@ impl Operation {
             let message = "the request that this belongs to has ended; start I/O before the response, or in waitUntil";
             return Err(Completion::failed(&code::CLIENT_GONE, message));
         };
-        meter.subrequest(&self.env().limits).map_err(|failure| {
-            Completion::Failed { name: "Error", message: failure.detail, code: failure.code.name }
+        meter.subrequest(&self.env().limits).map_err(|failure| Completion::Failed {
+            name: "Error",
+            message: failure.detail,
+            code: failure.code.name,
         })?;
         Ok((call, meter))
     }
@@ -204,8 +217,10 @@ impl Operation {
             let Some(frame) = frame else {
                 return Ok(Completion::value(|e| e.null()));
             };
-            let frame = frame.map_err(|error| {
-                Completion::Failed { name: "TypeError", message: error.detail, code: error.code.name }
+            let frame = frame.map_err(|error| Completion::Failed {
+                name: "TypeError",
+                message: error.detail,
+                code: error.code.name,
             })?;
             // Trailers are not visible to scripts.
             if let Ok(data) = frame.into_data()
@@ -405,7 +420,9 @@ pub fn describe_env(env: &Env) -> Option<String> {
                     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
                     serde_json::json!({ "name": name, "kind": "json", "value": value })
                 }
-                Handle::Secret(secret) => serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() }),
+                Handle::Secret(secret) => {
+                    serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() })
+                }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }

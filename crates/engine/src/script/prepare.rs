@@ -48,7 +48,12 @@ pub fn base_image(guestware: &mut Guestware, parts: &Parts, prelude: &Script) ->
 }
 
 /// Evaluates a script on top of the base image.
-pub fn script_image(guestware: &Guestware, base: &Module, script: &Script, limits: &WorkerLimits) -> Result<Evaluated, Failure> {
+pub fn script_image(
+    guestware: &Guestware,
+    base: &Module,
+    script: &Script,
+    limits: &WorkerLimits,
+) -> Result<Evaluated, Failure> {
     let guest = Guest::evaluating(guestware.layout, limits);
     let mut sandbox = guestware.instantiate(base, guest).map_err(internal)?;
     add_modules(&mut sandbox, script, "")?;
@@ -121,7 +126,9 @@ fn evaluate(sandbox: &mut Sandbox, entry: &str, tell: bool) -> Result<(), Failur
     let outcome: i32 = run(sandbox, "sv_evaluate", (at, len, i32::from(tell)))?;
     match outcome {
         abi::OK => Ok(()),
-        abi::PENDING => Err(start_failed("a top-level await never settles: there is no I/O while modules are evaluated")),
+        abi::PENDING => {
+            Err(start_failed("a top-level await never settles: there is no I/O while modules are evaluated"))
+        }
         abi::INTERRUPTED => Err(start_failed("evaluation was interrupted")),
         _ => Err(reported(&sandbox.report())),
     }
@@ -150,9 +157,12 @@ fn snapshot(sandbox: &mut Sandbox, guestware: &Guestware) -> Result<Vec<u8>, Fai
 }
 
 /// Calls an export that never suspends: while modules are evaluated a tick goes on or ends it.
-fn run<P: WasmParams + Sync, R: WasmResults + Sync>(sandbox: &mut Sandbox, name: &str, arguments: P) -> Result<R, Failure> {
-    let function: TypedFunc<P, R> =
-        sandbox.instance.get_typed_func(&mut sandbox.store, name).map_err(internal)?;
+fn run<P: WasmParams + Sync, R: WasmResults + Sync>(
+    sandbox: &mut Sandbox,
+    name: &str,
+    arguments: P,
+) -> Result<R, Failure> {
+    let function: TypedFunc<P, R> = sandbox.instance.get_typed_func(&mut sandbox.store, name).map_err(internal)?;
     sandbox.store.data_mut().begin(0);
     sandbox.store.set_epoch_deadline(1);
     let result = function.call_async(&mut sandbox.store, arguments).now_or_never();

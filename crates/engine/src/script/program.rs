@@ -43,7 +43,8 @@ pub struct Program {
 impl Scripts {
     /// Compiles the guest, or finds it compiled, and boots the base image.
     pub fn new(runtime: Arc<Runtime>, cache: Arc<Cache>) -> Result<Self, Failure> {
-        let generation = Digest::of(&[Digest::of(GUEST).as_bytes().as_slice(), Digest::of(PRELUDE).as_bytes()].concat());
+        let generation =
+            Digest::of(&[Digest::of(GUEST).as_bytes().as_slice(), Digest::of(PRELUDE).as_bytes()].concat());
         let parts = image::split(GUEST).map_err(|e| Failure::new(&code::INTERNAL, e.to_string()))?;
         let module = |kind, bytes: &dyn Fn() -> Result<Vec<u8>, Failure>| -> Result<Module, Failure> {
             if let Some(module) = cache.module(&runtime.wasmtime, kind, &generation) {

@@ -52,9 +52,15 @@ impl Guestware {
         let mut store = Store::new(&self.runtime.wasmtime, guest);
         store.limiter(|guest| guest);
         store.set_epoch_deadline(1 << 40);
-        store.epoch_deadline_callback(on_tick);
+        let runtime = self.runtime.clone();
+        store.epoch_deadline_callback(move |cx| {
+            // A guest that runs on is activity too: the ticker must not fall asleep over it.
+            runtime.entering();
+            on_tick(cx)
+        });
         let image = Instance::new(&mut store, image, &[])?;
-        let memory = image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;
+        let memory =
+            image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;
         store.data_mut().memory = Some(memory);
         let mut imports = Vec::with_capacity(16);
         for import in self.code.imports() {

@@ -19,6 +19,7 @@ use worker::{Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Handle, Outb
 use crate::fixture::*;
 
 static RUST: &[u8] = include_bytes!("../fixtures/components/rust.wasm");
+static C: &[u8] = include_bytes!("../fixtures/components/c.wasm");
 
 fn rust() -> Setup {
     setup_artifact(Artifact::Component(RUST.to_vec()))
@@ -123,10 +124,13 @@ fn bodies_stream_in_both_directions_with_trailers() {
 }
 
 #[test]
-fn trailers_and_slow_pieces_arrive() {
+fn short_bodies_are_whole_and_trailers_and_slow_pieces_arrive() {
     on_core(async {
         let app = rust().start();
+        let mut short = ask(&app, at("hello")).await.unwrap().into_body();
+        assert_eq!(short.take_whole().unwrap(), "hello from a.test", "a short body needs no stream");
         let mut body = ask(&app, at("trailers")).await.unwrap().into_body();
+        assert_eq!(body.take_whole(), None);
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "content");
         assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap()["x-sum"], "7");
         assert_eq!(text(&app, at("ticks")).await, "tick 0\ntick 1\ntick 2\ntick 3\ntick 4\n");
@@ -370,16 +374,43 @@ fn half_a_body_is_never_taken_for_the_whole() {
 }
 
 #[test]
-fn a_body_that_stands_still_is_given_up() {
+fn a_response_that_stands_still_is_given_up() {
+    on_core(async {
+        let app = rust().limits(|limits| limits.stream_idle_ms = 20).start();
+        let response = ask(&app, at("stall")).await.unwrap();
+        let error = response.into_body().collect(1 << 20).await.unwrap_err();
+        assert_eq!(error.code.name, "stream_idle");
+        assert!(error.detail.contains("20 ms (limits.stream_idle_ms)"), "{error}");
+        assert_eq!(record(&app).await.invocations[0].failure.unwrap().name, "stream_idle");
+    });
+}
+
+#[test]
+fn a_request_body_that_fails_or_stands_still_is_no_end() {
     on_core(async {
         let app = rust().limits(|limits| limits.stream_idle_ms = 20).start();
         let (sender, body) = feed();
         sender.send(Ok(Frame::data(Bytes::from_static(b"first")))).unwrap();
         let response = ask(&app, post("http://a.test/echo", body)).await.unwrap();
-        let error = response.into_body().collect(1 << 20).await;
-        record(&app).await;
-        drop(sender);
-        assert!(error.is_err() || lines(&app).iter().any(|(_, text)| text.contains("the request body failed")));
+        assert!(response.into_body().collect(1 << 20).await.is_err());
+        let (sender, body) = feed();
+        sender.send(Err(BodyError::gone())).unwrap();
+        let response = ask(&app, post("http://a.test/echo", body)).await.unwrap();
+        assert_eq!(response.into_body().collect(1 << 20).await.unwrap_err().code.name, "guest_exception");
+        let printed = lines(&app);
+        assert!(printed.iter().any(|(_, text)| text.contains("connection terminated")), "{printed:?}");
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_is_heard_of_and_the_handler_goes_on() {
+    on_core(async {
+        let app = rust().start();
+        let (sender, body) = feed();
+        let response = ask(&app, post("http://a.test/echo", body)).await.unwrap();
+        drop(response);
+        sender.send(Ok(Frame::data(Bytes::from_static(b"nobody reads this")))).unwrap();
+        assert_eq!(record(&app).await.invocations[0].failure, None);
     });
 }
 
@@ -405,7 +436,8 @@ fn a_prepared_component_is_found_again() {
 fn renamed(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = RUST.to_vec();
-    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from.as_bytes()).map(|(i, _)| i).collect();
+    let places: Vec<usize> =
+        bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from.as_bytes()).map(|(i, _)| i).collect();
     assert!(!places.is_empty(), "{from} is not in the fixture");
     for place in places {
         bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
@@ -434,4 +466,32 @@ fn what_is_no_component_for_this_host_is_refused_with_a_reason() {
     check(imports, &["`acme:config/store@0.2.0-rc.1`", "not granted", "wasi:config/store"]);
     let exports = renamed("wasi:http/incoming-handler@0.2.12", "acme:http/incoming-handler@0.2.12");
     check(exports, &["`acme:http/incoming-handler@0.2.12`", "wasi:http/incoming-handler@0.2", "wasi:http/proxy"]);
+}
+
+#[test]
+fn a_component_in_another_language_speaks_the_same_contract() {
+    on_core(async {
+        let app = setup_artifact(Artifact::Component(C.to_vec())).bind("GREETING", Handle::Text("hi".into())).start();
+        let response = ask(&app, at("hello")).await.unwrap();
+        assert_eq!(response.headers()["x-language"], "c");
+        assert_eq!(collect(response).await, "hello from C");
+        assert_eq!(text(&app, at("config")).await, "hi");
+        let large: String = (0..100_000).map(|n| format!("{n},")).collect();
+        assert_eq!(text(&app, post("http://a.test/echo", Body::full(large.clone()))).await, large);
+        assert_eq!(ask(&app, at("nothing")).await.unwrap().status(), 404);
+        assert_eq!(failure(&app, "trap").await.code.name, "guest_trap");
+    });
+}
+
+#[test]
+fn the_recipe_works() {
+    on_core(async {
+        let recipe = include_bytes!("../../../../recipes/component/component.wasm");
+        let app =
+            setup_artifact(Artifact::Component(recipe.to_vec())).bind("GREETING", Handle::Text("Hej".into())).start();
+        assert_eq!(text(&app, at("hello/Ada")).await, "{\"message\":\"Hej, Ada!\"}\n");
+        let counted = text(&app, post("http://a.test/stats", Body::full("one two\nthree"))).await;
+        assert_eq!(counted, "{\"bytes\":13,\"lines\":1,\"words\":3}\n");
+        assert_eq!(ask(&app, at("stats")).await.unwrap().headers()["allow"], "POST");
+    });
 }

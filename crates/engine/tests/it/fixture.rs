@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use base::artifact::{Module, ModuleKind, Script};
 use base::{Artifact, Body, WorkerLimits, WorkerName};
 use bytes::Bytes;
-use selvedge_engine::{Engine, RuntimeOptions};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
+use selvedge_engine::{Engine, RuntimeOptions};
 use services::egress::{EgressPolicy, EgressRule};
 use telemetry::{GuestLine, Phases, Record, RecordHandle, Sink};
-use worker::{Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Handle, Instance, Outbound, Program, Response};
+use worker::{
+    Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Handle, Instance, Outbound, Program, Response,
+};
 
 /// One engine serves all tests of a process, and one cache of compiled code all processes: to
 /// compile the guest takes seconds in a debug build.
@@ -162,7 +164,8 @@ impl Running {
     }
 
     pub async fn text(&self, event: FetchEvent) -> String {
-        let response = self.run(event).await.unwrap_or_else(|f| panic!("{f}\n{}", f.stack.as_deref().unwrap_or_default()));
+        let response =
+            self.run(event).await.unwrap_or_else(|f| panic!("{f}\n{}", f.stack.as_deref().unwrap_or_default()));
         String::from_utf8(collect(response).await.to_vec()).unwrap()
     }
 
@@ -188,4 +191,3 @@ pub fn on_core<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test)
 }
-

@@ -7,9 +7,10 @@ use crate::fixture::*;
 #[test]
 fn an_endless_loop_ends_alone_and_its_instance_lives_on() {
     on_core(async {
-        let app = setup("export default { fetch(r) { if (r.url.endsWith('/loop')) for (;;); return new Response('ok') } }")
-            .limits(|l| l.cpu_ms = 30)
-            .start();
+        let app =
+            setup("export default { fetch(r) { if (r.url.endsWith('/loop')) for (;;); return new Response('ok') } }")
+                .limits(|l| l.cpu_ms = 30)
+                .start();
         assert_eq!(app.code(get("http://a.test/loop")).await, "cpu_exceeded");
         assert!(!app.instance.state().lost);
         assert_eq!(app.text(get("http://a.test/")).await, "ok");
@@ -19,9 +20,10 @@ fn an_endless_loop_ends_alone_and_its_instance_lives_on() {
 #[test]
 fn a_native_loop_ends_with_its_instance() {
     on_core(async {
-        let app = setup("export default { fetch() { return new Response(String(/(a+)+$/.test('a'.repeat(40) + 'b'))) } }")
-            .limits(|l| l.cpu_ms = 20)
-            .start();
+        let app =
+            setup("export default { fetch() { return new Response(String(/(a+)+$/.test('a'.repeat(40) + 'b'))) } }")
+                .limits(|l| l.cpu_ms = 20)
+                .start();
         let code = app.code(get("http://a.test/")).await;
         assert_eq!(code, "cpu_exceeded");
     });
@@ -38,9 +40,13 @@ fn runaway_recursion_is_a_range_error() {
 #[test]
 fn endless_allocation_is_refused() {
     on_core(async {
-        let app = setup("export default { fetch() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } }")
-            .limits(|l| { l.memory_mib = 16; l.cpu_ms = 5000 })
-            .start();
+        let app =
+            setup("export default { fetch() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } }")
+                .limits(|l| {
+                    l.memory_mib = 16;
+                    l.cpu_ms = 5000
+                })
+                .start();
         assert_eq!(app.code(get("http://a.test/")).await, "memory_exceeded");
     });
 }

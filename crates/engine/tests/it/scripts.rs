@@ -47,7 +47,8 @@ fn many_requests_are_in_flight_in_one_instance() {
 fn bodies_stream_in_both_directions() {
     on_core(async {
         let app = setup("export default { fetch(request) { return new Response(request.body) } }").start();
-        let pieces = futures_util::stream::iter((0..100).map(|i| Ok(http_body::Frame::data(Bytes::from(format!("{i},"))))));
+        let pieces =
+            futures_util::stream::iter((0..100).map(|i| Ok(http_body::Frame::data(Bytes::from(format!("{i},"))))));
         let body = Body::stream(http_body_util::StreamBody::new(pieces));
         let expected: String = (0..100).map(|i| format!("{i},")).collect();
         assert_eq!(app.text(post("http://a.test/", body)).await, expected);
@@ -73,7 +74,10 @@ fn fetch_goes_out_and_comes_back() {
 fn variables_are_in_env_and_not_in_the_image() {
     on_core(async {
         let source = "export default { fetch(r, env) { return new Response(env.GREETING + env.N.a) } }";
-        let app = setup(source).bind("GREETING", Handle::Text("hi".into())).bind("N", Handle::Json("{\"a\":1}".into())).start();
+        let app = setup(source)
+            .bind("GREETING", Handle::Text("hi".into()))
+            .bind("N", Handle::Json("{\"a\":1}".into()))
+            .start();
         assert_eq!(app.text(get("http://a.test/")).await, "hi1");
     });
 }
@@ -85,7 +89,8 @@ fn fresh_instances_draw_different_random_numbers() {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..100 {
             let instance = app.fresh();
-            let response = instance.run(app.call(), worker::Event::Fetch(Box::new(get("http://a.test/")))).await.unwrap();
+            let response =
+                instance.run(app.call(), worker::Event::Fetch(Box::new(get("http://a.test/")))).await.unwrap();
             let text = String::from_utf8(collect(response).await.to_vec()).unwrap();
             let (_, drawn) = text.split_once(' ').unwrap();
             assert!(seen.insert(drawn.to_owned()), "{drawn} came twice");

@@ -20,8 +20,7 @@ macro_rules! files {
     };
 }
 
-const TYPESCRIPT_API: &[File] =
-    files!("typescript-api": "selvedge.toml", "README.md", "tsconfig.json", "src/index.ts");
+const TYPESCRIPT_API: &[File] = files!("typescript-api": "selvedge.toml", "README.md", "tsconfig.json", "src/index.ts");
 
 const SITE: &[File] = files!(
     "site": "selvedge.toml", "README.md", "tsconfig.json", "src/api.ts", "public/index.html", "public/404.html",
@@ -52,7 +51,12 @@ pub fn run(args: &Init) -> Result<()> {
     if !matches!(args.template, Template::RustComponent) {
         write_types(&args.dir)?;
     }
-    print(format!("wrote {} files to {}\n\n  selvedge dev {}", files.len() + 1 + usize::from(!matches!(args.template, Template::RustComponent)), args.dir.display(), args.dir.display()))
+    print(format!(
+        "wrote {} files to {}\n\n  selvedge dev {}",
+        files.len() + 1 + usize::from(!matches!(args.template, Template::RustComponent)),
+        args.dir.display(),
+        args.dir.display()
+    ))
 }
 
 /// Declarations of the environment, so that an editor knows it from the start.
@@ -66,7 +70,8 @@ fn write_types(dir: &Path) -> Result<()> {
 
 fn name(args: &Init) -> Result<AppName> {
     let directory = std::path::absolute(&args.dir)?;
-    let fallback = directory.file_name().map(|name| name.to_string_lossy().to_lowercase().replace(['_', ' ', '.'], "-"));
+    let fallback =
+        directory.file_name().map(|name| name.to_string_lossy().to_lowercase().replace(['_', ' ', '.'], "-"));
     let text = args.name.clone().or(fallback).unwrap_or_default();
     AppName::parse(&text).with_context(|| format!("{text:?} can't be an app's name; choose one with --name"))
 }

@@ -105,7 +105,13 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
         for line in of_project {
             let value = format!("{} {}", line.value, line.unit);
             let owner = line.worker.as_ref().map_or("app", |worker| worker.as_str());
-            print(format!("  {owner:<12} {:<24} {:>20}  {:<20} {}", line.name, value.trim_end(), line.set_at, line.about))?;
+            print(format!(
+                "  {owner:<12} {:<24} {:>20}  {:<20} {}",
+                line.name,
+                value.trim_end(),
+                line.set_at,
+                line.about
+            ))?;
         }
         print("")?;
     }

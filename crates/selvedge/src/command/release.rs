@@ -28,12 +28,12 @@ pub async fn deploy(args: Deploy, json: bool) -> Result<()> {
         }
     };
     let deployed = upload(&*api, &bundle, message, &progress).await?;
-    if json { print_json(&deployed) } else { tell(&deployed) }
+    let what = if deployed.fresh { "is released" } else { "was known already and is released" };
+    if json { print_json(&deployed) } else { tell(&deployed, what) }
 }
 
-fn tell(deployed: &Deployed) -> Result<()> {
-    let Deployed { id, app, hosts, release, fresh, missing_secrets } = deployed;
-    let what = if *fresh { "is released" } else { "was released already" };
+fn tell(deployed: &Deployed, what: &str) -> Result<()> {
+    let Deployed { id, app, hosts, release, missing_secrets, .. } = deployed;
     print(format!("{app}: deployment {} {what}, as release {release}", id.short()))?;
     for host in hosts {
         print(format!("  {host}"))?;
@@ -53,7 +53,12 @@ pub async fn list(args: AppArgs, json: bool) -> Result<()> {
     for release in releases {
         let mark = if release.current { "*" } else { " " };
         let message = release.message.as_deref().unwrap_or("");
-        print(format!("{mark} {:>4}  {}  {}  {message}", release.number, release.id.short(), time(release.released_ms)))?;
+        print(format!(
+            "{mark} {:>4}  {}  {}  {message}",
+            release.number,
+            release.id.short(),
+            time(release.released_ms)
+        ))?;
     }
     Ok(())
 }
@@ -62,5 +67,5 @@ pub async fn rollback(args: Rollback, json: bool) -> Result<()> {
     let api = reach(&args.data.data, Prepare::Yes)?;
     let request = RollbackRequest { to: args.deployment };
     let deployed = api.rollback(app_name(&args.app)?, request).await?;
-    if json { print_json(&deployed) } else { tell(&deployed) }
+    if json { print_json(&deployed) } else { tell(&deployed, "is released again") }
 }

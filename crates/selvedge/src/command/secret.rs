@@ -18,7 +18,11 @@ pub async fn run(args: cli::Secret, json: bool) -> Result<()> {
             let value = read_value()?;
             let api = reach(&data.data, Prepare::No)?;
             let version = api.secret_put(app.clone(), name.clone(), value).await?;
-            if json { print_json(&version) } else { print(format!("{app}: {name} is set, version {}", version.version)) }
+            if json {
+                print_json(&version)
+            } else {
+                print(format!("{app}: {name} is set, version {}", version.version))
+            }
         }
         cli::Secret::List { app, data } => {
             let secrets = reach(&data.data, Prepare::No)?.secret_list(app_name(&app)?).await?;
@@ -26,7 +30,12 @@ pub async fn run(args: cli::Secret, json: bool) -> Result<()> {
                 return print_json(&secrets);
             }
             for secret in secrets {
-                print(format!("{:<24} version {:<4} {}", secret.name.as_str(), secret.version, time(secret.updated_ms)))?;
+                print(format!(
+                    "{:<24} version {:<4} {}",
+                    secret.name.as_str(),
+                    secret.version,
+                    time(secret.updated_ms)
+                ))?;
             }
             Ok(())
         }

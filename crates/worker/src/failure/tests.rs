@@ -7,7 +7,10 @@ fn check(stack: &str, expect: Option<(&str, u32, u32)>) {
 
 #[test]
 fn the_topmost_position_of_a_stack_is_its_frame() {
-    check("    at fetch (src/index.ts:12:5)\n    at dispatch (selvedge:dispatch.ts:53:61)\n", Some(("src/index.ts", 12, 5)));
+    check(
+        "    at fetch (src/index.ts:12:5)\n    at dispatch (selvedge:dispatch.ts:53:61)\n",
+        Some(("src/index.ts", 12, 5)),
+    );
     check("    at src/index.ts:3:1\n", Some(("src/index.ts", 3, 1)));
     check("    at native\n    at f (a.js:1:2)", Some(("a.js", 1, 2)));
     check("no positions here", None);

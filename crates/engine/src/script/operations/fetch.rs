@@ -110,7 +110,10 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
     let env = operation.env().clone();
     for hop in 0..=REDIRECTS_MAX {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Completion::type_error(format!("{}: URLs can't be fetched, only http: and https:", url.scheme())));
+            return Err(Completion::type_error(format!(
+                "{}: URLs can't be fetched, only http: and https:",
+                url.scheme()
+            )));
         }
         url.set_fragment(None);
         let whole = body.take_whole();
@@ -122,7 +125,9 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
             return Ok(Completion::Response { response, url: url.into(), redirected: hop > 0 });
         };
         if mode == Redirect::Error {
-            return Err(Completion::type_error(format!("{url} answered with a redirect, which redirect: \"error\" refuses")));
+            return Err(Completion::type_error(format!(
+                "{url} answered with a redirect, which redirect: \"error\" refuses"
+            )));
         }
         let target = target?;
         body = redirected_body(response.status(), &mut method, &mut headers, whole)?;
@@ -157,7 +162,8 @@ fn redirected_body(
         || (code == 303 && *method != Method::GET && *method != Method::HEAD);
     if becomes_get {
         *method = Method::GET;
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION] {
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION]
+        {
             headers.remove(name);
         }
         return Ok(Body::empty());

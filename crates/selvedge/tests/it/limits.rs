@@ -1,0 +1,193 @@
+//! Limits over HTTP: each has a name, and the neighbours of who meets one notice nothing.
+
+use crate::harness::{Node, ONE_WORKER, Place, Request};
+
+/// A worker that does whatever its path says.
+const MISBEHAVING: &str = r#"
+function forever(n: number): number { return forever(n + 1) + 1; }
+export default {
+  async fetch(request: Request): Promise<any> {
+    switch (new URL(request.url).pathname) {
+      case "/loop": for (;;) {}
+      case "/recurse": return new Response(String(forever(0)));
+      case "/allocate": { const all: Uint8Array[] = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); }
+      case "/never": return new Promise(() => {});
+      case "/number": return 42;
+      case "/nothing": return;
+      case "/promise": globalThis.Promise = class {} as any; return new Response("replaced");
+      case "/flood": for (let i = 0; i < 5000; i++) console.log("x".repeat(100)); return new Response("flooded");
+      case "/large": return new Response("x".repeat(5000));
+      case "/body": return new Response(String((await request.arrayBuffer()).byteLength));
+      default: return new Response("ok");
+    }
+  },
+};
+"#;
+
+fn node(place: &Place) -> Node {
+    let manifest = format!(
+        "{ONE_WORKER}limits = {{ cpu_ms = 100, memory_mib = 32, head_ms = 2000, request_body_bytes = 1000, response_body_bytes = 4000, log_bytes = 10000 }}\n"
+    );
+    place.dev(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", MISBEHAVING)]))
+}
+
+/// A path, the problem that it must get, and what the problem must name.
+#[track_caller]
+fn check(path: &str, status: u16, code: &str, names: &str) {
+    let place = Place::new();
+    let node = node(&place);
+    node.get("/").expect(200);
+    let problem = node.get(path).expect_problem(status, code);
+    assert!(problem.to_string().contains(names), "{names}: {problem}");
+    assert_eq!(node.get("/").expect(200).text(), "ok");
+}
+
+#[test]
+fn a_handler_that_loops_is_stopped() {
+    check("/loop", 503, "cpu_exceeded", "cpu_ms");
+}
+
+#[test]
+fn a_handler_that_recurses_throws() {
+    check("/recurse", 500, "guest_exception", "stack");
+}
+
+#[test]
+fn a_handler_that_allocates_without_end_is_stopped() {
+    check("/allocate", 503, "memory_exceeded", "memory_mib");
+}
+
+#[test]
+fn a_handler_that_can_never_settle_is_told_so() {
+    check("/never", 500, "never_settled", "");
+}
+
+#[test]
+fn a_handler_that_returns_a_number_is_told_so() {
+    check("/number", 500, "invalid_response", "");
+    check("/nothing", 500, "invalid_response", "");
+}
+
+#[test]
+fn a_response_over_its_limit_is_not_sent() {
+    check("/large", 500, "response_too_large", "response_body_bytes");
+}
+
+#[test]
+fn a_handler_that_replaces_promise_harms_itself_at_most() {
+    let place = Place::new();
+    let node = node(&place);
+    let status = node.get("/promise").status;
+    assert!(status == 200 || status == 500, "{status}");
+    node.until(&Request::get("/"), |answer| answer.status == 200);
+}
+
+#[test]
+fn a_flood_of_log_lines_is_cut() {
+    let place = Place::new();
+    let node = node(&place);
+    node.get("/flood");
+    let log = node.wait_for_log("/flood");
+    assert!(log.len() < 60_000, "{} bytes of log", log.len());
+    assert!(log.contains("log_bytes") || log.contains("log_limit"), "{}", &log[..log.len().min(2000)]);
+    node.get("/").expect(200);
+}
+
+#[test]
+fn a_loop_in_one_app_leaves_its_neighbour_alone() {
+    let place = Place::new();
+    let looping = format!("{}limits = {{ cpu_ms = 500 }}\n", ONE_WORKER.replace("\"app\"", "\"looping\""));
+    place
+        .deploy(&place.project(
+            "a",
+            &[("selvedge.toml", &looping), ("src/index.ts", "export default { fetch() { for (;;) {} } };\n")],
+        ))
+        .expect_success();
+    place
+        .deploy(&place.project(
+            "b",
+            &[
+                ("selvedge.toml", &ONE_WORKER.replace("\"app\"", "\"calm\"")),
+                ("src/index.ts", "export default { fetch: () => new Response(\"calm\") };\n"),
+            ],
+        ))
+        .expect_success();
+    let node = place.serve();
+    std::thread::scope(|scope| {
+        let loops: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| node.send(&Request::get("/").to_app("looping")).status)).collect();
+        let mut answered = 0;
+        while !loops.iter().any(|one| one.is_finished()) {
+            assert_eq!(node.send(&Request::get("/").to_app("calm")).expect(200).text(), "calm");
+            answered += 1;
+        }
+        assert!(answered > 20, "{answered} answers while the others looped");
+        for one in loops {
+            assert_eq!(one.join().expect("an answer"), 503);
+        }
+    });
+}
+
+#[test]
+fn a_body_over_its_limit_is_refused_before_the_worker_sees_it() {
+    let place = Place::new();
+    let node = node(&place);
+    assert_eq!(node.send(&Request::post("/body", vec![b'x'; 1000])).expect(200).text(), "1000");
+    let problem = node.send(&Request::post("/body", vec![b'x'; 1001])).expect_problem(413, "body_too_large");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("request_body_bytes")), "{problem}");
+
+    // One that does not tell its length is counted as it comes.
+    let mut chunked =
+        b"POST /body HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..11 {
+        chunked.extend(format!("64\r\n{}\r\n", "x".repeat(100)).bytes());
+    }
+    chunked.extend(b"0\r\n\r\n");
+    node.raw(&chunked).expect("an answer").expect_problem(413, "body_too_large");
+}
+
+#[test]
+fn a_body_of_two_gigabytes_is_refused_by_its_head() {
+    let place = Place::new();
+    let node = node(&place);
+    let head = format!("POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\nand so on", 2u64 << 30);
+    node.raw(head.as_bytes()).expect("an answer, though the body never comes").expect_problem(413, "body_too_large");
+}
+
+#[test]
+fn a_head_over_its_limit_is_refused() {
+    let place = Place::new();
+    let node = node(&place);
+    let large = Request::get("/").header("x-large", &"x".repeat(70_000));
+    assert_eq!(node.send(&large).status, 431);
+    let mut many = Request::get("/");
+    for n in 0..150 {
+        many = many.header(&format!("x-{n}"), "1");
+    }
+    assert_eq!(node.send(&many).status, 431);
+    assert_eq!(node.send(&Request::get(&format!("/{}", "x".repeat(20_000)))).status, 414);
+    node.get("/").expect(200);
+}
+
+#[test]
+fn malformed_and_ambiguous_requests_are_refused() {
+    let place = Place::new();
+    let node = node(&place);
+    let post = "POST / HTTP/1.1\r\nhost: x\r\n";
+    for bytes in [
+        format!("{post}content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
+        format!("{post}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!("{post}content-length: -1\r\n\r\n"),
+        "GET / HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n".to_owned(),
+        "GET /a\0b HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+        "GET /%00 HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        "nonsense\r\n\r\n".to_owned(),
+    ] {
+        match node.raw(bytes.as_bytes()) {
+            Some(answer) => assert_eq!(answer.status, 400, "{bytes:?}: {}", answer.text()),
+            None => panic!("no answer to {bytes:?}"),
+        }
+    }
+    node.get("/").expect(200);
+}

@@ -1,0 +1,13 @@
+//! The whole node, as people use it: the real binary, as a process of its own, over HTTP and the
+//! command line.
+
+mod admin;
+mod bad_input;
+mod deploy;
+mod dev;
+mod egress;
+mod harness;
+mod init;
+mod limits;
+mod recipes;
+mod services;

@@ -1,0 +1,204 @@
+//! The recipes do what their READMEs say.
+
+use serde_json::json;
+
+use crate::harness::{Place, Request};
+
+#[test]
+fn guestbook_shows_what_visitors_wrote_as_text() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("guestbook"));
+
+    let page = node.get("/").expect(200);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(page.text().contains("No entries yet"), "{}", page.text());
+
+    let signed = node.send(&Request::form("/", "name=Ada&message=%3Cb%3EHello%3C%2Fb%3E+%26+welcome")).expect(303);
+    let location = signed.header("location").expect("a location");
+    assert!(location.starts_with("/#entry-"), "{location}");
+
+    let page = node.get("/").expect(200).text();
+    assert!(page.contains("&lt;b&gt;Hello&lt;/b&gt; &amp; welcome"), "{page}");
+    assert!(!page.contains("<b>Hello"), "{page}");
+    assert!(page.contains("<h3>Ada</h3>"), "{page}");
+    assert!(page.contains(&location["/#".len()..]), "the anchor of the redirect is on the page: {page}");
+}
+
+#[test]
+fn guestbook_gives_a_wrong_form_back_with_what_was_typed() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("guestbook"));
+
+    let page = node.send(&Request::form("/", "name=Ada+Lovelace&message=")).expect(422).text();
+    assert!(page.contains("Please write your message."), "{page}");
+    assert!(page.contains("value=\"Ada Lovelace\""), "{page}");
+    assert!(node.get("/").text().contains("No entries yet"));
+
+    let elsewhere = Request::form("/", "name=Eve&message=spam").header("origin", "https://elsewhere.example");
+    node.send(&elsewhere).expect(403);
+    let large = Request::form("/", &format!("name=Ada&message={}", "x".repeat(70_000)));
+    node.send(&large).expect_problem(413, "body_too_large");
+    assert_eq!(node.send(&Request::new("DELETE", "/")).expect(405).header("allow"), Some("GET, HEAD, POST"));
+}
+
+#[test]
+fn guestbook_keeps_its_entries_over_a_restart() {
+    let place = Place::new();
+    let project = place.recipe("guestbook");
+    let node = place.dev(&project);
+    node.send(&Request::form("/", "name=Ada&message=I+was+here")).expect(303);
+    node.stop();
+
+    let page = place.dev(&project).get("/").expect(200).text();
+    assert!(page.contains("I was here"), "{page}");
+}
+
+#[test]
+fn guestbook_pages_through_its_entries_newest_first() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("guestbook"));
+    for n in 1..=12 {
+        node.send(&Request::form("/", &format!("name=Visitor+{n}&message=entry+{n}."))).expect(303);
+    }
+
+    let first = node.get("/").text();
+    let at = |n: u32| first.find(&format!("entry {n}."));
+    assert!(at(12) < at(11) && at(12).is_some(), "{first}");
+    assert!(at(2).is_none(), "ten entries are a page: {first}");
+    let (_, rest) = first.split_once("href=\"/?cursor=").expect("a link to earlier entries");
+    let cursor = rest.split('"').next().expect("the end of the link").replace("&amp;", "&");
+    let second = node.get(&format!("/?cursor={cursor}")).expect(200).text();
+    assert!(second.contains("entry 2.") && second.contains("entry 1.") && !second.contains("entry 3."), "{second}");
+    assert_eq!(node.get("/?cursor=nonsense").expect(303).header("location"), Some("/"));
+}
+
+#[test]
+fn guestbook_serves_its_files_with_validators_and_ranges() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("guestbook"));
+
+    let style = node.get("/style.css").expect(200);
+    assert_eq!(style.header("content-type"), Some("text/css; charset=utf-8"));
+    let etag = style.header("etag").expect("an ETag");
+    let again = node.send(&Request::get("/style.css").header("if-none-match", etag)).expect(304);
+    assert!(again.body.is_empty());
+    let part = node.send(&Request::get("/style.css").header("range", "bytes=0-9")).expect(206);
+    assert_eq!(part.body, style.body[..10]);
+    assert_eq!(node.get("/favicon.svg").expect(200).header("content-type"), Some("image/svg+xml; charset=utf-8"));
+}
+
+#[test]
+fn api_creates_an_item_once_and_overwrites_nothing_unseen() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("api"));
+    let mug = json!({ "sku": "mug-blue", "name": "Blue mug", "stock": 3 });
+
+    let created = node.send(&Request::json("POST", "/items", &mug)).expect(201);
+    assert_eq!(created.header("location"), Some("/items/mug-blue"));
+    let etag = created.header("etag").expect("an ETag").to_owned();
+    let again = node.send(&Request::json("POST", "/items", &mug));
+    again.expect_problem(409, "exists");
+
+    let read = node.get("/items/mug-blue").expect(200);
+    assert_eq!(read.json()["stock"], 3);
+    node.send(&Request::get("/items/mug-blue").header("if-none-match", &etag)).expect(304);
+
+    let change = json!({ "name": "Mug", "stock": 4 });
+    let put = || Request::json("PUT", "/items/mug-blue", &change);
+    node.send(&put()).expect_problem(428, "if_match_required");
+    node.send(&put().header("if-match", &etag)).expect(200);
+    node.send(&put().header("if-match", &etag)).expect_problem(412, "changed");
+    let list = node.get("/items?limit=10").expect(200).json();
+    assert_eq!(list["items"][0]["name"], "Mug", "{list}");
+    assert_eq!(list["cursor"], serde_json::Value::Null);
+}
+
+#[test]
+fn api_says_everything_that_is_wrong_with_a_body() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("api"));
+
+    let wrong = Request::json("POST", "/items", &json!({ "sku": "Mug!", "stok": 3 }));
+    let problem = node.send(&wrong).expect_problem(422, "invalid");
+    let pointers: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|e| &e["pointer"]).collect();
+    assert_eq!(pointers, ["/sku", "/name", "/stock", "/stok"], "{problem}");
+    let broken = Request::post("/items", "{").header("content-type", "application/json");
+    node.send(&broken).expect_problem(400, "bad_json");
+    node.send(&Request::post("/items", "sku=mug")).expect_problem(415, "not_json");
+    node.get("/nothing").expect_problem(404, "not_found");
+    node.get("/items/missing").expect_problem(404, "no_item");
+}
+
+#[test]
+fn api_never_gives_one_piece_to_two_callers() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("api"));
+    node.send(&Request::json("POST", "/items", &json!({ "sku": "rare", "name": "Rare", "stock": 3 }))).expect(201);
+
+    let take = Request::json("POST", "/items/rare/take", &json!({ "quantity": 1 }));
+    let taken = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..12)
+            .map(|_| {
+                let (node, take) = (&node, &take);
+                scope.spawn(move || {
+                    // Too many at once is an answer that asks to come again.
+                    let answer = node.until(take, |answer| answer.status != 503);
+                    assert!(matches!(answer.status, 200 | 409), "{} {}", answer.status, answer.text());
+                    answer.status == 200
+                })
+            })
+            .collect();
+        callers.into_iter().map(|caller| caller.join().expect("a caller")).filter(|&took| took).count()
+    });
+    assert_eq!(taken, 3);
+    assert_eq!(node.get("/items/rare").json()["stock"], 0);
+}
+
+#[test]
+fn component_answers_and_reads_bodies_of_any_size() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("component"));
+
+    let hello = node.get("/hello/Ada").expect(200);
+    assert_eq!(hello.header("content-type"), Some("application/json"));
+    assert_eq!(hello.json(), json!({ "message": "Hello, Ada!" }));
+    let text = "one two\nthree\n".repeat(20_000);
+    let stats = node.send(&Request::post("/stats", text.clone())).expect(200).json();
+    assert_eq!(stats, json!({ "bytes": text.len(), "lines": 40_000, "words": 60_000 }));
+    assert_eq!(node.get("/stats").expect(405).header("allow"), Some("POST"));
+    node.get("/elsewhere").expect(404);
+}
+
+#[test]
+fn wrangler_project_runs_unmodified() {
+    let place = Place::new();
+    let node = place.dev(&place.recipe("wrangler-project"));
+
+    assert!(node.get("/").expect(200).text().contains("<title>Short links</title>"));
+    assert_eq!(node.get("/app.js").expect(200).header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(node.get("/api/site").expect(200).json(), json!({ "name": "Short links", "ttlDays": 30 }));
+
+    let target = "https://example.com/a/long/way";
+    let link = node.send(&Request::json("POST", "/api/links", &json!({ "url": target }))).expect(201).json();
+    let slug = link["slug"].as_str().expect("a slug");
+    let visit = node.get(&format!("/{slug}")).expect(302);
+    assert_eq!(visit.header("location"), Some(target));
+    // The visit is counted after the answer.
+    let counted =
+        node.until(&Request::get(&format!("/{slug}+")), |answer| answer.status != 200 || answer.json()["visits"] == 1);
+    assert_eq!(counted.json()["target"], target);
+
+    let missing = node.get("/nothing").expect(404);
+    assert!(missing.text().contains("<title>No such link</title>"), "{}", missing.text());
+    node.send(&Request::json("POST", "/api/links", &json!({ "url": "javascript:alert(1)" }))).expect(400);
+}
+
+#[test]
+fn wrangler_environment_has_its_own_name_and_variables() {
+    let place = Place::new();
+    let project = place.recipe("wrangler-project").display().to_string();
+    let plan = place.run(&["check", &project, "--env", "staging", "--json"]).json();
+    assert_eq!(plan["app"], "short-links-staging", "{plan}");
+    let text = place.run(&["check", &project, "--env", "staging"]).expect_success();
+    assert!(text.contains("Short links (staging)"), "{text}");
+}

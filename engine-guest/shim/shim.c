@@ -63,6 +63,8 @@ EXPORTED("sv_init") int export_init(void) {
     JS_AddIntrinsicPromise(sv_ctx);
     JS_AddIntrinsicBigInt(sv_ctx);
     JS_AddIntrinsicWeakRef(sv_ctx);
+    /* The prelude's functions need no source text: nobody may look into them, and every image would carry it. */
+    JS_SetStripSource(sv_rt, true);
     sv_modules_init();
     return sv_natives_init(&dispatch_fn);
 }
@@ -125,6 +127,8 @@ int export_add_import(const char *from, uint32_t from_len, const char *specifier
 EXPORTED("sv_evaluate") int export_evaluate(const char *name, uint32_t name_len, int tell) {
     JS_UpdateStackTop(sv_rt);
     JS_SetJobContext(sv_rt, 0);
+    if (tell)
+        JS_SetStripSource(sv_rt, false);
     JSModuleDef *module = NULL;
     JSValue promise = sv_modules_evaluate(name, name_len, &module);
     int outcome = SV_OK;

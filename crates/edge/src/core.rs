@@ -63,7 +63,13 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
     let server = Server::new(ServerLimits::from(&config.limits), config.counts, Box::new(refused));
     let service = move |request| {
         let core = core.clone();
-        async move { pipeline::answer(&core, request).await }
+        async move {
+            let response = pipeline::answer(&core, request).await;
+            // Everything that is ready on this core is answered before anything is sent: under
+            // load the responses then leave together, and their readers are woken once.
+            tokio::task::yield_now().await;
+            response
+        }
     };
     let deadline = async {
         config.drain.begun().await;

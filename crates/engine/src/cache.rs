@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use base::{Digest, Rng as _, SystemRng};
 use wasmtime::{Engine, Module, component::Component};
 
+/// Bytes that are read at a time to verify a file.
+const VERIFY_BYTES: usize = 128 << 10;
+
 /// Bytes of the key and of a file's authenticator.
 const KEY_BYTES: usize = 32;
 
@@ -64,7 +67,7 @@ impl Cache {
     pub fn store(&self, kind: Kind, key: &Digest, serialised: &[u8]) {
         let path = self.path(kind, key);
         let write = || -> io::Result<()> {
-            let seal = self.seal(kind, key, serialised);
+            let seal = *self.hasher(kind, key).update(serialised).finalize().as_bytes();
             write_whole(&seal_path(&path), &seal)?;
             write_whole(&path, serialised)
         };
@@ -86,12 +89,18 @@ impl Cache {
         let path = self.path(kind, key);
         let mut file = File::open(&path).ok()?;
         let seal = fs::read(seal_path(&path)).ok()?;
-        let mut content = Vec::with_capacity(file.metadata().ok()?.len() as usize + 1);
-        file.read_to_end(&mut content).ok()?;
+        // In pieces that stay in the processor's cache: to read a file of megabytes into memory of
+        // its own would take longer than to hash it.
+        let mut hasher = self.hasher(kind, key);
+        let mut piece = vec![0; VERIFY_BYTES];
+        loop {
+            match file.read(&mut piece).ok()? {
+                0 => break,
+                read => hasher.update(&piece[..read]),
+            };
+        }
         // Comparing blake3 hashes takes the same time wherever they differ.
-        let expected = self.seal(kind, key, &content);
-        let given = blake3::Hash::from_bytes(seal.try_into().ok()?);
-        if blake3::Hash::from_bytes(expected) != given {
+        if hasher.finalize() != blake3::Hash::from_bytes(seal.try_into().ok()?) {
             tracing::warn!(path = %path.display(), "a cached file is damaged or not ours; it is made anew");
             return None;
         }
@@ -99,10 +108,10 @@ impl Cache {
     }
 
     /// Binds a file's content to its name, so that one can't be passed off as another.
-    fn seal(&self, kind: Kind, key: &Digest, content: &[u8]) -> [u8; KEY_BYTES] {
+    fn hasher(&self, kind: Kind, key: &Digest) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(kind.suffix().as_bytes()).update(b"\0").update(key.as_bytes()).update(content);
-        *hasher.finalize().as_bytes()
+        hasher.update(kind.suffix().as_bytes()).update(b"\0").update(key.as_bytes());
+        hasher
     }
 }
 

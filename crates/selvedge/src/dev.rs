@@ -75,11 +75,9 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     };
     studio.rebuild(&[]).await;
     studio.node.accept()?;
-    let app = studio.app_name();
     terminal::say(&format!(
-        "\n  {app} is served on\n    http://{}\n    http://{app}.localhost:{}\n  admin on http://{admin_address} (token in {})\n",
-        studio.node.address,
-        studio.node.address.port(),
+        "\n{}\n  admin on http://{admin_address} (token in {})\n",
+        studio.addresses(),
         stores.data.join("admin.token").display(),
     ));
     loop {
@@ -105,10 +103,15 @@ struct Studio {
 }
 
 impl Studio {
-    fn app_name(&self) -> String {
+    /// Where to look. A project that was never valid has no name, and so no host of its own yet.
+    fn addresses(&self) -> String {
+        let address = self.node.address;
         match &self.current {
-            Some((site, _)) => site.app().to_string(),
-            None => "the project".to_owned(),
+            Some((site, _)) => {
+                let app = site.app();
+                format!("  {app} is served on\n    http://{address}\n    http://{app}.localhost:{}", address.port())
+            }
+            None => format!("  the project is served on\n    http://{address}"),
         }
     }
 
@@ -135,8 +138,9 @@ impl Studio {
                 eprint!("{}", failure.render(terminal::stderr_color()));
                 let view = failure.views().into_iter().next();
                 let code = match failure.faults.first() {
-                    Some(BuildFault::Manifest(_)) => &code::INVALID_MANIFEST,
-                    _ => &code::BAD_SCRIPT,
+                    Some(BuildFault::Script { .. }) => &code::BAD_SCRIPT,
+                    Some(BuildFault::File(fault)) if fault.code == code::BAD_COMPONENT.name => &code::BAD_COMPONENT,
+                    _ => &code::INVALID_MANIFEST,
                 };
                 let detail = view.as_ref().map_or_else(|| "the build failed".to_owned(), |view| view.message.clone());
                 let frame =

@@ -23,6 +23,10 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 
+/// Many small allocations per request, each freed on the core that made it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()

@@ -86,6 +86,7 @@ impl Share {
         let share = self.clone();
         Box::pin(async move {
             tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
             drop(held);
             let permits = core.turn(&app).await;
             let mut state = share.lock();

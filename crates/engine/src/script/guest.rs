@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::{Rng, SystemRng, WorkerLimits};
 use telemetry::Level;
@@ -125,8 +125,8 @@ pub struct Guest {
     core: Option<Core>,
     /// The request that CPU time is charged to.
     charged: u32,
-    /// Thread time up to which CPU time has been charged.
-    mark: Duration,
+    /// The moment up to which CPU time has been charged.
+    mark: Mark,
     /// CPU time of this entry.
     entry: Duration,
     /// CPU time that belongs to no request: evaluation.
@@ -136,6 +136,15 @@ pub struct Guest {
     /// The guest asked for more memory than it may have.
     pub memory_denied: bool,
     next_id: u32,
+}
+
+/// From when on time is charged. Until its first tick, which is within a millisecond, an entry is
+/// timed by the wall clock: that costs a tenth of asking for the thread's CPU time, and short
+/// entries are many. A guest that runs longer is charged the CPU time that it used.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    Wall(Instant),
+    Cpu(Duration),
 }
 
 /// What a guest holds of the slow lane, and when it last came back from waiting for it.
@@ -175,7 +184,7 @@ impl Guest {
             env,
             core,
             charged: 0,
-            mark: Duration::ZERO,
+            mark: Mark::Cpu(Duration::ZERO),
             entry: Duration::ZERO,
             unowned: Duration::ZERO,
             lane: Arc::default(),
@@ -205,15 +214,24 @@ impl Guest {
     pub fn begin(&mut self, request: u32) {
         self.charged = request;
         self.entry = Duration::ZERO;
-        self.mark = cpu::thread_time();
+        self.mark = Mark::Wall(Instant::now());
     }
 
     /// Charges what was used since the last look.
     pub fn charge(&mut self) {
-        let now = cpu::thread_time();
-        let mark = self.lock_lane().resumed.take().unwrap_or(self.mark);
-        let used = now.saturating_sub(mark);
-        self.mark = now;
+        let resumed = self.lock_lane().resumed.take();
+        let used = match resumed.map_or(self.mark, Mark::Cpu) {
+            Mark::Wall(from) => {
+                let now = Instant::now();
+                self.mark = Mark::Wall(now);
+                now - from
+            }
+            Mark::Cpu(from) => {
+                let now = cpu::thread_time();
+                self.mark = Mark::Cpu(now);
+                now.saturating_sub(from)
+            }
+        };
         self.entry += used;
         match self.calls.get_mut(&self.charged) {
             Some(call) => call.cpu += used,
@@ -242,6 +260,9 @@ impl Guest {
     /// What to do about a guest that a tick found running.
     fn verdict(&mut self) -> Verdict {
         self.charge();
+        if let Mark::Wall(_) = self.mark {
+            self.mark = Mark::Cpu(cpu::thread_time());
+        }
         if let Phase::Evaluating { cpu_max, .. } = self.phase {
             return if self.unowned > cpu_max { Verdict::End } else { Verdict::GoOn };
         }
@@ -269,6 +290,9 @@ impl Guest {
         let lane = self.lane.clone();
         let turns = self.core.as_ref().zip(self.env.as_ref()).map(|(core, env)| (core.clone(), env.app.clone()));
         Box::pin(async move {
+            // Twice: what the first turn of the others made ready, responses above all, goes out in
+            // the second.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             drop(held);
             let permits = match turns {

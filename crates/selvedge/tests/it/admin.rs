@@ -64,7 +64,7 @@ fn metrics_count_requests_and_cold_starts() {
     let place = Place::new();
     let node = place.serve_project(&place.worker(HELLO));
     for _ in 0..3 {
-        node.send(&Request::get("/").to_app("app")).expect(200);
+        node.send(&Request::get("/").at_app("app")).expect(200);
     }
     let text = crate::harness::until("three requests are counted", || {
         let text = node.ask_admin(Request::get("/metrics")).expect(200).text();

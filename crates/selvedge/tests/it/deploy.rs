@@ -17,7 +17,7 @@ fn app(place: &Place, name: &str, text: &str) -> PathBuf {
 }
 
 fn greeting(name: &str) -> Request {
-    Request::get("/").to_app(name)
+    Request::get("/").at_app(name)
 }
 
 #[test]
@@ -31,6 +31,13 @@ fn what_is_deployed_is_served_at_its_own_host() {
     assert!(node.stderr().contains("serving 1 apps"), "{}", node.stderr());
     assert_eq!(node.send(&greeting("shop")).expect(200).text(), "first");
     node.send(&greeting("other")).expect_problem(404, "no_app");
+    // The host in the request's target counts, not the field (RFC 9112, section 3.2.2).
+    let absolute = |host: &str, field: &str| {
+        let bytes = format!("GET http://{host}/ HTTP/1.1\r\nhost: {field}\r\nconnection: close\r\n\r\n");
+        node.raw(bytes.as_bytes()).expect("an answer").status
+    };
+    assert_eq!(absolute("shop.localhost", "other.localhost"), 200);
+    assert_eq!(absolute("other.localhost", "shop.localhost"), 404);
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn files_are_deployed_with_the_app() {
     place.deploy(&project).expect_success();
     std::fs::remove_dir_all(&project).expect("the sources are not needed any more");
     node.until(&greeting("pages"), |answer| answer.text() == "<p>home</p>");
-    assert_eq!(node.send(&Request::get("/x").to_app("pages")).expect(404).text(), "<p>lost</p>");
+    assert_eq!(node.send(&Request::get("/x").at_app("pages")).expect(404).text(), "<p>lost</p>");
 }
 
 /// A worker that cannot start is refused at the door, with the reason, and what was served stays.
@@ -176,7 +183,7 @@ fn a_stopping_node_finishes_what_is_in_progress() {
     let source = "export default { async fetch() { console.log(\"begun\"); await new Promise((f) => setTimeout(f, 300)); return new Response(\"whole\"); } };\n";
     let mut node = place.serve_project(&place.worker(source));
     let address = node.address;
-    let in_flight = Request::get("/").to_app("app");
+    let in_flight = Request::get("/").at_app("app");
     let answer = std::thread::scope(|scope| {
         let slow = scope.spawn(|| in_flight.send(address));
         // It is in progress once the node counts it.
@@ -197,16 +204,43 @@ fn a_stopping_node_finishes_what_is_in_progress() {
 }
 
 #[test]
+fn a_stopping_node_finishes_what_was_left_for_after_the_response() {
+    let place = Place::new();
+    let manifest = format!("{}[workers.web.bindings]\nNOTES = {{ kv = \"notes\" }}\n", crate::harness::ONE_WORKER);
+    let source = "export default { fetch(_: Request, env: any, ctx: any) { ctx.waitUntil(new Promise((f) => setTimeout(f, 300)).then(() => env.NOTES.put(\"after\", \"done\"))); return new Response(\"at once\"); } };\n";
+    let node =
+        place.serve_project(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)]));
+    assert_eq!(node.send(&greeting("app")).expect(200).text(), "at once");
+    node.stop();
+    assert_eq!(place.on_data(&["kv", "get", "app", "notes", "after"]).expect_success(), "done");
+}
+
+#[test]
+fn an_environment_is_an_app_of_its_own_variables() {
+    let place = Place::new();
+    let manifest = format!(
+        "{}vars = {{ WORD = \"production\" }}\n[env.staging.workers.web]\nvars = {{ WORD = \"staging\" }}\n",
+        crate::harness::ONE_WORKER
+    );
+    let source = "export default { fetch: (_: Request, env: { WORD: string }) => new Response(env.WORD) };\n";
+    let project = place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)]);
+    let project = project.display().to_string();
+    let node = place.serve();
+    place.on_data(&["deploy", &project]).expect_success();
+    node.until(&greeting("app"), |answer| answer.text() == "production");
+    let deployed = place.on_data(&["deploy", &project, "--env", "staging", "--json"]).json();
+    let app = deployed["app"].as_str().expect("its name");
+    node.until(&greeting(app), |answer| answer.text() == "staging");
+}
+
+#[test]
 fn a_node_that_is_told_its_limits_keeps_them() {
     let place = Place::new();
     crate::harness::write(&place.path("node.toml"), "[limits]\nkey_bytes = 8\n");
-    place.deploy(&place.worker(
-        "export default { async fetch(_: Request, env: any) { try { await env.KV.put(\"123456789\", \"x\"); return new Response(\"stored\"); } catch (e: any) { return new Response(e.code); } } };\n",
-    ));
     let manifest = format!("{}[workers.web.bindings]\nKV = {{ kv = \"things\" }}\n", crate::harness::ONE_WORKER);
-    crate::harness::write(&place.path("project/selvedge.toml"), &manifest);
-    place.deploy(&place.path("project")).expect_success();
+    let source = "export default { async fetch(_: Request, env: any) { try { await env.KV.put(\"123456789\", \"x\"); return new Response(\"stored\"); } catch (e: any) { return new Response(e.code); } } };\n";
+    place.deploy(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)])).expect_success();
     let config = place.path("node.toml").display().to_string();
     let node = place.serve_with(&["--config", &config]);
-    assert_eq!(node.send(&Request::get("/").to_app("app")).text(), "key_too_long");
+    assert_eq!(node.send(&Request::get("/").at_app("app")).text(), "key_too_long");
 }

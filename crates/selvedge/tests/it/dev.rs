@@ -117,6 +117,8 @@ fn a_project_that_is_broken_at_the_start_is_served_once_it_is_mended() {
         assert!(html.contains(part), "{part}: {html}");
     }
 
+    assert!(node.stderr().contains("the project is served on"), "{}", node.stderr());
+
     // Mended in two steps: the entry file comes last.
     write(&project.join("selvedge.toml"), crate::harness::ONE_WORKER);
     node.until(&Request::get("/"), |answer| answer.text().contains("src/index.ts"));

@@ -115,10 +115,10 @@ fn a_loop_in_one_app_leaves_its_neighbour_alone() {
     let node = place.serve();
     std::thread::scope(|scope| {
         let loops: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| node.send(&Request::get("/").to_app("looping")).status)).collect();
+            (0..4).map(|_| scope.spawn(|| node.send(&Request::get("/").at_app("looping")).status)).collect();
         let mut answered = 0;
         while !loops.iter().any(|one| one.is_finished()) {
-            assert_eq!(node.send(&Request::get("/").to_app("calm")).expect(200).text(), "calm");
+            assert_eq!(node.send(&Request::get("/").at_app("calm")).expect(200).text(), "calm");
             answered += 1;
         }
         assert!(answered > 20, "{answered} answers while the others looped");
@@ -190,4 +190,46 @@ fn malformed_and_ambiguous_requests_are_refused() {
         }
     }
     node.get("/").expect(200);
+}
+
+#[test]
+fn no_path_leads_out_of_the_files() {
+    let place = Place::new();
+    let manifest = format!("{ONE_WORKER}[[routes]]\nmatch = \"/*\"\nassets = \"public\"\nworker = \"web\"\n");
+    let source = "export default { fetch: (r: Request) => new Response(`worker ${new URL(r.url).pathname}`) };\n";
+    let files = [
+        ("selvedge.toml", manifest.as_str()),
+        ("src/index.ts", source),
+        ("public/note.txt", "public"),
+        ("private.txt", "private"),
+    ];
+    let node = place.dev(&place.project("project", &files));
+    let ask = |target: &str| {
+        let bytes = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        node.raw(bytes.as_bytes()).unwrap_or_else(|| panic!("no answer to {target:?}"))
+    };
+    for target in ["/../private.txt", "/%2e%2e/private.txt", "/a/../../private.txt", "/note.txt%00", "/..\\private.txt"]
+    {
+        ask(target).expect_problem(400, "bad_path");
+    }
+    for target in ["/..%2fprivate.txt", "/%2e%2e%2fprivate.txt", "/..%5cprivate.txt", "/selvedge.toml", "/src/index.ts"]
+    {
+        let answer = ask(target);
+        assert!(answer.status == 400 || answer.text().starts_with("worker "), "{target}: {}", answer.text());
+    }
+    assert_eq!(ask("/note.txt").expect(200).text(), "public");
+    assert_eq!(ask("/a/../note.txt").expect(200).text(), "public");
+}
+
+#[test]
+fn http2_is_spoken_without_an_upgrade() {
+    let place = Place::new();
+    let node = node(&place);
+    // The preface and an empty SETTINGS frame (RFC 9113, section 3.4); a server answers with its own.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut stream = std::net::TcpStream::connect(node.address).expect("a connection");
+    std::io::Write::write_all(&mut stream, preface).expect("sent");
+    let mut head = [0; 9];
+    std::io::Read::read_exact(&mut stream, &mut head).expect("a frame");
+    assert_eq!(head[3], 4, "it is SETTINGS: {head:?}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::harness::{ONE_WORKER, Place, Request};
+use crate::harness::{Node, ONE_WORKER, Place, Request};
 
 fn with_secret(place: &Place) -> PathBuf {
     let manifest = format!("{ONE_WORKER}[workers.web.bindings]\nTOKEN = {{ secret = \"token\" }}\n");
@@ -22,7 +22,7 @@ fn a_secret_reaches_the_worker_and_nobody_else() {
     deployed.expect_success();
 
     let mut node = place.serve();
-    let request = Request::get("/").to_app("app");
+    let request = Request::get("/").at_app("app");
     let refused = node.send(&request).expect_problem(500, "secret_missing");
     assert!(refused.get("detail").is_none(), "a client learns nothing about secrets: {refused}");
 
@@ -52,7 +52,7 @@ fn a_secret_outlives_the_node_and_lies_nowhere_in_clear() {
     place.deploy(&project).expect_success();
     place.on_data_with(&["secret", "put", "app", "token"], b"opensesame").expect_success();
     let node = place.serve();
-    assert_eq!(node.send(&Request::get("/").to_app("app")).expect(200).text(), "emasesnepo");
+    assert_eq!(node.send(&Request::get("/").at_app("app")).expect(200).text(), "emasesnepo");
     node.stop();
     for name in ["data", "data.keys"] {
         visit(&place.path(name), &mut |file, content| {
@@ -111,9 +111,9 @@ fn kv_is_read_and_written_from_the_command_line_of_a_stopped_node_and_of_a_runni
     };
     round();
     let node = place.serve();
-    assert_eq!(node.send(&Request::get("/greeting").to_app("app")).expect(200).text(), "hello there");
+    assert_eq!(node.send(&Request::get("/greeting").at_app("app")).expect(200).text(), "hello there");
     round();
-    node.send(&Request::put("/from-worker", "written").to_app("app")).expect(200);
+    node.send(&Request::put("/from-worker", "written").at_app("app")).expect(200);
     assert_eq!(place.on_data(&["kv", "get", "app", "notes", "from-worker"]).expect_success(), "written");
 }
 
@@ -125,7 +125,7 @@ fn an_acknowledged_write_survives_a_kill() {
     let project = place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)]);
     let node = place.serve_project(&project);
     for n in 0..20 {
-        assert_eq!(node.send(&Request::get(&format!("/key-{n:02}")).to_app("app")).expect(200).text(), "stored");
+        assert_eq!(node.send(&Request::get(&format!("/key-{n:02}")).at_app("app")).expect(200).text(), "stored");
     }
     drop(node); // SIGKILL
     let list = place.on_data(&["kv", "list", "app", "notes"]).expect_success();
@@ -157,4 +157,21 @@ fn a_worker_calls_another_and_one_that_calls_itself_is_stopped() {
     assert!(stopped.text().contains("limits.nesting allows 16"), "{}", stopped.text());
     // The node is none the worse for it.
     node.send(&Request::post("/path", "again")).expect(202);
+}
+
+#[test]
+fn isolation_decides_whether_a_request_meets_what_another_left() {
+    let place = Place::new();
+    let source = "let count = 0;\nexport default { fetch: () => new Response(String(++count)) };\n";
+    let counts = |name: &str, isolation: &str| -> Vec<String> {
+        let manifest = format!("{ONE_WORKER}isolation = \"{isolation}\"\n");
+        let project = place.project(name, &[("selvedge.toml", &manifest), ("src/index.ts", source)]);
+        let mut command = place.command(["dev"]);
+        let node = Node::start(command.arg(project).args(["--cores", "1"]), &place.data());
+        let counts = (0..4).map(|_| node.get("/").expect(200).text()).collect();
+        node.stop();
+        counts
+    };
+    assert_eq!(counts("shared", "shared"), ["1", "2", "3", "4"]);
+    assert_eq!(counts("fresh", "request"), ["1", "1", "1", "1"]);
 }

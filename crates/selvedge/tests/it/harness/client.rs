@@ -46,7 +46,7 @@ impl Request {
     }
 
     /// To the app of this name, at its own host.
-    pub fn to_app(self, app: &str) -> Self {
+    pub fn at_app(self, app: &str) -> Self {
         self.header("host", &format!("{app}.localhost"))
     }
 

@@ -71,22 +71,16 @@ impl Node {
     /// Asks for a path until the answer is as wanted.
     #[track_caller]
     pub fn until(&self, request: &Request, wanted: impl Fn(&Answer) -> bool) -> Answer {
-        let mut last = None;
-        let what = format!("{request:?}");
-        let mut ask = || {
-            let answer = self.send(request);
-            let found = wanted(&answer).then(|| answer.clone());
-            last = Some(answer);
-            found
-        };
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            if let Some(answer) = ask() {
+        loop {
+            let answer = self.send(request);
+            if wanted(&answer) {
                 return answer;
             }
+            let waited = begun.elapsed();
+            let what = || format!("{request:?}; the last was {} {}", answer.status, answer.text());
+            assert!(waited < PATIENCE, "waited for the right answer to {}\n{}", what(), self.stderr.text());
         }
-        let text = last.map(|answer| format!("{} {}", answer.status, answer.text()));
-        panic!("waited {PATIENCE:?} for the right answer to {what}; the last was {text:?}\n{}", self.stderr.text())
     }
 
     /// What the node said to the person who started it.

@@ -82,10 +82,20 @@ function dispatchOther(kind: number, id: number, a: any, b: any): void {
 
 function fail(invocation: Invocation, thrown: unknown): void {
   const { name, message, stack } = describeError(thrown);
-  failAs(invocation, name, message, stack);
+  failAs(invocation, name, message, stack, codeOf(thrown));
 }
 
-function failAs(invocation: Invocation, name: string, message: string, stack: string): void {
+/** The stable code of an error that the host raised, so that it keeps it when nobody catches it. */
+function codeOf(thrown: unknown): string {
+  try {
+    const code = isObject(thrown) ? (thrown as { code?: unknown }).code : undefined;
+    return typeof code === "string" ? code : "";
+  } catch {
+    return "";
+  }
+}
+
+function failAs(invocation: Invocation, name: string, message: string, stack: string, code: string = ""): void {
   markAnswered(invocation);
   call(CALL_FAIL, invocation[ID], name, message, stack, invocation[PENDING] > 0);
 }

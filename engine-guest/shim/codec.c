@@ -154,12 +154,13 @@ static void put_property(JSValueConst error, const char *name) {
 }
 
 void sv_encode_error(JSValueConst error) {
-    uint32_t count = 3;
+    uint32_t count = 4;
     put(ARRAY, &count, 4, NULL, 0);
     if (JS_IsObject(error)) {
         put_property(error, "name");
         put_property(error, "message");
         put_property(error, "stack");
+        put_property(error, "code");
         return;
     }
     put(STRING, &(uint32_t){8}, 4, "Uncaught", 8);
@@ -167,6 +168,7 @@ void sv_encode_error(JSValueConst error) {
         JS_FreeValue(sv_ctx, JS_GetException(sv_ctx));
         put(UNDEFINED, NULL, 0, NULL, 0);
     }
+    put(UNDEFINED, NULL, 0, NULL, 0);
     put(UNDEFINED, NULL, 0, NULL, 0);
 }
 

@@ -73,7 +73,7 @@ EXPORTED("sv_alloc") void *export_alloc(uint32_t bytes) { return malloc(bytes ? 
 
 EXPORTED("sv_free") void export_free(void *p) { free(p); }
 
-/* Reports an exception that reached the border: [name, message, stack] in the outbox. */
+/* Reports an exception that reached the border: [name, message, stack, code] in the outbox. */
 static void report(JSValue error) {
     sv_encode_start();
     sv_encode_error(error);

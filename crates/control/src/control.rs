@@ -61,7 +61,7 @@ pub struct ControlParts {
     /// Run for each worker of a new deployment before it is released, so that a script that
     /// throws while it is evaluated never replaces one that works.
     pub prepare: Prepare,
-    /// Called after each change of what is released. It must not block.
+    /// Called after each change of what is released, and of a secret. It must not block.
     pub on_release: Arc<dyn Fn() + Send + Sync>,
     /// The version of Selvedge.
     pub version: &'static str,
@@ -391,6 +391,7 @@ impl Api for Control {
     fn secret_put(&self, app: AppName, name: ResourceName, value: Secret<Bytes>) -> Answer<'_, SecretVersion> {
         Box::pin(async move {
             let version = self.parts.secrets.put(&self.id(&app), &name, value).await.map_err(failed)?;
+            (self.parts.on_release)();
             Ok(SecretVersion { version })
         })
     }
@@ -410,6 +411,7 @@ impl Api for Control {
     fn secret_delete(&self, app: AppName, name: ResourceName) -> Answer<'_, ()> {
         Box::pin(async move {
             self.parts.secrets.delete(&self.id(&app), &name).await.map_err(failed)?;
+            (self.parts.on_release)();
             Ok(())
         })
     }

@@ -25,13 +25,16 @@ pub struct Frame {
 
 impl Frame {
     /// The topmost position in a stack trace whose lines end in `file:line:column`, in parentheses
-    /// or not.
+    /// or not. The platform's own modules, `selvedge:…`, are passed over: nobody can mend those.
     pub fn first(stack: &str) -> Option<Self> {
         stack.lines().find_map(|line| {
             let place = line.trim().trim_end_matches(')');
             let place = place.rsplit_once('(').map_or_else(|| place.trim_start_matches("at "), |(_, inner)| inner);
             let (rest, column) = place.rsplit_once(':')?;
             let (file, line) = rest.rsplit_once(':')?;
+            if file.starts_with("selvedge:") {
+                return None;
+            }
             Some(Self { file: file.to_owned(), line: line.parse().ok()?, column: column.parse().ok()? })
         })
     }

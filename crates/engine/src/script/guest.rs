@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base::{Rng, SystemRng, WorkerLimits};
+use base::{Code, Fault, Rng, SystemRng, WorkerLimits, code};
 use telemetry::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
 use worker::{Call, Core, Env, Meter};
 
 use super::abi::control;
+use super::codec::{Decoder, Value};
 use super::image::PAGE;
 use crate::{cpu, lines};
 
@@ -37,9 +38,7 @@ pub enum Effect {
     },
     Fail {
         request: u32,
-        name: String,
-        message: String,
-        stack: String,
+        error: GuestError,
         pending: bool,
     },
     BodyCancel {
@@ -55,6 +54,35 @@ pub enum Effect {
         stream: u32,
         message: String,
     },
+}
+
+/// An exception that reached the border, as the guest describes it.
+#[derive(Debug, Default)]
+pub struct GuestError {
+    pub name: String,
+    pub message: String,
+    pub stack: String,
+    /// The `code` property, if it is a string.
+    pub code: String,
+}
+
+impl GuestError {
+    /// Reads the encoding of [name, message, stack, code].
+    pub fn decode(report: &[u8]) -> Self {
+        let parts = match Decoder::new(report).next() {
+            Ok(Value::Array(parts)) => parts,
+            _ => Vec::new(),
+        };
+        let text = |i: usize| parts.get(i).and_then(|v| v.as_str().ok()).unwrap_or_default().to_owned();
+        Self { name: text(0), message: text(1), stack: text(2), code: text(3) }
+    }
+
+    /// The code that the host gave the error when it raised it. Only codes that tell of the guest
+    /// or of a server it talks to: a guest may write what it likes into its errors.
+    pub fn host_code(&self) -> Option<Code> {
+        let row = code::ALL.iter().copied().find(|row| row.name == self.code)?;
+        matches!(row.fault, Fault::Guest | Fault::Upstream).then_some(row)
+    }
 }
 
 /// The head of a response, and its body if it is whole.

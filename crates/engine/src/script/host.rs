@@ -9,7 +9,7 @@ use wasmtime::{Caller, Linker};
 
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
-use super::guest::{Effect, Guest, Responded, ResponseBody};
+use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
 use super::weburl;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -176,7 +176,8 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
                 || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
             let (name, message, stack) = (text()?, text()?, text()?);
             let pending = matches!(args.next()?, Value::Bool(true));
-            guest.effects.push(Effect::Fail { request, name, message, stack, pending });
+            let code = args.next()?.as_optional_str()?.unwrap_or("").to_owned();
+            guest.effects.push(Effect::Fail { request, error: GuestError { name, message, stack, code }, pending });
         }
         _ => return Err(Refusal::type_error("there is no such call")),
     }

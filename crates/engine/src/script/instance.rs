@@ -23,8 +23,8 @@ use tokio::task::AbortHandle;
 use worker::{Call, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response};
 
 use super::abi;
-use super::codec::{Decoder, Encoder, Value};
-use super::guest::{CpuExhausted, Effect, GuestCall, Responded, ResponseBody};
+use super::codec::Encoder;
+use super::guest::{CpuExhausted, Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
@@ -272,7 +272,7 @@ impl ScriptInstance {
         match outcome {
             abi::INTERRUPTED => self.end_interrupted(sandbox)?,
             abi::EXCEPTION => {
-                let failure = exception(&sandbox.report());
+                let failure = self.failure(sandbox, GuestError::decode(&sandbox.report()));
                 self.fail(sandbox, request, failure, false);
             }
             _ => {}
@@ -333,8 +333,8 @@ impl ScriptInstance {
                     }
                 }
                 Effect::Done { request } => self.finish(sandbox, request),
-                Effect::Fail { request, name, message, stack, pending } => {
-                    let failure = self.failure(sandbox, &name, &message, stack);
+                Effect::Fail { request, error, pending } => {
+                    let failure = self.failure(sandbox, error);
                     self.fail(sandbox, request, failure, pending);
                 }
                 Effect::BodyCancel { handle } => drop(self.bodies.borrow_mut().remove(&handle)),
@@ -573,16 +573,23 @@ impl ScriptInstance {
     }
 
     /// What a guest's error means to the outside.
-    fn failure(&self, sandbox: &Sandbox, name: &str, message: &str, stack: String) -> Failure {
-        let code = match name {
-            "InvalidResponse" => &code::INVALID_RESPONSE,
-            "NoHandler" => &code::NO_HANDLER,
-            _ if sandbox.store.data().memory_denied && message.contains("out of memory") => &code::MEMORY_EXCEEDED,
-            _ => &code::GUEST_EXCEPTION,
+    fn failure(&self, sandbox: &Sandbox, error: GuestError) -> Failure {
+        let GuestError { name, message, .. } = &error;
+        let failure = match name.as_str() {
+            "InvalidResponse" => Failure::new(&code::INVALID_RESPONSE, message),
+            "NoHandler" => Failure::new(&code::NO_HANDLER, message),
+            _ if sandbox.store.data().memory_denied && message.contains("out of memory") => self.memory_exceeded(),
+            _ => match error.host_code() {
+                Some(code) => Failure::new(code, message),
+                None => Failure::new(&code::GUEST_EXCEPTION, format!("{name}: {message}")),
+            },
         };
-        let own = std::ptr::eq(code, &code::GUEST_EXCEPTION);
-        let detail = if own { format!("{name}: {message}") } else { message.to_owned() };
-        self.env.located(Failure::new(code, detail), stack)
+        self.env.located(failure, error.stack)
+    }
+
+    fn memory_exceeded(&self) -> Failure {
+        let max = self.env.limits.memory_mib;
+        Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
     }
 
     /// The sandbox trapped, or was ended: every request in it fails.
@@ -593,8 +600,7 @@ impl ScriptInstance {
         let own = if trap.is::<CpuExhausted>() {
             self.cpu_exceeded()
         } else if sandbox.store.data().memory_denied {
-            let max = self.env.limits.memory_mib;
-            Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
+            self.memory_exceeded()
         } else {
             Failure::new(&code::GUEST_TRAP, format!("{trap:#}"))
         };
@@ -612,17 +618,6 @@ impl ScriptInstance {
         self.bodies.borrow_mut().clear();
         self.streams.borrow_mut().clear();
     }
-}
-
-fn exception(report: &[u8]) -> Failure {
-    let text = match Decoder::new(report).next() {
-        Ok(Value::Array(parts)) => {
-            let text = |i: usize| parts.get(i).and_then(|v: &Value<'_>| v.as_str().ok()).unwrap_or_default().to_owned();
-            format!("{}: {}", text(0), text(1))
-        }
-        _ => "an exception without a description".to_owned(),
-    };
-    Failure::new(&code::GUEST_EXCEPTION, text)
 }
 
 /// Tells the guest when the task that waits for its response goes away.

@@ -13,8 +13,7 @@ use wasmtime::{Module, TypedFunc, WasmParams, WasmResults};
 use worker::{Failure, Frame};
 
 use super::abi;
-use super::codec::{Decoder, Value};
-use super::guest::{CpuExhausted, Guest, Layout, Phase};
+use super::guest::{CpuExhausted, Guest, GuestError, Layout, Phase};
 use super::image::{self, Parts};
 use super::sandbox::{Guestware, Sandbox};
 
@@ -138,16 +137,12 @@ fn start_failed(detail: impl Into<String>) -> Failure {
     Failure::new(&code::START_FAILED, detail)
 }
 
-/// Makes a failure of what the guest reported: [name, message, stack].
+/// Makes a failure of what the guest reported.
 fn reported(report: &[u8]) -> Failure {
-    let parts = match Decoder::new(report).next() {
-        Ok(Value::Array(parts)) => parts,
-        _ => Vec::new(),
-    };
-    let text = |i: usize| parts.get(i).and_then(|v| v.as_str().ok()).unwrap_or_default().to_owned();
-    let (name, message, stack) = (text(0), text(1), text(2));
-    let frame = Frame::first(&stack);
-    let failure = start_failed(format!("{name}: {message}")).with_stack(stack);
+    let error = GuestError::decode(report);
+    let code = error.host_code().unwrap_or(&code::START_FAILED);
+    let frame = Frame::first(&error.stack);
+    let failure = Failure::new(code, format!("{}: {}", error.name, error.message)).with_stack(error.stack);
     Failure { frame, ..failure }
 }
 

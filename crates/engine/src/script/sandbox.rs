@@ -106,7 +106,7 @@ impl Sandbox {
         outcome
     }
 
-    /// What the last entry reported: the encoding of [name, message, stack].
+    /// What the last entry reported: the encoding of [name, message, stack, code].
     pub fn report(&self) -> Vec<u8> {
         let data = self.memory.data(&self.store);
         let control = self.store.data().layout.control;

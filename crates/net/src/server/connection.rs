@@ -106,8 +106,9 @@ async fn serve_http1<S, F>(
     let limits = &server.limits;
     let wire = Wire::http1(stream, before, limits.clone(), state.clone());
     let mut builder = hyper::server::conn::http1::Builder::new();
+    // No `pipeline_flush`: with it, hyper never writes an answer that comes while a part of the
+    // request's body lies unread, and closes the connection without it.
     builder
-        .pipeline_flush(true)
         // The gate has counted already; hyper must not have a stricter mind of its own.
         .max_header_size(limits.header_bytes + 1)
         .max_buf_size((limits.header_bytes + 1).max(64 << 10))

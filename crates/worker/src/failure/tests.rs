@@ -13,6 +13,7 @@ fn the_topmost_position_of_a_stack_is_its_frame() {
     );
     check("    at src/index.ts:3:1\n", Some(("src/index.ts", 3, 1)));
     check("    at native\n    at f (a.js:1:2)", Some(("a.js", 1, 2)));
+    check("    at hostError (selvedge:errors.ts:1:2)\n    at f (a.ts:3:4)", Some(("a.ts", 3, 4)));
     check("no positions here", None);
     check("", None);
 }

@@ -74,7 +74,7 @@ limits! {
     /// Limits on one app, set under `[limits]`.
     AppLimits, APP {
         concurrency: 1_024, 1, 1_000_000, "", "app_overloaded", "Requests of the app in progress on one node.";
-        queue: 256, 0, 1_000_000, "", "app_overloaded", "Requests that may wait for a place.";
+        queue: 4_096, 0, 1_000_000, "", "app_overloaded", "Requests that may wait for a place.";
         queue_ms: 1_000, 0, 600_000, "ms", "app_overloaded", "How long a request may wait for a place.";
         instances: 64, 1, 10_000, "", "app_overloaded", "Instances of the app's workers on one core.";
         nesting: 16, 1, 64, "", "nesting_exceeded", "How deep service bindings may nest.";
@@ -98,7 +98,7 @@ limits! {
         drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
         instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
         instance_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long an instance may stand unused before it is dropped.";
-        loaded_images: 256, 1, 100_000, "", "", "Deployments kept mapped while idle.";
+        loaded_images: 48, 1, 100_000, "", "", "Deployments kept mapped while idle.";
         preparations: 2, 1, 1_024, "", "", "Workers compiled or evaluated at the same time, when the engine's cache lost them.";
         start_failures: 3, 1, 1_000, "", "quarantined", "Failed starts in a row after which a worker is quarantined.";
         first_traps: 10, 1, 1_000, "", "quarantined", "New instances in a row that trap in their first event, after which a worker is quarantined.";

@@ -192,10 +192,18 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a free port")?.local_addr()?)
 }
 
+/// What the cases that store something are granted.
+const BINDINGS: &str = "[workers.web.bindings]\nSTORE = { kv = \"store\" }\n";
+
 pub fn write_manifest(repo: &Repo, folder: &Path, app: &str, contender: Contender) -> Result<()> {
     let template = repo.path(WORKLOADS).join("selvedge.toml");
     let template = fs::read_to_string(&template).with_context(|| format!("reading {}", template.display()))?;
-    let manifest = template.replace("\"APP\"", &format!("{app:?}")).replace("ISOLATION", contender.isolation());
+    let mut manifest = template.replace("\"APP\"", &format!("{app:?}")).replace("ISOLATION", contender.isolation());
+    // A worker that never asks for its environment is deployed without one, as its author would.
+    let worker = fs::read_to_string(folder.join("worker.js")).unwrap_or_default();
+    if !worker.contains("env") {
+        manifest = manifest.replace(BINDINGS, "");
+    }
     fs::write(folder.join("selvedge.toml"), manifest).context("writing a manifest")
 }
 

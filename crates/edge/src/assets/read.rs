@@ -35,6 +35,9 @@ pub(super) async fn body(asset: &Asset, span: Span) -> io::Result<Body> {
     }
     let opened = tokio::task::spawn_blocking(move || -> io::Result<File> {
         let mut file = File::open(path)?;
+        if file.metadata()?.len() != size {
+            return Err(changed());
+        }
         file.seek(SeekFrom::Start(span.start))?;
         Ok(file)
     });

@@ -87,7 +87,7 @@ fn fresh_instances_draw_different_random_numbers() {
     on_core(async {
         let app = setup("const early = Math.random(); export default { fetch() { return new Response(early + ' ' + Math.random() + ' ' + crypto.randomUUID()) } }").start();
         let mut seen = std::collections::HashSet::new();
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             let instance = app.fresh();
             let response =
                 instance.run(app.call(), worker::Event::Fetch(Box::new(get("http://a.test/")))).await.unwrap();

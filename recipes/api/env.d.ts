@@ -48,8 +48,8 @@ interface KVNamespace<Key extends string = string> {
       expiration?: number;
       expirationTtl?: number;
       metadata?: unknown;
-      /** Only if the key still has this revision. */
-      ifRevision?: number;
+      /** Only if the key still has this revision; null: only if there is no such key. */
+      ifRevision?: number | null;
       /** Only if there is no such key. */
       ifAbsent?: boolean;
     },
@@ -84,4 +84,3 @@ interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
 interface WorkerFetcher {
   fetch(input: Request | URL | string, init?: RequestInit): Promise<Response>;
 }
-

@@ -30,12 +30,28 @@ interface KVNamespace<Key extends string = string> {
     key: Key,
     options: "stream" | { type: "stream"; cacheTtl?: number },
   ): Promise<KVNamespaceGetWithMetadataResult<ReadableStream, Metadata>>;
+  getWithMetadata<Metadata = unknown>(
+    keys: Key[],
+    options?: "text" | { type?: "text"; cacheTtl?: number },
+  ): Promise<Map<string, KVNamespaceGetWithMetadataResult<string, Metadata>>>;
+  getWithMetadata<Value = unknown, Metadata = unknown>(
+    keys: Key[],
+    options: "json" | { type: "json"; cacheTtl?: number },
+  ): Promise<Map<string, KVNamespaceGetWithMetadataResult<Value, Metadata>>>;
   put(
     key: Key,
     value: string | ArrayBuffer | ArrayBufferView | ReadableStream,
-    options?: { expiration?: number; expirationTtl?: number; metadata?: unknown },
-  ): Promise<void>;
-  delete(key: Key): Promise<void>;
+    options?: {
+      expiration?: number;
+      expirationTtl?: number;
+      metadata?: unknown;
+      /** Only if the key still has this revision; null: only if there is no such key. */
+      ifRevision?: number | null;
+      /** Only if there is no such key. */
+      ifAbsent?: boolean;
+    },
+  ): Promise<{ revision: number }>;
+  delete(key: Key, options?: { ifRevision?: number }): Promise<void>;
   list<Metadata = unknown>(options?: {
     prefix?: string | null;
     cursor?: string | null;
@@ -45,6 +61,7 @@ interface KVNamespace<Key extends string = string> {
 
 interface KVNamespaceListKey<Metadata, Key extends string = string> {
   name: Key;
+  revision: number;
   expiration?: number;
   metadata?: Metadata;
 }
@@ -57,5 +74,5 @@ interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
   value: Value | null;
   metadata: Metadata | null;
   cacheStatus: string | null;
+  revision: number | null;
 }
-

@@ -172,8 +172,6 @@ interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
   cacheStatus: string | null;
   revision: number | null;
 }
-
-/** Another worker of the app, or its files. A call to it does not leave the process. */
 "#;
 
 const FETCHER: &str = r#"

@@ -23,6 +23,7 @@ const LAYERS: &[Layer] = &[
             "worker",
             "services-local",
             "services",
+            "cache",
             "manifest",
             "script",
             "control-api",
@@ -43,7 +44,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "dispatch", floor: Floor::At(3), uses: &["worker", "services", "manifest", "telemetry"] },
     // The engine fills the record of an invocation, whose types are telemetry's.
     Layer { name: "engine", floor: Floor::At(3), uses: &["worker", "services", "telemetry"] },
-    Layer { name: "worker", floor: Floor::At(2), uses: &["services", "manifest", "telemetry"] },
+    Layer { name: "worker", floor: Floor::At(2), uses: &["services", "cache", "manifest", "telemetry"] },
     Layer { name: "services-local", floor: Floor::At(2), uses: &["services"] },
     Layer { name: "services", floor: Floor::At(1), uses: &[] },
     Layer { name: "manifest", floor: Floor::At(1), uses: &[] },

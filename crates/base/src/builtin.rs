@@ -21,7 +21,12 @@ impl Feature {
     }
 }
 
-pub const FEATURES: &[Feature] = &[Feature { name: "clone", globals: &["structuredClone"], words: &[] }];
+pub const FEATURES: &[Feature] = &[
+    Feature { name: "caches", globals: &["caches", "Cache", "CacheStorage"], words: &[] },
+    Feature { name: "clone", globals: &["structuredClone"], words: &[] },
+    Feature { name: "compression", globals: &["CompressionStream", "DecompressionStream"], words: &[] },
+    Feature { name: "htmlrewriter", globals: &["HTMLRewriter"], words: &[] },
+];
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.
 pub const MODULES: &[&str] = &["cloudflare:workers"];

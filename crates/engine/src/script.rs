@@ -9,7 +9,9 @@
 
 mod abi;
 mod codec;
+mod compression;
 mod guest;
+mod held;
 mod host;
 mod image;
 mod instance;
@@ -17,6 +19,7 @@ mod operations;
 mod prelude;
 mod prepare;
 mod program;
+mod rewriter;
 mod sandbox;
 mod streams;
 mod weburl;

@@ -76,6 +76,8 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("hyper", &["net", "control-api"]).or_tests(),
     Heavy::of("hyper-util", &["net", "control-api"]).or_tests(),
     Heavy::of("moka", &["cache"]),
+    Heavy::of("lol_html", &["engine"]),
+    Heavy::of("brotli", &["engine"]),
     Heavy::of("oxc*", &["script"]),
     Heavy::of("axum", &["control"]),
     Heavy::of("clap", &["selvedge"]),

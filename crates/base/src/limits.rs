@@ -68,7 +68,7 @@ limits! {
         instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
         native_mib: 64, 1, 4_096, "MiB", "native_memory_exceeded", "What the compression streams and HTML rewriters of one instance hold outside of its sandbox, together.";
         rewriter_bytes: 4 * MIB, 64 << 10, 1 << 30, "bytes", "native_memory_exceeded", "What one HTML rewriter holds of a document at a time: a tag that is not complete, for example.";
-        rewriter_handlers: 256, 1, 10_000, "", "guest_exception", "Selectors of one HTML rewriter.";
+        rewriter_handlers: 256, 1, 1_000, "", "guest_exception", "Selectors of one HTML rewriter.";
         selector_bytes: 1_024, 1, 64 << 10, "bytes", "guest_exception", "Selector of an HTML rewriter.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
     }

@@ -23,11 +23,15 @@ use lol_html::send::{DocumentContentHandlers, ElementContentHandlers, HtmlRewrit
 use lol_html::{AsciiCompatibleEncoding, MemorySettings, Selector};
 
 use self::output::Output;
-use self::recorder::{Record, Recorder};
+use self::recorder::{Handler, Record, Recorder};
 use super::codec::{Encoder, Malformed, Value};
 
-/// How much of the document is parsed in one call: a fraction of a millisecond.
+/// How much of the document is parsed in one call, if there are few handlers: a fraction of a
+/// millisecond.
 const INPUT_MAX: usize = 16 << 10;
+
+/// So many handlers halve it: each may match each element.
+const HANDLERS_FEW: usize = 64;
 
 /// What a rewriter holds beside the document.
 const BASE_BYTES: usize = 64 << 10;
@@ -75,6 +79,8 @@ pub struct Rewriter {
     parser: Option<HtmlRewriter<'static, Sink>>,
     recorder: Shared,
     bytes_max: usize,
+    /// How much is parsed in one call.
+    piece_bytes: usize,
     /// The document from where it was put out so far.
     held: Vec<u8>,
     /// How many of the held bytes the parser has been given.
@@ -110,7 +116,9 @@ impl Rewriter {
         let ascii = AsciiCompatibleEncoding::new(encoding).unwrap_or_else(AsciiCompatibleEncoding::utf_8);
         let mut settings = Settings::new_send().with_encoding(ascii).with_memory_settings(memory).with_strict(false);
         for (index, registration) in registrations.iter().enumerate() {
-            settings = register(settings, index as u32, registration, &recorder)?;
+            let index = index as u32;
+            let first = if registration.selector.is_some() { 0 } else { registrations.len() as u32 };
+            settings = register(settings, Handler { index, rank: first + index }, registration, &recorder)?;
         }
         let position = recorder.clone();
         let sink: Sink = Box::new(move |raw: &[u8]| lock(&position).passed(raw.len()));
@@ -118,6 +126,7 @@ impl Rewriter {
             parser: Some(HtmlRewriter::new(settings, sink)),
             recorder,
             bytes_max,
+            piece_bytes: INPUT_MAX * HANDLERS_FEW / (HANDLERS_FEW + registrations.len()),
             held: Vec::new(),
             parsed: 0,
             batch: Vec::new(),
@@ -147,7 +156,7 @@ impl Rewriter {
         if !self.batch.is_empty() {
             return Err(RewriterError::OutOfTurn);
         }
-        let end = self.held.len().min(self.parsed + INPUT_MAX);
+        let end = self.held.len().min(self.parsed + self.piece_bytes);
         if let Some(parser) = &mut self.parser {
             let parsed = parser.write(&self.held[self.parsed..end]);
             self.parsed = end;
@@ -227,10 +236,10 @@ fn lock(recorder: &Shared) -> std::sync::MutexGuard<'_, Recorder> {
     recorder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds handlers that record for the registration `index`.
+/// Adds handlers that record for a registration.
 fn register<'h>(
     settings: Settings<'h, 'h>,
-    index: u32,
+    handler: Handler,
     registration: &Registration,
     recorder: &Shared,
 ) -> Result<Settings<'h, 'h>, RewriterError> {
@@ -238,28 +247,28 @@ fn register<'h>(
     let Some(selector) = &registration.selector else {
         let mut handlers = DocumentContentHandlers::default();
         if wanted(wants::DOCTYPE) {
-            handlers = handlers.doctype(recorder::doctype(recorder, index));
+            handlers = handlers.doctype(recorder::doctype(recorder, handler));
         }
         if wanted(wants::COMMENTS) {
-            handlers = handlers.comments(recorder::comment(recorder, index));
+            handlers = handlers.comments(recorder::comment(recorder, handler));
         }
         if wanted(wants::TEXT) {
-            handlers = handlers.text(recorder::text(recorder, index));
+            handlers = handlers.text(recorder::text(recorder, handler));
         }
         if wanted(wants::END) {
-            handlers = handlers.end(recorder::end(recorder, index));
+            handlers = handlers.end(recorder::end(recorder, handler));
         }
         return Ok(settings.append_document_content_handler(handlers));
     };
     let mut handlers = ElementContentHandlers::default();
     if wanted(wants::ELEMENT) {
-        handlers = handlers.element(recorder::element(recorder, index));
+        handlers = handlers.element(recorder::element(recorder, handler));
     }
     if wanted(wants::COMMENTS) {
-        handlers = handlers.comments(recorder::comment(recorder, index));
+        handlers = handlers.comments(recorder::comment(recorder, handler));
     }
     if wanted(wants::TEXT) {
-        handlers = handlers.text(recorder::text(recorder, index));
+        handlers = handlers.text(recorder::text(recorder, handler));
     }
     let selector = std::borrow::Cow::Owned(parse_selector(selector)?);
     Ok(settings.append_element_content_handler((selector, handlers)))

@@ -103,6 +103,14 @@ impl Record {
     }
 }
 
+/// A handler by its registration.
+#[derive(Debug, Clone, Copy)]
+pub struct Handler {
+    pub index: u32,
+    /// When lol_html calls it, among the handlers of one token: those with a selector come first.
+    pub rank: u32,
+}
+
 /// Collects records while lol_html parses.
 #[derive(Debug, Default)]
 pub struct Recorder {
@@ -110,8 +118,8 @@ pub struct Recorder {
     next_id: u32,
     /// Up to where the parse is through with the source.
     position: usize,
-    /// What lol_html gave as the place of the token that was entered last.
-    last: Option<Range<usize>>,
+    /// What lol_html gave as the place of the token that was entered last, and the handler.
+    last: Option<(Range<usize>, Handler)>,
 }
 
 impl Recorder {
@@ -129,21 +137,26 @@ impl Recorder {
     }
 
     /// Enters a token, or one more handler of the token that was entered last: all handlers of one
-    /// token are called in a row. Answers the id of a token that is new.
-    fn enter(&mut self, range: Range<usize>, handler: u32, kind: Kind, token: impl FnOnce() -> Token) -> Option<u32> {
-        let same_place = self.last.replace(range.clone()) == Some(range.clone());
+    /// token are called in a row, by their rank. Answers the id of a token that is new.
+    fn enter(
+        &mut self,
+        range: Range<usize>,
+        handler: Handler,
+        kind: Kind,
+        token: impl FnOnce() -> Token,
+    ) -> Option<u32> {
+        let before = self.last.replace((range.clone(), handler));
         if let Some(last) = self.records.last_mut()
-            && same_place
             && kind.is_of(&last.token)
-            && !last.handlers.contains(&handler)
+            && before.is_some_and(|(place, before)| place == range && before.rank < handler.rank)
         {
-            last.handlers.push(handler);
+            last.handlers.push(handler.index);
             return None;
         }
         // All that went by was seen, but for the beginning of a character whose end comes only now:
         // it belongs to this text.
         let start = self.position.min(range.start);
-        Some(self.push(start..range.end, vec![handler], token()))
+        Some(self.push(start..range.end, vec![handler.index], token()))
     }
 
     fn push(&mut self, range: Range<usize>, handlers: Vec<u32>, token: Token) -> u32 {
@@ -175,11 +188,11 @@ impl Kind {
     }
 }
 
-pub fn element(recorder: &Shared, index: u32) -> ElementHandler<'static> {
+pub fn element(recorder: &Shared, handler: Handler) -> ElementHandler<'static> {
     let shared = recorder.clone();
     Box::new(move |element: &mut Element<'_, '_>| {
         let range = element.source_location().bytes();
-        let entered = lock(&shared).enter(range, index, Kind::Element, || Token::Element {
+        let entered = lock(&shared).enter(range, handler, Kind::Element, || Token::Element {
             name: element.tag_name(),
             namespace: element.namespace_uri(),
             attributes: element.attributes().iter().map(|a| (a.name(), a.value())).collect(),
@@ -205,32 +218,32 @@ fn end_tag(shared: &Shared, element: u32, tag: &mut EndTag<'_>) -> HandlerResult
     Ok(())
 }
 
-pub fn text(recorder: &Shared, index: u32) -> TextHandler<'static> {
+pub fn text(recorder: &Shared, handler: Handler) -> TextHandler<'static> {
     let shared = recorder.clone();
     Box::new(move |chunk: &mut TextChunk<'_>| {
         let range = chunk.source_location().bytes();
         let token = || Token::Text { text: chunk.as_str().to_owned(), last: chunk.last_in_text_node() };
-        lock(&shared).enter(range, index, Kind::Text, token);
+        lock(&shared).enter(range, handler, Kind::Text, token);
         chunk.remove();
         Ok(())
     })
 }
 
-pub fn comment(recorder: &Shared, index: u32) -> CommentHandler<'static> {
+pub fn comment(recorder: &Shared, handler: Handler) -> CommentHandler<'static> {
     let shared = recorder.clone();
     Box::new(move |comment: &mut Comment<'_>| {
         let range = comment.source_location().bytes();
-        lock(&shared).enter(range, index, Kind::Comment, || Token::Comment { text: comment.text() });
+        lock(&shared).enter(range, handler, Kind::Comment, || Token::Comment { text: comment.text() });
         comment.remove();
         Ok(())
     })
 }
 
-pub fn doctype(recorder: &Shared, index: u32) -> DoctypeHandler<'static> {
+pub fn doctype(recorder: &Shared, handler: Handler) -> DoctypeHandler<'static> {
     let shared = recorder.clone();
     Box::new(move |doctype: &mut Doctype<'_>| {
         let range = doctype.source_location().bytes();
-        lock(&shared).enter(range, index, Kind::Doctype, || Token::Doctype {
+        lock(&shared).enter(range, handler, Kind::Doctype, || Token::Doctype {
             name: doctype.name(),
             public_id: doctype.public_id(),
             system_id: doctype.system_id(),
@@ -240,15 +253,15 @@ pub fn doctype(recorder: &Shared, index: u32) -> DoctypeHandler<'static> {
     })
 }
 
-pub fn end(recorder: &Shared, index: u32) -> EndHandler<'static> {
+pub fn end(recorder: &Shared, handler: Handler) -> EndHandler<'static> {
     let shared = recorder.clone();
     Box::new(move |_: &mut DocumentEnd<'_>| {
         let mut recorder = lock(&shared);
         let end = usize::MAX;
         match recorder.records.last_mut() {
-            Some(Record { token: Token::DocumentEnd, handlers, .. }) => handlers.push(index),
+            Some(Record { token: Token::DocumentEnd, handlers, .. }) => handlers.push(handler.index),
             _ => {
-                recorder.push(end..end, vec![index], Token::DocumentEnd);
+                recorder.push(end..end, vec![handler.index], Token::DocumentEnd);
             }
         }
         Ok(())

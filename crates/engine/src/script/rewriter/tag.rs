@@ -2,6 +2,7 @@
 //! quotes and spelling included.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use encoding_rs::Encoding;
@@ -22,31 +23,59 @@ enum Attribute<'a> {
     Set { name: Cow<'a, [u8]>, value: &'a str },
 }
 
+/// Attributes in order; what is removed leaves its place empty.
+struct Attributes<'a> {
+    raw: &'a [u8],
+    places: Vec<Option<Attribute<'a>>>,
+    /// Where the attributes of a name stand: a tag may have one twice. Edits are as many as a guest
+    /// likes, so that to look for each among all would take it out of everybody's time.
+    by_name: HashMap<Vec<u8>, Vec<usize>>,
+}
+
+impl<'a> Attributes<'a> {
+    fn new(raw: &'a [u8], written: Vec<Written>) -> Self {
+        let mut by_name: HashMap<Vec<u8>, Vec<usize>> = HashMap::with_capacity(written.len());
+        for (place, attribute) in written.iter().enumerate() {
+            by_name.entry(raw[attribute.name.clone()].to_ascii_lowercase()).or_default().push(place);
+        }
+        Self { raw, places: written.into_iter().map(|kept| Some(Attribute::Kept(kept))).collect(), by_name }
+    }
+
+    fn remove(&mut self, name: &[u8]) {
+        for place in self.by_name.remove(&name.to_ascii_lowercase()).unwrap_or_default() {
+            self.places[place] = None;
+        }
+    }
+
+    /// Sets the first attribute of the name, which keeps its spelling, or adds one.
+    fn set(&mut self, name: Cow<'a, [u8]>, value: &'a str) {
+        let places = self.by_name.entry(name.to_ascii_lowercase()).or_default();
+        let Some(&place) = places.first() else {
+            places.push(self.places.len());
+            self.places.push(Some(Attribute::Set { name, value }));
+            return;
+        };
+        let name = match self.places[place].take() {
+            Some(Attribute::Kept(kept)) => Cow::Borrowed(&self.raw[kept.name]),
+            Some(Attribute::Set { name, .. }) => name,
+            None => name,
+        };
+        self.places[place] = Some(Attribute::Set { name, value });
+    }
+}
+
 /// Writes the tag `raw` with its edits.
 pub fn write(raw: &[u8], edit: &Edit<'_>, self_closing: bool, encoding: &'static Encoding, out: &mut Vec<u8>) {
     let (tag_name, written) = parse(raw);
-    let mut attributes: Vec<Attribute<'_>> = written.into_iter().map(Attribute::Kept).collect();
+    let mut attributes = Attributes::new(raw, written);
     for (name, value) in &edit.attributes {
-        let wanted = encode(encoding, name);
-        let is_it = |attribute: &Attribute<'_>| match attribute {
-            Attribute::Kept(kept) => same_name(&raw[kept.name.clone()], &wanted),
-            Attribute::Set { name, .. } => same_name(name, &wanted),
-        };
+        let name = encode(encoding, name);
         match value {
-            None => attributes.retain(|attribute| !is_it(attribute)),
-            Some(value) => match attributes.iter_mut().find(|attribute| is_it(attribute)) {
-                Some(Attribute::Set { value: old, .. }) => *old = value,
-                Some(kept @ Attribute::Kept(_)) => {
-                    let name = match kept {
-                        Attribute::Kept(kept) => Cow::Borrowed(&raw[kept.name.clone()]),
-                        Attribute::Set { .. } => wanted.clone(),
-                    };
-                    *kept = Attribute::Set { name, value };
-                }
-                None => attributes.push(Attribute::Set { name: wanted.clone(), value }),
-            },
+            None => attributes.remove(&name),
+            Some(value) => attributes.set(name, value),
         }
     }
+    let attributes: Vec<Attribute<'_>> = attributes.places.into_iter().flatten().collect();
     out.push(b'<');
     match edit.name {
         Some(name) => out.extend_from_slice(&encode(encoding, name)),
@@ -69,10 +98,6 @@ pub fn write(raw: &[u8], edit: &Edit<'_>, self_closing: bool, encoding: &'static
         out.push(b' ');
     }
     out.extend_from_slice(if self_closing { b"/>" } else { b">" });
-}
-
-fn same_name(a: &[u8], b: &[u8]) -> bool {
-    a.eq_ignore_ascii_case(b)
 }
 
 fn is_space(byte: u8) -> bool {

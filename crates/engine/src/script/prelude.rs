@@ -95,7 +95,8 @@ fn has_word(source: &[u8], word: &str) -> bool {
         let before = at.checked_sub(1).and_then(|at| source.get(at));
         // Words of the table may end in what is no letter; what follows those says nothing.
         let ends = word.ends_with(|c: char| c.is_ascii_alphanumeric());
-        !inside(before) && !(ends && inside(source.get(at + word.len())))
+        let alone = !ends || !inside(source.get(at + word.len()));
+        alone && !inside(before)
     })
 }
 

@@ -104,11 +104,12 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
     if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
         headers.insert(TRACEPARENT, traceparent);
     }
+    let body = body::bounded_request(request.body, bytes_max, &open.record, &broken);
     let event = FetchEvent {
         method: request.method,
         url,
         headers,
-        body: body::bounded_request(request.body, bytes_max, &open.record, &broken),
+        body: body::whole_if_at_hand(body).await,
         client: Some(client),
         cf: None,
     };

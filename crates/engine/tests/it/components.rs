@@ -27,7 +27,7 @@ fn rust() -> Setup {
 
 /// Sends an event to an instance of its own, as dispatch does.
 async fn ask(app: &Running, event: FetchEvent) -> Result<Response, Failure> {
-    app.fresh().run(app.call(), Event::Fetch(Box::new(event))).await
+    Ok(app.fresh().run(app.call(), Event::Fetch(Box::new(event))).await?)
 }
 
 async fn text(app: &Running, event: FetchEvent) -> String {
@@ -271,7 +271,7 @@ fn an_endless_loop_ends_and_leaves_the_core_to_others_meanwhile() {
             answered += 1;
         }
         assert!(answered > 20, "only {answered} requests were answered beside the loop");
-        let failure = looping.await.unwrap().unwrap_err();
+        let failure = looping.await.unwrap().unwrap_err().failure;
         assert_eq!(failure.code.name, "cpu_exceeded");
         assert!(failure.detail.contains("200 ms"), "{failure}");
     });
@@ -292,7 +292,7 @@ fn a_trap_is_reported_with_its_stack_and_what_it_printed() {
     on_core(async {
         let app = rust().start();
         let instance = app.fresh();
-        let failure = instance.clone().run(app.call(), Event::Fetch(Box::new(at("trap")))).await.unwrap_err();
+        let failure = instance.clone().run(app.call(), Event::Fetch(Box::new(at("trap")))).await.unwrap_err().failure;
         assert_eq!(failure.code.name, "guest_trap");
         assert!(failure.detail.contains("unreachable"), "{failure}");
         assert!(failure.stack.is_some_and(|stack| stack.contains("handle")));
@@ -421,7 +421,7 @@ fn an_instance_serves_one_event() {
         let instance = app.fresh();
         let run = |path| Rc::clone(&instance).run(app.call(), Event::Fetch(Box::new(at(path))));
         collect(run("hello").await.unwrap()).await;
-        assert_eq!(run("hello").await.unwrap_err().code.name, "instance_lost");
+        assert_eq!(run("hello").await.unwrap_err().failure.code.name, "instance_lost");
     });
 }
 

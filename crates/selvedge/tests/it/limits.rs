@@ -129,6 +129,43 @@ fn a_loop_in_one_app_leaves_its_neighbour_alone() {
 }
 
 #[test]
+fn who_shared_an_instance_with_one_that_ended_it_is_answered_by_another() {
+    let place = Place::new();
+    let source = r#"
+let events = 0;
+const later = () => new Promise((resolve) => setTimeout(resolve, 600_000));
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const first = events++ === 0;
+    const { pathname } = new URL(request.url);
+    if (pathname === "/die") 3n ** 9_000_000n;
+    if (pathname === "/marked") await fetch("http://127.0.0.1:1/").catch(() => {});
+    console.log(`${pathname} waits`);
+    if (!first) await later();
+    return new Response(await request.text());
+  },
+};
+"#;
+    let manifest = format!("{ONE_WORKER}limits = {{ cpu_ms = 50, head_ms = 600000 }}\n");
+    let node = place.dev(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)]));
+    node.get("/").expect(200);
+    std::thread::scope(|scope| {
+        let innocent = scope.spawn(|| node.send(&Request::post("/innocent", "its body")));
+        let marked = scope.spawn(|| node.get("/marked"));
+        node.wait_for_log("/innocent waits");
+        node.wait_for_log("/marked waits");
+        node.get("/die").expect_problem(503, "cpu_exceeded");
+        assert_eq!(innocent.join().expect("an answer").expect(200).text(), "its body");
+        let marked = marked.join().expect("an answer");
+        assert_eq!(marked.header("retry-after"), Some("1"));
+        marked.expect_problem(503, "instance_lost");
+    });
+    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+    assert!(metrics.contains("selvedge_requests_run_again_total 1\n"), "{metrics}");
+    assert!(metrics.contains("selvedge_instances_lost_total 1\n"), "{metrics}");
+}
+
+#[test]
 fn a_body_over_its_limit_is_refused_before_the_worker_sees_it() {
     let place = Place::new();
     let node = node(&place);

@@ -110,7 +110,7 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
         headers,
         body: body::bounded_request(request.body, bytes_max, &open.record, &broken),
         client: Some(client),
-        cf: None,
+        cf: Some(open.core.cf.of(request.protocol)),
     };
     let call = Call { record: open.record.clone(), depth: 0, admission: None };
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;

@@ -147,14 +147,17 @@ export default {
 };
 "#;
     let manifest = format!("{ONE_WORKER}limits = {{ cpu_ms = 50, head_ms = 600000 }}\n");
-    let node = place.dev(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)]));
-    node.get("/").expect(200);
+    place.deploy(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)])).expect_success();
+    // Of one core, so that they share an instance.
+    let node = place.serve_with(&["--cores", "1"]);
+    let at = |request: Request| node.send(&request.at_app("app"));
+    at(Request::get("/")).expect(200);
     std::thread::scope(|scope| {
-        let innocent = scope.spawn(|| node.send(&Request::post("/innocent", "its body")));
-        let marked = scope.spawn(|| node.get("/marked"));
+        let innocent = scope.spawn(|| at(Request::post("/innocent", "its body")));
+        let marked = scope.spawn(|| at(Request::get("/marked")));
         node.wait_for_log("/innocent waits");
         node.wait_for_log("/marked waits");
-        node.get("/die").expect_problem(503, "cpu_exceeded");
+        at(Request::get("/die")).expect_problem(503, "cpu_exceeded");
         assert_eq!(innocent.join().expect("an answer").expect(200).text(), "its body");
         let marked = marked.join().expect("an answer");
         assert_eq!(marked.header("retry-after"), Some("1"));

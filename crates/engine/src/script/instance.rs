@@ -20,16 +20,18 @@ use futures_util::future::LocalBoxFuture;
 use http::header;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
-use worker::{Again, Call, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
+use worker::{Call, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
 
 use super::abi;
 use super::codec::Encoder;
-use super::guest::{CpuExhausted, Effect, GuestCall, GuestError, Responded, ResponseBody};
+use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
 use super::streams::{Left, StreamBody, StreamSender, stream};
+
+mod loss;
 
 /// What waits to enter the guest.
 enum Input {
@@ -142,7 +144,7 @@ impl ScriptInstance {
             return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only").into());
         };
         if self.lost.get() {
-            return Err(given_back(call, event));
+            return Err(loss::given_back(call, event));
         }
         let begun = Instant::now();
         let (request, slot) = self.admit(&call);
@@ -670,60 +672,6 @@ impl ScriptInstance {
         let max = self.env.limits.memory_mib;
         Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
     }
-
-    /// What becomes of a request whose instance another one ended: it is given back if it left no
-    /// trace outside the sandbox, which `GuestCall::event` knows, and if its body is all there.
-    fn bystander(&self, sandbox: &mut Sandbox, request: u32) -> Ended {
-        let Some(call) = sandbox.store.data_mut().calls.get_mut(&request) else { return lost_to_another().into() };
-        let Some(mut event) = call.event.take().filter(|_| call.interrupted_at.is_none()) else {
-            return lost_to_another().into();
-        };
-        if let Some(handle) = call.body {
-            match self.bodies.borrow_mut().remove(&handle) {
-                Some(body) if !body.is_begun() => event.body = body,
-                _ => return lost_to_another().into(),
-            }
-        }
-        given_back(call.call.clone(), event)
-    }
-
-    /// The sandbox trapped, or was ended: every request in it fails.
-    fn lose(self: &Rc<Self>, sandbox: &mut Sandbox, trap: &wasmtime::Error) {
-        self.lost.set(true);
-        self.running.borrow_mut().drain().for_each(|(_, running)| running.task.abort());
-        let culprit = sandbox.store.data().charged();
-        let own = if trap.is::<CpuExhausted>() {
-            self.cpu_exceeded()
-        } else if sandbox.store.data().memory_denied {
-            self.memory_exceeded()
-        } else {
-            Failure::new(&code::GUEST_TRAP, format!("{trap:#}"))
-        };
-        tracing::warn!(app = %self.env.app, worker = %self.env.worker, instance = self.id, code = own.code.name, "instance lost: {}", own.detail);
-        for input in self.inbox.take() {
-            if let Input::Fetch { request, call, event } = input {
-                self.fail(sandbox, request, given_back(call, event), false);
-            }
-        }
-        let requests: Vec<u32> = self.requests.borrow().keys().copied().collect();
-        for request in requests {
-            let ended = if request == culprit { own.clone().into() } else { self.bystander(sandbox, request) };
-            self.fail(sandbox, request, ended, false);
-        }
-        self.inbox.borrow_mut().clear();
-        self.bodies.borrow_mut().clear();
-        self.streams.borrow_mut().clear();
-    }
-}
-
-/// The instance was lost to another event, and this one is as it was when it came.
-fn given_back(call: Call, event: Box<FetchEvent>) -> Ended {
-    let again = Again { call, event: Event::Fetch(event), spent: Duration::ZERO };
-    Ended { failure: lost_to_another(), again: Some(Box::new(again)) }
-}
-
-fn lost_to_another() -> Failure {
-    Failure::new(&code::INSTANCE_LOST, "another request ended the instance")
 }
 
 /// Tells the guest when the task that waits for its response goes away.

@@ -4,4 +4,5 @@ mod components;
 mod fixture;
 mod limits;
 mod loss;
+mod many;
 mod scripts;

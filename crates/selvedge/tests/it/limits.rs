@@ -129,6 +129,32 @@ fn a_loop_in_one_app_leaves_its_neighbour_alone() {
 }
 
 #[test]
+fn an_instance_is_replaced_after_its_requests_or_before_its_memory_runs_out() {
+    let place = Place::new();
+    let source = r#"
+let served = 0;
+const leaked: Uint8Array[] = [];
+export default {
+  fetch(request: Request): Response {
+    if (new URL(request.url).pathname === "/leak") leaked.push(new Uint8Array(1 << 20).fill(1));
+    return new Response(String(++served));
+  },
+};
+"#;
+    let manifest = format!("{ONE_WORKER}limits = {{ memory_mib = 16, instance_requests_total = 100 }}\n");
+    place.deploy(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)])).expect_success();
+    let node = place.serve_with(&["--cores", "1"]);
+    let at = |path: &str| -> u32 {
+        node.send(&Request::get(path).at_app("app")).expect(200).text().parse().expect("a number")
+    };
+    let counted: Vec<u32> = (0..201).map(|_| at("/")).collect();
+    assert_eq!((counted[0], counted[99], counted[100], counted[199], counted[200]), (1, 100, 1, 100, 1));
+    // It leaks sixteen times what it may have, and nobody gets an error.
+    let counted: Vec<u32> = (0..256).map(|_| at("/leak")).collect();
+    assert!(counted.iter().filter(|count| **count == 1).count() >= 16, "{counted:?}");
+}
+
+#[test]
 fn who_shared_an_instance_with_one_that_ended_it_is_answered_by_another() {
     let place = Place::new();
     let source = r#"

@@ -214,7 +214,12 @@ impl<'a> Open<'a> {
     }
 
     fn add_server_timing(&self, response: &mut Response<Body>) {
-        let value = respond::server_timing(self.record.edit().invocations.first(), self.elapsed());
+        let record = self.record.edit();
+        let lost = |code: base::Code| std::ptr::eq(code, &code::INSTANCE_LOST);
+        // What lost its instance to another request ran again.
+        let run = record.invocations.iter().find(|run| !run.failure.is_some_and(lost));
+        let value = respond::server_timing(run, self.elapsed());
+        drop(record);
         response.headers_mut().append(SERVER_TIMING, value);
     }
 

@@ -484,11 +484,13 @@ impl ScriptInstance {
         Some(running)
     }
 
+    /// Ends what the request started; its timers go when it is finished.
     fn abort_operations(&self, sandbox: &mut Sandbox, request: u32) {
         let running = self.running.borrow();
-        let theirs: Vec<u32> = running.iter().filter(|(_, r)| r.request == request).map(|(&id, _)| id).collect();
+        let started = running.iter().filter(|(_, r)| r.request == request && !r.is_timer);
+        let started: Vec<u32> = started.map(|(&id, _)| id).collect();
         drop(running);
-        for operation in theirs {
+        for operation in started {
             if let Some(running) = self.strike(sandbox, operation) {
                 running.task.abort();
             }

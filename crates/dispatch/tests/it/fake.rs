@@ -205,13 +205,14 @@ impl FakeInstance {
                 return Err(Failure::new(&code::GUEST_TRAP, "unreachable executed").into());
             }
             "/share" | "/mark" => tokio::select! {
-                () = engine.gate.pass() => {}
+                biased;
                 () = self.loss.notified() => {
                     let failure = Failure::new(&code::INSTANCE_LOST, "another event ended the instance");
                     let spent = Duration::from_millis(engine.spent_ms.load(Ordering::SeqCst));
                     let again = (path == "/share").then(|| Box::new(Again { call, event, spent }));
                     return Err(Ended { failure, again });
                 }
+                () = engine.gate.pass() => {}
             },
             "/panic" => panic!("the fake engine panics in run"),
             "/grow" => self.memory.set(self.env.limits.memory_mib << 20),

@@ -117,8 +117,8 @@ pub struct GuestCall {
     pub event: Option<Box<FetchEvent>>,
     /// Where the event's body is, if it was not whole.
     pub body: Option<u32>,
-    /// Timers that it waits for, and how many other operations.
-    pub timers: Vec<u32>,
+    /// Operations that are under way for it: those that go with it, and how many others.
+    pub passive: Vec<u32>,
     pub operations: u32,
 }
 
@@ -132,7 +132,7 @@ impl GuestCall {
             log_cut: false,
             event: Some(event),
             body,
-            timers: Vec::new(),
+            passive: Vec::new(),
             operations: 0,
         }
     }

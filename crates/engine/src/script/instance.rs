@@ -105,8 +105,23 @@ struct Slot {
 
 struct Running {
     request: u32,
-    is_timer: bool,
+    code: i32,
     task: AbortHandle,
+}
+
+impl Running {
+    fn is_timer(&self) -> bool {
+        self.code == abi::operation::TIMER
+    }
+
+    fn is_passive(&self) -> bool {
+        is_passive(self.code)
+    }
+}
+
+/// An operation that only waits: it is no work, leaves no trace, and goes with its request.
+fn is_passive(code: i32) -> bool {
+    code == abi::operation::TIMER
 }
 
 struct Stream {
@@ -443,23 +458,24 @@ impl ScriptInstance {
             if let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place) {
                 invocation.usage = usage;
             }
-            self.drop_timers(sandbox, call.timers);
+            self.drop_passive(sandbox, call.passive);
         }
         if let Some(watch) = entry.watch {
             watch.abort();
         }
     }
 
-    /// Timers go with their request.
-    fn drop_timers(&self, sandbox: &mut Sandbox, timers: Vec<u32>) {
-        if timers.is_empty() {
+    fn drop_passive(&self, sandbox: &mut Sandbox, operations: Vec<u32>) {
+        if operations.is_empty() {
             return;
         }
         let mut gone = self.gone_timers.borrow_mut();
-        for timer in timers {
-            if let Some(running) = self.strike(sandbox, timer) {
+        for operation in operations {
+            if let Some(running) = self.strike(sandbox, operation) {
                 running.task.abort();
-                gone.push(timer);
+                if running.is_timer() {
+                    gone.push(operation);
+                }
             }
         }
         if gone.len() > GONE_TIMERS_MAX {
@@ -471,12 +487,12 @@ impl ScriptInstance {
     fn strike(&self, sandbox: &mut Sandbox, operation: u32) -> Option<Running> {
         let running = self.running.borrow_mut().remove(&operation)?;
         let guest = sandbox.store.data_mut();
-        if running.is_timer {
+        if running.is_timer() {
             guest.timers -= 1;
         }
         if let Some(call) = guest.calls.get_mut(&running.request) {
-            if running.is_timer {
-                call.timers.retain(|timer| *timer != operation);
+            if running.is_passive() {
+                call.passive.retain(|passive| *passive != operation);
             } else {
                 call.operations -= 1;
             }
@@ -484,10 +500,10 @@ impl ScriptInstance {
         Some(running)
     }
 
-    /// Ends what the request started; its timers go when it is finished.
+    /// Ends what the request started; what is passive goes when it is finished.
     fn abort_operations(&self, sandbox: &mut Sandbox, request: u32) {
         let running = self.running.borrow();
-        let started = running.iter().filter(|(_, r)| r.request == request && !r.is_timer);
+        let started = running.iter().filter(|(_, r)| r.request == request && !r.is_passive());
         let started: Vec<u32> = started.map(|(&id, _)| id).collect();
         drop(running);
         for operation in started {
@@ -544,10 +560,9 @@ impl ScriptInstance {
     }
 
     fn start(self: &Rc<Self>, sandbox: &mut Sandbox, operation: u32, request: u32, code: i32, arguments: Vec<u8>) {
-        let is_timer = code == abi::operation::TIMER;
         let context = sandbox.store.data_mut().calls.get_mut(&request).map(|call| {
-            if is_timer {
-                call.timers.push(operation);
+            if is_passive(code) {
+                call.passive.push(operation);
             } else {
                 call.operations += 1;
                 // From here on it may have left a trace.
@@ -559,9 +574,11 @@ impl ScriptInstance {
         let instance = self.clone();
         let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
         // What is ready at once needs no task.
-        if !is_timer && let Some(completion) = (&mut work).now_or_never() {
+        if code != abi::operation::TIMER
+            && let Some(completion) = (&mut work).now_or_never()
+        {
             let task = tokio::task::spawn_local(std::future::ready(())).abort_handle();
-            self.running.borrow_mut().insert(operation, Running { request, is_timer, task });
+            self.running.borrow_mut().insert(operation, Running { request, code, task });
             self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
             return;
         }
@@ -574,7 +591,7 @@ impl ScriptInstance {
             })
             .await;
         });
-        self.running.borrow_mut().insert(operation, Running { request, is_timer, task: task.abort_handle() });
+        self.running.borrow_mut().insert(operation, Running { request, code, task: task.abort_handle() });
     }
 
     /// The reader's end of a stream, for a response or an outgoing request.

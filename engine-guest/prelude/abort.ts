@@ -48,8 +48,9 @@ export class AbortSignal extends EventTarget {
     const delay = Number(ms);
     if (!(delay >= 0 && delay <= Number.MAX_SAFE_INTEGER)) throw new RangeError("AbortSignal.timeout needs a time in ms");
     const signal = newAbortSignal();
-    whenComplete(start(OP_TIMER, delay), () => {
-      abortSource(signal, new DOMException("The operation timed out", "TimeoutError"));
+    whenComplete(start(OP_TIMER, delay), (ok) => {
+      // A timer that went with its request fires for nobody.
+      if (ok) abortSource(signal, new DOMException("The operation timed out", "TimeoutError"));
     });
     return signal;
   }

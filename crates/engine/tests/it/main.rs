@@ -3,4 +3,6 @@
 mod components;
 mod fixture;
 mod limits;
+mod loss;
+mod many;
 mod scripts;

@@ -24,6 +24,9 @@ import { Performance, performance } from "./performance.ts";
 import { Request } from "./request.ts";
 import { Response } from "./response.ts";
 import { URLSearchParams } from "./searchparams.ts";
+import {
+  ReadableByteStreamController, ReadableStreamBYOBReader, ReadableStreamBYOBRequest,
+} from "./streams/bytes.ts";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./streams/queue.ts";
 import {
   ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader,
@@ -34,16 +37,18 @@ import {
 import {
   WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "./streams/writable.ts";
-import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } from "./timers.ts";
+import { ErrorEvent, PromiseRejectionEvent, reportError } from "./reporting.ts";
+import { Scheduler, clearInterval, clearTimeout, queueMicrotask, scheduler, setInterval, setTimeout } from "./timers.ts";
 import { URL } from "./url.ts";
 
 const provided: Record<string, unknown> = {
   AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, Crypto, CustomEvent,
-  DOMException, Event, EventTarget, File, FormData, Headers, Navigator, Performance, ReadableStream,
-  ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, SubtleCrypto, TextDecoder,
+  DOMException, ErrorEvent, Event, EventTarget, File, FormData, Headers, Navigator, Performance, PromiseRejectionEvent,
+  ReadableByteStreamController, ReadableStream, ReadableStreamBYOBReader,
+  ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, Scheduler, SubtleCrypto, TextDecoder,
   TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,
   URLSearchParams, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa,
-  clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, setInterval,
+  clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, reportError, scheduler, setInterval,
   setTimeout, structuredClone, self: globalThis,
 };
 for (const name in provided) {

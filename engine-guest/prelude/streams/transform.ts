@@ -4,13 +4,13 @@
 import { TextDecoder, TextEncoder } from "../encoding.ts";
 import { INTERNAL } from "../internal.ts";
 import {
-  type Deferred, RangeError, TypeError, apply, deferred, promiseRejected, promiseResolved, promiseThen,
+  type Deferred, Promise, RangeError, TypeError, apply, deferred, promiseThen,
   stringCharCodeAt, stringSlice, toStr, uncurry, webClass,
 } from "../primordials.ts";
-import { readStrategy } from "./queue.ts";
+import { markOf, method, readStrategy, sizeOf, underlying } from "../webidl.ts";
 import {
   type ReadableStream, type StreamState, closeController, desiredSize, enqueue, errorStream, internalStream,
-  startPulling,
+  startSource, wantsChunks,
 } from "./readable.ts";
 import { type WritableState, type WritableStream, errorIfWritable, internalWritable, writableState } from "./writable.ts";
 
@@ -37,16 +37,14 @@ function errorBoth(state: TransformState, reason: unknown): void {
 }
 
 function errorWritableSide(state: TransformState, reason: unknown): void {
+  forget(state);
   errorIfWritable(state.writable, reason);
   if (state.backpressure) setBackpressure(state, false);
 }
 
+/** Runs a step that may throw, and answers with a promise of our own, as WebIDL has it. */
 function attempt(step: () => unknown): Promise<unknown> {
-  try {
-    return promiseResolved(step());
-  } catch (error) {
-    return promiseRejected(error);
-  }
+  return new Promise((resolve) => resolve(step()));
 }
 
 function transformEnqueue(state: TransformState, chunk: unknown): void {
@@ -60,66 +58,73 @@ function transformEnqueue(state: TransformState, chunk: unknown): void {
     errorWritableSide(state, error);
     throw readable.reason;
   }
-  const full = desiredSize(readable)! <= 0 && !(readable.reader !== null && readable.reader.requests.length > 0);
-  if (full && !state.backpressure) setBackpressure(state, true);
+  if (!state.backpressure && !wantsChunks(readable)) setBackpressure(state, true);
 }
 
-async function sinkWrite(state: TransformState, chunk: unknown): Promise<unknown> {
-  if (state.backpressure) {
-    await state.changed.promise;
-    if (state.writable.phase === "erroring") throw state.writable.reason;
-  }
-  try {
-    return await state.transform(chunk);
-  } catch (error) {
-    errorBoth(state, error);
-    throw error;
-  }
+function perform(state: TransformState, chunk: unknown): Promise<unknown> {
+  return promiseThen(attempt(() => state.transform(chunk)), undefined, (reason: unknown) => {
+    errorBoth(state, reason);
+    throw reason;
+  });
 }
+
+function sinkWrite(state: TransformState, chunk: unknown): Promise<unknown> {
+  if (!state.backpressure) return perform(state, chunk);
+  return promiseThen(state.changed.promise, () => {
+    if (state.writable.phase === "erroring") throw state.writable.reason;
+    return perform(state, chunk);
+  });
+}
+
+/** The three ends of a transform: whichever comes first settles the others too. */
+function finish(
+  state: TransformState, step: () => unknown, done: (end: Deferred<undefined>) => void, failed: (reason: unknown) => void,
+): Promise<unknown> {
+  if (state.finish !== null) return state.finish;
+  const end = deferred<undefined>();
+  state.finish = end.promise;
+  const result = attempt(step);
+  forget(state);
+  promiseThen(result, () => done(end), (reason: unknown) => {
+    failed(reason);
+    end.reject(reason);
+  });
+  return end.promise;
+}
+
+function forget(state: TransformState): void {
+  state.transform = nothing;
+  state.flush = nothing;
+  state.cancel = nothing;
+}
+
+const nothing = (): void => {};
 
 function sinkClose(state: TransformState): Promise<unknown> {
-  if (state.finish !== null) return state.finish;
-  return (state.finish = promiseThen(
-    attempt(state.flush),
-    () => {
-      if (state.readable.phase === "errored") throw state.readable.reason;
-      if (state.readable.phase === "readable" && !state.readable.closeRequested) closeController(state.readable);
-    },
-    (reason: unknown) => {
-      errorStream(state.readable, reason);
-      throw reason;
-    },
-  ));
+  const { readable } = state;
+  return finish(state, state.flush, (end) => {
+    if (readable.phase === "errored") return end.reject(readable.reason);
+    if (readable.phase === "readable" && !readable.closeRequested) closeController(readable);
+    end.resolve(undefined);
+  }, (reason) => errorStream(readable, reason));
 }
 
 function sinkAbort(state: TransformState, reason: unknown): Promise<unknown> {
-  if (state.finish !== null) return state.finish;
-  return (state.finish = promiseThen(
-    attempt(() => state.cancel(reason)),
-    () => {
-      if (state.readable.phase === "errored") throw state.readable.reason;
-      errorStream(state.readable, reason);
-    },
-    (failure: unknown) => {
-      errorStream(state.readable, failure);
-      throw failure;
-    },
-  ));
+  const { readable } = state;
+  return finish(state, () => state.cancel(reason), (end) => {
+    if (readable.phase === "errored") return end.reject(readable.reason);
+    errorStream(readable, reason);
+    end.resolve(undefined);
+  }, (failure) => errorStream(readable, failure));
 }
 
 function sourceCancel(state: TransformState, reason: unknown): Promise<unknown> {
-  if (state.finish !== null) return state.finish;
-  return (state.finish = promiseThen(
-    attempt(() => state.cancel(reason)),
-    () => {
-      if (state.writable.phase === "errored") throw state.writable.reason;
-      errorWritableSide(state, reason);
-    },
-    (failure: unknown) => {
-      errorWritableSide(state, failure);
-      throw failure;
-    },
-  ));
+  const { writable } = state;
+  return finish(state, () => state.cancel(reason), (end) => {
+    if (writable.phase === "errored") return end.reject(writable.reason);
+    errorWritableSide(state, reason);
+    end.resolve(undefined);
+  }, (failure) => errorWritableSide(state, failure));
 }
 
 /** What a transformer puts its results into. */
@@ -157,12 +162,20 @@ export class TransformStream {
   #writable: WritableStream;
 
   constructor(transformer: any = undefined, writableStrategy: any = undefined, readableStrategy: any = undefined) {
-    const { start, transform, flush, cancel, readableType, writableType } = transformer ?? {};
+    const outer = readStrategy(writableStrategy);
+    const inner = readStrategy(readableStrategy);
+    const from = underlying(transformer, "a transformer");
+    const cancel = method(from, "cancel");
+    const flush = method(from, "flush");
+    const { readableType } = from;
+    const start = method(from, "start");
+    const transform = method(from, "transform");
+    const { writableType } = from;
     if (readableType !== undefined || writableType !== undefined) {
       throw new RangeError("a transformer's readableType and writableType must be left out");
     }
-    const inner = readStrategy(readableStrategy, 0);
-    const outer = readStrategy(writableStrategy, 1);
+    const readableMark = markOf(inner, 0);
+    const writableMark = markOf(outer, 1);
     const began = deferred<unknown>();
     const state = { backpressure: true, changed: deferred<undefined>(), finish: null } as TransformState;
     const controller = new TransformStreamDefaultController(INTERNAL, state);
@@ -171,9 +184,9 @@ export class TransformStream {
       : (chunk) => apply(transform, transformer, [chunk, controller]);
     state.flush = () => (flush === undefined ? undefined : apply(flush, transformer, [controller]));
     state.cancel = (reason) => (cancel === undefined ? undefined : apply(cancel, transformer, [reason]));
-    this.#readable = internalStream(inner.highWaterMark, (readable) => {
+    this.#readable = internalStream(readableMark, (readable) => {
       state.readable = readable;
-      readable.size = inner.size;
+      readable.size = sizeOf(inner);
       return {
         pull: () => {
           setBackpressure(state, false);
@@ -183,17 +196,13 @@ export class TransformStream {
       };
     });
     state.readable.started = false;
-    this.#writable = internalWritable(outer.highWaterMark, outer.size, began.promise, {
+    this.#writable = internalWritable(writableMark, sizeOf(outer), began.promise, {
       write: (chunk) => sinkWrite(state, chunk),
       close: () => sinkClose(state),
       abort: (reason) => sinkAbort(state, reason),
     });
     state.writable = writableState(this.#writable);
-    promiseThen(
-      began.promise,
-      () => startPulling(state.readable),
-      (reason: unknown) => errorStream(state.readable, reason),
-    );
+    startSource(state.readable, began.promise);
     began.resolve(start === undefined ? undefined : apply(start, transformer, [controller]));
   }
 

@@ -29,6 +29,7 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const STREAM_LINK: i32 = 60;
 }
 
 /// Operations, which end as a COMPLETE event.

@@ -9,13 +9,13 @@ import "./dispatch.ts";
 import "./streams/pipe.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
 import { Blob, File } from "./blob.ts";
-import { structuredClone } from "./clone.ts";
 import { console } from "./console.ts";
 import { Crypto, SubtleCrypto, crypto } from "./crypto.ts";
 import { TextDecoder, TextEncoder, atob, btoa } from "./encoding.ts";
 import { DOMException } from "./errors.ts";
 import { CustomEvent, Event, EventTarget } from "./events.ts";
 import { fetch } from "./fetch.ts";
+import { installFeatures } from "./features.ts";
 import { FormData } from "./formdata.ts";
 import { Headers } from "./headers.ts";
 import { Navigator, navigator } from "./navigator.ts";
@@ -24,33 +24,27 @@ import { Performance, performance } from "./performance.ts";
 import { Request } from "./request.ts";
 import { Response } from "./response.ts";
 import { URLSearchParams } from "./searchparams.ts";
-import {
-  ReadableByteStreamController, ReadableStreamBYOBReader, ReadableStreamBYOBRequest,
-} from "./streams/bytes.ts";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./streams/queue.ts";
 import {
   ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader,
 } from "./streams/readable.ts";
-import {
-  TextDecoderStream, TextEncoderStream, TransformStream, TransformStreamDefaultController,
-} from "./streams/transform.ts";
+import { TransformStream, TransformStreamDefaultController } from "./streams/transform.ts";
 import {
   WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "./streams/writable.ts";
-import { ErrorEvent, PromiseRejectionEvent, reportError } from "./reporting.ts";
-import { Scheduler, clearInterval, clearTimeout, queueMicrotask, scheduler, setInterval, setTimeout } from "./timers.ts";
+import { reportError } from "./reporting.ts";
+import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } from "./timers.ts";
 import { URL } from "./url.ts";
 
 const provided: Record<string, unknown> = {
   AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, Crypto, CustomEvent,
-  DOMException, ErrorEvent, Event, EventTarget, File, FormData, Headers, Navigator, Performance, PromiseRejectionEvent,
-  ReadableByteStreamController, ReadableStream, ReadableStreamBYOBReader,
-  ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, Scheduler, SubtleCrypto, TextDecoder,
-  TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,
-  URLSearchParams, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa,
-  clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, reportError, scheduler, setInterval,
-  setTimeout, structuredClone, self: globalThis,
+  DOMException, Event, EventTarget, File, FormData, Headers, Navigator, Performance, ReadableStream,
+  ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, SubtleCrypto, TextDecoder,
+  TextEncoder, TransformStream, TransformStreamDefaultController, URL, URLSearchParams, WritableStream,
+  WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa, clearInterval, clearTimeout, console,
+  crypto, fetch, navigator, performance, queueMicrotask, reportError, setInterval, setTimeout, self: globalThis,
 };
 for (const name in provided) {
   defineProperty(globalThis, name, { value: provided[name], writable: true, configurable: true, enumerable: false });
 }
+installFeatures();

@@ -2,15 +2,12 @@
  * `setTimeout` and its siblings. A timer is a host operation; its number is that operation's id, and an interval
  * keeps the number of its first one.
  */
-import { abortReason, isAbortSignal, isAborted, offAbort, onAbort } from "./abort.ts";
-import { INTERNAL } from "./internal.ts";
 import { OP_TIMER, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import {
-  Map, Promise, TypeError, apply, mapDelete, mapGet, mapSet, promiseRejected, promiseResolved, promiseThen, webClass,
+  Map, TypeError, apply, mapDelete, mapGet, mapSet, promiseResolved, promiseThen,
 } from "./primordials.ts";
 import { report } from "./reporting.ts";
-import { dictionary } from "./webidl.ts";
 
 const DELAY_MS_MAX = 0x7fffffff;
 
@@ -86,38 +83,3 @@ export function queueMicrotask(callback: any): void {
     }
   });
 }
-
-/** Waiting, as a promise. */
-export class Scheduler {
-  #brand = true;
-
-  constructor(token: unknown = undefined) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-  }
-
-  /** Resolves after so many milliseconds; `signal` ends the wait with its reason. */
-  wait(delay: unknown, options: any = undefined): Promise<undefined> {
-    try {
-      void this.#brand;
-      const { signal } = dictionary(options, "the options of wait");
-      if (signal !== undefined && !isAbortSignal(signal)) throw new TypeError("signal must be an AbortSignal");
-      if (signal !== undefined && isAborted(signal)) throw abortReason(signal);
-      return new Promise((resolve, reject) => {
-        const stop = (): void => {
-          clearTimeout(timer);
-          reject(abortReason(signal));
-        };
-        const timer = setTimeout(() => {
-          if (signal !== undefined) offAbort(signal, stop);
-          resolve(undefined);
-        }, delay);
-        if (signal !== undefined) onAbort(signal, stop);
-      });
-    } catch (error) {
-      return promiseRejected(error);
-    }
-  }
-}
-webClass(Scheduler);
-
-export const scheduler = new Scheduler(INTERNAL);

@@ -5,6 +5,7 @@
  * promise per chunk. A stream over a body of the host's (`streamOver`) keeps its *origin*: as long as nobody has
  * locked or read it, whoever forwards it takes the origin and leaves the stream aside.
  */
+import { feature } from "../features.ts";
 import { HostBody, cancelBody, readBody } from "../hostbody.ts";
 import { INTERNAL } from "../internal.ts";
 import type { Waiter } from "../operations.ts";
@@ -54,15 +55,15 @@ export interface StreamState {
   origin: Origin | null;
 }
 
-/** What bytes.ts keeps, and only it looks at. */
+/** What the byte controller keeps, and only it looks at. */
 export interface ByteState {
   readonly kind: "bytes";
 }
 
-/** Where byte streams differ, for the module above this one. */
+/** Where streams that have a byte controller differ: a feature, for most workers have none. */
 export interface ByteSteps {
-  setUp(state: StreamState, source: any, autoAllocate: number): unknown;
-  upgrade(state: StreamState): void;
+  /** Makes the controller. */
+  setUp(state: StreamState, autoAllocate: number): unknown;
   reader(stream: ReadableStream): unknown;
   read(state: StreamState, request: ReadRequest): void;
   enqueue(state: StreamState, chunk: any): void;
@@ -71,12 +72,13 @@ export interface ByteSteps {
   drop(state: StreamState): void;
   /** The reader let go. */
   release(state: StreamState): void;
+  tee(state: StreamState): [ReadableStream, ReadableStream];
 }
 
-let byteSteps: ByteSteps;
+let loaded: ByteSteps | null = null;
 
-export function setByteSteps(steps: ByteSteps): void {
-  byteSteps = steps;
+export function byteSteps(): ByteSteps {
+  return (loaded ??= feature("bytestreams").steps as ByteSteps);
 }
 
 export function newState(highWaterMark: number): StreamState {
@@ -140,7 +142,7 @@ function pullDone(state: StreamState): void {
 
 export function enqueue(state: StreamState, chunk: unknown): void {
   if (!canEnqueue(state)) throw new TypeError("the stream is closed or has failed; nothing can be enqueued");
-  if (state.byte !== null) return byteSteps.enqueue(state, chunk);
+  if (state.byte !== null) return byteSteps().enqueue(state, chunk);
   const { reader } = state;
   if (reader !== null && reader.requests.length > 0) {
     takeRequest(reader).chunk(chunk);
@@ -165,7 +167,7 @@ export function takeRequest(reader: ReaderState): ReadRequest {
 
 export function closeController(state: StreamState): void {
   if (!canEnqueue(state)) throw new TypeError("the stream is already closed or has failed");
-  if (state.byte !== null) return byteSteps.close(state);
+  if (state.byte !== null) return byteSteps().close(state);
   state.closeRequested = true;
   if (queueLength(state.queue) === 0) {
     forget(state);
@@ -189,7 +191,7 @@ function endRequests(reader: ReaderState): void {
 
 export function errorStream(state: StreamState, reason: unknown): void {
   if (state.phase !== "readable") return;
-  if (state.byte !== null) byteSteps.drop(state);
+  if (state.byte !== null) byteSteps().drop(state);
   clearQueue(state.queue);
   forget(state);
   state.phase = "errored";
@@ -210,7 +212,7 @@ export function cancelStream(state: StreamState, reason: unknown): Promise<undef
   if (state.phase === "errored") return promiseRejected(state.reason);
   closeStream(state);
   if (state.reader !== null && state.reader.byob) endRequests(state.reader);
-  if (state.byte !== null) byteSteps.drop(state);
+  if (state.byte !== null) byteSteps().drop(state);
   clearQueue(state.queue);
   const { cancel } = state;
   forget(state);
@@ -228,7 +230,7 @@ export function readChunk(reader: ReaderState, request: ReadRequest): void {
   state.disturbed = true;
   if (state.phase === "closed") return request.close();
   if (state.phase === "errored") return request.error(state.reason);
-  if (state.byte !== null) return byteSteps.read(state, request);
+  if (state.byte !== null) return byteSteps().read(state, request);
   if (queueLength(state.queue) > 0) {
     const chunk = shiftChunk(state.queue);
     if (state.closeRequested && queueLength(state.queue) === 0) {
@@ -261,7 +263,7 @@ export function releaseReader(reader: ReaderState): void {
   if (state.phase !== "readable") reader.closed = deferred();
   markHandled(reader.closed.promise);
   reader.closed.reject(released);
-  if (state.byte !== null) byteSteps.release(state);
+  if (state.byte !== null) byteSteps().release(state);
   state.reader = null;
   reader.stream = null;
   const { requests } = reader;
@@ -400,7 +402,7 @@ export class ReadableStream {
     state.size = sizeOf(read);
     this.#state = state;
     const controller = bytes
-      ? byteSteps.setUp(state, from, autoAllocate)
+      ? byteSteps().setUp(state, autoAllocate)
       : new ReadableStreamDefaultController(INTERNAL, state);
     if (pull !== undefined) state.pull = () => apply(pull, source, [controller]);
     if (cancel !== undefined) state.cancel = (reason) => apply(cancel, source, [reason]);
@@ -431,7 +433,7 @@ export class ReadableStream {
     const { mode } = dictionary(options, "a reader's options");
     if (mode === undefined) return new ReadableStreamDefaultReader(this);
     if (toStr(mode) !== "byob") throw new TypeError("a reader's mode is \"byob\", or left out");
-    return byteSteps.reader(this);
+    return byteSteps().reader(this);
   }
 
   pipeThrough(transform: any, options: any = undefined): ReadableStream {

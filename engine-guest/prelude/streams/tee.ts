@@ -2,13 +2,12 @@
  * `ReadableStream.prototype.tee` and `ReadableStream.from`.
  */
 import {
-  type Deferred, Symbol, TypeError, Uint8Array, apply, bytesOf, deferred, isObject, isUint8Array, markHandled,
-  promiseResolved, promiseThen,
+  type Deferred, Symbol, TypeError, Uint8Array, apply, deferred, isObject, isUint8Array, markHandled, promiseResolved,
+  promiseThen,
 } from "../primordials.ts";
-import { type View, readInto, respond, respondWithNewView, upgrade, viewOf, wantedView } from "./bytes.ts";
 import {
-  type ReadableStream, type ReaderState, type StreamState, acquireReader, cancelStream, closeController, enqueue,
-  errorStream, internalStream, readChunk, readableState, releaseReader, startSource,
+  type ReadableStream, type ReaderState, type StreamState, acquireReader, byteSteps, cancelStream, closeController,
+  enqueue, errorStream, internalStream, readChunk, readableState, startSource,
 } from "./readable.ts";
 
 /** What both kinds of tee keep: two branches of one source, which is cancelled when both are given up. */
@@ -21,7 +20,7 @@ interface Tee {
   cancelled: Deferred<undefined>;
 }
 
-function newTee(source: StreamState): Tee {
+export function newTee(source: StreamState): Tee {
   const tee: Tee = {
     source, states: [], gone: [false, false], reading: false, again: [false, false], cancelled: deferred(),
   };
@@ -29,12 +28,12 @@ function newTee(source: StreamState): Tee {
   return tee;
 }
 
-function isOpen(state: StreamState): boolean {
+export function isOpen(state: StreamState): boolean {
   return state.phase === "readable" && !state.closeRequested;
 }
 
 /** A branch; `pull` is called for one that lacks chunks while nothing is being read. */
-function branch(tee: Tee, index: 0 | 1, bytes: boolean, pull: (index: 0 | 1) => void, reasons: unknown[]): ReadableStream {
+export function branch(tee: Tee, index: 0 | 1, bytes: boolean, pull: (index: 0 | 1) => void, reasons: unknown[]): ReadableStream {
   const stream = internalStream(bytes ? 0 : 1, (state) => {
     tee.states[index] = state;
     state.bytes = bytes;
@@ -66,11 +65,11 @@ function failTee(tee: Tee, reason: unknown): void {
 }
 
 /** Nobody waits for the source any more, if anybody still reads a branch. */
-function settleTee(tee: Tee): void {
+export function settleTee(tee: Tee): void {
   if (!tee.gone[0] || !tee.gone[1]) tee.cancelled.resolve(undefined);
 }
 
-function failWith(tee: Tee, isCurrent: () => boolean, reader: ReaderState): void {
+export function failWith(tee: Tee, isCurrent: () => boolean, reader: ReaderState): void {
   promiseThen(reader.closed.promise, undefined, (reason: unknown) => {
     if (!isCurrent()) return;
     failTee(tee, reason);
@@ -79,7 +78,7 @@ function failWith(tee: Tee, isCurrent: () => boolean, reader: ReaderState): void
 }
 
 /** After a chunk went to the branches: goes on if one of them asked meanwhile. */
-function delivered(tee: Tee, pull: (index: 0 | 1) => void): void {
+export function delivered(tee: Tee, pull: (index: 0 | 1) => void): void {
   const { again } = tee;
   tee.reading = again[0] || again[1];
   if (tee.reading) pull(again[0] ? 0 : 1);
@@ -88,7 +87,7 @@ function delivered(tee: Tee, pull: (index: 0 | 1) => void): void {
 /** Two streams that each give every chunk. Of a body's bytes the second gets copies. */
 export function teeStream(stream: ReadableStream): [ReadableStream, ReadableStream] {
   const source = readableState(stream);
-  if (source.byte !== null) return teeBytes(source);
+  if (source.byte !== null) return byteSteps().tee(source);
   const tee = newTee(source);
   const reader = acquireReader(source);
   const { states, gone } = tee;
@@ -117,93 +116,6 @@ export function teeStream(stream: ReadableStream): [ReadableStream, ReadableStre
   const second = branch(tee, 1, source.bytes, pull, reasons);
   failWith(tee, () => true, reader);
   return [first, second];
-}
-
-/** As `teeStream`, where the source fills a buffer that a branch's reader brought (Streams, section 4.9.1). */
-function teeBytes(source: StreamState): [ReadableStream, ReadableStream] {
-  const tee = newTee(source);
-  const { states, gone } = tee;
-  let reader = acquireReader(source);
-  const follow = (): void => {
-    const own = reader;
-    failWith(tee, () => own === reader, own);
-  };
-  const switchTo = (byob: boolean): void => {
-    if (reader.byob === byob) return;
-    releaseReader(reader);
-    reader = acquireReader(source, byob);
-    follow();
-  };
-  const closeBranch = (index: number): void => {
-    if (!gone[index] && isOpen(states[index]!)) closeController(states[index]!);
-  };
-  const enqueueTo = (index: number, chunk: Uint8Array): void => {
-    if (!gone[index] && isOpen(states[index]!)) enqueue(states[index]!, chunk);
-  };
-  const answerNone = (index: number): void => {
-    if (wantedView(states[index]!) !== null) respond(states[index]!, 0);
-  };
-  const error = (): void => {
-    tee.reading = false;
-  };
-  const pullPlain = (): void => {
-    switchTo(false);
-    readChunk(reader, {
-      chunk: (chunk) =>
-        promiseThen(promiseResolved(undefined), () => {
-          tee.again = [false, false];
-          const copy = gone[0] || gone[1] ? chunk : new Uint8Array(chunk);
-          enqueueTo(0, chunk);
-          enqueueTo(1, copy);
-          delivered(tee, pull);
-        }),
-      close: () => {
-        tee.reading = false;
-        closeBranch(0);
-        closeBranch(1);
-        answerNone(0);
-        answerNone(1);
-        settleTee(tee);
-      },
-      error,
-    });
-  };
-  const pullInto = (view: View, index: 0 | 1): void => {
-    switchTo(true);
-    const other = index === 0 ? 1 : 0;
-    readInto(source, view, 1, {
-      chunk: (chunk) =>
-        promiseThen(promiseResolved(undefined), () => {
-          tee.again = [false, false];
-          const copy = gone[other] ? null : new Uint8Array(bytesOf(chunk)!);
-          if (!gone[index]) respondWithNewView(states[index]!, viewOf(chunk, "a chunk"));
-          if (copy !== null) enqueueTo(other, copy);
-          delivered(tee, pull);
-        }),
-      close: (chunk) => {
-        tee.reading = false;
-        closeBranch(index);
-        closeBranch(other);
-        if (chunk !== undefined) {
-          if (!gone[index]) respondWithNewView(states[index]!, viewOf(chunk, "a chunk"));
-          if (!gone[other]) answerNone(other);
-        }
-        settleTee(tee);
-      },
-      error,
-    });
-  };
-  const pull = (index: 0 | 1): void => {
-    const view = wantedView(states[index]!);
-    if (view === null) pullPlain();
-    else pullInto(view, index);
-  };
-  const reasons: unknown[] = [undefined, undefined];
-  const branches: [ReadableStream, ReadableStream] = [branch(tee, 0, true, pull, reasons), branch(tee, 1, true, pull, reasons)];
-  upgrade(states[0]!);
-  upgrade(states[1]!);
-  follow();
-  return branches;
 }
 
 /** A stream of what an iterable or async iterable yields. */

@@ -1,6 +1,6 @@
 /**
  * Byte streams: the controller, the reader that brings its own buffer, and the request that shows a source that buffer
- * (WHATWG Streams, sections 4.5, 4.7 and 4.8). The steps bear the standard's names as far as that helps to find them.
+ * (WHATWG Streams, sections 4.5, 4.7 and 4.8); and the tee of such a stream.
  *
  * A body of the prelude's own is a plain stream of byte chunks until somebody reads it with a buffer; then it gets a
  * controller (`upgrade`).
@@ -8,17 +8,18 @@
 import { INTERNAL } from "../internal.ts";
 import {
   ArrayBuffer, DataView, Promise, RangeError, TypeError, Uint8Array, arrayBufferByteLength, arrayBufferDetached,
-  arrayBufferSlice, arrayBufferTransfer, dataViewBuffer, dataViewByteLength, dataViewByteOffset, isArrayBuffer,
-  isObject, isView, min, promiseRejected, typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset,
+  arrayBufferSlice, arrayBufferTransfer, bytesOf, dataViewBuffer, dataViewByteLength, dataViewByteOffset, isArrayBuffer,
+  isObject, isView, min, promiseRejected, promiseResolved, promiseThen, typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset,
   typedArrayConstructor, typedArrayLength, typedArraySet, typedArrayTag, webClass,
 } from "../primordials.ts";
 import { dictionary, enforceRange } from "../webidl.ts";
-import { clearQueue, firstChunk, newQueue, pushChunk, queueLength, shiftChunk } from "./queue.ts";
+import { firstChunk, newQueue, pushChunk, shiftChunk } from "../streams/queue.ts";
 import {
-  type ByteState, type ReadRequest, type ReadableStream, type ReaderState, type StreamState, acquireReader, cancelStream,
-  closeStream, desiredSize, errorStream, forget, illegal, isReadableStream, letGo, promising, pullIfNeeded,
-  readableState, releaseReader, setByteSteps, takeRequest,
-} from "./readable.ts";
+  type ByteState, type ByteSteps, type ReadRequest, type ReadableStream, type ReaderState, type StreamState,
+  acquireReader, cancelStream, closeController, closeStream, desiredSize, enqueue as enqueueChunk, errorStream, forget,
+  illegal, isReadableStream, letGo, promising, pullIfNeeded, readChunk, readableState, releaseReader, takeRequest,
+} from "../streams/readable.ts";
+import { branch, delivered, failWith, isOpen, newTee, settleTee } from "../streams/tee.ts";
 
 /** A buffer that waits to be filled. */
 interface PullInto {
@@ -44,7 +45,7 @@ function bytesState(state: StreamState): Bytes {
   return state.byte as Bytes;
 }
 
-export interface View {
+interface View {
   buffer: ArrayBuffer;
   offset: number;
   length: number;
@@ -495,7 +496,7 @@ export class ReadableStreamBYOBReader {
 }
 webClass(ReadableStreamBYOBReader);
 
-// ---- for readable.ts and tee.ts ----
+// ---- for readable.ts ----
 
 function give(state: StreamState, autoAllocate: number): Bytes {
   const bytes = { kind: "bytes" as const, pending: [], autoAllocate, request: null };
@@ -512,25 +513,111 @@ function upgrade(state: StreamState): void {
 }
 
 /** What is left to fill of the first buffer that waits. */
-export function wantedView(state: StreamState): View | null {
+function wantedView(state: StreamState): View | null {
   const first = bytesState(state).pending[0];
   if (first === undefined) return null;
   return { buffer: first.buffer, offset: first.offset + first.filled, length: first.length - first.filled, tag: "Uint8Array" };
 }
 
-export { readInto, respond, respondWithNewView, upgrade, viewOf };
+/** As `teeStream`, where the source fills a buffer that a branch's reader brought (Streams, section 4.9.1). */
+function teeBytes(source: StreamState): [ReadableStream, ReadableStream] {
+  const tee = newTee(source);
+  const { states, gone } = tee;
+  let reader = acquireReader(source);
+  const follow = (): void => {
+    const own = reader;
+    failWith(tee, () => own === reader, own);
+  };
+  const switchTo = (byob: boolean): void => {
+    if (reader.byob === byob) return;
+    releaseReader(reader);
+    reader = acquireReader(source, byob);
+    follow();
+  };
+  const closeBranch = (index: number): void => {
+    if (!gone[index] && isOpen(states[index]!)) closeController(states[index]!);
+  };
+  const enqueueTo = (index: number, chunk: Uint8Array): void => {
+    if (!gone[index] && isOpen(states[index]!)) enqueueChunk(states[index]!, chunk);
+  };
+  const answerNone = (index: number): void => {
+    if (wantedView(states[index]!) !== null) respond(states[index]!, 0);
+  };
+  const error = (): void => {
+    tee.reading = false;
+  };
+  const pullPlain = (): void => {
+    switchTo(false);
+    readChunk(reader, {
+      chunk: (chunk) =>
+        promiseThen(promiseResolved(undefined), () => {
+          tee.again = [false, false];
+          const copy = gone[0] || gone[1] ? chunk : new Uint8Array(chunk);
+          enqueueTo(0, chunk);
+          enqueueTo(1, copy);
+          delivered(tee, pull);
+        }),
+      close: () => {
+        tee.reading = false;
+        closeBranch(0);
+        closeBranch(1);
+        answerNone(0);
+        answerNone(1);
+        settleTee(tee);
+      },
+      error,
+    });
+  };
+  const pullInto = (view: View, index: 0 | 1): void => {
+    switchTo(true);
+    const other = index === 0 ? 1 : 0;
+    readInto(source, view, 1, {
+      chunk: (chunk) =>
+        promiseThen(promiseResolved(undefined), () => {
+          tee.again = [false, false];
+          const copy = gone[other] ? null : new Uint8Array(bytesOf(chunk)!);
+          if (!gone[index]) respondWithNewView(states[index]!, viewOf(chunk, "a chunk"));
+          if (copy !== null) enqueueTo(other, copy);
+          delivered(tee, pull);
+        }),
+      close: (chunk) => {
+        tee.reading = false;
+        closeBranch(index);
+        closeBranch(other);
+        if (chunk !== undefined) {
+          if (!gone[index]) respondWithNewView(states[index]!, viewOf(chunk, "a chunk"));
+          if (!gone[other]) answerNone(other);
+        }
+        settleTee(tee);
+      },
+      error,
+    });
+  };
+  const pull = (index: 0 | 1): void => {
+    const view = wantedView(states[index]!);
+    if (view === null) pullPlain();
+    else pullInto(view, index);
+  };
+  const reasons: unknown[] = [undefined, undefined];
+  const branches: [ReadableStream, ReadableStream] = [branch(tee, 0, true, pull, reasons), branch(tee, 1, true, pull, reasons)];
+  upgrade(states[0]!);
+  upgrade(states[1]!);
+  follow();
+  return branches;
+}
 
-setByteSteps({
-  setUp: (state, _source, autoAllocate) => {
+/** For `byteSteps` of readable.ts. */
+export const steps: ByteSteps = {
+  setUp: (state, autoAllocate) => {
     if (autoAllocate === 0) throw new TypeError("autoAllocateChunkSize must be at least 1");
     give(state, autoAllocate);
     return new ReadableByteStreamController(INTERNAL, state);
   },
-  upgrade,
   reader: (stream) => new ReadableStreamBYOBReader(stream),
   read,
   enqueue,
   close,
   drop,
   release,
-});
+  tee: teeBytes,
+};

@@ -34,6 +34,19 @@ pub const FEATURES: &[Feature] = &[
         words: &["unhandledrejection", "onunhandledrejection"],
     },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
+    Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },
+    Feature {
+        name: "performance",
+        globals: &[
+            "PerformanceEntry",
+            "PerformanceMark",
+            "PerformanceMeasure",
+            "PerformanceObserver",
+            "PerformanceObserverEntryList",
+        ],
+        words: &[],
+    },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
 ];

@@ -47,6 +47,19 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &[],
     },
+    Feature {
+        name: "pipes",
+        globals: &[
+            "ByteLengthQueuingStrategy",
+            "CountQueuingStrategy",
+            "TransformStream",
+            "TransformStreamDefaultController",
+            "WritableStream",
+            "WritableStreamDefaultController",
+            "WritableStreamDefaultWriter",
+        ],
+        words: &["pipeThrough", "pipeTo"],
+    },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
 ];

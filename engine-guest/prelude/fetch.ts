@@ -37,7 +37,7 @@ export function send(state: RequestState, binding: number): Promise<Response> {
   if (signal !== null && isAborted(signal)) return promiseRejected(abortReason(signal));
   const body = takeBody(state);
   const whole = body === null || typeof body === "string" || isView(body);
-  const streamId = whole ? 0 : openSending();
+  const streamId = whole ? 0 : openSending(body);
   const sent = whole ? body : true;
   const block = headerBlock(state);
   const method = state[METHOD];

@@ -67,6 +67,7 @@ export const CALL_STREAM_ABORT = 10;
 export const CALL_DONE = 11;
 export const CALL_FAIL = 12;
 export const CALL_FEATURES = 22;
+export const CALL_STREAM_LINK = 60;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;

@@ -32,6 +32,7 @@ pub mod call {
     pub const RESPOND: i32 = 20;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
+    pub const STREAM_LINK: i32 = 60;
 }
 
 /// Operations, which end as a COMPLETE event.

@@ -29,7 +29,7 @@ use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
-use super::streams::{Left, StreamBody, StreamSender, stream};
+use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
 
 mod loss;
 
@@ -74,6 +74,8 @@ pub struct ScriptInstance {
     pub(super) bodies: RefCell<HashMap<u32, Body>>,
     streams: RefCell<HashMap<u32, Stream>>,
     gone_timers: RefCell<Vec<u32>>,
+    /// Streams that are bodies of the host's own, until they are taken.
+    linked: RefCell<HashMap<u32, Body>>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -146,6 +148,7 @@ impl ScriptInstance {
             bodies: RefCell::default(),
             streams: RefCell::default(),
             gone_timers: RefCell::default(),
+            linked: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -377,6 +380,12 @@ impl ScriptInstance {
                     let stream = Stream { sender, body: Some((body, left)), request: None };
                     self.streams.borrow_mut().insert(id, stream);
                 }
+                Effect::StreamLink { stream, handle } => {
+                    // A body that is gone was read to its end.
+                    let body = self.bodies.borrow_mut().remove(&handle).unwrap_or_default();
+                    self.streams.borrow_mut().remove(&stream);
+                    self.linked.borrow_mut().insert(stream, body);
+                }
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
             }
@@ -596,6 +605,10 @@ impl ScriptInstance {
 
     /// The reader's end of a stream, for a response or an outgoing request.
     pub(super) fn take_stream(self: &Rc<Self>, id: u32, request: Option<u32>) -> Option<Body> {
+        if let Some(body) = self.linked.borrow_mut().remove(&id) {
+            let idle = Duration::from_millis(self.env.limits.stream_idle_ms);
+            return Some(Body::stream(Linked::new(body, idle)));
+        }
         let mut streams = self.streams.borrow_mut();
         let stream = streams.get_mut(&id)?;
         stream.request = request;

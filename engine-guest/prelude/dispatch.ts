@@ -48,7 +48,7 @@ function dispatch(
 ): void {
   if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url);
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
-  const state: RequestState = [body, block, false, method, url, "follow", null, invocation, cfJson, undefined];
+  const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
   const context = new ExecutionContext(INTERNAL, invocation);
   let result: unknown;

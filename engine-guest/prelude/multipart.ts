@@ -4,7 +4,7 @@
  * Reading works on a latin-1 string of the whole body, one code unit for one byte: searching it for the boundary is
  * native code, where a loop over bytes would be the interpreter's.
  */
-import { fileFrom, blobBytes, blobType, type File } from "./blob.ts";
+import { blobBytes, blobType, fileFrom, fileName, type File } from "./blob.ts";
 import { randomBytes } from "./random.ts";
 import { type FormData, formFrom, formList } from "./formdata.ts";
 import { bytesToLatin1, latin1ToBytes, utf8Decode, utf8Encode } from "./native.ts";
@@ -12,20 +12,22 @@ import {
   TypeError, concatBytes, numberToString, regExpExec, stringIndexOf, stringLower, stringReplaceAll, stringSlice,
   stringSplit, stringStartsWith, stringTrim,
 } from "./primordials.ts";
+import { mimeOfHeader, parameterOf } from "./mime.ts";
 import { parseForm } from "./searchparams.ts";
 
-const BOUNDARY = /;[ \t]*boundary=(?:"([^"]*)"|([^;,\s]+))/i;
 const NAME_FIELD = /;[ \t]*name="([^"]*)"/i;
 const FILENAME_FIELD = /;[ \t]*filename="([^"]*)"/i;
 
 /** `formData()` of a body with this content type. */
 export function decodeForm(bytes: Uint8Array, type: string | null): FormData {
-  const essence = type === null ? "" : stringTrim(stringLower(stringSplit(type, ";")[0]));
-  if (essence === "application/x-www-form-urlencoded") return formFrom(parseForm(utf8Decode(bytes, false, true)));
-  if (essence === "multipart/form-data") {
-    const found = regExpExec(BOUNDARY, type);
-    if (found === null) throw new TypeError("formData: the content type multipart/form-data names no boundary");
-    return decodeMultipart(bytes, found[1] ?? found[2]);
+  const mime = mimeOfHeader(type);
+  if (mime !== null && mime.essence === "application/x-www-form-urlencoded") {
+    return formFrom(parseForm(utf8Decode(bytes, false, true)));
+  }
+  if (mime !== null && mime.essence === "multipart/form-data") {
+    const boundary = parameterOf(mime, "boundary");
+    if (boundary === null) throw new TypeError("formData: the content type multipart/form-data names no boundary");
+    return decodeMultipart(bytes, boundary);
   }
   throw new TypeError(
     `formData: the content type must be multipart/form-data or application/x-www-form-urlencoded, not ${
@@ -120,7 +122,7 @@ export function encodeMultipart(form: FormData): { bytes: Uint8Array; type: stri
       continue;
     }
     const type = blobType(value);
-    text += `; filename="${escapeName(value.name)}"\r\n`;
+    text += `; filename="${escapeName(fileName(value))}"\r\n`;
     text += `Content-Type: ${type === "" ? "application/octet-stream" : type}\r\n\r\n`;
     chunks[chunks.length] = utf8Encode(text);
     chunks[chunks.length] = blobBytes(value);

@@ -2,7 +2,7 @@
  * `URLSearchParams`: a flat list `[name, value, …]`, and the `application/x-www-form-urlencoded` coding around it.
  */
 import { utf8Decode, utf8Encode } from "./native.ts";
-import { forEachPair, iteratePairs, pairsFrom } from "./pairs.ts";
+import { forEachPair, iteratePairs, pairIterator, pairsFrom } from "./pairs.ts";
 import {
   Symbol, arraySlice, arraySort, defineProperty, fromCharCode, isObject, objectKeys,
   regExpExec, stringIndexOf, stringReplaceAll, stringSlice, stringSplit, stringWellFormed, toStr, typedArraySubarray,
@@ -41,6 +41,8 @@ function decodePart(text: string): string {
   if (stringIndexOf(spaced, "%") < 0) return stringWellFormed(spaced);
   return utf8Decode(percentDecode(utf8Encode(spaced)), false, true);
 }
+
+const PARAMS_ITERATOR = pairIterator("URLSearchParams");
 
 const HEX = "0123456789ABCDEF";
 
@@ -224,17 +226,17 @@ export class URLSearchParams {
 
   entries(): IterableIterator<[string, string]> {
     void this.#list;
-    return iteratePairs(() => this.#list, 0);
+    return iteratePairs(PARAMS_ITERATOR, () => this.#list, 0);
   }
 
   keys(): IterableIterator<string> {
     void this.#list;
-    return iteratePairs(() => this.#list, 1);
+    return iteratePairs(PARAMS_ITERATOR, () => this.#list, 1);
   }
 
   values(): IterableIterator<string> {
     void this.#list;
-    return iteratePairs(() => this.#list, 2);
+    return iteratePairs(PARAMS_ITERATOR, () => this.#list, 2);
   }
 
   toString(): string {

@@ -18,6 +18,7 @@ mod prepare;
 mod program;
 mod sandbox;
 mod streams;
+mod textcodec;
 mod weburl;
 
 pub use program::Scripts;

@@ -29,6 +29,8 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const TEXT_LABEL: i32 = 140;
+    pub const TEXT_DECODE: i32 = 141;
 }
 
 /// Operations, which end as a COMPLETE event.

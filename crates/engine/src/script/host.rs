@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::weburl;
+use super::{textcodec, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -156,6 +156,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let (href, field, value) = (args.next()?, args.next()?, args.next()?);
             weburl::set(href.as_str()?, field.as_str()?, value.as_str()?, out);
         }
+        call::TEXT_LABEL => {
+            out.optional_string(textcodec::label(args.next()?.as_str()?).as_deref());
+        }
+        call::TEXT_DECODE => textcodec::decode(&mut args, out)?,
         call::CANCEL => guest.effects.push(Effect::Cancel { operation: args.next()?.as_u32()? }),
         call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
         call::STREAM_OPEN => {

@@ -66,6 +66,7 @@ export const CALL_DONE = 11;
 export const CALL_FAIL = 12;
 export const CALL_TEXT_LABEL = 140;
 export const CALL_TEXT_DECODE = 141;
+export const CALL_CODED = 142;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;

@@ -42,6 +42,8 @@ let responseState: (owner: any) => ResponseState;
 
 /** Responses whose body a script has encoded itself (`encodeBody: "manual"`); null until there is one. */
 let encoded: WeakSet<ResponseState> | null = null;
+/** Whether there is one: a variable, so that a response costs no call. */
+export let anyEncoded = false;
 const weakSetAdd = uncurry(WeakSet.prototype.add);
 const weakSetHas = uncurry(WeakSet.prototype.has);
 
@@ -54,6 +56,7 @@ function isManual(init: any): boolean {
 }
 
 function markEncoded(state: ResponseState): void {
+  anyEncoded = true;
   weakSetAdd(encoded ??= new WeakSet(), state);
 }
 

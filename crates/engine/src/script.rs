@@ -9,6 +9,8 @@
 
 mod abi;
 mod codec;
+mod coding;
+mod compression;
 mod guest;
 mod host;
 mod image;

@@ -31,6 +31,7 @@ pub mod call {
     pub const RESPOND: i32 = 20;
     pub const TEXT_LABEL: i32 = 140;
     pub const TEXT_DECODE: i32 = 141;
+    pub const CODED: i32 = 142;
 }
 
 /// Operations, which end as a COMPLETE event.

@@ -160,6 +160,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             out.optional_string(textcodec::label(args.next()?.as_str()?).as_deref());
         }
         call::TEXT_DECODE => textcodec::decode(&mut args, out)?,
+        call::CODED => {
+            let (handle, request) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
+            guest.effects.push(Effect::Coded { handle, request });
+        }
         call::CANCEL => guest.effects.push(Effect::Cancel { operation: args.next()?.as_u32()? }),
         call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
         call::STREAM_OPEN => {

@@ -24,6 +24,7 @@ use worker::{Call, Env, Event, Failure, FetchEvent, Instance, InstanceState, Met
 
 use super::abi;
 use super::codec::Encoder;
+use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{CpuExhausted, Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
@@ -62,6 +63,10 @@ pub struct ScriptInstance {
     requests: RefCell<HashMap<u32, Request>>,
     running: RefCell<HashMap<u32, Running>>,
     pub(super) bodies: RefCell<HashMap<u32, Body>>,
+    /// What the bodies that no one has read yet are decoded from.
+    pub(super) codings: RefCell<HashMap<u32, Coding>>,
+    /// The request whose answer, which comes next, is in the coding that its headers name.
+    coded_answer: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
@@ -114,6 +119,8 @@ impl ScriptInstance {
             requests: RefCell::default(),
             running: RefCell::default(),
             bodies: RefCell::default(),
+            codings: RefCell::default(),
+            coded_answer: Cell::new(0),
             streams: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
@@ -128,6 +135,7 @@ impl ScriptInstance {
             return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only"));
         };
         let begun = Instant::now();
+        let accepts = event.headers.get(header::ACCEPT_ENCODING).cloned();
         let (request, slot) = self.admit(&call)?;
         let mut leaving = Leaving { instance: &self, request, armed: true };
         self.inbox.borrow_mut().push_back(Input::Fetch { request, call, event });
@@ -142,7 +150,7 @@ impl ScriptInstance {
             None => self.wait_for_head(request, &slot, begun).await,
         };
         leaving.armed = false;
-        answer
+        answer.map(|response| coding::negotiate(response, accepts.as_ref()))
     }
 
     /// Enters the request in the books.
@@ -337,7 +345,14 @@ impl ScriptInstance {
                     let failure = self.failure(sandbox, error);
                     self.fail(sandbox, request, failure, pending);
                 }
-                Effect::BodyCancel { handle } => drop(self.bodies.borrow_mut().remove(&handle)),
+                Effect::BodyCancel { handle } => {
+                    self.codings.borrow_mut().remove(&handle);
+                    drop(self.bodies.borrow_mut().remove(&handle));
+                }
+                Effect::Coded { handle, request } => {
+                    self.codings.borrow_mut().remove(&handle);
+                    self.coded_answer.set(request);
+                }
                 Effect::StreamOpen { stream: id } => {
                     let (sender, body, left) = stream();
                     let stream = Stream { sender, body: Some((body, left)), request: None };
@@ -363,6 +378,10 @@ impl ScriptInstance {
         let mut response = http::Response::new(body);
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
+        if self.coded_answer.get() == request {
+            self.coded_answer.set(0);
+            response.extensions_mut().insert(AlreadyCoded);
+        }
         self.answer(request, Ok(response));
         if pending { self.watch(request) } else { self.finish(sandbox, request) }
     }
@@ -616,6 +635,7 @@ impl ScriptInstance {
         }
         self.inbox.borrow_mut().clear();
         self.bodies.borrow_mut().clear();
+        self.codings.borrow_mut().clear();
         self.streams.borrow_mut().clear();
     }
 }

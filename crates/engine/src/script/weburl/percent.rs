@@ -28,14 +28,18 @@ pub fn encode(text: &str, set: Set, out: &mut String) {
         if !set.holds(byte) {
             continue;
         }
-        // What lies between two encoded bytes is ASCII.
-        out.push_str(&text[plain..at]);
+        // What lies between two encoded bytes is ASCII; between those of one character lies nothing.
+        if plain < at {
+            out.push_str(&text[plain..at]);
+        }
         out.push('%');
         out.push(char::from(HEX[usize::from(byte >> 4)]));
         out.push(char::from(HEX[usize::from(byte & 15)]));
         plain = at + 1;
     }
-    out.push_str(&text[plain..]);
+    if plain < bytes.len() {
+        out.push_str(&text[plain..]);
+    }
 }
 
 fn digit(byte: Option<&u8>) -> Option<u8> {

@@ -54,7 +54,7 @@ fn hosts_have_one_spelling() {
 fn file_urls_know_drive_letters_and_empty_hosts() {
     check("/", Some("file://h/C:/a/b"), Some("file://h/C:/"));
     check("file:\\\\//", None, Some("file:////"));
-    check("file://localhost//a//../..//", None, Some("file:///"));
+    check("file://localhost//a//../..//", None, Some("file://///"));
     check("////mouse", Some("file:///elephant"), Some("file:////mouse"));
     check("C|/x", Some("file://host/dir/file"), Some("file://host/C:/x"));
     check("/c:/foo", Some("file://host/path"), Some("file://host/c:/foo"));

@@ -10,7 +10,7 @@ import { OP_FETCH, OP_SERVICE, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import { Promise, isView, promiseRejected } from "./primordials.ts";
 import { requestState } from "./request.ts";
-import { type Response, wrapResponse } from "./response.ts";
+import { type Response, isNullBodyStatus, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
 import {
   type BodyValue, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState, type ResponseState,
@@ -50,7 +50,7 @@ export function send(state: RequestState, binding: number): Promise<Response> {
     ? start(OP_FETCH, method, url, block, sent as any, streamId, redirect)
     : start(OP_SERVICE, binding, method, url, block, sent as any, streamId, redirect);
   const sending = whole ? null : pump(streamId, body as HostBody | ReadableStream, () => {});
-  return received(id, signal, sending);
+  return received(id, method === "HEAD", signal, sending);
 }
 
 /** A body that nobody will send. */
@@ -72,7 +72,7 @@ function withCacheMode(state: RequestState, block: string): string {
   return lines === "" ? block : block === "" ? lines : block + "\n" + lines;
 }
 
-function received(id: number, signal: AbortSource | null, sending: Sending | null): Promise<Response> {
+function received(id: number, bodiless: boolean, signal: AbortSource | null, sending: Sending | null): Promise<Response> {
   return new Promise((resolve, reject) => {
     let abort: (() => void) | null = null;
     if (signal !== null) {
@@ -86,15 +86,20 @@ function received(id: number, signal: AbortSource | null, sending: Sending | nul
     }
     whenComplete(id, (ok, value) => {
       if (abort !== null) offAbort(signal!, abort);
-      if (ok) return resolve(wrapResponse(responseState(value, signal)));
+      if (ok) return resolve(wrapResponse(responseState(value, bodiless, signal)));
       if (sending !== null) sending.stop(value);
       reject(value);
     });
   });
 }
 
-function responseState(answer: any[], signal: AbortSource | null): ResponseState {
+function responseState(answer: any[], bodiless: boolean, signal: AbortSource | null): ResponseState {
   const handle: number = answer[6];
-  const body = handle === 0 ? answer[5] : new HostBody(handle, signal, answer[7]);
-  return [body, answer[4], false, answer[0], answer[1], answer[2], answer[3], "basic"];
+  const status: number = answer[0];
+  let body: BodyValue = handle === 0 ? answer[5] : new HostBody(handle, signal, answer[7]);
+  if (bodiless || isNullBodyStatus(status)) {
+    if (body instanceof HostBody) cancelBody(body);
+    body = null;
+  }
+  return [body, answer[4], false, status, answer[1], answer[2], answer[3], "basic"];
 }

@@ -15,8 +15,8 @@ import {
 import { mimeOfHeader, parameterOf } from "./mime.ts";
 import { parseForm } from "./searchparams.ts";
 
-const NAME_FIELD = /;[ \t]*name="([^"]*)"/i;
-const FILENAME_FIELD = /;[ \t]*filename="([^"]*)"/i;
+const NAME_FIELD = /;[ \t]*name=(?:"([^"]*)"|([^\s";]+))/i;
+const FILENAME_FIELD = /;[ \t]*filename=(?:"([^"]*)"|([^\s";]+))/i;
 
 /** `formData()` of a body with this content type. */
 export function decodeForm(bytes: Uint8Array, type: string | null): FormData {
@@ -90,10 +90,10 @@ function addPart(list: any[], head: string, body: string): void {
     throw malformed("a part has no Content-Disposition: form-data with a name");
   }
   const filename = regExpExec(FILENAME_FIELD, disposition);
-  list[list.length] = unescapeName(name[1]);
+  list[list.length] = unescapeName(name[1] ?? name[2]);
   list[list.length] = filename === null
     ? utf8(body)
-    : fileFrom(latin1ToBytes(body), type ?? "text/plain", unescapeName(filename[1]));
+    : fileFrom(latin1ToBytes(body), type ?? "text/plain", unescapeName(filename[1] ?? filename[2]));
 }
 
 function escapeName(text: string): string {

@@ -30,7 +30,8 @@ function checkReason(text: unknown): string {
   return reason;
 }
 
-function isNullBodyStatus(status: number): boolean {
+/** Whether a response with this status has no body, not even an empty one. */
+export function isNullBodyStatus(status: number): boolean {
   return status === 204 || status === 304 || status === 205;
 }
 

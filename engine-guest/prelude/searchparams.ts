@@ -88,6 +88,14 @@ function usv(value: unknown): string {
   return stringWellFormed(toStr(value));
 }
 
+/** Adds an entry of a record; two keys that differ only in what is no character are one, and the last one counts. */
+function setName(list: string[], name: string, value: string, written: string): void {
+  let at = list.length;
+  if (name !== written) for (let i = 0; i < list.length; i += 2) if (list[i] === name) at = i;
+  list[at] = name;
+  list[at + 1] = value;
+}
+
 function listFrom(init: any): string[] {
   if (!isObject(init)) {
     const text = usv(init);
@@ -99,10 +107,8 @@ function listFrom(init: any): string[] {
   else {
     list = [];
     const names = objectKeys(init);
-    for (let i = 0; i < names.length; i++) {
-      list[list.length] = names[i];
-      list[list.length] = init[names[i]!];
-    }
+    for (let i = 0; i < names.length; i++) setName(list, usv(names[i]), usv(init[names[i]!]), names[i]!);
+    return list;
   }
   for (let i = 0; i < list.length; i++) list[i] = usv(list[i]);
   return list;

@@ -13,6 +13,7 @@ pub mod event {
     pub const FETCH: i32 = 2;
     pub const COMPLETE: i32 = 3;
     pub const ABORT: i32 = 4;
+    pub const PRELOAD: i32 = 6;
 }
 
 /// Synchronous calls.
@@ -32,6 +33,8 @@ pub mod call {
     pub const TEXT_LABEL: i32 = 140;
     pub const TEXT_DECODE: i32 = 141;
     pub const CODED: i32 = 142;
+    pub const MODULES: i32 = 21;
+    pub const FEATURES: i32 = 22;
 }
 
 /// Operations, which end as a COMPLETE event.

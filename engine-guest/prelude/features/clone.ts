@@ -2,17 +2,17 @@
  * `structuredClone`: values, built-in containers, errors and bytes, cycles included. What has behaviour (functions,
  * symbols, promises, platform objects such as `Response`) is a DataCloneError.
  */
-import { blobBytes, blobType, File, fileFrom, blobFrom, isBlob } from "./blob.ts";
-import { DOMException } from "./errors.ts";
-import { peekWeb } from "./inspect-web.ts";
-import { detach, promiseState } from "./native.ts";
+import { blobBytes, blobFrom, blobType, fileName, isBlob, isFile, renamedFile } from "../blob.ts";
+import { DOMException } from "../errors.ts";
+import { peekWeb } from "../inspect-web.ts";
+import { detach, promiseState } from "../native.ts";
 import {
   BigInt, Boolean, DataView, Date, Error, Map, Number, Object, RegExp, Set, String, TypeError,
   Uint8Array, dataViewByteLength, dataViewByteOffset, dateGetTime, defineProperty,
   getOwnPropertyDescriptor, hasOwn, isArray, isArrayBuffer, isView, mapForEach, mapGet, mapHas, mapSet, objectKeys,
   objectToString, regExpFlags, regExpSource, setAdd, setForEach, toStr, typedArrayBuffer, typedArrayByteOffset,
   typedArrayTag, typedArrayLength, dataViewBuffer, uncurry,
-} from "./primordials.ts";
+} from "../primordials.ts";
 
 type Seen = Map<object, object>;
 
@@ -123,8 +123,8 @@ function copyError(value: any, seen: Seen): Error {
 /** Built-ins known by their tag; undefined for anything else. */
 function copyTagged(value: any, seen: Seen): object | undefined {
   if (isBlob(value)) {
-    return remember(seen, value, value instanceof File
-      ? fileFrom(blobBytes(value), blobType(value), value.name) : blobFrom(blobBytes(value), blobType(value)));
+    return remember(seen, value, isFile(value)
+      ? renamedFile(value, fileName(value)) : blobFrom(blobBytes(value), blobType(value)));
   }
   try {
     switch (objectToString(value)) {

@@ -96,7 +96,7 @@ export function cloneBody(state: BodyState): BodyValue {
   }
   if (typeof body === "string") return body;
   if (isView(body)) return new Uint8Array(body as Uint8Array);
-  const branches = teeStream(bodyStream(state)!, true);
+  const branches = teeStream(bodyStream(state)!);
   state[BODY] = branches[0];
   return branches[1];
 }

@@ -22,7 +22,7 @@ import { isObject, isView, markHandled, promiseResolved, promiseThen } from "./p
 import { Request } from "./request.ts";
 import { anyEncoded, isEncoded, peekResponse } from "./response.ts";
 import { ScheduledController } from "./scheduled.ts";
-import { openSending, pump } from "./sending.ts";
+import { isHandedOver, openSending, pump } from "./sending.ts";
 import {
   ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
   type RequestState, type ResponseState, STATUS, STATUS_TEXT, STOP_SENDING, USED,
@@ -190,7 +190,11 @@ function answerStreamed(invocation: Invocation, state: ResponseState): void {
     return markAnswered(invocation);
   }
   if (isCodedAlready(state, body)) call(CALL_CODED, body instanceof HostBody ? body.handle : 0, id);
-  const streamId = openSending();
+  const streamId = openSending(body, invocation);
+  if (isHandedOver(body)) {
+    respond(id, state[STATUS], block, true, streamId, invocation[PENDING] !== 0, reason);
+    return markAnswered(invocation);
+  }
   hold(invocation);
   respond(id, state[STATUS], block, true, streamId, true, reason);
   markAnswered(invocation);

@@ -40,7 +40,7 @@ export function send(state: RequestState, binding: number): Promise<Response> {
     return promiseRejected(abortReason(signal));
   }
   const whole = body === null || typeof body === "string" || isView(body);
-  const streamId = whole ? 0 : openSending();
+  const streamId = whole ? 0 : openSending(body);
   const sent = whole ? body : true;
   const block = withCacheMode(state, headerBlock(state));
   const method = state[METHOD];

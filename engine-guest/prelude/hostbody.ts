@@ -16,6 +16,8 @@ export class HostBody {
   /** Why reading ends early, once it has. */
   failure: { reason: unknown } | null = null;
   done = false;
+  /** Given to a stream of the host's: the bytes take the short way. */
+  handedOver = false;
   signal: AbortSource | null;
   /** The content coding that the host decodes when the body is read, as the header spelt it; null for none. */
   coding: string | null;
@@ -52,6 +54,12 @@ export function readBody(body: HostBody, waiter: Waiter): void {
     if (!ok || value === null) endBody(body);
     waiter(ok, value);
   });
+}
+
+/** The body goes elsewhere as it is: nothing of it comes this way any more. */
+export function handOver(body: HostBody): void {
+  endBody(body);
+  body.handedOver = true;
 }
 
 function endBody(body: HostBody): void {

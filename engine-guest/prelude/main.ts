@@ -28,12 +28,11 @@ import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./streams/queue
 import {
   ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader,
 } from "./streams/readable.ts";
-import {
-  TextDecoderStream, TextEncoderStream, TransformStream, TransformStreamDefaultController,
-} from "./streams/transform.ts";
+import { TransformStream, TransformStreamDefaultController } from "./streams/transform.ts";
 import {
   WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "./streams/writable.ts";
+import { reportError } from "./reporting.ts";
 import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } from "./timers.ts";
 import { URL } from "./url.ts";
 
@@ -41,10 +40,9 @@ const provided: Record<string, unknown> = {
   AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, Crypto, CustomEvent,
   DOMException, Event, EventTarget, File, FormData, Headers, Navigator, Performance, ReadableStream,
   ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, SubtleCrypto, TextDecoder,
-  TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,
-  URLSearchParams, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa,
-  clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, setInterval,
-  setTimeout, self: globalThis,
+  TextEncoder, TransformStream, TransformStreamDefaultController, URL, URLSearchParams, WritableStream,
+  WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa, clearInterval, clearTimeout, console,
+  crypto, fetch, navigator, performance, queueMicrotask, reportError, setInterval, setTimeout, self: globalThis,
 };
 for (const name in provided) {
   defineProperty(globalThis, name, { value: provided[name], writable: true, configurable: true, enumerable: false });

@@ -70,6 +70,7 @@ export const CALL_TEXT_LABEL = 140;
 export const CALL_TEXT_DECODE = 141;
 export const CALL_CODED = 142;
 export const CALL_FEATURES = 22;
+export const CALL_STREAM_LINK = 60;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;

@@ -23,6 +23,19 @@ impl Feature {
 
 pub const FEATURES: &[Feature] = &[
     Feature { name: "clone", globals: &["structuredClone"], words: &[] },
+    Feature {
+        name: "bytestreams",
+        globals: &["ReadableByteStreamController", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest"],
+        words: &["byob"],
+    },
+    Feature {
+        name: "errorevents",
+        globals: &["ErrorEvent", "PromiseRejectionEvent"],
+        words: &["unhandledrejection", "onunhandledrejection"],
+    },
+    Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
+    Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
     Feature { name: "urlpattern", globals: &["URLPattern"], words: &[] },
 ];
 

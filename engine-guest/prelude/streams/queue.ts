@@ -1,7 +1,8 @@
 /**
  * The queue of chunks with sizes that both kinds of stream keep, and the queuing strategies.
  */
-import { RangeError, TypeError, isObject, webClass } from "../primordials.ts";
+import { RangeError, TypeError, webClass } from "../primordials.ts";
+import { dictionary } from "../webidl.ts";
 
 export interface ChunkQueue {
   chunks: any[];
@@ -34,8 +35,12 @@ export function shiftChunk(queue: ChunkQueue): any {
   queue.total -= queue.sizes[at]!;
   if (queue.total < 0) queue.total = 0;
   queue.chunks[at] = undefined;
-  if (queue.head === queue.chunks.length) clearQueue(queue);
-  else if (queue.head >= 64) compact(queue);
+  if (queue.head === queue.chunks.length) {
+    // The total stays: what rounding left in it counts (Streams, section 8.1).
+    queue.chunks = [];
+    queue.sizes = [];
+    queue.head = 0;
+  } else if (queue.head >= 64) compact(queue);
   return chunk;
 }
 
@@ -62,30 +67,15 @@ function compact(queue: ChunkQueue): void {
   queue.head = 0;
 }
 
-export interface Strategy {
-  highWaterMark: number;
-  size: ((chunk: any) => number) | null;
-}
-
-/** Reads a `QueuingStrategy`. */
-export function readStrategy(init: any, highWaterMark: number): Strategy {
-  if (init === undefined || init === null) return { highWaterMark, size: null };
-  const { highWaterMark: mark, size } = init;
-  if (size !== undefined && typeof size !== "function") throw new TypeError("a strategy's size must be a function");
-  if (mark !== undefined) {
-    highWaterMark = +mark;
-    if (!(highWaterMark >= 0)) throw new RangeError("a strategy's highWaterMark must be a number from 0 up");
-  }
-  return { highWaterMark, size: size ?? null };
-}
-
 function markOf(init: any): number {
-  if (!isObject(init) || init.highWaterMark === undefined) throw new TypeError("a strategy needs a highWaterMark");
-  return +init.highWaterMark;
+  const { highWaterMark } = dictionary(init, "a strategy");
+  if (highWaterMark === undefined) throw new TypeError("a strategy needs a highWaterMark");
+  return +highWaterMark;
 }
 
-const countSize = (): number => 1;
-const byteSize = (chunk: any): number => chunk.byteLength;
+// Methods, for they are to be no constructors; by the name that the standard gives both.
+const { size: countSize } = { size: (): number => 1 };
+const { size: byteSize } = { size: (chunk: any): number => chunk.byteLength };
 
 /** Counts chunks. */
 export class CountQueuingStrategy {

@@ -157,10 +157,28 @@ test("a fetched body is forwarded by handle", async () => {
   assert.equal(answer.status, 203);
   assert.equal(answer.statusText, "Fine");
   assert.equal(answer.headers, "etag\n\"1\"");
-  await complete(operation(OP.BODY_READ), utf8("abc"));
-  await complete(operation(OP.STREAM_WRITE));
-  await complete(operation(OP.BODY_READ), null);
-  assert.equal(host.streams.get(answer.streamId).state, "closed");
+  assert.equal(host.streams.get(answer.streamId).state, "linked: 9");
+  assert.equal(answer.pending, false);
+});
+
+test("a body that a signal may still end, or whose client is watched, goes through the script", async () => {
+  for (const watch of [
+    (request) => ({ signal: AbortSignal.any([request.signal]) }),
+    (request) => request.signal.addEventListener("abort", () => {}),
+  ]) {
+    const id = send(async (request) => new Response((await fetch("http://up.test/", watch(request))).body));
+    await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
+    await complete(operation(OP.BODY_READ), utf8("abc"));
+    await complete(operation(OP.STREAM_WRITE));
+    await complete(operation(OP.BODY_READ), null);
+    assert.equal(host.streams.get(responseTo(id).streamId).state, "closed");
+  }
+});
+
+test("a request's body is sent on by handle", async () => {
+  send((request) => fetch("http://up.test/", { method: "POST", body: request.body }), { method: "POST", body: true, handle: 7 });
+  await settle();
+  assert.equal(host.streams.get(operation(OP.FETCH).args[4]).state, "linked: 7");
 });
 
 test("fetch rejects with the host's error, and an abort cancels the operation", async () => {

@@ -15,6 +15,22 @@ const { internalBinding } = createRequire(import.meta.url)("internal/test/bindin
 const { getPromiseDetails } = internalBinding("util");
 const encoder = new TextEncoder();
 
+// Node 20 has neither; the guest has both.
+if (!ArrayBuffer.prototype.transfer) {
+  const clone = globalThis.structuredClone;
+  const define = (name, value) => Object.defineProperty(ArrayBuffer.prototype, name, { configurable: true, ...value });
+  define("transfer", { value() { return clone(this, { transfer: [this] }); } });
+  define("detached", {
+    get() {
+      try {
+        return !new Uint8Array(this);
+      } catch {
+        return true;
+      }
+    },
+  });
+}
+
 export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
 export const OP = {
   TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, DIGEST: 35, KV_GET: 40, KV_GET_MANY: 41,
@@ -89,6 +105,7 @@ const calls = {
   9: (id) => void (host.streams.get(id).state = "closed"),
   10: (id, message) => void (host.streams.get(id).state = `aborted: ${message}`),
   11: (id) => void host.done.push(id),
+  60: (id, handle) => void (host.streams.get(id).state = `linked: ${handle}`),
   12: (id, name, message, stack, pending, code) =>
     void host.failures.push({ id, name, message, stack, pending, code }),
   140: (label) => {

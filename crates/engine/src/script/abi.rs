@@ -35,6 +35,7 @@ pub mod call {
     pub const CODED: i32 = 142;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
+    pub const STREAM_LINK: i32 = 60;
 }
 
 /// Operations, which end as a COMPLETE event.

@@ -54,6 +54,11 @@ pub enum Effect {
     StreamOpen {
         stream: u32,
     },
+    /// The rest of a body becomes the stream's.
+    StreamLink {
+        stream: u32,
+        handle: u32,
+    },
     StreamClose {
         stream: u32,
     },

@@ -173,6 +173,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             guest.effects.push(Effect::StreamOpen { stream });
             out.integer(u64::from(stream));
         }
+        call::STREAM_LINK => {
+            let (stream, handle) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
+            guest.effects.push(Effect::StreamLink { stream, handle });
+        }
         call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
         call::STREAM_ABORT => {
             let stream = args.next()?.as_u32()?;

@@ -30,7 +30,7 @@ use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
-use super::streams::{Left, StreamBody, StreamSender, stream};
+use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
 
 /// What waits to enter the guest.
 enum Input {
@@ -68,6 +68,8 @@ pub struct ScriptInstance {
     /// The request whose answer, which comes next, is in the coding that its headers name.
     coded_answer: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
+    /// Streams that are bodies of the host's own, until they are taken.
+    linked: RefCell<HashMap<u32, Body>>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -122,6 +124,7 @@ impl ScriptInstance {
             codings: RefCell::default(),
             coded_answer: Cell::new(0),
             streams: RefCell::default(),
+            linked: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -358,6 +361,16 @@ impl ScriptInstance {
                     let stream = Stream { sender, body: Some((body, left)), request: None };
                     self.streams.borrow_mut().insert(id, stream);
                 }
+                Effect::StreamLink { stream, handle } => {
+                    // A body that is gone was read to its end.
+                    let body = self.bodies.borrow_mut().remove(&handle).unwrap_or_default();
+                    let body = match self.codings.borrow_mut().remove(&handle) {
+                        Some(coding) => coding::decoded(body, coding),
+                        None => body,
+                    };
+                    self.streams.borrow_mut().remove(&stream);
+                    self.linked.borrow_mut().insert(stream, body);
+                }
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
             }
@@ -513,6 +526,10 @@ impl ScriptInstance {
 
     /// The reader's end of a stream, for a response or an outgoing request.
     pub(super) fn take_stream(self: &Rc<Self>, id: u32, request: Option<u32>) -> Option<Body> {
+        if let Some(body) = self.linked.borrow_mut().remove(&id) {
+            let idle = Duration::from_millis(self.env.limits.stream_idle_ms);
+            return Some(Body::stream(Linked::new(body, idle)));
+        }
         let mut streams = self.streams.borrow_mut();
         let stream = streams.get_mut(&id)?;
         stream.request = request;
@@ -637,6 +654,7 @@ impl ScriptInstance {
         self.bodies.borrow_mut().clear();
         self.codings.borrow_mut().clear();
         self.streams.borrow_mut().clear();
+        self.linked.borrow_mut().clear();
     }
 }
 

@@ -15,23 +15,34 @@ use super::{Outcome, Subtest};
 use crate::repo::{self, Repo};
 
 const SUITE: &str = "conformance/wpt/suite.js";
-const EXAMPLE: [&str; 5] = ["--quiet", "--package", "selvedge-engine", "--example", "answers"];
+const BUILD: [&str; 7] =
+    ["build", "--quiet", "--package", "selvedge-engine", "--example", "answers", "--message-format=json"];
 const PROCESSES_MAX: usize = 4;
 
 /// What an answer without results means.
 const SILENT: &str = "the engine's process ended before it answered";
 
 pub fn run(repo: &Repo, root: &Path, tests: Vec<Test>) -> Result<Vec<Outcome>> {
-    repo::run(repo.cargo().arg("build").args(EXAMPLE))?;
+    let engine = build(repo)?;
     let folder = repo.path("target").join(format!("conformance-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let ran = run_in(repo, root, tests, &folder);
+    let ran = run_in(&|| start(repo, &engine, root), root, tests, &folder);
     // The bodies are of no use to anybody.
     let _ = fs::remove_dir_all(&folder);
     ran
 }
 
-fn run_in(repo: &Repo, root: &Path, tests: Vec<Test>, folder: &Path) -> Result<Vec<Outcome>> {
+/// The engine's program, built anew if need be.
+fn build(repo: &Repo) -> Result<PathBuf> {
+    let messages = repo::output(repo.cargo().args(BUILD))?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let executable = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    executable.context("cargo names no executable of the example")
+}
+
+type Start<'a> = &'a dyn Fn() -> Result<Child>;
+
+fn run_in(start: Start<'_>, root: &Path, tests: Vec<Test>, folder: &Path) -> Result<Vec<Outcome>> {
     let harness = plan::read(root, plan::HARNESS)?;
     let mut bodies: Vec<PathBuf> = Vec::new();
     for (index, test) in tests.iter().enumerate() {
@@ -39,7 +50,7 @@ fn run_in(repo: &Repo, root: &Path, tests: Vec<Test>, folder: &Path) -> Result<V
         fs::write(&path, test.body(root, &harness)?).with_context(|| format!("writing {}", path.display()))?;
         bodies.push(path);
     }
-    let mut answers = ask(repo, root, &bodies)?;
+    let mut answers = ask(start, &bodies)?;
     let outcome = |(index, test): (usize, Test)| {
         let answer = answers.remove(bodies[index].to_string_lossy().as_ref());
         outcome(test, answer.unwrap_or_else(|| serde_json::json!({ "failure": SILENT })))
@@ -48,11 +59,11 @@ fn run_in(repo: &Repo, root: &Path, tests: Vec<Test>, folder: &Path) -> Result<V
 }
 
 /// Every answer that came, by its file.
-fn ask(repo: &Repo, root: &Path, bodies: &[PathBuf]) -> Result<BTreeMap<String, Value>> {
+fn ask(start: Start<'_>, bodies: &[PathBuf]) -> Result<BTreeMap<String, Value>> {
     let processes = std::thread::available_parallelism().map_or(1, usize::from).min(PROCESSES_MAX).min(bodies.len());
     let mut running = Vec::new();
     for share in 0..processes {
-        let mut child = start(repo, root)?;
+        let mut child = start()?;
         let files: Vec<&PathBuf> = bodies.iter().skip(share).step_by(processes).collect();
         let mut input = child.stdin.take().context("no standard input")?;
         let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
@@ -75,10 +86,9 @@ fn ask(repo: &Repo, root: &Path, bodies: &[PathBuf]) -> Result<BTreeMap<String, 
     Ok(answers)
 }
 
-fn start(repo: &Repo, root: &Path) -> Result<Child> {
-    let mut command: Command = repo.cargo();
-    command.arg("run").args(EXAMPLE).arg("--").arg(repo.path(SUITE)).arg(root);
-    command.arg(repo.cache_folder().join("conformance/engine"));
+fn start(repo: &Repo, engine: &Path, root: &Path) -> Result<Child> {
+    let mut command = Command::new(engine);
+    command.arg(repo.path(SUITE)).arg(root).arg(repo.cache_folder().join("conformance/engine"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting the engine")
 }
 

@@ -3,9 +3,9 @@
  */
 import { utf8Decode, utf8Encode, now } from "./native.ts";
 import {
-  Symbol, TypeError, Uint8Array, bytesOf, concatBytes, floor, isObject, max, min, promiseRejected, promiseResolved,
-  regExpExec, stringLower, stringReplaceAll, stringWellFormed, toStr, trunc, typedArrayBuffer, typedArraySubarray,
-  webClass,
+  Symbol, TypeError, Uint8Array, apply, bytesOf, concatBytes, floor, isObject, max, min, promiseRejected,
+  promiseResolved, regExpExec, stringLower, stringReplaceAll, stringWellFormed, toStr, trunc, typedArrayBuffer,
+  typedArraySubarray, webClass,
 } from "./primordials.ts";
 import { INTERNAL } from "./internal.ts";
 import { type ReadableStream, streamOver } from "./streams/readable.ts";
@@ -29,16 +29,24 @@ function checkType(type: unknown): string {
 
 type Part = string | Blob | Uint8Array;
 
-/** The parts as they are given; what they hold is looked at once the options are known. */
+/**
+ * The parts as they are given; what they hold is looked at once the options are known. The steps are those of WebIDL's
+ * sequences, which a list can watch.
+ */
 function readParts(parts: any): Part[] {
-  if (!isObject(parts) || parts[Symbol.iterator] === undefined || parts[Symbol.iterator] === null) {
-    throw new TypeError("Blob takes a list of parts");
-  }
+  const begin = isObject(parts) ? parts[Symbol.iterator] : undefined;
+  if (typeof begin !== "function") throw new TypeError("Blob takes a list of parts");
+  const iterator = apply(begin, parts, []);
+  if (!isObject(iterator)) throw new TypeError("the list of a Blob's parts gave no iterator");
+  const { next } = iterator;
   const list: Part[] = [];
-  for (const part of parts) {
+  for (;;) {
+    const result: any = apply(next, iterator, []);
+    if (!isObject(result)) throw new TypeError("the iterator gave no result object");
+    if (result.done) return list;
+    const part = result.value;
     list[list.length] = bytesOf(part) ?? (brand(part) ? part : stringWellFormed(toStr(part)));
   }
-  return list;
 }
 
 function joinParts(parts: Part[], native: boolean): Uint8Array {

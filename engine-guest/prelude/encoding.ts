@@ -74,7 +74,7 @@ function secondFits(first: number, second: number): boolean {
 }
 
 /** The name of the encoding that a label means. */
-function encodingOf(label: string): string {
+export function encodingOf(label: string): string {
   const text = toStr(label);
   if (text === "utf-8" || text === "utf8" || text === "UTF-8") return "utf-8";
   const name: string | null = call(CALL_TEXT_LABEL, text);
@@ -164,6 +164,13 @@ export class TextDecoder {
   }
 }
 webClass(TextDecoder);
+
+/** The text that bytes are in an encoding, by its name; without a mark at the start. */
+export function textFrom(bytes: Uint8Array, encoding: string): string {
+  if (encoding === "utf-8") return utf8Decode(bytes, false, false);
+  const text: string = call(CALL_TEXT_DECODE, encoding, 0, bytes, false, true)[0];
+  return stringCharCodeAt(text, 0) === 0xfeff ? stringSlice(text, 1) : text;
+}
 
 /** Base64 to a binary string. */
 export function atob(data: string): string {

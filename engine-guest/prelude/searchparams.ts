@@ -101,9 +101,10 @@ function listFrom(init: any): string[] {
     const text = usv(init);
     return parseForm(text[0] === "?" ? stringSlice(text, 1) : text);
   }
-  if (brand(init)) return arraySlice(listOf(init));
+  const begin = init[Symbol.iterator];
+  if (begin === entries && brand(init)) return arraySlice(listOf(init));
   let list: any[];
-  if (init[Symbol.iterator] !== undefined) list = pairsFrom(init, "URLSearchParams");
+  if (begin !== undefined && begin !== null) list = pairsFrom(init, "URLSearchParams");
   else {
     list = [];
     const names = objectKeys(init);
@@ -252,8 +253,9 @@ export class URLSearchParams {
   declare [Symbol.iterator]: () => IterableIterator<[string, string]>;
 }
 webClass(URLSearchParams);
+const { entries } = URLSearchParams.prototype;
 defineProperty(URLSearchParams.prototype, Symbol.iterator, {
-  value: URLSearchParams.prototype.entries, writable: true, configurable: true,
+  value: entries, writable: true, configurable: true,
 });
 
 export function isSearchParams(value: unknown): value is URLSearchParams {

@@ -33,6 +33,7 @@ pub const FEATURES: &[Feature] = &[
         globals: &["ErrorEvent", "PromiseRejectionEvent"],
         words: &["unhandledrejection", "onunhandledrejection"],
     },
+    Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },

@@ -161,11 +161,12 @@ function read(reader: FileReader, state: ReaderState, blob: unknown, make: Packa
       state.result = make(bytes, type);
       state.phase = DONE;
       fire(reader, "load", length, length);
-      if ((state.phase as number) !== LOADING) fire(reader, "loadend", length, length);
     },
+    () => fire(reader, "loadend", length, length),
   ];
   const next = (at: number): void => {
-    promiseThen(promiseResolved(undefined), () => {
+    // Two turns: who waits for one event with a promise is there before the next.
+    promiseThen(promiseThen(promiseResolved(undefined), () => undefined), () => {
       if (state.read !== turn) return;
       steps[at]!();
       if (at + 1 < steps.length) next(at + 1);

@@ -11,8 +11,8 @@ import { headerOf } from "./headers.ts";
 import { utf8Decode, utf8Encode } from "./native.ts";
 import {
   Promise, TypeError, Uint8Array, bytesOf, defineProperty, getOwnPropertyDescriptor, isView, jsonParse, ownKeys,
-  promiseRejected, promiseResolved, stringCharCodeAt, stringSlice, stringWellFormed, toStr, typedArrayBuffer,
-  typedArrayByteLength,
+  promiseRejected, promiseResolved, stringCharCodeAt, stringLower, stringSlice, stringWellFormed, toStr,
+  typedArrayBuffer, typedArrayByteLength,
 } from "./primordials.ts";
 import {
   type ReadableStream, isDisturbed, isLocked, isReadableStream, readWholeStream, streamOver, takeOrigin,
@@ -200,7 +200,7 @@ function finish(state: BodyState, body: string | Uint8Array, form: Form): any {
 
 function blobTypeOf(state: BodyState): string {
   const mime = mimeOfHeader(headerOf(state, "content-type"));
-  return mime === null ? "" : mimeText(mime);
+  return mime === null ? "" : stringLower(mimeText(mime));
 }
 
 /** The buffer that holds exactly these bytes. */

@@ -34,6 +34,14 @@ export function enforceRange(value: unknown, what: string): number {
   return whole;
 }
 
+/** `sequence<any>`: what any iterable object gives. */
+export function readSequence(value: any, what: string): unknown[] {
+  if (!isObject(value)) throw new TypeError(`${what} must be a list`);
+  const items: unknown[] = [];
+  for (const item of value) items[items.length] = item;
+  return items;
+}
+
 export interface Strategy {
   highWaterMark: number | undefined;
   size: ((chunk: any) => number) | undefined;

@@ -56,7 +56,8 @@ impl App {
     fn start(script: &Path, root: &Path, cache: &Path) -> Result<Self, Failure> {
         let engine = Engine::open(cache, &cache.join("key"), RuntimeOptions { instances_max: 64 })?;
         let source = std::fs::read(script).map_err(|error| internal(&format!("{}: {error}", script.display())))?;
-        let module = Module { name: "suite.js".into(), kind: ModuleKind::Js, source, imports: vec![], source_map: None };
+        let module =
+            Module { name: "suite.js".into(), kind: ModuleKind::Js, source, imports: vec![], source_map: None };
         let artifact = Artifact::Script(Script { entry: 0, modules: vec![module] });
         let limits = limits();
         engine.prepare(&artifact, &limits)?;
@@ -105,13 +106,7 @@ impl App {
 
 /// A suite's test works longer, and fetches more, than a request does.
 fn limits() -> WorkerLimits {
-    WorkerLimits {
-        cpu_ms: 120_000,
-        head_ms: 300_000,
-        memory_mib: 512,
-        subrequests: 10_000,
-        ..WorkerLimits::default()
-    }
+    WorkerLimits { cpu_ms: 30_000, head_ms: 90_000, memory_mib: 512, subrequests: 10_000, ..WorkerLimits::default() }
 }
 
 fn internal(message: &str) -> Failure {

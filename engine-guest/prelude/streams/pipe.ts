@@ -1,6 +1,6 @@
 /**
  * `pipeTo`: moves chunks from a readable to a writable stream as fast as the writable wants them, and carries ends
- * and failures over in both directions. Also hooks the modules above `readable.ts` into its class.
+ * and failures over in both directions.
  */
 import { type AbortSignal, abortReason, isAbortSignal, isAborted, offAbort, onAbort } from "../abort.ts";
 import {
@@ -8,10 +8,9 @@ import {
 } from "../primordials.ts";
 import { dictionary } from "../webidl.ts";
 import {
-  type ReadableStream, type ReaderState, type StreamState, acquireReader, cancelStream, extendStreams, isLocked,
-  isReadableStream, readChunk, readableState, releaseReader,
+  type ReadableStream, type ReaderState, type StreamState, acquireReader, cancelStream, isLocked, isReadableStream,
+  readChunk, readableState, releaseReader,
 } from "./readable.ts";
-import { streamFrom, teeStream } from "./tee.ts";
 import {
   type WritableState, type WritableStream, type WriterState, abortWritable, acquireWriter, closeQueuedOrInFlight, closeWritable, isWritableStream, releaseWriter,
   writableDesiredSize, writableState, writeChunk,
@@ -161,7 +160,7 @@ function start(source: ReadableStream, destination: WritableStream, options: Pip
   return new Pipe(readableState(source), to, options).run();
 }
 
-function pipeTo(source: ReadableStream, destination: any, options: any): Promise<undefined> {
+export function pipeTo(source: ReadableStream, destination: any, options: any): Promise<undefined> {
   try {
     if (!isWritableStream(destination)) throw new TypeError("pipeTo needs a WritableStream");
     return start(source, destination, readOptions(options));
@@ -170,7 +169,7 @@ function pipeTo(source: ReadableStream, destination: any, options: any): Promise
   }
 }
 
-function pipeThrough(source: ReadableStream, pair: any, options: any): ReadableStream {
+export function pipeThrough(source: ReadableStream, pair: any, options: any): ReadableStream {
   const { readable, writable } = pairOf(pair);
   markHandled(start(source, writable, readOptions(options)));
   return readable;
@@ -184,5 +183,3 @@ function pairOf(pair: any): { readable: ReadableStream; writable: WritableStream
   if (!isWritableStream(writable)) throw new TypeError("a transform's writable must be a WritableStream");
   return { readable, writable };
 }
-
-extendStreams({ pipeTo, pipeThrough, tee: teeStream, from: streamFrom });

@@ -363,10 +363,8 @@ function readPromise(reader: ReaderState): Promise<{ value: any; done: boolean }
 let stateOf: (stream: ReadableStream) => StreamState;
 let brand: (value: unknown) => value is ReadableStream;
 
-/** What the modules above this one add to the class. */
+/** What tee.ts, which stands above, adds to the class. */
 interface Extensions {
-  pipeTo(source: ReadableStream, destination: any, options: any): Promise<undefined>;
-  pipeThrough(source: ReadableStream, pair: any, options: any): ReadableStream;
   tee(stream: ReadableStream): [ReadableStream, ReadableStream];
   from(iterable: any): ReadableStream;
 }
@@ -438,11 +436,11 @@ export class ReadableStream {
 
   pipeThrough(transform: any, options: any = undefined): ReadableStream {
     void this.#state;
-    return extensions.pipeThrough(this, transform, options);
+    return feature("pipes").pipeThrough(this, transform, options);
   }
 
   pipeTo(destination: any, options: any = undefined): Promise<undefined> {
-    return isReadableStream(this) ? extensions.pipeTo(this, destination, options) : illegal();
+    return isReadableStream(this) ? feature("pipes").pipeTo(this, destination, options) : illegal();
   }
 
   tee(): [ReadableStream, ReadableStream] {

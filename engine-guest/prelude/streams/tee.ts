@@ -7,7 +7,7 @@ import {
 } from "../primordials.ts";
 import {
   type ReadableStream, type ReaderState, type StreamState, acquireReader, byteSteps, cancelStream, closeController,
-  enqueue, errorStream, internalStream, readChunk, readableState, startSource,
+  enqueue, errorStream, extendStreams, internalStream, readChunk, readableState, startSource,
 } from "./readable.ts";
 
 /** What both kinds of tee keep: two branches of one source, which is cancelled when both are given up. */
@@ -144,3 +144,5 @@ export function streamFrom(iterable: any): ReadableStream {
     },
   }));
 }
+
+extendStreams({ tee: teeStream, from: streamFrom });

@@ -42,16 +42,13 @@ fn unpack(scratch: &Path, root: &Path) -> Result<()> {
     let archive = scratch.join("nodejs.tar.xz");
     fs::create_dir_all(scratch).with_context(|| format!("creating {}", scratch.display()))?;
     eprintln!("fetching {URL}");
-    repo::run(&mut download(&archive)?).with_context(|| {
-        format!("the suite could not be fetched; {CHECKOUT}=DIR names a folder that holds it")
-    })?;
+    repo::run(&mut download(&archive)?)
+        .with_context(|| format!("the suite could not be fetched; {CHECKOUT}=DIR names a folder that holds it"))?;
     let content = fs::read(&archive).with_context(|| format!("reading {}", archive.display()))?;
     if hex::encode(Sha256::digest(&content)) != SHA256 {
         bail!("{URL} is not what was pinned");
     }
-    repo::run(
-        Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(scratch).args(["--strip-components=1"]),
-    )?;
+    repo::run(Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(scratch).args(["--strip-components=1"]))?;
     fs::rename(scratch.join(INSIDE), root).with_context(|| format!("{INSIDE} is not in the archive"))
 }
 

@@ -7,7 +7,7 @@ import {
 } from "./native.ts";
 import {
   RangeError, TypeError, Uint8Array, bytesOf, concatBytes, isObject, isUint8Array, stringCharCodeAt, stringSlice,
-  stringStartsWith, toStr, typedArraySet, typedArraySubarray, webClass,
+  stringStartsWith, toStr, typedArrayLength, typedArraySet, typedArraySubarray, webClass,
 } from "./primordials.ts";
 
 /** Strings to UTF-8. */
@@ -29,11 +29,14 @@ export class TextEncoder {
     if (!isUint8Array(target)) throw new TypeError("encodeInto writes into a Uint8Array");
     const source = toStr(text);
     const bytes = utf8Encode(source);
-    if (bytes.length <= target.length) {
+    const room = typedArrayLength(target);
+    if (bytes.length <= room && room > 0) {
       typedArraySet(target, bytes);
       return { read: source.length, written: bytes.length };
     }
-    const written = characterStart(bytes, target.length);
+    const written = characterStart(bytes, room);
+    // A target without room may have lost its buffer.
+    if (written === 0) return { read: 0, written: 0 };
     typedArraySet(target, typedArraySubarray(bytes, 0, written));
     let read = 0;
     for (let i = 0; i < written; i++) {

@@ -3,15 +3,14 @@
  * ways to take it. A body that is whole never becomes a stream unless somebody asks for `.body`.
  */
 import { type Blob, blobBytes, blobFrom, blobType, isBlob } from "./blob.ts";
-import { type FormData, isFormData } from "./formdata.ts";
-import { mimeOfHeader, mimeText } from "./mime.ts";
-import { decodeForm, encodeMultipart } from "./multipart.ts";
+import type { FormData } from "./features/forms/formdata.ts";
+import { blobTypeOf, decodeForm, encodeForm, isFormData } from "./forms.ts";
 import { HostBody, readWholeBody } from "./hostbody.ts";
 import { headerOf } from "./headers.ts";
 import { utf8Decode, utf8Encode } from "./native.ts";
 import {
   Promise, TypeError, Uint8Array, bytesOf, defineProperty, getOwnPropertyDescriptor, isView, jsonParse, ownKeys,
-  promiseRejected, promiseResolved, stringCharCodeAt, stringLower, stringSlice, stringWellFormed, toStr,
+  promiseRejected, promiseResolved, stringCharCodeAt, stringSlice, stringWellFormed, toStr,
   typedArrayBuffer, typedArrayByteLength,
 } from "./primordials.ts";
 import {
@@ -43,7 +42,7 @@ export function extractBody(body: any): BodyValue {
     return searchParamsString(body);
   }
   if (isFormData(body)) {
-    const encoded = encodeMultipart(body);
+    const encoded = encodeForm(body);
     extractedType = encoded.type;
     return encoded.bytes;
   }
@@ -192,15 +191,10 @@ function finish(state: BodyState, body: string | Uint8Array, form: Form): any {
     case "arrayBuffer":
       return wholeBuffer(bytes);
     case "blob":
-      return blobFrom(bytes, blobTypeOf(state));
+      return blobFrom(bytes, blobTypeOf(headerOf(state, "content-type")));
     default:
       return decodeForm(bytes, headerOf(state, "content-type"));
   }
-}
-
-function blobTypeOf(state: BodyState): string {
-  const mime = mimeOfHeader(headerOf(state, "content-type"));
-  return mime === null ? "" : stringLower(mimeText(mime));
 }
 
 /** The buffer that holds exactly these bytes. */

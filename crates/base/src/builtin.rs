@@ -34,6 +34,7 @@ pub const FEATURES: &[Feature] = &[
         words: &["unhandledrejection", "onunhandledrejection"],
     },
     Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
+    Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
     Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },

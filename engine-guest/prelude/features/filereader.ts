@@ -6,7 +6,7 @@ import { type Blob, blobBytes, blobType, isBlob } from "../blob.ts";
 import { encodingOf, textFrom } from "../encoding.ts";
 import { DOMException } from "../errors.ts";
 import { Event, EventTarget, fireTrusted, handlerAttribute } from "../events.ts";
-import { mimeOfHeader, parameterOf } from "../mime.ts";
+import { mimeOfHeader, parameterOf } from "./forms/mime.ts";
 import { btoa, bytesToLatin1 } from "../native.ts";
 import {
   Number, TypeError, Uint8Array, defineProperty, promiseResolved, promiseThen, toStr, typedArrayBuffer, webClass,

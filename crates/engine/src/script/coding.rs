@@ -83,7 +83,9 @@ pub fn negotiate(mut response: Response, accepts: Option<&HeaderValue>) -> Respo
     }
     let (mut head, body) = response.into_parts();
     head.headers.remove(CONTENT_LENGTH);
-    head.headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    if !varies_by_coding(&head.headers) {
+        head.headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
     if !accepted {
         head.headers.remove(CONTENT_ENCODING);
     }
@@ -93,6 +95,11 @@ pub fn negotiate(mut response: Response, accepts: Option<&HeaderValue>) -> Respo
         (false, false) => body,
     };
     Response::from_parts(head, body)
+}
+
+fn varies_by_coding(headers: &HeaderMap) -> bool {
+    let names = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    names.map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"))
 }
 
 /// What the body says once it is decoded; an empty one is empty.

@@ -119,8 +119,7 @@ impl Codec {
         let last = end == self.fed.len();
         let flush = if finish && last { FlushCompress::Finish } else { FlushCompress::None };
         let before = codec.total_in();
-        let status =
-            codec.compress_vec(&self.fed[self.at..end], out, flush).map_err(|_| CodecError::Invalid)?;
+        let status = codec.compress_vec(&self.fed[self.at..end], out, flush).map_err(|_| CodecError::Invalid)?;
         self.at += (codec.total_in() - before) as usize;
         if status == Status::StreamEnd {
             return Ok(Next::Ended);
@@ -184,7 +183,14 @@ impl Codec {
                 let (mut room, mut written, mut total) = (OUTPUT_MAX, 0, 0);
                 out.resize(OUTPUT_MAX, 0);
                 let result = BrotliDecompressStream(
-                    &mut left, &mut taken, &input[..limit], &mut room, &mut written, out, &mut total, state,
+                    &mut left,
+                    &mut taken,
+                    &input[..limit],
+                    &mut room,
+                    &mut written,
+                    out,
+                    &mut total,
+                    state,
                 );
                 out.truncate(written);
                 if matches!(result, BrotliResult::ResultFailure) {

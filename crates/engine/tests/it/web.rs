@@ -10,7 +10,8 @@ use crate::fixture::*;
 
 /// Runs an expression in a handler; it answers with what `String` makes of its value.
 async fn value(expression: &str) -> String {
-    let source = format!("export default {{ async fetch(request) {{ return new Response(String(await ({expression}))) }} }}");
+    let source =
+        format!("export default {{ async fetch(request) {{ return new Response(String(await ({expression}))) }} }}");
     setup(&source).start().text(get("http://a.test/")).await
 }
 
@@ -54,7 +55,11 @@ fn the_parts_of_a_url_are_cut_out_of_its_href() {
         )
         .await;
         check(&format!("{parts}'mailto:a@b'))"), "mailto:a@b null mailto:      a@b  ").await;
-        check("(u => (u.searchParams.append('x', 'ü'), u.hash = 'h', u.port = 81, u))(new URL('http://a/'))", "http://a:81/?x=%C3%BC#h").await;
+        check(
+            "(u => (u.searchParams.append('x', 'ü'), u.hash = 'h', u.port = 81, u))(new URL('http://a/'))",
+            "http://a:81/?x=%C3%BC#h",
+        )
+        .await;
         check("new URL('http://a/\\ud800')", "http://a/%EF%BF%BD").await;
     });
 }

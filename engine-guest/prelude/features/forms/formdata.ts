@@ -1,10 +1,11 @@
 /**
  * `FormData`: a flat list `[name, value, …]` whose values are strings or files.
  */
-import { type File, isBlob, isFile, renamedFile } from "./blob.ts";
-import { INTERNAL } from "./internal.ts";
-import { forEachPair, iteratePairs, pairIterator } from "./pairs.ts";
-import { Symbol, TypeError, defineProperty, isObject, stringWellFormed, toStr, webClass } from "./primordials.ts";
+import { type File, isBlob, isFile, renamedFile } from "../../blob.ts";
+import { knowForms } from "../../forms.ts";
+import { INTERNAL } from "../../internal.ts";
+import { forEachPair, iteratePairs, pairIterator } from "../../pairs.ts";
+import { Symbol, TypeError, defineProperty, isObject, stringWellFormed, toStr, webClass } from "../../primordials.ts";
 
 export type FormValue = string | File;
 
@@ -140,9 +141,7 @@ defineProperty(FormData.prototype, Symbol.iterator, {
   value: FormData.prototype.entries, writable: true, configurable: true,
 });
 
-export function isFormData(value: unknown): value is FormData {
-  return brand(value);
-}
+knowForms(brand);
 
 /** The form's own list; not to be changed. */
 export function formList(form: FormData): any[] {

@@ -3,7 +3,7 @@
  */
 import {
   arraySlice, regExpExec, stringCharCodeAt, stringIndexOf, stringLower, stringSlice, stringTrim,
-} from "./primordials.ts";
+} from "../../primordials.ts";
 
 export interface MimeType {
   /** `text/html`, in lower case. */
@@ -114,6 +114,12 @@ export function mimeOfHeader(header: string | null): MimeType | null {
     found = { essence: mime.essence, parameters: arraySlice(mime.parameters) };
   }
   return found;
+}
+
+/** The type of a blob made of a body with this content type. */
+export function blobTypeOf(header: string | null): string {
+  const mime = mimeOfHeader(header);
+  return mime === null ? "" : stringLower(mimeText(mime));
 }
 
 function splitAtCommas(header: string): string[] {

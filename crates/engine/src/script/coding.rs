@@ -8,7 +8,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use base::{Body, BodyError, code};
+use base::{Body, BodyError, WorkerLimits, code};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, VARY};
 use http::{HeaderMap, HeaderValue};
@@ -74,7 +74,7 @@ impl Coding {
 }
 
 /// Brings a response that leaves a script into a coding that its reader takes.
-pub fn negotiate(mut response: Response, accepts: Option<&HeaderValue>) -> Response {
+pub fn negotiate(mut response: Response, accepts: Option<&HeaderValue>, limits: &WorkerLimits) -> Response {
     let Some((coding, _)) = Coding::of(response.headers()) else { return response };
     let already = response.extensions_mut().remove::<AlreadyCoded>().is_some();
     let accepted = coding.is_accepted(accepts);
@@ -90,7 +90,7 @@ pub fn negotiate(mut response: Response, accepts: Option<&HeaderValue>) -> Respo
         head.headers.remove(CONTENT_ENCODING);
     }
     let body = match (already, accepted) {
-        (true, _) => decoded(body, coding),
+        (true, _) => decoded(body, coding, limits),
         (false, true) => encoded(body, coding),
         (false, false) => body,
     };
@@ -103,8 +103,8 @@ fn varies_by_coding(headers: &HeaderMap) -> bool {
 }
 
 /// What the body says once it is decoded; an empty one is empty.
-pub fn decoded(body: Body, coding: Coding) -> Body {
-    Body::stream(Recoded::new(body, coding, false))
+pub fn decoded(body: Body, coding: Coding, limits: &WorkerLimits) -> Body {
+    Body::stream(Recoded { left: limits.decoded_mib << 20, ..Recoded::new(body, coding, false) })
 }
 
 fn encoded(body: Body, coding: Coding) -> Body {
@@ -122,12 +122,14 @@ struct Recoded {
     next: Next,
     /// The inner body has ended.
     finished: bool,
+    /// Bytes that may still come of it.
+    left: u64,
     out: Vec<u8>,
 }
 
 impl Recoded {
     fn new(inner: Body, coding: Coding, encode: bool) -> Self {
-        Self { inner, coding, encode, codec: None, next: Next::Input, finished: false, out: Vec::new() }
+        Self { inner, coding, encode, codec: None, next: Next::Input, finished: false, left: u64::MAX, out: Vec::new() }
     }
 
     fn feed(&mut self, data: &[u8]) {
@@ -158,7 +160,17 @@ impl Recoded {
                 return Some(Err(BodyError::new(&code::UPSTREAM_PROTOCOL, format!("the body's coding: {error}"))));
             }
         }
-        Some(Ok(Bytes::copy_from_slice(&self.out)))
+        match self.left.checked_sub(self.out.len() as u64) {
+            Some(left) => {
+                self.left = left;
+                Some(Ok(Bytes::copy_from_slice(&self.out)))
+            }
+            None => {
+                self.next = Next::Ended;
+                let detail = "the body unfolds to more than limits.decoded_mib allows";
+                Some(Err(BodyError::new(&code::UPSTREAM_PROTOCOL, detail)))
+            }
+        }
     }
 }
 

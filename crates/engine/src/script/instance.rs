@@ -153,7 +153,7 @@ impl ScriptInstance {
             None => self.wait_for_head(request, &slot, begun).await,
         };
         leaving.armed = false;
-        answer.map(|response| coding::negotiate(response, accepts.as_ref()))
+        answer.map(|response| coding::negotiate(response, accepts.as_ref(), &self.env.limits))
     }
 
     /// Enters the request in the books.
@@ -365,7 +365,7 @@ impl ScriptInstance {
                     // A body that is gone was read to its end.
                     let body = self.bodies.borrow_mut().remove(&handle).unwrap_or_default();
                     let body = match self.codings.borrow_mut().remove(&handle) {
-                        Some(coding) => coding::decoded(body, coding),
+                        Some(coding) => coding::decoded(body, coding, &self.env.limits),
                         None => body,
                     };
                     self.streams.borrow_mut().remove(&stream);

@@ -221,7 +221,7 @@ impl Operation {
             return Ok(Completion::value(|e| e.null()));
         };
         if let Some(coding) = self.instance.codings.borrow_mut().remove(&handle) {
-            body = coding::decoded(body, coding);
+            body = coding::decoded(body, coding, &self.env().limits);
         }
         loop {
             let frame = tokio::time::timeout(self.idle(), body.frame()).await.map_err(|_| {

@@ -1,7 +1,15 @@
 use futures_util::FutureExt as _;
 use http_body_util::StreamBody;
 
-use super::*;
+use super::{decoded as decoded_within, negotiate as negotiate_within, *};
+
+fn decoded(body: Body, coding: Coding) -> Body {
+    decoded_within(body, coding, &WorkerLimits::default())
+}
+
+fn negotiate(response: Response, accepts: Option<&HeaderValue>) -> Response {
+    negotiate_within(response, accepts, &WorkerLimits::default())
+}
 
 fn whole(body: Body) -> Result<Vec<u8>, BodyError> {
     body.collect(64 << 20).now_or_never().expect("a body at hand is read at once").map(|bytes| bytes.to_vec())
@@ -73,6 +81,15 @@ fn a_bomb_unfolds_in_bounded_pieces() {
         total += piece.len();
     }
     assert_eq!(total, 16 << 20);
+}
+
+#[test]
+fn what_unfolds_beyond_its_limit_is_an_error() {
+    let coded = whole(encoded(Body::full(vec![0; 2 << 20]), Coding::Brotli)).unwrap();
+    let limits = |decoded_mib| WorkerLimits { decoded_mib, ..WorkerLimits::default() };
+    let unfolded = |limits: &WorkerLimits| whole(decoded_within(Body::full(coded.clone()), Coding::Brotli, limits));
+    assert_eq!(unfolded(&limits(2)).unwrap().len(), 2 << 20);
+    assert!(unfolded(&limits(1)).unwrap_err().detail.contains("limits.decoded_mib"));
 }
 
 #[test]

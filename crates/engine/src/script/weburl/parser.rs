@@ -50,8 +50,8 @@ fn with_scheme(scheme: String, rest: &str, base: Option<&Record>) -> Option<Reco
     if let Some(rest) = rest.strip_prefix("//") {
         return authority(url, rest);
     }
-    if rest.starts_with('/') {
-        return path(url, &rest[1..]);
+    if let Some(rest) = rest.strip_prefix('/') {
+        return path(url, rest);
     }
     url.opaque = true;
     let (opaque, rest) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));

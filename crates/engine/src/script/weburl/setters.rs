@@ -11,17 +11,14 @@ use super::record::{Record, default_port, is_special};
 pub fn set(url: &mut Record, field: &str, value: &str) {
     match field {
         "protocol" => set_protocol(url, value),
+        "username" | "password" if url.cannot_have_credentials_or_port() => {}
         "username" => {
-            if !url.cannot_have_credentials_or_port() {
-                url.username.clear();
-                encode(value, percent::USERINFO, &mut url.username);
-            }
+            url.username.clear();
+            encode(value, percent::USERINFO, &mut url.username);
         }
         "password" => {
-            if !url.cannot_have_credentials_or_port() {
-                url.password.clear();
-                encode(value, percent::USERINFO, &mut url.password);
-            }
+            url.password.clear();
+            encode(value, percent::USERINFO, &mut url.password);
         }
         "host" => set_host(url, value, true),
         "hostname" => set_host(url, value, false),

@@ -18,6 +18,8 @@ export class HostBody {
   done = false;
   /** Given to a stream of the host's: the bytes take the short way. */
   handedOver = false;
+  /** Told once how the body ended; to be handed over is a good end. */
+  ended: ((failure: { reason: unknown } | null) => void) | null = null;
   signal: AbortSource | null;
   /** The content coding that the host decodes when the body is read, as the header spelt it; null for none. */
   coding: string | null;
@@ -43,7 +45,7 @@ export function readBody(body: HostBody, waiter: Waiter): void {
   try {
     id = start(OP_BODY_READ, body.handle);
   } catch (error) {
-    endBody(body);
+    endBody(body, { reason: error });
     return waiter(false, error);
   }
   body.operation = id;
@@ -51,7 +53,8 @@ export function readBody(body: HostBody, waiter: Waiter): void {
   whenComplete(id, (ok, value) => {
     body.operation = 0;
     body.waiter = null;
-    if (!ok || value === null) endBody(body);
+    if (!ok) endBody(body, { reason: value });
+    else if (value === null) endBody(body);
     waiter(ok, value);
   });
 }
@@ -62,8 +65,11 @@ export function handOver(body: HostBody): void {
   body.handedOver = true;
 }
 
-function endBody(body: HostBody): void {
+function endBody(body: HostBody, failure: { reason: unknown } | null = null): void {
   body.done = true;
+  const { ended } = body;
+  body.ended = null;
+  if (ended !== null) ended(failure);
   if (body.onAbort !== null) {
     offAbort(body.signal!, body.onAbort);
     body.onAbort = null;
@@ -71,9 +77,9 @@ function endBody(body: HostBody): void {
 }
 
 /** Gives the rest of the body up. */
-export function cancelBody(body: HostBody): void {
+export function cancelBody(body: HostBody, reason: unknown = undefined): void {
   if (body.done) return;
-  endBody(body);
+  endBody(body, { reason });
   if (body.operation !== 0) cancelOperation(body.operation);
   body.operation = 0;
   call(CALL_BODY_CANCEL, body.handle);
@@ -82,7 +88,7 @@ export function cancelBody(body: HostBody): void {
 /** Ends the body with an error, which a pending read and every later one gets. */
 export function failBody(body: HostBody, reason: unknown): void {
   if (body.done) return;
-  cancelBody(body);
+  cancelBody(body, reason);
   body.failure = { reason };
   const { waiter } = body;
   body.waiter = null;

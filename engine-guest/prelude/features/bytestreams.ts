@@ -39,6 +39,8 @@ interface Bytes extends ByteState {
   /** -1 where no buffer is allocated for a plain reader. */
   autoAllocate: number;
   request: ReadableStreamBYOBRequest | null;
+  /** Whether the source is the prelude's own, which leaves the last buffer to be given back here. */
+  own: boolean;
 }
 
 function bytesState(state: StreamState): Bytes {
@@ -274,6 +276,7 @@ function close(state: StreamState): void {
   }
   forget(state);
   closeStream(state);
+  if (first !== undefined && bytesState(state).own) respond(state, 0);
 }
 
 function drop(state: StreamState): void {
@@ -451,7 +454,7 @@ export class ReadableStreamBYOBReader {
     const state = readableState(stream);
     if (state.reader !== null) throw new TypeError("the stream is already locked to a reader");
     if (!state.bytes) throw new TypeError("only a stream of bytes can be read into a buffer");
-    if (state.byte === null) upgrade(state);
+    if (state.byte === null) upgrade(state, true);
     this.#reader = acquireReader(state, true);
   }
 
@@ -498,15 +501,14 @@ webClass(ReadableStreamBYOBReader);
 
 // ---- for readable.ts ----
 
-function give(state: StreamState, autoAllocate: number): Bytes {
-  const bytes = { kind: "bytes" as const, pending: [], autoAllocate, request: null };
+function give(state: StreamState, autoAllocate: number, own: boolean): void {
+  const bytes: Bytes = { kind: "bytes", pending: [], autoAllocate, request: null, own };
   state.byte = bytes;
-  return bytes;
 }
 
 /** Makes a stream of byte chunks one that a reader's buffer can be filled from. */
-function upgrade(state: StreamState): void {
-  give(state, -1);
+function upgrade(state: StreamState, own: boolean): void {
+  give(state, -1, own);
   const { chunks, head } = state.queue;
   state.queue = newQueue();
   for (let i = head; i < chunks.length; i++) pushChunk(state.queue, chunks[i], typedArrayByteLength(chunks[i]));
@@ -600,8 +602,8 @@ function teeBytes(source: StreamState): [ReadableStream, ReadableStream] {
   };
   const reasons: unknown[] = [undefined, undefined];
   const branches: [ReadableStream, ReadableStream] = [branch(tee, 0, true, pull, reasons), branch(tee, 1, true, pull, reasons)];
-  upgrade(states[0]!);
-  upgrade(states[1]!);
+  upgrade(states[0]!, false);
+  upgrade(states[1]!, false);
   follow();
   return branches;
 }
@@ -610,7 +612,7 @@ function teeBytes(source: StreamState): [ReadableStream, ReadableStream] {
 export const steps: ByteSteps = {
   setUp: (state, autoAllocate) => {
     if (autoAllocate === 0) throw new TypeError("autoAllocateChunkSize must be at least 1");
-    give(state, autoAllocate);
+    give(state, autoAllocate, false);
     return new ReadableByteStreamController(INTERNAL, state);
   },
   reader: (stream) => new ReadableStreamBYOBReader(stream),

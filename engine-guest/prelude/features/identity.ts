@@ -7,6 +7,7 @@ import {
 } from "../primordials.ts";
 import { readableState } from "../streams/readable.ts";
 import { TransformStream, type TransformStreamDefaultController } from "../streams/transform.ts";
+import { writableState } from "../streams/writable.ts";
 
 function bytesIn(chunk: unknown): Uint8Array {
   const bytes = bytesOf(chunk);
@@ -23,7 +24,9 @@ export class IdentityTransformStream extends TransformStream {
         if (typedArrayByteLength(bytes) > 0) controller.enqueue(bytes);
       },
     });
-    readableState(this.readable).bytes = true;
+    const readable = readableState(this.readable);
+    readable.bytes = true;
+    writableState(this.writable).identity = readable;
   }
 }
 webClass(IdentityTransformStream);

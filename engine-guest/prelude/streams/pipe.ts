@@ -6,13 +6,15 @@ import { type AbortSignal, abortReason, isAbortSignal, isAborted, offAbort, onAb
 import {
   type Deferred, TypeError, deferred, markHandled, promiseRejected, promiseResolved, promiseThen,
 } from "../primordials.ts";
+import { HostBody } from "../hostbody.ts";
 import { dictionary } from "../webidl.ts";
 import {
-  type ReadableStream, type ReaderState, type StreamState, acquireReader, cancelStream, isLocked, isReadableStream,
-  readChunk, readableState, releaseReader,
+  type ReadableStream, type ReaderState, type StreamState, acquireReader, cancelStream, closeController, errorStream,
+  isLocked, isReadableStream, isUntouched, setOrigin, readChunk, readableState, releaseReader,
 } from "./readable.ts";
 import {
-  type WritableState, type WritableStream, type WriterState, abortWritable, acquireWriter, closeQueuedOrInFlight, closeWritable, isWritableStream, releaseWriter,
+  type WritableState, type WritableStream, type WriterState, abortWritable, acquireWriter, closeQueuedOrInFlight,
+  closeUnwritten, closeWritable, errorIfWritable, isUnwritten, isWritableStream, releaseWriter,
   writableDesiredSize, writableState, writeChunk,
 } from "./writable.ts";
 
@@ -157,7 +159,44 @@ function readOptions(given: any): PipeOptions {
 function start(source: ReadableStream, destination: WritableStream, options: PipeOptions): Promise<undefined> {
   const to = writableState(destination);
   if (isLocked(source) || to.writer !== null) throw new TypeError("a locked stream cannot be piped");
-  return new Pipe(readableState(source), to, options).run();
+  const from = readableState(source);
+  return joined(from, to, options) ?? new Pipe(from, to, options).run();
+}
+
+/**
+ * A body of the host's that is piped into a transform which changes nothing becomes the source of the transform's other
+ * side, from where it can go back to the host as it came. `null` where anybody could tell the difference.
+ */
+function joined(from: StreamState, to: WritableState, options: PipeOptions): Promise<undefined> | null {
+  const { origin } = from;
+  const { identity } = to;
+  const { preventAbort, preventCancel, preventClose, signal } = options;
+  if (!(origin instanceof HostBody) || identity === null || signal !== undefined) return null;
+  if (preventAbort || preventCancel || preventClose || origin.done || origin.operation !== 0) return null;
+  if (!isUntouched(from) || !isUnwritten(to) || !isUntouched(identity) || identity.origin !== null) return null;
+  const reader = acquireReader(from);
+  const writer = acquireWriter(to);
+  const end = deferred<undefined>();
+  from.disturbed = true;
+  from.origin = null;
+  from.pull = null;
+  from.cancel = null;
+  setOrigin(identity, origin);
+  to.identity = null;
+  origin.ended = (failure) => {
+    if (failure === null) {
+      closeController(from);
+      closeUnwritten(writer);
+      end.resolve(undefined);
+    } else {
+      errorStream(from, failure.reason);
+      errorIfWritable(to, failure.reason);
+      releaseWriter(writer);
+      end.reject(failure.reason);
+    }
+    releaseReader(reader);
+  };
+  return end.promise;
 }
 
 export function pipeTo(source: ReadableStream, destination: any, options: any): Promise<undefined> {

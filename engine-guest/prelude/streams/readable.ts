@@ -584,21 +584,33 @@ export function streamOver(origin: Origin, used: boolean): ReadableStream {
     return stream;
   }
   state.started = true;
-  state.bytes = true;
-  state.origin = origin;
-  if (origin instanceof HostBody) {
-    state.pull = () => {
-      readBody(origin, (ok, value) => pulled(state, ok, value));
-      return LATER;
-    };
-    state.cancel = () => cancelBody(origin);
-  } else {
+  if (origin instanceof HostBody) setOrigin(state, origin);
+  else {
+    state.bytes = true;
+    state.origin = origin;
     state.pull = () => {
       if (origin.length > 0) enqueue(state, new Uint8Array(origin));
       closeController(state);
     };
   }
   return stream;
+}
+
+/** Makes a body of the host's the source of a stream that nobody has touched. */
+export function setOrigin(state: StreamState, origin: HostBody): void {
+  state.bytes = true;
+  state.origin = origin;
+  state.pull = () => {
+    readBody(origin, (ok, value) => pulled(state, ok, value));
+    return LATER;
+  };
+  state.cancel = (reason) => cancelBody(origin, reason);
+}
+
+/** Whether a stream still has all that it began with, and nobody who reads it. */
+export function isUntouched(state: StreamState): boolean {
+  return state.phase === "readable" && !state.disturbed && state.reader === null && queueLength(state.queue) === 0 &&
+    !state.closeRequested;
 }
 
 function pulled(state: StreamState, ok: boolean, value: any): void {

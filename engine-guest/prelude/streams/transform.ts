@@ -201,6 +201,8 @@ export class TransformStream {
       abort: (reason) => sinkAbort(state, reason),
     });
     state.writable = writableState(this.#writable);
+    const plain = transform === undefined && flush === undefined && cancel === undefined && start === undefined;
+    if (plain && inner.size === undefined && outer.size === undefined) state.writable.identity = state.readable;
     startSource(state.readable, began.promise);
     began.resolve(start === undefined ? undefined : apply(start, transformer, [controller]));
   }

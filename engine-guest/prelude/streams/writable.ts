@@ -10,7 +10,7 @@ import {
 } from "../primordials.ts";
 import { markOf, method, readStrategy, sizeOf, underlying } from "../webidl.ts";
 import { type ChunkQueue, clearQueue, firstChunk, newQueue, pushChunk, queueLength, shiftChunk } from "./queue.ts";
-import { illegal } from "./readable.ts";
+import { type StreamState, illegal } from "./readable.ts";
 
 type Phase = "writable" | "erroring" | "errored" | "closed";
 
@@ -34,6 +34,8 @@ export interface WritableState {
   controller: AbortController | null;
   /** Why the stream was aborted, for a signal that is asked for later. */
   aborted: { reason: unknown } | null;
+  /** The other side, where what is written comes out as it is. */
+  identity: StreamState | null;
   backpressure: boolean;
   writes: Deferred<undefined>[];
   inFlightWrite: Deferred<undefined> | null;
@@ -48,7 +50,8 @@ const CLOSE = INTERNAL;
 function newState(highWaterMark: number, size: ((chunk: any) => number) | null): WritableState {
   return {
     phase: "writable", reason: undefined, writer: null, queue: newQueue(), highWaterMark, size, started: false,
-    write: null, close: null, abort: null, controller: null, aborted: null, backpressure: highWaterMark <= 0, writes: [],
+    write: null, close: null, abort: null, controller: null, aborted: null, identity: null,
+    backpressure: highWaterMark <= 0, writes: [],
     inFlightWrite: null, closeRequest: null, inFlightClose: null, pendingAbort: null,
   };
 }
@@ -468,6 +471,21 @@ function started(state: WritableState, start: unknown): void {
       dealWithRejection(state, reason);
     },
   );
+}
+
+/** Whether nothing has been written, and nobody is about to. */
+export function isUnwritten(state: WritableState): boolean {
+  return state.phase === "writable" && state.writer === null && queueLength(state.queue) === 0 &&
+    state.inFlightWrite === null && !closeQueuedOrInFlight(state) && state.pendingAbort === null;
+}
+
+/** Closes what was never written to, once somebody else has seen to its content. */
+export function closeUnwritten(writer: WriterState): void {
+  const state = writer.stream!;
+  state.phase = "closed";
+  forget(state);
+  writer.closed.resolve(undefined);
+  releaseWriter(writer);
 }
 
 export function isWritableStream(value: unknown): value is WritableStream {

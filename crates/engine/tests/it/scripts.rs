@@ -123,6 +123,28 @@ fn a_fetched_body_that_is_passed_on_needs_the_script_no_more() {
 }
 
 #[test]
+fn a_body_that_is_piped_through_unchanged_needs_the_script_no_more() {
+    on_core(async {
+        let (sender, body) = open_body();
+        let body = std::sync::Mutex::new(Some(body));
+        let app = setup(
+            "export default { async fetch(request, env, ctx) {
+               const upstream = await fetch('http://out.test/');
+               const { readable, writable } = new TransformStream();
+               ctx.waitUntil(upstream.body.pipeTo(writable));
+               return new Response(readable) } }",
+        )
+        .net(move |_| Response::new(body.lock().unwrap().take().unwrap()))
+        .start();
+        let response = app.run(get("http://a.test/")).await.unwrap();
+        assert_eq!(app.instance.state().in_flight, 0, "the script has done all that it does");
+        sender.send("from afar").unwrap();
+        drop(sender);
+        assert_eq!(collect(response).await, "from afar");
+    });
+}
+
+#[test]
 fn a_passed_on_body_that_stands_still_is_given_up() {
     on_core(async {
         let (_sender, body) = open_body();

@@ -21,11 +21,14 @@ export class HostBody {
   /** Told once how the body ended; to be handed over is a good end. */
   ended: ((failure: { reason: unknown } | null) => void) | null = null;
   signal: AbortSource | null;
+  /** The content coding that the host decodes when the body is read, as the header spelt it; null for none. */
+  coding: string | null;
   onAbort: (() => void) | null = null;
 
-  constructor(handle: number, signal: AbortSource | null = null) {
+  constructor(handle: number, signal: AbortSource | null = null, coding: string | null = null) {
     this.handle = handle;
     this.signal = signal;
+    this.coding = coding;
     if (signal !== null) {
       this.onAbort = () => failBody(this, abortReason(signal));
       if (isAborted(signal)) this.onAbort();

@@ -15,7 +15,6 @@ import { DOMException } from "./errors.ts";
 import { CustomEvent, Event, EventTarget } from "./events.ts";
 import { fetch } from "./fetch.ts";
 import { installFeatures } from "./features.ts";
-import { FormData } from "./formdata.ts";
 import { Headers } from "./headers.ts";
 import { Navigator, navigator } from "./navigator.ts";
 import { defineProperty } from "./primordials.ts";
@@ -31,7 +30,7 @@ import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } 
 import { URL } from "./url.ts";
 
 const provided: Record<string, unknown> = {
-  AbortController, AbortSignal, Blob, Crypto, CustomEvent, DOMException, Event, EventTarget, File, FormData, Headers,
+  AbortController, AbortSignal, Blob, Crypto, CustomEvent, DOMException, Event, EventTarget, File, Headers,
   Navigator, Performance, ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader, Request,
   Response, SubtleCrypto, TextDecoder, TextEncoder, URL, URLSearchParams, atob, btoa, clearInterval, clearTimeout,
   console, crypto, fetch, navigator, performance, queueMicrotask, reportError, setInterval, setTimeout,

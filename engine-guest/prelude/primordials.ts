@@ -25,6 +25,7 @@ export const RangeError = G.RangeError as RangeErrorConstructor;
 export const SyntaxError = G.SyntaxError as SyntaxErrorConstructor;
 export const Map = G.Map as MapConstructor;
 export const Set = G.Set as SetConstructor;
+export const WeakSet = G.WeakSet as WeakSetConstructor;
 export const Date = G.Date as DateConstructor;
 export const RegExp = G.RegExp as RegExpConstructor;
 export const String = G.String as StringConstructor;
@@ -91,6 +92,7 @@ export const arraySort = uncurry(Array.prototype.sort);
 
 export const stringSlice = uncurry(String.prototype.slice);
 export const stringIndexOf = uncurry(String.prototype.indexOf);
+export const stringLastIndexOf = uncurry(String.prototype.lastIndexOf);
 export const stringCharCodeAt = uncurry(String.prototype.charCodeAt);
 export const stringLower = uncurry(String.prototype.toLowerCase);
 export const stringUpper = uncurry(String.prototype.toUpperCase);

@@ -33,6 +33,8 @@ pub const FEATURES: &[Feature] = &[
         globals: &["ErrorEvent", "PromiseRejectionEvent"],
         words: &["unhandledrejection", "onunhandledrejection"],
     },
+    Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
+    Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
     Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },
@@ -62,6 +64,7 @@ pub const FEATURES: &[Feature] = &[
     },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
+    Feature { name: "urlpattern", globals: &["URLPattern"], words: &[] },
 ];
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.

@@ -2,7 +2,7 @@
  * `structuredClone`: values, built-in containers, errors and bytes, cycles included. What has behaviour (functions,
  * symbols, promises, platform objects such as `Response`) is a DataCloneError.
  */
-import { File, blobBytes, blobFrom, blobType, isBlob } from "../blob.ts";
+import { blobBytes, blobFrom, blobType, fileName, isBlob, isFile, renamedFile } from "../blob.ts";
 import { DOMException } from "../errors.ts";
 import { peekWeb } from "../inspect-web.ts";
 import { detach, promiseState } from "../native.ts";
@@ -155,9 +155,8 @@ function copyError(value: any, seen: Seen): Error {
 /** Built-ins known by their tag; undefined for anything else. */
 function copyTagged(value: any, seen: Seen): object | undefined {
   if (isBlob(value)) {
-    if (!(value instanceof File)) return remember(seen, value, blobFrom(blobBytes(value), blobType(value)));
-    const { name, lastModified, type } = value;
-    return remember(seen, value, new File([value], name, { type, lastModified }));
+    return remember(seen, value, isFile(value)
+      ? renamedFile(value, fileName(value)) : blobFrom(blobBytes(value), blobType(value)));
   }
   try {
     switch (objectToString(value)) {

@@ -59,7 +59,8 @@ export class TextDecoderStream {
     this.#decoder = decoder;
     this.#transform = new TransformStream({
       transform(chunk: unknown, controller: TransformStreamDefaultController): void {
-        const text: string = decode(decoder, chunk, { stream: true });
+        // A chunk that is missing is no bytes either, where decode() would take it for none.
+        const text: string = decode(decoder, chunk === undefined ? null : chunk, { stream: true });
         if (text !== "") controller.enqueue(text);
       },
       flush(controller: TransformStreamDefaultController): void {

@@ -57,11 +57,17 @@ function strippedPrelude() {
   return target;
 }
 
+/** The href, and where in it the parts lie. */
 function parts(url) {
-  return [
-    url.href, url.origin, url.protocol, url.username, url.password, url.host, url.hostname, url.port, url.pathname,
-    url.search, url.hash,
-  ];
+  const { href, protocol, username, password, host, hostname, pathname } = url;
+  const scheme = protocol.length;
+  const authority = href.startsWith("//", scheme);
+  const name = authority ? scheme + 2 + username.length : scheme;
+  const start = !authority ? scheme : username + password === "" ? scheme + 2 : href.indexOf("@") + 1;
+  const path = start + host.length;
+  const query = path + pathname.length;
+  const fragment = href.indexOf("#") < 0 ? href.length : href.indexOf("#");
+  return [href, scheme, name, start, start + hostname.length, path, path, query, fragment];
 }
 
 /** What the host saw, newest last. */
@@ -102,6 +108,20 @@ const calls = {
   60: (id, handle) => void (host.streams.get(id).state = `linked: ${handle}`),
   12: (id, name, message, stack, pending, code) =>
     void host.failures.push({ id, name, message, stack, pending, code }),
+  140: (label) => {
+    try {
+      return new NodeDecoder(label).encoding;
+    } catch {
+      return null;
+    }
+  },
+  141: (label, word, bytes, fatal) => {
+    try {
+      return [new NodeDecoder(label, { fatal, ignoreBOM: true }).decode(bytes), 0, 0];
+    } catch {
+      return null;
+    }
+  },
 };
 
 globalThis.__sv = {

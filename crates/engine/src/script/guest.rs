@@ -45,6 +45,12 @@ pub enum Effect {
     BodyCancel {
         handle: u32,
     },
+    /// The answer to `request` is in the coding that its headers name; the body `handle`, if it is
+    /// not 0, is read as it came.
+    Coded {
+        handle: u32,
+        request: u32,
+    },
     StreamOpen {
         stream: u32,
     },

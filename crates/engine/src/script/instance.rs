@@ -24,6 +24,7 @@ use worker::{Call, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceSta
 
 use super::abi;
 use super::codec::Encoder;
+use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
@@ -72,6 +73,10 @@ pub struct ScriptInstance {
     requests: RefCell<HashMap<u32, Request>>,
     running: RefCell<HashMap<u32, Running>>,
     pub(super) bodies: RefCell<HashMap<u32, Body>>,
+    /// What the bodies that no one has read yet are decoded from.
+    pub(super) codings: RefCell<HashMap<u32, Coding>>,
+    /// The request whose answer, which comes next, is in the coding that its headers name.
+    coded_answer: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
     gone_timers: RefCell<Vec<u32>>,
     /// Streams that are bodies of the host's own, until they are taken.
@@ -146,6 +151,8 @@ impl ScriptInstance {
             requests: RefCell::default(),
             running: RefCell::default(),
             bodies: RefCell::default(),
+            codings: RefCell::default(),
+            coded_answer: Cell::new(0),
             streams: RefCell::default(),
             gone_timers: RefCell::default(),
             linked: RefCell::default(),
@@ -165,6 +172,7 @@ impl ScriptInstance {
             return Err(loss::given_back(call, event));
         }
         let begun = Instant::now();
+        let accepts = event.headers.get(header::ACCEPT_ENCODING).cloned();
         let (request, slot) = self.admit(&call);
         let mut leaving = Leaving { instance: &self, request, armed: true };
         self.inbox.borrow_mut().push_back(Input::Fetch { request, call, event });
@@ -179,7 +187,7 @@ impl ScriptInstance {
             None => self.wait_for_head(request, &slot, begun).await,
         };
         leaving.armed = false;
-        answer.map_err(|mut ended| {
+        answer.map(|response| coding::negotiate(response, accepts.as_ref(), &self.env.limits)).map_err(|mut ended| {
             if let Some(again) = &mut ended.again {
                 again.spent = begun.elapsed();
             }
@@ -374,7 +382,14 @@ impl ScriptInstance {
                     let failure = self.failure(sandbox, error);
                     self.fail(sandbox, request, failure, pending);
                 }
-                Effect::BodyCancel { handle } => drop(self.bodies.borrow_mut().remove(&handle)),
+                Effect::BodyCancel { handle } => {
+                    self.codings.borrow_mut().remove(&handle);
+                    drop(self.bodies.borrow_mut().remove(&handle));
+                }
+                Effect::Coded { handle, request } => {
+                    self.codings.borrow_mut().remove(&handle);
+                    self.coded_answer.set(request);
+                }
                 Effect::StreamOpen { stream: id } => {
                     let (sender, body, left) = stream();
                     let stream = Stream { sender, body: Some((body, left)), request: None };
@@ -383,6 +398,10 @@ impl ScriptInstance {
                 Effect::StreamLink { stream, handle } => {
                     // A body that is gone was read to its end.
                     let body = self.bodies.borrow_mut().remove(&handle).unwrap_or_default();
+                    let body = match self.codings.borrow_mut().remove(&handle) {
+                        Some(coding) => coding::decoded(body, coding, &self.env.limits),
+                        None => body,
+                    };
                     self.streams.borrow_mut().remove(&stream);
                     self.linked.borrow_mut().insert(stream, body);
                 }
@@ -411,6 +430,10 @@ impl ScriptInstance {
         let mut response = http::Response::new(body);
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
+        if self.coded_answer.get() == request {
+            self.coded_answer.set(0);
+            response.extensions_mut().insert(AlreadyCoded);
+        }
         self.answer(request, Ok(response));
         if pending { self.linger(sandbox, request) } else { self.finish(sandbox, request) }
     }

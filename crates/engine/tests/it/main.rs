@@ -6,3 +6,4 @@ mod limits;
 mod loss;
 mod many;
 mod scripts;
+mod web;

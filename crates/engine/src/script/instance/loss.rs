@@ -61,6 +61,7 @@ impl ScriptInstance {
         }
         self.inbox.borrow_mut().clear();
         self.bodies.borrow_mut().clear();
+        self.codings.borrow_mut().clear();
         self.streams.borrow_mut().clear();
         self.linked.borrow_mut().clear();
     }

@@ -9,6 +9,7 @@
 
 mod abi;
 mod codec;
+mod coding;
 mod compression;
 mod guest;
 mod held;
@@ -22,6 +23,7 @@ mod program;
 mod rewriter;
 mod sandbox;
 mod streams;
+mod textcodec;
 mod weburl;
 
 pub use program::Scripts;

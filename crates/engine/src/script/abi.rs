@@ -30,6 +30,9 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const TEXT_LABEL: i32 = 140;
+    pub const TEXT_DECODE: i32 = 141;
+    pub const CODED: i32 = 142;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
     pub const CODEC_OPEN: i32 = 160;
@@ -39,6 +42,7 @@ pub mod call {
     pub const REWRITER_OPEN: i32 = 164;
     pub const REWRITER_PARSE: i32 = 165;
     pub const REWRITER_FILL: i32 = 166;
+    pub const STREAM_LINK: i32 = 60;
 }
 
 /// Operations, which end as a COMPLETE event.

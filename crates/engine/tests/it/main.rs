@@ -6,4 +6,7 @@ mod compression;
 mod fixture;
 mod html_rewriter;
 mod limits;
+mod loss;
+mod many;
 mod scripts;
+mod web;

@@ -5,7 +5,7 @@
 import { takeBody } from "../../body.ts";
 import { HostBody, readWholeBody } from "../../hostbody.ts";
 import { utf8Decode } from "../../native.ts";
-import { iteratePairs } from "../../pairs.ts";
+import { iteratePairs, pairIterator } from "../../pairs.ts";
 import {
   type Map, Promise, TypeError, isObject, isView, mapGet, mapSet, promiseThen, regExpExec, stringIndexOf, stringLower,
   stringStartsWith, toStr, webClass,
@@ -168,6 +168,8 @@ function checkAttributeName(name: unknown): string {
   return text;
 }
 
+const attributesIterator = pairIterator("Attributes");
+
 /** An element: its start tag, with a say about its content and its end tag. */
 class Element {
   #edit: Edit;
@@ -201,7 +203,7 @@ class Element {
 
   get attributes(): IterableIterator<[string, string]> {
     this.#edit.check();
-    return iteratePairs(() => this.#attributes, 0);
+    return iteratePairs(attributesIterator, () => this.#attributes, 0);
   }
 
   get removed(): boolean {

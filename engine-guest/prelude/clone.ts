@@ -32,6 +32,15 @@ for (const name of ["Error", "EvalError", "RangeError", "ReferenceError", "Synta
   ERRORS[name] = (globalThis as any)[name];
 }
 
+/** Copies one of the platform's objects that a feature brings; null for anything else. */
+type Cloner = (value: object) => object | null;
+
+const cloners: Cloner[] = [];
+
+export function registerCloner(cloner: Cloner): void {
+  cloners[cloners.length] = cloner;
+}
+
 function refuse(what: string): never {
   throw new DOMException(`structuredClone: ${what} cannot be cloned`, "DataCloneError");
 }
@@ -125,6 +134,10 @@ function copyTagged(value: any, seen: Seen): object | undefined {
   if (isBlob(value)) {
     return remember(seen, value, value instanceof File
       ? fileFrom(blobBytes(value), blobType(value), value.name) : blobFrom(blobBytes(value), blobType(value)));
+  }
+  for (let i = 0; i < cloners.length; i++) {
+    const clone = cloners[i]!(value);
+    if (clone !== null) return remember(seen, value, clone);
   }
   try {
     switch (objectToString(value)) {

@@ -11,7 +11,8 @@ import { AbortController, AbortSignal } from "./abort.ts";
 import { Blob, File } from "./blob.ts";
 import { structuredClone } from "./clone.ts";
 import { console } from "./console.ts";
-import { Crypto, SubtleCrypto, crypto } from "./crypto.ts";
+import { Crypto, crypto } from "./crypto.ts";
+import { CryptoKey, SubtleCrypto } from "./features/subtle.ts";
 import { TextDecoder, TextEncoder, atob, btoa } from "./encoding.ts";
 import { DOMException } from "./errors.ts";
 import { CustomEvent, Event, EventTarget } from "./events.ts";
@@ -38,7 +39,7 @@ import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } 
 import { URL } from "./url.ts";
 
 const provided: Record<string, unknown> = {
-  AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, Crypto, CustomEvent,
+  AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, Crypto, CryptoKey, CustomEvent,
   DOMException, Event, EventTarget, File, FormData, Headers, Navigator, Performance, ReadableStream,
   ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, SubtleCrypto, TextDecoder,
   TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,

@@ -66,6 +66,7 @@ limits! {
         start_cpu_ms: 1_000, 1, 60_000, "ms", "start_failed", "CPU time for evaluating the modules of a script, once per deployment.";
         instance_requests: 512, 1, 100_000, "", "app_overloaded", "Requests in flight in one shared instance.";
         instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
+        pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
     }
 }

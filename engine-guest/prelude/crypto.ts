@@ -2,8 +2,9 @@
  * `crypto`: random bytes from the host; `crypto.subtle` is a feature, loaded when it is first asked for.
  */
 import { DOMException } from "./errors.ts";
-import { DigestStream } from "./features/digeststream.ts";
-import { type SubtleCrypto, subtle } from "./features/subtle.ts";
+import { feature } from "./features.ts";
+import type { DigestStream } from "./features/digeststream.ts";
+import type { SubtleCrypto } from "./features/subtle.ts";
 import { INTERNAL } from "./internal.ts";
 import { randomBytes } from "./random.ts";
 import { TypeError, bytesOf, isView, numberToString, typedArraySet, typedArrayTag, webClass } from "./primordials.ts";
@@ -12,6 +13,8 @@ const RANDOM_MAX = 65_536;
 
 const HEX: string[] = [];
 for (let i = 0; i < 256; i++) HEX[i] = (i < 16 ? "0" : "") + numberToString(i, 16);
+
+let subtle: SubtleCrypto | undefined;
 
 /** Random numbers, and `subtle`. */
 export class Crypto {
@@ -23,13 +26,13 @@ export class Crypto {
 
   get subtle(): SubtleCrypto {
     void this.#brand;
-    return subtle;
+    return (subtle ??= feature("subtle").subtle);
   }
 
   /** Digests what is written to it; not part of the standard. */
   get DigestStream(): typeof DigestStream {
     void this.#brand;
-    return DigestStream;
+    return feature("digeststream").DigestStream;
   }
 
   getRandomValues<T extends ArrayBufferView>(view: T): T {

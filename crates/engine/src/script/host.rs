@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{operations, weburl};
+use super::{operations, prelude, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -127,6 +127,8 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let responded = responded(&mut args)?;
             guest.effects.push(Effect::Respond(responded));
         }
+        call::MODULES => modules(guest, &mut args, out)?,
+        call::FEATURES => prelude::encode_features(out),
         call::LOG => {
             let (level, text) = (args.next()?, args.next()?);
             let level = match level.as_str()? {
@@ -185,6 +187,16 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())
+}
+
+/// MODULES(name): what the guest lacks to evaluate a module of the prelude.
+fn modules(guest: &Guest, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal> {
+    let name = args.next()?;
+    let (name, prelude) = (name.as_str()?, guest.prelude.as_ref());
+    match prelude.is_some_and(|prelude| prelude.encode(name, out)) {
+        true => Ok(()),
+        false => Err(Refusal::type_error(format!("the platform has no module {name}"))),
+    }
 }
 
 /// Begins an operation: an id now, the work after this entry.

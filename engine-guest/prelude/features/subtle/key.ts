@@ -2,7 +2,7 @@
  * `CryptoKey`: the material of a key with what may be done with it. The material never leaves the instance, but as
  * an argument of a computation: the host keeps no keys.
  */
-import { registerCloner } from "../../clone.ts";
+import { registerCloner } from "../../cloners.ts";
 import { INTERNAL } from "../../internal.ts";
 import { TypeError, Uint8Array, isObject, webClass } from "../../primordials.ts";
 

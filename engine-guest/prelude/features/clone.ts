@@ -2,17 +2,18 @@
  * `structuredClone`: values, built-in containers, errors and bytes, cycles included. What has behaviour (functions,
  * symbols, promises, platform objects such as `Response`) is a DataCloneError.
  */
-import { blobBytes, blobType, File, fileFrom, blobFrom, isBlob } from "./blob.ts";
-import { DOMException } from "./errors.ts";
-import { peekWeb } from "./inspect-web.ts";
-import { detach, promiseState } from "./native.ts";
+import { blobBytes, blobType, File, fileFrom, blobFrom, isBlob } from "../blob.ts";
+import { cloneOther } from "../cloners.ts";
+import { DOMException } from "../errors.ts";
+import { peekWeb } from "../inspect-web.ts";
+import { detach, promiseState } from "../native.ts";
 import {
   BigInt, Boolean, DataView, Date, Error, Map, Number, Object, RegExp, Set, String, TypeError,
   Uint8Array, dataViewByteLength, dataViewByteOffset, dateGetTime, defineProperty,
   getOwnPropertyDescriptor, hasOwn, isArray, isArrayBuffer, isView, mapForEach, mapGet, mapHas, mapSet, objectKeys,
   objectToString, regExpFlags, regExpSource, setAdd, setForEach, toStr, typedArrayBuffer, typedArrayByteOffset,
   typedArrayTag, typedArrayLength, dataViewBuffer, uncurry,
-} from "./primordials.ts";
+} from "../primordials.ts";
 
 type Seen = Map<object, object>;
 
@@ -30,15 +31,6 @@ for (const name of [
 const ERRORS: Record<string, any> = { __proto__: null };
 for (const name of ["Error", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError"]) {
   ERRORS[name] = (globalThis as any)[name];
-}
-
-/** Copies one of the platform's objects that a feature brings; null for anything else. */
-type Cloner = (value: object) => object | null;
-
-const cloners: Cloner[] = [];
-
-export function registerCloner(cloner: Cloner): void {
-  cloners[cloners.length] = cloner;
 }
 
 function refuse(what: string): never {
@@ -135,10 +127,8 @@ function copyTagged(value: any, seen: Seen): object | undefined {
     return remember(seen, value, value instanceof File
       ? fileFrom(blobBytes(value), blobType(value), value.name) : blobFrom(blobBytes(value), blobType(value)));
   }
-  for (let i = 0; i < cloners.length; i++) {
-    const clone = cloners[i]!(value);
-    if (clone !== null) return remember(seen, value, clone);
-  }
+  const clone = cloneOther(value);
+  if (clone !== null) return remember(seen, value, clone);
   try {
     switch (objectToString(value)) {
       case "[object Date]": return remember(seen, value, new Date(dateGetTime(value)));

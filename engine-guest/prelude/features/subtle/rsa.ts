@@ -40,6 +40,10 @@ function isUsualExponent(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** A key of more than 4096 bits is checked off the core. */
+const MODULUS_BYTES = 512;
+const QUICK_BYTES = 2_600;
+
 const PRIVATE_PARTS = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;
 
 function only(usages: number, allowed: number, of: Kind): void {
@@ -66,14 +70,14 @@ async function generate(of: Kind, params: Normalized, extractable: boolean, usag
   ];
 }
 
-function importKey(
+async function importKey(
   of: Kind, params: Normalized, format: Format, data: any, extractable: boolean, usages: number,
-): KeyState {
+): Promise<KeyState> {
   let isPrivate = format === "pkcs8";
   let parts: any;
   if (format === "spki" || format === "pkcs8") {
     only(usages, isPrivate ? of.privateUsages : of.publicUsages, of);
-    parts = compute(false, CRYPTO_RSA_IMPORT, format, data);
+    parts = await compute(data.length > QUICK_BYTES, CRYPTO_RSA_IMPORT, format, data);
   } else if (format === "jwk") {
     const jwk: JsonWebKey = data;
     isPrivate = jwk.d !== undefined;
@@ -81,7 +85,7 @@ function importKey(
     checkJwk(jwk, "RSA", of.use, extractable, usages);
     const alg = of.algs[params.hash]!;
     if (jwk.alg !== undefined && jwk.alg !== alg) throw dataError(`the key's alg must be ${alg}`);
-    parts = importJwk(jwk, isPrivate);
+    parts = await importJwk(jwk, isPrivate);
   } else {
     throw notSupported(`RSA keys can't be imported as ${format}`);
   }
@@ -94,10 +98,11 @@ function importKey(
 function importJwk(jwk: JsonWebKey, isPrivate: boolean): any {
   const n = jwkBytes(jwk.n, "n");
   const e = jwkBytes(jwk.e, "e");
-  if (!isPrivate) return compute(false, CRYPTO_RSA_IMPORT, "public", n, e);
+  const long = n.length > MODULUS_BYTES;
+  if (!isPrivate) return compute(long, CRYPTO_RSA_IMPORT, "public", n, e);
   if (jwk.oth !== undefined) throw notSupported("RSA keys of more than two primes are not supported");
   return compute(
-    false, CRYPTO_RSA_IMPORT, "private", n, e, jwkBytes(jwk.d, "d"), jwkBytes(jwk.p, "p"), jwkBytes(jwk.q, "q"),
+    long, CRYPTO_RSA_IMPORT, "private", n, e, jwkBytes(jwk.d, "d"), jwkBytes(jwk.p, "p"), jwkBytes(jwk.q, "q"),
     jwkBytes(jwk.dp, "dp"), jwkBytes(jwk.dq, "dq"), jwkBytes(jwk.qi, "qi"),
   );
 }

@@ -15,9 +15,7 @@ mod kdf;
 mod legacy;
 mod rsa;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use base::{WorkerLimits, code};
 
@@ -29,6 +27,10 @@ use crate::script::host::Refusal;
 
 /// Arguments of more than this are worked on off the core.
 const INLINE_BYTES: usize = 64 << 10;
+
+/// The longest RSA key that is looked at at once: one of 4096 bits. The parts of a private key are
+/// checked against each other, which takes time by the square of its length.
+const RSA_KEY_BYTES: usize = 2_800;
 
 /// A call that the guest may make synchronously.
 pub fn answer(evaluating: bool, code: i32, arguments: &[u8], out: &mut Encoder) -> Result<(), Refusal> {
@@ -51,11 +53,13 @@ pub async fn perform(operation: &Operation, arguments: &[u8]) -> Result<Completi
         compute(code, Args(Decoder::new(arguments)), &env.limits, &mut out)?;
         return Ok(Completion::Value(out.0));
     }
+    let Some((_, meter)) = &operation.context else {
+        let message = "the request that this belongs to has ended; compute before the response, or in waitUntil";
+        return Err(Completion::failed(&code::CLIENT_GONE, message));
+    };
+    let meter = meter.clone();
     let turn = operation.instance.core().long_turn(&env.app).await;
-    let meter = operation.context.as_ref().map(|(_, meter)| meter.clone());
-    if let Some(meter) = &meter
-        && meter.native_us.load(Ordering::Relaxed) >= env.limits.cpu_ms.saturating_mul(1000)
-    {
+    if meter.native_us.load(Ordering::Relaxed) >= env.limits.cpu_ms.saturating_mul(1000) {
         let message = format!("more than {} ms of CPU time (limits.cpu_ms)", env.limits.cpu_ms);
         return Err(Completion::failed(&code::CPU_EXCEEDED, message));
     }
@@ -63,9 +67,8 @@ pub async fn perform(operation: &Operation, arguments: &[u8]) -> Result<Completi
     let task = tokio::task::spawn_blocking(move || {
         let from = cpu::thread_time();
         let result = compute(code, Args(Decoder::new(&arguments)), &env.limits, &mut out);
-        if let Some(meter) = meter {
-            charge(&meter, cpu::thread_time().saturating_sub(from));
-        }
+        let used = cpu::thread_time().saturating_sub(from);
+        meter.native_us.fetch_add(used.as_micros() as u64, Ordering::Relaxed);
         // The place is held until the work is done, also when nobody waits for it any more.
         drop(turn);
         result.map(|()| out.0)
@@ -74,15 +77,12 @@ pub async fn perform(operation: &Operation, arguments: &[u8]) -> Result<Completi
     Ok(Completion::Value(value?))
 }
 
-fn charge(meter: &Arc<worker::Meter>, used: Duration) {
-    meter.native_us.fetch_add(used.as_micros() as u64, Ordering::Relaxed);
-}
-
 /// Whether a computation may take more than about 100 µs whatever the length of its data.
 fn is_long(code: i32, arguments: &[u8]) -> Result<bool, Malformed> {
     let mut args = Decoder::new(arguments);
     Ok(match code {
         op::PBKDF2 | op::GENERATE | op::RSA_DECRYPT => true,
+        op::RSA_IMPORT => arguments.len() > RSA_KEY_BYTES,
         op::SIGN | op::AGREE => !is_quick_curve(args.next()?.as_str()?),
         // A public exponent is short.
         op::VERIFY => {

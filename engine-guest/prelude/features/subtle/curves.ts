@@ -29,6 +29,9 @@ const X25519: Kind = {
   name: "X25519", curve: "X25519", privateUsages: DERIVE_KEY | DERIVE_BITS, publicUsages: 0, use: "enc",
 };
 
+/** Far more than any key of a curve takes. */
+const DOCUMENT_BYTES_MAX = 4096;
+
 /** The bytes of a coordinate; 0 for a curve that is not known. */
 function coordinateBytes(curve: string): number {
   switch (curve) {
@@ -84,6 +87,7 @@ function importKey(
   if (coordinateBytes(curve) === 0 || (of.curve === null && curve[0] !== "P")) {
     throw dataError(`there is no curve "${curve}" for ${of.name}`);
   }
+  if (format !== "jwk" && data.length > DOCUMENT_BYTES_MAX) throw dataError("a key of this length is for no curve");
   const parts = format === "jwk"
     ? importJwk(of, curve, data, extractable, usages)
     : compute(false, CRYPTO_CURVE_IMPORT, curve, format, data, null);
@@ -162,7 +166,7 @@ function signing(of: Kind): Implementation {
     verify(params, key, signature, data) {
       wants(key, "public");
       const curve = curveOf(of, key);
-      const long = isSlow(curve) || data.length > INLINE_BYTES;
+      const long = isSlow(curve) || data.length + signature.length > INLINE_BYTES;
       return compute(long, CRYPTO_VERIFY, curve, params.hash ?? "", key.material, data, signature);
     },
   };

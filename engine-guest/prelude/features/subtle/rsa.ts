@@ -134,9 +134,8 @@ function signing(of: Kind): Implementation {
     verify(params, key, signature, data) {
       wants(key, "public");
       const { hash } = key.algorithm;
-      return compute(
-        data.length > INLINE_BYTES, CRYPTO_VERIFY, of.name, hash, key.material, data, signature, params.saltLength ?? 0,
-      );
+      const long = data.length + signature.length > INLINE_BYTES;
+      return compute(long, CRYPTO_VERIFY, of.name, hash, key.material, data, signature, params.saltLength ?? 0);
     },
   };
 }
@@ -145,7 +144,8 @@ function encrypting(): Implementation {
   return {
     encrypt(params, key, data) {
       wants(key, "public");
-      return compute(data.length > INLINE_BYTES, CRYPTO_RSA_ENCRYPT, key.algorithm.hash, key.material, data, params.label);
+      const long = data.length + (params.label === undefined ? 0 : params.label.length) > INLINE_BYTES;
+      return compute(long, CRYPTO_RSA_ENCRYPT, key.algorithm.hash, key.material, data, params.label);
     },
     decrypt(params, key, data) {
       wants(key, "private");

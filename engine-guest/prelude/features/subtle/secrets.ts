@@ -57,7 +57,8 @@ function aes(mode: "CBC" | "CTR" | "GCM" | "KW", usages: number): Implementation
       extra = params.additionalData ?? NONE;
       bits = params.tagLength ?? 128;
     }
-    return compute(data.length + extra.length > INLINE_BYTES, code, mode, key.material, data, iv, extra, bits);
+    const long = data.length + iv.length + extra.length > INLINE_BYTES;
+    return compute(long, code, mode, key.material, data, iv, extra, bits);
   };
   const encrypt = crypt(CRYPTO_ENCRYPT);
   const decrypt = crypt(CRYPTO_DECRYPT);
@@ -125,7 +126,9 @@ const hmac: Implementation = {
   sign: (_, key, data) =>
     compute(data.length > INLINE_BYTES, CRYPTO_HMAC, key.algorithm.hash, key.material, data),
   verify: (_, key, signature, data) =>
-    compute(data.length > INLINE_BYTES, CRYPTO_HMAC_VERIFY, key.algorithm.hash, key.material, data, signature),
+    compute(
+      data.length + signature.length > INLINE_BYTES, CRYPTO_HMAC_VERIFY, key.algorithm.hash, key.material, data, signature,
+    ),
   keyLength(params) {
     if (params.length === undefined) return blockBits(params.hash);
     if (params.length === 0) throw new TypeError("an HMAC key of no length");

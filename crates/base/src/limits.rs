@@ -57,6 +57,7 @@ limits! {
         cpu_ms: 1_000, 1, 300_000, "ms", "cpu_exceeded", "CPU time of one request, its sub-work included.";
         head_ms: 30_000, 1, 3_600_000, "ms", "head_timeout", "From dispatch to the head of the response.";
         stream_idle_ms: 60_000, 1, 3_600_000, "ms", "stream_idle", "How long a body may stand still while it is being read or written.";
+        decoded_mib: 1_024, 1, 1_048_576, "MiB", "upstream_protocol", "What one compressed body may unfold to when a script reads it, or when it is passed on to a client that takes it plain only.";
         wait_until_ms: 30_000, 0, 900_000, "ms", "wait_until_exceeded", "How long work may go on after the response.";
         memory_mib: 128, 4, 2_048, "MiB", "memory_exceeded", "Linear memory of one instance.";
         subrequests: 50, 0, 10_000, "", "subrequests_exceeded", "Outbound requests, service calls and storage calls of one request, together.";
@@ -66,6 +67,7 @@ limits! {
         start_cpu_ms: 1_000, 1, 60_000, "ms", "start_failed", "CPU time for evaluating the modules of a script, once per deployment.";
         instance_requests: 512, 1, 100_000, "", "app_overloaded", "Requests in flight in one shared instance.";
         instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
+        instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
     }

@@ -4,4 +4,7 @@ mod components;
 mod crypto;
 mod fixture;
 mod limits;
+mod loss;
+mod many;
 mod scripts;
+mod web;

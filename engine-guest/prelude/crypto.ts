@@ -37,7 +37,8 @@ export class Crypto {
 
   getRandomValues<T extends ArrayBufferView>(view: T): T {
     void this.#brand;
-    const tag = isView(view) ? typedArrayTag(view) : undefined;
+    if (!isView(view)) throw new TypeError("getRandomValues fills an array of integers");
+    const tag = typedArrayTag(view);
     if (tag === undefined || tag === "Float32Array" || tag === "Float64Array" || tag === "Float16Array") {
       throw new DOMException("getRandomValues fills an array of integers", "TypeMismatchError");
     }

@@ -40,9 +40,9 @@ function isUsualExponent(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** A key of more than 4096 bits is checked off the core. */
-const MODULUS_BYTES = 512;
-const QUICK_BYTES = 2_600;
+/** A private key of more than 2048 bits is checked off the core. */
+const MODULUS_BYTES = 256;
+const QUICK_BYTES = 1_300;
 
 const PRIVATE_PARTS = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;
 
@@ -98,8 +98,8 @@ async function importKey(
 function importJwk(jwk: JsonWebKey, isPrivate: boolean): any {
   const n = jwkBytes(jwk.n, "n");
   const e = jwkBytes(jwk.e, "e");
+  if (!isPrivate) return compute(n.length > QUICK_BYTES, CRYPTO_RSA_IMPORT, "public", n, e);
   const long = n.length > MODULUS_BYTES;
-  if (!isPrivate) return compute(long, CRYPTO_RSA_IMPORT, "public", n, e);
   if (jwk.oth !== undefined) throw notSupported("RSA keys of more than two primes are not supported");
   return compute(
     long, CRYPTO_RSA_IMPORT, "private", n, e, jwkBytes(jwk.d, "d"), jwkBytes(jwk.p, "p"), jwkBytes(jwk.q, "q"),

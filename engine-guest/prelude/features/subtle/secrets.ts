@@ -177,7 +177,7 @@ register({
 function derivation(name: string, derive: (params: Normalized, key: KeyState, bytes: number) => any): Implementation {
   return {
     deriveBits(params, key, length) {
-      if (length === null || length % 8 !== 0) throw operationError(`${name} derives whole bytes, and has to be told how many`);
+      if (length === null || length === 0 || length % 8 !== 0) throw operationError(`${name} derives whole bytes, and has to be told how many`);
       return derive(params, key, length / 8);
     },
     keyLength: () => null,
@@ -207,7 +207,6 @@ register({
   },
   implementation: derivation("PBKDF2", (params, key, bytes) => {
     if (params.iterations === 0) throw operationError("PBKDF2 needs one iteration at least");
-    if (bytes === 0) return new Uint8Array(0);
     return compute(true, CRYPTO_PBKDF2, params.hash, key.material, params.salt, params.iterations, bytes);
   }),
 });

@@ -18,6 +18,7 @@ use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
 
+mod caches;
 pub mod crypto;
 pub mod fetch;
 
@@ -187,6 +188,9 @@ impl Operation {
             operation::KV_PUT => self.kv_put(args).await,
             operation::KV_DELETE => self.kv_delete(args).await,
             operation::KV_LIST => self.kv_list(args).await,
+            operation::CACHE_MATCH => caches::lookup(&self, args).await,
+            operation::CACHE_PUT => caches::put(&self, args).await,
+            operation::CACHE_DELETE => caches::delete(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
         };

@@ -1,8 +1,11 @@
 //! The engine from outside: artifacts and events in, responses and records out.
 
+mod caches;
 mod components;
+mod compression;
 mod crypto;
 mod fixture;
+mod html_rewriter;
 mod limits;
 mod loss;
 mod many;

@@ -1,61 +1,44 @@
 /**
- * `crypto`: random bytes and digests from the host.
+ * `crypto`: random bytes from the host; `crypto.subtle` is a feature, loaded when it is first asked for.
  */
 import { DOMException } from "./errors.ts";
+import { feature } from "./features.ts";
+import type { DigestStream } from "./features/digeststream.ts";
+import type { SubtleCrypto } from "./features/subtle.ts";
 import { INTERNAL } from "./internal.ts";
-import { OP_DIGEST, start } from "./native.ts";
-import { operation } from "./operations.ts";
 import { randomBytes } from "./random.ts";
-import {
-  TypeError, bytesOf, isObject, isView, numberToString, stringUpper, toStr, typedArraySet, typedArrayTag, webClass,
-} from "./primordials.ts";
-import { wholeBuffer } from "./body.ts";
+import { TypeError, bytesOf, isView, numberToString, typedArraySet, typedArrayTag, webClass } from "./primordials.ts";
 
 const RANDOM_MAX = 65_536;
 
 const HEX: string[] = [];
 for (let i = 0; i < 256; i++) HEX[i] = (i < 16 ? "0" : "") + numberToString(i, 16);
 
-/** Digests. */
-export class SubtleCrypto {
+let subtle: SubtleCrypto | undefined;
+
+/** Random numbers, and `subtle`. */
+export class Crypto {
   #brand = true;
 
   constructor(token: unknown = undefined) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
   }
 
-  async digest(algorithm: string | { name: string }, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer> {
-    void this.#brand;
-    const given = isObject(algorithm) ? (algorithm as { name: string }).name : algorithm;
-    const name = stringUpper(toStr(given));
-    if (name !== "SHA-1" && name !== "SHA-256" && name !== "SHA-384" && name !== "SHA-512") {
-      throw new DOMException(
-        `digest: the algorithm "${toStr(given)}" is not supported (SHA-1, SHA-256, SHA-384, SHA-512 are)`,
-        "NotSupportedError",
-      );
-    }
-    const bytes = bytesOf(data);
-    if (bytes === null) throw new TypeError("digest: the data must be an ArrayBuffer or a view of one");
-    return wholeBuffer(await operation<Uint8Array>(start(OP_DIGEST, name, bytes)));
-  }
-}
-webClass(SubtleCrypto);
-
-/** Random numbers, and `subtle`. */
-export class Crypto {
-  #subtle = new SubtleCrypto(INTERNAL);
-
-  constructor(token: unknown = undefined) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-  }
-
   get subtle(): SubtleCrypto {
-    return this.#subtle;
+    void this.#brand;
+    return (subtle ??= feature("subtle").subtle);
+  }
+
+  /** Digests what is written to it; not part of the standard. */
+  get DigestStream(): typeof DigestStream {
+    void this.#brand;
+    return feature("digeststream").DigestStream;
   }
 
   getRandomValues<T extends ArrayBufferView>(view: T): T {
-    void this.#subtle;
-    const tag = isView(view) ? typedArrayTag(view) : undefined;
+    void this.#brand;
+    if (!isView(view)) throw new TypeError("getRandomValues fills an array of integers");
+    const tag = typedArrayTag(view);
     if (tag === undefined || tag === "Float32Array" || tag === "Float64Array" || tag === "Float16Array") {
       throw new DOMException("getRandomValues fills an array of integers", "TypeMismatchError");
     }
@@ -70,7 +53,7 @@ export class Crypto {
   }
 
   randomUUID(): string {
-    void this.#subtle;
+    void this.#brand;
     const b = randomBytes(16);
     b[6] = (b[6]! & 0x0f) | 0x40;
     b[8] = (b[8]! & 0x3f) | 0x80;

@@ -13,6 +13,8 @@ const LEGACY_CODES: Record<string, number> = {
   InvalidStateError: 11, SyntaxError: 12, InvalidModificationError: 13, NamespaceError: 14, InvalidAccessError: 15,
   TypeMismatchError: 17, SecurityError: 18, NetworkError: 19, AbortError: 20, URLMismatchError: 21,
   QuotaExceededError: 22, TimeoutError: 23, InvalidNodeTypeError: 24, DataCloneError: 25,
+  // Younger ones, which have no number.
+  DataError: 0, OperationError: 0,
 };
 freeze(LEGACY_CODES);
 

@@ -9,7 +9,7 @@ import "./dispatch.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
 import { Blob, File } from "./blob.ts";
 import { console } from "./console.ts";
-import { Crypto, SubtleCrypto, crypto } from "./crypto.ts";
+import { Crypto, crypto } from "./crypto.ts";
 import { TextDecoder, TextEncoder, atob, btoa } from "./encoding.ts";
 import { DOMException } from "./errors.ts";
 import { CustomEvent, Event, EventTarget } from "./events.ts";
@@ -32,7 +32,7 @@ import { URL } from "./url.ts";
 const provided: Record<string, unknown> = {
   AbortController, AbortSignal, Blob, Crypto, CustomEvent, DOMException, Event, EventTarget, File, Headers,
   Navigator, Performance, ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader, Request,
-  Response, SubtleCrypto, TextDecoder, TextEncoder, URL, URLSearchParams, atob, btoa, clearInterval, clearTimeout,
+  Response, TextDecoder, TextEncoder, URL, URLSearchParams, atob, btoa, clearInterval, clearTimeout,
   console, crypto, fetch, navigator, performance, queueMicrotask, reportError, setInterval, setTimeout,
   self: globalThis,
 };

@@ -31,6 +31,7 @@ pub const FEATURES: &[Feature] = &[
         globals: &["ReadableByteStreamController", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest"],
         words: &["byob"],
     },
+    Feature { name: "digeststream", globals: &[], words: &["DigestStream"] },
     Feature {
         name: "errorevents",
         globals: &["ErrorEvent", "PromiseRejectionEvent"],
@@ -66,6 +67,7 @@ pub const FEATURES: &[Feature] = &[
         words: &["pipeThrough", "pipeTo"],
     },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
+    Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
     Feature { name: "urlpattern", globals: &["URLPattern"], words: &[] },
 ];

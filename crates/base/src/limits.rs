@@ -72,6 +72,7 @@ limits! {
         rewriter_handlers: 256, 1, 1_000, "", "guest_exception", "Selectors of one HTML rewriter.";
         selector_bytes: 1_024, 1, 64 << 10, "bytes", "guest_exception", "Selector of an HTML rewriter.";
         instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
+        pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
     }
 }

@@ -15,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Core {
     pub index: usize,
     lane: Arc<Lane>,
+    /// Long computations for guests, which run on other threads: one at a time for each core too.
+    long: Arc<Lane>,
 }
 
 #[derive(Debug)]
@@ -25,20 +27,38 @@ struct Lane {
 
 impl Core {
     pub fn new(index: usize) -> Self {
-        let lane = Lane { place: Arc::new(Semaphore::new(1)), apps: Mutex::default() };
-        Self { index, lane: Arc::new(lane) }
+        Self { index, lane: Arc::new(Lane::new()), long: Arc::new(Lane::new()) }
     }
 
     /// Waits for a turn of this app; it lasts until both permits are dropped. `None` only if the
     /// lane was closed, which nobody does.
-    pub async fn turn(&self, app: &Arc<str>) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+    pub async fn turn(&self, app: &Arc<str>) -> Option<Turn> {
+        self.lane.turn(app).await
+    }
+
+    /// As [`Core::turn`], for a computation off the core (a key derivation, say) that the app's
+    /// guest waits for. So an app that starts a thousand has no more of the machine than another.
+    pub async fn long_turn(&self, app: &Arc<str>) -> Option<Turn> {
+        self.long.turn(app).await
+    }
+}
+
+/// A place among the apps, and one among the app's own.
+pub type Turn = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+impl Lane {
+    fn new() -> Self {
+        Self { place: Arc::new(Semaphore::new(1)), apps: Mutex::default() }
+    }
+
+    async fn turn(&self, app: &Arc<str>) -> Option<Turn> {
         let among_own = self.app_lane(app).acquire_owned().await.ok()?;
-        let among_apps = self.lane.place.clone().acquire_owned().await.ok()?;
+        let among_apps = self.place.clone().acquire_owned().await.ok()?;
         Some((among_apps, among_own))
     }
 
     fn app_lane(&self, app: &Arc<str>) -> Arc<Semaphore> {
-        let mut apps = self.lane.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = apps.get(app).and_then(Weak::upgrade) {
             return lane;
         }

@@ -83,6 +83,8 @@ pub trait Fetcher: Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Meter {
     pub cpu_us: AtomicU64,
+    /// CPU time of computations for the guest on other threads, which is part of `cpu_us` in the end.
+    pub native_us: AtomicU64,
     pub subrequests: AtomicU64,
     pub kv_reads: AtomicU64,
     pub kv_writes: AtomicU64,

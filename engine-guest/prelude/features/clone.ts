@@ -3,6 +3,7 @@
  * symbols, promises, platform objects such as `Response`) is a DataCloneError.
  */
 import { blobBytes, blobFrom, blobType, fileName, isBlob, isFile, renamedFile } from "../blob.ts";
+import { cloneOther } from "../cloners.ts";
 import { DOMException } from "../errors.ts";
 import { peekWeb } from "../inspect-web.ts";
 import { detach, promiseState } from "../native.ts";
@@ -158,6 +159,8 @@ function copyTagged(value: any, seen: Seen): object | undefined {
     return remember(seen, value, isFile(value)
       ? renamedFile(value, fileName(value)) : blobFrom(blobBytes(value), blobType(value)));
   }
+  const clone = cloneOther(value);
+  if (clone !== null) return remember(seen, value, clone);
   try {
     switch (objectToString(value)) {
       case "[object Date]": return remember(seen, value, new Date(dateGetTime(value)));

@@ -33,7 +33,7 @@ if (!ArrayBuffer.prototype.transfer) {
 
 export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
 export const OP = {
-  TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, DIGEST: 35, KV_GET: 40, KV_GET_MANY: 41,
+  TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, KV_GET: 40, KV_GET_MANY: 41,
   KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44,
 };
 
@@ -81,6 +81,7 @@ const loaded = new Map();
 
 const calls = {
   22: () => [],
+  100: (name, bytes) => new Uint8Array(createHash(name.replace("-", "").toLowerCase()).update(bytes).digest()),
   1: (level, text) => void host.logs.push([level, text]),
   3: (count) => new Uint8Array(randomBytes(count)),
   4: (href, base) => {

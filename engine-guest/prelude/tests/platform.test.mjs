@@ -279,9 +279,7 @@ test("text coding, base64, crypto", async () => {
   assert.throws(() => crypto.getRandomValues(new Uint8Array(65_537)), { name: "QuotaExceededError" });
   assert.notDeepEqual(crypto.getRandomValues(new Uint8Array(16)), new Uint8Array(16));
   const digest = crypto.subtle.digest({ name: "sha-256" }, utf8("x"));
-  assert.deepEqual(operation(OP.DIGEST).args, ["SHA-256", utf8("x")]);
-  await complete(operation(OP.DIGEST), Uint8Array.of(1, 2));
-  assert.deepEqual(await digest, Uint8Array.of(1, 2).buffer);
+  assert.equal(Buffer.from(await digest).toString("hex"), "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");
   await assert.rejects(crypto.subtle.digest("SHA-3", utf8("x")), { name: "NotSupportedError" });
 });
 

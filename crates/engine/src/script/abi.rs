@@ -52,7 +52,6 @@ pub mod operation {
     pub const BODY_READ: i32 = 32;
     pub const STREAM_WRITE: i32 = 33;
     pub const SERVICE: i32 = 34;
-    pub const DIGEST: i32 = 35;
     pub const KV_GET: i32 = 40;
     pub const KV_GET_MANY: i32 = 41;
     pub const KV_PUT: i32 = 42;
@@ -61,6 +60,32 @@ pub mod operation {
     pub const CACHE_MATCH: i32 = 180;
     pub const CACHE_PUT: i32 = 181;
     pub const CACHE_DELETE: i32 = 182;
+}
+
+/// Computations of `crypto.subtle`. Each is a call as well as an operation.
+pub mod crypto {
+    pub const FIRST: i32 = DIGEST;
+    pub const LAST: i32 = 139;
+
+    pub const DIGEST: i32 = 100;
+    pub const RUNNING_DIGEST: i32 = 101;
+    pub const HMAC: i32 = 102;
+    pub const HMAC_VERIFY: i32 = 103;
+    pub const EQUAL: i32 = 104;
+    pub const ENCRYPT: i32 = 105;
+    pub const DECRYPT: i32 = 106;
+    pub const HKDF: i32 = 107;
+    pub const PBKDF2: i32 = 108;
+    pub const SIGN: i32 = 109;
+    pub const VERIFY: i32 = 110;
+    pub const GENERATE: i32 = 111;
+    pub const AGREE: i32 = 112;
+    pub const CURVE_IMPORT: i32 = 113;
+    pub const CURVE_EXPORT: i32 = 114;
+    pub const RSA_IMPORT: i32 = 115;
+    pub const RSA_PARTS: i32 = 116;
+    pub const RSA_ENCRYPT: i32 = 117;
+    pub const RSA_DECRYPT: i32 = 118;
 }
 
 /// Offsets in the shim's `struct control`.

@@ -5,6 +5,7 @@
 //! after the entry: nothing in this file waits, spawns, or reaches outside.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -121,6 +122,8 @@ pub struct GuestCall {
     pub meter: Arc<Meter>,
     /// CPU time so far.
     pub cpu: Duration,
+    /// What of it was spent outside of the guest.
+    pub native: Duration,
     /// It was told to stop, and at how much CPU time.
     pub interrupted_at: Option<Duration>,
     pub log_cut: bool,
@@ -140,6 +143,7 @@ impl GuestCall {
             call,
             meter: Arc::new(Meter::default()),
             cpu: Duration::ZERO,
+            native: Duration::ZERO,
             interrupted_at: None,
             log_cut: false,
             event: Some(event),
@@ -272,6 +276,15 @@ impl Guest {
         // Ids stay positive as i32; two billion operations later the instance is long replaced.
         self.next_id = if id >= i32::MAX as u32 { 1 } else { id + 1 };
         id
+    }
+
+    /// Charges what was computed for the request outside of the guest since the last look.
+    pub fn charge_native(&mut self, request: u32) {
+        if let Some(call) = self.calls.get_mut(&request) {
+            let native = Duration::from_micros(call.meter.native_us.load(Ordering::Relaxed));
+            call.cpu += native.saturating_sub(call.native);
+            call.native = native;
+        }
     }
 
     /// The request whose work runs now.

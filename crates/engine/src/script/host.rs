@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::Level;
 use wasmtime::{Caller, Linker};
 
-use super::abi::{call, control};
+use super::abi::{call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, prelude, textcodec, weburl};
+use super::{held, operations, prelude, textcodec, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -183,6 +183,9 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             guest.effects.push(Effect::Fail { request, error: GuestError { name, message, stack, code }, pending });
         }
         call::CODEC_OPEN..=call::REWRITER_FILL => held::answer(guest, code, &mut args, out)?,
+        crypto::FIRST..=crypto::LAST => {
+            operations::crypto::answer(guest.is_evaluating(), code, arguments, out)?;
+        }
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())

@@ -20,7 +20,7 @@ use futures_util::future::LocalBoxFuture;
 use http::header;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
-use worker::{Call, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
+use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
 
 use super::abi;
 use super::codec::Encoder;
@@ -67,6 +67,7 @@ pub struct ScriptInstance {
     id: u64,
     program: Arc<Program>,
     env: Arc<Env>,
+    core: Core,
     /// `None` while the guest is on the stack, and once it is lost.
     sandbox: RefCell<Option<Box<Sandbox>>>,
     inbox: RefCell<VecDeque<Input>>,
@@ -140,11 +141,19 @@ struct Stream {
 }
 
 impl ScriptInstance {
-    pub fn new(id: u64, program: Arc<Program>, env: Arc<Env>, sandbox: Sandbox, cold: (Instant, Phases)) -> Self {
+    pub fn new(
+        id: u64,
+        program: Arc<Program>,
+        env: Arc<Env>,
+        core: Core,
+        sandbox: Sandbox,
+        cold: (Instant, Phases),
+    ) -> Self {
         Self {
             id,
             program,
             env,
+            core,
             memory_bytes: Cell::new(sandbox.memory_bytes()),
             sandbox: RefCell::new(Some(Box::new(sandbox))),
             inbox: RefCell::default(),
@@ -289,6 +298,7 @@ impl ScriptInstance {
                 if self.strike(sandbox, operation).is_none() {
                     return Ok(());
                 }
+                sandbox.store.data_mut().charge_native(request);
                 completion.encode(self, sandbox.store.data_mut(), &mut arguments);
                 (abi::event::COMPLETE, operation, request)
             }
@@ -484,6 +494,7 @@ impl ScriptInstance {
     /// Nothing acts for this request any more: writes down what it used.
     fn finish(&self, sandbox: &mut Sandbox, request: u32) {
         let Some(entry) = self.requests.borrow_mut().remove(&request) else { return };
+        sandbox.store.data_mut().charge_native(request);
         sandbox.store.data_mut().held.end(request);
         if let Some(call) = sandbox.store.data_mut().calls.remove(&request) {
             call.meter.cpu_us.store(call.cpu.as_micros() as u64, Ordering::Relaxed);
@@ -653,6 +664,11 @@ impl ScriptInstance {
 
     pub(super) fn env(&self) -> &Arc<Env> {
         &self.env
+    }
+
+    /// Where the instance runs.
+    pub(super) fn core(&self) -> &Core {
+        &self.core
     }
 
     pub(super) fn clock_ms(&self) -> u64 {

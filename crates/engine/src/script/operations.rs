@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
 use worker::{Call, Env, Failure, Handle, Meter, Response};
 
-use super::abi::operation;
+use super::abi::{self, operation};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::coding::{self, Coding};
 use super::guest::Guest;
@@ -19,6 +19,7 @@ use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
 
 mod caches;
+pub mod crypto;
 pub mod fetch;
 
 /// An operation that a guest started.
@@ -182,7 +183,6 @@ impl Operation {
             operation::FETCH | operation::SERVICE => fetch::perform(&self, args).await,
             operation::BODY_READ => self.body_read(args).await,
             operation::STREAM_WRITE => self.stream_write(args).await,
-            operation::DIGEST => digest(args).await,
             operation::KV_GET => self.kv_get(args).await,
             operation::KV_GET_MANY => self.kv_get_many(args).await,
             operation::KV_PUT => self.kv_put(args).await,
@@ -191,6 +191,7 @@ impl Operation {
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
+            abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
         };
         result.unwrap_or_else(|failed| failed)
@@ -347,33 +348,6 @@ async fn timer(mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let ms = if ms.is_finite() { ms.clamp(0.0, 2_147_483_647.0) } else { 0.0 };
     tokio::time::sleep(Duration::from_micros((ms * 1000.0) as u64)).await;
     Ok(Completion::undefined())
-}
-
-/// Above this, a digest is computed off the core.
-const DIGEST_INLINE_BYTES: usize = 64 << 10;
-
-async fn digest(mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
-    let (name, data) = (args.next()?, args.next()?);
-    let algorithm = match name.as_str()?.to_ascii_uppercase().as_str() {
-        "SHA-1" => &SHA1_FOR_LEGACY_USE_ONLY,
-        "SHA-256" => &SHA256,
-        "SHA-384" => &SHA384,
-        "SHA-512" => &SHA512,
-        other => {
-            let message = format!("{other} is not a supported digest (SHA-1, SHA-256, SHA-384, SHA-512)");
-            return Err(Completion::Failed { name: "NotSupportedError", message, code: "" });
-        }
-    };
-    let data = data.as_content()?;
-    let digest = if data.len() <= DIGEST_INLINE_BYTES {
-        digest(algorithm, data)
-    } else {
-        let data = data.to_vec();
-        let task = tokio::task::spawn_blocking(move || digest(algorithm, &data));
-        task.await.map_err(|_| Completion::failed(&code::INTERNAL, "the digest failed"))?
-    };
-    Ok(Completion::value(|e| e.bytes(digest.as_ref())))
 }
 
 /// `{expirationMs?, ttlS?, metadata?, ifRevision?, ifAbsent?}`

@@ -118,7 +118,7 @@ impl worker::Program for Program {
         phases.set(now);
         let id = self.guestware.runtime.next_instance();
         let from = begun.checked_sub(now.load).unwrap_or(begun);
-        Ok(Rc::new(ScriptInstance::new(id, self, env.clone(), sandbox, (from, now))))
+        Ok(Rc::new(ScriptInstance::new(id, self, env.clone(), core.clone(), sandbox, (from, now))))
     }
 }
 

@@ -3,6 +3,7 @@
 mod caches;
 mod components;
 mod compression;
+mod crypto;
 mod fixture;
 mod html_rewriter;
 mod limits;

@@ -27,3 +27,17 @@ fn an_app_with_many_guests_gets_no_more_turns_than_one_with_few() {
     assert!(is_ready(other.as_mut()).is_some());
     assert!(is_ready(second.as_mut()).is_some());
 }
+
+#[test]
+fn long_computations_take_turns_of_their_own() {
+    let core = Core::new(0);
+    let app: Arc<str> = "app".into();
+    let guest = is_ready(pin!(core.turn(&app))).expect("the lane is free");
+    let first = is_ready(pin!(core.long_turn(&app))).expect("a guest that runs holds up no computation");
+    let mut second = pin!(core.long_turn(&app));
+    assert!(is_ready(second.as_mut()).is_none(), "one at a time");
+    drop(guest);
+    assert!(is_ready(second.as_mut()).is_none());
+    drop(first);
+    assert!(is_ready(second.as_mut()).is_some());
+}

@@ -103,6 +103,8 @@ static JSModuleDef *compile(JSContext *ctx, struct module *m) {
         return value_module(ctx, m->name, JS_NewStringLen(ctx, source, m->source_len));
     case SV_MODULE_BYTES:
         return value_module(ctx, m->name, JS_NewArrayBufferCopy(ctx, m->source, m->source_len));
+    case SV_MODULE_CLASSIC:
+        return value_module(ctx, m->name, JS_Eval(ctx, source, m->source_len, m->name, JS_EVAL_TYPE_GLOBAL));
     default: {
         JSValue f = JS_Eval(ctx, source, m->source_len, m->name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
         if (JS_IsException(f))
@@ -134,26 +136,42 @@ static int set_import_meta(JSContext *ctx, JSModuleDef *m, const char *name) {
     return 0;
 }
 
-/* Compiles a module on its first import, and lets go of its source. */
-static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque) {
-    (void)opaque;
+/* Takes a module out of the list. */
+static struct module *take(const char *name) {
     for (struct module **at = &modules; *at; at = &(*at)->next) {
         struct module *m = *at;
-        if (strcmp(m->name, name))
-            continue;
-        JSModuleDef *module = compile(ctx, m);
-        if (module) {
-            if (m->kind == SV_MODULE_JS)
-                set_import_meta(ctx, module, name);
+        if (strcmp(m->name, name) == 0) {
             *at = m->next;
-            free(m->source);
-            free(m->name);
-            free(m);
+            return m;
         }
-        return module;
     }
-    JS_ThrowTypeError(ctx, "there is no module '%s' in this deployment", name);
     return NULL;
+}
+
+/*
+ * Compiles a module on its first import, and lets go of its source. What it imports is loaded
+ * meanwhile, by this same function: no place in the list is kept over the call.
+ */
+static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque) {
+    (void)opaque;
+    struct module *m = take(name);
+    if (!m) {
+        JS_ThrowTypeError(ctx, "there is no module '%s' in this deployment", name);
+        return NULL;
+    }
+    JSModuleDef *module = compile(ctx, m);
+    if (!module) {
+        /* The next import of it fails in the same way. */
+        m->next = modules;
+        modules = m;
+        return NULL;
+    }
+    if (m->kind == SV_MODULE_JS)
+        set_import_meta(ctx, module, m->name);
+    free(m->source);
+    free(m->name);
+    free(m);
+    return module;
 }
 
 void sv_modules_init(void) {

@@ -9,6 +9,9 @@ use oxc::span::{GetSpan, Span};
 use oxc::syntax::scope::ScopeFlags;
 
 mod commonjs;
+mod pattern;
+
+pub(crate) use pattern::Pattern;
 
 /// What a file says about other files.
 #[derive(Debug, Default)]
@@ -17,6 +20,10 @@ pub(crate) struct Scan {
     pub imports: Vec<Import>,
     /// Names that an ES module exports itself; stars are in `imports`.
     pub exports: BTreeMap<String, Export>,
+    /// Dynamic imports of specifiers that are put together at run time.
+    pub patterns: Vec<(Pattern, Span)>,
+    /// Whether it has a dynamic import of which nothing is known.
+    pub has_open_import: bool,
     pub has_module_syntax: bool,
     pub requires: Vec<Require>,
     /// Names that a CommonJS file sets on `module.exports`, as far as its text shows.
@@ -277,7 +284,10 @@ impl<'a> Visit<'a> for Visitor<'_> {
                 let (kind, namespace, names) = (ImportKind::Dynamic, true, Vec::new());
                 self.scan.imports.push(Import { specifier: value, kind, span: t.span, names, namespace });
             }
-            _ => {}
+            source => match Pattern::of(source) {
+                Some(pattern) => self.scan.patterns.push((pattern, it.span)),
+                None => self.scan.has_open_import = true,
+            },
         }
         walk::walk_import_expression(self, it);
     }

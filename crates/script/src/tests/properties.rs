@@ -96,6 +96,15 @@ proptest! {
     }
 
     #[test]
+    fn any_source_map_that_a_file_brings_along_is_read_or_left(map in "[ -~]{0,60}", inline in any::<bool>()) {
+        let json = format!("{{\"version\":3,\"sources\":[\"x.ts\"],\"mappings\":{}}}", serde_json::Value::from(map.as_str()));
+        let url = if inline { format!("data:application/json,{json}") } else { map.replace(['\n', '\r'], "") };
+        let tree = Tree::new(&[("a.ts", &format!("export const a: number = 1;\n//# sourceMappingURL={url}\n"))]);
+        let maps = SourceMaps::new(&tree.build("a.ts").script);
+        maps.lookup("a.ts", 1, 1);
+    }
+
+    #[test]
     fn a_damaged_source_map_is_no_map(map in "[ -~]{0,40}") {
         let mut script = Tree::new(&[("a.ts", "export const a: number = 1;")]).build("a.ts").script;
         script.modules[0].source_map = Some(format!("{{\"version\":3,\"mappings\":{}}}", serde_json::Value::from(map)));

@@ -68,8 +68,14 @@ pub(super) fn line(out: &mut Vec<u8>, line: &GuestLine, color: bool) {
     };
     let reset = if color { RESET } else { "" };
     let (time, level) = (TimeOfDay(line.unix_ms), line.level.as_str());
-    for text in line.text.lines() {
-        let _ = writeln!(out, "{time} {tint}{level}{reset} {}: {}", Plain(&line.worker), Plain(text));
+    let dim = if color { DIM } else { "" };
+    for (index, text) in line.text.lines().enumerate() {
+        let _ = write!(out, "{time} {tint}{level}{reset} {}: {}", Plain(&line.worker), Plain(text));
+        // Once, beside the first line.
+        if let Some(source) = line.source.as_deref().filter(|_| index == 0) {
+            let _ = write!(out, " {dim}({}){reset}", Plain(source));
+        }
+        out.push(b'\n');
     }
 }
 

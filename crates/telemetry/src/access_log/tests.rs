@@ -90,6 +90,7 @@ fn line(text: &str) -> GuestLine {
         request_id: "r1".into(),
         level: Level::Warn,
         text: text.into(),
+        source: None,
     }
 }
 

@@ -2,12 +2,13 @@
 #ifndef SV_MODULES_H
 #define SV_MODULES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "quickjs.h"
 
 /* As base::artifact::ModuleKind. */
-enum { SV_MODULE_JS, SV_MODULE_JSON, SV_MODULE_TEXT, SV_MODULE_BYTES, SV_MODULE_CLASSIC };
+enum { SV_MODULE_JS, SV_MODULE_JSON, SV_MODULE_TEXT, SV_MODULE_BYTES, SV_MODULE_CLASSIC = 5 };
 
 void sv_modules_init(void);
 /* Takes over `source`, which must have come from malloc and end in a NUL beyond its length. */
@@ -16,5 +17,12 @@ int sv_modules_add_import(const char *from, uint32_t from_len, const char *speci
                           const char *to, uint32_t to_len);
 /* Begins to evaluate a module; a promise, or an exception. */
 JSValue sv_modules_evaluate(const char *name, uint32_t name_len, JSModuleDef **module);
+
+bool sv_modules_known(const char *name, size_t name_len);
+/*
+ * Evaluates a module of the prelude to its end, and gives its namespace. `list` brings modules that are not known yet:
+ * [name, source, [specifier, name, …], …], or undefined.
+ */
+JSValue sv_modules_load(const char *name, JSValueConst list);
 
 #endif

@@ -48,6 +48,8 @@ pub enum ModuleKind {
     Text,
     /// The default export is the content as an ArrayBuffer.
     Bytes,
+    /// A module of the platform, by its specifier ([`crate::builtin`]); the engine has its source.
+    Builtin,
     /// A script of the kind that is no module, in sloppy mode; the default export is its value.
     Classic,
 }

@@ -54,6 +54,8 @@ pub(crate) enum Body {
     RequireFacade {
         of: u32,
     },
+    /// A module of the platform: what it exports only the engine knows.
+    Builtin,
     /// Source that the build brings along.
     Written(String),
     /// A file whose errors are already reported.
@@ -176,6 +178,11 @@ impl Graph<'_> {
                 self.edge(importer, ask, target, Required::Default);
                 Ok(None)
             }
+            Target::Builtin(name) => {
+                let target = self.builtin(&name)?;
+                self.edge(importer, ask, target, Required::Default);
+                Ok(None)
+            }
             Target::File(path) => {
                 let file = self.file(&path, taken_for, Some((importer, ask)))?;
                 let (target, required) = self.seen_by(importer, ask.asked, file)?;
@@ -227,6 +234,16 @@ impl Graph<'_> {
             return Ok(known);
         }
         let node = self.push(name.to_string(), PathBuf::new(), Body::Written(text.to_string()))?;
+        self.files.insert(key, node);
+        Ok(node)
+    }
+
+    fn builtin(&mut self, name: &str) -> Result<u32, Stop> {
+        let key = (PathBuf::from(name), None);
+        if let Some(&known) = self.files.get(&key) {
+            return Ok(known);
+        }
+        let node = self.push(name.to_string(), PathBuf::new(), Body::Builtin)?;
         self.files.insert(key, node);
         Ok(node)
     }

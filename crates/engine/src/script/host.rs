@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::weburl;
+use super::{prelude, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -128,6 +128,14 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let responded = responded(&mut args)?;
             guest.effects.push(Effect::Respond(responded));
         }
+        call::MODULES => {
+            let name = args.next()?;
+            let prelude = guest.prelude.clone();
+            if !prelude.is_some_and(|prelude| name.as_str().is_ok_and(|name| prelude.encode(name, out))) {
+                return Err(Refusal::type_error("the platform has no such module"));
+            }
+        }
+        call::FEATURES => prelude::encode_features(out),
         call::LOG => {
             let (level, text, site) = (args.next()?, args.next()?, args.next()?);
             let level = match level.as_str()? {

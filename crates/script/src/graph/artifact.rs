@@ -44,6 +44,13 @@ fn module(node: Node, first_body: u32, bodies: &mut Vec<Module>) -> Module {
             js(node.name, cjs::import_facade(&names, interop), None, node.edges)
         }
         Body::RequireFacade { .. } => js(node.name, cjs::require_facade(), None, node.edges),
+        Body::Builtin => Module {
+            name: node.name,
+            kind: ModuleKind::Builtin,
+            source: Vec::new(),
+            imports: node.edges,
+            source_map: None,
+        },
         Body::Written(text) => js(node.name, text, None, node.edges),
         Body::Data(kind, bytes) => {
             Module { name: node.name, kind, source: bytes, imports: node.edges, source_map: None }

@@ -16,9 +16,11 @@ use oxc::transformer::{
 
 use crate::attributes;
 use crate::content::Content;
+use crate::decorators;
 use crate::error::{BuildError, BuildErrors, ErrorKind};
 use crate::options::Options;
 use crate::scan::{self, Scan};
+use crate::source_map;
 
 /// Where the transformer imports its helpers from; the graph has the modules built in.
 pub(crate) const HELPERS: &str = "selvedge:helpers";
@@ -126,9 +128,15 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
     let scoping = semantic.semantic.into_scoping();
     let mut scan = scan::scan(&program, &scoping, settings.in_packages);
     scan.has_module_syntax |= has_module_syntax;
-    check_decorators(source, &scan, settings)?;
-    if source.source_type.is_typescript() || scan.has_jsx || scan.decorator.is_some() || scan.using.is_some() {
-        return transform(&allocator, source, settings, &mut program, scoping, commonjs);
+    let legacy = settings.dialect.legacy_decorators;
+    let lowers = (scan.decorator.is_some() && !legacy) || scan.has_accessor;
+    if lowers {
+        check_decorators(source, &scan, commonjs)?;
+    }
+    let is_plain = !source.source_type.is_typescript() && !scan.has_jsx && scan.using.is_none();
+    if !is_plain || scan.decorator.is_some() || lowers {
+        let done = transform(&allocator, source, settings, &mut program, scoping, commonjs)?;
+        return if lowers { lower(source, settings, done) } else { Ok(done) };
     }
     let mut text = source.text.to_string();
     if settings.in_packages {
@@ -273,12 +281,29 @@ fn check_requires(
     }
 }
 
-/// Standard decorators mean something else than TypeScript's own, and the engine has neither.
-fn check_decorators(source: &Source, scan: &Scan, settings: &Settings) -> Result<(), Vec<BuildError>> {
-    let Some(span) = scan.decorator.filter(|_| !settings.dialect.legacy_decorators) else { return Ok(()) };
-    let message = "standard decorators are not supported by this version yet";
-    let error = error_at(source, ErrorKind::Unsupported, message, span);
-    Err(vec![error.help("for TypeScript's own, set \"experimentalDecorators\": true in tsconfig.json")])
+/// What can't be lowered of standard decorators.
+fn check_decorators(source: &Source, scan: &Scan, commonjs: bool) -> Result<(), Vec<BuildError>> {
+    let (message, span) = match (scan.unsupported_decorator, scan.decorator) {
+        (Some(span), _) => ("decorators of private methods and accessors are not supported", span),
+        (None, Some(span)) if commonjs => ("decorators in a CommonJS file are not supported", span),
+        _ => return Ok(()),
+    };
+    Err(vec![error_at(source, ErrorKind::Unsupported, message, span)])
+}
+
+/// Lowers the standard decorators of what was printed.
+fn lower(source: &Source, settings: &Settings, done: Compiled) -> Result<Compiled, Vec<BuildError>> {
+    let Some((text, moves)) = decorators::lower(&done.text) else { return Ok(done) };
+    let allocator = Allocator::default();
+    let lowered = Source { name: source.name, text: &text, source_type: SourceType::mjs() };
+    let parsed = Parser::new(&allocator, &text, lowered.source_type).parse();
+    fail_on(&lowered, parsed.diagnostics.errors())?;
+    let scoping = SemanticBuilder::new().build(&parsed.program).semantic.into_scoping();
+    let mut scan = scan::scan(&parsed.program, &scoping, false);
+    check_requires(source, &mut scan, settings, false)?;
+    // Spans are of the printed text: what is said of the file is said by what was scanned before.
+    let map = done.map.and_then(|map| source_map::moved(&map, &done.text, &text, &moves));
+    Ok(Compiled { text, map, scan, commonjs: false })
 }
 
 /// Replaces `process.env.NODE_ENV` in place. The text keeps its length and its lines, so that no

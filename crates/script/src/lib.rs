@@ -26,6 +26,7 @@ mod attributes;
 mod cjs;
 mod compile;
 mod content;
+mod decorators;
 mod error;
 mod graph;
 mod link;

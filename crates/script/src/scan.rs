@@ -8,6 +8,8 @@ use oxc::semantic::Scoping;
 use oxc::span::{GetSpan, Span};
 use oxc::syntax::scope::ScopeFlags;
 
+use crate::decorators;
+
 mod commonjs;
 mod pattern;
 
@@ -36,6 +38,10 @@ pub(crate) struct Scan {
     pub node_env: Vec<Span>,
     pub has_jsx: bool,
     pub decorator: Option<Span>,
+    /// The first decorator that can't be lowered.
+    pub unsupported_decorator: Option<Span>,
+    /// Whether it has `accessor` fields.
+    pub has_accessor: bool,
     /// The first `using` declaration.
     pub using: Option<Span>,
 }
@@ -377,6 +383,19 @@ impl<'a> Visit<'a> for Visitor<'_> {
     fn visit_decorator(&mut self, it: &Decorator<'a>) {
         self.scan.decorator.get_or_insert(it.span);
         walk::walk_decorator(self, it);
+    }
+
+    fn visit_method_definition(&mut self, it: &MethodDefinition<'a>) {
+        let unsupported = decorators::unsupported(&it.key, &it.decorators);
+        self.scan.unsupported_decorator = self.scan.unsupported_decorator.or(unsupported);
+        walk::walk_method_definition(self, it);
+    }
+
+    fn visit_accessor_property(&mut self, it: &AccessorProperty<'a>) {
+        self.scan.has_accessor = true;
+        let unsupported = decorators::unsupported(&it.key, &it.decorators);
+        self.scan.unsupported_decorator = self.scan.unsupported_decorator.or(unsupported);
+        walk::walk_accessor_property(self, it);
     }
 
     fn visit_jsx_element(&mut self, it: &JSXElement<'a>) {

@@ -10,9 +10,11 @@ use crate::error::{SnippetLine, frame};
 
 mod input;
 mod mappings;
+mod moved;
 
 pub(crate) use input::{InputMap, Reference, reference};
 use mappings::Mappings;
+pub(crate) use moved::moved;
 
 /// A place in a source file; line and column from 1.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -169,7 +169,7 @@ fn attributes_that_say_nothing_known_are_refused() {
     check("import x from './x.css' with {type: 'css'}; x;", message);
     check(
         "import x from './x.css' with { kind: 'text' }; x;",
-        "a.ts:1:31: there is no import attribute \"kind\": there is type",
+        "a.ts:1:32: there is no import attribute \"kind\": there is type",
     );
 }
 

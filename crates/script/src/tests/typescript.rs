@@ -70,9 +70,35 @@ fn legacy_decorators_bring_their_helper() {
         Tree::new(&[("tsconfig.json", r#"{"compilerOptions":{"experimentalDecorators":true}}"#), ("a.ts", source)]);
     assert_eq!(names(&tree.build("a.ts").script), ["a.ts", "selvedge:helpers/helpers/decorate"]);
     tree.write("tsconfig.json", b"{}");
-    let (error, help) = tree.error("a.ts");
-    assert_eq!(error, "a.ts:1:26: standard decorators are not supported by this version yet");
-    assert!(help.contains("experimentalDecorators"));
+    assert_eq!(names(&tree.build("a.ts").script), ["a.ts", "selvedge:helpers/helpers/decorators"]);
+}
+
+#[test]
+fn standard_decorators_are_gone_and_lines_stay() {
+    let source = "const d = (v: any, c: any): any => v;\n@d\nexport class A {\n  @d m(x: number) {\n    throw x;\n  }\n  @d y: number = 1;\n  accessor z = 2;\n}\n";
+    let script = Tree::new(&[("a.ts", source)]).build("a.ts").script;
+    let out = text(&script, "a.ts");
+    assert!(!out.contains('@') && !out.contains("accessor z"), "{out}");
+    let line = out.lines().position(|l| l.contains("throw x")).expect("the throw is kept") + 1;
+    let column = out.lines().nth(line - 1).and_then(|l| l.find("throw")).expect("its column") + 1;
+    assert_eq!(map_stack(&format!("    at m (a.ts:{line}:{column})"), &script), "    at m (a.ts:5:5)");
+}
+
+#[test]
+fn decorators_that_cannot_be_lowered_are_placed() {
+    let check = |name: &str, source: &str, message: &str| {
+        assert_eq!(Tree::new(&[(name, source)]).error(name).0, message);
+    };
+    check(
+        "a.ts",
+        "const d: any = 0; export class A { @d #m() {} }",
+        "a.ts:1:36: decorators of private methods and accessors are not supported",
+    );
+    check(
+        "a.cts",
+        "const d: any = 0; @d class A {} exports.A = A;",
+        "a.cts:1:19: decorators in a CommonJS file are not supported",
+    );
 }
 
 #[test]

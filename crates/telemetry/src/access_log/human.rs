@@ -35,10 +35,15 @@ pub(super) fn record(out: &mut Vec<u8>, record: &Record, color: bool) {
     if let Some(code) = record.code {
         let _ = write!(line, " {tint}{}{reset}", code.name);
     }
-    if let Some(detail) = &record.detail {
-        let _ = write!(line, ": {}", Plain(detail));
+    let mut detail = record.detail.iter().flat_map(|detail| detail.lines());
+    if let Some(first) = detail.next() {
+        let _ = write!(line, ": {}", Plain(first));
     }
     line.push('\n');
+    // A stack trace stands below its error.
+    for frame in detail {
+        let _ = writeln!(line, "  {}", Plain(frame));
+    }
     out.extend_from_slice(line.as_bytes());
 }
 

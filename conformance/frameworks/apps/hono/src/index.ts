@@ -3,22 +3,17 @@ import { cors } from "hono/cors";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { etag } from "hono/etag";
 import { HTTPException } from "hono/http-exception";
-import { decode, jwt, sign, verify } from "hono/jwt";
 import { basicAuth } from "hono/basic-auth";
 import { stream, streamText } from "hono/streaming";
 import { validator } from "hono/validator";
 import { zValidator } from "@hono/zod-validator";
 import { z } from "zod";
 
-const SECRET = "a secret of this test and of nothing else";
-const PAYLOAD = { sub: "user-1", role: "reader", exp: 4102444800 };
-
-type Variables = { jwtPayload: typeof PAYLOAD; begun: string };
+type Variables = { begun: string };
 
 const app = new Hono<{ Variables: Variables }>();
 
 app.use("/api/*", cors({ origin: ["https://a.test", "https://b.test"], allowMethods: ["GET", "POST"], maxAge: 600, credentials: true }));
-app.use("/auth/*", jwt({ secret: SECRET, alg: "HS256" }));
 app.use("/etag/*", etag());
 app.use("/basic/*", basicAuth({ username: "name", password: "word" }));
 app.use("*", async (c, next) => {
@@ -39,13 +34,6 @@ app.post("/form", async (c) => {
 app.post("/echo", async (c) => c.body(await c.req.arrayBuffer(), 200, { "content-type": c.req.header("content-type") ?? "application/octet-stream" }));
 
 app.get("/api/data", (c) => c.json({ data: [1, 2, 3] }));
-app.get("/auth/me", (c) => c.json(c.get("jwtPayload")));
-app.get("/token", async (c) => c.text(await sign(PAYLOAD, SECRET, "HS256")));
-app.get("/token/:alg", async (c) => {
-  const alg = c.req.param("alg") as "HS384";
-  const token = await sign(PAYLOAD, SECRET, alg);
-  return c.json({ token, decoded: decode(token), verified: await verify(token, SECRET, alg) });
-});
 
 app.post(
   "/validated",

@@ -79,7 +79,7 @@ static char *normalize(JSContext *ctx, const char *from, const char *specifier, 
     JS_FreeAtom(ctx, key);
     if (!JS_IsString(to)) {
         JS_FreeValue(ctx, to);
-        JS_ThrowTypeError(ctx, "can't import '%s' from '%s': it is not part of this deployment", specifier, from);
+        JS_ThrowPlainError(ctx, "can't import '%s' from '%s': it is not part of this deployment", specifier, from);
         return NULL;
     }
     const char *s = JS_ToCString(ctx, to);

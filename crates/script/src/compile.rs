@@ -18,6 +18,7 @@ use crate::attributes;
 use crate::content::Content;
 use crate::decorators;
 use crate::error::{BuildError, BuildErrors, ErrorKind};
+use crate::legacy;
 use crate::options::Options;
 use crate::scan::{self, Scan};
 use crate::source_map;
@@ -208,6 +209,9 @@ fn transform<'a>(
     let options = transform_options(settings, commonjs);
     let done = Transformer::new(allocator, Path::new(source.name), &options).build_with_scoping(scoping, program);
     fail_on(source, done.diagnostics.errors())?;
+    if settings.dialect.legacy_decorators {
+        legacy::order(program);
+    }
     let mut scan = scan::scan(program, &done.scoping, false);
     check_requires(source, &mut scan, settings, commonjs)?;
     let printed = Codegen::new()

@@ -402,25 +402,22 @@ impl Graph<'_> {
             chain_max: self.options.chain_max,
         };
         let input = if settings.in_packages { None } else { self.input_map(&path, &text) };
-        let index = node;
-        let node = &mut self.nodes[node as usize];
-        let compiled = compile::compile(&Source { name: &node.name, text: &text, source_type }, &settings);
-        node.original = text;
-        match compiled {
-            Ok(mut compiled) => {
-                if let Some(input) = input.filter(|_| settings.source_maps) {
-                    compiled.map = Some(input.behind(compiled.map.as_deref()));
-                }
-                node.asks = asks(&compiled.scan, settings.in_packages);
-                let patterns = std::mem::take(&mut compiled.scan.patterns);
-                node.body = if compiled.commonjs { Body::CommonJs(compiled) } else { Body::Esm(compiled) };
-                for (pattern, span) in patterns {
-                    let more = self.expand(index, &pattern, span);
-                    self.nodes[index as usize].asks.extend(more);
-                }
-            }
-            Err(errors) => self.errors.extend(errors),
+        let name = self.nodes[node as usize].name.clone();
+        let compiled = compile::compile(&Source { name: &name, text: &text, source_type }, &settings);
+        self.nodes[node as usize].original = text;
+        let mut compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err(errors) => return self.errors.extend(errors),
+        };
+        if let Some(input) = input.filter(|_| settings.source_maps) {
+            compiled.map = Some(input.behind(compiled.map.as_deref()));
         }
+        for (pattern, span) in std::mem::take(&mut compiled.scan.patterns) {
+            compiled.scan.imports.extend(self.expand(node, &pattern, span));
+        }
+        let node = &mut self.nodes[node as usize];
+        node.asks = asks(&compiled.scan, settings.in_packages);
+        node.body = if compiled.commonjs { Body::CommonJs(compiled) } else { Body::Esm(compiled) };
     }
 
     /// The source map that a file of the app brings along, read if it is a file beside it.

@@ -29,6 +29,7 @@ mod content;
 mod decorators;
 mod error;
 mod graph;
+mod legacy;
 mod link;
 mod name;
 mod options;

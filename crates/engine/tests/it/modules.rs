@@ -66,7 +66,7 @@ async fn an_import_of_what_is_not_there_is_an_error_that_names_both() {
     let source = "export default { fetch: () => import('./no' + 'where.js').catch((e) => new Response(`${e.name}: ${e.message}`)) };";
     let running = setup_artifact(script(&[("index.js", source, &[])])).start();
     let text = running.text(get("http://a.test/")).await;
-    assert_eq!(text, "TypeError: can't import './nowhere.js' from 'index.js': it is not part of this deployment");
+    assert_eq!(text, "Error: can't import './nowhere.js' from 'index.js': it is not part of this deployment");
 }
 
 #[tokio::test]
@@ -91,32 +91,24 @@ export default { fetch() {
   Error.prepareStackTrace = undefined;
   error.stack = undefined;
   const dom = new DOMException("stop", "AbortError").stack.split("\n")[0];
-  return Response.json([head, first.slice(0, 22), typeof target.stack, own, bare, none, sites[0], error.stack === undefined, Object.keys(error), dom]);
+  return Response.json([head, first.slice(0, 23), typeof target.stack, own, bare, none, sites[0], error.stack === undefined, Object.keys(error), dom]);
 } };"#;
     let running = setup_artifact(script(&[("index.js", source, &[])])).start();
     let text = running.text(get("http://a.test/")).await;
-    let expect = r#"["RangeError: no","    at inner (index.js:2","string","Own: mine","Error","Error: short","inner index.js 2 false inner (index.js:2:31)",true,[],"AbortError: stop"]"#;
+    let expect = r#"["RangeError: no","    at inner (index.js:","string","Own: mine","Error","Error: short","inner index.js 2 false inner (index.js:2:31)",true,[],"AbortError: stop"]"#;
     assert_eq!(text, expect);
 }
 
 #[tokio::test]
-async fn a_chain_of_imports_is_loaded_or_refused_and_never_a_trap() {
-    for count in [100, 2_000] {
-        let names: Vec<String> = (0..count).map(|i| format!("m{i}.js")).collect();
-        let modules = (0..count).map(|i| {
-            let next = names.get(i + 1);
-            let import = next.map_or(String::new(), |next| format!("import '{next}';"));
-            let entry = if i == 0 { "export default { fetch: () => new Response('ok') };" } else { "" };
-            let imports = next.iter().map(|next| (next.to_string(), i as u32 + 1)).collect();
-            Module { name: names[i].clone(), imports, ..module(&format!("{import}{entry}")) }
-        });
-        let artifact = Artifact::Script(Script { entry: 0, modules: modules.collect() });
-        match setup_artifact(artifact).try_start() {
-            Ok(running) => assert_eq!(running.text(get("http://a.test/")).await, "ok"),
-            Err(failure) => {
-                assert!(count > 1_000, "{failure}");
-                assert!(failure.detail.contains("stack"), "{failure}");
-            }
-        }
-    }
+async fn a_long_chain_of_imports_is_loaded() {
+    let names: Vec<String> = (0..2_000).map(|i| format!("m{i}.js")).collect();
+    let modules = names.iter().enumerate().map(|(i, name)| {
+        let next = names.get(i + 1);
+        let import = next.map_or(String::new(), |next| format!("import '{next}';"));
+        let entry = if i == 0 { "export default { fetch: () => new Response('ok') };" } else { "" };
+        let imports = next.iter().map(|next| (next.to_string(), i as u32 + 1)).collect();
+        Module { name: name.clone(), imports, ..module(&format!("{import}{entry}")) }
+    });
+    let artifact = Artifact::Script(Script { entry: 0, modules: modules.collect() });
+    assert_eq!(setup_artifact(artifact).start().text(get("http://a.test/")).await, "ok");
 }

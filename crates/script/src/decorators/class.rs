@@ -74,27 +74,32 @@ struct Names {
     /// Statements of the first static block: lists of decorators, then what applies them, by rank.
     collected: String,
     applied: [String; 4],
+    /// What comes once the class is what it will be: lists of initializers for it.
+    late: Vec<String>,
 }
 
 impl Names {
     /// What stands around the members: the function, and the first and the last element of the class.
     fn around(self, decorators: &str, heritage: &str, name: &str, given: Option<&str>) -> (String, String) {
-        let Self { base, lists, collected, applied } = self;
+        let Self { base, lists, collected, applied, late } = self;
         let lists: String = lists.iter().map(|list| format!(", {list} = []")).collect();
         let called = quote(given.unwrap_or(name));
         let start = format!(
             "(() => {{ let {base}m, {base}t, {base}f, {base}d = [{decorators}], {base}x = [], {base}c = []{lists}; "
         );
-        let first = format!("static {{ {base}m = {HELPER}.begin(this, {called}); {collected}{}", applied.concat());
-        let ran = format!("}} #{base}x = {HELPER}.run(this, {base}x); ");
+        let applied = applied.concat();
+        let first = format!("static {{ {base}t = this; {base}m = {HELPER}.begin(this, {called}); {collected}{applied}");
+        let whole = if decorators.is_empty() { "t" } else { "f" };
+        let late: String = late.iter().map(|list| format!("{HELPER}.run({base}{whole}, {list}); ")).collect();
+        let ran = format!("{late}}} #{base}x = {HELPER}.run(this, {base}x); ");
         if decorators.is_empty() {
             let own = if given.is_none() { format!(" {name}") } else { String::new() };
-            let open = format!("{start}{base}t = class{own}{heritage} {{ {first}{HELPER}.end(this, {base}m); {ran}");
-            return (open, format!("}}; return {base}t; }})()"));
+            let open = format!("{start}return class{own}{heritage} {{ {first}{HELPER}.end(this, {base}m); {ran}");
+            return (open, "}; })()".into());
         }
         // Inside, the name means what the decorators make of the class.
         let replaced = format!("{name} = {base}f = {HELPER}.replace(this, {base}d, {called}, {base}m, {base}c); ");
-        let open = format!("{start}let {name}; {name} = {base}t = class{heritage} {{ {first}{replaced}{ran}");
+        let open = format!("{start}let {name}; {name} = class{heritage} {{ {first}{replaced}{ran}");
         (open, format!(" static {{ {HELPER}.run({base}f, {base}c); }} }}; return {name} = {base}f; }})()"))
     }
 }
@@ -105,7 +110,8 @@ impl Visitor<'_> {
     pub(super) fn class(&mut self, start: u32, class: &Class, name: &str, given: Option<&str>) {
         let base = format!("$sv{}", self.classes);
         self.classes += 1;
-        let mut names = Names { base, lists: Vec::new(), collected: String::new(), applied: Default::default() };
+        let mut names =
+            Names { base, lists: Vec::new(), collected: String::new(), applied: Default::default(), late: Vec::new() };
         for (index, element) in class.body.body.iter().enumerate() {
             if let Some(member) = member(element) {
                 self.member(&member, index, &mut names);
@@ -132,7 +138,7 @@ impl Visitor<'_> {
         let base = format!("{}_{index}", names.base);
         let key = self.key(member, &base, names);
         if member.decorators.is_empty() {
-            self.storage(member, &base, &key, None);
+            self.storage(member, (&names.base, &base), &key, None);
             return;
         }
         names.collected += &format!("const {base}d = [{}]; ", self.list(member.decorators));
@@ -160,13 +166,13 @@ impl Visitor<'_> {
             member.kind, member.is_static, key.name, key.access
         );
         if member.is_static && !is_field {
-            names.applied[3] += &format!("{HELPER}.run(this, {extra_of}); ");
+            names.late.push(extra_of.clone());
         }
         // The decorators, and whatever parts them from the member.
         let from = member.decorators[0].span.start.min(member.span.start) as usize;
         let to = member.decorators[member.decorators.len() - 1].span.end as usize;
         if member.kind == "accessor" {
-            self.storage(member, &base, &key, Some(&extra_of));
+            self.storage(member, (&names.base, &base), &key, Some(&extra_of));
             return;
         }
         self.edits.replace(from, to, "");
@@ -192,8 +198,9 @@ impl Visitor<'_> {
     }
 
     /// An `accessor` as a private field with a getter and a setter.
-    fn storage(&mut self, member: &Member, base: &str, key: &Key, extra: Option<&str>) {
-        let word = if member.is_static { "static " } else { "" };
+    fn storage(&mut self, member: &Member, (class, base): (&str, &str), key: &Key, extra: Option<&str>) {
+        // A static one is the class's own, by whatever class it is reached.
+        let (word, owner) = if member.is_static { ("static ", format!("{class}t")) } else { ("", "this".into()) };
         let (from, end) = (member.span.start, member.span.end);
         let from = member.decorators.first().map_or(from, |decorator| decorator.span.start.min(from)) as usize;
         let (open, close) = match extra {
@@ -203,7 +210,7 @@ impl Visitor<'_> {
         let first = if member.computed { format!("[{}]", key.first) } else { key.first.clone() };
         let again = if member.computed { format!("[{}]", key.name) } else { key.first.clone() };
         let rest = format!(
-            "{close}; {}{word}get {first}() {{ return this.#{base}; }} {word}set {again}(value) {{ this.#{base} = value; }}",
+            "{close}; {}{word}get {first}() {{ return {owner}.#{base}; }} {word}set {again}(value) {{ {owner}.#{base} = value; }}",
             extra.map_or(String::new(), |extra| ran(member.is_static, extra)),
         );
         match member.value {

@@ -38,7 +38,7 @@ export default {
   // The metadata of a class that is being defined, whose name is settled before anybody asks.
   begin(target, name) {
     const own = Object.getOwnPropertyDescriptor(target, "name");
-    if (own && typeof own.value === "string" && own.value !== name) Object.defineProperty(target, "name", { value: name, configurable: true });
+    if (own === undefined || (typeof own.value === "string" && own.value !== name)) Object.defineProperty(target, "name", { value: name, configurable: true });
     if (!Symbol.metadata) return undefined;
     return Object.create(Object.getPrototypeOf(target)?.[Symbol.metadata] ?? null);
   },

@@ -21,6 +21,9 @@ impl Graph<'_> {
                 let Some(name) = name_of(&directory, &path) else { continue };
                 let relative = if name.starts_with("../") { name } else { format!("./{name}") };
                 let (seen, _) = self.seen_by(importer, Asked::Import, target)?;
+                if let Body::ImportFacade { namespace, .. } = &mut self.nodes[seen as usize].body {
+                    *namespace = true;
+                }
                 let (folder, file) = relative.rsplit_once('/').unwrap_or((".", &relative));
                 more.extend(pattern::spellings(file).map(|file| (format!("{folder}/{file}"), seen)));
             }

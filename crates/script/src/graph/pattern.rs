@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::scan::Pattern;
+use crate::scan::{Import, Pattern};
 
 /// Files that one such import may bring into a script.
 const FILES_MAX: usize = 1_000;
@@ -11,8 +11,8 @@ const FILES_MAX: usize = 1_000;
 const SCRIPTS: [&str; 8] = [".ts", ".tsx", ".mts", ".js", ".mjs", ".jsx", ".cjs", ".cts"];
 
 impl Graph<'_> {
-    /// An ask for every file that the pattern fits, under each specifier that leads to it.
-    pub(super) fn expand(&mut self, importer: u32, pattern: &Pattern, span: Span) -> Vec<Ask> {
+    /// An import of every file that the pattern fits, under each specifier that leads to it.
+    pub(super) fn expand(&mut self, importer: u32, pattern: &Pattern, span: Span) -> Vec<Import> {
         let node = &self.nodes[importer as usize];
         let directory = node.path.parent().unwrap_or(&node.path).to_path_buf();
         let text = pattern.text();
@@ -26,8 +26,9 @@ impl Graph<'_> {
             }
             _ => {
                 found.sort();
-                let ask = |specifier| Ask { specifier, asked: Asked::Import, span, tolerant: true };
-                return found.into_iter().map(ask).collect();
+                let (kind, namespace) = (ImportKind::Dynamic, true);
+                let import = |specifier| Import { specifier, kind, span, names: Vec::new(), namespace };
+                return found.into_iter().map(import).collect();
             }
         };
         if !is_in_packages(&node.path) {

@@ -206,7 +206,7 @@ fn an_import_of_a_variable_finds_the_modules_that_are_there_anyway() {
     let tree = Tree::new(&[
         (
             "src/a.ts",
-            "import './lib/x'; import 'p'; import * as c from './c.cjs'; export const f = (name: string) => import(name); c;",
+            "import './lib/x'; import 'p'; import c from './c.cjs'; export const f = (name: string) => import(name); c;",
         ),
         ("src/lib/x.ts", "export {}"),
         ("src/c.cjs", "exports.x = 1"),
@@ -224,5 +224,6 @@ fn an_import_of_a_variable_finds_the_modules_that_are_there_anyway() {
         assert!(found.contains(&(expect.0.into(), expect.1.into())), "{expect:?} in {found:?}");
     }
     assert!(!found.iter().any(|(specifier, _)| specifier.contains("unused")), "{found:?}");
+    assert!(text(&script, "src/c.cjs?interop").contains(" as x"), "its names are there for whoever asks");
     assert_eq!(targets(&script, "node_modules/p/index.js"), []);
 }

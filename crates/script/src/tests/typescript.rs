@@ -202,3 +202,14 @@ fn a_source_map_that_is_not_there_or_of_a_package_changes_nothing() {
     let script = tree.build("b.mjs").script;
     assert_eq!(map_stack("    at node_modules/p/index.js:1:1", &script), "    at node_modules/p/index.js:1:1");
 }
+
+#[test]
+fn legacy_decorators_of_static_members_come_last() {
+    let source = "const d: any = 0; export class A { @d static a = 1; @d b = 2; @d static c() {} @d e() {} }";
+    let files = [("tsconfig.json", r#"{"compilerOptions":{"experimentalDecorators":true}}"#), ("a.ts", source)];
+    let script = Tree::new(&files).build("a.ts").script;
+    let out = text(&script, "a.ts");
+    let places =
+        ["\"b\"", "\"e\"", "\"a\"", "\"c\""].map(|name| out.find(name).unwrap_or_else(|| panic!("{name} in {out}")));
+    assert!(places.is_sorted(), "{out}");
+}

@@ -91,12 +91,33 @@ export default { fetch() {
   Error.prepareStackTrace = undefined;
   error.stack = undefined;
   const dom = new DOMException("stop", "AbortError").stack.split("\n")[0];
-  return Response.json([head, first.slice(0, 23), typeof target.stack, own, bare, none, sites[0], error.stack === undefined, Object.keys(error), dom]);
+  return Response.json([head, first.slice(0, 27), typeof target.stack, own, bare, none, sites[0], error.stack === undefined, Object.keys(error), dom]);
 } };"#;
     let running = setup_artifact(script(&[("index.js", source, &[])])).start();
     let text = running.text(get("http://a.test/")).await;
-    let expect = r#"["RangeError: no","    at inner (index.js:","string","Own: mine","Error","Error: short","inner index.js 2 false inner (index.js:2:31)",true,[],"AbortError: stop"]"#;
+    let expect = r#"["RangeError: no","    at inner (index.js:2:27","string","Own: mine","Error","Error: short","inner index.js 2 false inner (index.js:2:27)",true,[],"AbortError: stop"]"#;
     assert_eq!(text, expect);
+}
+
+#[tokio::test]
+async fn a_call_is_where_it_begins_wherever_its_arguments_end() {
+    let source = "const site = (e) => e.stack.split('\\n').map((l) => l.match(/:(\\d+:\\d+)\\)?$/)?.[1]);
+const made = new Error('x', {
+  cause: new TypeError(
+    'y'),
+});
+function thrower(...values) {
+  return [new Error()][0];
+}
+const o = { m: (...values) => thrower() };
+const called = o
+  .m(1,
+     site(
+       made));
+export default { fetch: () => Response.json([site(made)[1], site(made.cause)[1], site(called).slice(1, 4)]) };";
+    let running = setup_artifact(script(&[("index.js", source, &[])])).start();
+    let text = running.text(get("http://a.test/")).await;
+    assert_eq!(text, r#"["2:14","3:10",["7:11","9:31","11:4"]]"#);
 }
 
 #[tokio::test]

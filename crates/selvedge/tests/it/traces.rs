@@ -157,7 +157,7 @@ fn a_cause_has_its_own_trace() {
     let node = node(&place);
     let problem = node.get("/cause").expect_problem(500, "guest_exception");
     let stack = problem["stack"].as_str().expect("a stack");
-    in_order(stack, &["fetch (src/index.ts:25:", "caused by: TypeError: below\n", "fetch (src/index.ts:25:"]);
+    in_order(stack, &["fetch (src/index.ts:24:", "caused by: TypeError: below\n", "fetch (src/index.ts:24:"]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
     let is_plain = !source.source_type.is_typescript() && !scan.has_jsx && scan.using.is_none();
     if !is_plain || scan.decorator.is_some() || lowers {
         let done = transform(&allocator, source, settings, &mut program, scoping, commonjs)?;
-        return if lowers { lower(source, settings, done) } else { Ok(done) };
+        return if lowers { lower(source, settings, done, scan.decorator) } else { Ok(done) };
     }
     let mut text = source.text.to_string();
     if settings.in_packages {
@@ -296,12 +296,21 @@ fn check_decorators(source: &Source, scan: &Scan, commonjs: bool) -> Result<(), 
 }
 
 /// Lowers the standard decorators of what was printed.
-fn lower(source: &Source, settings: &Settings, done: Compiled) -> Result<Compiled, Vec<BuildError>> {
+fn lower(
+    source: &Source,
+    settings: &Settings,
+    done: Compiled,
+    first: Option<Span>,
+) -> Result<Compiled, Vec<BuildError>> {
     let Some((text, moves)) = decorators::lower(&done.text) else { return Ok(done) };
     let allocator = Allocator::default();
-    let lowered = Source { name: source.name, text: &text, source_type: SourceType::mjs() };
-    let parsed = Parser::new(&allocator, &text, lowered.source_type).parse();
-    fail_on(&lowered, parsed.diagnostics.errors())?;
+    let parsed = Parser::new(&allocator, &text, SourceType::mjs()).parse();
+    if parsed.diagnostics.has_errors() {
+        let message = "decorators are not supported where they stand here";
+        let span = first.unwrap_or_default();
+        let error = error_at(source, ErrorKind::Unsupported, message, span);
+        return Err(vec![error.help("give the class a name and a statement of its own")]);
+    }
     let scoping = SemanticBuilder::new().build(&parsed.program).semantic.into_scoping();
     let mut scan = scan::scan(&parsed.program, &scoping, false);
     check_requires(source, &mut scan, settings, false)?;

@@ -348,7 +348,11 @@ impl Guest {
     pub fn log(&mut self, request: u32, line: Line) {
         if let Phase::Evaluating { console, .. } = &mut self.phase {
             if console.len() < 1_000 {
-                console.push((line.level, line.text.to_owned()));
+                // There is no sink yet that keeps the place apart.
+                let (first, rest) = line.text.split_once('\n').unwrap_or((line.text, ""));
+                let site = line.site.map_or(String::new(), |site| format!(" ({site})"));
+                let more = if rest.is_empty() { "" } else { "\n" };
+                console.push((line.level, format!("{first}{site}{more}{rest}")));
             }
             return;
         }

@@ -52,6 +52,13 @@ fn source() -> impl Strategy<Value = String> {
         "import(",
         "'./b.js'",
         "process.env.NODE_ENV",
+        " with { type: 'text' };",
+        "import t from './b.js' with { type: 'json' };",
+        "class C { @d x = 1; accessor y; @d m() {} static { } }",
+        "export default @d class extends C {}",
+        "import(`./${a}.js`);",
+        "import(a);",
+        "with (a) {}",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..24).prop_map(|p| p.concat())
 }

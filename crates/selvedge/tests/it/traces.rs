@@ -141,6 +141,14 @@ fn console_lines_say_where_they_were_written() {
 }
 
 #[test]
+fn what_is_logged_while_modules_are_evaluated_has_its_place_too() {
+    let place = Place::new();
+    let source = "type T = string;\n\nconst text: T = \"early\";\nconsole.log(text);\nexport default { fetch: () => new Response(text) };\n";
+    let node = place.dev(&place.worker(source));
+    assert!(node.stderr().contains("early (src/index.ts:4:"), "{}", node.stderr());
+}
+
+#[test]
 fn a_script_sees_a_stack_that_begins_with_its_error() {
     let place = Place::new();
     let node = node(&place);

@@ -54,7 +54,7 @@ function inner<T>(value: T, _: Options): T {
 "#;
 
 /// Three calls deep, from the throw up.
-const CALLS: [&str; 3] = ["inner (src/deep.ts:16:", "middle (src/deep.ts:12:", "outer (src/deep.ts:8:"];
+const CALLS: [&str; 3] = ["inner (src/deep.ts:16:9)", "middle (src/deep.ts:12:10)", "outer (src/deep.ts:8:10)"];
 
 /// What a bundler makes of `lib/thrower.ts`, whose third line throws.
 const BUNDLE: &str =

@@ -45,30 +45,61 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let program = program(repo)?;
     let folder = install(repo, &suite)?;
     let apps = apps(&folder, options)?;
-    let (mut passed, mut known, mut wrong) = (0, 0, Vec::new());
+    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     for app in &apps {
         let said = drive::compare(&program, &folder, app)?;
-        let differ: Vec<&Outcome> = said.outcomes.iter().filter(|outcome| outcome.difference.is_some()).collect();
-        let same = said.outcomes.len() - differ.len();
-        println!("{app}: {same} of {} as under node", said.outcomes.len());
-        passed += same;
-        known += differ.iter().filter(|outcome| expected.is_known(app, &outcome.request)).count();
+        let row = Row::of(app, &said.outcomes, &expected);
         let judged = expected.judge(app, &said.outcomes);
-        if !judged.is_empty() && !said.complaint.is_empty() {
-            println!("  the node said:\n{}", said.complaint);
+        if !options.json {
+            println!("{app}: {} of {} as under node", row.same, row.requests);
+            if !judged.is_empty() && !said.complaint.is_empty() {
+                println!("  the node said:\n{}", said.complaint);
+            }
         }
         for complaint in judged {
-            println!("  {complaint}");
+            eprintln!("  {complaint}");
             wrong.push(format!("{app}: {complaint}"));
         }
+        rows.push(row);
     }
     if options.only.is_empty() {
-        wrong.extend(expected.of_no_app(&apps));
+        wrong.extend(expected.of_no_app(&apps).inspect(|complaint| eprintln!("  {complaint}")));
     }
-    println!("\nframeworks: {passed} requests answered as under node, {known} known to differ");
+    print(&rows, options.json);
     match wrong.len() {
         0 => Ok(()),
         count => bail!("{count} answers are not as {SUITE}/expected.toml has them"),
+    }
+}
+
+/// What became of one app.
+struct Row {
+    app: String,
+    requests: usize,
+    same: usize,
+    known: usize,
+}
+
+impl Row {
+    fn of(app: &str, outcomes: &[Outcome], expected: &Expected) -> Self {
+        let differ = outcomes.iter().filter(|outcome| outcome.difference.is_some());
+        let known = differ.clone().filter(|outcome| expected.is_known(app, &outcome.request)).count();
+        Self { app: app.to_owned(), requests: outcomes.len(), same: outcomes.len() - differ.count(), known }
+    }
+}
+
+fn print(rows: &[Row], json: bool) {
+    let sum = |of: fn(&Row) -> usize| rows.iter().map(of).sum::<usize>();
+    let (requests, same, known) = (sum(|row| row.requests), sum(|row| row.same), sum(|row| row.known));
+    if json {
+        let apps = rows.iter().map(|row| {
+            let Row { app, requests, same, known } = row;
+            serde_json::json!({ "app": app, "requests": requests, "same": same, "known": known })
+        });
+        let apps: Vec<_> = apps.collect();
+        println!("{}", serde_json::json!({ "apps": apps, "requests": requests, "same": same, "known": known }));
+    } else {
+        println!("\nframeworks: {same} of {requests} requests answered as under node, {known} known to differ");
     }
 }
 
@@ -89,7 +120,7 @@ fn install(repo: &Repo, suite: &Path) -> Result<PathBuf> {
             fs::copy(suite.join(name), folder.join(name)).with_context(|| format!("copying {name}"))?;
         }
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
+        npm.args(["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
         repo::run(&mut npm)?;
     }
     for name in SOURCES {

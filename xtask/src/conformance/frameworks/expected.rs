@@ -73,8 +73,8 @@ impl Expected {
     }
 
     /// Records of apps that are gone.
-    pub fn of_no_app(&self, apps: &[String]) -> Vec<String> {
+    pub fn of_no_app(&self, apps: &[String]) -> impl Iterator<Item = String> {
         let gone = self.known.iter().filter(|known| !apps.contains(&known.app));
-        gone.map(|known| format!("{}: is in the record, and there is no such app", known.app)).collect()
+        gone.map(|known| format!("{}: is in the record, and there is no such app", known.app))
     }
 }

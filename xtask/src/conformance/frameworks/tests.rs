@@ -36,7 +36,8 @@ fn what_is_known_may_differ_and_must() {
     let judged = record.judge("a", &[outcome("1 GET /x", Some("d")), outcome("2 GET /", Some("differs"))]);
     assert_eq!(judged, ["2 GET /: differs"]);
     assert_eq!(record.judge("a", &[]), ["1 GET /x: is in the record, and is no request of the app"]);
-    assert_eq!(record.of_no_app(&["b".to_owned()]), ["a: is in the record, and there is no such app"]);
+    let gone: Vec<String> = record.of_no_app(&["b".to_owned()]).collect();
+    assert_eq!(gone, ["a: is in the record, and there is no such app"]);
 }
 
 #[test]

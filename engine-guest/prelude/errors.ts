@@ -3,8 +3,8 @@
  */
 import { setErrorFactory } from "./native.ts";
 import {
-  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, stringIndexOf, stringSlice,
-  stringStartsWith, toStr, webClass,
+  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, setPrototypeOf, stringIndexOf,
+  stringSlice, stringStartsWith, toStr, webClass,
 } from "./primordials.ts";
 
 const LEGACY_CODES: Record<string, number> = {
@@ -17,12 +17,17 @@ const LEGACY_CODES: Record<string, number> = {
 };
 freeze(LEGACY_CODES);
 
+/** Writes down where an error came about. */
+const captureStackTrace: (error: object, from: unknown) => void = (Error as any).captureStackTrace;
+
 /** An error of the web platform. Its `name` says which; `code` is the legacy number, 0 where there is none. */
-export class DOMException extends Error {
+export class DOMException {
   #name: string;
+  #message: string;
+  declare stack: string;
 
   constructor(message: string = "", options: any = "Error") {
-    super(toStr(message));
+    this.#message = toStr(message);
     if (isObject(options)) {
       this.#name = options.name === undefined ? "Error" : toStr(options.name);
       if ("cause" in options) {
@@ -31,10 +36,14 @@ export class DOMException extends Error {
     } else {
       this.#name = toStr(options);
     }
-    // The first line was written before the name was known.
+    captureStackTrace(this, DOMException);
+    // It begins with what plain properties say, and name and message are none.
     const { stack } = this;
-    if (typeof stack === "string" && this.#name !== "Error" && stringStartsWith(stack, "Error")) {
-      defineProperty(this, "stack", { value: this.#name + stringSlice(stack, 5), writable: true, configurable: true });
+    if (typeof stack === "string" && stringStartsWith(stack, "Error")) {
+      const head = this.#message === "" ? this.#name : `${this.#name}: ${this.#message}`;
+      const at = stringIndexOf(stack, "\n");
+      const value = at < 0 ? head : head + stringSlice(stack, at);
+      defineProperty(this, "stack", { value, writable: true, configurable: true });
     }
   }
 
@@ -42,11 +51,17 @@ export class DOMException extends Error {
     return this.#name;
   }
 
+  get message(): string {
+    return this.#message;
+  }
+
   get code(): number {
     return LEGACY_CODES[this.#name] ?? 0;
   }
 }
 webClass(DOMException);
+// An error to `instanceof` and to those who print it; the constructor inherits nothing of Error's (WebIDL, section 3.14.1).
+setPrototypeOf(DOMException.prototype, Error.prototype);
 for (const [constant, code] of [
   ["INDEX_SIZE_ERR", 1], ["DOMSTRING_SIZE_ERR", 2], ["HIERARCHY_REQUEST_ERR", 3], ["WRONG_DOCUMENT_ERR", 4],
   ["INVALID_CHARACTER_ERR", 5], ["NO_DATA_ALLOWED_ERR", 6], ["NO_MODIFICATION_ALLOWED_ERR", 7], ["NOT_FOUND_ERR", 8],

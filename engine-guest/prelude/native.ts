@@ -67,7 +67,18 @@ export const CALL_STREAM_CLOSE = 9;
 export const CALL_STREAM_ABORT = 10;
 export const CALL_DONE = 11;
 export const CALL_FAIL = 12;
+export const CALL_TEXT_LABEL = 140;
+export const CALL_TEXT_DECODE = 141;
+export const CALL_CODED = 142;
 export const CALL_FEATURES = 22;
+export const CALL_CODEC_OPEN = 160;
+export const CALL_CODEC_STEP = 161;
+export const CALL_HELD_DROP = 162;
+export const CALL_SELECTOR_CHECK = 163;
+export const CALL_REWRITER_OPEN = 164;
+export const CALL_REWRITER_PARSE = 165;
+export const CALL_REWRITER_FILL = 166;
+export const CALL_STREAM_LINK = 60;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;
@@ -81,3 +92,6 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+export const OP_CACHE_MATCH = 180;
+export const OP_CACHE_PUT = 181;
+export const OP_CACHE_DELETE = 182;

@@ -31,6 +31,7 @@ usage: cargo xtask CHORE
                                             measure Selvedge beside its peers
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
+  conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 
 fn main() -> ExitCode {

@@ -9,7 +9,10 @@
 
 mod abi;
 mod codec;
+mod coding;
+mod compression;
 mod guest;
+mod held;
 mod host;
 mod image;
 mod instance;
@@ -17,8 +20,10 @@ mod operations;
 mod prelude;
 mod prepare;
 mod program;
+mod rewriter;
 mod sandbox;
 mod streams;
+mod textcodec;
 mod weburl;
 
 pub use program::Scripts;

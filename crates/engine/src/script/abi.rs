@@ -30,8 +30,19 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const TEXT_LABEL: i32 = 140;
+    pub const TEXT_DECODE: i32 = 141;
+    pub const CODED: i32 = 142;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
+    pub const CODEC_OPEN: i32 = 160;
+    pub const CODEC_STEP: i32 = 161;
+    pub const HELD_DROP: i32 = 162;
+    pub const SELECTOR_CHECK: i32 = 163;
+    pub const REWRITER_OPEN: i32 = 164;
+    pub const REWRITER_PARSE: i32 = 165;
+    pub const REWRITER_FILL: i32 = 166;
+    pub const STREAM_LINK: i32 = 60;
 }
 
 /// Operations, which end as a COMPLETE event.
@@ -47,6 +58,9 @@ pub mod operation {
     pub const KV_PUT: i32 = 42;
     pub const KV_DELETE: i32 = 43;
     pub const KV_LIST: i32 = 44;
+    pub const CACHE_MATCH: i32 = 180;
+    pub const CACHE_PUT: i32 = 181;
+    pub const CACHE_DELETE: i32 = 182;
 }
 
 /// Offsets in the shim's `struct control`.

@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{prelude, weburl};
+use super::{held, prelude, textcodec, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -24,11 +24,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
         Self { name: "TypeError", message: message.into(), code: "" }
     }
 
-    fn at_start(what: &'static str) -> Self {
+    pub(super) fn at_start(what: &'static str) -> Self {
         let message = format!("{what} is not possible while modules are evaluated; do it inside a handler");
         Self { name: "Error", message: message.into(), code: base::code::IO_AT_START.name }
     }
@@ -151,13 +151,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             }
             out.bytes(&guest.random(count as usize));
         }
-        call::URL_PARSE => {
-            let (href, base) = (args.next()?, args.next()?);
-            weburl::parse(href.as_str()?, base.as_optional_str()?, out);
-        }
-        call::URL_SET => {
-            let (href, field, value) = (args.next()?, args.next()?, args.next()?);
-            weburl::set(href.as_str()?, field.as_str()?, value.as_str()?, out);
+        call::URL_PARSE | call::URL_SET | call::TEXT_LABEL | call::TEXT_DECODE => text(code, &mut args, out)?,
+        call::CODED => {
+            let (handle, request) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
+            guest.effects.push(Effect::Coded { handle, request });
         }
         call::CANCEL => guest.effects.push(Effect::Cancel { operation: args.next()?.as_u32()? }),
         call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
@@ -165,6 +162,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let stream = guest.fresh_id();
             guest.effects.push(Effect::StreamOpen { stream });
             out.integer(u64::from(stream));
+        }
+        call::STREAM_LINK => {
+            let (stream, handle) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
+            guest.effects.push(Effect::StreamLink { stream, handle });
         }
         call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
         call::STREAM_ABORT => {
@@ -182,6 +183,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let code = args.next()?.as_optional_str()?.unwrap_or("").to_owned();
             guest.effects.push(Effect::Fail { request, error: GuestError { name, message, stack, code }, pending });
         }
+        call::CODEC_OPEN..=call::REWRITER_FILL => held::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())
@@ -197,6 +199,25 @@ fn modules(guest: &Guest, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(
     }
 }
 
+/// What is made of text: URLs and encodings.
+fn text(code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Malformed> {
+    match code {
+        call::URL_PARSE => {
+            let (href, base) = (args.next()?, args.next()?);
+            weburl::parse(href.as_str()?, base.as_optional_str()?, out);
+        }
+        call::URL_SET => {
+            let (href, field, value) = (args.next()?, args.next()?, args.next()?);
+            weburl::set(href.as_str()?, field.as_str()?, value.as_str()?, out);
+        }
+        call::TEXT_LABEL => {
+            out.optional_string(textcodec::label(args.next()?.as_str()?).as_deref());
+        }
+        _ => textcodec::decode(args, out)?,
+    }
+    Ok(())
+}
+
 /// Begins an operation: an id now, the work after this entry.
 fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal> {
     if guest.is_evaluating() {
@@ -205,6 +226,14 @@ fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal>
             super::abi::operation::FETCH => "fetch()",
             _ => "I/O",
         }));
+    }
+    if code == super::abi::operation::TIMER {
+        let max = guest.limits.timers;
+        if guest.timers >= max {
+            let message = format!("more than {max} timers are pending in this instance (limits.timers)");
+            return Err(Refusal { name: "Error", message: message.into(), code: "" });
+        }
+        guest.timers += 1;
     }
     let operation = guest.fresh_id();
     let context = guest.charged();

@@ -2,7 +2,7 @@
  * `console`. Everything ends as one LOG call with a level and a text.
  */
 import { inspect } from "./inspect.ts";
-import { CALL_LOG, call, now } from "./native.ts";
+import { CALL_LOG, call, callSite, now } from "./native.ts";
 import {
   Error, Map, Number, arraySlice, defineProperty, isArray, isObject, jsonStringify, mapDelete, mapGet, mapSet,
   Symbol, numberToFixed, objectKeys, stringIndexOf, stringPadEnd, stringRepeat, stringReplaceAll, stringSlice, toStr,
@@ -82,7 +82,7 @@ export function format(args: unknown[]): string {
 }
 
 function emit(level: Level, text: string): void {
-  call(CALL_LOG, level, indent === "" ? text : indent + stringReplaceAll(text, "\n", `\n${indent}`));
+  call(CALL_LOG, level, indent === "" ? text : indent + stringReplaceAll(text, "\n", `\n${indent}`), callSite());
 }
 
 function label(given: unknown): string {
@@ -157,7 +157,8 @@ function drawTable(rows: string[][]): string {
 function callerStack(): string {
   const stack = toStr(new Error().stack ?? "");
   let from = 0;
-  for (let i = 0; i < 2; i++) from = stringIndexOf(stack, "\n", from) + 1;
+  // The error itself, this function, and the one that was called.
+  for (let i = 0; i < 3; i++) from = stringIndexOf(stack, "\n", from) + 1;
   const text = stringSlice(stack, from);
   return text[text.length - 1] === "\n" ? stringSlice(text, 0, -1) : text;
 }

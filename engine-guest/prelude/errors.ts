@@ -3,7 +3,8 @@
  */
 import { setErrorFactory } from "./native.ts";
 import {
-  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, setPrototypeOf, toStr, webClass,
+  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, setPrototypeOf, stringIndexOf,
+  stringSlice, stringStartsWith, toStr, webClass,
 } from "./primordials.ts";
 
 const LEGACY_CODES: Record<string, number> = {
@@ -38,6 +39,14 @@ export class DOMException {
       this.#name = toStr(options);
     }
     captureStackTrace(this, DOMException);
+    // It begins with what plain properties say, and name and message are none.
+    const { stack } = this;
+    if (typeof stack === "string" && stringStartsWith(stack, "Error")) {
+      const head = this.#message === "" ? this.#name : `${this.#name}: ${this.#message}`;
+      const at = stringIndexOf(stack, "\n");
+      const value = at < 0 ? head : head + stringSlice(stack, at);
+      defineProperty(this, "stack", { value, writable: true, configurable: true });
+    }
   }
 
   get name(): string {
@@ -101,6 +110,17 @@ function safeString(value: unknown): string {
   }
 }
 
+const FRAME = "    at ";
+
+/** The calls of a stack trace, without the error that it begins with. */
+export function framesOf(stack: string, name: string, message: string): string {
+  if (stringStartsWith(stack, FRAME)) return stack;
+  const head = message === "" ? name : `${name}: ${message}`;
+  if (stringStartsWith(stack, head) && stack[head.length] === "\n") return stringSlice(stack, head.length + 1);
+  const at = stringIndexOf(stack, `\n${FRAME}`);
+  return at < 0 ? "" : stringSlice(stack, at + 1);
+}
+
 /** Reads `name`, `message` and the stack (causes included) of anything that can be thrown, and never throws itself. */
 export function describeError(thrown: unknown): { name: string; message: string; stack: string } {
   try {
@@ -109,15 +129,17 @@ export function describeError(thrown: unknown): { name: string; message: string;
     }
     const name = safeString(thrown.name);
     const message = safeString(thrown.message);
-    let stack = safeString(thrown.stack ?? "");
+    let stack = framesOf(safeString(thrown.stack ?? ""), name, message);
     let cause: any = (thrown as any).cause;
     for (let depth = 0; cause !== undefined && cause !== null && depth < CAUSES_MAX; depth++) {
       if (!(cause instanceof Error)) {
         stack += `\ncaused by: ${safeString(cause)}`;
         break;
       }
-      stack += `\ncaused by: ${safeString(cause.name)}: ${safeString(cause.message)}`;
-      if (cause.stack) stack += `\n${safeString(cause.stack)}`;
+      const itsName = safeString(cause.name);
+      const itsMessage = safeString(cause.message);
+      stack += `\ncaused by: ${itsName}: ${itsMessage}`;
+      if (cause.stack) stack += `\n${framesOf(safeString(cause.stack), itsName, itsMessage)}`;
       cause = (cause as any).cause;
     }
     return { name, message, stack };

@@ -7,6 +7,7 @@ import {
   mapForEach, mapSize, min, numberToString, objectToString, ownKeys, regExpExec, regExpFlags, regExpSource, setForEach, setSize, stringIndexOf,
   stringReplaceAll, stringSlice, stringStartsWith, symbolToString, typedArrayTag,
 } from "./primordials.ts";
+import { framesOf } from "./errors.ts";
 import { promiseResult, promiseState } from "./native.ts";
 import { peekWeb } from "./inspect-web.ts";
 
@@ -176,9 +177,11 @@ function isError(value: any): boolean {
 
 /** An error as its stack, with its cause, its errors and whatever else it carries. */
 function writeError(value: any, walk: Walk, level: number): string {
-  const head = `${value.name}: ${value.message}`;
+  const head = value.message === "" ? `${value.name}` : `${value.name}: ${value.message}`;
   const stack = typeof value.stack === "string" ? value.stack : "";
-  let text = stack === "" ? head : stringStartsWith(stack, `${value.name}`) ? stack : `${head}\n${stack}`;
+  // What was renamed after it was made is shown under its new name.
+  const frames = framesOf(stack, value.name, value.message);
+  let text = frames === "" ? (stack === "" ? head : stack) : `${head}\n${frames}`;
   while (text[text.length - 1] === "\n") text = stringSlice(text, 0, -1);
   if (level > walk.depth) return `[${head}]`;
   const items = properties(value, walk, level, true);

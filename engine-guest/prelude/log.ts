@@ -7,5 +7,5 @@ import { describeError } from "./errors.ts";
 /** Writes an error, with what was going on, at level `error`. */
 export function logError(context: string, thrown: unknown): void {
   const { name, message, stack } = describeError(thrown);
-  call(CALL_LOG, "error", `${context}: ${name}: ${message}${stack === "" ? "" : `\n${stack}`}`);
+  call(CALL_LOG, "error", `${context}: ${name}: ${message}${stack === "" ? "" : `\n${stack}`}`, undefined);
 }

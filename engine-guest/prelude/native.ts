@@ -33,6 +33,7 @@ export interface Native {
   promiseResult(promise: unknown): any;
   setRejectionTracker(fn: (promise: object, reason: unknown, handled: boolean) => void): void;
   now(): number;
+  callSite(): string | undefined;
   detach(buffer: ArrayBuffer): void;
 }
 
@@ -42,7 +43,7 @@ delete scope.__sv;
 
 export const {
   call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
-  atob, btoa, setContext, getContext, promiseState, promiseResult, setRejectionTracker, now, detach,
+  atob, btoa, setContext, getContext, promiseState, promiseResult, setRejectionTracker, now, callSite, detach,
 } = native;
 
 // Events: host → dispatch.

@@ -79,7 +79,7 @@ static char *normalize(JSContext *ctx, const char *from, const char *specifier, 
     JS_FreeAtom(ctx, key);
     if (!JS_IsString(to)) {
         JS_FreeValue(ctx, to);
-        JS_ThrowTypeError(ctx, "can't import '%s' from '%s': it is not part of this deployment", specifier, from);
+        JS_ThrowPlainError(ctx, "can't import '%s' from '%s': it is not part of this deployment", specifier, from);
         return NULL;
     }
     const char *s = JS_ToCString(ctx, to);
@@ -116,6 +116,8 @@ static JSModuleDef *compile(JSContext *ctx, struct module *m) {
         return value_module(ctx, m->name, JS_NewStringLen(ctx, source, m->source_len));
     case SV_MODULE_BYTES:
         return value_module(ctx, m->name, JS_NewArrayBufferCopy(ctx, m->source, m->source_len));
+    case SV_MODULE_CLASSIC:
+        return value_module(ctx, m->name, JS_Eval(ctx, source, m->source_len, m->name, JS_EVAL_TYPE_GLOBAL));
     default: {
         JSValue f = JS_Eval(ctx, source, m->source_len, m->name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
         if (JS_IsException(f))
@@ -147,32 +149,40 @@ static int set_import_meta(JSContext *ctx, JSModuleDef *m, const char *name) {
     return 0;
 }
 
-/* Compiles a module on its first import, and lets go of its source. */
+/* Takes a module out of the list. */
+static void forget(struct module *m) {
+    struct module **at = &modules;
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+    free(m->name);
+    free(m);
+}
+
+/*
+ * Compiles a module on its first import, and lets go of its source. What it imports is loaded
+ * meanwhile, by this same function: no place in the list is kept over the call.
+ */
 static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque) {
     (void)opaque;
-    for (struct module **at = &modules; *at; at = &(*at)->next) {
-        struct module *m = *at;
-        if (strcmp(m->name, name))
-            continue;
-        if (m->compiled)
-            return m->compiled;
-        JSModuleDef *module = compile(ctx, m);
-        if (module) {
-            if (m->kind == SV_MODULE_JS)
-                set_import_meta(ctx, module, name);
-            free(m->source);
-            m->source = NULL;
-            m->compiled = module;
-            if (strncmp(name, PRELUDE, sizeof(PRELUDE) - 1)) {
-                *at = m->next;
-                free(m->name);
-                free(m);
-            }
-        }
-        return module;
+    struct module *m = find(name, strlen(name));
+    if (!m) {
+        JS_ThrowTypeError(ctx, "there is no module '%s' in this deployment", name);
+        return NULL;
     }
-    JS_ThrowTypeError(ctx, "there is no module '%s' in this deployment", name);
-    return NULL;
+    if (m->compiled)
+        return m->compiled;
+    JSModuleDef *module = compile(ctx, m);
+    if (!module)
+        return NULL;
+    if (m->kind == SV_MODULE_JS)
+        set_import_meta(ctx, module, name);
+    free(m->source);
+    m->source = NULL;
+    m->compiled = module;
+    if (strncmp(name, PRELUDE, sizeof(PRELUDE) - 1))
+        forget(m);
+    return module;
 }
 
 void sv_modules_init(void) {

@@ -157,6 +157,11 @@ static JSValue native_detach(JSContext *ctx, JSValueConst this, int argc, JSValu
     return JS_UNDEFINED;
 }
 
+/* Where the script's own code stands: "file:line:column". */
+static JSValue native_call_site(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_GetCallSite(ctx, "selvedge:");
+}
+
 static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("call", 1, native_call),
     JS_CFUNC_DEF("start", 1, native_start),
@@ -170,6 +175,7 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("promiseState", 1, native_promise_state),
     JS_CFUNC_DEF("promiseResult", 1, native_promise_result),
     JS_CFUNC_DEF("now", 0, native_now),
+    JS_CFUNC_DEF("callSite", 0, native_call_site),
     JS_CFUNC_DEF("detach", 1, native_detach),
     JS_CFUNC_DEF("utf8Encode", 1, sv_utf8_encode),
     JS_CFUNC_DEF("utf8Decode", 3, sv_utf8_decode),

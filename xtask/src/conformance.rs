@@ -2,6 +2,7 @@
 //! folder under `conformance/` that says where it comes from and which of its tests fail here, with
 //! a reason for each; a test that fails or passes against that record fails the run.
 
+mod frameworks;
 mod wpt;
 
 use anyhow::{Context as _, Result, bail};
@@ -35,7 +36,8 @@ impl Options {
 
 pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
+        "frameworks" => frameworks::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there is wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are frameworks and wpt"),
     }
 }

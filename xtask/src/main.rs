@@ -29,6 +29,8 @@ usage: cargo xtask CHORE
   engine-guest [--verify]                   build what changed of the script engine's guest, or compare a fresh build
   bench functions [--json] [--quick] [--only CASE]...
                                             measure Selvedge beside its peers
+  conformance frameworks [--json] [--only APP]...
+                                            drive packages from npm, and compare with node
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 

@@ -31,7 +31,7 @@ pub struct Module {
     /// The name in stack traces: a path relative to the app, with forward slashes.
     pub name: String,
     pub kind: ModuleKind,
-    /// For `Js` and `Json`, UTF-8 text.
+    /// For `Js`, `Json` and `Classic`, UTF-8 text.
     #[serde(with = "bytes_field")]
     pub source: Vec<u8>,
     /// Specifier as written → index of the module it resolves to.
@@ -50,6 +50,8 @@ pub enum ModuleKind {
     Bytes,
     /// A module of the platform, by its specifier ([`crate::builtin`]); the engine has its source.
     Builtin,
+    /// A script of the kind that is no module, in sloppy mode; the default export is its value.
+    Classic,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

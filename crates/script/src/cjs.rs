@@ -7,16 +7,19 @@ use std::fmt::Write as _;
 use oxc::syntax::identifier::is_identifier_name;
 
 /// What stands before a CommonJS file, on its own first line: lines keep their numbers, and
-/// [`SourceMaps`](crate::SourceMaps) takes the columns back. An exported function is initialised
-/// before any module of a cycle runs, which is what `require` in a cycle wants.
-pub(crate) const BODY_START: &str = "export function $body(exports, require, module, __filename, __dirname) { ";
-/// What follows it: the rest of the module is ours.
-pub(crate) const BODY_END: &str = "\n}\n//# end of the file as written\n";
+/// [`SourceMaps`](crate::SourceMaps) takes the columns back. The body is a classic script, whose value
+/// is this function, so that it runs in sloppy mode like everywhere.
+pub(crate) const BODY_START: &str = "(function (exports, require, module, __filename, __dirname) { ";
+pub(crate) const BODY_END: &str = "\n})";
 
 /// In front of the specifiers of a `require`, which may resolve elsewhere than the same import.
 pub(crate) const REQUIRE: &str = "require:";
 /// The specifier by which a facade imports the module that it stands for.
 pub(crate) const SELF: &str = "facade:target";
+/// The specifier by which the module of a file imports the file's body.
+pub(crate) const BODY: &str = "file:body";
+/// After the name of the file in the name of the module that runs it; the body has the plain name.
+pub(crate) const MODULE_SUFFIX: &str = "?module";
 /// After the name of the module in the name of the facade that an import sees.
 pub(crate) const IMPORT_SUFFIX: &str = "?import";
 /// The same, for importers that take `__esModule` at its word.
@@ -36,9 +39,9 @@ pub(crate) enum Required {
     Missing(String),
 }
 
-/// A body as a function, to be checked or completed.
+/// A body as a function.
 pub(crate) fn wrap_body(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 128);
+    let mut out = String::with_capacity(text.len() + BODY_START.len() + BODY_END.len());
     out.push_str(BODY_START);
     match text.strip_prefix("#!") {
         // Same length, so that columns stay.
@@ -49,9 +52,10 @@ pub(crate) fn wrap_body(text: &str) -> String {
     out
 }
 
-/// The module of a CommonJS file.
-pub(crate) fn body_module(name: &str, text: &str, requires: &[(String, Required)]) -> String {
-    let mut out = wrap_body(text);
+/// The module of a CommonJS file. Its body comes first, so that it is there before anything in a
+/// cycle may ask for it; and `$require` is a function declaration, which is there before anything runs.
+pub(crate) fn module(name: &str, requires: &[(String, Required)]) -> String {
+    let mut out = format!("import $body from {};\n", quote(BODY));
     let mut cases = String::new();
     for (i, (specifier, required)) in requires.iter().enumerate() {
         let from = quote(&format!("{REQUIRE}{specifier}"));

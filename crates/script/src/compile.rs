@@ -14,12 +14,14 @@ use oxc::transformer::{
     TransformOptions, Transformer, TypeScriptOptions,
 };
 
-use crate::cjs;
+use crate::attributes;
 use crate::content::Content;
+use crate::decorators;
 use crate::error::{BuildError, BuildErrors, ErrorKind};
+use crate::legacy;
 use crate::options::Options;
 use crate::scan::{self, Scan};
-use crate::source_map::Mappings;
+use crate::source_map;
 
 /// Where the transformer imports its helpers from; the graph has the modules built in.
 pub(crate) const HELPERS: &str = "selvedge:helpers";
@@ -114,21 +116,28 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
     let allocator = Allocator::default();
     let (parsed, commonjs) = parse(&allocator, source, settings)?;
     let mut program = parsed.program;
+    match attributes::without(source.text, &program) {
+        Ok(None) => {}
+        Ok(Some(text)) => return compile(&Source { text: &text, ..*source }, settings),
+        Err(unknown) => {
+            return Err(vec![error_at(source, ErrorKind::Unsupported, &unknown.message, unknown.span)]);
+        }
+    }
     let has_module_syntax = parsed.module_record.has_module_syntax;
     let semantic = SemanticBuilder::new_compiler().with_enum_eval(true).build(&program);
-    // A CommonJS body is checked below, as the strict function that it becomes.
-    if !commonjs || source.source_type.is_typescript() {
-        fail_on(source, semantic.diagnostics.errors(), 0)?;
-    }
+    fail_on(source, semantic.diagnostics.errors())?;
     let scoping = semantic.semantic.into_scoping();
     let mut scan = scan::scan(&program, &scoping, settings.in_packages);
     scan.has_module_syntax |= has_module_syntax;
-    check_decorators(source, &scan, settings)?;
-    if source.source_type.is_typescript() || scan.has_jsx || scan.decorator.is_some() || scan.using.is_some() {
-        return transform(&allocator, source, settings, &mut program, scoping, commonjs);
+    let legacy = settings.dialect.legacy_decorators;
+    let lowers = (scan.decorator.is_some() && !legacy) || scan.has_accessor;
+    if lowers {
+        check_decorators(source, &scan, commonjs)?;
     }
-    if commonjs {
-        check_strict(source)?;
+    let is_plain = !source.source_type.is_typescript() && !scan.has_jsx && scan.using.is_none();
+    if !is_plain || scan.decorator.is_some() || lowers {
+        let done = transform(&allocator, source, settings, &mut program, scoping, commonjs)?;
+        return if lowers { lower(source, settings, done, scan.decorator) } else { Ok(done) };
     }
     let mut text = source.text.to_string();
     if settings.in_packages {
@@ -148,7 +157,7 @@ fn parse<'a>(
     let options = ParseOptions { parse_regular_expression: true, ..ParseOptions::default() };
     let parse = |source_type| Parser::new(allocator, source.text, source_type).with_options(options).parse();
     let checked = |parsed: ParserReturn<'a>, commonjs| {
-        fail_on(source, parsed.diagnostics.errors(), 0)?;
+        fail_on(source, parsed.diagnostics.errors())?;
         Ok((parsed, commonjs))
     };
     if given.is_commonjs() {
@@ -199,37 +208,21 @@ fn transform<'a>(
 ) -> Result<Compiled, Vec<BuildError>> {
     let options = transform_options(settings, commonjs);
     let done = Transformer::new(allocator, Path::new(source.name), &options).build_with_scoping(scoping, program);
-    fail_on(source, done.diagnostics.errors(), 0)?;
+    fail_on(source, done.diagnostics.errors())?;
+    if settings.dialect.legacy_decorators {
+        legacy::order(program);
+    }
     let mut scan = scan::scan(program, &done.scoping, false);
     check_requires(source, &mut scan, settings, commonjs)?;
     let printed = Codegen::new()
         .with_options(CodegenOptions {
-            source_map_path: (settings.source_maps || commonjs).then(|| source.name.into()),
+            source_map_path: settings.source_maps.then(|| source.name.into()),
             comments: CommentOptions { normal: false, jsdoc: false, ..CommentOptions::default() },
             ..CodegenOptions::default()
         })
         .build(program);
     let map = printed.map.map(|map| map.to_json_string());
-    if commonjs {
-        let body = Source { name: source.name, text: &printed.code, source_type: SourceType::cjs() };
-        check_strict(&body).map_err(|errors| to_original(source, errors, map.as_deref()))?;
-    }
-    let map = map.filter(|_| settings.source_maps);
     Ok(Compiled { text: printed.code, map, scan, commonjs })
-}
-
-/// Moves errors in printed code to the places in the file that it was printed from.
-fn to_original(source: &Source, errors: Vec<BuildError>, map: Option<&str>) -> Vec<BuildError> {
-    let mappings = map.and_then(Mappings::parse);
-    let place = |e: &BuildError| mappings.as_ref()?.lookup(e.line.checked_sub(1)?, e.column.checked_sub(1)?);
-    let moved = errors.into_iter().map(|error| {
-        let moved = BuildError { help: error.help.clone(), ..BuildError::new(error.kind, source.name, &error.message) };
-        match place(&error) {
-            Some((line, column)) => moved.at_line(source.text, line as usize + 1, column as usize + 1),
-            None => moved,
-        }
-    });
-    moved.collect()
 }
 
 fn transform_options(settings: &Settings, commonjs: bool) -> TransformOptions {
@@ -271,20 +264,6 @@ fn transform_options(settings: &Settings, commonjs: bool) -> TransformOptions {
     options
 }
 
-/// A CommonJS body runs in strict mode, as the body of a function.
-fn check_strict(source: &Source) -> Result<(), Vec<BuildError>> {
-    let wrapped = cjs::wrap_body(source.text);
-    let allocator = Allocator::default();
-    let parsed = Parser::new(&allocator, &wrapped, SourceType::mjs()).parse();
-    let lead = cjs::BODY_START.len();
-    fail_on(source, parsed.diagnostics.errors(), lead)?;
-    let semantic = SemanticBuilder::new_compiler().build(&parsed.program);
-    fail_on(source, semantic.diagnostics.errors(), lead).map_err(|errors| {
-        let help = "CommonJS files run in strict mode here";
-        errors.into_iter().map(|e| if e.help.is_none() { e.help(help) } else { e }).collect()
-    })
-}
-
 /// An ES module has no `require`. Packages that probe for one find that out at run time.
 fn check_requires(
     source: &Source,
@@ -299,19 +278,45 @@ fn check_requires(
     match requires.iter().find(|r| !r.guarded && !settings.in_packages) {
         Some(require) => {
             let message = "there is no require() in an ES module";
-            let error = error_at(source, ErrorKind::Syntax, message, require.span, 0);
+            let error = error_at(source, ErrorKind::Syntax, message, require.span);
             Err(vec![error.help(format!("write import … from \"{}\"", require.specifier))])
         }
         None => Ok(()),
     }
 }
 
-/// Standard decorators mean something else than TypeScript's own, and the engine has neither.
-fn check_decorators(source: &Source, scan: &Scan, settings: &Settings) -> Result<(), Vec<BuildError>> {
-    let Some(span) = scan.decorator.filter(|_| !settings.dialect.legacy_decorators) else { return Ok(()) };
-    let message = "standard decorators are not supported by this version yet";
-    let error = error_at(source, ErrorKind::Unsupported, message, span, 0);
-    Err(vec![error.help("for TypeScript's own, set \"experimentalDecorators\": true in tsconfig.json")])
+/// What can't be lowered of standard decorators.
+fn check_decorators(source: &Source, scan: &Scan, commonjs: bool) -> Result<(), Vec<BuildError>> {
+    let (message, span) = match (scan.unsupported_decorator, scan.decorator) {
+        (Some(span), _) => ("decorators of private methods and accessors are not supported", span),
+        (None, Some(span)) if commonjs => ("decorators in a CommonJS file are not supported", span),
+        _ => return Ok(()),
+    };
+    Err(vec![error_at(source, ErrorKind::Unsupported, message, span)])
+}
+
+/// Lowers the standard decorators of what was printed.
+fn lower(
+    source: &Source,
+    settings: &Settings,
+    done: Compiled,
+    first: Option<Span>,
+) -> Result<Compiled, Vec<BuildError>> {
+    let Some((text, moves)) = decorators::lower(&done.text) else { return Ok(done) };
+    let allocator = Allocator::default();
+    let parsed = Parser::new(&allocator, &text, SourceType::mjs()).parse();
+    if parsed.diagnostics.has_errors() {
+        let message = "decorators are not supported where they stand here";
+        let span = first.unwrap_or_default();
+        let error = error_at(source, ErrorKind::Unsupported, message, span);
+        return Err(vec![error.help("give the class a name and a statement of its own")]);
+    }
+    let scoping = SemanticBuilder::new().build(&parsed.program).semantic.into_scoping();
+    let mut scan = scan::scan(&parsed.program, &scoping, false);
+    check_requires(source, &mut scan, settings, false)?;
+    // Spans are of the printed text: what is said of the file is said by what was scanned before.
+    let map = done.map.and_then(|map| source_map::moved(&map, &done.text, &text, &moves));
+    Ok(Compiled { text, map, scan, commonjs: false })
 }
 
 /// Replaces `process.env.NODE_ENV` in place. The text keeps its length and its lines, so that no
@@ -356,17 +361,13 @@ fn check_nesting(source: &Source, settings: &Settings) -> Result<(), Vec<BuildEr
     Ok(())
 }
 
-fn fail_on<'d>(
-    source: &Source,
-    errors: impl Iterator<Item = &'d OxcDiagnostic>,
-    lead: usize,
-) -> Result<(), Vec<BuildError>> {
+fn fail_on<'d>(source: &Source, errors: impl Iterator<Item = &'d OxcDiagnostic>) -> Result<(), Vec<BuildError>> {
     let mut errors: Vec<_> = errors
         .take(crate::error::ERRORS_MAX)
         .map(|diagnostic| {
             let label = diagnostic.labels.iter().find(|l| l.primary()).or(diagnostic.labels.first());
             let (start, length) = label.map_or((0, 0), |l| (l.offset(), l.len()));
-            let error = error_at(source, ErrorKind::Syntax, &diagnostic.message, Span::sized(start, length), lead);
+            let error = error_at(source, ErrorKind::Syntax, &diagnostic.message, Span::sized(start, length));
             match (&diagnostic.help, label.and_then(|l| l.label())) {
                 (Some(help), _) => error.help(help.to_string()),
                 (None, Some(label)) => error.help(label.to_string()),
@@ -379,7 +380,6 @@ fn fail_on<'d>(
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-fn error_at(source: &Source, kind: ErrorKind, message: &str, span: Span, lead: usize) -> BuildError {
-    let (start, end) = ((span.start as usize).saturating_sub(lead), (span.end as usize).saturating_sub(lead));
-    BuildError::new(kind, source.name, message).at(source.text, start, end)
+fn error_at(source: &Source, kind: ErrorKind, message: &str, span: Span) -> BuildError {
+    BuildError::new(kind, source.name, message).at(source.text, span.start as usize, span.end as usize)
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use base::artifact::{Module, ModuleKind, Script};
+use base::artifact::{ModuleKind, Script};
 use oxc::span::{SourceType, Span};
 
+use crate::attributes;
 use crate::cjs::{self, Required};
 use crate::compile::{self, Compiled, Dialect, PackageType, Settings, Source};
 use crate::content::{Content, IMPORTABLE};
@@ -14,9 +15,13 @@ use crate::name::{is_in_packages, name_of};
 use crate::options::Options;
 use crate::resolve::{Asked, Resolver, Target, Unresolved};
 use crate::scan::{ImportKind, Scan};
+use crate::source_map::{self, InputMap, Reference};
 use crate::{Built, link};
 
+mod artifact;
 mod helper;
+mod open;
+mod pattern;
 mod read;
 
 /// A module of the graph under construction.
@@ -74,7 +79,8 @@ struct Graph<'o> {
     options: &'o Options,
     resolver: Resolver,
     nodes: Vec<Node>,
-    files: HashMap<PathBuf, u32>,
+    /// Files, and what they are taken for if the import says so.
+    files: HashMap<(PathBuf, Option<&'static str>), u32>,
     /// (module, what kind of facade) → facade.
     facades: HashMap<(u32, &'static str), u32>,
     errors: Vec<BuildError>,
@@ -97,14 +103,17 @@ pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Buil
     };
     let start = graph.walk(&entry);
     if graph.errors.is_empty() {
+        // A stop has left its reason among the errors.
+        let _ = graph.open_imports();
+    }
+    if graph.errors.is_empty() {
         graph.errors = link::link(&mut graph.nodes);
     }
     graph.inputs.append(&mut graph.resolver.inputs);
     let inputs = graph.inputs.iter().cloned().collect();
     match start {
         Ok(entry) if graph.errors.is_empty() => {
-            let modules = graph.nodes.into_iter().map(Node::into_module).collect();
-            Ok(Built { script: Script { entry, modules }, inputs })
+            Ok(Built { script: Script { entry, modules: artifact::modules(graph.nodes) }, inputs })
         }
         _ => Err(BuildErrors { inputs, ..BuildErrors::from(graph.errors) }),
     }
@@ -113,7 +122,7 @@ pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Buil
 impl Graph<'_> {
     /// Follows every import from the entry. A stack of our own: chains of imports can be long.
     fn walk(&mut self, entry: &Path) -> Result<u32, Stop> {
-        let first = self.file(entry, None)?;
+        let first = self.file(entry, None, None)?;
         let mut stack = vec![(first, 0)];
         while let Some((node, next)) = stack.last_mut() {
             let importer = *node;
@@ -154,7 +163,8 @@ impl Graph<'_> {
             return Ok(None);
         }
         let path = self.nodes[importer as usize].path.clone();
-        let target = match self.resolver.resolve(&path, &ask.specifier, ask.asked) {
+        let (specifier, taken_for) = attributes::split(&ask.specifier);
+        let target = match self.resolver.resolve(&path, specifier, ask.asked) {
             Ok(target) => target,
             Err(unresolved) => {
                 self.unresolved(importer, ask, unresolved);
@@ -174,7 +184,7 @@ impl Graph<'_> {
                 Ok(None)
             }
             Target::File(path) => {
-                let file = self.file(&path, Some((importer, ask)))?;
+                let file = self.file(&path, taken_for, Some((importer, ask)))?;
                 let (target, required) = self.seen_by(importer, ask.asked, file)?;
                 self.edge(importer, ask, target, required);
                 Ok(Some(file))
@@ -219,7 +229,7 @@ impl Graph<'_> {
     }
 
     fn written(&mut self, name: &str, text: &str) -> Result<u32, Stop> {
-        let key = PathBuf::from(name);
+        let key = (PathBuf::from(name), None);
         if let Some(&known) = self.files.get(&key) {
             return Ok(known);
         }
@@ -229,7 +239,7 @@ impl Graph<'_> {
     }
 
     fn builtin(&mut self, name: &str) -> Result<u32, Stop> {
-        let key = PathBuf::from(name);
+        let key = (PathBuf::from(name), None);
         if let Some(&known) = self.files.get(&key) {
             return Ok(known);
         }
@@ -273,14 +283,23 @@ impl Graph<'_> {
     }
 
     /// The module of a file, read and compiled when it is met for the first time.
-    fn file(&mut self, path: &Path, from: Option<(u32, &Ask)>) -> Result<u32, Stop> {
-        if let Some(&known) = self.files.get(path) {
+    fn file(
+        &mut self,
+        path: &Path,
+        taken_for: Option<(&'static str, Content)>,
+        from: Option<(u32, &Ask)>,
+    ) -> Result<u32, Stop> {
+        let key = (path.to_path_buf(), taken_for.map(|(name, _)| name));
+        if let Some(&known) = self.files.get(&key) {
             return Ok(known);
         }
-        let name = self.name(path);
+        let name = match taken_for {
+            Some((taken, _)) => format!("{}?{taken}", self.name(path)),
+            None => self.name(path),
+        };
         let node = self.push(name.clone(), path.to_path_buf(), Body::Failed)?;
-        self.files.insert(path.to_path_buf(), node);
-        let content = Content::of(path);
+        self.files.insert(key, node);
+        let content = taken_for.map_or_else(|| Content::of(path), |(_, content)| content);
         if let Some(error) = self.refuse(content, path, from) {
             self.errors.push(error);
             return Ok(node);
@@ -382,15 +401,41 @@ impl Graph<'_> {
             nesting_max: self.options.nesting_max,
             chain_max: self.options.chain_max,
         };
-        let node = &mut self.nodes[node as usize];
-        match compile::compile(&Source { name: &node.name, text: &text, source_type }, &settings) {
-            Ok(compiled) => {
-                node.asks = asks(&compiled.scan, settings.in_packages);
-                node.body = if compiled.commonjs { Body::CommonJs(compiled) } else { Body::Esm(compiled) };
-            }
-            Err(errors) => self.errors.extend(errors),
+        let input = if settings.in_packages { None } else { self.input_map(&path, &text) };
+        let name = self.nodes[node as usize].name.clone();
+        let compiled = compile::compile(&Source { name: &name, text: &text, source_type }, &settings);
+        self.nodes[node as usize].original = text;
+        let mut compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err(errors) => return self.errors.extend(errors),
+        };
+        if let Some(input) = input.filter(|_| settings.source_maps) {
+            compiled.map = Some(input.behind(compiled.map.as_deref()));
         }
-        node.original = text;
+        for (pattern, span) in std::mem::take(&mut compiled.scan.patterns) {
+            compiled.scan.imports.extend(self.expand(node, &pattern, span));
+        }
+        let node = &mut self.nodes[node as usize];
+        node.asks = asks(&compiled.scan, settings.in_packages);
+        node.body = if compiled.commonjs { Body::CommonJs(compiled) } else { Body::Esm(compiled) };
+    }
+
+    /// The source map that a file of the app brings along, read if it is a file beside it.
+    fn input_map(&mut self, path: &Path, text: &str) -> Option<InputMap> {
+        let directory = path.parent()?;
+        let json = match source_map::reference(text)? {
+            Reference::Inline(json) => json,
+            Reference::File(name) => {
+                let file = directory.join(name).canonicalize().ok()?;
+                if !self.resolver.workspace.holds(&file) {
+                    return None;
+                }
+                let bytes = read::file(&file, &self.name(&file), self.options.module_bytes_max).ok()?;
+                self.inputs.insert(file);
+                String::from_utf8(bytes).ok()?
+            }
+        };
+        InputMap::parse(&json, directory, &self.root)
     }
 
     fn push(&mut self, name: String, path: PathBuf, body: Body) -> Result<u32, Stop> {
@@ -445,24 +490,5 @@ fn asks(scan: &Scan, in_packages: bool) -> Vec<Ask> {
 impl Node {
     pub(crate) fn edge(&self, specifier: &str) -> Option<u32> {
         self.edges.iter().find(|(s, _)| s == specifier).map(|&(_, target)| target)
-    }
-
-    fn into_module(self) -> Module {
-        let (kind, source, source_map) = match self.body {
-            Body::Esm(compiled) => (ModuleKind::Js, compiled.text, compiled.map),
-            Body::CommonJs(compiled) => {
-                let source = cjs::body_module(&self.name, &compiled.text, &self.requires);
-                (ModuleKind::Js, source, compiled.map)
-            }
-            Body::ImportFacade { interop, names, .. } => (ModuleKind::Js, cjs::import_facade(&names, interop), None),
-            Body::RequireFacade { .. } => (ModuleKind::Js, cjs::require_facade(), None),
-            Body::Written(text) => (ModuleKind::Js, text, None),
-            Body::Builtin => (ModuleKind::Builtin, String::new(), None),
-            Body::Data(kind, bytes) => {
-                return Module { name: self.name, kind, source: bytes, imports: self.edges, source_map: None };
-            }
-            Body::Failed => unreachable!("a failed file is an error of the build"),
-        };
-        Module { name: self.name, kind, source: source.into_bytes(), imports: self.edges, source_map }
     }
 }

@@ -15,18 +15,21 @@
 //!
 //! ## CommonJS
 //!
-//! A CommonJS file becomes a module that exports one hoisted function, `$require`, which runs the
-//! body the first time it is called; a file that is *imported* gets a second module beside it, the
-//! facade, whose exports read `module.exports`. So `require` keeps its order, its laziness and its
-//! cycles. What differs from Node: bodies run in strict mode; ES modules and data files named by
-//! a `require` are evaluated before the first body runs; a specifier must be a string literal
-//! somewhere in the file; and a `require` that can't be resolved throws when it is reached.
+//! A CommonJS file becomes two modules: its body, a classic script whose value is a function, and a
+//! module that exports `$require`, which calls that function the first time; a file that is *imported*
+//! gets a third beside them, the facade, whose exports read `module.exports`. So `require` keeps its
+//! order, its laziness and its cycles. What differs from Node: ES modules and data files named by a
+//! `require` are evaluated before the first body runs; a specifier must be a string literal somewhere
+//! in the file; and a `require` that can't be resolved throws when it is reached.
 
+mod attributes;
 mod cjs;
 mod compile;
 mod content;
+mod decorators;
 mod error;
 mod graph;
+mod legacy;
 mod link;
 mod name;
 mod options;
@@ -34,6 +37,7 @@ mod resolve;
 mod scan;
 mod source_map;
 mod unsupported;
+mod workspace;
 
 use std::path::{Path, PathBuf};
 

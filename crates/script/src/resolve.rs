@@ -13,6 +13,7 @@ use crate::error::{BuildError, ErrorKind};
 use crate::name::{is_in_packages, name_of};
 use crate::options::Options;
 use crate::unsupported;
+use crate::workspace::Workspace;
 
 mod explain;
 
@@ -50,6 +51,7 @@ pub(crate) struct Unresolved {
 
 pub(crate) struct Resolver {
     root: PathBuf,
+    pub workspace: Workspace,
     conditions: Vec<String>,
     own: Pair,
     packages: Pair,
@@ -74,6 +76,7 @@ impl Resolver {
         let packages = Pair { import: then(&packages, Asked::Import), require: then(&packages, Asked::Require) };
         Self {
             root: root.to_path_buf(),
+            workspace: Workspace::of(root),
             conditions: options.conditions.clone(),
             own: Pair { import: first, require },
             packages,
@@ -107,7 +110,7 @@ impl Resolver {
                 help: None,
                 config: None,
             }),
-            Ok(found) => Ok(Target::File(found.into_path_buf())),
+            Ok(found) => self.inside(specifier, found.into_path_buf()),
             Err(ResolveError::Ignored(path)) => Ok(Target::Empty(path)),
             // A package of that name would have been found: Node's own modules go by bare names too.
             Err(_) if builtin::is_module(&format!("{NODE}{specifier}")) => {
@@ -118,6 +121,24 @@ impl Resolver {
                 Err(self.explain(importer, specifier, error, &tried))
             }
         }
+    }
+
+    /// Refuses what a symlink or a path leads to beyond the workspace.
+    fn inside(&self, specifier: &str, file: PathBuf) -> Result<Target, Unresolved> {
+        if self.workspace.holds(&file) {
+            return Ok(Target::File(file));
+        }
+        let (file, top) = (self.name(&file), self.name(&self.workspace.top));
+        let top = if top.is_empty() { "the app's directory".to_string() } else { format!("the workspace {top}") };
+        Err(Unresolved {
+            kind: ErrorKind::Unsupported,
+            message: format!("\"{specifier}\" leads to {file}, outside of {top}"),
+            help: Some(
+                "a workspace is a directory with pnpm-workspace.yaml, .git, or a package.json that names workspaces"
+                    .into(),
+            ),
+            config: None,
+        })
     }
 
     /// The dialect of a file of the app, by the tsconfig.json above it.

@@ -8,7 +8,12 @@ use oxc::semantic::Scoping;
 use oxc::span::{GetSpan, Span};
 use oxc::syntax::scope::ScopeFlags;
 
+use crate::decorators;
+
 mod commonjs;
+mod pattern;
+
+pub(crate) use pattern::Pattern;
 
 /// What a file says about other files.
 #[derive(Debug, Default)]
@@ -17,6 +22,10 @@ pub(crate) struct Scan {
     pub imports: Vec<Import>,
     /// Names that an ES module exports itself; stars are in `imports`.
     pub exports: BTreeMap<String, Export>,
+    /// Dynamic imports of specifiers that are put together at run time.
+    pub patterns: Vec<(Pattern, Span)>,
+    /// Whether it has a dynamic import of which nothing is known.
+    pub has_open_import: bool,
     pub has_module_syntax: bool,
     pub requires: Vec<Require>,
     /// Names that a CommonJS file sets on `module.exports`, as far as its text shows.
@@ -29,6 +38,10 @@ pub(crate) struct Scan {
     pub node_env: Vec<Span>,
     pub has_jsx: bool,
     pub decorator: Option<Span>,
+    /// The first decorator that can't be lowered.
+    pub unsupported_decorator: Option<Span>,
+    /// Whether it has `accessor` fields.
+    pub has_accessor: bool,
     /// The first `using` declaration.
     pub using: Option<Span>,
 }
@@ -277,7 +290,10 @@ impl<'a> Visit<'a> for Visitor<'_> {
                 let (kind, namespace, names) = (ImportKind::Dynamic, true, Vec::new());
                 self.scan.imports.push(Import { specifier: value, kind, span: t.span, names, namespace });
             }
-            _ => {}
+            source => match Pattern::of(source) {
+                Some(pattern) => self.scan.patterns.push((pattern, it.span)),
+                None => self.scan.has_open_import = true,
+            },
         }
         walk::walk_import_expression(self, it);
     }
@@ -367,6 +383,19 @@ impl<'a> Visit<'a> for Visitor<'_> {
     fn visit_decorator(&mut self, it: &Decorator<'a>) {
         self.scan.decorator.get_or_insert(it.span);
         walk::walk_decorator(self, it);
+    }
+
+    fn visit_method_definition(&mut self, it: &MethodDefinition<'a>) {
+        let unsupported = decorators::unsupported(&it.key, &it.decorators);
+        self.scan.unsupported_decorator = self.scan.unsupported_decorator.or(unsupported);
+        walk::walk_method_definition(self, it);
+    }
+
+    fn visit_accessor_property(&mut self, it: &AccessorProperty<'a>) {
+        self.scan.has_accessor = true;
+        let unsupported = decorators::unsupported(&it.key, &it.decorators);
+        self.scan.unsupported_decorator = self.scan.unsupported_decorator.or(unsupported);
+        walk::walk_accessor_property(self, it);
     }
 
     fn visit_jsx_element(&mut self, it: &JSXElement<'a>) {

@@ -8,9 +8,13 @@ use base::artifact::{Module, ModuleKind, Script};
 use crate::cjs::{BODY_END, BODY_START};
 use crate::error::{SnippetLine, frame};
 
+mod input;
 mod mappings;
+mod moved;
 
-pub(crate) use mappings::Mappings;
+pub(crate) use input::{InputMap, Reference, reference};
+use mappings::Mappings;
+pub(crate) use moved::moved;
 
 /// A place in a source file; line and column from 1.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -36,9 +40,9 @@ struct Mapped {
 
 impl SourceMaps {
     pub fn new(script: &Script) -> Self {
-        let scripts = script.modules.iter().filter(|m| m.kind == ModuleKind::Js);
+        let scripts = script.modules.iter().filter(|m| matches!(m.kind, ModuleKind::Js | ModuleKind::Classic));
         let modules = scripts.map(|module| {
-            let wrapped = module.source.starts_with(BODY_START.as_bytes());
+            let wrapped = module.kind == ModuleKind::Classic;
             let mapped = Mapped { json: module.source_map.clone(), decoded: OnceLock::new(), wrapped };
             (module.name.clone(), mapped)
         });
@@ -51,11 +55,12 @@ impl SourceMaps {
         let mapped = self.modules.get(module)?;
         let lead = if mapped.wrapped && line == 1 { BODY_START.len() as u32 } else { 0 };
         let column = column.saturating_sub(lead).max(1);
-        let file = module.to_string();
-        let Some(json) = &mapped.json else { return Some(Position { file, line, column }) };
+        let Some(json) = &mapped.json else { return Some(Position { file: module.to_string(), line, column }) };
         let mappings = mapped.decoded.get_or_init(|| Mappings::parse(json)).as_ref()?;
-        let (line, column) = mappings.lookup(line.checked_sub(1)?, column - 1)?;
-        Some(Position { file, line: line + 1, column: column + 1 })
+        let found = mappings.lookup(line.checked_sub(1)?, column - 1)?;
+        let file = mappings.sources.get(found.source as usize).filter(|source| !source.is_empty());
+        let file = file.map_or(module, String::as_str).to_string();
+        Some(Position { file, line: found.source_line + 1, column: found.source_column + 1 })
     }
 
     /// Rewrites every `name:line:column` at the end of a line of a QuickJS stack trace. Lines that
@@ -99,20 +104,23 @@ pub fn map_stack(stack: &str, script: &Script) -> String {
 /// The lines around a place in the original source, for a code frame of a run-time error. Empty if
 /// the artifact does not hold that source.
 pub fn snippet(script: &Script, position: &Position) -> Vec<SnippetLine> {
-    let module = script.modules.iter().find(|m| m.name == position.file && m.kind == ModuleKind::Js);
-    match module.and_then(original) {
+    match script.modules.iter().find_map(|module| original(module, &position.file)) {
         Some(source) if position.line > 0 && position.column > 0 => frame(&source, position.line, position.column, 1),
         _ => Vec::new(),
     }
 }
 
-/// The file as its author wrote it.
-fn original(module: &Module) -> Option<String> {
+/// A file as its author wrote it, if this module came from it.
+fn original(module: &Module, file: &str) -> Option<String> {
     if let Some(map) = &module.source_map {
         let map: serde_json::Value = serde_json::from_str(map).ok()?;
-        return map.get("sourcesContent")?.get(0)?.as_str().map(String::from);
+        let index = map.get("sources")?.as_array()?.iter().position(|source| source.as_str() == Some(file))?;
+        return map.get("sourcesContent")?.get(index)?.as_str().map(String::from);
+    }
+    if module.name != file || !matches!(module.kind, ModuleKind::Js | ModuleKind::Classic) {
+        return None;
     }
     let text = std::str::from_utf8(&module.source).ok()?;
-    let body = text.strip_prefix(BODY_START).and_then(|rest| Some(rest.rsplit_once(BODY_END)?.0));
+    let body = text.strip_prefix(BODY_START).and_then(|rest| rest.strip_suffix(BODY_END));
     Some(body.unwrap_or(text).to_string())
 }

@@ -164,7 +164,7 @@ impl Studio {
     fn show(&self, failure: Failure) {
         terminal::say(&format!("error: {}: {}", failure.code.title, failure.detail));
         if let Some(stack) = &failure.stack {
-            eprint!("{stack}");
+            eprintln!("{}", stack.trim_end());
         }
         self.publish_failure(failure);
     }
@@ -186,6 +186,7 @@ impl Studio {
                 Err(_) => return Err(Failure::new(&code::INTERNAL, "preparing the worker panicked")),
             };
             for (level, line) in report.console {
+                let line = maps.as_ref().map_or(line.clone(), |maps| maps.0.map_stack(&line));
                 terminal::say(&format!("{} (at start) {}: {line}", plan.name, level.as_str()));
             }
             let source: dispatch::ArtifactSource = Arc::new(move || {

@@ -101,6 +101,8 @@ pub struct GuestLine {
     pub request_id: String,
     pub level: Level,
     pub text: String,
+    /// Where in the original source the call stands: `file:line:column`.
+    pub source: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -32,12 +32,17 @@ pub trait SourceMap: Send + Sync + 'static {
 }
 
 impl Env {
+    /// The same text with the positions at the ends of its lines in terms of the original source.
+    pub fn original(&self, text: &str) -> String {
+        self.source_map.as_ref().map_or_else(|| text.to_owned(), |map| map.map_stack(text))
+    }
+
     /// The failure with the guest's stack trace, in terms of the original source.
     pub fn located(&self, failure: Failure, stack: String) -> Failure {
         if stack.is_empty() {
             return failure;
         }
-        let stack = self.source_map.as_ref().map_or(stack.clone(), |map| map.map_stack(&stack));
+        let stack = self.original(&stack);
         let frame = Frame::first(&stack);
         Failure { stack: Some(stack), frame, ..failure }
     }

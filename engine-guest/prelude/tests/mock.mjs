@@ -150,6 +150,7 @@ globalThis.__sv = {
   promiseState: (value) => (value instanceof Promise ? getPromiseDetails(value)[0] : -1),
   promiseResult: (value) => getPromiseDetails(value)[1],
   now: () => host.time,
+  callSite: () => undefined,
   detach: (buffer) => host.detached.push(buffer),
 };
 const NodeDecoder = globalThis.TextDecoder;

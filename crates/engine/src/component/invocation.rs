@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use worker::{Call, Env, Failure, Meter};
 
 use super::share::Share;
-use crate::lines;
+use crate::lines::{self, Line};
 
 pub struct Invocation {
     pub call: Call,
@@ -119,7 +119,8 @@ impl Invocation {
 
     pub fn log(&self, level: Level, text: &str) {
         let mut cut = self.log_cut.load(Ordering::Relaxed);
-        lines::emit(&self.call, &self.meter, &self.env, &mut cut, self.clock.unix_ms(), level, text);
+        let line = Line { level, text, site: None };
+        lines::emit(&self.call, &self.meter, &self.env, &mut cut, self.clock.unix_ms(), line);
         self.log_cut.store(cut, Ordering::Relaxed);
     }
 

@@ -20,7 +20,8 @@ use super::codec::{Decoder, Value};
 use super::held::Held;
 use super::image::PAGE;
 use super::prelude::Prelude;
-use crate::{cpu, lines};
+use crate::cpu;
+use crate::lines::{self, Line};
 
 /// What the guest asked for during an entry, in order.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl GuestError {
             _ => Vec::new(),
         };
         let text = |i: usize| parts.get(i).and_then(|v| v.as_str().ok()).unwrap_or_default().to_owned();
-        Self { name: text(0), message: text(1), stack: text(2), code: text(3) }
+        Self { name: text(0), message: text(1), stack: frames(&text(2)), code: text(3) }
     }
 
     /// The code that the host gave the error when it raised it. Only codes that tell of the guest
@@ -97,6 +98,12 @@ impl GuestError {
         let row = code::ALL.iter().copied().find(|row| row.name == self.code)?;
         matches!(row.fault, Fault::Guest | Fault::Upstream).then_some(row)
     }
+}
+
+/// A stack trace without the error that it begins with, which is told apart.
+fn frames(stack: &str) -> String {
+    let mut lines = stack.split_inclusive('\n').skip_while(|line| !line.starts_with("    at ")).peekable();
+    if lines.peek().is_none() { stack.to_owned() } else { lines.collect() }
 }
 
 /// The head of a response, and its body if it is whole.
@@ -395,16 +402,20 @@ impl Guest {
     }
 
     /// A line for the log, within the request's allowance.
-    pub fn log(&mut self, request: u32, level: Level, text: &str) {
+    pub fn log(&mut self, request: u32, line: Line) {
         if let Phase::Evaluating { console, .. } = &mut self.phase {
             if console.len() < 1_000 {
-                console.push((level, text.to_owned()));
+                // There is no sink yet that keeps the place apart.
+                let (first, rest) = line.text.split_once('\n').unwrap_or((line.text, ""));
+                let site = line.site.map_or(String::new(), |site| format!(" ({site})"));
+                let more = if rest.is_empty() { "" } else { "\n" };
+                console.push((line.level, format!("{first}{site}{more}{rest}")));
             }
             return;
         }
         let (Some(call), Some(env)) = (self.calls.get_mut(&request), &self.env) else { return };
         let unix_ms = (self.now_us / 1000) as u64;
-        lines::emit(&call.call, &call.meter, env, &mut call.log_cut, unix_ms, level, text);
+        lines::emit(&call.call, &call.meter, env, &mut call.log_cut, unix_ms, line);
     }
 
     pub fn random(&self, count: usize) -> Vec<u8> {

@@ -11,6 +11,7 @@ use super::abi::{call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
 use super::{held, operations, prelude, textcodec, weburl};
+use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         call::MODULES => modules(guest, &mut args, out)?,
         call::FEATURES => prelude::encode_features(out),
         call::LOG => {
-            let (level, text) = (args.next()?, args.next()?);
+            let (level, text, site) = (args.next()?, args.next()?, args.next()?);
             let level = match level.as_str()? {
                 "debug" => Level::Debug,
                 "warn" => Level::Warn,
@@ -138,7 +139,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
                 _ => Level::Info,
             };
             let request = guest.charged();
-            guest.log(request, level, text.as_str()?);
+            guest.log(request, Line { level, text: text.as_str()?, site: site.as_optional_str()? });
         }
         call::RANDOM => {
             if guest.is_evaluating() {

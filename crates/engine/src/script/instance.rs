@@ -31,6 +31,7 @@ use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
 use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
+use crate::lines::Line;
 
 mod loss;
 
@@ -582,7 +583,8 @@ impl ScriptInstance {
         let ms = self.env.limits.wait_until_ms;
         let text =
             format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
-        sandbox.store.data_mut().log(request, telemetry::Level::Warn, &text);
+        let line = Line { level: telemetry::Level::Warn, text: &text, site: None };
+        sandbox.store.data_mut().log(request, line);
         self.note_failure(request, &code::WAIT_UNTIL_EXCEEDED);
         self.abort_operations(sandbox, request);
         self.finish(sandbox, request);

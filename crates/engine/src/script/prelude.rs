@@ -83,7 +83,8 @@ impl Prelude {
 
 /// Features whose words a script's sources contain.
 pub fn features_of(script: &Script) -> Vec<&'static str> {
-    let sources = || script.modules.iter().filter(|module| module.kind == ModuleKind::Js);
+    let is_code = |module: &&Module| matches!(module.kind, ModuleKind::Js | ModuleKind::Classic);
+    let sources = || script.modules.iter().filter(is_code);
     let named = |word: &str| sources().any(|module| has_word(&module.source, word));
     FEATURES.iter().filter(|feature| feature.triggers().any(named)).map(|feature| feature.name).collect()
 }

@@ -9,5 +9,6 @@ mod html_rewriter;
 mod limits;
 mod loss;
 mod many;
+mod modules;
 mod scripts;
 mod web;

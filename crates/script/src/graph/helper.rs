@@ -8,8 +8,13 @@ pub(super) fn by_specifier(specifier: &str) -> Option<&'static str> {
     HELPER_SOURCES.iter().find(|(known, _)| *known == name).map(|(_, source)| *source)
 }
 
-static HELPER_SOURCES: &[(&str, &str)] =
-    &[("decorate", DECORATE), ("decorateParam", PARAM), ("decorateMetadata", METADATA), ("usingCtx", USING)];
+static HELPER_SOURCES: &[(&str, &str)] = &[
+    ("decorate", DECORATE),
+    ("decorateParam", PARAM),
+    ("decorateMetadata", METADATA),
+    ("decorators", include_str!("decorators.js")),
+    ("usingCtx", USING),
+];
 
 /// Legacy decorators run from the last to the first, on a class (two arguments), on a property
 /// (`void 0` for the descriptor), or on a method (`null`: look it up).

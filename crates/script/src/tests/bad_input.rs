@@ -23,10 +23,9 @@ fn early_errors_of_the_language_are_found() {
     };
     check("a.js", "const a = 1;\nconst a = 2; export {};", "a.js:1:7: Identifier `a` has already been declared");
     check("a.mjs", "with (x) {}", "a.mjs:1:1: ");
-    check("a.cjs", "exports.x = 1; with (exports) {}", "a.cjs:1:16: ");
-    check("a.cjs", "exports.x = 1;\nvar y = 010;", "a.cjs:2:9: ");
+    check("a.cjs", "'use strict'; with (exports) {}", "a.cjs:1:15: ");
+    check("a.cjs", "exports.x = 1;\nlet y; var y;", "a.cjs:2:5: ");
     check("a.mjs", "return 1", "a.mjs:1:1: ");
-    check("a.cts", "interface A {}\n\n  exports.x = delete q;", "a.cts:3:");
     check("a.ts", "await ", "a.ts:1:");
     check("a.js", "let r = /(/; export {}", "a.js:1:10: Invalid regular expression");
     check("a.ts", "export let x: = 1;", "a.ts:1:15: ");
@@ -167,4 +166,45 @@ fn a_long_line_is_shown_around_the_error() {
     let (before, under) = line.mark.expect("the line is marked");
     let marked: String = line.text.chars().skip(before as usize).take(under as usize).collect();
     assert!(line.text.chars().count() < 160 && marked.starts_with("let"), "{line:?}");
+}
+
+#[test]
+fn a_module_of_a_hundred_megabytes_is_refused_without_being_read() {
+    let tree = Tree::new(&[("a.js", "import './big.js';")]);
+    let file = std::fs::File::create(tree.path("big.js")).expect("a file");
+    file.set_len(100 << 20).expect("a sparse file");
+    assert_eq!(
+        tree.error("a.js").0,
+        "big.js: the file has 104857600 bytes, more than module_bytes_max (8388608) allows"
+    );
+}
+
+#[test]
+fn packages_with_broken_exports_are_named() {
+    let check = |exports: &str, expect: &str| {
+        let package = format!(r#"{{ "name": "p", "exports": {exports} }}"#);
+        let tree = Tree::new(&[
+            ("a.ts", "import 'p';"),
+            ("node_modules/p/package.json", &package),
+            ("node_modules/p/i.js", ""),
+        ]);
+        let (error, help) = tree.error("a.ts");
+        assert!(error.starts_with("a.ts:1:8: ") && error.contains(expect), "{exports}: {error}");
+        assert!(!help.is_empty(), "{exports}");
+    };
+    check(r#"{ ".": "../../../etc/passwd" }"#, "is not allowed");
+    check(r#"{ ".": "i.js" }"#, "is not allowed");
+    check(r#"{ ".": "./i.js", "import": "./i.js" }"#, "contradict each other");
+    check(r#"{ "./x": "./i.js" }"#, "exports nothing for \".\"");
+    check("null", "exports nothing for \".\"");
+    check("{}", "exports nothing for \".\"");
+}
+
+#[test]
+fn a_long_chain_of_imports_is_followed() {
+    let files: Vec<(String, String)> =
+        (0..3_000).map(|i| (format!("m{i}.js"), format!("import './m{}.js'; export {{}};", i + 1))).collect();
+    let mut files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    files.push(("m3000.js", "import './m0.js';"));
+    assert_eq!(Tree::new(&files).build("m0.js").script.modules.len(), 3_001);
 }

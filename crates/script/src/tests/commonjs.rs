@@ -4,7 +4,7 @@ use super::*;
 fn a_commonjs_entry_gets_a_facade() {
     let tree = Tree::new(&[("a.cjs", "module.exports = { fetch() {}, other: 1 };")]);
     let script = tree.build("a.cjs").script;
-    assert_eq!(names(&script), ["a.cjs", "a.cjs?interop"]);
+    assert_eq!(names(&script), ["a.cjs?module", "a.cjs?interop", "a.cjs"]);
     assert_eq!(script.entry, 1);
     assert!(text(&script, "a.cjs?interop").contains("as other"));
 }
@@ -13,7 +13,7 @@ fn a_commonjs_entry_gets_a_facade() {
 fn commonjs_is_told_by_extension_package_and_syntax() {
     let check = |files: &[(&str, &str)], commonjs: bool| {
         let script = Tree::new(files).build("a.js").script;
-        assert_eq!(script.modules.len() == 2, commonjs, "{files:?}");
+        assert_eq!(script.modules.len() == 3, commonjs, "{files:?}");
     };
     check(&[("a.js", "exports.x = 1")], true);
     check(&[("a.js", "this.x = 1")], true);
@@ -32,8 +32,8 @@ fn lines_and_columns_of_a_wrapped_file_are_its_own() {
     assert_eq!(map_stack("    at a.cjs:2:7", &script), "    at a.cjs:2:7");
     let script = tree.build("b.cjs").script;
     let column = text(&script, "b.cjs").find("new Error").expect("the error is kept") + 1;
-    let stack = format!("    at $body (b.cjs:1:{column})");
-    assert_eq!(map_stack(&stack, &script), "    at $body (b.cjs:1:7)");
+    let stack = format!("    at <anonymous> (b.cjs:1:{column})");
+    assert_eq!(map_stack(&stack, &script), "    at <anonymous> (b.cjs:1:7)");
     let at = Position { file: "b.cjs".into(), line: 1, column: 7 };
     assert_eq!(snippet(&script, &at)[0].text, "throw new Error('b');");
 }
@@ -90,10 +90,11 @@ fn requires_reach_modules_of_every_kind() {
     ]);
     let script = tree.build("a.cjs").script;
     let of = |specifier: &str| {
-        let index = module(&script, "a.cjs").imports.iter().find(|(s, _)| s == specifier).expect("an edge").1;
+        let index = module(&script, "a.cjs?module").imports.iter().find(|(s, _)| s == specifier).expect("an edge").1;
         script.modules[index as usize].name.as_str()
     };
-    assert_eq!(of("require:./c"), "c.js");
+    assert_eq!(of("file:body"), "a.cjs");
+    assert_eq!(of("require:./c"), "c.js?module");
     assert_eq!(of("require:./e.mjs"), "e.mjs");
     assert_eq!(of("require:./d.mjs"), "d.mjs?require");
     assert_eq!(of("require:./j.json"), "j.json");
@@ -105,7 +106,7 @@ fn a_conditional_require_of_nothing_waits_for_run_time() {
         ("a.cjs", "try { require('none') } catch {}\nfunction f() { require('fs') }\nif (f.x) require('./gone');"),
         ("b.cjs", "const x = require('none');"),
     ]);
-    let out = text(&tree.build("a.cjs").script, "a.cjs").to_string();
+    let out = text(&tree.build("a.cjs").script, "a.cjs?module").to_string();
     assert!(out.contains(r#"case "none": why = "the package \"none\" is not installed"#), "{out}");
     assert!(out.contains("node:fs is not supported by this version yet"), "{out}");
     assert_eq!(tree.error("b.cjs").0, "b.cjs:1:19: the package \"none\" is not installed");
@@ -136,4 +137,17 @@ fn packages_run_in_production_and_skip_the_other_branch() {
 fn an_es_module_has_no_require() {
     let tree = Tree::new(&[("a.mjs", "const x = require('x'); export default x;")]);
     assert_eq!(tree.error("a.mjs").0, "a.mjs:1:19: there is no require() in an ES module");
+}
+
+#[test]
+fn a_body_is_a_classic_script_in_sloppy_mode() {
+    let source = "with (exports) { x = 010; }\nfunction f(a, a) { return arguments.callee; }\nimport('./e.mjs');";
+    let tree = Tree::new(&[("a.cjs", source), ("e.mjs", "export {}")]);
+    let script = tree.build("a.cjs").script;
+    let body = module(&script, "a.cjs");
+    assert_eq!(body.kind, ModuleKind::Classic);
+    assert!(text(&script, "a.cjs").contains(source));
+    let targets: Vec<_> =
+        body.imports.iter().map(|(s, i)| (s.as_str(), script.modules[*i as usize].name.as_str())).collect();
+    assert_eq!(targets, [("./e.mjs", "e.mjs")]);
 }

@@ -40,7 +40,7 @@ fn every_form_of_import_is_an_edge() {
         (
             "a.js",
             "import './1.js'; export * from './2.js'; export { x } from './3.js'; export * as n from './4.js';\n\
-             await import('./5.js'); await import(`./6.js`); const where = './7.js'; import(where).catch(() => {});",
+             await import('./5.js'); await import(`./6.js`);",
         ),
         ("1.js", "export {}"),
         ("2.js", "export {}"),
@@ -123,4 +123,107 @@ fn inputs_are_every_file_that_was_read() {
     tree.write("src/x.json", b"{");
     let errors = tree.try_build("src/a.ts").expect_err("the JSON is broken");
     assert_eq!(errors.inputs, expect);
+}
+
+fn targets(script: &Script, name: &str) -> Vec<(String, String)> {
+    let imports = module(script, name).imports.iter();
+    imports.map(|(specifier, to)| (specifier.clone(), script.modules[*to as usize].name.clone())).collect()
+}
+
+fn pairs(expect: &[(&str, &str)]) -> Vec<(String, String)> {
+    expect.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+}
+
+#[test]
+fn attributes_choose_what_a_file_is_taken_for() {
+    let source = "import t from './x.json' with { type: 'text' };\nimport j from './x.json' with { type: \"json\" };\n\
+        export { default as b } from \"./b.ts\"\n  with { type: 'bytes' };\n\
+        export const later = () => import('./t.svg', { with: { type: 'text' } }); export { t, j };";
+    for name in ["a.js", "a.ts"] {
+        let tree = Tree::new(&[(name, source), ("x.json", "{}"), ("b.ts", "not a script ("), ("t.svg", "<svg/>")]);
+        let script = tree.build(name).script;
+        let expect = [
+            ("./x.json with text", "x.json?text"),
+            ("./x.json", "x.json"),
+            ("./b.ts with bytes", "b.ts?bytes"),
+            ("./t.svg with text", "t.svg?text"),
+        ];
+        assert_eq!(targets(&script, name), pairs(&expect));
+        let kinds: Vec<_> = script.modules[1..].iter().map(|m| m.kind).collect();
+        assert_eq!(kinds, [ModuleKind::Text, ModuleKind::Json, ModuleKind::Bytes, ModuleKind::Text]);
+        assert!(!text(&script, name).contains("type:"), "{}", text(&script, name));
+    }
+    let script = Tree::new(&[("a.js", source), ("x.json", "{}"), ("b.ts", ""), ("t.svg", "")]).build("a.js").script;
+    assert_eq!(text(&script, "a.js").lines().count(), source.lines().count());
+    // On a line with its attribute behind it nothing moves.
+    let places = |text: &str| text.lines().map(|line| line.find(';')).take(2).collect::<Vec<_>>();
+    assert_eq!(places(text(&script, "a.js")), places(source));
+}
+
+#[test]
+fn attributes_that_say_nothing_known_are_refused() {
+    let check = |source: &str, message: &str| {
+        assert_eq!(Tree::new(&[("a.ts", source), ("x.css", "")]).error("a.ts").0, message);
+    };
+    let message = "a.ts:1:31: a module can't be imported as \"css\", but as json, text or bytes";
+    check("import x from './x.css' with {type: 'css'}; x;", message);
+    check(
+        "import x from './x.css' with { kind: 'text' }; x;",
+        "a.ts:1:32: there is no import attribute \"kind\": there is type",
+    );
+}
+
+#[test]
+fn an_import_of_a_template_brings_every_file_that_it_may_mean() {
+    let tree = Tree::new(&[
+        (
+            "src/a.ts",
+            "export const f = (x: string, y: string) => [import(`./langs/${x}.js`), import('../data/' + x + '/m-' + y + '.json')];",
+        ),
+        ("src/langs/en.ts", "export {}"),
+        ("src/langs/de.ts", "export {}"),
+        ("src/langs/de.d.ts", "nonsense ("),
+        ("src/langs/readme.md", ""),
+        ("data/one/m-a.json", "1"),
+        ("data/two/m-b.json", "2"),
+        ("data/two/other.json", "3"),
+    ]);
+    let expect = [
+        ("./langs/de.js", "src/langs/de.ts"),
+        ("./langs/en.js", "src/langs/en.ts"),
+        ("../data/one/m-a.json", "data/one/m-a.json"),
+        ("../data/two/m-b.json", "data/two/m-b.json"),
+    ];
+    assert_eq!(targets(&tree.build("src/a.ts").script, "src/a.ts"), pairs(&expect));
+    tree.write("src/b.ts", b"export const f = (x: string) => import(`./lang/${x}`);");
+    let (error, help) = tree.error("src/b.ts");
+    assert_eq!(error, "src/b.ts:1:33: no file is called like \"./lang/*\", which this import may ask for");
+    assert!(help.contains("* is what is not known"), "{help}");
+}
+
+#[test]
+fn an_import_of_a_variable_finds_the_modules_that_are_there_anyway() {
+    let tree = Tree::new(&[
+        (
+            "src/a.ts",
+            "import './lib/x'; import 'p'; import c from './c.cjs'; export const f = (name: string) => import(name); c;",
+        ),
+        ("src/lib/x.ts", "export {}"),
+        ("src/c.cjs", "exports.x = 1"),
+        ("src/unused.ts", "export {}"),
+        ("node_modules/p/index.js", "export const g = (name) => import(name);"),
+    ]);
+    let script = tree.build("src/a.ts").script;
+    let found = targets(&script, "src/a.ts");
+    for expect in [
+        ("./lib/x.js", "src/lib/x.ts"),
+        ("./lib/x.ts", "src/lib/x.ts"),
+        ("p", "node_modules/p/index.js"),
+        ("./c.cjs", "src/c.cjs?interop"),
+    ] {
+        assert!(found.contains(&(expect.0.into(), expect.1.into())), "{expect:?} in {found:?}");
+    }
+    assert!(!found.iter().any(|(specifier, _)| specifier.contains("unused")), "{found:?}");
+    assert!(text(&script, "src/c.cjs?interop").contains(" as x"), "its names are there for whoever asks");
+    assert_eq!(targets(&script, "node_modules/p/index.js"), []);
 }

@@ -52,6 +52,13 @@ fn source() -> impl Strategy<Value = String> {
         "import(",
         "'./b.js'",
         "process.env.NODE_ENV",
+        " with { type: 'text' };",
+        "import t from './b.js' with { type: 'json' };",
+        "class C { @d x = 1; accessor y; @d m() {} static { } }",
+        "export default @d class extends C {}",
+        "import(`./${a}.js`);",
+        "import(a);",
+        "with (a) {}",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..24).prop_map(|p| p.concat())
 }
@@ -93,6 +100,15 @@ proptest! {
         let tree = Tree::new(&[("a.ts", "export const a: number = 1;")]);
         let maps = SourceMaps::new(&tree.build("a.ts").script);
         prop_assert_eq!(maps.map_stack(&stack).lines().count(), stack.lines().count());
+    }
+
+    #[test]
+    fn any_source_map_that_a_file_brings_along_is_read_or_left(map in "[ -~]{0,60}", inline in any::<bool>()) {
+        let json = format!("{{\"version\":3,\"sources\":[\"x.ts\"],\"mappings\":{}}}", serde_json::Value::from(map.as_str()));
+        let url = if inline { format!("data:application/json,{json}") } else { map.replace(['\n', '\r'], "") };
+        let tree = Tree::new(&[("a.ts", &format!("export const a: number = 1;\n//# sourceMappingURL={url}\n"))]);
+        let maps = SourceMaps::new(&tree.build("a.ts").script);
+        maps.lookup("a.ts", 1, 1);
     }
 
     #[test]

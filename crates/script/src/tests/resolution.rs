@@ -40,8 +40,10 @@ fn package_exports_follow_the_conditions() {
             "node_modules/p/worker.js",
             "node_modules/p/lib/x.js",
             "node_modules/p/i.mjs",
-            "c.cjs",
+            "c.cjs?module",
             "c.cjs?interop",
+            "node_modules/p/r.cjs?module",
+            "c.cjs",
             "node_modules/p/r.cjs",
         ],
     );
@@ -85,6 +87,7 @@ fn main_browser_and_empty_replacements_of_older_packages() {
 fn a_symlinked_workspace_is_named_from_the_app() {
     let tree = Tree::new(&[
         ("apps/web/a.ts", "import { x } from '@w/lib'; import 'up'; export default x;"),
+        ("package.json", r#"{ "workspaces": ["apps/*", "packages/*"] }"#),
         ("packages/lib/package.json", r#"{ "name": "@w/lib", "exports": "./src/index.ts" }"#),
         ("packages/lib/src/index.ts", "export const x: number = 1;"),
         ("node_modules/up/index.js", "export {}"),
@@ -176,4 +179,82 @@ fn a_package_may_carry_the_name_of_a_builtin() {
         &[("a.ts", "import 'buffer'"), ("node_modules/buffer/index.js", "export {}")],
         &["a.ts", "node_modules/buffer/index.js"],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_beyond_the_workspace_is_read() {
+    let tree = Tree::new(&[
+        ("repo/app/package.json", r#"{ "name": "app" }"#),
+        ("repo/app/a.ts", "import './link';"),
+        ("repo/app/b.ts", "import '../shared.ts';"),
+        ("repo/app/c.ts", "import 'hoisted'; import 'linked';"),
+        ("repo/shared.ts", ""),
+        ("repo/node_modules/hoisted/index.js", "export {}"),
+        ("other/secret.ts", "export {}"),
+        ("other/package/index.js", "export {}"),
+    ]);
+    std::os::unix::fs::symlink(tree.path("other/secret.ts"), tree.path("repo/app/link.ts")).expect("a link");
+    std::os::unix::fs::symlink(tree.path("other/package"), tree.path("repo/node_modules/linked")).expect("a link");
+    let error = |entry: &str| {
+        let built = build(&tree.path("repo/app"), Path::new(entry), &Options::default());
+        built.map(|built| built.script.modules.len()).map_err(|errors| errors.to_string())
+    };
+    let refused = "a.ts:1:8: \"./link\" leads to ../../other/secret.ts, outside of the app's directory";
+    assert_eq!(error("a.ts"), Err(refused.into()));
+    let refused = "b.ts:1:8: \"../shared.ts\" leads to ../shared.ts, outside of the app's directory";
+    assert_eq!(error("b.ts"), Err(refused.into()));
+    let refused = "c.ts:1:26: \"linked\" leads to ../../other/package/index.js, outside of the app's directory";
+    assert_eq!(error("c.ts"), Err(refused.into()));
+    tree.write("repo/pnpm-workspace.yaml", b"packages: [app]");
+    assert_eq!(error("b.ts"), Ok(2));
+    let refused = "a.ts:1:8: \"./link\" leads to ../../other/secret.ts, outside of the workspace ..";
+    assert_eq!(error("a.ts"), Err(refused.into()));
+}
+
+#[test]
+fn conditions_of_imports_maps_and_fallback_arrays_are_followed() {
+    check(
+        &[
+            (
+                "package.json",
+                r##"{ "imports": { "#env": { "node": "./node.ts", "selvedge": "./here.ts" }, "#dep": "p" } }"##,
+            ),
+            ("a.ts", "import '#env'; import '#dep'; import 'q/deep/er';"),
+            ("here.ts", ""),
+            ("node_modules/p/package.json", r#"{ "exports": [{ "node": "./n.js" }, "./d.js"] }"#),
+            ("node_modules/p/d.js", "export {}"),
+            ("node_modules/q/package.json", r#"{ "exports": { "./*": "./x/*.js", "./deep/private/*": null } }"#),
+            ("node_modules/q/x/deep/er.js", "export {}"),
+        ],
+        &["a.ts", "here.ts", "node_modules/p/d.js", "node_modules/q/x/deep/er.js"],
+    );
+}
+
+#[test]
+fn tsconfig_base_url_and_its_extends_are_followed() {
+    check(
+        &[
+            (
+                "config/base.json",
+                r#"{ "compilerOptions": { "baseUrl": "..", "paths": { "~/*": ["lib/*", "other/*"] } } }"#,
+            ),
+            ("tsconfig.json", r#"{ "extends": "./config/base.json" }"#),
+            ("a.ts", "import 'lib/x'; import '~/y';"),
+            ("lib/x.ts", ""),
+            ("other/y.ts", ""),
+        ],
+        &["a.ts", "lib/x.ts", "other/y.ts"],
+    );
+}
+
+#[test]
+fn names_with_odd_characters_are_files_like_others() {
+    let names = ["a b.ts", "é'\"$`.ts", "日本.ts", "(x) [y].ts", "100%.ts", "c++.ts"];
+    let source: String =
+        names.iter().map(|n| format!("import {};\n", serde_json::Value::from(format!("./{n}")))).collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|n| (*n, "export {}")).collect();
+    files.push(("a.ts", &source));
+    let script = Tree::new(&files).build("a.ts").script;
+    assert_eq!(script.modules.len(), 7, "{:?}", super::names(&script));
 }

@@ -70,9 +70,35 @@ fn legacy_decorators_bring_their_helper() {
         Tree::new(&[("tsconfig.json", r#"{"compilerOptions":{"experimentalDecorators":true}}"#), ("a.ts", source)]);
     assert_eq!(names(&tree.build("a.ts").script), ["a.ts", "selvedge:helpers/helpers/decorate"]);
     tree.write("tsconfig.json", b"{}");
-    let (error, help) = tree.error("a.ts");
-    assert_eq!(error, "a.ts:1:26: standard decorators are not supported by this version yet");
-    assert!(help.contains("experimentalDecorators"));
+    assert_eq!(names(&tree.build("a.ts").script), ["a.ts", "selvedge:helpers/helpers/decorators"]);
+}
+
+#[test]
+fn standard_decorators_are_gone_and_lines_stay() {
+    let source = "const d = (v: any, c: any): any => v;\n@d\nexport class A {\n  @d m(x: number) {\n    throw x;\n  }\n  @d y: number = 1;\n  accessor z = 2;\n}\n";
+    let script = Tree::new(&[("a.ts", source)]).build("a.ts").script;
+    let out = text(&script, "a.ts");
+    assert!(!out.contains('@') && !out.contains("accessor z"), "{out}");
+    let line = out.lines().position(|l| l.contains("throw x")).expect("the throw is kept") + 1;
+    let column = out.lines().nth(line - 1).and_then(|l| l.find("throw")).expect("its column") + 1;
+    assert_eq!(map_stack(&format!("    at m (a.ts:{line}:{column})"), &script), "    at m (a.ts:5:5)");
+}
+
+#[test]
+fn decorators_that_cannot_be_lowered_are_placed() {
+    let check = |name: &str, source: &str, message: &str| {
+        assert_eq!(Tree::new(&[(name, source)]).error(name).0, message);
+    };
+    check(
+        "a.ts",
+        "const d: any = 0; export class A { @d #m() {} }",
+        "a.ts:1:36: decorators of private methods and accessors are not supported",
+    );
+    check(
+        "a.cts",
+        "const d: any = 0; @d class A {} exports.A = A;",
+        "a.cts:1:19: decorators in a CommonJS file are not supported",
+    );
 }
 
 #[test]
@@ -109,4 +135,81 @@ fn source_maps_can_be_left_out() {
 fn a_file_with_top_level_await_alone_is_a_module() {
     let tree = Tree::new(&[("a.js", "globalThis.x = await 1;")]);
     assert_eq!(text(&tree.build("a.js").script, "a.js"), "globalThis.x = await 1;");
+}
+
+/// A source map that says of every line of `count` that it is the next one of `source`.
+fn shifted(source: &str, count: usize) -> String {
+    let mappings: String = std::iter::once("AACA").chain(std::iter::repeat_n(";AACA", count - 1)).collect();
+    serde_json::json!({ "version": 3, "sources": [source], "sourcesContent": ["zero\none\ntwo"], "names": [], "mappings": mappings }).to_string()
+}
+
+#[test]
+fn the_source_map_of_a_bundle_leads_to_what_was_bundled() {
+    let map = shifted("../src/index.ts", 2);
+    let tree =
+        Tree::new(&[("dist/b.js", "let a;\nthrow a;\n//# sourceMappingURL=b.js.map\n"), ("dist/b.js.map", &map)]);
+    let built = tree.build("dist/b.js");
+    assert_eq!(map_stack("    at f (dist/b.js:2:1)", &built.script), "    at f (src/index.ts:3:1)");
+    assert!(built.inputs.contains(&tree.path("dist/b.js.map")));
+    let at = Position { file: "src/index.ts".into(), line: 2, column: 1 };
+    assert_eq!(snippet(&built.script, &at)[1].text, "one");
+    assert_eq!(text(&built.script, "dist/b.js").lines().count(), 3);
+}
+
+#[test]
+fn a_source_map_in_the_file_is_read_in_each_of_its_forms() {
+    let json = shifted("webpack://app/./src/x.ts", 1);
+    let escaped: String = json.bytes().map(|b| format!("%{b:02X}")).collect();
+    for url in [
+        format!("data:application/json,{escaped}"),
+        format!("data:application/json;charset=utf-8;base64,{}", base64(json.as_bytes())),
+    ] {
+        let tree = Tree::new(&[("b.js", &format!("throw 1;\n//# sourceMappingURL={url}"))]);
+        assert_eq!(map_stack("    at b.js:1:3", &tree.build("b.js").script), "    at src/x.ts:2:1");
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().chain([0, 0].iter()).take(3).fold(0_usize, |word, byte| word << 8 | *byte as usize);
+        let digits = (0..4).map(|i| if i > chunk.len() { '=' } else { char::from(DIGITS[word >> (18 - 6 * i) & 63]) });
+        out.extend(digits);
+    }
+    out
+}
+
+#[test]
+fn what_lies_behind_transformed_code_is_found_through_both_maps() {
+    let map = shifted("x.svelte", 3);
+    let source =
+        format!("interface A {{}}\n\nthrow 1 as unknown as A;\n//# sourceMappingURL=data:application/json,{map}");
+    let script = Tree::new(&[("a.ts", &source)]).build("a.ts").script;
+    assert_eq!(map_stack("    at a.ts:1:1", &script), "    at x.svelte:4:1");
+}
+
+#[test]
+fn a_source_map_that_is_not_there_or_of_a_package_changes_nothing() {
+    let source = "throw 1;\n//# sourceMappingURL=gone.js.map";
+    let tree = Tree::new(&[
+        ("a.mjs", source),
+        ("b.mjs", "import 'p';"),
+        ("node_modules/p/index.js", "export {};\n//# sourceMappingURL=index.js.map"),
+        ("node_modules/p/index.js.map", &shifted("src/index.ts", 1)),
+    ]);
+    assert_eq!(map_stack("    at a.mjs:1:1", &tree.build("a.mjs").script), "    at a.mjs:1:1");
+    let script = tree.build("b.mjs").script;
+    assert_eq!(map_stack("    at node_modules/p/index.js:1:1", &script), "    at node_modules/p/index.js:1:1");
+}
+
+#[test]
+fn legacy_decorators_of_static_members_come_last() {
+    let source = "const d: any = 0; export class A { @d static a = 1; @d b = 2; @d static c() {} @d e() {} }";
+    let files = [("tsconfig.json", r#"{"compilerOptions":{"experimentalDecorators":true}}"#), ("a.ts", source)];
+    let script = Tree::new(&files).build("a.ts").script;
+    let out = text(&script, "a.ts");
+    let places =
+        ["\"b\"", "\"e\"", "\"a\"", "\"c\""].map(|name| out.find(name).unwrap_or_else(|| panic!("{name} in {out}")));
+    assert!(places.is_sorted(), "{out}");
 }

@@ -12,3 +12,4 @@ mod init;
 mod limits;
 mod recipes;
 mod services;
+mod traces;

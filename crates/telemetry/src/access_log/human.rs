@@ -35,10 +35,15 @@ pub(super) fn record(out: &mut Vec<u8>, record: &Record, color: bool) {
     if let Some(code) = record.code {
         let _ = write!(line, " {tint}{}{reset}", code.name);
     }
-    if let Some(detail) = &record.detail {
-        let _ = write!(line, ": {}", Plain(detail));
+    let mut detail = record.detail.iter().flat_map(|detail| detail.lines());
+    if let Some(first) = detail.next() {
+        let _ = write!(line, ": {}", Plain(first));
     }
     line.push('\n');
+    // A stack trace stands below its error.
+    for frame in detail {
+        let _ = writeln!(line, "  {}", Plain(frame));
+    }
     out.extend_from_slice(line.as_bytes());
 }
 
@@ -68,8 +73,14 @@ pub(super) fn line(out: &mut Vec<u8>, line: &GuestLine, color: bool) {
     };
     let reset = if color { RESET } else { "" };
     let (time, level) = (TimeOfDay(line.unix_ms), line.level.as_str());
-    for text in line.text.lines() {
-        let _ = writeln!(out, "{time} {tint}{level}{reset} {}: {}", Plain(&line.worker), Plain(text));
+    let dim = if color { DIM } else { "" };
+    for (index, text) in line.text.lines().enumerate() {
+        let _ = write!(out, "{time} {tint}{level}{reset} {}: {}", Plain(&line.worker), Plain(text));
+        // Once, beside the first line.
+        if let Some(source) = line.source.as_deref().filter(|_| index == 0) {
+            let _ = write!(out, " {dim}({}){reset}", Plain(source));
+        }
+        out.push(b'\n');
     }
 }
 

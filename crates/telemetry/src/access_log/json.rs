@@ -72,6 +72,8 @@ struct Console<'a> {
     worker: &'a str,
     level: &'static str,
     text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -142,6 +144,7 @@ pub(super) fn line(out: &mut Vec<u8>, line: &GuestLine) {
         worker: &line.worker,
         level: line.level.as_str(),
         text: &line.text,
+        source: line.source.as_deref(),
     };
     write(out, &line);
 }

@@ -90,6 +90,7 @@ fn line(text: &str) -> GuestLine {
         request_id: "r1".into(),
         level: Level::Warn,
         text: text.into(),
+        source: None,
     }
 }
 
@@ -156,4 +157,33 @@ fn dropping_the_log_writes_what_is_queued() {
     log.line(line("last words"));
     drop(log);
     assert!(output.text().ends_with("last words\n"));
+}
+
+#[test]
+fn a_stack_trace_stands_below_its_request() {
+    let (log, output) = start(Format::Human { color: false }, 16);
+    let mut record = sample();
+    record.invocations.clear();
+    record.status = 500;
+    record.code = Some(&code::GUEST_EXCEPTION);
+    record.detail = Some("TypeError: no\x1b\n    at inner (src/a.ts:3:7)\n    at outer (src/a.ts:1:1)".into());
+    log.record(record);
+    log.flush();
+    let text = output.text();
+    assert!(text.contains("guest_exception: TypeError: no"), "{text}");
+    assert!(text.ends_with("\n      at inner (src/a.ts:3:7)\n      at outer (src/a.ts:1:1)\n"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn a_line_says_where_it_was_written() {
+    for (format, expect) in [
+        (Format::Human { color: false }, "12:00:01 warn web: one (src/a.ts:3:7)\n12:00:01 warn web: two\n"),
+        (Format::Json, r#""text":"one\ntwo","source":"src/a.ts:3:7"}"#),
+    ] {
+        let (log, output) = start(format, 16);
+        log.line(GuestLine { source: Some("src/a.ts:3:7".into()), ..line("one\ntwo") });
+        log.flush();
+        assert!(output.text().contains(expect), "{}", output.text());
+    }
 }

@@ -4,6 +4,7 @@
  * It runs once, when the engine image is built; everything that must differ between instances (random numbers, the
  * clock, `env`) is asked of the host later.
  */
+import "./library.ts";
 import "./rejections.ts";
 import "./dispatch.ts";
 import "./streams/pipe.ts";

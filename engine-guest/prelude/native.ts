@@ -26,8 +26,16 @@ export interface Native {
   bytesToLatin1(bytes: Uint8Array): string;
   atob(text: string): string | null;
   btoa(text: string): string | null;
+  /** -1, 0 or 1. */
+  compareBytes(a: Uint8Array, b: Uint8Array): number;
+  /** The first place at or after `from`, in steps of `step`; -1 for none. */
+  findBytes(bytes: Uint8Array, needle: Uint8Array, from: number, step: number): number;
+  utf16Decode(bytes: Uint8Array): string;
   setContext(context: number): void;
   getContext(): number;
+  asyncContext(): any;
+  /** Answers the previous one. */
+  setAsyncContext(context: unknown): any;
   promiseState(promise: unknown): 0 | 1 | 2;
   promiseResult(promise: unknown): any;
   setRejectionTracker(fn: (promise: object, reason: unknown, handled: boolean) => void): void;
@@ -41,7 +49,7 @@ delete scope.__sv;
 
 export const {
   call, start, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
-  atob, btoa, setContext, getContext, promiseState, promiseResult, setRejectionTracker, now, detach,
+  atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext, promiseState, promiseResult, setRejectionTracker, now, detach,
 } = native;
 
 // Events: host → dispatch.

@@ -4,6 +4,7 @@
 // working directory. The result goes to a fresh temporary folder. `node --expose-internals` gives the state of a promise.
 import { mkdtempSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import module, { createRequire } from "node:module";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -14,6 +15,7 @@ const nodeSetImmediate = globalThis.setImmediate;
 const { internalBinding } = createRequire(import.meta.url)("internal/test/binding");
 const { getPromiseDetails } = internalBinding("util");
 const encoder = new TextEncoder();
+const asyncContext = new AsyncLocalStorage();
 
 export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
 export const OP = {
@@ -39,6 +41,24 @@ function strippedMain() {
     writeFileSync(out, strip(readFileSync(join(source, name), "utf8")).replace(/(from |import )"(\.[^"]*)\.ts"/g, '$1"$2.mjs"'));
   }
   return pathToFileURL(join(target, "main.mjs")).href;
+}
+
+// What the engine has and an older Node has not.
+if (Uint8Array.fromHex === undefined) {
+  const strict = (text, encoding, pattern) => {
+    if (!pattern.test(text)) throw new SyntaxError("not in this encoding");
+    return new Uint8Array(Buffer.from(text, encoding));
+  };
+  Uint8Array.fromHex = (text) => strict(text, "hex", /^([0-9a-f]{2})*$/i);
+  Uint8Array.fromBase64 = (text) => {
+    const bare = text.replace(/[ \t\n\f\r]/g, "");
+    if (bare.replace(/=+$/, "").length % 4 === 1) throw new SyntaxError("not in this encoding");
+    return strict(bare, "base64", /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2,3}={0,2})?$/);
+  };
+  Uint8Array.prototype.toHex = function () { return Buffer.from(this).toString("hex"); };
+  Uint8Array.prototype.toBase64 = function (options) {
+    return Buffer.from(this).toString(options?.alphabet ?? "base64");
+  };
 }
 
 function parts(url) {
@@ -101,8 +121,22 @@ globalThis.__sv = {
   bytesToLatin1: (bytes) => Buffer.from(bytes).toString("latin1"),
   atob: (text) => (/^[A-Za-z0-9+/=\s]*$/.test(text) ? Buffer.from(text, "base64").toString("latin1") : null),
   btoa: (text) => (/^[\0-\xff]*$/.test(text) ? Buffer.from(text, "latin1").toString("base64") : null),
+  compareBytes: (a, b) => Buffer.compare(a, b),
+  findBytes(bytes, needle, from, step) {
+    for (let at = from; at + needle.length <= bytes.length; at += step) {
+      if (needle.every((byte, i) => bytes[at + i] === byte)) return at;
+    }
+    return -1;
+  },
+  utf16Decode: (bytes) => Buffer.from(bytes).toString("utf16le"),
   setContext() {},
   getContext: () => 0,
+  asyncContext: () => asyncContext.getStore(),
+  setAsyncContext(value) {
+    const previous = asyncContext.getStore();
+    asyncContext.enterWith(value);
+    return previous;
+  },
   promiseState: (value) => (value instanceof Promise ? getPromiseDetails(value)[0] : -1),
   promiseResult: (value) => getPromiseDetails(value)[1],
   now: () => host.time,
@@ -119,7 +153,13 @@ process.emit = function (name, reason, promise, ...rest) {
 for (const name of ["fetch", "Request", "Response", "Headers", "console", "Blob", "crypto", "navigator", "performance"]) {
   delete globalThis[name];
 }
-await import(strippedMain());
+const main = strippedMain();
+await import(main);
+
+/** A module of the prelude, by its path without the ending. */
+export function load(path) {
+  return import(new NodeURL(`${path}.mjs`, main).href);
+}
 
 /** Lets every microtask run, and the rejections be seen. */
 export function settle() {

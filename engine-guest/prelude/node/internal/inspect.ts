@@ -12,8 +12,8 @@ import {
   dataViewBuffer, dataViewByteLength, dataViewByteOffset, dateGetTime, dateToISOString, functionToString,
   getOwnPropertyDescriptor, getPrototypeOf, hasOwn, isArray, isArrayBuffer, isObject, isView, mapForEach, mapGet,
   mapSet, mapSize, max, min, objectCreate, objectKeys, objectToString, ownKeys, regExpExec, regExpFlags,
-  regExpSource, setForEach, setSize, stringIndexOf, stringLower, stringRepeat, stringReplaceAll, stringSlice,
-  stringStartsWith, symbolToString, typedArrayLength, typedArrayTag,
+  regExpSource, setForEach, setSize, stringIndexOf, stringLower, stringRepeat, stringSlice, stringStartsWith,
+  symbolToString, typedArrayLength, typedArrayTag,
 } from "../../primordials.ts";
 import { peekWeb } from "../../inspect-web.ts";
 import { errorText } from "./inspecterror.ts";
@@ -109,7 +109,7 @@ function customText(walk: Walk, value: any, level: number): string | null {
   const result = apply(custom, value, [options.depth, options, inspect]);
   if (result === value) return null;
   if (typeof result !== "object") return `${result}`;
-  return stringReplaceAll(writeValue(walk, result, level), "\n", `\n${stringRepeat(" ", walk.indentation)}`);
+  return writeValue(walk, result, level);
 }
 
 const GROUPS = /\B(?=(\d{3})+$)/g;

@@ -45,7 +45,7 @@ const provided: Record<string, unknown> = {
   TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,
   URLSearchParams, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa,
   clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, setInterval,
-  setTimeout, self: globalThis,
+  setTimeout, global: globalThis, self: globalThis,
 };
 for (const name in provided) {
   defineProperty(globalThis, name, { value: provided[name], writable: true, configurable: true, enumerable: false });

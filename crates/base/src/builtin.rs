@@ -17,14 +17,45 @@ pub struct Feature {
 
 impl Feature {
     pub fn triggers(&self) -> impl Iterator<Item = &'static str> {
-        self.globals.iter().chain(self.words).copied()
+        self.globals.iter().filter(|global| !ORDINARY_WORDS.contains(global)).chain(self.words).copied()
     }
 }
 
-pub const FEATURES: &[Feature] = &[Feature { name: "clone", globals: &["structuredClone"], words: &[] }];
+/// Globals whose names stand in many sources that don't mean them.
+const ORDINARY_WORDS: &[&str] = &["process"];
+
+pub const FEATURES: &[Feature] = &[
+    Feature { name: "buffer", globals: &["Buffer"], words: &[] },
+    Feature { name: "clone", globals: &["structuredClone"], words: &[] },
+    Feature { name: "immediate", globals: &["setImmediate", "clearImmediate"], words: &[] },
+    Feature { name: "process", globals: &["process"], words: &["process.", "process?.", "process["] },
+];
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.
-pub const MODULES: &[&str] = &["cloudflare:workers"];
+pub const MODULES: &[&str] = &[
+    "cloudflare:workers",
+    "node:assert",
+    "node:assert/strict",
+    "node:async_hooks",
+    "node:buffer",
+    "node:events",
+    "node:path",
+    "node:path/posix",
+    "node:path/win32",
+    "node:process",
+    "node:punycode",
+    "node:querystring",
+    "node:stream",
+    "node:stream/consumers",
+    "node:stream/promises",
+    "node:stream/web",
+    "node:string_decoder",
+    "node:timers",
+    "node:timers/promises",
+    "node:url",
+    "node:util",
+    "node:util/types",
+];
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -173,7 +173,7 @@ for (const folder of ["features", "node", "cloudflare"].filter((name) => existsS
     const namespace = await moduleAt(path);
     loaded.set(`selvedge:${path.replace(/\.mjs$/, ".ts")}`, namespace);
     // Its globals, which the guest would define when they are touched.
-    if (folder === "features" && !file.includes("/")) Object.assign(globalThis, namespace);
+    if (folder === "features" && !file.includes("/") && !file.startsWith("process")) Object.assign(globalThis, namespace);
   }
 }
 

@@ -256,3 +256,32 @@ test("assert", async () => {
     (m) => m.deepEqual(new Map([[1, 2]]), new Map([[1, 3]])), (m) => m.deepEqual(new Set([1]), new Set(["1"])), (m) => m.deepEqual(new Date(1), new Date(2)), (m) => m.deepEqual([0], [-0]), (m) => m.deepStrictEqual([0], [-0]), (m) => m.deepEqual(null, undefined), (m) => m.deepEqual({}, []),
   ], quiet);
 });
+
+test("url: parse, format, resolve, files", async () => {
+  const ours = await load("node/url");
+  const urls = [
+    "", "http://a.com", "http://a.com/", "HTTP://User:Pa%20ss@Ex.COM:80/p/a?q=1&r=2#h", "/a/b?x#y", "//host/path", "a/b", "mailto:a@b.c", "javascript:alert('x');", "http://[::1]:8080/x", "file:///etc/passwd", "http://a.com:80", "http://a.com/a b?c d#e f", " http://a.com ", "http:\\\\a.com\\b",
+    "x:y", "x://y", "?q", "#h", "http://a_b.com/", "http://ü.com/", "http://a.com/?a=1&a=2", "http://a.com/%41", "dot.test:foo/bar", "http://a.com\tb", "http://a@b@c/", "http://a.com/'\"<>", "coap:u:p@::1:61616/.well-known", "http://a.com?q#h?x", "http://user@/p", "http:///x", "data:text/plain,hi", "http:a.com/x", "ws://h/p", "http://a.com:x/y", "http://a.com/{}|^`", "svn+ssh://foo/bar", "//a//b", "http://x.y.com+a/b/c",
+  ];
+  const all = (u) => ({ ...u, query: u.query && typeof u.query === "object" ? { ...u.query } : u.query });
+  for (const url of urls) {
+    await alike(await import("node:url"), ours, [(m) => all(m.parse(url)), (m) => all(m.parse(url, true)), (m) => all(m.parse(url, false, true)), (m) => m.format(m.parse(url)), (m) => m.format(url)], (r) => (r.thrown ? { code: r.thrown.code } : plain(r)));
+    for (const to of ["", "x", "../x", "/x", "//h/x", "?q", "#f", "http://o.com/", ".", "..", "./", "a/../b/", "mailto:x@y", "../../../../q", "http:x", "a?b#c", "https:/p"]) {
+      await alike(await import("node:url"), ours, [(m) => m.resolve(url, to)], (r) => (r.thrown ? { code: r.thrown.code } : r));
+    }
+  }
+  await alike(await import("node:url"), ours, [
+    (m) => m.fileURLToPath("file:///a/b%20c"), (m) => m.fileURLToPath("http://x"), (m) => m.fileURLToPath("file:///a%2fb"), (m) => m.fileURLToPath("file://host/a"), (m) => m.pathToFileURL("/a b#c?d%").href, (m) => m.pathToFileURL("/x/").href, (m) => m.fileURLToPath(new m.URL("file:///q")),
+    (m) => m.format(new m.URL("http://u:p@a.com/x?y#z"), { auth: false, fragment: false, search: false }), (m) => m.domainToASCII("español.com"), (m) => m.domainToUnicode("xn--espaol-zwa.com"), (m) => m.domainToASCII("xn--iñvalid.com"), (m) => m.format({ protocol: "http", host: "a.com", pathname: "x", query: { a: [1, 2] } }), (m) => m.format({ hostname: "::1", port: 5, protocol: "ws:" }), (m) => m.parse(5), (m) => m.format(5), (m) => ({ ...m.urlToHttpOptions(new m.URL("http://a:b@c.com:81/d?e#f")) }),
+  ], (r) => (r.thrown ? { code: r.thrown.code } : plain(r)));
+});
+
+test("punycode", async () => {
+  const ours = await load("node/punycode");
+  const { createRequire } = await import("node:module");
+  const real = createRequire(import.meta.url)("punycode");
+  for (const text of ["", "mañana", "☃", "bücher", "пример", "a-b", "😀x", "例え.テスト", "a@mañana.com"]) {
+    await alike(real, ours, [(m) => m.encode(text), (m) => m.toASCII(text), (m) => m.toUnicode(m.toASCII(text)), (m) => m.decode(m.encode(text)), (m) => m.ucs2.decode(text)]);
+  }
+  await alike(real, ours, [(m) => m.decode("\x80"), (m) => m.decode("ls8h="), (m) => m.toUnicode("xn--maana-pta.com")]);
+});

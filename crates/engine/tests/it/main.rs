@@ -3,4 +3,5 @@
 mod components;
 mod fixture;
 mod limits;
+mod node;
 mod scripts;

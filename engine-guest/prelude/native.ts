@@ -89,3 +89,11 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+
+// Computations of modules of Node.js.
+export const CALL_HASH = 210;
+export const CALL_CIPHER = 211;
+export const CALL_KDF = 212;
+export const CALL_ZIP = 213;
+export const OP_KDF = 214;
+export const OP_ZIP = 215;

@@ -13,6 +13,7 @@ mod guest;
 mod host;
 mod image;
 mod instance;
+mod node;
 mod operations;
 mod prelude;
 mod prepare;

@@ -43,13 +43,39 @@ export function isWritable(stream: any): boolean | null {
   return !!stream.writable && !stream._writableState?.ending;
 }
 
+/** Two duplexes, each of which reads what is written to the other. */
+export function duplexPair(options?: any): any[] {
+  const sides: any[] = [];
+  const waiting: any[] = [null, null];
+  for (let i = 0; i < 2; i++) {
+    sides[i] = new (Duplex as any)({
+      ...options,
+      read() {
+        const callback = waiting[i];
+        waiting[i] = null;
+        if (callback !== null) callback();
+      },
+      write(chunk: any, encoding: any, callback: any) {
+        if (chunk.length === 0) return callback();
+        sides[1 - i].push(chunk, encoding);
+        waiting[1 - i] = callback;
+      },
+      final(callback: any) {
+        sides[1 - i].on("end", callback);
+        sides[1 - i].push(null);
+      },
+    });
+  }
+  return sides;
+}
+
 export function isDisturbed(stream: any): boolean {
   return !!(stream?._readableState?.dataEmitted || stream?.readableDidRead || stream?.readableAborted);
 }
 
 const all: any = objectAssign(Stream, {
   Stream, Readable, Writable, Duplex, Transform, PassThrough, pipeline, finished, compose, addAbortSignal, promises, destroy,
-  isErrored, isReadable, isWritable, isDisturbed, getDefaultHighWaterMark, setDefaultHighWaterMark,
+  isErrored, isReadable, isWritable, isDisturbed, isDestroyed, duplexPair, getDefaultHighWaterMark, setDefaultHighWaterMark,
 });
 export {
   Duplex, PassThrough, Readable, Stream, Transform, Writable, addAbortSignal, compose, finished, getDefaultHighWaterMark,

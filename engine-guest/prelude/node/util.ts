@@ -9,7 +9,9 @@ import {
 import {
   checkFunction, checkInteger, checkObject, checkSignal, checkString, invalidArgType, invalidArgValue,
 } from "./internal/errors.ts";
+import { console } from "../console.ts";
 import { TextDecoder, TextEncoder } from "../encoding.ts";
+import { Buffer } from "./internal/buffer.ts";
 import { isDeepEqual } from "./internal/comparisons.ts";
 import { format, formatWithOptions } from "./internal/format.ts";
 import { colors, customInspect, defaultOptions, inspect as inspectValue, styles } from "./internal/inspect.ts";
@@ -106,7 +108,7 @@ export async function aborted(signal: any, resource: any): Promise<void> {
 }
 
 export function log(...args: any[]): void {
-  globalThis.console.log(apply(format, undefined, args));
+  console.log(apply(format, undefined, args));
 }
 
 const SYSTEM_ERRORS: Record<number, [string, string]> = {
@@ -127,6 +129,10 @@ export function getSystemErrorMap(): Map<number, [string, string]> {
   const keys = objectKeys(SYSTEM_ERRORS);
   for (let i = 0; i < keys.length; i++) mapSet(map, +keys[i]!, SYSTEM_ERRORS[+keys[i]!]);
   return map;
+}
+
+export function isBuffer(value: any): boolean {
+  return Buffer.isBuffer(value);
 }
 
 export function _extend(target: any, source: any): any {
@@ -156,6 +162,6 @@ export {
 export default {
   TextDecoder, TextEncoder, callbackify, format, formatWithOptions, parseArgs, promisify, types, inspect, inherits,
   deprecate, debuglog, debug, isDeepStrictEqual, stripVTControlCharacters, styleText, toUSVString, aborted, log,
-  getSystemErrorName, getSystemErrorMap, _extend, isBoolean, isNull, isNullOrUndefined, isNumber, isString, isSymbol,
+  getSystemErrorName, getSystemErrorMap, _extend, isBuffer, isBoolean, isNull, isNullOrUndefined, isNumber, isString, isSymbol,
   isUndefined, isRegExp, isDate, isError, isFunction, isPrimitive, isArray: isArrayValue, isObject: isObjectValue,
 };

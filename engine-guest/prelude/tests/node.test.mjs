@@ -285,3 +285,125 @@ test("punycode", async () => {
   }
   await alike(real, ours, [(m) => m.decode("\x80"), (m) => m.decode("ls8h="), (m) => m.toUnicode("xn--maana-pta.com")]);
 });
+
+const digested = (result) => result.thrown ? { thrown: { code: result.thrown.code } } : shown(result);
+
+test("crypto: hashes and HMAC", async () => {
+  const ours = await load("node/crypto");
+  const real = await import("node:crypto");
+  for (const name of ["md5", "sha1", "SHA-256", "sha224", "sha384", "sha512", "RSA-SHA256", "sha512-256", "ripemd160", "nope"]) {
+    await alike(real, ours, [
+      (m) => m.createHash(name).update("abc").digest("hex"), (m) => m.createHash(name).update("ab").update(Buffer.from("c")).digest(), (m) => m.createHash(name).digest("base64url"),
+      (m) => m.createHmac(name, "key").update("abc").digest("hex"), (m) => m.createHmac(name, "k".repeat(200)).update("a").update("b").digest("base64"),
+      (m) => m.createHash(name).update("616263", "hex").digest("latin1"), (m) => { const h = m.createHash(name).update("a"); const c = h.copy(); h.update("b"); return [h.digest("hex"), c.digest("hex")]; },
+    ], digested);
+  }
+  await alike(real, ours, [
+    (m) => { const h = m.createHash("md5"); h.digest(); h.update("x"); }, (m) => { const h = m.createHash("md5"); h.digest(); h.digest(); }, (m) => m.createHash("md5").update(5), (m) => m.createHash(5), (m) => m.createHmac("sha1"), (m) => { const h = m.createHmac("md5", "k"); h.digest(); return h.digest("hex"); },
+    async (m) => { const h = m.createHash("sha1"); h.write("abc"); h.end(); const parts = []; for await (const part of h) parts.push(part); return Buffer.concat(parts).toString("hex"); }, (m) => m.createHash("sha256").update(Buffer.alloc(700_000, 7)).digest("hex"), (m) => m.createHmac("sha256", m.createSecretKey(Buffer.from("k"))).update("x").digest("hex"),
+    (m) => { const b = Buffer.from("abc"); const h = m.createHash("sha1").update(b); b[0] = 0; return h.digest("hex"); }, (m) => m.timingSafeEqual(Buffer.from("a"), Buffer.from("a")), (m) => m.timingSafeEqual(Buffer.from("a"), Buffer.from("b")), (m) => m.timingSafeEqual(Buffer.from("a"), Buffer.from("ab")), (m) => m.timingSafeEqual("a", "a"), (m) => m.createHash("sha1") instanceof m.Hash,
+  ], digested);
+});
+
+test("crypto: derivation, random numbers, AES", async () => {
+  const ours = await load("node/crypto");
+  const real = await import("node:crypto");
+  const key = Buffer.alloc(32, 1);
+  const iv = Buffer.alloc(16, 2);
+  const called = (fn, ...args) => new Promise((resolve, reject) => fn(...args, (error, value) => error ? reject(error) : resolve(value)));
+  await alike(real, ours, [
+    (m) => m.pbkdf2Sync("p", "salt", 10, 40, "sha256"), (m) => called(m.pbkdf2, "p", "salt", 10, 40, "sha512"), (m) => m.pbkdf2Sync("p", "s", 0, 1, "sha1"), (m) => m.pbkdf2Sync("p", "s", 1, 1, "nope"), (m) => m.scryptSync("p", "salt", 32), (m) => called(m.scrypt, "p", "salt", 16, { N: 1024, r: 4, p: 2 }), (m) => m.scryptSync("p", "s", 8, { N: 3 }), (m) => m.scryptSync("p", "s", 8, { N: 1 << 20 }),
+    (m) => new Uint8Array(m.hkdfSync("sha256", "key", "salt", "info", 77)), async (m) => new Uint8Array(await called(m.hkdf, "sha512", Buffer.from("key"), "", "", 10)), (m) => m.hkdfSync("sha256", "k", "s", "i", 9000),
+    (m) => m.randomBytes(5).length, (m) => called(m.randomBytes, 70_000).then((b) => b.length), (m) => m.randomBytes(-1), (m) => m.randomInt(3, 4), (m) => m.randomInt(5) < 5, (m) => m.randomInt(4, 2), (m) => called(m.randomInt, 1), (m) => /^[0-9a-f]{8}-[0-9a-f]{4}-4/.test(m.randomUUID()), (m) => m.randomFillSync(Buffer.alloc(4), 2).length, (m) => m.randomFillSync(Buffer.alloc(4), 9),
+    ...["aes-256-cbc", "aes-256-ctr", "aes256"].map((name) => (m) => { const c = m.createCipheriv(name, key, iv); return c.update("hello", "utf8", "hex") + c.update(" world", "utf8", "hex") + c.final("hex"); }),
+    (m) => { const c = m.createCipheriv("aes-128-gcm", key.subarray(0, 16), iv.subarray(0, 12)); c.setAAD(Buffer.from("aad")); const out = c.update("hi", "utf8", "base64") + c.final("base64"); return [out, c.getAuthTag().toString("hex")]; },
+    (m) => { const c = m.createCipheriv("aes-256-gcm", key, iv.subarray(0, 12)); const data = Buffer.concat([c.update("secret"), c.final()]); const d = m.createDecipheriv("aes-256-gcm", key, iv.subarray(0, 12)); d.setAuthTag(c.getAuthTag()); return d.update(data, null, "utf8") + d.final("utf8"); },
+    (m) => { const d = m.createDecipheriv("aes-256-gcm", key, iv.subarray(0, 12)); d.setAuthTag(Buffer.alloc(16)); d.update("xx"); d.final(); }, (m) => { const c = m.createCipheriv("aes-256-cbc", key, iv); c.setAutoPadding(false); return Buffer.concat([c.update(Buffer.alloc(32, 5)), c.final()]); }, (m) => { const c = m.createDecipheriv("aes-256-cbc", key, iv); c.setAutoPadding(false); return Buffer.concat([c.update(Buffer.alloc(32, 5)), c.final()]); },
+    (m) => m.createCipheriv("aes-256-cbc", Buffer.alloc(5), iv), (m) => m.createCipheriv("nope", key, iv), (m) => m.createCipheriv("aes-256-cbc", key, Buffer.alloc(3)), (m) => { const d = m.createDecipheriv("aes-256-cbc", key, iv); d.update(Buffer.alloc(16)); d.final(); }, (m) => m.createSecretKey("k").export().toString(), (m) => m.createSecretKey(Buffer.from("ab")).export({ format: "jwk" }), (m) => m.createSecretKey("k").type,
+  ], (result) => result.thrown ? { thrown: result.thrown.name } : digested(result));
+});
+
+test("zlib", async () => {
+  const ours = await load("node/zlib");
+  const real = await import("node:zlib");
+  const text = "hello hello hello ".repeat(50);
+  const called = (fn, ...args) => new Promise((resolve, reject) => fn(...args, (error, value) => error ? reject(error) : resolve(value)));
+  const streamed = async (stream, data) => { stream.end(data); const parts = []; for await (const part of stream) parts.push(part); return Buffer.concat(parts); };
+  await alike(real, ours, [
+    ...[["gzip", "gunzip"], ["deflate", "inflate"], ["deflateRaw", "inflateRaw"], ["brotliCompress", "brotliDecompress"], ["gzip", "unzip"], ["deflate", "unzip"]].flatMap(([pack, unpack]) => [
+      (m) => m[`${unpack}Sync`](m[`${pack}Sync`](text)).toString(), async (m) => (await called(m[unpack], await called(m[pack], Buffer.from(text)))).toString(),
+      async (m) => { const up = (name) => name[0].toUpperCase() + name.slice(1); return (await streamed(m[`create${up(unpack)}`](), await streamed(m[`create${up(pack)}`](), text))).toString(); },
+    ]),
+    (m) => m.gunzipSync(Buffer.from("nonsense")), (m) => called(m.inflate, Buffer.from("nonsense")), (m) => m.gunzipSync(m.gzipSync(text), { maxOutputLength: 10 }), (m) => m.gunzipSync(m.gzipSync(text).subarray(0, 30)), (m) => m.gzipSync(5), (m) => m.gzipSync("x", { level: 99 }), (m) => m.crc32("hello"), (m) => m.constants.Z_BEST_SPEED + m.constants.BROTLI_PARAM_QUALITY, (m) => m.codes.Z_OK, (m) => m.deflateSync(text, { level: 9 }).toString("hex"),
+    async (m) => (await streamed(m.createGunzip(), "")).length, (m) => new m.Gzip() instanceof m.default.Gzip,
+  ], (result) => result.thrown ? { thrown: [result.thrown.name, result.thrown.code] } : digested(result));
+});
+
+test("timers/promises, process, os, net, diagnostics_channel, perf_hooks", async () => {
+  const channels = await load("node/diagnostics_channel");
+  await alike(await import("node:diagnostics_channel"), channels, [
+    (m) => { const seen = []; const c = m.channel("a"); const f = (x, name) => seen.push(x, name); c.subscribe(f); c.publish(1); c.unsubscribe(f); c.publish(2); return [seen, c.hasSubscribers, m.hasSubscribers("a"), m.channel("a") === c]; },
+    async (m) => { const seen = []; const t = m.tracingChannel("t"); t.subscribe({ start: () => seen.push("start"), end: () => seen.push("end"), asyncStart: () => seen.push("as"), asyncEnd: () => seen.push("ae"), error: () => seen.push("error") }); t.traceSync(() => 1); await t.tracePromise(async () => 2); try { t.traceSync(() => { throw new Error(); }); } catch {} t.traceCallback((cb) => cb(null, 3), -1, {}, null, () => {}); return seen; },
+    (m) => m.channel(5),
+  ], plain);
+  const net = await load("node/net");
+  await alike(await import("node:net"), net, ["1.2.3.4", "256.1.1.1", "::1", "1::2::3", "fe80::1%eth0", "::ffff:1.2.3.4", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7", "", "a", ":::", "::"].map((text) => (m) => [m.isIP(text), m.isIPv4(text), m.isIPv6(text)]));
+  const { process } = await load("node/internal/process");
+  assert.equal(process.env.NODE_ENV, "production");
+  process.env.A = 5;
+  assert.deepEqual([process.env.A, "A" in process.env, Object.keys(process.env)], ["5", true, ["NODE_ENV", "A"]]);
+  delete process.env.A;
+  assert.equal(process.env.A, undefined);
+  assert.throws(() => process.exit(1), /process.exit\(1\) is not available in a worker; return a response/);
+  const order = [];
+  process.nextTick((x) => order.push(x), 1);
+  process.nextTick(() => order.push(2));
+  await null;
+  await null;
+  assert.deepEqual(order, [1, 2]);
+  assert.equal(`${process}`, "[object process]");
+  const fs = await load("node/fs");
+  assert.throws(() => fs.readFileSync("/x"), { code: "ERR_METHOD_NOT_IMPLEMENTED", message: /fs\.readFileSync is not available in a worker; import the file/ });
+  await assert.rejects(fs.promises.readFile("/x"), /fs\.promises\.readFile/);
+  assert.equal(fs.existsSync("/x"), false);
+  const http = await load("node/http");
+  assert.equal(new http.Agent({ keepAlive: true }).keepAlive, true);
+  assert.throws(() => http.request("http://a"), /use fetch/);
+});
+
+/** What Node 20 exports and we don't: deprecated, or about a process. */
+const LACKING = [
+  "assert.CallTracker", "assert/strict.CallTracker", "cluster.schedulingPolicy", "console.profile",
+  "console.profileEnd", "console.timeStamp", "console.context", "console.createTask", "constants.RTLD_LAZY",
+  "constants.RTLD_NOW", "constants.RTLD_GLOBAL", "constants.RTLD_LOCAL", "constants.RTLD_DEEPBIND",
+  "inspector.Network", "module.runMain", "path.matchesGlob", "path/posix.matchesGlob", "path/win32.matchesGlob",
+  "process.moduleLoadList", "process.domain", "process.reallyExit", "process.loadEnvFile", "process.openStdin",
+  "process.assert", "process.initgroups", "process.setgroups", "process.setegid", "process.seteuid", "process.setgid",
+  "process.setuid", "process.debugPort", "process.report", "sys.transferableAbortSignal",
+  "sys.transferableAbortController", "sys.parseEnv", "sys.MIMEType", "sys.MIMEParams", "timers.active",
+  "timers.unenroll", "timers.enroll", "tls.createSecurePair", "util.transferableAbortSignal",
+  "util.transferableAbortController", "util.parseEnv", "util.MIMEType", "util.MIMEParams", "v8.promiseHooks",
+  "v8.startupSnapshot",
+];
+/** What a later Node exports. */
+const NEWER = [
+  "http.WebSocket", "module.enableCompileCache", "url.fileURLToPathBuffer", "util/types.isFloat16Array", "vm.Module",
+  "vm.SourceTextModule", "vm.SyntheticModule", "worker_threads.isMarkedAsUntransferable", "worker_threads.markAsUncloneable",
+];
+
+test("every module exports what Node's exports, under the same names", async () => {
+  const { builtinModules } = await load("node/module");
+  const lacking = [];
+  const unknown = [];
+  for (const name of builtinModules) {
+    const ours = await load(`node/${name}`);
+    const real = await import(`node:${name}`);
+    assert.ok("default" in ours, name);
+    for (const key of Object.keys(real.default)) {
+      if (!(key in ours.default) && !(key in ours) && !key.startsWith("_")) lacking.push(`${name}.${key}`);
+    }
+    for (const key of Object.keys(ours)) if (!(key in real) && !(key in real.default)) unknown.push(`${name}.${key}`);
+  }
+  assert.deepEqual(lacking, LACKING);
+  assert.deepEqual(unknown.filter((name) => !NEWER.includes(name)), []);
+});

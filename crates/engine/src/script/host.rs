@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::Level;
 use wasmtime::{Caller, Linker};
 
-use super::abi::{call, control};
+use super::abi::{self, call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{prelude, weburl};
+use super::{node, prelude, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
         Self { name: "TypeError", message: message.into(), code: "" }
     }
 
@@ -187,6 +187,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let code = args.next()?.as_optional_str()?.unwrap_or("").to_owned();
             guest.effects.push(Effect::Fail { request, error: GuestError { name, message, stack, code }, pending });
         }
+        abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())

@@ -11,11 +11,12 @@ use http_body_util::BodyExt as _;
 use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
 use worker::{Call, Env, Failure, Handle, Meter, Response};
 
-use super::abi::operation;
+use super::abi::{self, operation};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
+use super::node;
 
 pub mod fetch;
 
@@ -176,6 +177,7 @@ impl Operation {
             operation::KV_PUT => self.kv_put(args).await,
             operation::KV_DELETE => self.kv_delete(args).await,
             operation::KV_LIST => self.kv_list(args).await,
+            abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
         };
         result.unwrap_or_else(|failed| failed)

@@ -122,3 +122,140 @@ fn a_store_follows_its_request_through_every_continuation() {
         assert!(all.iter().all(|answer| answer == "true 0 true"), "{all:?}");
     });
 }
+
+#[test]
+fn every_module_of_node_is_evaluated_together_with_all_others() {
+    on_core(async {
+        let modules: Vec<&str> = base::builtin::MODULES.iter().copied().filter(|m| m.starts_with("node:")).collect();
+        let imports: String =
+            modules.iter().enumerate().map(|(i, name)| format!("import * as m{i} from '{name}';\n")).collect();
+        let names: Vec<String> = (0..modules.len()).map(|i| format!("m{i}")).collect();
+        let source = format!(
+            "{imports}export default {{ fetch() {{ return Response.json([{}].map(m => 'default' in m && Object.keys(m).length > 1)) }} }}",
+            names.join(",")
+        );
+        let app = importing(&modules, &source).start();
+        let expected = format!("[{}]", vec!["true"; modules.len()].join(","));
+        assert_eq!(app.text(get("http://a.test/")).await, expected);
+    });
+}
+
+#[test]
+fn node_computes() {
+    on_core(async {
+        let app = importing(
+            &["node:crypto", "node:zlib", "node:util", "node:buffer", "node:events"],
+            r#"import crypto, { createHash, createHmac } from "node:crypto";
+            import zlib from "node:zlib";
+            import { promisify } from "node:util";
+            import { Buffer } from "node:buffer";
+            const early = createHash("sha256").update("a");
+            export default { async fetch() {
+              const text = "hello ".repeat(1000);
+              const key = Buffer.alloc(32, 1), iv = Buffer.alloc(12, 2);
+              const cipher = crypto.createCipheriv("aes-256-gcm", key, iv);
+              const sealed = Buffer.concat([cipher.update("secret"), cipher.final()]);
+              const open = crypto.createDecipheriv("aes-256-gcm", key, iv).setAuthTag(cipher.getAuthTag());
+              const cbc = (make) => make("aes-128-cbc", key.subarray(0, 16), Buffer.alloc(16));
+              const ctr = cbc((_, k, v) => crypto.createCipheriv("aes-128-ctr", k, v)).update("x");
+              const enc = cbc(crypto.createCipheriv), dec = cbc(crypto.createDecipheriv);
+              const boxed = Buffer.concat([enc.update("block"), enc.final()]);
+              return Response.json([
+                early.copy().update("bc").digest("hex").slice(0, 16),
+                createHash("md5").update(Buffer.alloc(600_000, 65)).digest("hex").slice(0, 16),
+                createHash("ripemd160").update("").digest("hex").slice(0, 16),
+                createHmac("sha1", "key").update("abc").digest("base64"),
+                crypto.pbkdf2Sync("p", "salt", 10, 8, "sha256").toString("hex"),
+                (await promisify(crypto.pbkdf2)("p", "salt", 10, 8, "sha256")).toString("hex"),
+                (await promisify(crypto.scrypt)("p", "salt", 8, { N: 1024 })).toString("hex"),
+                Buffer.from(crypto.hkdfSync("sha256", "k", "s", "i", 8)).toString("hex"),
+                open.update(sealed, null, "utf8") + open.final("utf8"), ctr.length,
+                dec.update(boxed, null, "utf8") + dec.final("utf8"),
+                zlib.gunzipSync(zlib.gzipSync(text)).toString() === text,
+                (await promisify(zlib.brotliDecompress)(await promisify(zlib.brotliCompress)(text))).toString() === text,
+                zlib.inflateRawSync(zlib.deflateRawSync(text)).length, zlib.crc32("hello"),
+                Buffer.from("zażółć").toString("base64"), Buffer.from("ff00", "hex").readUInt16BE(), Buffer.from("\ud83d\ude00", "utf16le").toString("utf16le"),
+                Buffer.from("abcabc").lastIndexOf("ab"), Buffer.compare(Buffer.from("a"), Buffer.from("b")), Buffer.from("aXbX").indexOf("bX"),
+              ]);
+            } };"#,
+        )
+        .start();
+        let expected = concat!(
+            r#"["ba7816bf8f01cfea","ae92e1b1644ba13d","9c1185a5c5e9fc54","T9CyFSdu8S8rPkyOysKBFJi2Vvw=","#,
+            r#""21f93ad86069b571","21f93ad86069b571","2a59856029dcbac1","02b0929a9d46e923","secret",1,"block",true,true,6000,907060870,"#,
+            r#""emHFvMOzxYLEhw==",65280,"😀",3,-1,2]"#
+        );
+        let got = app.text(get("http://a.test/")).await;
+        assert_eq!(got, expected);
+    });
+}
+
+#[test]
+fn what_costs_too_much_is_refused_by_name() {
+    on_core(async {
+        let app = importing(
+            &["node:crypto", "node:zlib", "node:util"],
+            r#"import crypto from "node:crypto"; import zlib from "node:zlib"; import { promisify } from "node:util";
+            const code = async (run) => { try { await run(); return "done" } catch (e) { return `${e.name} ${e.code} ${/limits\.(\w+)/.exec(e.message)?.[1]}` } };
+            export default { async fetch() { return Response.json(await Promise.all([
+              code(() => crypto.pbkdf2Sync("p", "s", 1e9, 32, "sha512")),
+              code(() => promisify(crypto.pbkdf2)("p", "s", 1e9, 32, "sha512")),
+              code(() => crypto.scryptSync("p", "s", 8, { N: 65536, r: 8, maxmem: 1e9 })),
+              code(() => promisify(crypto.scrypt)("p", "s", 8, { N: 131072, r: 8, maxmem: 1e9 })),
+              code(() => zlib.gzipSync(new Uint8Array(2e6))),
+              code(() => zlib.gunzipSync(zlib.gzipSync(new Uint8Array(1e6)), { maxOutputLength: 1000 })),
+              code(async () => zlib.gunzipSync(await promisify(zlib.gzip)(new Uint8Array(2e6)))),
+            ])) } };"#,
+        )
+        .start();
+        let expected = concat!(
+            r#"["RangeError kdf_too_costly kdf_sync_work","RangeError kdf_too_costly kdf_work","#,
+            r#""RangeError kdf_too_costly kdf_sync_work","RangeError kdf_too_costly scrypt_memory_mib","#,
+            r#""RangeError node_sync_exceeded node_sync_bytes","RangeError ERR_BUFFER_TOO_LARGE undefined","#,
+            r#""RangeError node_sync_exceeded node_sync_bytes"]"#
+        );
+        assert_eq!(app.text(get("http://a.test/")).await, expected);
+    });
+}
+
+#[test]
+fn node_globals_are_there_when_they_are_wanted() {
+    on_core(async {
+        let app = setup(
+            r#"const early = process.env.NODE_ENV + typeof process.env.WHO;
+            export default { async fetch() {
+              const order = [];
+              setImmediate(() => order.push("immediate"));
+              process.nextTick(() => order.push("tick"));
+              await new Promise((resolve) => setImmediate(resolve));
+              return Response.json([early, process.env.WHO, process.env.CONF, "NOPE" in process.env,
+                Buffer.from("hi").toString("hex"), global === globalThis, order, process.version.startsWith("v"), typeof process.versions.node]);
+            } };"#,
+        )
+        .bind("WHO", Handle::Text("me".into()))
+        .bind("CONF", Handle::Json("{\"a\":1}".into()))
+        .start();
+        let expected =
+            r#"["productionundefined","me","{\"a\":1}",false,"6869",true,["tick","immediate"],true,"string"]"#;
+        assert_eq!(app.text(get("http://a.test/")).await, expected);
+    });
+}
+
+#[test]
+fn what_a_worker_has_not_says_what_there_is_instead() {
+    on_core(async {
+        let app = importing(
+            &["node:fs", "node:http", "node:child_process"],
+            r#"import fs from "node:fs"; import http from "node:http"; import { spawn } from "node:child_process";
+            const message = (run) => { try { run() } catch (e) { return e.message } };
+            export default { fetch() { return Response.json([message(() => fs.readFileSync("/x")), message(() => http.get("http://x")), message(() => spawn("ls"))]) } };"#,
+        )
+        .start();
+        let got = app.text(get("http://a.test/")).await;
+        for part in
+            ["fs.readFileSync is not available in a worker; import the file", "use fetch", "use a service binding"]
+        {
+            assert!(got.contains(part), "{got}");
+        }
+    });
+}

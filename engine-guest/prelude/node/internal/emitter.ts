@@ -11,7 +11,7 @@ import {
 } from "../../primordials.ts";
 import { checkFunction, codedError, invalidArgType, outOfRange } from "./errors.ts";
 import { logWarning } from "./warning.ts";
-import { inspect } from "./inspect.ts";
+import { inspect } from "../../inspect.ts";
 
 export const captureRejectionSymbol = symbolFor("nodejs.rejection");
 export const errorMonitor = Symbol("events.errorMonitor");

@@ -4,8 +4,8 @@
 import { objectAssign } from "../../library.ts";
 import { CALL_LOG, call, now, utf8Decode } from "../../native.ts";
 import {
-  BigInt, Error, Symbol, bytesOf, defineProperty, floor, freeze, isArray, isObject, setPrototypeOf, stringIndexOf,
-  stringSlice, trunc,
+  BigInt, Error, Set, Symbol, bytesOf, defineProperty, floor, freeze, isArray, isObject, setPrototypeOf,
+  stringIndexOf, stringSlice, trunc,
 } from "../../primordials.ts";
 import { codedError, invalidArgType } from "./errors.ts";
 import { environment } from "./environment.ts";
@@ -97,6 +97,11 @@ objectAssign(process, {
   binding: (name: any): never => {
     throw codedError(Error, "ERR_INVALID_MODULE", `No such module: ${name}`);
   },
+  stdin: { isTTY: false, fd: 0, readable: false, on(): any { return this; }, once(): any { return this; }, pause(): any { return this; }, resume(): any { return this; } },
+  availableMemory: (): number => 0, constrainedMemory: (): number => 0, getActiveResourcesInfo: (): string[] => [],
+  getgroups: (): number[] => [0], allowedNodeEnvironmentFlags: new Set(), sourceMapsEnabled: true,
+  setSourceMapsEnabled(): void {},
+  dlopen: (): never => refused("dlopen()", "use WebAssembly"),
   emitWarning(warning: any, type?: any, code?: any): void {
     const options = isObject(type) ? type : { type, code };
     const error = warning instanceof Error;

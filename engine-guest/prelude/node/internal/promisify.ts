@@ -7,6 +7,9 @@ import {
   setPrototypeOf,
 } from "../../primordials.ts";
 import { checkFunction, codedError } from "./errors.ts";
+import { setTimeout } from "../../timers.ts";
+import timers from "../timers/promises.ts";
+import { setImmediate } from "./immediate.ts";
 
 export const customPromisify = symbolFor("nodejs.util.promisify.custom");
 /** Names of a callback's further values, for functions that give an object of them. */
@@ -37,6 +40,9 @@ export function promisify(original: any): any {
   return defineProperties(promised, getOwnPropertyDescriptors(original));
 }
 (promisify as any).custom = customPromisify;
+// Their callbacks come first, so they say themselves what they are as promises.
+defineProperty(setTimeout, customPromisify, { value: timers.setTimeout, configurable: true });
+defineProperty(setImmediate, customPromisify, { value: timers.setImmediate, configurable: true });
 
 /** Calls back outside of the promise, so that what the callback throws is no rejection of its own. */
 function later(callback: any, args: unknown[]): void {

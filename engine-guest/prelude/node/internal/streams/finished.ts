@@ -4,6 +4,9 @@
 import { asyncContext, setAsyncContext } from "../../../native.ts";
 import { Error, Promise, apply, promiseResolved, promiseThen } from "../../../primordials.ts";
 import { checkFunction, checkObject, checkSignal, codedError, invalidArgType, nodeAbortError } from "../errors.ts";
+import { ReadableStream } from "../../../streams/readable.ts";
+import { TransformStream } from "../../../streams/transform.ts";
+import { WritableStream } from "../../../streams/writable.ts";
 import { nextTick } from "../ticks.ts";
 import { isRequest } from "./destroy.ts";
 
@@ -26,7 +29,6 @@ export function isNodeStream(value: any): boolean {
 }
 
 export function isWebStream(value: any): boolean {
-  const { ReadableStream, WritableStream, TransformStream } = globalThis as any;
   return value instanceof ReadableStream || value instanceof WritableStream || value instanceof TransformStream;
 }
 

@@ -6,6 +6,7 @@ import { Promise, Symbol, TypeError, arrayShift, floor, promiseThen, trunc } fro
 import {
   checkFunction, checkInteger, checkObject, checkSignal, codedError, nodeAbortError, outOfRange,
 } from "../errors.ts";
+import { AbortController } from "../../../abort.ts";
 import { from, iterate } from "./from.ts";
 import { Readable } from "./readable.ts";
 import { addAbortSignal } from "./options.ts";
@@ -24,7 +25,7 @@ function throwIfAborted(options: any): void {
 async function* mapped(stream: any, fn: any, options: any): AsyncGenerator<any> {
   const concurrency = options?.concurrency === undefined ? 1 : floor(options.concurrency);
   checkInteger(concurrency, "options.concurrency", 1);
-  const { signal = new (globalThis as any).AbortController().signal } = options ?? {};
+  const { signal = new AbortController().signal } = options ?? {};
   const pending: Promise<any>[] = [];
   const source = iterate(stream);
   let ended = false;
@@ -168,7 +169,7 @@ const operators: any = {
     checkOptions(options);
     throwIfAborted(options);
     let value = arguments.length < 2 ? NOTHING : initial;
-    const { signal = new (globalThis as any).AbortController().signal } = options ?? {};
+    const { signal = new AbortController().signal } = options ?? {};
     for await (const chunk of iterate(this)) {
       throwIfAborted(options);
       value = value === NOTHING ? chunk : await fn(value, chunk, { signal });

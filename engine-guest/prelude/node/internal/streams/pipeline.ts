@@ -6,6 +6,7 @@ import {
   Error, Promise, TypeError, Uint8Array, arraySlice, isArray, isObject, promiseThen,
 } from "../../../primordials.ts";
 import { checkFunction, codedError, invalidArgType, missingArgs, nodeAbortError, received } from "../errors.ts";
+import { AbortController } from "../../../abort.ts";
 import { nextTick } from "../ticks.ts";
 import { destroyer } from "./destroy.ts";
 import { Duplex, PassThrough, pair } from "./duplex.ts";
@@ -109,7 +110,7 @@ export function pipelineOf(parts: any[], callback: any, options: any = {}): any 
   const streams: any[] = parts.length === 1 && isArray(parts[0]) ? arraySlice(parts[0]) : parts;
   if (streams.length < 2) throw missingArgs('"streams" argument');
   for (let i = 0; i < streams.length; i++) if (isWebStream(streams[i])) streams[i] = toNode(streams[i]);
-  const controller = new (globalThis as any).AbortController();
+  const controller: any = new AbortController();
   const { signal } = controller;
   let told = false;
   const run: Run = {
@@ -269,7 +270,7 @@ async function* blobBytes(blob: any): AsyncGenerator<any> {
 
 function fromFunction(fn: any): any {
   const input = new (PassThrough as any)({ objectMode: true });
-  const made = fn(iterate(input), { signal: new (globalThis as any).AbortController().signal });
+  const made = fn(iterate(input), { signal: new AbortController().signal });
   if (isIterable(made)) return pair(from(made), input);
   if (isObject(made) && typeof made.then === "function") {
     const sink = pair(null, input);

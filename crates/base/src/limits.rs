@@ -57,6 +57,7 @@ limits! {
         cpu_ms: 1_000, 1, 300_000, "ms", "cpu_exceeded", "CPU time of one request, its sub-work included.";
         head_ms: 30_000, 1, 3_600_000, "ms", "head_timeout", "From dispatch to the head of the response.";
         stream_idle_ms: 60_000, 1, 3_600_000, "ms", "stream_idle", "How long a body may stand still while it is being read or written.";
+        decoded_mib: 1_024, 1, 1_048_576, "MiB", "upstream_protocol", "What one compressed body may unfold to when a script reads it, or when it is passed on to a client that takes it plain only.";
         wait_until_ms: 30_000, 0, 900_000, "ms", "wait_until_exceeded", "How long work may go on after the response.";
         memory_mib: 128, 4, 2_048, "MiB", "memory_exceeded", "Linear memory of one instance.";
         subrequests: 50, 0, 10_000, "", "subrequests_exceeded", "Outbound requests, service calls and storage calls of one request, together.";
@@ -71,6 +72,7 @@ limits! {
         kdf_sync_work: 262_144, 1, 1 << 40, "", "kdf_too_costly", "Iterations of PBKDF2 for all blocks of the key, or N times r times p of scrypt, in one synchronous call of node:crypto.";
         kdf_work: 4_194_304, 1, 1 << 40, "", "kdf_too_costly", "The same for an asynchronous call, which runs on other threads.";
         scrypt_memory_mib: 64, 1, 4_096, "MiB", "kdf_too_costly", "Memory of one scrypt, outside of the instance.";
+        instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
     }
 }

@@ -9,7 +9,7 @@ use base::{Artifact, Body, Digest, WorkerLimits};
 use futures_util::future::LocalBoxFuture;
 use telemetry::Phases;
 
-use crate::{Call, Core, Env, Event, Failure};
+use crate::{Call, Core, Ended, Env, Event, Failure};
 
 pub type Response = http::Response<Body>;
 
@@ -62,9 +62,13 @@ pub trait Program: Send + Sync + 'static {
 ///   guest hears an abort, and work passed to `waitUntil` goes on.
 /// - Limits end the request that broke them; where only ending the instance helps, every other
 ///   event in it fails with `instance_lost`, and `state().lost` is true from then on.
+/// - Of these others, one that left no trace outside the sandbox comes back in [`Ended::again`], as
+///   it was: it had started no operation of the host but timers, and its body is whole or was
+///   never asked for. What it wrote to the log is no such trace: the log tells what happened, and
+///   it happened. What it left with another request of the instance is not followed.
 /// - The handle of the record in `Call` is held until the invocation is over, `waitUntil` included.
 pub trait Instance {
-    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>>;
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>>;
 
     fn state(&self) -> InstanceState;
 }

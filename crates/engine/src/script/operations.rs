@@ -13,6 +13,7 @@ use worker::{Call, Env, Failure, Handle, Meter, Response};
 
 use super::abi::{self, operation};
 use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
@@ -115,11 +116,21 @@ impl Completion {
             }
             Completion::Response { response, url, redirected } => {
                 let (head, body) = response.into_parts();
-
-                out.bool(true).array(7).integer(u64::from(head.status.as_u16()));
+                out.bool(true).array(8).integer(u64::from(head.status.as_u16()));
                 out.string(head.status.canonical_reason().unwrap_or(""));
                 out.string(&url).bool(redirected).string_with(|to| write_headers(&head.headers, to));
-                encode_body(body, instance, guest, out);
+                match Coding::of(&head.headers).filter(|_| !body.is_empty()) {
+                    Some((coding, name)) => {
+                        let handle = guest.fresh_id();
+                        instance.bodies.borrow_mut().insert(handle, body);
+                        instance.codings.borrow_mut().insert(handle, coding);
+                        out.null().integer(u64::from(handle)).string(name);
+                    }
+                    None => {
+                        encode_body(body, instance, guest, out);
+                        out.null();
+                    }
+                }
             }
             Completion::Entries { mut entries, many: false } => {
                 out.bool(true);
@@ -211,6 +222,9 @@ impl Operation {
         let Some(mut body) = taken else {
             return Ok(Completion::value(|e| e.null()));
         };
+        if let Some(coding) = self.instance.codings.borrow_mut().remove(&handle) {
+            body = coding::decoded(body, coding, &self.env().limits);
+        }
         loop {
             let frame = tokio::time::timeout(self.idle(), body.frame()).await.map_err(|_| {
                 let ms = self.env().limits.stream_idle_ms;
@@ -283,9 +297,9 @@ impl Operation {
         let (provider, namespace) = self.kv(&mut args)?;
         let key = args.next()?;
         let (value, stream) = (args.next()?, args.next()?);
+        let value = self.body(&value, &stream)?;
         let options = put_options(args.next()?.as_str()?, self.instance.clock_ms())?;
         self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
-        let value = self.body(&value, &stream)?;
         let receipt = provider.put(&namespace, key.as_str()?, value, options).await?;
         Ok(Completion::value(|e| e.array(1).integer(receipt.revision)))
     }

@@ -3,5 +3,8 @@
 mod components;
 mod fixture;
 mod limits;
+mod loss;
+mod many;
 mod node;
 mod scripts;
+mod web;

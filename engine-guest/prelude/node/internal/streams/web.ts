@@ -5,7 +5,7 @@ import { Promise, Uint8Array, isUint8Array, promiseResolved, promiseThen } from 
 import { checkObject, invalidArgType, nodeAbortError } from "../errors.ts";
 import { ReadableStream } from "../../../streams/readable.ts";
 import { WritableStream } from "../../../streams/writable.ts";
-import { CountQueuingStrategy, ByteLengthQueuingStrategy } from "../../../streams/queue.ts";
+import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "../../../streams/strategies.ts";
 import { bufferOver } from "../buffer.ts";
 import { nextTick } from "../ticks.ts";
 import { destroyer } from "./destroy.ts";

@@ -79,6 +79,13 @@ export const CALL_TEXT_LABEL = 140;
 export const CALL_TEXT_DECODE = 141;
 export const CALL_CODED = 142;
 export const CALL_FEATURES = 22;
+export const CALL_CODEC_OPEN = 160;
+export const CALL_CODEC_STEP = 161;
+export const CALL_HELD_DROP = 162;
+export const CALL_SELECTOR_CHECK = 163;
+export const CALL_REWRITER_OPEN = 164;
+export const CALL_REWRITER_PARSE = 165;
+export const CALL_REWRITER_FILL = 166;
 export const CALL_STREAM_LINK = 60;
 
 // Asynchronous operations.
@@ -93,6 +100,9 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+export const OP_CACHE_MATCH = 180;
+export const OP_CACHE_PUT = 181;
+export const OP_CACHE_DELETE = 182;
 
 // Computations of modules of Node.js.
 export const CALL_HASH = 210;

@@ -28,7 +28,10 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "buffer", globals: &["Buffer"], words: &[] },
     Feature { name: "immediate", globals: &["setImmediate", "clearImmediate"], words: &[] },
     Feature { name: "process", globals: &["process"], words: &["process.", "process?.", "process["] },
+    Feature { name: "caches", globals: &["caches", "Cache", "CacheStorage"], words: &[] },
     Feature { name: "clone", globals: &["structuredClone"], words: &[] },
+    Feature { name: "compression", globals: &["CompressionStream", "DecompressionStream"], words: &[] },
+    Feature { name: "htmlrewriter", globals: &["HTMLRewriter"], words: &[] },
     Feature {
         name: "bytestreams",
         globals: &["ReadableByteStreamController", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest"],

@@ -5,6 +5,7 @@
  * clock, `env`) is asked of the host later.
  */
 import "./callsites.ts";
+import "./library.ts";
 import "./rejections.ts";
 import "./dispatch.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
@@ -35,7 +36,7 @@ const provided: Record<string, unknown> = {
   Navigator, Performance, ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader, Request,
   Response, TextDecoder, TextEncoder, URL, URLSearchParams, atob, btoa, clearInterval, clearTimeout,
   console, crypto, fetch, navigator, performance, queueMicrotask, reportError, setInterval, setTimeout,
-  self: globalThis,
+  global: globalThis, self: globalThis,
 };
 for (const name in provided) {
   defineProperty(globalThis, name, { value: provided[name], writable: true, configurable: true, enumerable: false });

@@ -27,8 +27,16 @@ export interface Native {
   bytesToLatin1(bytes: Uint8Array): string;
   atob(text: string): string | null;
   btoa(text: string): string | null;
+  /** -1, 0 or 1. */
+  compareBytes(a: Uint8Array, b: Uint8Array): number;
+  /** The first place at or after `from`, in steps of `step`; -1 for none. */
+  findBytes(bytes: Uint8Array, needle: Uint8Array, from: number, step: number): number;
+  utf16Decode(bytes: Uint8Array): string;
   setContext(context: number): void;
   getContext(): number;
+  asyncContext(): any;
+  /** Answers the previous one. */
+  setAsyncContext(context: unknown): any;
   promiseState(promise: unknown): 0 | 1 | 2;
   promiseResult(promise: unknown): any;
   setRejectionTracker(fn: (promise: object, reason: unknown, handled: boolean) => void): void;
@@ -43,7 +51,8 @@ delete scope.__sv;
 
 export const {
   call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
-  atob, btoa, setContext, getContext, promiseState, promiseResult, setRejectionTracker, now, callSite, detach,
+  atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
+  promiseState, promiseResult, setRejectionTracker, now, callSite, detach,
 } = native;
 
 // Events: host → dispatch.
@@ -115,3 +124,10 @@ export const CRYPTO_RSA_IMPORT = 115;
 export const CRYPTO_RSA_PARTS = 116;
 export const CRYPTO_RSA_ENCRYPT = 117;
 export const CRYPTO_RSA_DECRYPT = 118;
+// Computations of modules of Node.js.
+export const CALL_HASH = 210;
+export const CALL_CIPHER = 211;
+export const CALL_KDF = 212;
+export const CALL_ZIP = 213;
+export const OP_KDF = 214;
+export const OP_ZIP = 215;

@@ -4,7 +4,7 @@
  * A waiter is a callback `(ok, value)`; `value` is the operation's result, or the ready-made error. Callbacks are the
  * base because the body pumps need no promise per chunk; `operation` wraps one in a promise.
  */
-import { CALL_CANCEL, call, type Wire } from "./native.ts";
+import { CALL_CANCEL, asyncContext, call, setAsyncContext, type Wire } from "./native.ts";
 import { Map, Promise, mapDelete, mapGet, mapSet } from "./primordials.ts";
 import { hostError } from "./errors.ts";
 
@@ -12,9 +12,17 @@ export type Waiter = (ok: boolean, value: any) => void;
 
 const waiting = new Map<number, Waiter>();
 
-/** Waits for the operation `id`. */
+/** Waits for the operation `id`. The waiter runs in the async context that is current now. */
 export function whenComplete(id: number, waiter: Waiter): void {
-  mapSet(waiting, id, waiter);
+  const context = asyncContext();
+  mapSet(waiting, id, context === undefined ? waiter : (ok: boolean, value: any): void => {
+    const previous = setAsyncContext(context);
+    try {
+      waiter(ok, value);
+    } finally {
+      setAsyncContext(previous);
+    }
+  });
 }
 
 /** A promise of the operation `id`. */

@@ -273,6 +273,7 @@ JSValue sv_modules_load(const char *name, JSValueConst list) {
     /* Without a top-level await, which the prelude has none of, a module is evaluated when this returns. */
     JSPromiseStateEnum state = JS_PromiseState(sv_ctx, promise);
     JSValue reason = state == JS_PROMISE_REJECTED ? JS_PromiseResult(sv_ctx, promise) : JS_UNDEFINED;
+    JS_PromiseMarkAsHandled(sv_ctx, promise);
     JS_FreeValue(sv_ctx, promise);
     return state == JS_PROMISE_REJECTED ? JS_Throw(sv_ctx, reason) : JS_GetModuleNamespace(sv_ctx, module);
 }

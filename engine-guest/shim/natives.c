@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "codec.h"
 #include "modules.h"
 #include "shim.h"
@@ -140,6 +141,17 @@ static JSValue native_get_context(JSContext *ctx, JSValueConst this, int argc, J
     return JS_NewUint32(ctx, JS_GetJobContext(sv_rt));
 }
 
+static JSValue native_async_context(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_GetAsyncContext(ctx);
+}
+
+/* The context from here to the end of this job, or to the next call; the previous one is returned. */
+static JSValue native_set_async_context(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    JSValue previous = JS_GetAsyncContext(ctx);
+    JS_SetAsyncContext(ctx, JS_DupValue(ctx, argv[0]));
+    return previous;
+}
+
 static JSValue native_promise_state(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     return JS_NewInt32(ctx, JS_PromiseState(ctx, argv[0]));
 }
@@ -172,6 +184,8 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("setRejectionTracker", 1, native_set_rejection_tracker),
     JS_CFUNC_DEF("setContext", 1, native_set_context),
     JS_CFUNC_DEF("getContext", 0, native_get_context),
+    JS_CFUNC_DEF("asyncContext", 0, native_async_context),
+    JS_CFUNC_DEF("setAsyncContext", 1, native_set_async_context),
     JS_CFUNC_DEF("promiseState", 1, native_promise_state),
     JS_CFUNC_DEF("promiseResult", 1, native_promise_result),
     JS_CFUNC_DEF("now", 0, native_now),
@@ -183,6 +197,9 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("bytesToLatin1", 1, sv_bytes_to_latin1),
     JS_CFUNC_DEF("atob", 1, sv_atob),
     JS_CFUNC_DEF("btoa", 1, sv_btoa),
+    JS_CFUNC_DEF("compareBytes", 2, sv_compare_bytes),
+    JS_CFUNC_DEF("findBytes", 4, sv_find_bytes),
+    JS_CFUNC_DEF("utf16Decode", 1, sv_utf16_decode),
 };
 
 int sv_natives_init(JSValue *dispatch) {

@@ -172,6 +172,7 @@ EXPORTED("sv_evaluate") int export_evaluate(const char *name, uint32_t name_len,
  * megabytes before its first collection: a short request never pays for one.
  */
 EXPORTED("sv_collect") void export_collect(void) {
+    JS_SetAsyncContext(sv_ctx, JS_UNDEFINED);
     JS_RunGC(sv_rt);
     JS_SetGCThreshold(sv_rt, SV_GC_BYTES);
 }
@@ -226,5 +227,6 @@ done:
     for (int i = 2; i < count; i++)
         JS_FreeValue(sv_ctx, arguments[i]);
     JS_SetJobContext(sv_rt, 0);
+    JS_SetAsyncContext(sv_ctx, JS_UNDEFINED);
     return outcome;
 }

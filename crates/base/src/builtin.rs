@@ -17,11 +17,17 @@ pub struct Feature {
 
 impl Feature {
     pub fn triggers(&self) -> impl Iterator<Item = &'static str> {
-        self.globals.iter().chain(self.words).copied()
+        self.globals.iter().filter(|global| !ORDINARY_WORDS.contains(global)).chain(self.words).copied()
     }
 }
 
+/// Globals whose names stand in many sources that don't mean them.
+const ORDINARY_WORDS: &[&str] = &["process"];
+
 pub const FEATURES: &[Feature] = &[
+    Feature { name: "buffer", globals: &["Buffer"], words: &[] },
+    Feature { name: "immediate", globals: &["setImmediate", "clearImmediate"], words: &[] },
+    Feature { name: "process", globals: &["process"], words: &["process.", "process?.", "process["] },
     Feature { name: "caches", globals: &["caches", "Cache", "CacheStorage"], words: &[] },
     Feature { name: "clone", globals: &["structuredClone"], words: &[] },
     Feature { name: "compression", globals: &["CompressionStream", "DecompressionStream"], words: &[] },
@@ -73,7 +79,60 @@ pub const FEATURES: &[Feature] = &[
 ];
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.
-pub const MODULES: &[&str] = &["cloudflare:workers"];
+pub const MODULES: &[&str] = &[
+    "cloudflare:workers",
+    "node:assert",
+    "node:assert/strict",
+    "node:async_hooks",
+    "node:buffer",
+    "node:child_process",
+    "node:cluster",
+    "node:console",
+    "node:constants",
+    "node:crypto",
+    "node:dgram",
+    "node:diagnostics_channel",
+    "node:dns",
+    "node:dns/promises",
+    "node:events",
+    "node:fs",
+    "node:fs/promises",
+    "node:http",
+    "node:http2",
+    "node:https",
+    "node:inspector",
+    "node:module",
+    "node:net",
+    "node:os",
+    "node:path",
+    "node:path/posix",
+    "node:path/win32",
+    "node:perf_hooks",
+    "node:process",
+    "node:punycode",
+    "node:querystring",
+    "node:readline",
+    "node:readline/promises",
+    "node:stream",
+    "node:stream/consumers",
+    "node:stream/promises",
+    "node:stream/web",
+    "node:string_decoder",
+    "node:sys",
+    "node:timers",
+    "node:timers/promises",
+    "node:tls",
+    "node:trace_events",
+    "node:tty",
+    "node:url",
+    "node:util",
+    "node:util/types",
+    "node:v8",
+    "node:vm",
+    "node:wasi",
+    "node:worker_threads",
+    "node:zlib",
+];
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -98,6 +98,8 @@ codes! {
     SUBREQUESTS_EXCEEDED = row("subrequests_exceeded", 500, Guest, false, "The worker made more sub-requests than allowed", "Make fewer calls, or raise limits.subrequests.");
     RESPONSE_TOO_LARGE = row("response_too_large", 500, Guest, false, "The response body is larger than response_body_bytes", "Send less, or raise limits.response_body_bytes.");
     TOO_MANY_ITERATIONS = row("too_many_iterations", 500, Guest, false, "PBKDF2 was to run more iterations than pbkdf2_iterations", "Use fewer iterations, or raise limits.pbkdf2_iterations.");
+    NODE_SYNC_EXCEEDED = row("node_sync_exceeded", 500, Guest, false, "A call of a Node.js module takes or gives more than it may at once", "Use the asynchronous function or a stream, or raise the limit that the message names.");
+    KDF_TOO_COSTLY = row("kdf_too_costly", 500, Guest, false, "A key derivation costs more than it may", "Choose cheaper parameters, use the asynchronous function, or raise the limit that the message names.");
     LOG_LIMIT = row("log_limit", 500, Guest, false, "The worker logged more than log_bytes in one request", "Log less, or raise limits.log_bytes; what went beyond was dropped.");
     NESTING_EXCEEDED = row("nesting_exceeded", 508, Guest, false, "Workers call each other too deeply", "Break the cycle between service bindings.");
     INSTANCE_LOST = row("instance_lost", 503, Guest, true, "The instance was lost to another request", "Send the request again.");

@@ -16,6 +16,7 @@ mod held;
 mod host;
 mod image;
 mod instance;
+mod node;
 mod operations;
 mod prelude;
 mod prepare;

@@ -113,8 +113,8 @@ impl Resolver {
             Ok(found) => self.inside(specifier, found.into_path_buf()),
             Err(ResolveError::Ignored(path)) => Ok(Target::Empty(path)),
             // A package of that name would have been found: Node's own modules go by bare names too.
-            Err(_) if builtin::is_module(&format!("{NODE}{specifier}")) => {
-                Ok(Target::Builtin(format!("{NODE}{specifier}")))
+            Err(_) if builtin::is_module(&format!("{NODE}{}", bare(specifier))) => {
+                Ok(Target::Builtin(format!("{NODE}{}", bare(specifier))))
             }
             Err(error) => {
                 let tried = context.missing_dependencies.into_iter().collect();
@@ -202,6 +202,11 @@ impl Resolver {
     fn name(&self, path: &Path) -> String {
         name_of(&self.root, path).unwrap_or_else(|| path.to_string_lossy().into_owned())
     }
+}
+
+/// `events/` means the package where there is one, else Node's own module.
+fn bare(specifier: &str) -> &str {
+    specifier.strip_suffix('/').unwrap_or(specifier)
 }
 
 fn is_before_es2022(target: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Modules of other platforms that this version does not have, by name.
 
+use base::builtin;
+
 /// One module that code written for other platforms imports.
 pub(crate) struct Row {
     pub name: &'static str,
@@ -11,53 +13,14 @@ const fn row(name: &'static str, instead: &'static str) -> Row {
     Row { name, instead }
 }
 
-/// Modules of Node.js, without the `node:` in front. They are also imported without it.
+/// Modules of Node.js that the platform has not, without the `node:` in front. They are also
+/// imported without it.
 static NODE: &[Row] = &[
-    row("assert", "throw an Error"),
-    row("async_hooks", ""),
-    row("buffer", "use Uint8Array, TextEncoder, TextDecoder, atob and btoa"),
-    row("child_process", ""),
-    row("cluster", ""),
-    row("console", "use the global console"),
-    row("constants", ""),
-    row("crypto", "use the global crypto"),
-    row("dgram", ""),
-    row("diagnostics_channel", ""),
-    row("dns", "use fetch"),
-    row("domain", ""),
-    row("events", "use EventTarget"),
-    row("fs", "import the file (.txt, .json, .bin), or keep it in a binding"),
-    row("http", "use fetch"),
-    row("http2", "use fetch"),
-    row("https", "use fetch"),
-    row("inspector", ""),
-    row("module", ""),
-    row("net", "use fetch"),
-    row("os", ""),
-    row("path", "use URL"),
-    row("perf_hooks", "use the global performance"),
-    row("process", "use the env argument of the handler"),
-    row("punycode", "use URL"),
-    row("querystring", "use URLSearchParams"),
-    row("readline", ""),
+    row("domain", "use AsyncLocalStorage"),
     row("repl", ""),
     row("sea", ""),
     row("sqlite", "use a binding"),
-    row("stream", "use ReadableStream"),
-    row("string_decoder", "use TextDecoder"),
-    row("sys", ""),
     row("test", ""),
-    row("timers", "use the global setTimeout"),
-    row("tls", "use fetch"),
-    row("trace_events", ""),
-    row("tty", ""),
-    row("url", "use URL"),
-    row("util", ""),
-    row("v8", ""),
-    row("vm", ""),
-    row("wasi", ""),
-    row("worker_threads", ""),
-    row("zlib", ""),
 ];
 
 static CLOUDFLARE: &[Row] =
@@ -97,7 +60,8 @@ pub(crate) fn by_scheme(specifier: &str) -> Option<Unsupported> {
 /// Recognises a module of Node.js that is imported by its bare name, with or without a subpath.
 pub(crate) fn by_bare_name(specifier: &str) -> Option<Unsupported> {
     let first = specifier.split('/').next().unwrap_or(specifier);
-    NODE.iter().any(|r| r.name == first).then(|| by_table("node:", specifier, NODE))
+    let known = NODE.iter().any(|r| r.name == first) || builtin::is_module(&format!("node:{first}"));
+    known.then(|| by_table("node:", specifier, NODE))
 }
 
 fn by_table(prefix: &str, rest: &str, table: &[Row]) -> Unsupported {
@@ -106,7 +70,8 @@ fn by_table(prefix: &str, rest: &str, table: &[Row]) -> Unsupported {
         let help = (!row.instead.is_empty()).then(|| row.instead.to_string());
         return Unsupported { message: format!("{prefix}{rest} is not supported by this version yet"), help };
     }
-    let near = table.iter().map(|r| (strsim::damerau_levenshtein(r.name, first), r.name)).min();
+    let there = builtin::MODULES.iter().filter_map(|name| name.strip_prefix(prefix));
+    let near = there.map(|name| (strsim::damerau_levenshtein(name, rest), name)).min();
     let help = near.filter(|&(d, _)| d <= 2).map(|(_, name)| format!("did you mean \"{prefix}{name}\"?"));
     Unsupported { message: format!("there is no module {prefix}{rest}"), help }
 }

@@ -4,7 +4,9 @@
 // working directory. The result goes to a fresh temporary folder. `node --expose-internals` gives the state of a promise.
 import { existsSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import module, { createRequire } from "node:module";
-import { createHash, randomBytes } from "node:crypto";
+import { AsyncLocalStorage } from "node:async_hooks";
+import nodeCrypto, { createHash, randomBytes } from "node:crypto";
+import nodeZlib from "node:zlib";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -14,6 +16,7 @@ const nodeSetImmediate = globalThis.setImmediate;
 const { internalBinding } = createRequire(import.meta.url)("internal/test/binding");
 const { getPromiseDetails } = internalBinding("util");
 const encoder = new TextEncoder();
+const asyncContext = new AsyncLocalStorage();
 
 // Node 20 has neither; the guest has both.
 if (!ArrayBuffer.prototype.transfer) {
@@ -55,6 +58,24 @@ function strippedPrelude() {
     writeFileSync(out, strip(readFileSync(join(source, name), "utf8")).replace(/(from |import )"(\.[^"]*)\.ts"/g, '$1"$2.mjs"'));
   }
   return target;
+}
+
+// What the engine has and an older Node has not.
+if (Uint8Array.fromHex === undefined) {
+  const strict = (text, encoding, pattern) => {
+    if (!pattern.test(text)) throw new SyntaxError("not in this encoding");
+    return new Uint8Array(Buffer.from(text, encoding));
+  };
+  Uint8Array.fromHex = (text) => strict(text, "hex", /^([0-9a-f]{2})*$/i);
+  Uint8Array.fromBase64 = (text) => {
+    const bare = text.replace(/[ \t\n\f\r]/g, "");
+    if (bare.replace(/=+$/, "").length % 4 === 1) throw new SyntaxError("not in this encoding");
+    return strict(bare, "base64", /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2,3}={0,2})?$/);
+  };
+  Uint8Array.prototype.toHex = function () { return Buffer.from(this).toString("hex"); };
+  Uint8Array.prototype.toBase64 = function (options) {
+    return Buffer.from(this).toString(options?.alphabet ?? "base64");
+  };
 }
 
 /** The href, and where in it the parts lie. */
@@ -106,6 +127,30 @@ const calls = {
   9: (id) => void (host.streams.get(id).state = "closed"),
   10: (id, message) => void (host.streams.get(id).state = `aborted: ${message}`),
   11: (id) => void host.done.push(id),
+  // The state of a hash is everything that it was given.
+  210(name, state, data, last) {
+    const all = Buffer.concat([state ?? new Uint8Array(0), data]);
+    return new Uint8Array(last ? nodeCrypto.createHash(name).update(all).digest() : all);
+  },
+  211(mode, encrypt, key, iv, aad, tag, data) {
+    const make = encrypt ? nodeCrypto.createCipheriv : nodeCrypto.createDecipheriv;
+    const cipher = make(`aes-${key.length * 8}-${mode}`, key, iv);
+    if (mode === "gcm") cipher.setAAD(aad);
+    if (tag !== null) cipher.setAuthTag(tag);
+    const made = [cipher.update(data), cipher.final()];
+    return new Uint8Array(Buffer.concat(mode === "gcm" && encrypt ? [...made, cipher.getAuthTag()] : made));
+  },
+  212: (kind, ...args) => new Uint8Array(kind === "pbkdf2"
+    ? nodeCrypto.pbkdf2Sync(args[1], args[2], args[4], args[3], args[0])
+    : nodeCrypto.scryptSync(args[0], args[1], args[2], { N: args[3], r: args[4], p: args[5] })),
+  213(format, compress, level, window, most, partial, data) {
+    const names = {
+      "gzip": ["gunzipSync", "gzipSync"], "deflate": ["inflateSync", "deflateSync"],
+      "deflate-raw": ["inflateRawSync", "deflateRawSync"], "brotli": ["brotliDecompressSync", "brotliCompressSync"],
+    };
+    const options = { maxOutputLength: most, ...(format === "brotli" ? {} : { level, ...(partial ? { finishFlush: 2 } : {}) }) };
+    return new Uint8Array(nodeZlib[names[format][+compress]](data, options));
+  },
   60: (id, handle) => void (host.streams.get(id).state = `linked: ${handle}`),
   12: (id, name, message, stack, pending, code) =>
     void host.failures.push({ id, name, message, stack, pending, code }),
@@ -125,12 +170,22 @@ const calls = {
   },
 };
 
+/** Ends an operation that computes something. */
+function computed(id, code, args) {
+  try {
+    host.dispatch(EVENT.COMPLETE, id, true, calls[code](...args));
+  } catch (error) {
+    host.dispatch(EVENT.COMPLETE, id, false, [error.name, error.message, error.code ?? ""]);
+  }
+}
+
 globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),
   start(code, ...args) {
     if (host.evaluating) throw host.makeError("Error", "I/O is not possible while modules are evaluated", "io_at_start");
     const id = host.nextId++;
     host.started.push({ id, code, args });
+    if (code === 214 || code === 215) nodeSetImmediate(computed, id, code - 2, args);
     return id;
   },
   load: (name) => loaded.get(name),
@@ -145,8 +200,22 @@ globalThis.__sv = {
   bytesToLatin1: (bytes) => Buffer.from(bytes).toString("latin1"),
   atob: (text) => (/^[A-Za-z0-9+/=\s]*$/.test(text) ? Buffer.from(text, "base64").toString("latin1") : null),
   btoa: (text) => (/^[\0-\xff]*$/.test(text) ? Buffer.from(text, "latin1").toString("base64") : null),
+  compareBytes: (a, b) => Buffer.compare(a, b),
+  findBytes(bytes, needle, from, step) {
+    for (let at = from; at + needle.length <= bytes.length; at += step) {
+      if (needle.every((byte, i) => bytes[at + i] === byte)) return at;
+    }
+    return -1;
+  },
+  utf16Decode: (bytes) => Buffer.from(bytes).toString("utf16le"),
   setContext() {},
   getContext: () => 0,
+  asyncContext: () => asyncContext.getStore(),
+  setAsyncContext(value) {
+    const previous = asyncContext.getStore();
+    asyncContext.enterWith(value);
+    return previous;
+  },
   promiseState: (value) => (value instanceof Promise ? getPromiseDetails(value)[0] : -1),
   promiseResult: (value) => getPromiseDetails(value)[1],
   now: () => host.time,
@@ -166,6 +235,10 @@ for (const name of ["fetch", "Request", "Response", "Headers", "console", "Blob"
 }
 const prelude = strippedPrelude();
 const moduleAt = (path) => import(pathToFileURL(join(prelude, path)).href);
+
+/** A module of the prelude, by its path without the ending. */
+export const load = (path) => moduleAt(`${path}.mjs`);
+
 await moduleAt("main.mjs");
 for (const folder of ["features", "node", "cloudflare"].filter((name) => existsSync(join(prelude, name)))) {
   for (const file of readdirSync(join(prelude, folder), { recursive: true })) {
@@ -174,7 +247,9 @@ for (const folder of ["features", "node", "cloudflare"].filter((name) => existsS
     const namespace = await moduleAt(path);
     loaded.set(`selvedge:${path.replace(/\.mjs$/, ".ts")}`, namespace);
     // Its globals, which the guest would define when they are touched.
-    if (folder === "features" && !file.includes("/")) Object.assign(globalThis, namespace);
+    // What tests and this file use of Node's own stays theirs.
+    const nodes = ["buffer.mjs", "immediate.mjs", "process.mjs"].includes(file);
+    if (folder === "features" && !file.includes("/") && !nodes) Object.assign(globalThis, namespace);
   }
 }
 

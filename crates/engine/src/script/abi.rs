@@ -88,6 +88,17 @@ pub mod crypto {
     pub const RSA_DECRYPT: i32 = 118;
 }
 
+/// Computations of modules of Node.js: calls up to `LAST_CALL`, then operations.
+pub mod node {
+    pub const HASH: i32 = 210;
+    pub const CIPHER: i32 = 211;
+    pub const KDF: i32 = 212;
+    pub const ZIP: i32 = 213;
+    pub const LAST_CALL: i32 = ZIP;
+    pub const KDF_OPERATION: i32 = 214;
+    pub const ZIP_OPERATION: i32 = 215;
+}
+
 /// Offsets in the shim's `struct control`.
 pub mod control {
     pub const INTERRUPT: usize = 0;

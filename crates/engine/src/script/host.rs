@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::Level;
 use wasmtime::{Caller, Linker};
 
-use super::abi::{call, control, crypto};
+use super::abi::{self, call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, operations, prelude, textcodec, weburl};
+use super::{held, node, operations, prelude, textcodec, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -24,7 +24,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
         Self { name: "TypeError", message: message.into(), code: "" }
     }
 
@@ -187,6 +187,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         crypto::FIRST..=crypto::LAST => {
             operations::crypto::answer(guest.is_evaluating(), code, arguments, out)?;
         }
+        abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())

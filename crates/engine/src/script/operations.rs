@@ -17,6 +17,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
+use super::node;
 
 mod caches;
 pub mod crypto;
@@ -192,6 +193,7 @@ impl Operation {
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
+            abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
         };
         result.unwrap_or_else(|failed| failed)

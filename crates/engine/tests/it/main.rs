@@ -10,5 +10,6 @@ mod limits;
 mod loss;
 mod many;
 mod modules;
+mod node;
 mod scripts;
 mod web;

@@ -164,13 +164,25 @@ fn modules_of_other_platforms_are_refused_by_name() {
         let tree = Tree::new(&[("a.ts", &format!("import '{specifier}'"))]);
         assert_eq!(tree.error("a.ts").0, format!("a.ts:1:8: {message}"));
     };
-    check("node:buffer", "node:buffer is not supported by this version yet");
-    check("node:fs/promises", "node:fs/promises is not supported by this version yet");
-    check("crypto", "node:crypto is not supported by this version yet");
+    check("node:sqlite", "node:sqlite is not supported by this version yet");
+    check("repl", "node:repl is not supported by this version yet");
+    check("fs/nothing", "there is no module node:fs/nothing");
     check("node:bufer", "there is no module node:bufer");
     check("https://esm.sh/x", "importing from a URL is not supported: https://esm.sh/x");
     check("bun:sqlite", "bun:sqlite belongs to another runtime");
     check("/etc/passwd.js", "an absolute path means another file on another machine: /etc/passwd.js");
+}
+
+#[test]
+fn modules_of_node_go_by_both_names() {
+    let tree = Tree::new(&[
+        ("a.ts", "import 'node:fs/promises'; import 'crypto'; import './b.cjs';"),
+        ("b.cjs", "module.exports = [require('events/'), require('crypto'), require('node:util')];"),
+    ]);
+    let script = tree.build("a.ts").script;
+    let builtins: Vec<_> =
+        script.modules.iter().filter(|m| m.kind == ModuleKind::Builtin).map(|m| m.name.as_str()).collect();
+    assert_eq!(builtins, ["node:fs/promises", "node:crypto", "node:events", "node:util"]);
 }
 
 #[test]

@@ -1,0 +1,4 @@
+/**
+ * The global `Buffer`.
+ */
+export { Buffer } from "../node/buffer.ts";

@@ -1,0 +1,4 @@
+/**
+ * The global `process`.
+ */
+export { process } from "../node/internal/process.ts";

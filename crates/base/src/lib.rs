@@ -15,6 +15,7 @@ pub mod limits;
 pub mod problem;
 pub mod rng;
 pub mod secret;
+pub mod socket;
 
 pub use artifact::Artifact;
 pub use body::{Body, BodyError};
@@ -26,3 +27,4 @@ pub use limits::{AppLimits, NodeLimits, WorkerLimits};
 pub use problem::Problem;
 pub use rng::{Rng, SystemRng};
 pub use secret::Secret;
+pub use socket::{SocketEnd, SocketOptions};

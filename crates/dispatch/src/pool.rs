@@ -233,6 +233,11 @@ impl Pool {
     pub fn sweep(&self, now: Duration, idle: Duration) -> bool {
         self.reap();
         let retired = self.deployment.lifecycle.is_retired();
+        if retired {
+            let members = [&self.members, &self.leaving];
+            let members: Vec<_> = members.iter().flat_map(|members| members.borrow().clone()).collect();
+            members.iter().for_each(|member| member.instance.retire());
+        }
         self.remove_where(|member| {
             if member.active.replace(false) || member.gauge.in_use() > 0 {
                 member.used_at.set(now);

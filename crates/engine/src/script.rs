@@ -17,6 +17,7 @@ mod operations;
 mod prepare;
 mod program;
 mod sandbox;
+mod sockets;
 mod streams;
 mod weburl;
 

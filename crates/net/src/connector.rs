@@ -27,6 +27,7 @@ use url::Url;
 mod dial;
 mod pool;
 mod tls;
+mod upgrade;
 
 use pool::{Lease, Link, Pool};
 

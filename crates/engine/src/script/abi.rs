@@ -29,6 +29,11 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const SOCKET_OPEN: i32 = 190;
+    pub const SOCKET_ANSWER: i32 = 191;
+    pub const SOCKET_SEND: i32 = 192;
+    pub const SOCKET_CLOSE: i32 = 193;
+    pub const SOCKET_BUFFERED: i32 = 194;
 }
 
 /// Operations, which end as a COMPLETE event.
@@ -44,6 +49,7 @@ pub mod operation {
     pub const KV_PUT: i32 = 42;
     pub const KV_DELETE: i32 = 43;
     pub const KV_LIST: i32 = 44;
+    pub const SOCKET_READ: i32 = 200;
 }
 
 /// Offsets in the shim's `struct control`.

@@ -17,6 +17,7 @@ use worker::{Call, Core, Env, Meter};
 use super::abi::control;
 use super::codec::{Decoder, Value};
 use super::image::PAGE;
+use super::sockets::Sockets;
 use crate::{cpu, lines};
 
 /// What the guest asked for during an entry, in order.
@@ -108,9 +109,20 @@ pub struct GuestCall {
     pub meter: Arc<Meter>,
     /// CPU time so far.
     pub cpu: Duration,
+    /// `cpu` when the allowance was renewed last.
+    pub renewed: Duration,
     /// It was told to stop, and at how much CPU time.
     pub interrupted_at: Option<Duration>,
     pub log_cut: bool,
+}
+
+impl GuestCall {
+    /// A new event of the same request has its own allowance.
+    pub fn renew(&mut self) {
+        self.renewed = self.cpu;
+        self.log_cut = false;
+        self.meter.renew();
+    }
 }
 
 /// Whose time it is.
@@ -146,6 +158,7 @@ pub struct Guest {
     pub now_us: i64,
     pub calls: HashMap<u32, GuestCall>,
     pub effects: Vec<Effect>,
+    pub sockets: Arc<Sockets>,
     /// An answer too large for the inbox.
     pub answer: Vec<u8>,
     pub limits: WorkerLimits,
@@ -206,6 +219,7 @@ impl Guest {
             now_us: 0,
             calls: HashMap::new(),
             effects: Vec::new(),
+            sockets: Arc::default(),
             answer: Vec::new(),
             memory_max: (limits.memory_mib as usize) << 20,
             limits: limits.clone(),
@@ -297,7 +311,7 @@ impl Guest {
         let cpu_max = Duration::from_millis(self.limits.cpu_ms);
         if let Some(call) = self.calls.get_mut(&self.charged) {
             match call.interrupted_at {
-                None if call.cpu > cpu_max => {
+                None if call.cpu - call.renewed > cpu_max => {
                     call.interrupted_at = Some(call.cpu);
                     return Verdict::Interrupt(self.charged);
                 }

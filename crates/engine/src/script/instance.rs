@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use base::socket::Received;
 use base::{Body, Code, code};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -29,7 +30,10 @@ use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
+use super::sockets::Sockets;
 use super::streams::{Left, StreamBody, StreamSender, stream};
+
+mod sockets;
 
 /// What waits to enter the guest.
 enum Input {
@@ -63,6 +67,7 @@ pub struct ScriptInstance {
     running: RefCell<HashMap<u32, Running>>,
     pub(super) bodies: RefCell<HashMap<u32, Body>>,
     streams: RefCell<HashMap<u32, Stream>>,
+    sockets: Arc<Sockets>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -79,6 +84,8 @@ struct Request {
     /// Position of this invocation in the record.
     place: usize,
     answered: bool,
+    /// Only its sockets keep it.
+    done: bool,
 }
 
 /// Where the response is put for the task that waits for it.
@@ -90,7 +97,8 @@ struct Slot {
 
 struct Running {
     request: u32,
-    is_timer: bool,
+    /// It waits for time or for a message: no work, and over with its request.
+    passive: bool,
     task: AbortHandle,
 }
 
@@ -109,6 +117,7 @@ impl ScriptInstance {
             program,
             env,
             memory_bytes: Cell::new(sandbox.memory_bytes()),
+            sockets: sandbox.store.data().sockets.clone(),
             sandbox: RefCell::new(Some(Box::new(sandbox))),
             inbox: RefCell::default(),
             requests: RefCell::default(),
@@ -167,7 +176,7 @@ impl ScriptInstance {
             record.invocations.len() - 1
         };
         let slot = Rc::new(Slot::default());
-        let entry = Request { slot: slot.clone(), record: call.record.clone(), place, answered: false };
+        let entry = Request { slot: slot.clone(), record: call.record.clone(), place, answered: false, done: false };
         self.requests.borrow_mut().insert(request, entry);
         Ok((request, slot))
     }
@@ -236,12 +245,14 @@ impl ScriptInstance {
             self.initialise(sandbox).await?;
         }
         let mut arguments = Encoder::default();
+        let mut ended = false;
         let (kind, id, request) = match input {
             Input::Fetch { request, call, event } => {
                 let entry = GuestCall {
                     call,
                     meter: Arc::new(Meter::default()),
                     cpu: Duration::ZERO,
+                    renewed: Duration::ZERO,
                     interrupted_at: None,
                     log_cut: false,
                 };
@@ -253,7 +264,8 @@ impl ScriptInstance {
                 if self.running.borrow_mut().remove(&operation).is_none() {
                     return Ok(());
                 }
-                completion.encode(self, sandbox.store.data_mut(), &mut arguments);
+                ended = matches!(&completion, Completion::Socket { received: Received::Ended(_), .. });
+                completion.encode(request, self, sandbox.store.data_mut(), &mut arguments);
                 (abi::event::COMPLETE, operation, request)
             }
             Input::Abort { request } => {
@@ -277,8 +289,10 @@ impl ScriptInstance {
             }
             _ => {}
         }
-        if kind == abi::event::ABORT {
-            self.after_abort(sandbox, request);
+        match kind {
+            abi::event::ABORT => self.after_abort(sandbox, request),
+            abi::event::COMPLETE => self.settle_socket(sandbox, request, ended),
+            _ => {}
         }
         Ok(())
     }
@@ -332,7 +346,7 @@ impl ScriptInstance {
                         running.task.abort();
                     }
                 }
-                Effect::Done { request } => self.finish(sandbox, request),
+                Effect::Done { request } => self.done(sandbox, request),
                 Effect::Fail { request, error, pending } => {
                     let failure = self.failure(sandbox, error);
                     self.fail(sandbox, request, failure, pending);
@@ -363,8 +377,9 @@ impl ScriptInstance {
         let mut response = http::Response::new(body);
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
+        self.attach_socket(request, &mut response);
         self.answer(request, Ok(response));
-        if pending { self.watch(request) } else { self.finish(sandbox, request) }
+        if pending { self.watch(request) } else { self.done(sandbox, request) }
     }
 
     /// Hands the response over; the first answer counts.
@@ -397,6 +412,7 @@ impl ScriptInstance {
 
     fn fail(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32, failure: Failure, pending: bool) {
         self.note_failure(request, failure.code);
+        self.sockets.end_request(request, Some(failure.code));
         self.answer(request, Err(failure));
         if pending { self.watch(request) } else { self.finish(sandbox, request) }
     }
@@ -411,8 +427,11 @@ impl ScriptInstance {
                 invocation.usage = usage;
             }
         }
+        if !self.sockets.is_empty() {
+            self.sockets.end_request(request, None);
+        }
         if !self.running.borrow().is_empty() {
-            self.abort_operations(|running| running.request == request && running.is_timer);
+            self.abort_operations(|running| running.request == request && running.passive);
         }
     }
 
@@ -429,7 +448,7 @@ impl ScriptInstance {
     /// Bounds the work after a response. A response that still streams is bounded by
     /// `stream_idle_ms` instead, until its stream ends.
     fn watch(self: &Rc<Self>, request: u32) {
-        if self.streams.borrow().values().any(|s| s.request == Some(request)) {
+        if self.streams.borrow().values().any(|s| s.request == Some(request)) || self.sockets.hold(request) {
             return;
         }
         let instance = self.clone();
@@ -443,6 +462,10 @@ impl ScriptInstance {
     }
 
     fn expire(&self, sandbox: &mut Sandbox, request: u32) {
+        // One that was opened meanwhile holds the request; its end sets the time anew.
+        if self.sockets.hold(request) {
+            return;
+        }
         let ms = self.env.limits.wait_until_ms;
         let text =
             format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
@@ -459,7 +482,7 @@ impl ScriptInstance {
         if !answered {
             self.note_failure(request, &code::CLIENT_GONE);
             self.answer(request, Err(Failure::new(&code::CLIENT_GONE, "the client left")));
-            if self.running.borrow().values().any(|running| running.request == request && !running.is_timer) {
+            if self.running.borrow().values().any(|running| running.request == request && !running.passive) {
                 self.watch(request);
             } else {
                 self.finish(sandbox, request);
@@ -471,12 +494,13 @@ impl ScriptInstance {
         let context = sandbox.store.data().calls.get(&request).map(|call| (call.call.clone(), call.meter.clone()));
         let work = Operation { instance: self.clone(), context, code, arguments };
         let instance = self.clone();
-        let is_timer = code == abi::operation::TIMER;
+        let passive = matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ);
+        let at_once = code != abi::operation::TIMER;
         let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
         // What is ready at once needs no task.
-        if !is_timer && let Some(completion) = (&mut work).now_or_never() {
+        if at_once && let Some(completion) = (&mut work).now_or_never() {
             let task = tokio::task::spawn_local(std::future::ready(())).abort_handle();
-            self.running.borrow_mut().insert(operation, Running { request, is_timer, task });
+            self.running.borrow_mut().insert(operation, Running { request, passive, task });
             self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
             return;
         }
@@ -489,7 +513,7 @@ impl ScriptInstance {
             })
             .await;
         });
-        self.running.borrow_mut().insert(operation, Running { request, is_timer, task: task.abort_handle() });
+        self.running.borrow_mut().insert(operation, Running { request, passive, task: task.abort_handle() });
     }
 
     /// The reader's end of a stream, for a response or an outgoing request.
@@ -514,6 +538,10 @@ impl ScriptInstance {
 
     pub(super) fn env(&self) -> &Arc<Env> {
         &self.env
+    }
+
+    pub(super) fn sockets(&self) -> &Sockets {
+        &self.sockets
     }
 
     pub(super) fn clock_ms(&self) -> u64 {
@@ -638,6 +666,10 @@ impl Drop for Leaving<'_> {
 impl Instance for ScriptInstance {
     fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
         Box::pin(self.serve(call, event))
+    }
+
+    fn retire(&self) {
+        self.close_for_successor();
     }
 
     fn state(&self) -> InstanceState {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{Body, code};
+use base::{Body, SocketOptions, code};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -40,6 +40,7 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         .map_err(|_| Completion::type_error("the method is not a token"))?;
     let url = Url::parse(url.as_str()?).map_err(|_| Completion::type_error("the URL is not valid"))?;
     let mut headers = parse_headers(headers.as_optional_str()?.unwrap_or(""))?;
+    let upgrade = headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     for name in &NOT_FORWARDED {
         headers.remove(name);
     }
@@ -49,11 +50,14 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         headers.insert(HeaderName::from_static("traceparent"), value);
     }
     let body = operation.body(&body, &stream)?;
+    if upgrade && service.is_some() {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     match service {
         Some(binding) => invoke(operation, call.clone(), binding, method, url, headers, body).await,
         None => {
             let mode = Redirect::read(&redirect)?;
-            exchange(operation, Exchange { method, url, headers, body, mode }).await
+            exchange(operation, Exchange { method, url, headers, body, mode, upgrade }).await
         }
     }
 }
@@ -101,14 +105,19 @@ struct Exchange {
     headers: HeaderMap,
     body: Body,
     mode: Redirect,
+    /// It asks for a WebSocket.
+    upgrade: bool,
 }
 
 /// Requests and follows redirects. Every hop is a new exchange under the same egress policy, so
 /// that a public address can't lead to a private one.
 async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion, Completion> {
-    let Exchange { mut method, mut url, mut headers, mut body, mode } = request;
+    let Exchange { mut method, mut url, mut headers, mut body, mode, upgrade } = request;
     let env = operation.env().clone();
     for hop in 0..=REDIRECTS_MAX {
+        if upgrade {
+            as_http(&mut url);
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Completion::type_error(format!(
                 "{}: URLs can't be fetched, only http: and https:",
@@ -119,7 +128,12 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
         let whole = body.take_whole();
         let sent = whole.clone().map_or_else(|| std::mem::take(&mut body), Body::full);
         let outbound = Outbound { method: method.clone(), url: url.clone(), headers: headers.clone(), body: sent };
-        let response = env.fetcher.fetch(Arc::clone(&env.egress), outbound).await?;
+        let policy = Arc::clone(&env.egress);
+        let response = if upgrade {
+            env.fetcher.upgrade(policy, outbound, SocketOptions::from(&env.limits)).await?
+        } else {
+            env.fetcher.fetch(policy, outbound).await?
+        };
         let target = location(&response.status(), response.headers(), &url);
         let Some(target) = target.filter(|_| mode != Redirect::Manual) else {
             return Ok(Completion::Response { response, url: url.into(), redirected: hop > 0 });
@@ -138,6 +152,17 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
         url = target;
     }
     Err(Completion::failed(&code::UPSTREAM_PROTOCOL, format!("more than {REDIRECTS_MAX} redirects (egress_redirects)")))
+}
+
+/// `ws:` and `wss:` mean what `http:` and `https:` do, to one who asks for a WebSocket.
+fn as_http(url: &mut Url) {
+    let scheme = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        _ => return,
+    };
+    // Both are special schemes with the same rules, so this can't fail.
+    let _ = url.set_scheme(scheme);
 }
 
 /// Where a redirect leads; `None` if it is none.

@@ -3,8 +3,9 @@
  * that returns a whole `Response` synchronously costs no promise, no map entry and no stream.
  */
 import { takeBody } from "./body.ts";
-import { buildEnv } from "./env.ts";
+import { buildEnv, env } from "./env.ts";
 import { describeError } from "./errors.ts";
+import { preload } from "./features.ts";
 import { HostBody } from "./hostbody.ts";
 import { headerBlock } from "./headers.ts";
 import { INTERNAL } from "./internal.ts";
@@ -12,7 +13,7 @@ import {
   ExecutionContext, abortInvocation, hold, keep, markAnswered, release,
 } from "./invocation.ts";
 import {
-  CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_SCHEDULED, EVENT_START, call,
+  CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_PRELOAD, EVENT_SCHEDULED, EVENT_START, call,
   promiseResult, promiseState, respond, setDispatch,
 } from "./native.ts";
 import { complete } from "./operations.ts";
@@ -34,7 +35,6 @@ let entryModule: any = {};
 /** Its default export; a class makes one object per event. */
 let entry: any;
 let entryIsClass = false;
-let env: any = {};
 
 function onStart(namespace: any): void {
   if (isObject(namespace)) entryModule = namespace;
@@ -72,11 +72,12 @@ function dispatchOther(kind: number, id: number, a: any, b: any): void {
       return abortInvocation(id);
     case EVENT_SCHEDULED:
       return onScheduled(id, a, b);
+    case EVENT_PRELOAD:
+      return preload(a);
     case EVENT_START:
       return onStart(a);
     case EVENT_INIT:
-      env = buildEnv(a);
-      return;
+      return buildEnv(a);
   }
 }
 
@@ -97,7 +98,7 @@ function codeOf(thrown: unknown): string {
 
 function failAs(invocation: Invocation, name: string, message: string, stack: string, code: string = ""): void {
   markAnswered(invocation);
-  call(CALL_FAIL, invocation[ID], name, message, stack, invocation[PENDING] > 0);
+  call(CALL_FAIL, invocation[ID], name, message, stack, invocation[PENDING] > 0, code);
 }
 
 function noHandler(invocation: Invocation, name: string): void {

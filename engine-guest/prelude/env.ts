@@ -25,10 +25,14 @@ function bindingValue(granted: Binding): unknown {
   }
 }
 
-/** Builds `env` from the host's JSON. It is a plain object, which a worker may change as it likes. */
-export function buildEnv(json: string): any {
-  const env: any = {};
+/**
+ * What handlers get as `env`. It is a plain object, which a worker may change as it likes; empty while modules are
+ * evaluated, for nothing of an environment may be part of an image.
+ */
+export const env: any = {};
+
+/** Fills `env` from the host's JSON. */
+export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
   for (let i = 0; i < bindings.length; i++) env[bindings[i]!.name] = bindingValue(bindings[i]!);
-  return env;
 }

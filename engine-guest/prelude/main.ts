@@ -9,13 +9,13 @@ import "./dispatch.ts";
 import "./streams/pipe.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
 import { Blob, File } from "./blob.ts";
-import { structuredClone } from "./clone.ts";
 import { console } from "./console.ts";
 import { Crypto, SubtleCrypto, crypto } from "./crypto.ts";
 import { TextDecoder, TextEncoder, atob, btoa } from "./encoding.ts";
 import { DOMException } from "./errors.ts";
 import { CustomEvent, Event, EventTarget } from "./events.ts";
 import { fetch } from "./fetch.ts";
+import { installFeatures } from "./features.ts";
 import { FormData } from "./formdata.ts";
 import { Headers } from "./headers.ts";
 import { Navigator, navigator } from "./navigator.ts";
@@ -44,8 +44,9 @@ const provided: Record<string, unknown> = {
   TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,
   URLSearchParams, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa,
   clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, setInterval,
-  setTimeout, structuredClone, self: globalThis,
+  setTimeout, self: globalThis,
 };
 for (const name in provided) {
   defineProperty(globalThis, name, { value: provided[name], writable: true, configurable: true, enumerable: false });
 }
+installFeatures();

@@ -14,6 +14,7 @@ export type Dispatch = (kind: number, id: number, ...args: any[]) => void;
 export interface Native {
   call(code: number, ...args: Wire[]): any;
   start(code: number, ...args: Wire[]): number;
+  load(name: string): any;
   setDispatch(fn: Dispatch): void;
   setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;
   respond(
@@ -40,7 +41,7 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
+  call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, setContext, getContext, promiseState, promiseResult, setRejectionTracker, now, detach,
 } = native;
 
@@ -51,6 +52,7 @@ export const EVENT_FETCH = 2;
 export const EVENT_COMPLETE = 3;
 export const EVENT_ABORT = 4;
 export const EVENT_SCHEDULED = 5;
+export const EVENT_PRELOAD = 6;
 
 // Synchronous calls.
 export const CALL_LOG = 1;
@@ -64,6 +66,7 @@ export const CALL_STREAM_CLOSE = 9;
 export const CALL_STREAM_ABORT = 10;
 export const CALL_DONE = 11;
 export const CALL_FAIL = 12;
+export const CALL_FEATURES = 22;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;

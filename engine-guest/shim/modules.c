@@ -11,7 +11,12 @@ struct module {
     uint8_t *source;
     uint32_t source_len;
     int kind;
+    /* Once it is compiled. */
+    JSModuleDef *compiled;
 };
+
+/* The prelude's own modules stay listed once they are compiled, for sv_modules_load. */
+#define PRELUDE "selvedge:"
 
 static struct module *modules;
 /* "importer\nspecifier" → name. */
@@ -26,10 +31,18 @@ static char *copy_string(const char *s, uint32_t len) {
     return copy;
 }
 
+static struct module *find(const char *name, size_t name_len) {
+    for (struct module *m = modules; m; m = m->next)
+        if (!strncmp(m->name, name, name_len) && !m->name[name_len])
+            return m;
+    return NULL;
+}
+
 int sv_modules_add(const char *name, uint32_t name_len, uint8_t *source, uint32_t source_len, int kind) {
     struct module *m = malloc(sizeof(*m));
     if (!m)
         return -1;
+    m->compiled = NULL;
     m->next = modules;
     m->name = copy_string(name, name_len);
     m->source = source;
@@ -141,14 +154,20 @@ static JSModuleDef *load(JSContext *ctx, const char *name, void *opaque) {
         struct module *m = *at;
         if (strcmp(m->name, name))
             continue;
+        if (m->compiled)
+            return m->compiled;
         JSModuleDef *module = compile(ctx, m);
         if (module) {
             if (m->kind == SV_MODULE_JS)
                 set_import_meta(ctx, module, name);
-            *at = m->next;
             free(m->source);
-            free(m->name);
-            free(m);
+            m->source = NULL;
+            m->compiled = module;
+            if (strncmp(name, PRELUDE, sizeof(PRELUDE) - 1)) {
+                *at = m->next;
+                free(m->name);
+                free(m);
+            }
         }
         return module;
     }
@@ -170,4 +189,80 @@ JSValue sv_modules_evaluate(const char *name, uint32_t name_len, JSModuleDef **m
     if (!*module)
         return JS_EXCEPTION;
     return JS_EvalFunction(sv_ctx, JS_DupValue(sv_ctx, JS_MKPTR(JS_TAG_MODULE, *module)));
+}
+
+/* An element of an array as C text. */
+struct text {
+    JSValue value;
+    const char *s;
+    size_t len;
+};
+
+static struct text text_at(JSValueConst array, int64_t i) {
+    struct text t = {.value = JS_GetPropertyInt64(sv_ctx, array, i)};
+    t.s = JS_ToCStringLen(sv_ctx, &t.len, t.value);
+    return t;
+}
+
+static void free_text(struct text t) {
+    JS_FreeCString(sv_ctx, t.s);
+    JS_FreeValue(sv_ctx, t.value);
+}
+
+static int add_edge(struct text from, JSValueConst edges, int64_t i) {
+    struct text specifier = text_at(edges, i), to = text_at(edges, i + 1);
+    int result = specifier.s && to.s
+                     ? sv_modules_add_import(from.s, from.len, specifier.s, specifier.len, to.s, to.len)
+                     : -1;
+    free_text(specifier);
+    free_text(to);
+    return result;
+}
+
+static int add_with_edges(struct text name, struct text source, JSValueConst edges) {
+    if (!name.s || !source.s)
+        return -1;
+    if (find(name.s, name.len))
+        return 0;
+    uint8_t *copy = (uint8_t *)copy_string(source.s, source.len);
+    if (!copy || sv_modules_add(name.s, name.len, copy, source.len, SV_MODULE_JS))
+        return -1;
+    int64_t count;
+    if (JS_GetLength(sv_ctx, edges, &count))
+        return -1;
+    for (int64_t i = 0; i + 1 < count; i += 2)
+        if (add_edge(name, edges, i))
+            return -1;
+    return 0;
+}
+
+/* Modules as the host sends them: name, source, [specifier, name, …], and again. */
+static int add_all(JSValueConst list) {
+    int64_t count;
+    int result = JS_GetLength(sv_ctx, list, &count);
+    for (int64_t i = 0; !result && i + 2 < count; i += 3) {
+        struct text name = text_at(list, i), source = text_at(list, i + 1);
+        JSValue edges = JS_GetPropertyInt64(sv_ctx, list, i + 2);
+        result = add_with_edges(name, source, edges);
+        JS_FreeValue(sv_ctx, edges);
+        free_text(name);
+        free_text(source);
+    }
+    return result;
+}
+
+bool sv_modules_known(const char *name, size_t name_len) { return find(name, name_len) != NULL; }
+
+JSValue sv_modules_load(const char *name, JSValueConst list) {
+    if (!JS_IsUndefined(list) && add_all(list))
+        return JS_HasException(sv_ctx) ? JS_EXCEPTION : JS_ThrowOutOfMemory(sv_ctx);
+    JSModuleDef *module = NULL;
+    JSValue promise = sv_modules_evaluate(name, strlen(name), &module);
+    if (JS_IsException(promise))
+        return promise;
+    /* Without a top-level await, which the prelude has none of, a module is evaluated when this returns. */
+    JSPromiseStateEnum state = JS_PromiseState(sv_ctx, promise);
+    JSValue reason = state == JS_PROMISE_REJECTED ? JS_PromiseResult(sv_ctx, promise) : JS_UNDEFINED;
+    JS_FreeValue(sv_ctx, promise);
+    return state == JS_PROMISE_REJECTED ? JS_Throw(sv_ctx, reason) : JS_GetModuleNamespace(sv_ctx, module);
 }

@@ -2,6 +2,7 @@
 #ifndef SV_MODULES_H
 #define SV_MODULES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "quickjs.h"
@@ -16,5 +17,12 @@ int sv_modules_add_import(const char *from, uint32_t from_len, const char *speci
                           const char *to, uint32_t to_len);
 /* Begins to evaluate a module; a promise, or an exception. */
 JSValue sv_modules_evaluate(const char *name, uint32_t name_len, JSModuleDef **module);
+
+bool sv_modules_known(const char *name, size_t name_len);
+/*
+ * Evaluates a module of the prelude to its end, and gives its namespace. `list` brings modules that are not known yet:
+ * [name, source, [specifier, name, …], …], or undefined.
+ */
+JSValue sv_modules_load(const char *name, JSValueConst list);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codec.h"
+#include "modules.h"
 #include "shim.h"
 #include "text.h"
 
@@ -86,6 +87,26 @@ static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValue
     return id < 0 ? throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
 }
 
+#define CALL_MODULES 21
+
+/* load(name) → the namespace of a module of the prelude that is not part of every image. */
+static JSValue native_load(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t name_len;
+    const char *name = JS_ToCStringLen(ctx, &name_len, argv[0]);
+    if (!name)
+        return JS_EXCEPTION;
+    JSValue list = sv_modules_known(name, name_len) ? JS_UNDEFINED : call_code(ctx, CALL_MODULES, 1, argv);
+    JSValue result = list;
+    if (!JS_IsException(list)) {
+        JS_SetStripSource(sv_rt, true);
+        result = sv_modules_load(name, list);
+        JS_SetStripSource(sv_rt, !sv_keeps_source);
+    }
+    JS_FreeValue(ctx, list);
+    JS_FreeCString(ctx, name);
+    return result;
+}
+
 static JSValue native_set_dispatch(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     return keep(ctx, dispatch_fn, argv[0]);
 }
@@ -140,6 +161,7 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("call", 1, native_call),
     JS_CFUNC_DEF("start", 1, native_start),
     JS_CFUNC_DEF("respond", 7, native_respond),
+    JS_CFUNC_DEF("load", 1, native_load),
     JS_CFUNC_DEF("setDispatch", 1, native_set_dispatch),
     JS_CFUNC_DEF("setErrorFactory", 1, native_set_error_factory),
     JS_CFUNC_DEF("setRejectionTracker", 1, native_set_rejection_tracker),

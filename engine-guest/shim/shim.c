@@ -26,6 +26,7 @@ uint8_t sv_inbox[SV_INBOX_BYTES] __attribute__((aligned(16)));
 
 JSRuntime *sv_rt;
 JSContext *sv_ctx;
+bool sv_keeps_source;
 static JSValue dispatch_fn;
 
 /* Ends the running request when the host has asked for it, and only that one. */
@@ -127,8 +128,10 @@ int export_add_import(const char *from, uint32_t from_len, const char *specifier
 EXPORTED("sv_evaluate") int export_evaluate(const char *name, uint32_t name_len, int tell) {
     JS_UpdateStackTop(sv_rt);
     JS_SetJobContext(sv_rt, 0);
-    if (tell)
+    if (tell) {
+        sv_keeps_source = true;
         JS_SetStripSource(sv_rt, false);
+    }
     JSModuleDef *module = NULL;
     JSValue promise = sv_modules_evaluate(name, name_len, &module);
     int outcome = SV_OK;

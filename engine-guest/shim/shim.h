@@ -2,6 +2,7 @@
 #ifndef SV_SHIM_H
 #define SV_SHIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "quickjs.h"
@@ -34,6 +35,8 @@ extern struct control sv_control;
 extern uint8_t sv_inbox[SV_INBOX_BYTES];
 extern JSRuntime *sv_rt;
 extern JSContext *sv_ctx;
+/* A script is loaded, whose functions keep their source text, as Function.prototype.toString wants it. */
+extern bool sv_keeps_source;
 
 #define IMPORT(name) __attribute__((import_module("sv"), import_name(name)))
 

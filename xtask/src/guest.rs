@@ -17,6 +17,8 @@ use sums::Sums;
 
 const DIST: &str = "engine-guest/dist";
 const PRELUDE: &str = "engine-guest/prelude";
+/// Folders of the prelude whose modules no base module imports: they are loaded by name.
+const LOADED_LATER: [&str; 3] = ["cloudflare", "features", "node"];
 const WASM: &str = "quickjs.wasm";
 const ARTIFACT: &str = "prelude.artifact";
 
@@ -71,9 +73,29 @@ pub fn check_committed(repo: &Repo) -> Result<()> {
 }
 
 fn build_prelude(repo: &Repo, to: &Path) -> Result<()> {
-    let entry = repo.path(PRELUDE).join("main.ts");
+    let root = repo.path(PRELUDE);
+    let mut loaded = Vec::new();
+    for folder in LOADED_LATER {
+        scripts_below(&root, Path::new(folder), &mut loaded)?;
+    }
+    loaded.sort();
     let example = ["run", "--quiet", "--package", "selvedge-script", "--example", "artifact", "--"];
-    repo::run(repo.cargo().args(example).arg(entry).arg(to))
+    repo::run(repo.cargo().args(example).arg(to).arg(root).arg("main.ts").args(loaded))
+}
+
+/// Every TypeScript file of a folder of the prelude, relative to the prelude.
+fn scripts_below(root: &Path, folder: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+    let Ok(entries) = fs::read_dir(root.join(folder)) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("reading {}", folder.display()))?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            scripts_below(root, &path, into)?;
+        } else if path.extension().is_some_and(|end| end == "ts") {
+            into.push(path);
+        }
+    }
+    Ok(())
 }
 
 fn same(fresh: &Path, committed: &Path) -> Result<()> {

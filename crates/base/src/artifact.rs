@@ -48,6 +48,8 @@ pub enum ModuleKind {
     Text,
     /// The default export is the content as an ArrayBuffer.
     Bytes,
+    /// A module of the platform, by its specifier ([`crate::builtin`]); the engine has its source.
+    Builtin,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@
 
 pub mod artifact;
 pub mod body;
+pub mod builtin;
 pub mod clock;
 pub mod code;
 pub mod digest;

@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod instance;
 mod operations;
+mod prelude;
 mod prepare;
 mod program;
 mod sandbox;

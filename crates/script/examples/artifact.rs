@@ -1,32 +1,54 @@
-//! Builds a script and writes its artifact: `artifact ENTRY OUT`. The engine's prelude is made
-//! with it (see `cargo xtask engine-guest`).
+//! Builds scripts and writes them as one artifact: `artifact OUT ROOT ENTRY [ENTRY …]`. The first
+//! entry is the artifact's; the others bring modules that are loaded by name. The engine's prelude is
+//! made with it (see `cargo xtask engine-guest`).
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use base::Artifact;
+use base::artifact::Script;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [entry, out] = arguments.as_slice() else {
-        eprintln!("usage: artifact ENTRY OUT");
+    let [out, root, entries @ ..] = arguments.as_slice() else {
+        eprintln!("usage: artifact OUT ROOT ENTRY [ENTRY …]");
         return ExitCode::from(2);
     };
-    let entry = Path::new(entry);
-    let root = entry.parent().unwrap_or(Path::new("."));
-    let name = Path::new(entry.file_name().unwrap_or_default());
-    let options = selvedge_script::Options { source_maps: false, ..selvedge_script::Options::default() };
-    match selvedge_script::build(root, name, &options) {
-        Ok(built) => match std::fs::write(out, Artifact::Script(built.script).encode()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{out}: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(errors) => {
-            eprintln!("{errors}");
+    let result = build(Path::new(root), entries)
+        .and_then(|script| std::fs::write(out, Artifact::Script(script).encode()).map_err(|e| format!("{out}: {e}")));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn build(root: &Path, entries: &[String]) -> Result<Script, String> {
+    let options = selvedge_script::Options { source_maps: false, ..selvedge_script::Options::default() };
+    let mut whole = Script { entry: 0, modules: Vec::new() };
+    let mut places = HashMap::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let built = selvedge_script::build(root, Path::new(entry), &options).map_err(|errors| errors.to_string())?;
+        let names: Vec<String> = built.script.modules.iter().map(|module| module.name.clone()).collect();
+        let first = whole.modules.len();
+        for module in built.script.modules {
+            if !places.contains_key(&module.name) {
+                places.insert(module.name.clone(), whole.modules.len() as u32);
+                whole.modules.push(module);
+            }
+        }
+        // Where a module lies in this build, it need not lie in the whole.
+        for module in &mut whole.modules[first..] {
+            for (_, target) in &mut module.imports {
+                *target = places[&names[*target as usize]];
+            }
+        }
+        if number == 0 {
+            whole.entry = places[&names[built.script.entry as usize]];
+        }
+    }
+    Ok(whole)
 }

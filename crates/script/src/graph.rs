@@ -49,6 +49,8 @@ pub(crate) enum Body {
     RequireFacade {
         of: u32,
     },
+    /// A module of the platform: what it exports only the engine knows.
+    Builtin,
     /// Source that the build brings along.
     Written(String),
     /// A file whose errors are already reported.
@@ -166,6 +168,11 @@ impl Graph<'_> {
                 self.edge(importer, ask, target, Required::Default);
                 Ok(None)
             }
+            Target::Builtin(name) => {
+                let target = self.builtin(&name)?;
+                self.edge(importer, ask, target, Required::Default);
+                Ok(None)
+            }
             Target::File(path) => {
                 let file = self.file(&path, Some((importer, ask)))?;
                 let (target, required) = self.seen_by(importer, ask.asked, file)?;
@@ -217,6 +224,16 @@ impl Graph<'_> {
             return Ok(known);
         }
         let node = self.push(name.to_string(), PathBuf::new(), Body::Written(text.to_string()))?;
+        self.files.insert(key, node);
+        Ok(node)
+    }
+
+    fn builtin(&mut self, name: &str) -> Result<u32, Stop> {
+        let key = PathBuf::from(name);
+        if let Some(&known) = self.files.get(&key) {
+            return Ok(known);
+        }
+        let node = self.push(name.to_string(), PathBuf::new(), Body::Builtin)?;
         self.files.insert(key, node);
         Ok(node)
     }
@@ -440,6 +457,7 @@ impl Node {
             Body::ImportFacade { interop, names, .. } => (ModuleKind::Js, cjs::import_facade(&names, interop), None),
             Body::RequireFacade { .. } => (ModuleKind::Js, cjs::require_facade(), None),
             Body::Written(text) => (ModuleKind::Js, text, None),
+            Body::Builtin => (ModuleKind::Builtin, String::new(), None),
             Body::Data(kind, bytes) => {
                 return Module { name: self.name, kind, source: bytes, imports: self.edges, source_map: None };
             }

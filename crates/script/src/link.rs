@@ -126,7 +126,12 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
         None => {}
     }
     let mut found = Found::Missing;
+    let mut unknown = Found::Missing;
     for target in stars(node) {
+        if let Body::Builtin = nodes[target as usize].body {
+            unknown = Found::At(target, name.to_string());
+            continue;
+        }
         if let Body::ImportFacade { of, .. } = nodes[target as usize].body
             && !commonjs_names(nodes, of, &mut HashSet::new()).contains(name)
         {
@@ -140,7 +145,7 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
             _ => {}
         }
     }
-    found
+    if found == Found::Missing { unknown } else { found }
 }
 
 fn stars(node: &Node) -> impl Iterator<Item = u32> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::builtin;
 use oxc_resolver::{ResolveContext, ResolveError, ResolveOptions, Resolver as Oxc, TsConfig, TsconfigDiscovery};
 
 use crate::compile::{Dialect, PackageType};
@@ -14,6 +15,9 @@ use crate::options::Options;
 use crate::unsupported;
 
 mod explain;
+
+/// The scheme of Node's modules.
+const NODE: &str = "node:";
 
 pub(crate) use explain::{nearest_in, without_place};
 
@@ -30,6 +34,8 @@ pub(crate) enum Target {
     File(PathBuf),
     /// A file that its package replaces by nothing (`"browser": { "./x": false }`).
     Empty(PathBuf),
+    /// A module of the platform, by its name with the scheme.
+    Builtin(String),
 }
 
 /// Why a specifier resolves to nothing. The importer adds the place.
@@ -77,6 +83,9 @@ impl Resolver {
     }
 
     pub(crate) fn resolve(&mut self, importer: &Path, specifier: &str, asked: Asked) -> Result<Target, Unresolved> {
+        if builtin::is_module(specifier) {
+            return Ok(Target::Builtin(specifier.to_string()));
+        }
         if let Some(refusal) = refuse(specifier) {
             return Err(refusal);
         }
@@ -100,6 +109,10 @@ impl Resolver {
             }),
             Ok(found) => Ok(Target::File(found.into_path_buf())),
             Err(ResolveError::Ignored(path)) => Ok(Target::Empty(path)),
+            // A package of that name would have been found: Node's own modules go by bare names too.
+            Err(_) if builtin::is_module(&format!("{NODE}{specifier}")) => {
+                Ok(Target::Builtin(format!("{NODE}{specifier}")))
+            }
             Err(error) => {
                 let tried = context.missing_dependencies.into_iter().collect();
                 Err(self.explain(importer, specifier, error, &tried))

@@ -60,14 +60,8 @@ static NODE: &[Row] = &[
     row("zlib", ""),
 ];
 
-static CLOUDFLARE: &[Row] = &[
-    row("email", ""),
-    row("node", ""),
-    row("sockets", "use fetch"),
-    row("test", ""),
-    row("workers", "use export default { fetch(request, env, ctx) {} }, and the env argument of the handler"),
-    row("workflows", ""),
-];
+static CLOUDFLARE: &[Row] =
+    &[row("email", ""), row("node", ""), row("sockets", "use fetch"), row("test", ""), row("workflows", "")];
 
 /// A specifier that no file can satisfy: what it is called, and what to do.
 pub(crate) struct Unsupported {

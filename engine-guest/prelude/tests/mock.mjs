@@ -2,7 +2,7 @@
 //
 // The types are stripped with Node's own stripper where it has one, else with the `typescript` package found from the
 // working directory. The result goes to a fresh temporary folder. `node --expose-internals` gives the state of a promise.
-import { mkdtempSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import module, { createRequire } from "node:module";
 import { createHash, randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ function stripper() {
   return (text) => ts.transpileModule(text, { compilerOptions }).outputText;
 }
 
-function strippedMain() {
+function strippedPrelude() {
   const source = dirname(dirname(fileURLToPath(import.meta.url)));
   const target = mkdtempSync(join(tmpdir(), "prelude-"));
   const strip = stripper();
@@ -38,7 +38,7 @@ function strippedMain() {
     mkdirSync(dirname(out), { recursive: true });
     writeFileSync(out, strip(readFileSync(join(source, name), "utf8")).replace(/(from |import )"(\.[^"]*)\.ts"/g, '$1"$2.mjs"'));
   }
-  return pathToFileURL(join(target, "main.mjs")).href;
+  return target;
 }
 
 function parts(url) {
@@ -54,7 +54,11 @@ export const host = {
   streams: new Map(), detached: [], time: 1000, rejectionTracker: null, makeError: null, evaluating: false, nextId: 1,
 };
 
+/** What is loaded besides the base: features and modules by their names, as the guest's `load` gives them. */
+const loaded = new Map();
+
 const calls = {
+  22: () => [],
   1: (level, text) => void host.logs.push([level, text]),
   3: (count) => new Uint8Array(randomBytes(count)),
   4: (href, base) => {
@@ -79,7 +83,8 @@ const calls = {
   9: (id) => void (host.streams.get(id).state = "closed"),
   10: (id, message) => void (host.streams.get(id).state = `aborted: ${message}`),
   11: (id) => void host.done.push(id),
-  12: (id, name, message, stack, pending) => void host.failures.push({ id, name, message, stack, pending }),
+  12: (id, name, message, stack, pending, code) =>
+    void host.failures.push({ id, name, message, stack, pending, code }),
 };
 
 globalThis.__sv = {
@@ -90,6 +95,7 @@ globalThis.__sv = {
     host.started.push({ id, code, args });
     return id;
   },
+  load: (name) => loaded.get(name),
   setDispatch: (fn) => (host.dispatch = fn),
   setErrorFactory: (fn) => (host.makeError = fn),
   setRejectionTracker: (fn) => (host.rejectionTracker = fn),
@@ -119,7 +125,19 @@ process.emit = function (name, reason, promise, ...rest) {
 for (const name of ["fetch", "Request", "Response", "Headers", "console", "Blob", "crypto", "navigator", "performance"]) {
   delete globalThis[name];
 }
-await import(strippedMain());
+const prelude = strippedPrelude();
+const moduleAt = (path) => import(pathToFileURL(join(prelude, path)).href);
+await moduleAt("main.mjs");
+for (const folder of ["features", "node", "cloudflare"].filter((name) => existsSync(join(prelude, name)))) {
+  for (const file of readdirSync(join(prelude, folder), { recursive: true })) {
+    if (!file.endsWith(".mjs")) continue;
+    const path = `${folder}/${file}`;
+    const namespace = await moduleAt(path);
+    loaded.set(`selvedge:${path.replace(/\.mjs$/, ".ts")}`, namespace);
+    // Its globals, which the guest would define when they are touched.
+    if (folder === "features" && !file.includes("/")) Object.assign(globalThis, namespace);
+  }
+}
 
 /** Lets every microtask run, and the rejections be seen. */
 export function settle() {

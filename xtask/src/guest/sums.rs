@@ -94,9 +94,10 @@ fn wasm_settings() -> String {
 
 /// Every module, by its path; the tests are no part of the artifact.
 fn prelude_sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = quickjs::by_end(folder, "ts")?;
-    paths.extend(quickjs::by_end(&folder.join("streams"), "ts")?);
-    Ok(paths)
+    let mut paths = Vec::new();
+    super::scripts_below(folder, Path::new(""), &mut paths)?;
+    paths.sort();
+    Ok(paths.iter().map(|path| folder.join(path)).collect())
 }
 
 /// One sum over the settings and every file's name and content.

@@ -13,6 +13,7 @@ pub mod event {
     pub const FETCH: i32 = 2;
     pub const COMPLETE: i32 = 3;
     pub const ABORT: i32 = 4;
+    pub const PRELOAD: i32 = 6;
 }
 
 /// Synchronous calls.
@@ -29,6 +30,8 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const MODULES: i32 = 21;
+    pub const FEATURES: i32 = 22;
     pub const SOCKET_OPEN: i32 = 190;
     pub const SOCKET_ANSWER: i32 = 191;
     pub const SOCKET_SEND: i32 = 192;

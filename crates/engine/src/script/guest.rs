@@ -17,6 +17,7 @@ use worker::{Call, Core, Env, Meter};
 use super::abi::control;
 use super::codec::{Decoder, Value};
 use super::image::PAGE;
+use super::prelude::Prelude;
 use super::sockets::Sockets;
 use crate::{cpu, lines};
 
@@ -163,6 +164,8 @@ pub struct Guest {
     pub answer: Vec<u8>,
     pub limits: WorkerLimits,
     pub env: Option<Arc<Env>>,
+    /// Set when the guest is instantiated.
+    pub prelude: Option<Arc<Prelude>>,
     core: Option<Core>,
     /// The request that CPU time is charged to.
     charged: u32,
@@ -224,6 +227,7 @@ impl Guest {
             memory_max: (limits.memory_mib as usize) << 20,
             limits: limits.clone(),
             env,
+            prelude: None,
             core,
             charged: 0,
             mark: Mark::Cpu(Duration::ZERO),

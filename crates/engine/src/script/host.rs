@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{sockets, weburl};
+use super::{prelude, sockets, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -127,6 +127,14 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let responded = responded(&mut args)?;
             guest.effects.push(Effect::Respond(responded));
         }
+        call::MODULES => {
+            let name = args.next()?;
+            let prelude = guest.prelude.clone();
+            if !prelude.is_some_and(|prelude| name.as_str().is_ok_and(|name| prelude.encode(name, out))) {
+                return Err(Refusal::type_error("the platform has no such module"));
+            }
+        }
+        call::FEATURES => prelude::encode_features(out),
         call::LOG => {
             let (level, text) = (args.next()?, args.next()?);
             let level = match level.as_str()? {

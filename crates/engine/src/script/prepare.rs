@@ -5,16 +5,18 @@
 //! memory becomes an image. Nothing here waits for anything: there is no I/O while modules are
 //! evaluated, so every call ends by itself or by its CPU limit.
 
-use base::artifact::Script;
-use base::{WorkerLimits, code};
+use base::artifact::{ModuleKind, Script};
+use base::{WorkerLimits, builtin, code};
 use futures_util::FutureExt as _;
 use telemetry::Level;
 use wasmtime::{Module, TypedFunc, WasmParams, WasmResults};
 use worker::{Failure, Frame};
 
 use super::abi;
+use super::codec::Encoder;
 use super::guest::{CpuExhausted, Guest, GuestError, Layout, Phase};
 use super::image::{self, Parts};
+use super::prelude::{self, Prelude};
 use super::sandbox::{Guestware, Sandbox};
 
 /// The image of an evaluated script.
@@ -25,7 +27,8 @@ pub struct Evaluated {
 }
 
 /// Boots QuickJS and evaluates the prelude: the image that every other descends from.
-pub fn base_image(guestware: &mut Guestware, parts: &Parts, prelude: &Script) -> Result<Vec<u8>, Failure> {
+pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, Failure> {
+    let prelude = guestware.prelude.clone();
     let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0)).map_err(internal)?;
     let limits = WorkerLimits { start_cpu_ms: 10_000, ..WorkerLimits::default() };
     let guest = Guest::evaluating(Layout::default(), &limits);
@@ -41,8 +44,10 @@ pub fn base_image(guestware: &mut Guestware, parts: &Parts, prelude: &Script) ->
     if ready != 0 {
         return Err(Failure::new(&code::INTERNAL, "QuickJS did not start"));
     }
-    add_modules(&mut sandbox, prelude, "selvedge:")?;
-    evaluate(&mut sandbox, &module_name(prelude, prelude.entry as usize, "selvedge:"), false)?;
+    for index in prelude.base() {
+        add_module(&mut sandbox, prelude.module(index), &prelude.name(index), |target| prelude.name(target))?;
+    }
+    evaluate(&mut sandbox, &prelude.entry(), false)?;
     snapshot(&mut sandbox, guestware)
 }
 
@@ -55,8 +60,9 @@ pub fn script_image(
 ) -> Result<Evaluated, Failure> {
     let guest = Guest::evaluating(guestware.layout, limits);
     let mut sandbox = guestware.instantiate(base, guest).map_err(internal)?;
-    add_modules(&mut sandbox, script, "")?;
-    let evaluated = evaluate(&mut sandbox, &module_name(script, script.entry as usize, ""), true);
+    preload(&mut sandbox, &guestware.prelude, script)?;
+    add_modules(&mut sandbox, script)?;
+    let evaluated = evaluate(&mut sandbox, &module_name(script, script.entry), true);
     let console = match &mut sandbox.store.data_mut().phase {
         Phase::Evaluating { console, .. } => std::mem::take(console),
         Phase::Serving => Vec::new(),
@@ -75,37 +81,77 @@ fn read_layout(sandbox: &Sandbox, control: usize) -> Layout {
     Layout { control, inbox: word(abi::control::INBOX), inbox_bytes: word(abi::control::INBOX_BYTES) }
 }
 
-fn module_name(script: &Script, index: usize, prefix: &str) -> String {
-    format!("{prefix}{}", script.modules[index].name)
+/// A module's name in the guest: a script's own goes by its file, the platform's by that of the prelude.
+fn module_name(script: &Script, index: u32) -> String {
+    let module = &script.modules[index as usize];
+    match module.kind {
+        ModuleKind::Builtin => prelude::builtin_name(&module.name),
+        _ => module.name.clone(),
+    }
 }
 
-fn add_modules(sandbox: &mut Sandbox, script: &Script, prefix: &str) -> Result<(), Failure> {
+fn add_modules(sandbox: &mut Sandbox, script: &Script) -> Result<(), Failure> {
     for (index, module) in script.modules.iter().enumerate() {
-        let name = module_name(script, index, prefix);
-        let (name_at, name_len) = put(sandbox, name.as_bytes())?;
-        let (source_at, _) = put(sandbox, &module.source)?;
-        let kind = module.kind as i32;
-        let arguments = (name_at, name_len, source_at, module.source.len() as u32, kind);
-        let added: i32 = run(sandbox, "sv_add_module", arguments)?;
-        if added != 0 {
-            return Err(out_of_memory());
-        }
-        run::<u32, ()>(sandbox, "sv_free", name_at)?;
-        for (specifier, target) in &module.imports {
-            let from = put(sandbox, name.as_bytes())?;
-            let specifier = put(sandbox, specifier.as_bytes())?;
-            let to = put(sandbox, module_name(script, *target as usize, prefix).as_bytes())?;
-            let arguments = (from.0, from.1, specifier.0, specifier.1, to.0, to.1);
-            let added: i32 = run(sandbox, "sv_add_import", arguments)?;
-            if added != 0 {
-                return Err(out_of_memory());
-            }
-            for at in [from.0, specifier.0, to.0] {
-                run::<u32, ()>(sandbox, "sv_free", at)?;
-            }
+        if module.kind != ModuleKind::Builtin {
+            add_module(sandbox, module, &module_name(script, index as u32), |target| module_name(script, target))?;
         }
     }
     Ok(())
+}
+
+fn add_module(
+    sandbox: &mut Sandbox,
+    module: &base::artifact::Module,
+    name: &str,
+    name_of: impl Fn(u32) -> String,
+) -> Result<(), Failure> {
+    let (name_at, name_len) = put(sandbox, name.as_bytes())?;
+    let (source_at, _) = put(sandbox, &module.source)?;
+    let kind = module.kind as i32;
+    let arguments = (name_at, name_len, source_at, module.source.len() as u32, kind);
+    let added: i32 = run(sandbox, "sv_add_module", arguments)?;
+    if added != 0 {
+        return Err(out_of_memory());
+    }
+    run::<u32, ()>(sandbox, "sv_free", name_at)?;
+    for (specifier, target) in &module.imports {
+        let from = put(sandbox, name.as_bytes())?;
+        let specifier = put(sandbox, specifier.as_bytes())?;
+        let to = put(sandbox, name_of(*target).as_bytes())?;
+        let arguments = (from.0, from.1, specifier.0, specifier.1, to.0, to.1);
+        let added: i32 = run(sandbox, "sv_add_import", arguments)?;
+        if added != 0 {
+            return Err(out_of_memory());
+        }
+        for at in [from.0, specifier.0, to.0] {
+            run::<u32, ()>(sandbox, "sv_free", at)?;
+        }
+    }
+    Ok(())
+}
+
+/// Evaluates what of the platform a script wants and not every image has: the modules that it
+/// imports, and the features that its source names.
+fn preload(sandbox: &mut Sandbox, prelude: &Prelude, script: &Script) -> Result<(), Failure> {
+    let mut wanted: Vec<String> = prelude::features_of(script).into_iter().map(prelude::feature_name).collect();
+    for module in script.modules.iter().filter(|module| module.kind == ModuleKind::Builtin) {
+        if prelude.needed_by(&builtin::module_file(&module.name)).is_none() {
+            return Err(start_failed(format!("this version of the platform has no module {}", module.name)));
+        }
+        wanted.push(prelude::builtin_name(&module.name));
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = Encoder::default();
+    arguments.array(wanted.len() as u32);
+    for name in &wanted {
+        arguments.string(name);
+    }
+    let (at, len) = put(sandbox, &arguments.0)?;
+    // The guest frees the arguments.
+    let outcome: i32 = run(sandbox, "sv_enter", (abi::event::PRELOAD, 0, 0, at, len))?;
+    if outcome == abi::OK { Ok(()) } else { Err(reported(&sandbox.report())) }
 }
 
 /// Copies bytes into the guest, with a NUL behind them as its parser wants it.

@@ -14,6 +14,7 @@ use worker::{Core, Env, Failure, Instance, StartReport};
 use super::guest::Guest;
 use super::image;
 use super::instance::ScriptInstance;
+use super::prelude::Prelude;
 use super::prepare;
 use super::sandbox::Guestware;
 use crate::cache::{Cache, Kind};
@@ -55,12 +56,12 @@ impl Scripts {
             Ok(module)
         };
         let compiled = module(Kind::Code, &|| Ok(parts.code.clone()))?;
-        let mut guestware = Guestware::new(runtime.clone(), compiled).map_err(internal)?;
         let prelude = match Artifact::decode(PRELUDE) {
-            Ok(Artifact::Script(prelude)) => prelude,
+            Ok(Artifact::Script(prelude)) => Arc::new(Prelude::new(prelude)),
             _ => return Err(Failure::new(&code::INTERNAL, "the prelude is no script")),
         };
-        let base = prepare::base_image(&mut guestware, &parts, &prelude)?;
+        let mut guestware = Guestware::new(runtime.clone(), compiled, prelude).map_err(internal)?;
+        let base = prepare::base_image(&mut guestware, &parts)?;
         let base = Module::new(&runtime.wasmtime, base).map_err(internal)?;
         Ok(Self { guestware: Arc::new(guestware), base, cache, clock: Arc::new(SystemClock::default()), generation })
     }

@@ -7,11 +7,13 @@ use wasmtime::{Extern, Instance, Linker, Memory, Module, ModuleExport, Store, Ty
 use super::abi::control;
 use super::guest::{Guest, Layout, on_tick};
 use super::image::MEMORY;
+use super::prelude::Prelude;
 use crate::runtime::Runtime;
 
 /// The code that all scripts share, with everything that can be resolved once.
 pub struct Guestware {
     pub runtime: Arc<Runtime>,
+    pub prelude: Arc<Prelude>,
     code: Module,
     linker: Linker<Guest>,
     exports: Exports,
@@ -36,14 +38,14 @@ pub struct Sandbox {
 }
 
 impl Guestware {
-    pub fn new(runtime: Arc<Runtime>, code: Module) -> wasmtime::Result<Self> {
+    pub fn new(runtime: Arc<Runtime>, code: Module, prelude: Arc<Prelude>) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&runtime.wasmtime);
         super::host::define(&mut linker)?;
         let export = |name: &str| {
             code.get_export_index(name).ok_or_else(|| wasmtime::Error::msg(format!("the guest lacks {name}")))
         };
         let exports = Exports { enter: export("sv_enter")?, alloc: export("sv_alloc")? };
-        Ok(Self { runtime, code, linker, exports, layout: Layout::default(), stack_pointer: 0 })
+        Ok(Self { runtime, prelude, code, linker, exports, layout: Layout::default(), stack_pointer: 0 })
     }
 
     /// Links the code to the memory of an image. Takes microseconds: every slot comes from the
@@ -62,6 +64,7 @@ impl Guestware {
         let memory =
             image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;
         store.data_mut().memory = Some(memory);
+        store.data_mut().prelude = Some(self.prelude.clone());
         let mut imports = Vec::with_capacity(16);
         for import in self.code.imports() {
             imports.push(if import.name() == MEMORY {

@@ -28,14 +28,17 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn script(source: &str) -> Artifact {
-    let module = Module {
+    Artifact::Script(Script { entry: 0, modules: vec![module(source)] })
+}
+
+pub fn module(source: &str) -> Module {
+    Module {
         name: "index.js".into(),
         kind: ModuleKind::Js,
         source: source.as_bytes().to_vec(),
         imports: vec![],
         source_map: None,
-    };
-    Artifact::Script(Script { entry: 0, modules: vec![module] })
+    }
 }
 
 /// Keeps what was recorded.

@@ -1,6 +1,7 @@
 //! What scripts can do.
 
-use base::Body;
+use base::artifact::{Module, ModuleKind, Script};
+use base::{Artifact, Body};
 use bytes::Bytes;
 use worker::{Handle, Response};
 
@@ -23,6 +24,41 @@ fn an_async_handler_reads_json_and_answers_json() {
     on_core(async {
         let app = setup("export default { async fetch(request) { const x = await request.json(); return Response.json({ got: x.a + 1 }) } }").start();
         assert_eq!(app.text(post("http://a.test/", Body::full("{\"a\":41}"))).await, "{\"got\":42}");
+    });
+}
+
+#[test]
+fn a_feature_is_there_when_it_is_wanted() {
+    on_core(async {
+        // Named in the source, so it is part of the image; and reached by a name that no search finds.
+        for name in ["structuredClone", "globalThis['structured' + 'Clone']"] {
+            let app = setup(&format!(
+                "export default {{ fetch() {{
+                   const before = {{ at: new Date(0), list: [1] }};
+                   const after = {name}(before);
+                   return Response.json([after.at.getTime(), after.list, after !== before,
+                     Object.getOwnPropertyDescriptor(globalThis, 'structured' + 'Clone').value === {name}]) }} }}"
+            ))
+            .start();
+            assert_eq!(app.text(get("http://a.test/")).await, "[0,[1],true,true]");
+            assert_eq!(app.text(get("http://a.test/")).await, "[0,[1],true,true]");
+        }
+    });
+}
+
+#[test]
+fn a_module_of_the_platform_is_imported() {
+    on_core(async {
+        let mut main = module(
+            "import { WorkerEntrypoint, env } from 'cloudflare:workers';
+             export default class extends WorkerEntrypoint {
+               fetch() { return Response.json([this.env === env, env.WHO]) } }",
+        );
+        main.imports.push(("cloudflare:workers".into(), 1));
+        let builtin = Module { name: "cloudflare:workers".into(), kind: ModuleKind::Builtin, ..module("") };
+        let script = Artifact::Script(Script { entry: 0, modules: vec![main, builtin] });
+        let app = setup_artifact(script).bind("WHO", Handle::Text("me".into())).start();
+        assert_eq!(app.text(get("http://a.test/")).await, "[true,\"me\"]");
     });
 }
 

@@ -164,7 +164,6 @@ fn modules_of_other_platforms_are_refused_by_name() {
     check("node:buffer", "node:buffer is not supported by this version yet");
     check("node:fs/promises", "node:fs/promises is not supported by this version yet");
     check("crypto", "node:crypto is not supported by this version yet");
-    check("cloudflare:workers", "cloudflare:workers is not supported by this version yet");
     check("node:bufer", "there is no module node:bufer");
     check("https://esm.sh/x", "importing from a URL is not supported: https://esm.sh/x");
     check("bun:sqlite", "bun:sqlite belongs to another runtime");

@@ -2,17 +2,17 @@
  * `structuredClone`: values, built-in containers, errors and bytes, cycles included. What has behaviour (functions,
  * symbols, promises, platform objects such as `Response`) is a DataCloneError.
  */
-import { blobBytes, blobType, File, fileFrom, blobFrom, isBlob } from "./blob.ts";
-import { DOMException } from "./errors.ts";
-import { peekWeb } from "./inspect-web.ts";
-import { detach, promiseState } from "./native.ts";
+import { blobBytes, blobType, File, fileFrom, blobFrom, isBlob } from "../blob.ts";
+import { DOMException } from "../errors.ts";
+import { peekWeb } from "../inspect-web.ts";
+import { detach, promiseState } from "../native.ts";
 import {
   BigInt, Boolean, DataView, Date, Error, Map, Number, Object, RegExp, Set, String, TypeError,
   Uint8Array, dataViewByteLength, dataViewByteOffset, dateGetTime, defineProperty,
   getOwnPropertyDescriptor, hasOwn, isArray, isArrayBuffer, isView, mapForEach, mapGet, mapHas, mapSet, objectKeys,
   objectToString, regExpFlags, regExpSource, setAdd, setForEach, toStr, typedArrayBuffer, typedArrayByteOffset,
   typedArrayTag, typedArrayLength, dataViewBuffer, uncurry,
-} from "./primordials.ts";
+} from "../primordials.ts";
 
 type Seen = Map<object, object>;
 

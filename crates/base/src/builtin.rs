@@ -1,0 +1,37 @@
+//! What the script platform brings besides the globals that every script has: modules that a script
+//! imports by a scheme, and globals that are loaded when a script wants them.
+//!
+//! Their sources are part of the prelude (`engine-guest/prelude`), whose README says how they are
+//! loaded. This is the one list of their names: the script builder resolves specifiers by it, the
+//! engine finds the sources, and the prelude defines the globals.
+
+/// Globals that are not part of every image.
+#[derive(Debug)]
+pub struct Feature {
+    /// Its module is `features/NAME.ts`.
+    pub name: &'static str,
+    pub globals: &'static [&'static str],
+    /// What makes the engine load it ahead of a script: a word of its source. The globals do too.
+    pub words: &'static [&'static str],
+}
+
+impl Feature {
+    pub fn triggers(&self) -> impl Iterator<Item = &'static str> {
+        self.globals.iter().chain(self.words).copied()
+    }
+}
+
+pub const FEATURES: &[Feature] = &[Feature { name: "clone", globals: &["structuredClone"], words: &[] }];
+
+/// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.
+pub const MODULES: &[&str] = &["cloudflare:workers"];
+
+/// Whether a specifier names one of [`MODULES`].
+pub fn is_module(specifier: &str) -> bool {
+    MODULES.contains(&specifier)
+}
+
+/// The file of the prelude that holds a builtin module.
+pub fn module_file(specifier: &str) -> String {
+    format!("{}.ts", specifier.replacen(':', "/", 1))
+}

@@ -12,6 +12,7 @@ import { Promise, isView, promiseRejected } from "./primordials.ts";
 import { requestState } from "./request.ts";
 import { type Response, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
+import { carrySocket } from "./sockets.ts";
 import {
   INVOCATION, METHOD, REDIRECT, REQUEST_URL, SIGNAL, type RequestState, type ResponseState,
 } from "./state.ts";
@@ -71,7 +72,13 @@ function received(id: number, signal: AbortSource | null, sending: Sending | nul
   });
 }
 
+/** An answer that brings a socket: its number stands where that of a body would. */
+function switched(answer: any[]): ResponseState {
+  return carrySocket([null, answer[4], false, 101, answer[1], answer[2], answer[3], "basic"], answer[6]);
+}
+
 function responseState(answer: any[], signal: AbortSource | null): ResponseState {
+  if (answer[0] === 101) return switched(answer);
   const handle: number = answer[6];
   const body = handle === 0 ? answer[5] : new HostBody(handle, signal);
   return [body, answer[4], false, answer[0], answer[1], answer[2], answer[3], "basic"];

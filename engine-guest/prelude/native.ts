@@ -67,6 +67,11 @@ export const CALL_STREAM_ABORT = 10;
 export const CALL_DONE = 11;
 export const CALL_FAIL = 12;
 export const CALL_FEATURES = 22;
+export const CALL_SOCKET_OPEN = 190;
+export const CALL_SOCKET_ANSWER = 191;
+export const CALL_SOCKET_SEND = 192;
+export const CALL_SOCKET_CLOSE = 193;
+export const CALL_SOCKET_BUFFERED = 194;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;
@@ -80,3 +85,4 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+export const OP_SOCKET_READ = 200;

@@ -21,7 +21,13 @@ impl Feature {
     }
 }
 
-pub const FEATURES: &[Feature] = &[Feature { name: "clone", globals: &["structuredClone"], words: &[] }];
+pub const FEATURES: &[Feature] = &[
+    Feature { name: "clone", globals: &["structuredClone"], words: &[] },
+    Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
+    Feature { name: "closeevent", globals: &["CloseEvent"], words: &[] },
+    Feature { name: "websocket", globals: &["WebSocket", "WebSocketPair"], words: &["webSocket"] },
+    Feature { name: "eventsource", globals: &["EventSource"], words: &[] },
+];
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.
 pub const MODULES: &[&str] = &["cloudflare:workers"];

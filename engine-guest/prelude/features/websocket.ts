@@ -10,7 +10,7 @@
  */
 import { blobBytes, blobFrom, isBlob } from "../blob.ts";
 import { DOMException } from "../errors.ts";
-import { EventTarget, fireTrusted, handlerAttribute } from "../events.ts";
+import { Event, EventTarget, fireTrusted, handlerAttribute } from "../events.ts";
 import { feature } from "../features.ts";
 import { INTERNAL } from "../internal.ts";
 import {
@@ -19,7 +19,7 @@ import {
 } from "../native.ts";
 import { whenComplete } from "../operations.ts";
 import {
-  Number, SyntaxError, Symbol, TypeError, Uint8Array, arrayJoin, arraySplice, bytesOf, defineProperty, isArray,
+  Number, Symbol, TypeError, Uint8Array, arrayJoin, arraySplice, bytesOf, defineProperty, isArray,
   isObject, isUint8Array, promiseResolved, promiseThen, regExpExec, stringIndexOf, stringSlice, stringSplit,
   stringTrim, stringWellFormed, toStr, typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset, typedArraySet,
   webClass,
@@ -292,8 +292,10 @@ function ended(socket: WebSocket, state: State, end: End): void {
 function fireError(socket: WebSocket, message: string, code: string): void {
   const error = new TypeError(message);
   if (code !== "") defineProperty(error, "code", { value: code, writable: true, configurable: true, enumerable: true });
-  const { ErrorEvent } = feature("errorevent");
-  fireTrusted(socket, new ErrorEvent("error", { message, error }));
+  const event = new Event("error");
+  defineProperty(event, "message", { value: message, enumerable: true });
+  defineProperty(event, "error", { value: error, enumerable: true });
+  fireTrusted(socket, event);
 }
 
 /** Reads from the host until the end. */
@@ -382,7 +384,7 @@ function opened(socket: WebSocket, state: State, answer: any[]): void {
   state.accepted = true;
   state.readyState = OPEN;
   listen(socket, state);
-  feature("websocket").fireOpen(socket);
+  fireTrusted(socket, new Event("open"));
 }
 
 function failed(socket: WebSocket, state: State, message: string, code: string): void {

@@ -18,7 +18,7 @@ const encoder = new TextEncoder();
 export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
 export const OP = {
   TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, DIGEST: 35, KV_GET: 40, KV_GET_MANY: 41,
-  KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44,
+  KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44, SOCKET_READ: 200,
 };
 
 function stripper() {
@@ -86,6 +86,7 @@ const calls = {
   12: (id, name, message, stack, pending, code) =>
     void host.failures.push({ id, name, message, stack, pending, code }),
 };
+for (let code = 190; code < 195; code++) calls[code] = (...args) => host.socketCall(code, ...args);
 
 globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),

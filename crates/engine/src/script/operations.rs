@@ -136,14 +136,17 @@ impl Completion {
                     return Completion::failed(&code::TOO_MANY_SOCKETS, message).encode(request, instance, guest, out);
                 }
                 let (head, body) = response.into_parts();
-                out.bool(true).array(if socket.is_some() { 8 } else { 7 }).integer(u64::from(head.status.as_u16()));
+                out.bool(true).array(7).integer(u64::from(head.status.as_u16()));
                 out.string(head.status.canonical_reason().unwrap_or(""));
                 out.string(&url).bool(redirected).string_with(|to| write_headers(&head.headers, to));
-                encode_body(body, instance, guest, out);
-                if let Some(end) = socket {
-                    let id = guest.fresh_id();
-                    guest.sockets.insert(id, request, end);
-                    out.integer(u64::from(id));
+                match socket {
+                    None => encode_body(body, instance, guest, out),
+                    // Its number stands where that of a body would.
+                    Some(end) => {
+                        let id = guest.fresh_id();
+                        guest.sockets.insert(id, request, end);
+                        out.null().integer(u64::from(id));
+                    }
                 }
             }
             Completion::Entries { mut entries, many: false } => {

@@ -74,3 +74,6 @@ where
 
 /// After a failure the last words get this long, whatever the limits say.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -4,3 +4,4 @@ mod components;
 mod fixture;
 mod limits;
 mod scripts;
+mod sockets;

@@ -54,7 +54,7 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     // 4. Filters. 5. Cache lookup.
 
     // 6. Target; a worker is step 7.
-    let method = request.method.clone();
+    let (method, protocol) = (request.method.clone(), request.protocol);
     let html = open.dev_html(site, &request);
     let asked = Asked::of(&request);
     let (mut outcome, worker) = match routed {
@@ -82,6 +82,7 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     }
     let dev = site.and_then(|site| site.dev());
     let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, html, dev));
+    upgrade::name(&mut response, protocol);
     response.headers_mut().insert(REQUEST_ID, open.id.clone());
     if worker.is_some_and(|(site, worker)| site.plan().worker(worker).server_timing) {
         open.add_server_timing(&mut response);

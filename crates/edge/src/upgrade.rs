@@ -7,7 +7,7 @@ use std::time::Duration;
 use base::socket::Upgrade;
 use base::{Body, Clock, code};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use net::{OnSocketEnd, Request, websocket};
+use net::{OnSocketEnd, Protocol, Request, websocket};
 use telemetry::RecordHandle;
 use worker::Failure;
 
@@ -54,6 +54,14 @@ impl Asked {
     }
 }
 
+/// An answer of status 426 names the protocol that is wanted (RFC 9110, section 15.5.22), where the
+/// version of HTTP has such a field.
+pub(crate) fn name(response: &mut Response<Body>, protocol: Protocol) {
+    if response.status() == StatusCode::UPGRADE_REQUIRED && protocol == Protocol::Http11 {
+        response.headers_mut().entry(header::UPGRADE).or_insert(HeaderValue::from_static("websocket"));
+    }
+}
+
 /// Keeps the record of a request open until the socket that its answer opens has ended. False if
 /// it opens none.
 pub(crate) fn follow(
@@ -91,3 +99,6 @@ impl Drop for Ending {
         self.record.edit().total = self.clock.monotonic().saturating_sub(self.started);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,7 +235,7 @@ fn a_client_that_breaks_the_protocol_hears_why() {
             ("a fragmented ping", masked(0x09, b"a"), 1002, "socket_protocol"),
             ("a long ping", masked(PING, &[0; 126]), 1002, "socket_protocol"),
             ("bad UTF-8", masked(TEXT, &[0xff, 0xfe]), 1007, "socket_protocol"),
-            ("a length that is too large", vec![0x82, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa1], 1009, "socket_message_too_large"),
+            ("a length that is too large", [&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa1][..], &[0; 4]].concat(), 1009, "socket_message_too_large"),
             ("many fragments", fragments, 1008, "socket_flood"),
             ("many pings", ping_flood, 1008, "socket_flood"),
         ] {

@@ -11,3 +11,4 @@ mod init;
 mod limits;
 mod recipes;
 mod services;
+mod sockets;

@@ -163,6 +163,7 @@ export class Response {
 
   clone(): Response {
     const state = this.#state;
+    if (state[STATUS] === 101) throw new TypeError("a response with a webSocket cannot be cloned");
     const body = cloneBody(state);
     return wrapResponse([
       body, headerBlock(state), false, state[STATUS], state[STATUS_TEXT], state[RESPONSE_URL], state[REDIRECTED],

@@ -35,7 +35,10 @@ impl Asked {
     /// Judges an answer that brings a socket.
     pub fn shape(&self, response: &mut Response<Body>) -> Result<(), Failure> {
         let Some(offers) = &self.offers else {
-            return Err(refuse(&code::UPGRADE_REQUIRED, "the worker answered with a WebSocket, which nobody asked for"));
+            return Err(refuse(
+                &code::UPGRADE_REQUIRED,
+                "the worker answered with a WebSocket, which nobody asked for",
+            ));
         };
         let invalid = |detail: String| Err(refuse(&code::INVALID_RESPONSE, detail));
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {

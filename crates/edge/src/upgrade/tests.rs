@@ -80,7 +80,10 @@ fn an_answer_that_opens_no_socket_is_the_workers_fault() {
 fn the_record_of_a_socket_is_written_at_its_end() {
     with_sockets(async |node| {
         let mut stream = node.connect().await;
-        stream.write_all(format!("GET /socket HTTP/1.1\r\nHost: app.localhost\r\n{FIELDS}\r\n").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("GET /socket HTTP/1.1\r\nHost: app.localhost\r\n{FIELDS}\r\n").as_bytes())
+            .await
+            .unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());

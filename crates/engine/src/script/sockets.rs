@@ -26,6 +26,8 @@ pub struct Sockets(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     sockets: HashMap<u32, Socket>,
+    /// The sockets of each request that has any.
+    owned: HashMap<u32, Vec<u32>>,
     /// Ends that go out with the answer of a request.
     answers: HashMap<u32, SocketEnd>,
 }
@@ -40,6 +42,24 @@ struct Socket {
     listening: bool,
 }
 
+impl Table {
+    fn insert(&mut self, id: u32, socket: Socket) {
+        self.owned.entry(socket.request).or_default().push(id);
+        self.sockets.insert(id, socket);
+    }
+
+    fn remove(&mut self, id: u32) -> Option<Socket> {
+        let socket = self.sockets.remove(&id)?;
+        if let Some(owned) = self.owned.get_mut(&socket.request) {
+            owned.retain(|other| *other != id);
+            if owned.is_empty() {
+                self.owned.remove(&socket.request);
+            }
+        }
+        Some(socket)
+    }
+}
+
 impl Sockets {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,14 +72,12 @@ impl Sockets {
     /// Makes a pair, whose near end the guest keeps.
     fn open(&self, id: u32, request: u32, options: SocketOptions) {
         let (near, far) = socket::pair(options);
-        let socket = Socket { near: Arc::new(near), far: Some(far), request, listening: false };
-        self.table().sockets.insert(id, socket);
+        self.table().insert(id, Socket { near: Arc::new(near), far: Some(far), request, listening: false });
     }
 
     /// Enters an end that came with a response.
     pub fn insert(&self, id: u32, request: u32, near: SocketEnd) {
-        let socket = Socket { near: Arc::new(near), far: None, request, listening: false };
-        self.table().sockets.insert(id, socket);
+        self.table().insert(id, Socket { near: Arc::new(near), far: None, request, listening: false });
     }
 
     /// The end that leaves this instance: the far one of a pair, or one that only passes through.
@@ -69,7 +87,7 @@ impl Sockets {
             return Some(far);
         }
         let passes = !table.sockets.get(&id)?.listening;
-        let socket = if passes { table.sockets.remove(&id) } else { None }?;
+        let socket = if passes { table.remove(id) } else { None }?;
         Arc::try_unwrap(socket.near).ok()
     }
 
@@ -101,25 +119,25 @@ impl Sockets {
 
     /// The guest has heard the end of a socket.
     pub fn over(&self, id: u32) {
-        self.table().sockets.remove(&id);
+        self.table().remove(id);
     }
 
     /// True if the guest listens on behalf of this request.
     pub fn hold(&self, request: u32) -> bool {
-        self.table().sockets.values().any(|socket| socket.request == request && socket.listening)
+        let table = self.table();
+        let owned = table.owned.get(&request);
+        owned.is_some_and(|ids| ids.iter().any(|id| table.sockets.get(id).is_some_and(|socket| socket.listening)))
     }
 
     /// The request is over, and with it its sockets.
     pub fn end_request(&self, request: u32, cause: Option<Code>) {
         let mut table = self.table();
         table.answers.remove(&request);
+        let Some(owned) = table.owned.remove(&request) else { return };
         let ended = Ended { cause, ..Ended::new(close_code::ERROR, cause.map_or("", |cause| cause.name)) };
-        table.sockets.retain(|_, socket| {
-            if socket.request == request {
-                socket.near.close(ended.clone());
-            }
-            socket.request != request
-        });
+        for socket in owned.iter().filter_map(|id| table.sockets.remove(id)) {
+            socket.near.close(ended.clone());
+        }
     }
 
     /// Closes what is open; the guest hears of it as of any end.

@@ -88,3 +88,6 @@ impl Connector {
             .unwrap_or_else(|_| Err(ExchangeError::ConnectTimeout { target: target.to_string(), ms }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub use handshake::{asks, offers};
-pub(crate) use pump::{Never, Stop};
+pub(crate) use pump::Stop;
 
 use metered::Metered;
 

@@ -98,6 +98,7 @@ impl Node {
     /// Stops accepting, finishes what is in progress within `drain_ms`, and ends the cores.
     pub fn stop(self) {
         self.drain.begin();
+        self.workshop.fetcher.0.drain();
         for core in self.cores {
             // A core that panicked has nothing left to finish.
             let _ = core.join();

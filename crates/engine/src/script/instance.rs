@@ -427,9 +427,7 @@ impl ScriptInstance {
                 invocation.usage = usage;
             }
         }
-        if !self.sockets.is_empty() {
-            self.sockets.end_request(request, None);
-        }
+        self.sockets.end_request(request, None);
         if !self.running.borrow().is_empty() {
             self.abort_operations(|running| running.request == request && running.passive);
         }

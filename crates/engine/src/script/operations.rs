@@ -231,6 +231,8 @@ impl Operation {
 
     async fn socket_read(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let socket = args.next()?.as_u32()?;
+        // A peer that has always something to say lets others have their turn.
+        tokio::task::consume_budget().await;
         let received = sockets::read(self.instance.sockets(), socket).await;
         Ok(Completion::Socket { socket, received })
     }

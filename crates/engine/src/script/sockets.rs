@@ -8,6 +8,7 @@
 //! back, with what [`Sockets::take`] leaves of them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::socket::{self, Ended, Message, NotSent, Received, SocketEnd, SocketOptions, close_code};
@@ -21,7 +22,11 @@ use super::host::Refusal;
 
 /// Shared by the guest's store and its instance; both belong to one core.
 #[derive(Debug, Default)]
-pub struct Sockets(Mutex<Table>);
+pub struct Sockets {
+    /// Set with the first socket, so that instances without any pay nothing.
+    used: AtomicBool,
+    table: Mutex<Table>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -62,7 +67,7 @@ impl Table {
 
 impl Sockets {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn len(&self) -> u64 {
@@ -72,11 +77,13 @@ impl Sockets {
     /// Makes a pair, whose near end the guest keeps.
     fn open(&self, id: u32, request: u32, options: SocketOptions) {
         let (near, far) = socket::pair(options);
+        self.used.store(true, Ordering::Relaxed);
         self.table().insert(id, Socket { near: Arc::new(near), far: Some(far), request, listening: false });
     }
 
     /// Enters an end that came with a response.
     pub fn insert(&self, id: u32, request: u32, near: SocketEnd) {
+        self.used.store(true, Ordering::Relaxed);
         self.table().insert(id, Socket { near: Arc::new(near), far: None, request, listening: false });
     }
 
@@ -124,6 +131,9 @@ impl Sockets {
 
     /// True if the guest listens on behalf of this request.
     pub fn hold(&self, request: u32) -> bool {
+        if self.is_empty() {
+            return false;
+        }
         let table = self.table();
         let owned = table.owned.get(&request);
         owned.is_some_and(|ids| ids.iter().any(|id| table.sockets.get(id).is_some_and(|socket| socket.listening)))
@@ -131,6 +141,9 @@ impl Sockets {
 
     /// The request is over, and with it its sockets.
     pub fn end_request(&self, request: u32, cause: Option<Code>) {
+        if self.is_empty() {
+            return;
+        }
         let mut table = self.table();
         table.answers.remove(&request);
         let Some(owned) = table.owned.remove(&request) else { return };
@@ -145,8 +158,9 @@ impl Sockets {
         self.table().sockets.values().for_each(|socket| socket.near.close(ended.clone()));
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.table().sockets.is_empty()
+    /// True if there was never one.
+    fn is_empty(&self) -> bool {
+        !self.used.load(Ordering::Relaxed)
     }
 }
 

@@ -10,15 +10,35 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::dial::{self, chain};
 use super::{Check, Connector, ExchangeError, Outgoing, Target, prepare, target, tls};
-use crate::websocket::{self, Never, handshake};
+use crate::websocket::{self, Stop, handshake};
 
 /// A stream of either kind.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The node stops.
+struct Draining(watch::Receiver<bool>);
+
+impl Stop for Draining {
+    fn drain(&self) -> impl Future<Output = ()> {
+        let mut told = self.0.clone();
+        async move {
+            if told.wait_for(|draining| *draining).await.is_err() {
+                // The connector is gone, and with it everybody who could say.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn cut(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+}
 
 impl Connector {
     /// Asks a server for a WebSocket. If it agrees, the response has status 101 and brings an end
@@ -58,8 +78,9 @@ impl Connector {
         };
         let upgraded = upgraded.await.map_err(|error| protocol(chain(&error)))?;
         let (near, far) = socket::pair(options);
+        let stop = Draining(self.draining.subscribe());
         tokio::spawn(async move {
-            drop(websocket::run(TokioIo::new(upgraded), Vec::new(), Role::Client, far, Never).await);
+            drop(websocket::run(TokioIo::new(upgraded), Vec::new(), Role::Client, far, stop).await);
         });
         handshake::tidy(response.headers_mut());
         Upgrade::attach(&mut response, near);

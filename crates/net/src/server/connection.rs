@@ -147,8 +147,12 @@ async fn serve_http1<S, F>(
     if let Some(accepted) = state.accepted.take() {
         let (stream, held) = wire.into_upgraded();
         let before = [&parts.read_buf[..], &held[..]].concat();
-        let stream = upgraded::serve(stream, before, accepted, &state).await;
-        return farewell::linger(stream).await;
+        let (stream, clean) = upgraded::serve(stream, before, accepted, &state).await;
+        if !clean && !state.cut.get() {
+            // A client that is refused may still be sending.
+            farewell::linger(stream).await;
+        }
+        return;
     }
     let (stream, mid_body) = wire.into_stream();
     let refusal = state.refusal.take();

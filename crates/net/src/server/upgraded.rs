@@ -111,18 +111,19 @@ pub(super) fn begin(mut accepted: Accepted, flight: Flight, state: &Rc<State>) -
     None
 }
 
-/// Serves a socket to its end. Gives the connection back.
-pub(super) async fn serve<T>(stream: T, before: Vec<u8>, accepted: Accepted, state: &Rc<State>) -> T
+/// Serves a socket to its end. Gives the connection back, and whether both sides had closed.
+pub(super) async fn serve<T>(stream: T, before: Vec<u8>, accepted: Accepted, state: &Rc<State>) -> (T, bool)
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let Accepted { end, told, flight, .. } = accepted;
     let (stream, summary) = websocket::run(stream, before, Role::Server, end, Connection(state)).await;
+    let clean = summary.ended.clean;
     if let Some(told) = told {
         told(summary);
     }
     drop(flight);
-    stream
+    (stream, clean)
 }
 
 /// The connection's state tells its sockets when to end.

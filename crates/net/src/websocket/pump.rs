@@ -32,19 +32,6 @@ pub(crate) trait Stop {
     fn cut(&self) -> impl Future<Output = ()>;
 }
 
-/// Nothing ever stops it.
-pub(crate) struct Never;
-
-impl Stop for Never {
-    fn drain(&self) -> impl Future<Output = ()> {
-        std::future::pending()
-    }
-
-    fn cut(&self) -> impl Future<Output = ()> {
-        std::future::pending()
-    }
-}
-
 struct Pump<'a, S> {
     socket: WebSocketStream<Metered<S>>,
     end: &'a SocketEnd,
@@ -114,8 +101,12 @@ where
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
     async fn run(&mut self, stop: &impl Stop) -> Ended {
+        let mut timer = pin!(sleep_until(self.watch.at));
         loop {
-            let (end, at) = (self.end, self.watch.at);
+            if timer.deadline() != self.watch.at {
+                timer.as_mut().reset(self.watch.at);
+            }
+            let end = self.end;
             let incoming = async {
                 end.room().await;
                 self.socket.next().await
@@ -127,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
                 }
                 outgoing = end.receive() => self.write(outgoing).await,
                 incoming = incoming => self.take(incoming).await,
-                () = sleep_until(at) => self.look().await,
+                () = &mut timer => self.look().await,
             };
             if let Step::Over(ended) = step {
                 return ended;
@@ -161,6 +152,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
             let mut before = progress.load(Ordering::Relaxed);
             loop {
                 tokio::select! {
+                    // What is written at once needs no timer.
+                    biased;
                     written = &mut writing => break Written::from(written),
                     () = end.aborted() => break Written::Overtaken,
                     () = sleep(idle) => {

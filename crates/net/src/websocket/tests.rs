@@ -435,6 +435,13 @@ fn the_connector_opens_sockets() {
             assert_eq!(end.receive().await, Received::Ended(Ended::new(1000, "done").cleanly()));
             assert_eq!(node.end().await, Ended::new(1000, "done").cleanly());
 
+            let mut response = ask("/", true).await.unwrap();
+            let end = Upgrade::take(&mut response).unwrap();
+            connector.drain();
+            let Received::Ended(ended) = end.receive().await else { panic!("nothing was said") };
+            assert_eq!((ended.code, ended.clean), (close_code::AWAY, true));
+            assert_eq!(node.end().await.code, close_code::AWAY);
+
             let mut response = ask("/no", true).await.unwrap();
             assert!(response.status() == 200 && Upgrade::take(&mut response).is_none());
             assert_eq!(response.into_body().collect(100).await.unwrap(), "GET /no");

@@ -13,7 +13,7 @@ use crate::script::sandbox::Sandbox;
 impl ScriptInstance {
     /// The guest has nothing more to do for this request, unless a socket calls it.
     pub(super) fn done(&self, sandbox: &mut Sandbox, request: u32) {
-        if !self.sockets.is_empty() && self.sockets.hold(request) {
+        if self.sockets.hold(request) {
             if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
                 entry.done = true;
             }
@@ -50,8 +50,6 @@ impl ScriptInstance {
 
     /// The successor of this deployment serves already.
     pub(super) fn close_for_successor(&self) {
-        if !self.sockets.is_empty() {
-            self.sockets.close_all(&Ended::new(close_code::RESTART, "the worker was replaced").cleanly());
-        }
+        self.sockets.close_all(&Ended::new(close_code::RESTART, "the worker was replaced").cleanly());
     }
 }

@@ -2,17 +2,20 @@
  * `EventSource` (HTML Standard, section 9.2): an event stream over `fetch`, with reconnection.
  */
 import { abortSource, newAbortSignal, type AbortSource } from "../abort.ts";
+import { bodyStream } from "../body.ts";
 import { DOMException } from "../errors.ts";
 import { Event, EventTarget, fireTrusted, handlerAttribute } from "../events.ts";
-import { fetch } from "../fetch.ts";
+import { send } from "../fetch.ts";
+import { headerBlock, headerOf } from "../headers.ts";
 import { OP_TIMER, bytesToLatin1, start, utf8Decode, utf8Encode } from "../native.ts";
 import { cancelOperation, whenComplete } from "../operations.ts";
 import {
   TypeError, concatBytes, defineProperty, promiseThen, regExpExec, stringCharCodeAt, stringIndexOf, stringLower,
   stringSlice, stringSplit, stringTrim, toStr, typedArrayByteLength, typedArraySubarray, webClass,
 } from "../primordials.ts";
-import { Request } from "../request.ts";
-import type { Response } from "../response.ts";
+import { requestState } from "../request.ts";
+import { type Response, peekResponse } from "../response.ts";
+import { HEADERS, RESPONSE_URL, type RequestState, type ResponseState, STATUS } from "../state.ts";
 import { type StreamSource, flattened, sourceOf } from "../streams/readable.ts";
 import { parseUrl } from "../url.ts";
 import { MessageEvent } from "./messageevent.ts";
@@ -52,8 +55,8 @@ export class EventSource extends EventTarget {
     const parsed = parseUrl(toStr(url));
     if (parsed === null) throw new DOMException(`${toStr(url)} is not an absolute URL`, "SyntaxError");
     this.#state = {
-      url: parsed[0], withCredentials: !!init?.withCredentials, readyState: CONNECTING, signal: newAbortSignal(),
-      timer: 0, retryMs: RETRY_MS, lastEventId: "", origin: parsed[1], headers: init?.headers,
+      url: parsed[0]!, withCredentials: !!init?.withCredentials, readyState: CONNECTING, signal: newAbortSignal(),
+      timer: 0, retryMs: RETRY_MS, lastEventId: "", origin: parsed[1]!, headers: init?.headers,
     };
     connect(this, this.#state);
   }
@@ -93,21 +96,29 @@ for (let i = 0; i < STATES.length; i++) {
 }
 
 function connect(source: EventSource, state: State): void {
-  let request: Request;
+  let answer: Promise<Response>;
   try {
-    request = new Request(state.url, { headers: state.headers, signal: state.signal });
-    request.headers.set("accept", "text/event-stream");
-    request.headers.set("cache-control", "no-cache");
-    if (state.lastEventId !== "") request.headers.set("last-event-id", headerText(state.lastEventId));
+    const request = requestState(state.url, { headers: state.headers, signal: state.signal });
+    add(request, "accept", "text/event-stream");
+    add(request, "cache-control", "no-cache");
+    if (state.lastEventId !== "") add(request, "last-event-id", headerText(state.lastEventId));
+    answer = send(request, -1);
   } catch (error) {
     return fail(source, state, error);
   }
   promiseThen(
-    fetch(request),
-    (response: Response) => answered(source, state, response),
+    answer,
+    (response: Response) => answered(source, state, peekResponse(response)!),
     // The connection failed, which may be over by the next attempt.
     (error: unknown) => reconnect(source, state, error),
   );
+}
+
+/** Adds a field, unless there is one of that name. */
+function add(request: RequestState, name: string, value: string): void {
+  if (headerOf(request, name) !== null) return;
+  const block = headerBlock(request);
+  request[HEADERS] = `${block === "" ? "" : block + "\n"}${name}\n${value}`;
 }
 
 /** A header carries bytes: the UTF-8 of an id, a character for each. */
@@ -115,16 +126,17 @@ function headerText(text: string): string {
   return bytesToLatin1(utf8Encode(text));
 }
 
-function answered(source: EventSource, state: State, response: Response): void {
+function answered(source: EventSource, state: State, response: ResponseState): void {
   if (state.readyState === CLOSED) return;
-  const { status, body } = response;
-  const type = stringLower(stringTrim(stringSplit(response.headers.get("content-type") ?? "", ";")[0]));
+  const status = response[STATUS];
+  const body = bodyStream(response);
+  const type = stringLower(stringTrim(stringSplit(headerOf(response, "content-type") ?? "", ";")[0]));
   if (status !== 200 || type !== "text/event-stream") {
     if (body !== null) sourceOf(body).cancel(undefined);
     const what = status !== 200 ? `status ${status}` : `the content type "${type}"`;
     return fail(source, state, new TypeError(`${state.url} answered with ${what} where an event stream was expected`));
   }
-  state.origin = parseUrl(response.url)?.[1] ?? state.origin;
+  state.origin = parseUrl(response[RESPONSE_URL])?.[1] ?? state.origin;
   state.readyState = OPEN;
   fireTrusted(source, new Event("open"));
   if (body === null) return reconnect(source, state, undefined);

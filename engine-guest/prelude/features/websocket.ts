@@ -19,7 +19,7 @@ import {
 } from "../native.ts";
 import { whenComplete } from "../operations.ts";
 import {
-  Number, Symbol, TypeError, Uint8Array, arrayJoin, arraySplice, bytesOf, defineProperty, isArray,
+  Number, Symbol, TypeError, Uint8Array, arrayBufferByteLength, arrayJoin, arraySplice, bytesOf, defineProperty, isArray,
   isObject, isUint8Array, promiseResolved, promiseThen, regExpExec, stringIndexOf, stringSlice, stringSplit,
   stringTrim, stringWellFormed, toStr, typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset, typedArraySet,
   webClass,
@@ -172,11 +172,10 @@ const STATES: [string, number][] = [["CONNECTING", CONNECTING], ["OPEN", OPEN], 
 for (let i = 0; i < STATES.length; i++) {
   const name = STATES[i]![0];
   const value = STATES[i]![1];
-  for (const target of [WebSocket, WebSocket.prototype]) {
-    defineProperty(target, name, { value, enumerable: true });
-    // The names that Workers have beside the standard's.
-    defineProperty(target, `READY_STATE_${name}`, { value, enumerable: true });
-  }
+  defineProperty(WebSocket, name, { value, enumerable: true });
+  defineProperty(WebSocket.prototype, name, { value, enumerable: true });
+  // What Workers have beside the standard's.
+  defineProperty(WebSocket, `READY_STATE_${name}`, { value, enumerable: true });
 }
 
 /** Two sockets, `0` and `1`, each of which hears what the other says. */
@@ -269,7 +268,7 @@ function received(socket: WebSocket, state: State, message: Data): void {
 function binary(state: State, bytes: Uint8Array): unknown {
   if (state.binaryType === "blob") return blobFrom(bytes, "");
   const buffer = typedArrayBuffer(bytes);
-  if (typedArrayByteOffset(bytes) === 0 && buffer.byteLength === typedArrayByteLength(bytes)) return buffer;
+  if (typedArrayByteOffset(bytes) === 0 && arrayBufferByteLength(buffer) === typedArrayByteLength(bytes)) return buffer;
   const copy = new Uint8Array(typedArrayByteLength(bytes));
   typedArraySet(copy, bytes);
   return typedArrayBuffer(copy);
@@ -352,7 +351,7 @@ export function giveAway(socket: WebSocket): number {
 function connect(socket: WebSocket, state: State, address: string, protocols: any): void {
   const parsed = parseUrl(address);
   if (parsed === null) throw new DOMException(`${address} is not an absolute URL`, "SyntaxError");
-  const scheme = parsed[2];
+  const scheme = parsed[2]!;
   const http = scheme === "http:" || scheme === "ws:" ? "http:" : scheme === "https:" || scheme === "wss:" ? "https:" : "";
   if (http === "") throw new DOMException(`the scheme of a WebSocket is ws: or wss:, not ${scheme}`, "SyntaxError");
   if (stringIndexOf(parsed[0], "#") >= 0) throw new DOMException("the address of a WebSocket has no fragment", "SyntaxError");

@@ -131,6 +131,11 @@ impl Completion {
             }
             Completion::Response { mut response, url, redirected } => {
                 let socket = Upgrade::take(&mut response);
+                if socket.is_none() && response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+                    let failed =
+                        Completion::failed(&code::UPSTREAM_PROTOCOL, "an answer of status 101 without a socket");
+                    return failed.encode(request, instance, guest, out);
+                }
                 if socket.is_some() && !sockets::has_room(guest) {
                     let message = sockets::too_many(guest);
                     return Completion::failed(&code::TOO_MANY_SOCKETS, message).encode(request, instance, guest, out);

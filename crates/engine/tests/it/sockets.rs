@@ -1,6 +1,5 @@
 //! WebSockets of scripts: the test holds the end that the edge would.
 
-use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
 use base::socket::{self, Ended, Message, Received, SocketEnd, Upgrade};
@@ -18,6 +17,7 @@ const ECHO: &str = "export default { fetch(request, env, ctx) {
   server.addEventListener('message', async ({ data }) => {
     if (data === 'close') return server.close(3001, 'as you wish');
     if (data === 'spin') for (;;);
+    if (data === 'stuck') return Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1);
     if (data === 'work') { let x = 0; for (let i = 0; i < 300000; i++) x += i; }
     if (data === 'fetch') return server.send(await (await env.OTHER.fetch('http://x/')).text());
     if (data === 'flood') { try { for (;;) server.send('x'.repeat(1000)); } catch (e) { console.log(e.code) } return; }
@@ -148,6 +148,21 @@ fn the_cpu_limit_is_for_each_message() {
 }
 
 #[test]
+fn an_instance_that_is_lost_takes_its_sockets_along() {
+    on_core(async {
+        let app = setup(ECHO).limits(|l| l.cpu_ms = 50).start();
+        let (culprit, neighbour) = (open(&app).await, open(&app).await);
+        say(&culprit, "stuck");
+        for (end, expect) in [(culprit, "cpu_exceeded"), (neighbour, "instance_lost")] {
+            let ended = end_of(&end).await;
+            assert_eq!((ended.code, ended.cause.map(|cause| cause.name)), (1011, Some(expect)));
+            app.record().await;
+        }
+        assert!(app.instance.state().lost);
+    });
+}
+
+#[test]
 fn each_message_has_its_own_subrequests() {
     on_core(async {
         let app = setup(ECHO).limits(|l| l.subrequests = 1).bind("OTHER", other(|_| plain("other"))).start();
@@ -190,7 +205,7 @@ fn a_message_beyond_the_limit_is_refused() {
 }
 
 #[test]
-fn a_fresh_instance_lives_as_long_as_its_socket_and_takes_it_along() {
+fn a_fresh_instance_lives_as_long_as_its_socket() {
     on_core(async {
         let app = setup(ECHO).start();
         let fresh = app.fresh();
@@ -206,14 +221,9 @@ fn a_fresh_instance_lives_as_long_as_its_socket_and_takes_it_along() {
         app.record().await;
 
         let end = open(&app).await;
-        let Running { instance, kept, .. } = app;
-        // The task that reads for the socket holds its instance; a core that stops drops both.
-        let local = RefCell::new(Some(instance));
-        drop(local.take());
         drop(end);
-        while kept.records.lock().unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        app.record().await;
+        assert_eq!(app.lines().last().unwrap(), "closed 1006  false");
     });
 }
 

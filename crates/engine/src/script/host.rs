@@ -127,13 +127,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let responded = responded(&mut args)?;
             guest.effects.push(Effect::Respond(responded));
         }
-        call::MODULES => {
-            let name = args.next()?;
-            let prelude = guest.prelude.clone();
-            if !prelude.is_some_and(|prelude| name.as_str().is_ok_and(|name| prelude.encode(name, out))) {
-                return Err(Refusal::type_error("the platform has no such module"));
-            }
-        }
+        call::MODULES => modules(guest, &mut args, out)?,
         call::FEATURES => prelude::encode_features(out),
         call::LOG => {
             let (level, text) = (args.next()?, args.next()?);
@@ -191,6 +185,16 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())
+}
+
+/// MODULES(name): what the guest lacks to evaluate a module of the prelude.
+fn modules(guest: &Guest, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal> {
+    let name = args.next()?;
+    let (name, prelude) = (name.as_str()?, guest.prelude.as_ref());
+    match prelude.is_some_and(|prelude| prelude.encode(name, out)) {
+        true => Ok(()),
+        false => Err(Refusal::type_error(format!("the platform has no module {name}"))),
+    }
 }
 
 /// Begins an operation: an id now, the work after this entry.

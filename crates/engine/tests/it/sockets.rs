@@ -17,7 +17,7 @@ const ECHO: &str = "export default { fetch(request, env, ctx) {
   server.addEventListener('message', async ({ data }) => {
     if (data === 'close') return server.close(3001, 'as you wish');
     if (data === 'spin') for (;;);
-    if (data === 'stuck') return Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1);
+    if (data === 'stuck') return new Uint8Array(60 << 20).sort();
     if (data === 'work') { let x = 0; for (let i = 0; i < 300000; i++) x += i; }
     if (data === 'fetch') return server.send(await (await env.OTHER.fetch('http://x/')).text());
     if (data === 'flood') { try { for (;;) server.send('x'.repeat(1000)); } catch (e) { console.log(e.code) } return; }

@@ -170,7 +170,8 @@ function answerOddly(invocation: Invocation, state: ResponseState): void {
     return failAs(invocation, "InvalidResponse", "the fetch() handler returned Response.error()", "");
   }
   try {
-    answerWithSocket(invocation[ID], state);
+    // The event goes on until the socket's end, so that handlers may pass work to waitUntil.
+    if (answerWithSocket(invocation[ID], state, () => release(invocation))) hold(invocation);
   } catch (error) {
     return fail(invocation, error);
   }

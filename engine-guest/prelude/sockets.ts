@@ -35,9 +35,19 @@ export function socketOf(state: ResponseState): object | null {
   return wrapped;
 }
 
-/** Hands the socket of a response to the host, together with the answer of the event `id`. Throws if there is none. */
-export function answerWithSocket(id: number, state: ResponseState): void {
+/**
+ * Hands the socket of a response to the host, together with the answer of the event `id`; throws if there is none. True
+ * if the other end stays with this worker: `over` is then called when it has ended and its handlers know.
+ */
+export function answerWithSocket(id: number, state: ResponseState, over: () => void): boolean {
   const socket: object | number | undefined = weakMapGet(carried, state);
   if (socket === undefined) throw new TypeError("a response with status 101 has lost its webSocket");
-  call(CALL_SOCKET_ANSWER, id, typeof socket === "number" ? socket : feature("websocket").giveAway(socket));
+  if (typeof socket === "number") {
+    call(CALL_SOCKET_ANSWER, id, socket);
+    return false;
+  }
+  const { giveAway } = feature("websocket");
+  const given: [number, boolean] = giveAway(socket, over);
+  call(CALL_SOCKET_ANSWER, id, given[0]);
+  return given[1];
 }

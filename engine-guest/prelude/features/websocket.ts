@@ -57,6 +57,8 @@ interface State {
   protocol: string;
   extensions: string;
   attachment: unknown;
+  /** Called once the end was heard. */
+  over: (() => void) | null;
 }
 
 let stateOf: (socket: WebSocket) => State;
@@ -68,7 +70,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 export class WebSocket extends EventTarget {
   #state: State = {
     readyState: OPEN, host: 0, peer: null, given: false, accepted: false, client: false, heard: [], delivering: false,
-    binaryType: "arraybuffer", url: null, protocol: "", extensions: "", attachment: null,
+    binaryType: "arraybuffer", url: null, protocol: "", extensions: "", attachment: null, over: null,
   };
 
   constructor(url: any, protocols: any = undefined) {
@@ -279,6 +281,13 @@ function originOf(url: string): string {
 }
 
 function ended(socket: WebSocket, state: State, end: End): void {
+  const { over } = state;
+  if (state.host !== 0) state.over = null;
+  fireEnd(socket, state, end);
+  if (state.host !== 0 && over !== null) over();
+}
+
+function fireEnd(socket: WebSocket, state: State, end: End): void {
   if (state.readyState === CLOSED) return;
   // A pair's other end says goodbye in return, so both have closed.
   const { peer } = state;
@@ -323,18 +332,22 @@ export function wrapSocket(id: number): WebSocket {
   return socket;
 }
 
-/** Gives a socket to the host, for the response it goes out with; answers the host's number. */
-export function giveAway(socket: WebSocket): number {
+/**
+ * Gives a socket to the host, for the response it goes out with. Answers the host's number, and whether the other end
+ * stays here, whose end is told to `over`.
+ */
+export function giveAway(socket: WebSocket, over: () => void): [id: number, stays: boolean] {
   checkUnused(socket);
   const state = stateOf(socket);
   state.given = true;
-  if (state.host !== 0) return state.host;
+  if (state.host !== 0) return [state.host, false];
   const peer = state.peer!;
   const other = stateOf(peer);
   const id: number = call(CALL_SOCKET_OPEN);
   state.peer = null;
   other.peer = null;
   other.host = id;
+  other.over = over;
   // What the peer said meanwhile goes out after the answer.
   const { heard } = state;
   state.heard = [];
@@ -344,7 +357,7 @@ export function giveAway(socket: WebSocket): number {
     else transmit(other, what as Data);
   }
   if (other.accepted) listen(peer, other);
-  return id;
+  return [id, true];
 }
 
 /** The constructor with an address (WebSockets Standard, section 3.1). */

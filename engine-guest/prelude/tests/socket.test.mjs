@@ -83,14 +83,33 @@ test("an upgrade gives one end to the host and reads from the other", async () =
     return new Response(null, { status: 101, webSocket: client, headers: { "sec-websocket-protocol": "chat" } });
   });
   const { status, headers, pending } = responseTo(id);
-  assert.deepEqual([status, headers, pending], [101, "sec-websocket-protocol\nchat", false]);
+  assert.deepEqual([status, headers, pending], [101, "sec-websocket-protocol\nchat", true]);
   assert.deepEqual(said, [[190], [192, 7001, "early"], [191, id, 7001]]);
   await complete(operation(OP.SOCKET_READ), "hello");
   assert.deepEqual(said.at(-1), [192, 7001, "echo hello"]);
   await complete(operation(OP.SOCKET_READ), utf8("x"));
   assert.ok(heard[1] instanceof ArrayBuffer);
+  assert.ok(!host.done.includes(id));
   await complete(operation(OP.SOCKET_READ), [1001, "bye", true, null]);
   assert.deepEqual(heard.at(-1), [1001, "bye", true]);
+  assert.ok(host.done.includes(id));
+});
+
+test("what a close begins with waitUntil is waited for", async () => {
+  let finish;
+  const id = send((request, env, ctx) => {
+    const { 0: client, 1: server } = new WebSocketPair();
+    // Accepted when it suits the worker.
+    queueMicrotask(() => server.accept());
+    server.onclose = () => ctx.waitUntil(new Promise((resolve) => (finish = resolve)));
+    return new Response(null, { status: 101, webSocket: client });
+  });
+  await settle();
+  await complete(operation(OP.SOCKET_READ), [1006, "", false, null]);
+  assert.ok(!host.done.includes(id));
+  finish();
+  await settle();
+  assert.ok(host.done.includes(id));
 });
 
 test("a socket that goes out must be unused, and 101 needs one", async () => {

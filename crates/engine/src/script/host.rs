@@ -206,6 +206,9 @@ fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal>
             _ => "I/O",
         }));
     }
+    if code == super::abi::operation::SOCKET_READ {
+        sockets::listens(guest, arguments);
+    }
     let operation = guest.fresh_id();
     let context = guest.charged();
     guest.effects.push(Effect::Start { operation, context, code, arguments: arguments.to_vec() });

@@ -84,8 +84,10 @@ struct Request {
     /// Position of this invocation in the record.
     place: usize,
     answered: bool,
-    /// Only its sockets keep it.
+    /// The guest has said that it is done.
     done: bool,
+    /// Its answer opened a socket.
+    socket: bool,
 }
 
 /// Where the response is put for the task that waits for it.
@@ -176,7 +178,14 @@ impl ScriptInstance {
             record.invocations.len() - 1
         };
         let slot = Rc::new(Slot::default());
-        let entry = Request { slot: slot.clone(), record: call.record.clone(), place, answered: false, done: false };
+        let entry = Request {
+            slot: slot.clone(),
+            record: call.record.clone(),
+            place,
+            answered: false,
+            done: false,
+            socket: false,
+        };
         self.requests.borrow_mut().insert(request, entry);
         Ok((request, slot))
     }

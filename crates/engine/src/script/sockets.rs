@@ -131,7 +131,7 @@ impl Sockets {
 
     /// True if the guest listens on behalf of this request.
     pub fn hold(&self, request: u32) -> bool {
-        if self.is_empty() {
+        if !self.any() {
             return false;
         }
         let table = self.table();
@@ -141,7 +141,7 @@ impl Sockets {
 
     /// The request is over, and with it its sockets.
     pub fn end_request(&self, request: u32, cause: Option<Code>) {
-        if self.is_empty() {
+        if !self.any() {
             return;
         }
         let mut table = self.table();
@@ -158,9 +158,9 @@ impl Sockets {
         self.table().sockets.values().for_each(|socket| socket.near.close(ended.clone()));
     }
 
-    /// True if there was never one.
-    fn is_empty(&self) -> bool {
-        !self.used.load(Ordering::Relaxed)
+    /// True if there ever was one.
+    pub fn any(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 }
 
@@ -181,6 +181,13 @@ pub fn encode(received: &Received, out: &mut Encoder) {
             out.array(4).integer(u64::from(ended.code)).string(&ended.reason).bool(ended.clean);
             out.optional_string(ended.cause.map(|cause| cause.name));
         }
+    }
+}
+
+/// The guest begins to read: known at once, since it keeps the request alive.
+pub fn listens(guest: &Guest, arguments: &[u8]) {
+    if let Ok(id) = Decoder::new(arguments).next().and_then(|id| id.as_u32()) {
+        guest.sockets.listen(id);
     }
 }
 

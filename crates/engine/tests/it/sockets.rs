@@ -252,8 +252,9 @@ fn a_101_without_a_socket_is_the_workers_fault() {
                if (!kept) { const p = new WebSocketPair(); kept = new Response(null, { status: 101, webSocket: p[0] }) }
                return kept } }",
         )
+        .limits(|l| l.wait_until_ms = 30)
         .start();
-        // Nobody accepts the other end, so nothing holds the request.
+        // Nobody accepts the other end, for which there is a time.
         let end = open(&app).await;
         assert_eq!(end_of(&end).await.code, 1011);
         assert_eq!(app.code(upgrade()).await, "guest_exception");

@@ -1,8 +1,11 @@
 //! What open sockets mean to the life of a request.
 //!
-//! The guest is done with a request when it has answered and nothing in it was passed to
-//! `waitUntil`; a socket that it listens to holds the request all the same. When the last one has
-//! ended, what its handlers began may go on for `wait_until_ms`.
+//! The guest is done with a request when it has answered, nothing in it was passed to `waitUntil`,
+//! and the socket that its answer opened has ended; a socket that it listens to holds the request
+//! all the same. When the last one has ended, what its handlers began may go on for
+//! `wait_until_ms`. That is also the time in which the worker has to accept its end.
+
+use std::rc::Rc;
 
 use base::socket::{Ended, Upgrade, close_code};
 use worker::Response;
@@ -11,15 +14,27 @@ use super::ScriptInstance;
 use crate::script::sandbox::Sandbox;
 
 impl ScriptInstance {
-    /// The guest has nothing more to do for this request, unless a socket calls it.
-    pub(super) fn done(&self, sandbox: &mut Sandbox, request: u32) {
-        if self.sockets.hold(request) {
-            if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
-                entry.done = true;
-            }
-            return;
+    /// The guest has nothing more to do for this request, unless a socket calls it, or what a
+    /// socket's handlers began goes on.
+    pub(super) fn done(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32) {
+        let held = self.sockets.hold(request);
+        let goes_on = || self.sockets.any() && self.had_socket(request) && self.works(request);
+        if !held && !goes_on() {
+            return self.finish(sandbox, request);
         }
-        self.finish(sandbox, request);
+        if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
+            entry.done = true;
+        }
+        self.watch(request);
+    }
+
+    fn had_socket(&self, request: u32) -> bool {
+        self.requests.borrow().get(&request).is_some_and(|entry| entry.socket)
+    }
+
+    /// Something is under way for this request that is more than waiting.
+    fn works(&self, request: u32) -> bool {
+        self.running.borrow().values().any(|running| running.request == request && !running.passive)
     }
 
     /// A response of status 101 takes its end of a socket along.
@@ -27,12 +42,15 @@ impl ScriptInstance {
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS
             && let Some(end) = self.sockets.answer(request)
         {
+            if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
+                entry.socket = true;
+            }
             Upgrade::attach(response, end);
         }
     }
 
     /// An entry on behalf of this request is over: does anything hold it still?
-    pub(super) fn settle_socket(self: &std::rc::Rc<Self>, sandbox: &mut Sandbox, request: u32, ended: bool) {
+    pub(super) fn settle_socket(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32, ended: bool) {
         let (answered, done) = match self.requests.borrow().get(&request) {
             Some(entry) => (entry.answered, entry.done),
             None => return,
@@ -40,8 +58,7 @@ impl ScriptInstance {
         if !(ended || done) || self.sockets.hold(request) {
             return;
         }
-        let works = self.running.borrow().values().any(|running| running.request == request && !running.passive);
-        if done && !works {
+        if done && !self.works(request) {
             self.finish(sandbox, request);
         } else if ended && answered {
             self.watch(request);

@@ -173,7 +173,9 @@ function answerOddly(invocation: Invocation, state: ResponseState): void {
     // The event goes on until the socket's end, so that handlers may pass work to waitUntil.
     if (answerWithSocket(invocation[ID], state, () => release(invocation))) hold(invocation);
   } catch (error) {
-    return fail(invocation, error);
+    if (codeOf(error) !== "") return fail(invocation, error);
+    const { message, stack } = describeError(error);
+    return failAs(invocation, "InvalidResponse", message, stack);
   }
   respond(invocation[ID], 101, headerBlock(state), null, 0, invocation[PENDING] !== 0, state[STATUS_TEXT]);
   markAnswered(invocation);

@@ -180,6 +180,28 @@ fn each_message_has_its_own_subrequests() {
 }
 
 #[test]
+fn a_worker_accepts_late_and_finishes_after_the_end() {
+    on_core(async {
+        let source = "export default { fetch(request, env, ctx) {
+            const [client, server] = Object.values(new WebSocketPair());
+            const pause = () => new Promise((resolve) => setTimeout(resolve, 5));
+            pause().then(() => server.accept());
+            server.onmessage = ({ data }) => server.send(data);
+            server.onclose = () => ctx.waitUntil(pause().then(() => console.log('after the end')));
+            return new Response(null, { status: 101, webSocket: client });
+          } }";
+        let app = setup(source).start();
+        let end = open(&app).await;
+        say(&end, "early");
+        assert_eq!(end.receive().await, text("early"));
+        end.close(Ended::new(1000, "").cleanly());
+        let record = app.record().await;
+        assert!(record.invocations[0].failure.is_none());
+        assert_eq!(app.lines(), ["after the end"]);
+    });
+}
+
+#[test]
 fn a_peer_that_takes_nothing_ends_the_socket() {
     on_core(async {
         let app = setup(ECHO).limits(|l| (l.socket_buffer_bytes, l.memory_mib) = (64 << 10, 32)).start();
@@ -257,7 +279,7 @@ fn a_101_without_a_socket_is_the_workers_fault() {
         // Nobody accepts the other end, for which there is a time.
         let end = open(&app).await;
         assert_eq!(end_of(&end).await.code, 1011);
-        assert_eq!(app.code(upgrade()).await, "guest_exception");
+        assert_eq!(app.code(upgrade()).await, "invalid_response");
     });
 }
 

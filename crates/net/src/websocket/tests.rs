@@ -464,13 +464,13 @@ impl Nonsense {
         let mut bytes = Vec::new();
         for _ in 0..self.next() % 20 {
             let payload: Vec<u8> = (0..self.next() % 200).map(|_| self.next() as u8).collect();
-            let first = if self.next() % 4 == 0 {
+            let first = if self.next().is_multiple_of(4) {
                 self.next() as u8
             } else {
                 [0x01, 0x00, 0x80, TEXT, 0x82, PING][(self.next() % 6) as usize]
             };
             bytes.extend(masked(first, &payload));
-            if self.next() % 8 == 0 {
+            if self.next().is_multiple_of(8) {
                 bytes.truncate(bytes.len() - (self.next() as usize % 5).min(bytes.len()));
             }
         }

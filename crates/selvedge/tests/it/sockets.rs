@@ -43,7 +43,6 @@ export default {
 "#;
 
 const FRONT: &str = r#"
-let go: (() => void) | undefined;
 const open = (url: string): Promise<string> => new Promise((resolve) => {
   const socket = new WebSocket(url);
   socket.onopen = () => socket.send("from a worker");
@@ -58,16 +57,16 @@ export default {
       case "/binding": return env.ECHO.fetch(request);
       case "/proxy": return fetch(to, request);
       case "/client": return new Response(await open(to));
-      case "/go": go!(); return new Response("gone");
       case "/events": {
         const { readable, writable } = new TransformStream();
         const writer = writable.getWriter();
-        const more = new Promise<void>((resolve) => { go = resolve; });
-        const encode = (text: string) => new TextEncoder().encode(text);
+        const asked = request.body?.getReader();
         void (async () => {
-          await writer.write(encode("data: one\n\n"));
-          await more;
-          await writer.write(encode("data: two\n\n"));
+          for (const name of ["one", "two"]) {
+            // Each event is asked for by a piece of the body, if there is one.
+            await asked?.read();
+            await writer.write(new TextEncoder().encode(`data: ${name}\n\n`));
+          }
           await writer.close();
         })();
         return new Response(readable, { headers: { "content-type": "text/event-stream" } });
@@ -76,7 +75,7 @@ export default {
         const source = new EventSource(to);
         const heard: string[] = [];
         await new Promise<void>((resolve) => {
-          source.onmessage = ({ data }) => { heard.push(data); if (data === "two") resolve(); else fetch(new URL("/go", to)); };
+          source.onmessage = ({ data }) => { heard.push(data); if (data === "two") resolve(); };
         });
         source.close();
         return new Response(heard.join());
@@ -240,15 +239,16 @@ fn an_event_stream_arrives_as_it_is_written() {
     let node = place.dev(&project(&place));
     let stream = TcpStream::connect(node.address).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time");
-    (&stream).write_all(b"GET /events HTTP/1.1\r\nHost: app.localhost\r\n\r\n").expect("written");
-    let mut lines = BufReader::new(stream).lines();
+    let ask = |bytes: &[u8]| (&stream).write_all(bytes).expect("written");
+    ask(b"POST /events HTTP/1.1\r\nHost: app.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    let mut lines = BufReader::new(&stream).lines();
     let mut read_until = |wanted: &str| {
         let line = lines.find(|line| line.as_ref().is_ok_and(|line| line == wanted));
         assert!(line.is_some(), "{wanted} never came");
     };
     read_until("data: one");
-    // The second is written when somebody asks for it, which is after the first was read.
-    node.send(&Request::get("/go").at_app("app")).expect(200);
+    // The second is written when it is asked for, which is after the first was read.
+    ask(b"1\r\nb\r\n0\r\n\r\n");
     read_until("data: two");
     let listened = node.send(&Request::get(&query(&node, "/listen", "http", "/events")).at_app("app"));
     assert_eq!(listened.expect(200).text(), "one,two");

@@ -2,11 +2,12 @@
  * `AbortController` and `AbortSignal`, and the plain callbacks by which the prelude's own operations listen to one.
  */
 import { DOMException, abortError } from "./errors.ts";
-import { Event, EventTarget, fireTrusted, handlerAttribute, setFollowSignal } from "./events.ts";
+import { Event, EventTarget, fireTrusted, handlerAttribute, hasListeners, setFollowSignal } from "./events.ts";
 import { INTERNAL } from "./internal.ts";
 import { OP_TIMER, start } from "./native.ts";
 import { whenComplete } from "./operations.ts";
-import { Number, RangeError, TypeError, isObject, webClass } from "./primordials.ts";
+import { TypeError, isObject, webClass } from "./primordials.ts";
+import { enforceRange } from "./webidl.ts";
 
 /** A signal, as the prelude's own modules see it. */
 export type AbortSource = AbortSignal;
@@ -16,8 +17,10 @@ interface SignalState {
   reason: unknown;
   /** The prelude's own listeners; they run before the event is fired. */
   steps: (() => void)[] | null;
-  /** Signals made by `any` that follow this one. */
+  /** Signals made by `any` that follow this one; a signal that follows is itself never followed. */
   followers: AbortSignal[] | null;
+  /** Whom a signal made by `any` follows; `null` for any other. */
+  sources: AbortSignal[] | null;
 }
 
 let stateOf: (signal: AbortSignal) => SignalState;
@@ -30,7 +33,7 @@ export class AbortSignal extends EventTarget {
   constructor(token: unknown = undefined) {
     if (token !== INTERNAL) throw new TypeError("an AbortSignal comes from an AbortController");
     super();
-    this.#state = { aborted: false, reason: undefined, steps: null, followers: null };
+    this.#state = { aborted: false, reason: undefined, steps: null, followers: null, sources: null };
   }
 
   static {
@@ -45,8 +48,7 @@ export class AbortSignal extends EventTarget {
   }
 
   static timeout(ms: number): AbortSignal {
-    const delay = Number(ms);
-    if (!(delay >= 0 && delay <= Number.MAX_SAFE_INTEGER)) throw new RangeError("AbortSignal.timeout needs a time in ms");
+    const delay = enforceRange(ms, "the time in ms");
     const signal = newAbortSignal();
     whenComplete(start(OP_TIMER, delay), () => {
       abortSource(signal, new DOMException("The operation timed out", "TimeoutError"));
@@ -68,9 +70,11 @@ export class AbortSignal extends EventTarget {
         return result;
       }
     }
+    stateOf(result).sources = [];
     for (let i = 0; i < sources.length; i++) {
-      const followers = (stateOf(sources[i]!).followers ??= []);
-      followers[followers.length] = result;
+      const further = stateOf(sources[i]!).sources;
+      if (further === null) follow(sources[i]!, result);
+      else for (let j = 0; j < further.length; j++) follow(further[j]!, result);
     }
     return result;
   }
@@ -114,18 +118,52 @@ export function isAbortSignal(value: unknown): value is AbortSignal {
   return brand(value);
 }
 
-/** Aborts a signal and everything that follows it, once. */
+/** Followers at which those that have aborted meanwhile are looked for, so that a long life gathers none. */
+const FOLLOWERS_SWEPT = 32;
+
+function follow(source: AbortSignal, follower: AbortSignal): void {
+  const { sources } = stateOf(follower);
+  for (let i = 0; i < sources!.length; i++) if (sources![i] === source) return;
+  sources![sources!.length] = source;
+  const followers = (stateOf(source).followers ??= []);
+  if (followers.length > 0 && followers.length % FOLLOWERS_SWEPT === 0) {
+    let to = 0;
+    for (let at = 0; at < followers.length; at++) {
+      if (!stateOf(followers[at]!).aborted) followers[to++] = followers[at]!;
+    }
+    followers.length = to;
+  }
+  followers[followers.length] = follower;
+}
+
+/** Aborts a signal and everything that follows it, once. All have their reason before anybody hears of it. */
 export function abortSource(signal: AbortSource, reason: unknown): void {
   const state = stateOf(signal);
   if (state.aborted) return;
   state.aborted = true;
   state.reason = reason;
-  const { steps, followers } = state;
-  state.steps = null;
+  const { followers } = state;
   state.followers = null;
+  const reached: AbortSignal[] = [];
+  if (followers !== null) {
+    for (let i = 0; i < followers.length; i++) {
+      const other = stateOf(followers[i]!);
+      if (other.aborted) continue;
+      other.aborted = true;
+      other.reason = reason;
+      reached[reached.length] = followers[i]!;
+    }
+  }
+  tellAborted(signal);
+  for (let i = 0; i < reached.length; i++) tellAborted(reached[i]!);
+}
+
+function tellAborted(signal: AbortSignal): void {
+  const state = stateOf(signal);
+  const { steps } = state;
+  state.steps = null;
   if (steps !== null) for (let i = 0; i < steps.length; i++) steps[i]!();
   fireTrusted(signal, new Event("abort"));
-  if (followers !== null) for (let i = 0; i < followers.length; i++) abortSource(followers[i]!, reason);
 }
 
 export function isAborted(signal: AbortSource): boolean {
@@ -134,6 +172,12 @@ export function isAborted(signal: AbortSource): boolean {
 
 export function abortReason(signal: AbortSource): unknown {
   return stateOf(signal).reason;
+}
+
+/** Whether anything but so many steps of the prelude's own would notice that the signal aborts. */
+export function isWatched(signal: AbortSource, steps: number): boolean {
+  const { followers, steps: own } = stateOf(signal);
+  return (own !== null && own.length > steps) || followers !== null || hasListeners(signal);
 }
 
 /** Runs `step` when the signal aborts, unless it already has. */

@@ -3,8 +3,9 @@
  */
 import { utf8Decode, utf8Encode, now } from "./native.ts";
 import {
-  Symbol, TypeError, Uint8Array, bytesOf, concatBytes, isObject, max, min, promiseResolved, regExpExec, stringLower,
-  stringWellFormed, toStr, trunc, typedArrayBuffer, typedArraySubarray, webClass,
+  Symbol, TypeError, Uint8Array, apply, bytesOf, concatBytes, floor, isObject, max, min, promiseRejected,
+  promiseResolved, regExpExec, stringLower, stringReplaceAll, stringWellFormed, toStr, trunc, typedArrayBuffer,
+  typedArraySubarray, webClass,
 } from "./primordials.ts";
 import { INTERNAL } from "./internal.ts";
 import { type ReadableStream, streamOver } from "./streams/readable.ts";
@@ -18,31 +19,87 @@ interface BlobState {
 
 let stateOf: (blob: Blob) => BlobState;
 let brand: (value: unknown) => value is Blob;
+let fileState: (file: File) => [name: string, lastModified: number];
+export let isFile: (value: unknown) => value is File;
 
 function checkType(type: unknown): string {
   const text = toStr(type);
   return regExpExec(PRINTABLE, text) === null ? "" : stringLower(text);
 }
 
-function joinParts(parts: any): Uint8Array {
-  if (!isObject(parts) || parts[Symbol.iterator] === undefined) throw new TypeError("Blob takes a list of parts");
+type Part = string | Blob | Uint8Array;
+
+/**
+ * The parts as they are given; what they hold is looked at once the options are known. The steps are those of WebIDL's
+ * sequences, which a list can watch.
+ */
+function readParts(parts: any): Part[] {
+  const begin = isObject(parts) ? parts[Symbol.iterator] : undefined;
+  if (typeof begin !== "function") throw new TypeError("Blob takes a list of parts");
+  const iterator = apply(begin, parts, []);
+  if (!isObject(iterator)) throw new TypeError("the list of a Blob's parts gave no iterator");
+  const { next } = iterator;
+  const list: Part[] = [];
+  for (;;) {
+    const result: any = apply(next, iterator, []);
+    if (!isObject(result)) throw new TypeError("the iterator gave no result object");
+    if (result.done) return list;
+    const part = result.value;
+    list[list.length] = bytesOf(part) ?? (brand(part) ? part : stringWellFormed(toStr(part)));
+  }
+}
+
+function joinParts(parts: Part[], native: boolean): Uint8Array {
   const chunks: Uint8Array[] = [];
-  for (const part of parts) {
-    const bytes = bytesOf(part);
-    if (bytes !== null) chunks[chunks.length] = bytes;
-    else if (brand(part)) chunks[chunks.length] = stateOf(part).bytes;
-    else chunks[chunks.length] = utf8Encode(stringWellFormed(toStr(part)));
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i]!;
+    if (typeof part === "string") chunks[i] = utf8Encode(native ? nativeLines(part) : part);
+    else chunks[i] = brand(part) ? stateOf(part).bytes : part;
   }
   return chunks.length === 1 ? new Uint8Array(chunks[0]!) : concatBytes(chunks);
+}
+
+function nativeLines(text: string): string {
+  return stringReplaceAll(stringReplaceAll(text, "\r\n", "\n"), "\r", "\n");
+}
+
+/** Makes the state; `options` is read in the order that the standard's dictionaries have. */
+function makeState(parts: any, options: any): BlobState {
+  const list = parts === undefined ? [] : readParts(parts);
+  let native = false;
+  let type = "";
+  if (options !== undefined && options !== null) {
+    if (!isObject(options)) throw new TypeError("the options of a Blob must be an object");
+    const { endings } = options;
+    if (endings !== undefined) {
+      const wanted = toStr(endings);
+      if (wanted !== "transparent" && wanted !== "native") {
+        throw new TypeError(`"${wanted}" is no kind of line ending (transparent, native)`);
+      }
+      native = wanted === "native";
+    }
+    const given = options.type;
+    if (given !== undefined) type = checkType(given);
+  }
+  return { bytes: joinParts(list, native), type };
+}
+
+/** WebIDL's `[Clamp] long long`. */
+function clampLong(value: unknown): number {
+  const number = +(value as number);
+  if (number !== number) return 0;
+  const bounded = max(-9007199254740991, min(9007199254740991, number));
+  const down = floor(bounded);
+  const rest = bounded - down;
+  return rest < 0.5 || (rest === 0.5 && down % 2 === 0) ? down : down + 1;
 }
 
 /** Bytes with a type. */
 export class Blob {
   #state: BlobState;
 
-  constructor(parts: any = [], options: any = undefined) {
-    if (parts === INTERNAL) this.#state = options;
-    else this.#state = { bytes: joinParts(parts), type: options?.type === undefined ? "" : checkType(options.type) };
+  constructor(parts: any = undefined, options: any = undefined) {
+    this.#state = parts === INTERNAL ? options : makeState(parts, options);
   }
 
   static {
@@ -61,22 +118,22 @@ export class Blob {
   slice(start: number = 0, end: number | undefined = undefined, type: string = ""): Blob {
     const { bytes } = this.#state;
     const { length } = bytes;
-    const clamp = (at: number): number => (at < 0 ? max(length + at, 0) : min(at, length));
-    const from = clamp(trunc(start) || 0);
-    const to = end === undefined ? length : clamp(trunc(end) || 0);
+    const place = (at: number): number => (at < 0 ? max(length + at, 0) : min(at, length));
+    const from = place(clampLong(start));
+    const to = end === undefined ? length : place(clampLong(end));
     return blobFrom(typedArraySubarray(bytes, from, max(from, to)), checkType(type));
   }
 
   text(): Promise<string> {
-    return promiseResolved(utf8Decode(this.#state.bytes, false, false));
+    return copied(this, (bytes) => utf8Decode(bytes, false, false));
   }
 
   arrayBuffer(): Promise<ArrayBuffer> {
-    return promiseResolved(typedArrayBuffer(new Uint8Array(this.#state.bytes)));
+    return copied(this, (bytes) => typedArrayBuffer(new Uint8Array(bytes)));
   }
 
   bytes(): Promise<Uint8Array> {
-    return promiseResolved(new Uint8Array(this.#state.bytes));
+    return copied(this, (bytes) => new Uint8Array(bytes));
   }
 
   stream(): ReadableStream {
@@ -85,15 +142,31 @@ export class Blob {
 }
 webClass(Blob);
 
+function copied<T>(blob: Blob, make: (bytes: Uint8Array) => T): Promise<T> {
+  try {
+    return promiseResolved(make(stateOf(blob).bytes));
+  } catch (error) {
+    return promiseRejected(error);
+  }
+}
+
 /** A blob with a name and a time. */
 export class File extends Blob {
   #name: string;
   #lastModified: number;
 
   constructor(parts: any, name: string, options: any = undefined) {
+    if (arguments.length < 2) throw new TypeError("a File needs its parts and a name");
+    if (parts !== INTERNAL && !isObject(parts)) throw new TypeError("File takes a list of parts");
     super(parts, options);
     this.#name = stringWellFormed(toStr(name));
-    this.#lastModified = options?.lastModified === undefined ? trunc(now()) : trunc(+options.lastModified) || 0;
+    const given = options?.lastModified;
+    this.#lastModified = given === undefined ? trunc(now()) : trunc(+given) || 0;
+  }
+
+  static {
+    fileState = (file) => [file.#name, file.#lastModified];
+    isFile = (value): value is File => isObject(value) && #name in value;
   }
 
   get name(): string {
@@ -105,6 +178,11 @@ export class File extends Blob {
   }
 }
 webClass(File);
+
+/** A file's own name, whatever the prototype says. */
+export function fileName(file: File): string {
+  return fileState(file)[0];
+}
 
 export function isBlob(value: unknown): value is Blob {
   return brand(value);
@@ -125,6 +203,11 @@ export function blobFrom(bytes: Uint8Array, type: string): Blob {
 }
 
 /** A file around bytes that nobody will change. */
-export function fileFrom(bytes: Uint8Array, type: string, name: string): File {
-  return new File(INTERNAL, name, { bytes, type });
+export function fileFrom(bytes: Uint8Array, type: string, name: string, lastModified?: number): File {
+  return new File(INTERNAL, name, { bytes, type, lastModified });
+}
+
+/** The same file under another name. */
+export function renamedFile(file: Blob, name: string): File {
+  return fileFrom(blobBytes(file), blobType(file), name, isFile(file) ? fileState(file)[1] : undefined);
 }

@@ -2,15 +2,16 @@
  * What `Request` and `Response` have in common: a body that is a string, bytes, a host handle or a stream, and the
  * ways to take it. A body that is whole never becomes a stream unless somebody asks for `.body`.
  */
-import { blobBytes, blobFrom, isBlob } from "./blob.ts";
-import { isFormData } from "./formdata.ts";
-import { decodeForm, encodeMultipart } from "./multipart.ts";
+import { type Blob, blobBytes, blobFrom, blobType, isBlob } from "./blob.ts";
+import type { FormData } from "./features/forms/formdata.ts";
+import { blobTypeOf, decodeForm, encodeForm, isFormData } from "./forms.ts";
 import { HostBody, readWholeBody } from "./hostbody.ts";
 import { headerOf } from "./headers.ts";
 import { utf8Decode, utf8Encode } from "./native.ts";
 import {
-  Promise, TypeError, Uint8Array, bytesOf, isView, jsonParse, promiseRejected, promiseResolved, stringCharCodeAt,
-  stringSlice, stringWellFormed, toStr, typedArrayBuffer, typedArrayByteLength,
+  Promise, TypeError, Uint8Array, bytesOf, defineProperty, getOwnPropertyDescriptor, isView, jsonParse, ownKeys,
+  promiseRejected, promiseResolved, stringCharCodeAt, stringSlice, stringWellFormed, toStr,
+  typedArrayBuffer, typedArrayByteLength,
 } from "./primordials.ts";
 import {
   type ReadableStream, isDisturbed, isLocked, isReadableStream, readWholeStream, streamOver, takeOrigin,
@@ -41,16 +42,18 @@ export function extractBody(body: any): BodyValue {
     return searchParamsString(body);
   }
   if (isFormData(body)) {
-    const encoded = encodeMultipart(body);
+    const encoded = encodeForm(body);
     extractedType = encoded.type;
     return encoded.bytes;
   }
   if (isBlob(body)) {
-    extractedType = body.type === "" ? null : body.type;
+    const type = blobType(body);
+    extractedType = type === "" ? null : type;
     return blobBytes(body);
   }
+  const text = toStr(body);
   extractedType = "text/plain;charset=UTF-8";
-  return toStr(body);
+  return text;
 }
 
 /** True if the body has been taken or is being read. */
@@ -92,16 +95,64 @@ export function cloneBody(state: BodyState): BodyValue {
   }
   if (typeof body === "string") return body;
   if (isView(body)) return new Uint8Array(body as Uint8Array);
-  const branches = teeStream(bodyStream(state)!, true);
+  const branches = teeStream(bodyStream(state)!);
   state[BODY] = branches[0];
   return branches[1];
 }
 
 export type Form = "text" | "json" | "bytes" | "arrayBuffer" | "blob" | "formData";
 
-/** `text()`, `json()` and so on. */
-export function consume(state: BodyState, form: Form): Promise<any> {
+/** What a body can be read as: the members that `Request` and `Response` share. */
+export interface BodyMethods {
+  readonly body: ReadableStream | null;
+  readonly bodyUsed: boolean;
+  text(): Promise<string>;
+  json(): Promise<any>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array>;
+  blob(): Promise<Blob>;
+  formData(): Promise<FormData>;
+}
+
+type StateOf = (owner: any) => BodyState;
+
+/** Gives a class the shared members; `stateOf` refuses what is no object of it. */
+export function giveBodyMethods(proto: object, stateOf: StateOf): void {
+  const members: BodyMethods = {
+    get body() {
+      return bodyStream(stateOf(this));
+    },
+    get bodyUsed() {
+      return bodyUsed(stateOf(this));
+    },
+    text() {
+      return consume(this, stateOf, "text");
+    },
+    json() {
+      return consume(this, stateOf, "json");
+    },
+    arrayBuffer() {
+      return consume(this, stateOf, "arrayBuffer");
+    },
+    bytes() {
+      return consume(this, stateOf, "bytes");
+    },
+    blob() {
+      return consume(this, stateOf, "blob");
+    },
+    formData() {
+      return consume(this, stateOf, "formData");
+    },
+  };
+  const names = ownKeys(members);
+  for (let i = 0; i < names.length; i++) {
+    defineProperty(proto, names[i]!, getOwnPropertyDescriptor(members, names[i]!)!);
+  }
+}
+
+function consume(owner: unknown, stateOf: StateOf, form: Form): Promise<any> {
   try {
+    const state = stateOf(owner);
     const body = takeBody(state);
     if (body === null || typeof body === "string") return promiseResolved(finish(state, body ?? "", form));
     if (isView(body)) return promiseResolved(finish(state, body as Uint8Array, form));
@@ -140,7 +191,7 @@ function finish(state: BodyState, body: string | Uint8Array, form: Form): any {
     case "arrayBuffer":
       return wholeBuffer(bytes);
     case "blob":
-      return blobFrom(bytes, headerOf(state, "content-type") ?? "");
+      return blobFrom(bytes, blobTypeOf(headerOf(state, "content-type")));
     default:
       return decodeForm(bytes, headerOf(state, "content-type"));
   }

@@ -163,6 +163,8 @@ function callerStack(): string {
 }
 
 export const console: any = {
+  // An object of its own between it and Object.prototype: a namespace, as WebIDL has one.
+  __proto__: {},
   debug: (...args: unknown[]): void => emit("debug", format(args)),
   log: (...args: unknown[]): void => emit("log", format(args)),
   info: (...args: unknown[]): void => emit("info", format(args)),
@@ -177,12 +179,12 @@ export const console: any = {
     const text = format(args);
     emit("error", text === "" ? "Assertion failed" : `Assertion failed: ${text}`);
   },
-  dir: (value: unknown, options: any = undefined): void => {
+  dir: (value: unknown = undefined, options: any = undefined): void => {
     const depth = options?.depth === null ? Infinity : options?.depth ?? 2;
     emit("log", inspect(value, { depth }));
   },
   dirxml: (...args: unknown[]): void => emit("log", format(args)),
-  table: (data: unknown, columns: unknown = undefined): void => emit("log", tableText(data, columns) ?? show(data)),
+  table: (data: unknown = undefined, columns: unknown = undefined): void => emit("log", tableText(data, columns) ?? show(data)),
   count: (name: unknown = undefined): void => {
     const key = label(name);
     const count = (mapGet(counts, key) ?? 0) + 1;

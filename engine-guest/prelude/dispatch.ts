@@ -7,21 +7,22 @@ import { buildEnv, env } from "./env.ts";
 import { describeError } from "./errors.ts";
 import { preload } from "./features.ts";
 import { HostBody } from "./hostbody.ts";
-import { headerBlock } from "./headers.ts";
+import { headerBlock, headerOf } from "./headers.ts";
 import { INTERNAL } from "./internal.ts";
 import {
   ExecutionContext, abortInvocation, hold, keep, markAnswered, release,
 } from "./invocation.ts";
 import {
-  CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_PRELOAD, EVENT_SCHEDULED, EVENT_START, call,
+  CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_PRELOAD, EVENT_SCHEDULED,
+  EVENT_START, call,
   promiseResult, promiseState, respond, setDispatch,
 } from "./native.ts";
 import { complete } from "./operations.ts";
 import { isObject, isView, markHandled, promiseResolved, promiseThen } from "./primordials.ts";
 import { Request } from "./request.ts";
-import { peekResponse } from "./response.ts";
+import { anyEncoded, isEncoded, peekResponse } from "./response.ts";
 import { ScheduledController } from "./scheduled.ts";
-import { openSending, pump } from "./sending.ts";
+import { isHandedOver, openSending, pump } from "./sending.ts";
 import { answerWithSocket } from "./sockets.ts";
 import {
   ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
@@ -49,7 +50,7 @@ function dispatch(
 ): void {
   if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url);
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
-  const state: RequestState = [body, block, false, method, url, "follow", null, invocation, cfJson, undefined];
+  const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
   const context = new ExecutionContext(INTERNAL, invocation);
   let result: unknown;
@@ -156,6 +157,7 @@ function answer(invocation: Invocation, state: ResponseState): void {
   if (status < 200) return answerOddly(invocation, state);
   if (state[USED] && body !== null) return failUsed(invocation);
   const headers = state[HEADERS];
+  if (anyEncoded && isEncoded(state)) call(CALL_CODED, 0, invocation[ID]);
   respond(
     invocation[ID], status, typeof headers === "string" ? headers : headerBlock(state), body as Whole, 0,
     invocation[PENDING] !== 0, state[STATUS_TEXT],
@@ -199,16 +201,28 @@ function answerStreamed(invocation: Invocation, state: ResponseState): void {
   const block = headerBlock(state);
   const reason = state[STATUS_TEXT];
   if (typeof body === "string" || body === null || isView(body)) {
+    if (anyEncoded && isEncoded(state)) call(CALL_CODED, 0, id);
     respond(id, state[STATUS], block, body as Whole, 0, invocation[PENDING] !== 0, reason);
     return markAnswered(invocation);
   }
-  const streamId = openSending();
+  if (isCodedAlready(state, body)) call(CALL_CODED, body instanceof HostBody ? body.handle : 0, id);
+  const streamId = openSending(body, invocation);
+  if (isHandedOver(body)) {
+    respond(id, state[STATUS], block, true, streamId, invocation[PENDING] !== 0, reason);
+    return markAnswered(invocation);
+  }
   hold(invocation);
   respond(id, state[STATUS], block, true, streamId, true, reason);
   markAnswered(invocation);
   const sending = pump(streamId, body as HostBody | ReadableStream, () => release(invocation));
   if (invocation[ABORTED] !== undefined) sending.stop(invocation[ABORTED]);
   else invocation[STOP_SENDING] = sending.stop;
+}
+
+/** Whether the body goes out as it is: the script has encoded it, or it is passed on as the host received it. */
+function isCodedAlready(state: ResponseState, body: BodyValue): boolean {
+  if (isEncoded(state)) return true;
+  return body instanceof HostBody && body.coding !== null && body.coding === headerOf(state, "content-encoding");
 }
 
 function onScheduled(id: number, cron: string, timeMs: number): void {

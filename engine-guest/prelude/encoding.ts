@@ -1,11 +1,13 @@
 /**
- * `TextEncoder`, `TextDecoder` (UTF-8), `atob` and `btoa`; the coding itself is native.
+ * `TextEncoder`, `TextDecoder`, `atob` and `btoa`; the coding itself is native.
  */
 import { DOMException } from "./errors.ts";
-import { atob as nativeAtob, btoa as nativeBtoa, utf8Decode, utf8Encode } from "./native.ts";
 import {
-  RangeError, TypeError, Uint8Array, bytesOf, concatBytes, isUint8Array, stringLower, stringTrim,
-  toStr, typedArraySet, typedArraySubarray, webClass,
+  CALL_TEXT_DECODE, CALL_TEXT_LABEL, atob as nativeAtob, btoa as nativeBtoa, call, utf8Decode, utf8Encode,
+} from "./native.ts";
+import {
+  RangeError, TypeError, Uint8Array, bytesOf, concatBytes, isObject, isUint8Array, stringCharCodeAt, stringSlice,
+  stringStartsWith, toStr, typedArrayLength, typedArraySet, typedArraySubarray, webClass,
 } from "./primordials.ts";
 
 /** Strings to UTF-8. */
@@ -27,11 +29,14 @@ export class TextEncoder {
     if (!isUint8Array(target)) throw new TypeError("encodeInto writes into a Uint8Array");
     const source = toStr(text);
     const bytes = utf8Encode(source);
-    if (bytes.length <= target.length) {
+    const room = typedArrayLength(target);
+    if (bytes.length <= room && room > 0) {
       typedArraySet(target, bytes);
       return { read: source.length, written: bytes.length };
     }
-    const written = characterStart(bytes, target.length);
+    const written = characterStart(bytes, room);
+    // A target without room may have lost its buffer.
+    if (written === 0) return { read: 0, written: 0 };
     typedArraySet(target, typedArraySubarray(bytes, 0, written));
     let read = 0;
     for (let i = 0; i < written; i++) {
@@ -71,31 +76,40 @@ function secondFits(first: number, second: number): boolean {
   return true;
 }
 
-const LABELS = [
-  "utf-8", "utf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8",
-];
+/** The name of the encoding that a label means. */
+export function encodingOf(label: string): string {
+  const text = toStr(label);
+  if (text === "utf-8" || text === "utf8" || text === "UTF-8") return "utf-8";
+  const name: string | null = call(CALL_TEXT_LABEL, text);
+  if (name === null) throw new RangeError(`TextDecoder: the encoding "${text}" is not known`);
+  return name;
+}
 
-/** UTF-8 to strings. */
+const NOTHING = new Uint8Array(0);
+
+/** Bytes to strings. UTF-8 is decoded here, every other encoding by the host. */
 export class TextDecoder {
+  #encoding: string;
   #fatal: boolean;
   #ignoreBOM: boolean;
   /** What a streamed call left over. */
   #rest: Uint8Array | null = null;
   /** Whether a byte order mark would still be at the start. */
   #atStart = true;
+  /** What the host wants to hear again with the next piece of a stream. */
+  #word = 0;
 
   constructor(label: string = "utf-8", options: any = undefined) {
-    const name = stringTrim(stringLower(toStr(label)));
-    let known = false;
-    for (let i = 0; i < LABELS.length; i++) known ||= LABELS[i] === name;
-    if (!known) throw new RangeError(`TextDecoder: the encoding "${toStr(label)}" is not supported (only utf-8 is)`);
+    this.#encoding = encodingOf(label);
+    if (options !== undefined && options !== null && !isObject(options)) {
+      throw new TypeError("the options of a TextDecoder must be an object");
+    }
     this.#fatal = !!options?.fatal;
     this.#ignoreBOM = !!options?.ignoreBOM;
   }
 
   get encoding(): string {
-    void this.#fatal;
-    return "utf-8";
+    return this.#encoding;
   }
 
   get fatal(): boolean {
@@ -107,11 +121,20 @@ export class TextDecoder {
   }
 
   decode(input: any = undefined, options: any = undefined): string {
-    const given = input === undefined ? new Uint8Array(0) : bytesOf(input);
+    const rest = this.#rest;
+    const given = input === undefined ? NOTHING : bytesOf(input);
     if (given === null) throw new TypeError("TextDecoder decodes an ArrayBuffer or a view of one");
+    if (options !== undefined && options !== null && !isObject(options)) {
+      throw new TypeError("the options of decode() must be an object");
+    }
     const stream = !!options?.stream;
-    let bytes = this.#rest === null ? given : concatBytes([this.#rest, given]);
+    const bytes = rest === null ? given : concatBytes([rest, given]);
     this.#rest = null;
+    return this.#encoding === "utf-8" ? this.#utf8(bytes, stream) : this.#other(bytes, stream);
+  }
+
+  #utf8(given: Uint8Array, stream: boolean): string {
+    let bytes = given;
     if (stream) {
       const kept = unfinished(bytes);
       if (kept > 0) {
@@ -123,8 +146,34 @@ export class TextDecoder {
     this.#atStart = stream ? atStart && bytes.length === 0 : true;
     return utf8Decode(bytes, this.#fatal, this.#ignoreBOM || !atStart);
   }
+
+  #other(bytes: Uint8Array, stream: boolean): string {
+    const word = this.#word;
+    const atStart = this.#atStart;
+    this.#word = 0;
+    this.#atStart = true;
+    const answer: [text: string, rest: number, word: number] | null =
+      call(CALL_TEXT_DECODE, this.#encoding, word, bytes, this.#fatal, !stream);
+    if (answer === null) throw new TypeError(`the bytes are not valid ${this.#encoding}`);
+    const text = answer[0];
+    const kept = answer[1];
+    if (stream) {
+      if (kept > 0) this.#rest = new Uint8Array(typedArraySubarray(bytes, bytes.length - kept));
+      this.#word = answer[2];
+      this.#atStart = atStart && text === "";
+    }
+    const marked = atStart && !this.#ignoreBOM && stringStartsWith(this.#encoding, "utf-16");
+    return marked && stringCharCodeAt(text, 0) === 0xfeff ? stringSlice(text, 1) : text;
+  }
 }
 webClass(TextDecoder);
+
+/** The text that bytes are in an encoding, by its name; without a mark at the start. */
+export function textFrom(bytes: Uint8Array, encoding: string): string {
+  if (encoding === "utf-8") return utf8Decode(bytes, false, false);
+  const text: string = call(CALL_TEXT_DECODE, encoding, 0, bytes, false, true)[0];
+  return stringCharCodeAt(text, 0) === 0xfeff ? stringSlice(text, 1) : text;
+}
 
 /** Base64 to a binary string. */
 export function atob(data: string): string {

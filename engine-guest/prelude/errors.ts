@@ -3,7 +3,7 @@
  */
 import { setErrorFactory } from "./native.ts";
 import {
-  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, toStr, webClass,
+  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, setPrototypeOf, toStr, webClass,
 } from "./primordials.ts";
 
 const LEGACY_CODES: Record<string, number> = {
@@ -16,12 +16,17 @@ const LEGACY_CODES: Record<string, number> = {
 };
 freeze(LEGACY_CODES);
 
+/** Writes down where an error came about. */
+const captureStackTrace: (error: object, from: unknown) => void = (Error as any).captureStackTrace;
+
 /** An error of the web platform. Its `name` says which; `code` is the legacy number, 0 where there is none. */
-export class DOMException extends Error {
+export class DOMException {
   #name: string;
+  #message: string;
+  declare stack: string;
 
   constructor(message: string = "", options: any = "Error") {
-    super(toStr(message));
+    this.#message = toStr(message);
     if (isObject(options)) {
       this.#name = options.name === undefined ? "Error" : toStr(options.name);
       if ("cause" in options) {
@@ -30,10 +35,15 @@ export class DOMException extends Error {
     } else {
       this.#name = toStr(options);
     }
+    captureStackTrace(this, DOMException);
   }
 
   get name(): string {
     return this.#name;
+  }
+
+  get message(): string {
+    return this.#message;
   }
 
   get code(): number {
@@ -41,6 +51,8 @@ export class DOMException extends Error {
   }
 }
 webClass(DOMException);
+// An error to `instanceof` and to those who print it; the constructor inherits nothing of Error's (WebIDL, section 3.14.1).
+setPrototypeOf(DOMException.prototype, Error.prototype);
 for (const [constant, code] of [
   ["INDEX_SIZE_ERR", 1], ["DOMSTRING_SIZE_ERR", 2], ["HIERARCHY_REQUEST_ERR", 3], ["WRONG_DOCUMENT_ERR", 4],
   ["INVALID_CHARACTER_ERR", 5], ["NO_DATA_ALLOWED_ERR", 6], ["NO_MODIFICATION_ALLOWED_ERR", 7], ["NOT_FOUND_ERR", 8],

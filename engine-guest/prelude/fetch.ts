@@ -3,20 +3,20 @@
  */
 import { type AbortSource, abortReason, isAborted, offAbort, onAbort } from "./abort.ts";
 import { takeBody } from "./body.ts";
-import { HostBody } from "./hostbody.ts";
-import { headerBlock } from "./headers.ts";
+import { HostBody, cancelBody } from "./hostbody.ts";
+import { headerBlock, headerOf } from "./headers.ts";
 import { invocationSignal } from "./invocation.ts";
 import { OP_FETCH, OP_SERVICE, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import { Promise, isView, promiseRejected } from "./primordials.ts";
 import { requestState } from "./request.ts";
-import { type Response, wrapResponse } from "./response.ts";
+import { type Response, isNullBodyStatus, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
 import { carrySocket } from "./sockets.ts";
 import {
-  INVOCATION, METHOD, REDIRECT, REQUEST_URL, SIGNAL, type RequestState, type ResponseState,
+  type BodyValue, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState, type ResponseState,
 } from "./state.ts";
-import type { ReadableStream } from "./streams/readable.ts";
+import { type ReadableStream, isReadableStream, sourceOf } from "./streams/readable.ts";
 
 /** Sends a request over the network. */
 export function fetch(input: any, init: any = undefined): Promise<Response> {
@@ -35,12 +35,15 @@ function signalFor(state: RequestState): AbortSource | null {
 /** Sends a request to the binding, or over the network where that is -1. */
 export function send(state: RequestState, binding: number): Promise<Response> {
   const signal = signalFor(state);
-  if (signal !== null && isAborted(signal)) return promiseRejected(abortReason(signal));
   const body = takeBody(state);
+  if (signal !== null && isAborted(signal)) {
+    giveUp(body, abortReason(signal));
+    return promiseRejected(abortReason(signal));
+  }
   const whole = body === null || typeof body === "string" || isView(body);
-  const streamId = whole ? 0 : openSending();
+  const streamId = whole ? 0 : openSending(body);
   const sent = whole ? body : true;
-  const block = headerBlock(state);
+  const block = withCacheMode(state, headerBlock(state));
   const method = state[METHOD];
   const url = state[REQUEST_URL];
   const redirect = state[REDIRECT];
@@ -48,10 +51,29 @@ export function send(state: RequestState, binding: number): Promise<Response> {
     ? start(OP_FETCH, method, url, block, sent as any, streamId, redirect)
     : start(OP_SERVICE, binding, method, url, block, sent as any, streamId, redirect);
   const sending = whole ? null : pump(streamId, body as HostBody | ReadableStream, () => {});
-  return received(id, signal, sending);
+  return received(id, method === "HEAD", signal, sending);
 }
 
-function received(id: number, signal: AbortSource | null, sending: Sending | null): Promise<Response> {
+/** A body that nobody will send. */
+function giveUp(body: BodyValue, reason: unknown): void {
+  if (body instanceof HostBody) cancelBody(body);
+  else if (isReadableStream(body)) sourceOf(body).cancel(reason);
+}
+
+/** What a request's cache mode says to caches on the way (Fetch Standard, HTTP-network-or-cache fetch). */
+function withCacheMode(state: RequestState, block: string): string {
+  if (state.length <= OPTIONS) return block;
+  const { cache } = state[OPTIONS]!;
+  const named = (name: string): boolean => headerOf(state, name) !== null;
+  let lines = "";
+  if (cache === "no-store" || cache === "reload") {
+    if (!named("pragma")) lines = "pragma\nno-cache";
+    if (!named("cache-control")) lines += (lines === "" ? "" : "\n") + "cache-control\nno-cache";
+  } else if (cache === "no-cache" && !named("cache-control")) lines = "cache-control\nmax-age=0";
+  return lines === "" ? block : block === "" ? lines : block + "\n" + lines;
+}
+
+function received(id: number, bodiless: boolean, signal: AbortSource | null, sending: Sending | null): Promise<Response> {
   return new Promise((resolve, reject) => {
     let abort: (() => void) | null = null;
     if (signal !== null) {
@@ -65,7 +87,7 @@ function received(id: number, signal: AbortSource | null, sending: Sending | nul
     }
     whenComplete(id, (ok, value) => {
       if (abort !== null) offAbort(signal!, abort);
-      if (ok) return resolve(wrapResponse(responseState(value, signal)));
+      if (ok) return resolve(wrapResponse(responseState(value, bodiless, signal)));
       if (sending !== null) sending.stop(value);
       reject(value);
     });
@@ -77,9 +99,14 @@ function switched(answer: any[]): ResponseState {
   return carrySocket([null, answer[4], false, 101, answer[1], answer[2], answer[3], "basic"], answer[6]);
 }
 
-function responseState(answer: any[], signal: AbortSource | null): ResponseState {
+function responseState(answer: any[], bodiless: boolean, signal: AbortSource | null): ResponseState {
   if (answer[0] === 101) return switched(answer);
   const handle: number = answer[6];
-  const body = handle === 0 ? answer[5] : new HostBody(handle, signal);
-  return [body, answer[4], false, answer[0], answer[1], answer[2], answer[3], "basic"];
+  const status: number = answer[0];
+  let body: BodyValue = handle === 0 ? answer[5] : new HostBody(handle, signal, answer[7]);
+  if (bodiless || isNullBodyStatus(status)) {
+    if (body instanceof HostBody) cancelBody(body);
+    body = null;
+  }
+  return [body, answer[4], false, status, answer[1], answer[2], answer[3], "basic"];
 }

@@ -8,15 +8,16 @@
  * Names and values that have been checked are remembered (bounded), because checking a string character by
  * character costs far more in an interpreter than finding it in a table.
  */
-import { forEachPair, iteratePairs, pairsFrom } from "./pairs.ts";
+import { forEachPair, iteratePairs, pairIterator, pairsFrom } from "./pairs.ts";
 import {
   Symbol, TypeError, arrayIndexOf, arrayJoin, arraySort, defineProperty, isObject, jsonStringify, objectKeys,
   regExpExec, stringCharCodeAt, stringLower, stringIndexOf, stringSlice, stringSplit, stringStartsWith, toStr, webClass,
 } from "./primordials.ts";
 import { INTERNAL } from "./internal.ts";
-import { HEADERS, type BodyState } from "./state.ts";
+import { CF_JSON, HEADERS, TYPE, type BodyState, type HeadersValue } from "./state.ts";
 
 const { iterator } = Symbol;
+const HEADERS_ITERATOR = pairIterator("Headers");
 
 const REMEMBERED_MAX = 256;
 const REMEMBERED_LENGTH_MAX = 64;
@@ -167,6 +168,9 @@ function open(state: HeadersState): string[] {
 
 /** The list, about to be changed. */
 function change(state: HeadersState): string[] {
+  if (state[IMMUTABLE]) {
+    throw new TypeError("these headers are immutable; change a copy: new Headers(headers), new Response(body, response)");
+  }
   state[SORTED] = null;
   return open(state);
 }
@@ -181,15 +185,19 @@ type HeadersState = [
   list: string[] | null,
   /** Sorted and combined pairs, kept until the next change. */
   sorted: string[] | null,
+  /** The standard's guard "immutable": what came from outside is not changed. */
+  immutable: boolean,
 ];
 const BLOCK = 0;
 const LIST = 1;
 const SORTED = 2;
+const IMMUTABLE = 3;
 
 export let isHeaders: (value: unknown) => value is Headers;
 let blockOf: (headers: Headers) => string;
 let listOf: (headers: Headers) => string[];
 let valueOfHeader: (headers: Headers, name: string) => string | null;
+let copyOf: (headers: Headers) => Headers;
 
 /** The combined value of a header; a block that has not been opened is searched as it is. */
 function lookUp(state: HeadersState, name: string): string | null {
@@ -232,13 +240,15 @@ function findValue(list: string[], name: string): string | null {
 export class Headers {
   #state: HeadersState;
 
-  constructor(init?: any, block?: any) {
-    this.#state = [init === INTERNAL ? block : init === undefined ? "" : blockFrom(init), null, null];
+  constructor(init?: any, block?: any, immutable?: any) {
+    if (init === INTERNAL) this.#state = [block, null, null, immutable];
+    else this.#state = [init === undefined ? "" : blockFrom(init), null, null, false];
   }
 
   static {
     isHeaders = (value) => isObject(value) && #state in value;
     listOf = (headers) => open(headers.#state);
+    copyOf = (headers) => new Headers(INTERNAL, blockOf(headers), headers.#state[IMMUTABLE]);
     valueOfHeader = (headers, name) => lookUp(headers.#state, name);
     blockOf = (headers) => {
       const state = headers.#state;
@@ -282,12 +292,13 @@ export class Headers {
   }
 
   getSetCookie(): string[] {
-    const list = open(this.#state);
-    const found: string[] = [];
-    for (let at = 0; at < list.length; at += 2) {
-      if (list[at] === "set-cookie") found[found.length] = list[at + 1]!;
-    }
-    return found;
+    return setCookies(open(this.#state));
+  }
+
+  /** What `getSetCookie` gives, under the name that older Workers code knows; for no other header. */
+  getAll(name: string): string[] {
+    if (headerName(name) !== "set-cookie") throw new TypeError("getAll takes only Set-Cookie; use get()");
+    return setCookies(open(this.#state));
   }
 
   forEach(callback: (value: string, name: string, owner: Headers) => void, thisArg?: unknown): void {
@@ -297,17 +308,17 @@ export class Headers {
 
   entries(): IterableIterator<[string, string]> {
     const state = this.#state;
-    return iteratePairs(() => sorted(state), 0);
+    return iteratePairs(HEADERS_ITERATOR, () => sorted(state), 0);
   }
 
   keys(): IterableIterator<string> {
     const state = this.#state;
-    return iteratePairs(() => sorted(state), 1);
+    return iteratePairs(HEADERS_ITERATOR, () => sorted(state), 1);
   }
 
   values(): IterableIterator<string> {
     const state = this.#state;
-    return iteratePairs(() => sorted(state), 2);
+    return iteratePairs(HEADERS_ITERATOR, () => sorted(state), 2);
   }
 
   declare [Symbol.iterator]: () => IterableIterator<[string, string]>;
@@ -316,6 +327,14 @@ webClass(Headers, 0);
 defineProperty(Headers.prototype, Symbol.iterator, {
   value: Headers.prototype.entries, writable: true, configurable: true,
 });
+
+function setCookies(list: string[]): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < list.length; at += 2) {
+    if (list[at] === "set-cookie") found[found.length] = list[at + 1]!;
+  }
+  return found;
+}
 
 function removeName(list: string[], name: string, from: number): void {
   let to = from;
@@ -358,7 +377,24 @@ function sortedPairs(list: string[]): string[] {
 /** The `Headers` object of a request or response. */
 export function headersOf(state: BodyState): Headers {
   const headers = state[HEADERS];
-  return typeof headers === "string" ? (state[HEADERS] = new Headers(INTERNAL, headers)) : headers;
+  return typeof headers === "string" ? (state[HEADERS] = new Headers(INTERNAL, headers, isForeign(state))) : headers;
+}
+
+/** The headers of a clone: as they are, with the same guard. */
+export function clonedHeaders(state: BodyState): HeadersValue {
+  const headers = state[HEADERS];
+  return typeof headers === "string" ? headers : copyOf(headers);
+}
+
+/** Headers that nobody may change. */
+export function immutableHeaders(block: string): Headers {
+  return new Headers(INTERNAL, block, true);
+}
+
+/** Whether it came from outside: a fetched response or `Response.error()`, or the request of an event. */
+function isForeign(state: BodyState): boolean {
+  const type = state[TYPE];
+  return typeof type === "string" ? type !== "default" : state[CF_JSON] !== undefined;
 }
 
 /** The header block of a request or response. */

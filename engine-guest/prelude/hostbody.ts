@@ -16,12 +16,19 @@ export class HostBody {
   /** Why reading ends early, once it has. */
   failure: { reason: unknown } | null = null;
   done = false;
+  /** Given to a stream of the host's: the bytes take the short way. */
+  handedOver = false;
+  /** Told once how the body ended; to be handed over is a good end. */
+  ended: ((failure: { reason: unknown } | null) => void) | null = null;
   signal: AbortSource | null;
+  /** The content coding that the host decodes when the body is read, as the header spelt it; null for none. */
+  coding: string | null;
   onAbort: (() => void) | null = null;
 
-  constructor(handle: number, signal: AbortSource | null = null) {
+  constructor(handle: number, signal: AbortSource | null = null, coding: string | null = null) {
     this.handle = handle;
     this.signal = signal;
+    this.coding = coding;
     if (signal !== null) {
       this.onAbort = () => failBody(this, abortReason(signal));
       if (isAborted(signal)) this.onAbort();
@@ -38,7 +45,7 @@ export function readBody(body: HostBody, waiter: Waiter): void {
   try {
     id = start(OP_BODY_READ, body.handle);
   } catch (error) {
-    endBody(body);
+    endBody(body, { reason: error });
     return waiter(false, error);
   }
   body.operation = id;
@@ -46,13 +53,23 @@ export function readBody(body: HostBody, waiter: Waiter): void {
   whenComplete(id, (ok, value) => {
     body.operation = 0;
     body.waiter = null;
-    if (!ok || value === null) endBody(body);
+    if (!ok) endBody(body, { reason: value });
+    else if (value === null) endBody(body);
     waiter(ok, value);
   });
 }
 
-function endBody(body: HostBody): void {
+/** The body goes elsewhere as it is: nothing of it comes this way any more. */
+export function handOver(body: HostBody): void {
+  endBody(body);
+  body.handedOver = true;
+}
+
+function endBody(body: HostBody, failure: { reason: unknown } | null = null): void {
   body.done = true;
+  const { ended } = body;
+  body.ended = null;
+  if (ended !== null) ended(failure);
   if (body.onAbort !== null) {
     offAbort(body.signal!, body.onAbort);
     body.onAbort = null;
@@ -60,9 +77,9 @@ function endBody(body: HostBody): void {
 }
 
 /** Gives the rest of the body up. */
-export function cancelBody(body: HostBody): void {
+export function cancelBody(body: HostBody, reason: unknown = undefined): void {
   if (body.done) return;
-  endBody(body);
+  endBody(body, { reason });
   if (body.operation !== 0) cancelOperation(body.operation);
   body.operation = 0;
   call(CALL_BODY_CANCEL, body.handle);
@@ -71,7 +88,7 @@ export function cancelBody(body: HostBody): void {
 /** Ends the body with an error, which a pending read and every later one gets. */
 export function failBody(body: HostBody, reason: unknown): void {
   if (body.done) return;
-  cancelBody(body);
+  cancelBody(body, reason);
   body.failure = { reason };
   const { waiter } = body;
   body.waiter = null;

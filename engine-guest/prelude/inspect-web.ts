@@ -3,7 +3,7 @@
  */
 import { isAbortSignal, isAborted } from "./abort.ts";
 import { blobBytes, blobType, isBlob } from "./blob.ts";
-import { formList, isFormData } from "./formdata.ts";
+import { formList, isFormData } from "./forms.ts";
 import { headerList, headersOf, isHeaders } from "./headers.ts";
 import { peekRequest } from "./request.ts";
 import { peekResponse } from "./response.ts";

@@ -145,7 +145,7 @@ export class KvNamespace {
       const answer = await operation(start(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire));
       return { revision: answer[0] };
     }
-    const streamId = openSending();
+    const streamId = openSending(body);
     const written = operation(start(OP_KV_PUT, binding, name, true, streamId, wire));
     const sending = pump(streamId, body as HostBody | ReadableStream, () => {});
     try {

@@ -6,7 +6,6 @@
  */
 import "./rejections.ts";
 import "./dispatch.ts";
-import "./streams/pipe.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
 import { Blob, File } from "./blob.ts";
 import { console } from "./console.ts";
@@ -16,7 +15,6 @@ import { DOMException } from "./errors.ts";
 import { CustomEvent, Event, EventTarget } from "./events.ts";
 import { fetch } from "./fetch.ts";
 import { installFeatures } from "./features.ts";
-import { FormData } from "./formdata.ts";
 import { Headers } from "./headers.ts";
 import { Navigator, navigator } from "./navigator.ts";
 import { defineProperty } from "./primordials.ts";
@@ -24,27 +22,19 @@ import { Performance, performance } from "./performance.ts";
 import { Request } from "./request.ts";
 import { Response } from "./response.ts";
 import { URLSearchParams } from "./searchparams.ts";
-import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./streams/queue.ts";
 import {
   ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader,
 } from "./streams/readable.ts";
-import {
-  TextDecoderStream, TextEncoderStream, TransformStream, TransformStreamDefaultController,
-} from "./streams/transform.ts";
-import {
-  WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
-} from "./streams/writable.ts";
+import { reportError } from "./reporting.ts";
 import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } from "./timers.ts";
 import { URL } from "./url.ts";
 
 const provided: Record<string, unknown> = {
-  AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, Crypto, CustomEvent,
-  DOMException, Event, EventTarget, File, FormData, Headers, Navigator, Performance, ReadableStream,
-  ReadableStreamDefaultController, ReadableStreamDefaultReader, Request, Response, SubtleCrypto, TextDecoder,
-  TextDecoderStream, TextEncoder, TextEncoderStream, TransformStream, TransformStreamDefaultController, URL,
-  URLSearchParams, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter, atob, btoa,
-  clearInterval, clearTimeout, console, crypto, fetch, navigator, performance, queueMicrotask, setInterval,
-  setTimeout, self: globalThis,
+  AbortController, AbortSignal, Blob, Crypto, CustomEvent, DOMException, Event, EventTarget, File, Headers,
+  Navigator, Performance, ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader, Request,
+  Response, SubtleCrypto, TextDecoder, TextEncoder, URL, URLSearchParams, atob, btoa, clearInterval, clearTimeout,
+  console, crypto, fetch, navigator, performance, queueMicrotask, reportError, setInterval, setTimeout,
+  self: globalThis,
 };
 for (const name in provided) {
   defineProperty(globalThis, name, { value: provided[name], writable: true, configurable: true, enumerable: false });

@@ -66,12 +66,16 @@ export const CALL_STREAM_CLOSE = 9;
 export const CALL_STREAM_ABORT = 10;
 export const CALL_DONE = 11;
 export const CALL_FAIL = 12;
+export const CALL_TEXT_LABEL = 140;
+export const CALL_TEXT_DECODE = 141;
+export const CALL_CODED = 142;
 export const CALL_FEATURES = 22;
 export const CALL_SOCKET_OPEN = 190;
 export const CALL_SOCKET_ANSWER = 191;
 export const CALL_SOCKET_SEND = 192;
 export const CALL_SOCKET_CLOSE = 193;
 export const CALL_SOCKET_BUFFERED = 194;
+export const CALL_STREAM_LINK = 60;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;

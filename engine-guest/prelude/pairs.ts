@@ -2,7 +2,9 @@
  * The iterator shared by `Headers`, `URLSearchParams` and `FormData`: it walks a flat list `[name, value, …]` by
  * index and asks for the list anew at each step, so that it sees changes as WebIDL wants.
  */
-import { IteratorPrototype, Symbol, TypeError, apply, defineProperty, setPrototypeOf } from "./primordials.ts";
+import {
+  IteratorPrototype, Symbol, TypeError, apply, construct, defineProperty, objectCreate, setPrototypeOf,
+} from "./primordials.ts";
 
 /** What is yielded: both, the name, or the value. */
 export type PairKind = 0 | 1 | 2;
@@ -30,9 +32,18 @@ setPrototypeOf(PairIterator.prototype, IteratorPrototype);
 defineProperty(PairIterator.prototype, "next", { enumerable: true });
 delete (PairIterator.prototype as any).constructor;
 
+/** The constructor to name where an iterator over this class of collection is made. */
+export function pairIterator(collection: string): unknown {
+  const target = function (): void {};
+  const proto = objectCreate(PairIterator.prototype);
+  defineProperty(proto, Symbol.toStringTag, { value: `${collection} Iterator`, configurable: true });
+  target.prototype = proto;
+  return target;
+}
+
 /** An iterator over the flat list that `pairs` returns. */
-export function iteratePairs(pairs: () => any[], kind: PairKind): any {
-  return new PairIterator(pairs, kind);
+export function iteratePairs(target: unknown, pairs: () => any[], kind: PairKind): any {
+  return construct(PairIterator, [pairs, kind], target as any);
 }
 
 /** `forEach` over a flat list of pairs. */

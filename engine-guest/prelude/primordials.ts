@@ -25,6 +25,7 @@ export const RangeError = G.RangeError as RangeErrorConstructor;
 export const SyntaxError = G.SyntaxError as SyntaxErrorConstructor;
 export const Map = G.Map as MapConstructor;
 export const Set = G.Set as SetConstructor;
+export const WeakSet = G.WeakSet as WeakSetConstructor;
 export const Date = G.Date as DateConstructor;
 export const RegExp = G.RegExp as RegExpConstructor;
 export const String = G.String as StringConstructor;
@@ -95,6 +96,7 @@ export const arraySort = uncurry(Array.prototype.sort);
 
 export const stringSlice = uncurry(String.prototype.slice);
 export const stringIndexOf = uncurry(String.prototype.indexOf);
+export const stringLastIndexOf = uncurry(String.prototype.lastIndexOf);
 export const stringCharCodeAt = uncurry(String.prototype.charCodeAt);
 export const stringLower = uncurry(String.prototype.toLowerCase);
 export const stringUpper = uncurry(String.prototype.toUpperCase);
@@ -122,10 +124,22 @@ export const typedArrayByteOffset = uncurryGetter(TypedArrayPrototype, "byteOffs
 export const typedArrayByteLength = uncurryGetter(TypedArrayPrototype, "byteLength");
 export const typedArraySet = uncurry(TypedArrayPrototype.set);
 export const typedArraySubarray = uncurry(TypedArrayPrototype.subarray);
+const TYPED_ARRAYS = Object.create(null);
+for (const name of [
+  "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array", "Uint32Array",
+  "Float16Array", "Float32Array", "Float64Array", "BigInt64Array", "BigUint64Array",
+]) {
+  TYPED_ARRAYS[name] = G[name];
+}
+/** The constructor of typed arrays by its name. */
+export const typedArrayConstructor = (name: string): any => TYPED_ARRAYS[name];
 export const dataViewBuffer = uncurryGetter(DataView.prototype, "buffer");
 export const dataViewByteOffset = uncurryGetter(DataView.prototype, "byteOffset");
 export const dataViewByteLength = uncurryGetter(DataView.prototype, "byteLength");
 export const arrayBufferByteLength = uncurryGetter(ArrayBuffer.prototype, "byteLength");
+export const arrayBufferTransfer = uncurry((ArrayBuffer.prototype as any).transfer);
+export const arrayBufferDetached = uncurryGetter(ArrayBuffer.prototype, "detached");
+export const arrayBufferSlice = uncurry(ArrayBuffer.prototype.slice);
 
 export const IteratorPrototype = getPrototypeOf(getPrototypeOf([][Symbol.iterator]()));
 export const AsyncIteratorPrototype = getPrototypeOf(getPrototypeOf((async function* () {}).prototype));

@@ -1,30 +1,38 @@
 /**
- * Rejections that nobody handles are written to the log. A promise gets a few turns of the microtask queue first,
- * because code often attaches its handler a moment after the promise was rejected.
+ * Rejections that nobody handles are reported. A promise gets a few turns of the microtask queue first, because code
+ * often attaches its handler a moment after the promise was rejected.
  */
-import { logError } from "./log.ts";
 import { setRejectionTracker } from "./native.ts";
-import { Map, mapDelete, mapHas, mapSet, promiseResolved, promiseThen } from "./primordials.ts";
+import { Map, mapDelete, mapHas, mapSet, promiseResolved, promiseThen, uncurry } from "./primordials.ts";
+import { reportHandled, reportRejection } from "./reporting.ts";
 
-const TURNS = 16;
+const TURNS = 64;
 
 const unhandled = new Map<object, unknown>();
 
-function report(promise: object, reason: unknown, turns: number): void {
+/** Those that were reported, for the event that takes the report back. */
+const reported = new WeakMap<object, unknown>();
+const reportedHas = uncurry(WeakMap.prototype.has);
+const reportedSet = uncurry(WeakMap.prototype.set);
+const reportedDelete = uncurry(WeakMap.prototype.delete);
+
+function wait(promise: object, reason: unknown, turns: number): void {
   if (!mapHas(unhandled, promise)) return;
   if (turns > 0) {
-    promiseThen(promiseResolved(undefined), () => report(promise, reason, turns - 1));
+    promiseThen(promiseResolved(undefined), () => wait(promise, reason, turns - 1));
     return;
   }
   mapDelete(unhandled, promise);
-  logError("a promise was rejected and nobody handled it", reason);
+  reportedSet(reported, promise, reason);
+  reportRejection(promise, reason);
 }
 
 setRejectionTracker((promise, reason, handled) => {
-  if (handled) {
-    mapDelete(unhandled, promise);
-    return;
+  if (!handled) {
+    mapSet(unhandled, promise, reason);
+    wait(promise, reason, TURNS);
+  } else if (!mapDelete(unhandled, promise) && reportedHas(reported, promise)) {
+    reportedDelete(reported, promise);
+    reportHandled(promise, reason);
   }
-  mapSet(unhandled, promise, reason);
-  report(promise, reason, TURNS);
 });

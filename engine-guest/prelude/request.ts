@@ -2,18 +2,19 @@
  * `Request`, for what comes in (one cheap array around what the host sent) and for what `fetch` sends out.
  */
 import { type AbortSignal, type AbortSource, isAbortSignal, newAbortSignal } from "./abort.ts";
-import type { Blob } from "./blob.ts";
-import type { FormData } from "./formdata.ts";
-import type { ReadableStream } from "./streams/readable.ts";
-import { bodyStream, bodyUsed, cloneBody, consume, extractBody, extractedType, takeBody } from "./body.ts";
-import { type Headers, blockFrom, blockHasType, defaultContentType, headerBlock, headersOf } from "./headers.ts";
-import { INTERNAL } from "./internal.ts";
-import { TypeError, isObject, jsonParse, regExpExec, stringUpper, toStr, webClass } from "./primordials.ts";
-import { invocationSignal } from "./invocation.ts";
+import { type BodyMethods, cloneBody, extractBody, extractedType, giveBodyMethods, takeBody } from "./body.ts";
 import {
-  BODY, CF, CF_JSON, HEADERS, INVOCATION, METHOD, REDIRECT, REQUEST_URL, SIGNAL, type RequestState,
+  type Headers, blockFrom, blockHasType, clonedHeaders, defaultContentType, headerBlock, headersOf,
+} from "./headers.ts";
+import { INTERNAL } from "./internal.ts";
+import { invocationSignal } from "./invocation.ts";
+import { TypeError, isObject, jsonParse, regExpExec, stringUpper, toStr, webClass } from "./primordials.ts";
+import { optionsFrom } from "./requestoptions.ts";
+import {
+  BODY, CF, CF_JSON, HEADERS, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestOptions,
+  type RequestState,
 } from "./state.ts";
-import { parseUrl } from "./url.ts";
+import { hasCredentials, parseUrl } from "./url.ts";
 
 const METHOD_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
@@ -32,6 +33,8 @@ function checkMethod(method: unknown): string {
   }
 }
 
+let stateOf: (owner: any) => RequestState;
+
 /** The state of a `Request`, or null if `value` is none. */
 export let peekRequest: (value: unknown) => RequestState | null;
 
@@ -39,6 +42,8 @@ export let peekRequest: (value: unknown) => RequestState | null;
 export function wrapRequest(state: RequestState): Request {
   return new Request(INTERNAL, state);
 }
+
+export interface Request extends BodyMethods {}
 
 /** A request, incoming or to be sent. */
 export class Request {
@@ -49,6 +54,7 @@ export class Request {
   }
 
   static {
+    stateOf = (owner) => owner.#state;
     peekRequest = (value) => (isObject(value) && #state in value ? value.#state : null);
   }
 
@@ -64,14 +70,6 @@ export class Request {
     return headersOf(this.#state);
   }
 
-  get body(): ReadableStream | null {
-    return bodyStream(this.#state);
-  }
-
-  get bodyUsed(): boolean {
-    return bodyUsed(this.#state);
-  }
-
   get redirect(): string {
     return this.#state[REDIRECT];
   }
@@ -85,74 +83,66 @@ export class Request {
   }
 
   get cache(): string {
-    return "default";
+    return optionOf(this.#state, "cache") ?? "default";
   }
 
   get credentials(): string {
-    return "same-origin";
+    return optionOf(this.#state, "credentials") ?? "same-origin";
   }
 
   get destination(): string {
+    void this.#state;
     return "";
   }
 
   get integrity(): string {
-    return "";
+    return optionOf(this.#state, "integrity") ?? "";
   }
 
   get keepalive(): boolean {
-    return false;
+    return optionOf(this.#state, "keepalive") ?? false;
   }
 
   get mode(): string {
-    return "cors";
+    return optionOf(this.#state, "mode") ?? "cors";
   }
 
   get referrer(): string {
-    return "about:client";
+    return optionOf(this.#state, "referrer") ?? "about:client";
   }
 
   get referrerPolicy(): string {
-    return "";
+    return optionOf(this.#state, "referrerPolicy") ?? "";
+  }
+
+  get isReloadNavigation(): boolean {
+    void this.#state;
+    return false;
+  }
+
+  get isHistoryNavigation(): boolean {
+    void this.#state;
+    return false;
   }
 
   get duplex(): string {
+    void this.#state;
     return "half";
   }
 
   clone(): Request {
     const state = this.#state;
     const body = cloneBody(state);
-    return wrapRequest([
-      body, headerBlock(state), false, state[METHOD], state[REQUEST_URL], state[REDIRECT], state[SIGNAL],
-      state[INVOCATION], null, cfOf(state),
-    ]);
-  }
-
-  text(): Promise<string> {
-    return consume(this.#state, "text");
-  }
-
-  json(): Promise<any> {
-    return consume(this.#state, "json");
-  }
-
-  arrayBuffer(): Promise<ArrayBuffer> {
-    return consume(this.#state, "arrayBuffer");
-  }
-
-  bytes(): Promise<Uint8Array> {
-    return consume(this.#state, "bytes");
-  }
-
-  blob(): Promise<Blob> {
-    return consume(this.#state, "blob");
-  }
-
-  formData(): Promise<FormData> {
-    return consume(this.#state, "formData");
+    const cf = cfOf(state);
+    const cloned: RequestState = [
+      body, clonedHeaders(state), false, state[METHOD], state[REQUEST_URL], state[REDIRECT], state[SIGNAL],
+      state[INVOCATION], state[CF_JSON] === undefined ? undefined : null, cf,
+    ];
+    if (state.length > OPTIONS) cloned[OPTIONS] = state[OPTIONS];
+    return wrapRequest(cloned);
   }
 }
+giveBodyMethods(Request.prototype, stateOf);
 webClass(Request, 1);
 
 function signalOf(state: RequestState): AbortSource {
@@ -160,9 +150,13 @@ function signalOf(state: RequestState): AbortSource {
   return (state[SIGNAL] ??= invocation === null ? newAbortSignal() : invocationSignal(invocation));
 }
 
+function optionOf<K extends keyof RequestOptions>(state: RequestState, name: K): RequestOptions[K] | undefined {
+  return state.length > OPTIONS ? state[OPTIONS]![name] : undefined;
+}
+
 function cfOf(state: RequestState): unknown {
   const json = state[CF_JSON];
-  if (json !== null) {
+  if (typeof json === "string") {
     state[CF] = jsonParse(json);
     state[CF_JSON] = null;
   }
@@ -189,21 +183,25 @@ function stateFromUrl(input: unknown): RequestState {
   const text = toStr(input);
   const parsed = parseUrl(text);
   if (parsed === null) throw new TypeError(`"${text}" is not an absolute URL`);
-  if (parsed[3] !== "" || parsed[4] !== "") {
+  if (hasCredentials(parsed)) {
     throw new TypeError("the URL of a request cannot carry a user name or password");
   }
-  return [null, "", false, "GET", parsed[0]!, "follow", null, null, null, undefined];
+  return [null, "", false, "GET", parsed[0], "follow", null, null, undefined, undefined];
 }
 
 function stateFromRequest(source: RequestState): RequestState {
-  return [
+  const state: RequestState = [
     source[BODY], headerBlock(source), false, source[METHOD], source[REQUEST_URL], source[REDIRECT], source[SIGNAL],
-    source[INVOCATION], null, cfOf(source),
+    source[INVOCATION], undefined, cfOf(source),
   ];
+  if (source.length > OPTIONS) state[OPTIONS] = source[OPTIONS];
+  return state;
 }
 
 function applyInit(state: RequestState, init: any): void {
   const { method, headers, body, redirect, signal, cf } = init;
+  const options = optionsFrom(init, state.length > OPTIONS ? state[OPTIONS]! : null);
+  if (options !== null) state[OPTIONS] = options;
   if (method !== undefined) state[METHOD] = checkMethod(method);
   let typed = false;
   if (headers !== undefined) {

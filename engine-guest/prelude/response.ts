@@ -1,15 +1,14 @@
 /**
  * `Response`. Its state is one array (state.ts); its headers stay a block until somebody asks for them.
  */
-import type { Blob } from "./blob.ts";
-import type { FormData } from "./formdata.ts";
-import type { ReadableStream } from "./streams/readable.ts";
-import { bodyStream, bodyUsed, cloneBody, consume, extractBody, extractedType } from "./body.ts";
-import { type Headers, blockFrom, blockHasType, headerBlock, headersOf } from "./headers.ts";
-import { INTERNAL } from "./internal.ts";
-import { Number, RangeError, TypeError, jsonStringify, regExpExec, toStr, webClass } from "./primordials.ts";
+import { type BodyMethods, cloneBody, extractBody, extractedType, giveBodyMethods } from "./body.ts";
 import {
-  HEADERS, REDIRECTED, RESPONSE_URL, STATUS, STATUS_TEXT, TYPE, type ResponseState,
+  type Headers, blockFrom, blockHasType, clonedHeaders, defaultContentType, headersOf, immutableHeaders,
+} from "./headers.ts";
+import { INTERNAL } from "./internal.ts";
+import { Number, RangeError, TypeError, WeakSet, jsonStringify, regExpExec, toStr, uncurry, webClass } from "./primordials.ts";
+import {
+  BODY, REDIRECTED, RESPONSE_URL, STATUS, STATUS_TEXT, TYPE, type ResponseState,
 } from "./state.ts";
 import { carrySocket, socketOf, socketOfInit } from "./sockets.ts";
 import { parseUrl } from "./url.ts";
@@ -32,7 +31,8 @@ function checkReason(text: unknown): string {
   return reason;
 }
 
-function isNullBodyStatus(status: number): boolean {
+/** Whether a response with this status has no body, not even an empty one. */
+export function isNullBodyStatus(status: number): boolean {
   return status === 204 || status === 304 || status === 205;
 }
 
@@ -40,8 +40,37 @@ function withType(block: string, line: string): string {
   return block === "" ? line : block + "\n" + line;
 }
 
+let responseState: (owner: any) => ResponseState;
+
+/** Responses whose body a script has encoded itself (`encodeBody: "manual"`); null until there is one. */
+let encoded: WeakSet<ResponseState> | null = null;
+/** Whether there is one: a variable, so that a response costs no call. */
+export let anyEncoded = false;
+const weakSetAdd = uncurry(WeakSet.prototype.add);
+const weakSetHas = uncurry(WeakSet.prototype.has);
+
+/** Reads `encodeBody`; only a body that is no string can be encoded already. */
+function isManual(init: any): boolean {
+  const wanted = init?.encodeBody;
+  if (wanted === undefined || wanted === "automatic") return false;
+  if (wanted !== "manual") throw new TypeError(`encodeBody is automatic or manual, not "${toStr(wanted)}"`);
+  return true;
+}
+
+function markEncoded(state: ResponseState): void {
+  anyEncoded = true;
+  weakSetAdd(encoded ??= new WeakSet(), state);
+}
+
+/** Whether the body is already in the coding that the headers name. */
+export function isEncoded(state: ResponseState): boolean {
+  return encoded !== null && weakSetHas(encoded, state);
+}
+
 /** The state of a `Response`, or null if `value` is none. */
 export let peekResponse: (value: unknown) => ResponseState | null;
+
+export interface Response extends BodyMethods {}
 
 /** What a handler returns and what `fetch` resolves with. */
 export class Response {
@@ -56,6 +85,7 @@ export class Response {
     let block = "";
     let typed = false;
     let reason = "";
+    let manual = false;
     if (init !== undefined && init !== null) {
       if (typeof init !== "object" && typeof init !== "function") throw new TypeError("the second argument of Response must be an object");
       const { status: wanted, headers, statusText } = init;
@@ -81,37 +111,44 @@ export class Response {
     } else if (body !== null) {
       body = extractBody(body);
       if (!typed && extractedType !== null) block = withType(block, "content-type\n" + extractedType);
+      manual = isManual(init);
     }
     if (status !== 200 && body !== null && isNullBodyStatus(status)) {
       throw new TypeError(`a response with status ${status} cannot have a body`);
     }
     this.#state = [body, block, false, status, reason, "", false, "default"];
+    if (manual) markEncoded(this.#state);
   }
 
   static {
+    responseState = (owner) => owner.#state;
     peekResponse = (value) => (typeof value === "object" && value !== null && #state in value ? value.#state : null);
   }
 
   static json(data: unknown, init: any = undefined): Response {
     const text = jsonStringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value has no JSON form");
-    const response = new Response(text, init);
-    const state = response.#state;
-    if (init === undefined || init === null || init.headers === undefined) state[HEADERS] = JSON_BLOCK;
-    else {
-      const block = blockFrom(init.headers);
-      state[HEADERS] = blockHasType ? block : withType(block, JSON_BLOCK);
+    if (init === undefined || init === null) {
+      return wrapResponse([text, JSON_BLOCK, false, 200, "", "", false, "default"]);
     }
+    const response = new Response(null, init);
+    const state = response.#state;
+    if (isNullBodyStatus(state[STATUS])) {
+      throw new TypeError(`a response with status ${state[STATUS]} cannot have a body`);
+    }
+    state[BODY] = text;
+    defaultContentType(state, "application/json");
     return response;
   }
 
   static redirect(url: unknown, status: number = 302): Response {
     const parsed = parseUrl(toStr(url));
     if (parsed === null) throw new TypeError(`Response.redirect: ${toStr(url)} is not an absolute URL`);
-    if (status !== 301 && status !== 302 && status !== 303 && status !== 307 && status !== 308) {
+    const code = Number(status) & 0xffff;
+    if (code !== 301 && code !== 302 && code !== 303 && code !== 307 && code !== 308) {
       throw new RangeError(`${toStr(status)} is not a redirect status`);
     }
-    return wrapResponse([null, "location\n" + parsed[0], false, status, "", "", false, "default"]);
+    return wrapResponse([null, immutableHeaders("location\n" + parsed[0]), false, code, "", "", false, "default"]);
   }
 
   static error(): Response {
@@ -133,14 +170,6 @@ export class Response {
 
   get headers(): Headers {
     return headersOf(this.#state);
-  }
-
-  get body(): ReadableStream | null {
-    return bodyStream(this.#state);
-  }
-
-  get bodyUsed(): boolean {
-    return bodyUsed(this.#state);
   }
 
   get url(): string {
@@ -165,36 +194,15 @@ export class Response {
     const state = this.#state;
     if (state[STATUS] === 101) throw new TypeError("a response with a webSocket cannot be cloned");
     const body = cloneBody(state);
-    return wrapResponse([
-      body, headerBlock(state), false, state[STATUS], state[STATUS_TEXT], state[RESPONSE_URL], state[REDIRECTED],
+    const cloned: ResponseState = [
+      body, clonedHeaders(state), false, state[STATUS], state[STATUS_TEXT], state[RESPONSE_URL], state[REDIRECTED],
       state[TYPE],
-    ]);
-  }
-
-  text(): Promise<string> {
-    return consume(this.#state, "text");
-  }
-
-  json(): Promise<any> {
-    return consume(this.#state, "json");
-  }
-
-  arrayBuffer(): Promise<ArrayBuffer> {
-    return consume(this.#state, "arrayBuffer");
-  }
-
-  bytes(): Promise<Uint8Array> {
-    return consume(this.#state, "bytes");
-  }
-
-  blob(): Promise<Blob> {
-    return consume(this.#state, "blob");
-  }
-
-  formData(): Promise<FormData> {
-    return consume(this.#state, "formData");
+    ];
+    if (isEncoded(state)) markEncoded(cloned);
+    return wrapResponse(cloned);
   }
 }
+giveBodyMethods(Response.prototype, responseState);
 webClass(Response, 0);
 
 /** A `Response` around a state that is already checked. */

@@ -2,7 +2,7 @@
  * `URLSearchParams`: a flat list `[name, value, …]`, and the `application/x-www-form-urlencoded` coding around it.
  */
 import { utf8Decode, utf8Encode } from "./native.ts";
-import { forEachPair, iteratePairs, pairsFrom } from "./pairs.ts";
+import { forEachPair, iteratePairs, pairIterator, pairsFrom } from "./pairs.ts";
 import {
   Symbol, arraySlice, arraySort, defineProperty, fromCharCode, isObject, objectKeys,
   regExpExec, stringIndexOf, stringReplaceAll, stringSlice, stringSplit, stringWellFormed, toStr, typedArraySubarray,
@@ -41,6 +41,8 @@ function decodePart(text: string): string {
   if (stringIndexOf(spaced, "%") < 0) return stringWellFormed(spaced);
   return utf8Decode(percentDecode(utf8Encode(spaced)), false, true);
 }
+
+const PARAMS_ITERATOR = pairIterator("URLSearchParams");
 
 const HEX = "0123456789ABCDEF";
 
@@ -86,21 +88,28 @@ function usv(value: unknown): string {
   return stringWellFormed(toStr(value));
 }
 
+/** Adds an entry of a record; two keys that differ only in what is no character are one, and the last one counts. */
+function setName(list: string[], name: string, value: string, written: string): void {
+  let at = list.length;
+  if (name !== written) for (let i = 0; i < list.length; i += 2) if (list[i] === name) at = i;
+  list[at] = name;
+  list[at + 1] = value;
+}
+
 function listFrom(init: any): string[] {
   if (!isObject(init)) {
     const text = usv(init);
     return parseForm(text[0] === "?" ? stringSlice(text, 1) : text);
   }
-  if (brand(init)) return arraySlice(listOf(init));
+  const begin = init[Symbol.iterator];
+  if (begin === entries && brand(init)) return arraySlice(listOf(init));
   let list: any[];
-  if (init[Symbol.iterator] !== undefined) list = pairsFrom(init, "URLSearchParams");
+  if (begin !== undefined && begin !== null) list = pairsFrom(init, "URLSearchParams");
   else {
     list = [];
     const names = objectKeys(init);
-    for (let i = 0; i < names.length; i++) {
-      list[list.length] = names[i];
-      list[list.length] = init[names[i]!];
-    }
+    for (let i = 0; i < names.length; i++) setName(list, usv(names[i]), usv(init[names[i]!]), names[i]!);
+    return list;
   }
   for (let i = 0; i < list.length; i++) list[i] = usv(list[i]);
   return list;
@@ -224,17 +233,17 @@ export class URLSearchParams {
 
   entries(): IterableIterator<[string, string]> {
     void this.#list;
-    return iteratePairs(() => this.#list, 0);
+    return iteratePairs(PARAMS_ITERATOR, () => this.#list, 0);
   }
 
   keys(): IterableIterator<string> {
     void this.#list;
-    return iteratePairs(() => this.#list, 1);
+    return iteratePairs(PARAMS_ITERATOR, () => this.#list, 1);
   }
 
   values(): IterableIterator<string> {
     void this.#list;
-    return iteratePairs(() => this.#list, 2);
+    return iteratePairs(PARAMS_ITERATOR, () => this.#list, 2);
   }
 
   toString(): string {
@@ -244,8 +253,9 @@ export class URLSearchParams {
   declare [Symbol.iterator]: () => IterableIterator<[string, string]>;
 }
 webClass(URLSearchParams);
+const { entries } = URLSearchParams.prototype;
 defineProperty(URLSearchParams.prototype, Symbol.iterator, {
-  value: URLSearchParams.prototype.entries, writable: true, configurable: true,
+  value: entries, writable: true, configurable: true,
 });
 
 export function isSearchParams(value: unknown): value is URLSearchParams {

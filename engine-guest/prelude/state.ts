@@ -30,10 +30,24 @@ export type RequestState = [
   signal: AbortSource | null,
   /** The event this request came in with; its signal aborts when the client leaves. */
   invocation: Invocation | null,
-  /** `cf` as JSON text until somebody reads it (then null). */
-  cfJson: string | null,
+  /** `cf` as JSON text until somebody reads it (then null); undefined in a request that a script made. */
+  cfJson: string | null | undefined,
   cf: unknown,
+  /** What a script's init named besides; a place that only such requests have. */
+  options?: RequestOptions,
 ];
+
+/** Members of `RequestInit` that are kept to be read again. */
+export interface RequestOptions {
+  cache: string;
+  credentials: string;
+  integrity: string;
+  keepalive: boolean;
+  mode: string;
+  priority: string;
+  referrer: string;
+  referrerPolicy: string;
+}
 
 export type Invocation = [
   id: number,
@@ -68,6 +82,7 @@ export const SIGNAL = 6;
 export const INVOCATION = 7;
 export const CF_JSON = 8;
 export const CF = 9;
+export const OPTIONS = 10;
 
 export const ID = 0;
 export const PENDING = 1;

@@ -2,12 +2,12 @@
  * `setTimeout` and its siblings. A timer is a host operation; its number is that operation's id, and an interval
  * keeps the number of its first one.
  */
-import { logError } from "./log.ts";
 import { OP_TIMER, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import {
   Map, TypeError, apply, mapDelete, mapGet, mapSet, promiseResolved, promiseThen,
 } from "./primordials.ts";
+import { report } from "./reporting.ts";
 
 const DELAY_MS_MAX = 0x7fffffff;
 
@@ -23,7 +23,7 @@ function run(callback: any, args: unknown[]): void {
   try {
     apply(callback, globalThis, args);
   } catch (error) {
-    logError("a timer's callback threw", error);
+    report("a timer's callback threw", error);
   }
 }
 
@@ -79,7 +79,7 @@ export function queueMicrotask(callback: any): void {
     try {
       callback();
     } catch (error) {
-      logError("a microtask threw", error);
+      report("a microtask threw", error);
     }
   });
 }

@@ -1,28 +1,116 @@
 /**
- * `URL`. Parsing and setting are the host's (one call gives all eleven parts); the query is shared with a live
- * `URLSearchParams`, which is made when it is first asked for.
+ * `URL`. Parsing and setting are the host's: one call gives the href and where its parts lie, and a part is cut out
+ * when it is asked for. The query is shared with a live `URLSearchParams`, made when it is first asked for.
  */
+import { INTERNAL } from "./internal.ts";
 import { CALL_URL_PARSE, CALL_URL_SET, call } from "./native.ts";
-import { TypeError, isObject, jsonStringify, toStr, webClass } from "./primordials.ts";
+import {
+  TypeError, isObject, jsonStringify, stringSlice, stringWellFormed, toStr, webClass,
+} from "./primordials.ts";
 import { URLSearchParams, ownedSearchParams, resetSearchParams } from "./searchparams.ts";
 
-/** `[href, origin, protocol, username, password, host, hostname, port, pathname, search, hash]` */
-export type UrlParts = string[];
+/** The href, and the indices into it at which parts begin or end. An href is ASCII. */
+export type UrlParts = [
+  href: string, schemeEnd: number, usernameEnd: number, hostStart: number, hostEnd: number, authorityEnd: number,
+  pathStart: number, queryStart: number, fragmentStart: number,
+];
 
 const HREF = 0;
-const SEARCH = 9;
+const SCHEME_END = 1;
+const USERNAME_END = 2;
+const HOST_START = 3;
+const HOST_END = 4;
+const AUTHORITY_END = 5;
+const PATH_START = 6;
+const QUERY_START = 7;
+const FRAGMENT_START = 8;
 
 /** The parts of an absolute URL, or of `href` resolved against `base`; null if it is no URL. */
 export function parseUrl(href: string, base?: string): UrlParts | null {
   return base === undefined ? call(CALL_URL_PARSE, href) : call(CALL_URL_PARSE, href, base);
 }
 
-function canParse(url: unknown, base: unknown): boolean {
-  return (base === undefined ? parseUrl(toStr(url)) : parseUrl(toStr(url), toStr(base))) !== null;
+function usv(value: unknown): string {
+  return stringWellFormed(toStr(value));
+}
+
+/** Parses the arguments of the constructor and its kin. */
+function parseArguments(url: unknown, base: unknown): UrlParts | null {
+  const href = usv(url);
+  return base === undefined ? parseUrl(href) : parseUrl(href, usv(base));
 }
 
 function setPart(parts: UrlParts, field: string, value: unknown): UrlParts {
-  return call(CALL_URL_SET, parts[HREF], field, toStr(value)) ?? parts;
+  return call(CALL_URL_SET, parts[HREF], field, usv(value)) ?? parts;
+}
+
+function cut(parts: UrlParts, from: number, to: number): string {
+  return stringSlice(parts[HREF], from, to);
+}
+
+function protocolOf(parts: UrlParts): string {
+  return cut(parts, 0, parts[SCHEME_END]);
+}
+
+/** `host:port` */
+function hostOf(parts: UrlParts): string {
+  return cut(parts, parts[HOST_START], parts[AUTHORITY_END]);
+}
+
+function hasAuthority(parts: UrlParts): boolean {
+  return parts[HOST_START] > parts[SCHEME_END];
+}
+
+/** Whether there is a user name or a password. */
+export function hasCredentials(parts: UrlParts): boolean {
+  return hasAuthority(parts) && parts[HOST_START] > parts[SCHEME_END] + 2;
+}
+
+function usernameOf(parts: UrlParts): string {
+  return hasCredentials(parts) ? cut(parts, parts[SCHEME_END] + 2, parts[USERNAME_END]) : "";
+}
+
+function passwordOf(parts: UrlParts): string {
+  return hasCredentials(parts) ? cut(parts, parts[USERNAME_END] + 1, parts[HOST_START] - 1) : "";
+}
+
+function pathOf(parts: UrlParts): string {
+  return cut(parts, parts[PATH_START], parts[QUERY_START]);
+}
+
+/** The query with its question mark, unless it is empty. */
+function searchOf(parts: UrlParts): string {
+  return parts[FRAGMENT_START] - parts[QUERY_START] > 1 ? cut(parts, parts[QUERY_START], parts[FRAGMENT_START]) : "";
+}
+
+function originOf(parts: UrlParts): string {
+  switch (protocolOf(parts)) {
+    case "http:": case "https:": case "ws:": case "wss:": case "ftp:":
+      return protocolOf(parts) + "//" + hostOf(parts);
+    case "blob:": {
+      const inner = parseUrl(pathOf(parts));
+      const protocol = inner === null ? "" : protocolOf(inner);
+      return protocol === "http:" || protocol === "https:" ? originOf(inner!) : "null";
+    }
+    default:
+      return "null";
+  }
+}
+
+/** Scheme, user name, password, host name, port, path, query and fragment, without what stands between them. */
+export function componentsOf(parts: UrlParts): string[] {
+  const search = searchOf(parts);
+  const { length } = parts[HREF];
+  return [
+    cut(parts, 0, parts[SCHEME_END] - 1), usernameOf(parts), passwordOf(parts),
+    cut(parts, parts[HOST_START], parts[HOST_END]), cut(parts, parts[HOST_END] + 1, parts[AUTHORITY_END]),
+    pathOf(parts), search === "" ? "" : stringSlice(search, 1), cut(parts, parts[FRAGMENT_START] + 1, length),
+  ];
+}
+
+function invalid(href: unknown, base: unknown): TypeError {
+  const against = base === undefined ? "" : ` against ${jsonStringify(toStr(base))}`;
+  return new TypeError(`Invalid URL: ${jsonStringify(toStr(href))}${against}`);
 }
 
 /** The text of a `URL`, or null if `value` is none. */
@@ -34,12 +122,12 @@ export class URL {
   #params: URLSearchParams | null = null;
 
   constructor(url: string | URL, base: string | URL | undefined = undefined) {
-    const href = toStr(url);
-    const parts = base === undefined ? parseUrl(href) : parseUrl(href, toStr(base));
-    if (parts === null) {
-      const against = base === undefined ? "" : ` against ${jsonStringify(toStr(base))}`;
-      throw new TypeError(`Invalid URL: ${jsonStringify(href)}${against}`);
+    if (url === INTERNAL) {
+      this.#parts = base as any;
+      return;
     }
+    const parts = parseArguments(url, base);
+    if (parts === null) throw invalid(url, base);
     this.#parts = parts;
   }
 
@@ -48,35 +136,37 @@ export class URL {
   }
 
   static canParse(url: string | URL, base: string | URL | undefined = undefined): boolean {
-    return canParse(url, base);
+    if (arguments.length === 0) throw new TypeError("URL.canParse needs a string");
+    return parseArguments(url, base) !== null;
   }
 
   static parse(url: string | URL, base: string | URL | undefined = undefined): URL | null {
-    return canParse(url, base) ? new URL(url, base) : null;
+    if (arguments.length === 0) throw new TypeError("URL.parse needs a string");
+    const parts = parseArguments(url, base);
+    return parts === null ? null : new URL(INTERNAL, parts as any);
   }
 
   get href(): string {
-    return this.#parts[HREF]!;
+    return this.#parts[HREF];
   }
 
   set href(value: string) {
-    const href = toStr(value);
-    const parts = parseUrl(href);
-    if (parts === null) throw new TypeError(`Invalid URL: ${jsonStringify(href)}`);
+    const parts = parseUrl(usv(value));
+    if (parts === null) throw invalid(value, undefined);
     this.#replace(parts);
   }
 
   #replace(parts: UrlParts): void {
     this.#parts = parts;
-    if (this.#params !== null) resetSearchParams(this.#params, parts[SEARCH]!);
+    if (this.#params !== null) resetSearchParams(this.#params, searchOf(parts));
   }
 
   get origin(): string {
-    return this.#parts[1]!;
+    return originOf(this.#parts);
   }
 
   get protocol(): string {
-    return this.#parts[2]!;
+    return protocolOf(this.#parts);
   }
 
   set protocol(value: string) {
@@ -84,7 +174,7 @@ export class URL {
   }
 
   get username(): string {
-    return this.#parts[3]!;
+    return usernameOf(this.#parts);
   }
 
   set username(value: string) {
@@ -92,7 +182,7 @@ export class URL {
   }
 
   get password(): string {
-    return this.#parts[4]!;
+    return passwordOf(this.#parts);
   }
 
   set password(value: string) {
@@ -100,7 +190,7 @@ export class URL {
   }
 
   get host(): string {
-    return this.#parts[5]!;
+    return hostOf(this.#parts);
   }
 
   set host(value: string) {
@@ -108,7 +198,8 @@ export class URL {
   }
 
   get hostname(): string {
-    return this.#parts[6]!;
+    const parts = this.#parts;
+    return cut(parts, parts[HOST_START], parts[HOST_END]);
   }
 
   set hostname(value: string) {
@@ -116,7 +207,8 @@ export class URL {
   }
 
   get port(): string {
-    return this.#parts[7]!;
+    const parts = this.#parts;
+    return cut(parts, parts[HOST_END] + 1, parts[AUTHORITY_END]);
   }
 
   set port(value: string) {
@@ -124,7 +216,7 @@ export class URL {
   }
 
   get pathname(): string {
-    return this.#parts[8]!;
+    return pathOf(this.#parts);
   }
 
   set pathname(value: string) {
@@ -132,7 +224,7 @@ export class URL {
   }
 
   get search(): string {
-    return this.#parts[SEARCH]!;
+    return searchOf(this.#parts);
   }
 
   set search(value: string) {
@@ -140,13 +232,15 @@ export class URL {
   }
 
   get searchParams(): URLSearchParams {
-    return (this.#params ??= ownedSearchParams(this.#parts[SEARCH]!, (query) => {
+    return (this.#params ??= ownedSearchParams(searchOf(this.#parts), (query) => {
       this.#parts = setPart(this.#parts, "search", query);
     }));
   }
 
   get hash(): string {
-    return this.#parts[10]!;
+    const parts = this.#parts;
+    const href = parts[HREF];
+    return href.length - parts[FRAGMENT_START] > 1 ? cut(parts, parts[FRAGMENT_START], href.length) : "";
   }
 
   set hash(value: string) {
@@ -161,4 +255,4 @@ export class URL {
     return this.#parts[HREF]!;
   }
 }
-webClass(URL);
+webClass(URL, 1);

@@ -6,6 +6,7 @@
 //! lacks is named, with the command that brings it.
 
 mod bench;
+mod conformance;
 mod guest;
 mod needs;
 mod repo;
@@ -28,6 +29,7 @@ usage: cargo xtask CHORE
   engine-guest [--verify]                   build what changed of the script engine's guest, or compare a fresh build
   bench functions [--json] [--quick] [--only CASE]...
                                             measure Selvedge beside its peers
+  conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["engine-guest"] => guest::build(&repo),
         ["engine-guest", "--verify"] => guest::verify(&repo),
         ["bench", "functions", rest @ ..] => bench::run(&repo, &bench::Options::parse(rest)?),
+        ["conformance", suite, rest @ ..] => conformance::run(&repo, suite, &conformance::Options::parse(rest)?),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -23,10 +23,51 @@ impl Feature {
 
 pub const FEATURES: &[Feature] = &[
     Feature { name: "clone", globals: &["structuredClone"], words: &[] },
-    Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "closeevent", globals: &["CloseEvent"], words: &[] },
     Feature { name: "websocket", globals: &["WebSocket", "WebSocketPair"], words: &["webSocket"] },
     Feature { name: "eventsource", globals: &["EventSource"], words: &[] },
+    Feature {
+        name: "bytestreams",
+        globals: &["ReadableByteStreamController", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest"],
+        words: &["byob"],
+    },
+    Feature {
+        name: "errorevents",
+        globals: &["ErrorEvent", "PromiseRejectionEvent"],
+        words: &["unhandledrejection", "onunhandledrejection"],
+    },
+    Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
+    Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
+    Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
+    Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },
+    Feature {
+        name: "performance",
+        globals: &[
+            "PerformanceEntry",
+            "PerformanceMark",
+            "PerformanceMeasure",
+            "PerformanceObserver",
+            "PerformanceObserverEntryList",
+        ],
+        words: &[],
+    },
+    Feature {
+        name: "pipes",
+        globals: &[
+            "ByteLengthQueuingStrategy",
+            "CountQueuingStrategy",
+            "TransformStream",
+            "TransformStreamDefaultController",
+            "WritableStream",
+            "WritableStreamDefaultController",
+            "WritableStreamDefaultWriter",
+        ],
+        words: &["pipeThrough", "pipeTo"],
+    },
+    Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
+    Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
+    Feature { name: "urlpattern", globals: &["URLPattern"], words: &[] },
 ];
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.

@@ -57,6 +57,7 @@ limits! {
         cpu_ms: 1_000, 1, 300_000, "ms", "cpu_exceeded", "CPU time of one request, its sub-work included.";
         head_ms: 30_000, 1, 3_600_000, "ms", "head_timeout", "From dispatch to the head of the response.";
         stream_idle_ms: 60_000, 1, 3_600_000, "ms", "stream_idle", "How long a body may stand still while it is being read or written.";
+        decoded_mib: 1_024, 1, 1_048_576, "MiB", "upstream_protocol", "What one compressed body may unfold to when a script reads it, or when it is passed on to a client that takes it plain only.";
         wait_until_ms: 30_000, 0, 900_000, "ms", "wait_until_exceeded", "How long work may go on after the response.";
         memory_mib: 128, 4, 2_048, "MiB", "memory_exceeded", "Linear memory of one instance.";
         subrequests: 50, 0, 10_000, "", "subrequests_exceeded", "Outbound requests, service calls and storage calls of one request, together.";

@@ -9,6 +9,8 @@
 
 mod abi;
 mod codec;
+mod coding;
+mod compression;
 mod guest;
 mod host;
 mod image;
@@ -20,6 +22,7 @@ mod program;
 mod sandbox;
 mod sockets;
 mod streams;
+mod textcodec;
 mod weburl;
 
 pub use program::Scripts;

@@ -2,17 +2,18 @@
  * `structuredClone`: values, built-in containers, errors and bytes, cycles included. What has behaviour (functions,
  * symbols, promises, platform objects such as `Response`) is a DataCloneError.
  */
-import { blobBytes, blobType, File, fileFrom, blobFrom, isBlob } from "../blob.ts";
+import { blobBytes, blobFrom, blobType, fileName, isBlob, isFile, renamedFile } from "../blob.ts";
 import { DOMException } from "../errors.ts";
 import { peekWeb } from "../inspect-web.ts";
 import { detach, promiseState } from "../native.ts";
 import {
   BigInt, Boolean, DataView, Date, Error, Map, Number, Object, RegExp, Set, String, TypeError,
-  Uint8Array, dataViewByteLength, dataViewByteOffset, dateGetTime, defineProperty,
+  Uint8Array, arrayBufferDetached, arrayIndexOf, dataViewByteLength, dataViewByteOffset, dateGetTime, defineProperty,
   getOwnPropertyDescriptor, hasOwn, isArray, isArrayBuffer, isView, mapForEach, mapGet, mapHas, mapSet, objectKeys,
   objectToString, regExpFlags, regExpSource, setAdd, setForEach, toStr, typedArrayBuffer, typedArrayByteOffset,
   typedArrayTag, typedArrayLength, dataViewBuffer, uncurry,
 } from "../primordials.ts";
+import { dictionary, readSequence } from "../webidl.ts";
 
 type Seen = Map<object, object>;
 
@@ -36,20 +37,50 @@ function refuse(what: string): never {
   throw new DOMException(`structuredClone: ${what} cannot be cloned`, "DataCloneError");
 }
 
+/** What messaging.ts, where ports are at home, knows of them. */
+interface Ports {
+  isPort(value: unknown): boolean;
+  isDetached(port: any): boolean;
+  /** A port without an end, and what gives it the end of another. */
+  make(): object;
+  move(from: any, to: any): void;
+}
+
+let ports: Ports = { isPort: () => false, isDetached: () => false, make: () => ({}), move: () => {} };
+
+export function setPorts(known: Ports): void {
+  ports = known;
+}
+
 export function structuredClone(value: any, options: any = undefined): any {
   if (arguments.length === 0) throw new TypeError("structuredClone needs a value");
-  const transfer: ArrayBuffer[] = [];
-  const list = options?.transfer;
-  if (list !== undefined && list !== null) {
-    for (const item of list) {
-      if (!isArrayBuffer(item)) refuse("an entry of transfer that is no ArrayBuffer");
-      for (let i = 0; i < transfer.length; i++) if (transfer[i] === item) refuse("an ArrayBuffer listed twice in transfer");
-      transfer[transfer.length] = item;
-    }
+  const { transfer } = dictionary(options, "the options of structuredClone");
+  return cloneWith(value, transfer === undefined ? [] : readSequence(transfer, "transfer"), null).value;
+}
+
+/**
+ * Clones a value and transfers what is listed. Nothing is transferred unless everything could be cloned. `through` is
+ * the port that the clone is sent through, which cannot go with it.
+ */
+export function cloneWith(value: any, transfer: unknown[], through: unknown): { value: any; ports: object[] } {
+  const seen: Seen = new Map();
+  const moved: object[] = [];
+  for (let i = 0; i < transfer.length; i++) {
+    const item: any = transfer[i];
+    const isPort = ports.isPort(item);
+    if (!isPort && !isArrayBuffer(item)) refuse("an entry of transfer that is neither an ArrayBuffer nor a MessagePort");
+    if (arrayIndexOf(transfer, item) !== i) refuse("an object listed twice in transfer");
+    if (item === through) refuse("a port that is sent through itself");
+    if (isPort ? ports.isDetached(item) : arrayBufferDetached(item)) refuse("an object that has been transferred");
+    if (isPort) moved[moved.length] = remember(seen, item, ports.make());
   }
-  const result = copy(value, new Map());
-  for (let i = 0; i < transfer.length; i++) detach(transfer[i]!);
-  return result;
+  const result = copy(value, seen);
+  for (let i = 0; i < transfer.length; i++) {
+    const item: any = transfer[i];
+    if (ports.isPort(item)) ports.move(item, mapGet(seen, item));
+    else detach(item);
+  }
+  return { value: result, ports: moved };
 }
 
 function copy(value: any, seen: Seen): any {
@@ -57,6 +88,7 @@ function copy(value: any, seen: Seen): any {
   if (typeof value === "function") refuse(`the function ${value.name === "" ? "(anonymous)" : toStr(value.name)}`);
   if (typeof value !== "object" || value === null) return value;
   if (mapHas(seen, value)) return mapGet(seen, value);
+  if (ports.isPort(value)) refuse("a MessagePort that is not transferred");
   if (isArray(value)) return copyArray(value, seen);
   if (isView(value)) return copyView(value, seen);
   if (isArrayBuffer(value)) return remember(seen, value, copyBuffer(value));
@@ -123,8 +155,8 @@ function copyError(value: any, seen: Seen): Error {
 /** Built-ins known by their tag; undefined for anything else. */
 function copyTagged(value: any, seen: Seen): object | undefined {
   if (isBlob(value)) {
-    return remember(seen, value, value instanceof File
-      ? fileFrom(blobBytes(value), blobType(value), value.name) : blobFrom(blobBytes(value), blobType(value)));
+    return remember(seen, value, isFile(value)
+      ? renamedFile(value, fileName(value)) : blobFrom(blobBytes(value), blobType(value)));
   }
   try {
     switch (objectToString(value)) {

@@ -1,7 +1,7 @@
 /**
- * The queue of chunks with sizes that both kinds of stream keep, and the queuing strategies.
+ * The queue of chunks with sizes that both kinds of stream keep.
  */
-import { RangeError, TypeError, isObject, webClass } from "../primordials.ts";
+import { RangeError } from "../primordials.ts";
 
 export interface ChunkQueue {
   chunks: any[];
@@ -34,8 +34,12 @@ export function shiftChunk(queue: ChunkQueue): any {
   queue.total -= queue.sizes[at]!;
   if (queue.total < 0) queue.total = 0;
   queue.chunks[at] = undefined;
-  if (queue.head === queue.chunks.length) clearQueue(queue);
-  else if (queue.head >= 64) compact(queue);
+  if (queue.head === queue.chunks.length) {
+    // The total stays: what rounding left in it counts (Streams, section 8.1).
+    queue.chunks = [];
+    queue.sizes = [];
+    queue.head = 0;
+  } else if (queue.head >= 64) compact(queue);
   return chunk;
 }
 
@@ -61,66 +65,3 @@ function compact(queue: ChunkQueue): void {
   sizes.length = left;
   queue.head = 0;
 }
-
-export interface Strategy {
-  highWaterMark: number;
-  size: ((chunk: any) => number) | null;
-}
-
-/** Reads a `QueuingStrategy`. */
-export function readStrategy(init: any, highWaterMark: number): Strategy {
-  if (init === undefined || init === null) return { highWaterMark, size: null };
-  const { highWaterMark: mark, size } = init;
-  if (size !== undefined && typeof size !== "function") throw new TypeError("a strategy's size must be a function");
-  if (mark !== undefined) {
-    highWaterMark = +mark;
-    if (!(highWaterMark >= 0)) throw new RangeError("a strategy's highWaterMark must be a number from 0 up");
-  }
-  return { highWaterMark, size: size ?? null };
-}
-
-function markOf(init: any): number {
-  if (!isObject(init) || init.highWaterMark === undefined) throw new TypeError("a strategy needs a highWaterMark");
-  return +init.highWaterMark;
-}
-
-const countSize = (): number => 1;
-const byteSize = (chunk: any): number => chunk.byteLength;
-
-/** Counts chunks. */
-export class CountQueuingStrategy {
-  #highWaterMark: number;
-
-  constructor(init: { highWaterMark: number }) {
-    this.#highWaterMark = markOf(init);
-  }
-
-  get highWaterMark(): number {
-    return this.#highWaterMark;
-  }
-
-  get size(): () => number {
-    void this.#highWaterMark;
-    return countSize;
-  }
-}
-webClass(CountQueuingStrategy);
-
-/** Counts bytes. */
-export class ByteLengthQueuingStrategy {
-  #highWaterMark: number;
-
-  constructor(init: { highWaterMark: number }) {
-    this.#highWaterMark = markOf(init);
-  }
-
-  get highWaterMark(): number {
-    return this.#highWaterMark;
-  }
-
-  get size(): (chunk: any) => number {
-    void this.#highWaterMark;
-    return byteSize;
-  }
-}
-webClass(ByteLengthQueuingStrategy);

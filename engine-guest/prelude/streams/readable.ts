@@ -5,20 +5,22 @@
  * promise per chunk. A stream over a body of the host's (`streamOver`) keeps its *origin*: as long as nobody has
  * locked or read it, whoever forwards it takes the origin and leaves the stream aside.
  */
+import { feature } from "../features.ts";
 import { HostBody, cancelBody, readBody } from "../hostbody.ts";
 import { INTERNAL } from "../internal.ts";
 import type { Waiter } from "../operations.ts";
 import {
   AsyncIteratorPrototype, type Deferred, Promise, RangeError, Symbol, TypeError, Uint8Array, apply, bytesOf,
   concatBytes, defineProperty, deferred, isObject, isView, markHandled, promiseRejected, promiseResolved, promiseThen,
-  setPrototypeOf, webClass,
+  setPrototypeOf, toStr, webClass,
 } from "../primordials.ts";
-import { type ChunkQueue, clearQueue, newQueue, pushChunk, queueLength, readStrategy, shiftChunk } from "./queue.ts";
+import { dictionary, enforceRange, markOf, method, readStrategy, sizeOf, underlying } from "../webidl.ts";
+import { type ChunkQueue, clearQueue, newQueue, pushChunk, queueLength, shiftChunk } from "./queue.ts";
 
-/** How a reader waits for one chunk. */
+/** How a reader waits for one chunk. A reader that brought its own buffer gets it back at the end. */
 export interface ReadRequest {
   chunk(value: any): void;
-  close(): void;
+  close(view?: any): void;
   error(reason: unknown): void;
 }
 
@@ -26,6 +28,8 @@ export interface ReaderState {
   stream: StreamState | null;
   closed: Deferred<undefined>;
   requests: ReadRequest[];
+  /** Whether it reads into buffers that it brings. */
+  byob: boolean;
 }
 
 type Origin = Uint8Array | HostBody;
@@ -44,21 +48,50 @@ export interface StreamState {
   pulling: boolean;
   pullAgain: boolean;
   closeRequested: boolean;
+  /** Whether chunks are bytes, so that a reader may bring its buffer. */
   bytes: boolean;
+  /** What the byte controller keeps; a body of the prelude's own gets one when it is needed. */
+  byte: ByteState | null;
   origin: Origin | null;
 }
 
-function newState(highWaterMark: number): StreamState {
+/** What the byte controller keeps, and only it looks at. */
+export interface ByteState {
+  readonly kind: "bytes";
+}
+
+/** Where streams that have a byte controller differ: a feature, for most workers have none. */
+export interface ByteSteps {
+  /** Makes the controller. */
+  setUp(state: StreamState, autoAllocate: number): unknown;
+  reader(stream: ReadableStream): unknown;
+  read(state: StreamState, request: ReadRequest): void;
+  enqueue(state: StreamState, chunk: any): void;
+  close(state: StreamState): void;
+  /** The stream failed or was cancelled. */
+  drop(state: StreamState): void;
+  /** The reader let go. */
+  release(state: StreamState): void;
+  tee(state: StreamState): [ReadableStream, ReadableStream];
+}
+
+let loaded: ByteSteps | null = null;
+
+export function byteSteps(): ByteSteps {
+  return (loaded ??= feature("bytestreams").steps as ByteSteps);
+}
+
+export function newState(highWaterMark: number): StreamState {
   return {
     phase: "readable", reason: undefined, reader: null, disturbed: false, queue: newQueue(), highWaterMark, size: null,
     pull: null, cancel: null, started: false, pulling: false, pullAgain: false, closeRequested: false, bytes: false,
-    origin: null,
+    byte: null, origin: null,
   };
 }
 
 // ---- the controller's algorithms ----
 
-function forget(state: StreamState): void {
+export function forget(state: StreamState): void {
   state.pull = null;
   state.cancel = null;
   state.size = null;
@@ -73,8 +106,9 @@ function canEnqueue(state: StreamState): boolean {
   return state.phase === "readable" && !state.closeRequested;
 }
 
-function wantsPull(state: StreamState): boolean {
-  if (!canEnqueue(state) || !state.started || state.pull === null) return false;
+/** Whether the source should be asked for more, if there is one to ask. */
+export function wantsChunks(state: StreamState): boolean {
+  if (!canEnqueue(state) || !state.started) return false;
   if (state.reader !== null && state.reader.requests.length > 0) return true;
   return desiredSize(state)! > 0;
 }
@@ -82,8 +116,8 @@ function wantsPull(state: StreamState): boolean {
 /** What an internal `pull` returns when it calls `pullDone` itself. */
 const LATER = INTERNAL;
 
-function pullIfNeeded(state: StreamState): void {
-  if (!wantsPull(state)) return;
+export function pullIfNeeded(state: StreamState): void {
+  if (state.pull === null || !wantsChunks(state)) return;
   if (state.pulling) {
     state.pullAgain = true;
     return;
@@ -93,7 +127,7 @@ function pullIfNeeded(state: StreamState): void {
   try {
     result = state.pull!();
   } catch (error) {
-    return errorStream(state, error);
+    result = promiseRejected(error);
   }
   if (result === LATER) return;
   promiseThen(promiseResolved(result), () => pullDone(state), (reason: unknown) => errorStream(state, reason));
@@ -108,6 +142,7 @@ function pullDone(state: StreamState): void {
 
 export function enqueue(state: StreamState, chunk: unknown): void {
   if (!canEnqueue(state)) throw new TypeError("the stream is closed or has failed; nothing can be enqueued");
+  if (state.byte !== null) return byteSteps().enqueue(state, chunk);
   const { reader } = state;
   if (reader !== null && reader.requests.length > 0) {
     takeRequest(reader).chunk(chunk);
@@ -122,7 +157,7 @@ export function enqueue(state: StreamState, chunk: unknown): void {
   pullIfNeeded(state);
 }
 
-function takeRequest(reader: ReaderState): ReadRequest {
+export function takeRequest(reader: ReaderState): ReadRequest {
   const { requests } = reader;
   const first = requests[0]!;
   for (let i = 1; i < requests.length; i++) requests[i - 1] = requests[i]!;
@@ -132,6 +167,7 @@ function takeRequest(reader: ReaderState): ReadRequest {
 
 export function closeController(state: StreamState): void {
   if (!canEnqueue(state)) throw new TypeError("the stream is already closed or has failed");
+  if (state.byte !== null) return byteSteps().close(state);
   state.closeRequested = true;
   if (queueLength(state.queue) === 0) {
     forget(state);
@@ -139,18 +175,23 @@ export function closeController(state: StreamState): void {
   }
 }
 
-function closeStream(state: StreamState): void {
+export function closeStream(state: StreamState): void {
   state.phase = "closed";
   const { reader } = state;
   if (reader === null) return;
+  reader.closed.resolve(undefined);
+  if (!reader.byob) endRequests(reader);
+}
+
+function endRequests(reader: ReaderState): void {
   const { requests } = reader;
   reader.requests = [];
-  reader.closed.resolve(undefined);
   for (let i = 0; i < requests.length; i++) requests[i]!.close();
 }
 
 export function errorStream(state: StreamState, reason: unknown): void {
   if (state.phase !== "readable") return;
+  if (state.byte !== null) byteSteps().drop(state);
   clearQueue(state.queue);
   forget(state);
   state.phase = "errored";
@@ -169,9 +210,11 @@ export function cancelStream(state: StreamState, reason: unknown): Promise<undef
   state.disturbed = true;
   if (state.phase === "closed") return promiseResolved(undefined);
   if (state.phase === "errored") return promiseRejected(state.reason);
-  const { cancel } = state;
   closeStream(state);
+  if (state.reader !== null && state.reader.byob) endRequests(state.reader);
+  if (state.byte !== null) byteSteps().drop(state);
   clearQueue(state.queue);
+  const { cancel } = state;
   forget(state);
   if (cancel === null) return promiseResolved(undefined);
   try {
@@ -187,6 +230,7 @@ export function readChunk(reader: ReaderState, request: ReadRequest): void {
   state.disturbed = true;
   if (state.phase === "closed") return request.close();
   if (state.phase === "errored") return request.error(state.reason);
+  if (state.byte !== null) return byteSteps().read(state, request);
   if (queueLength(state.queue) > 0) {
     const chunk = shiftChunk(state.queue);
     if (state.closeRequested && queueLength(state.queue) === 0) {
@@ -200,9 +244,9 @@ export function readChunk(reader: ReaderState, request: ReadRequest): void {
 }
 
 /** Locks a stream for a reader. */
-export function acquireReader(state: StreamState): ReaderState {
+export function acquireReader(state: StreamState, byob = false): ReaderState {
   if (state.reader !== null) throw new TypeError("the stream is already locked to a reader");
-  const reader: ReaderState = { stream: state, closed: deferred(), requests: [] };
+  const reader: ReaderState = { stream: state, closed: deferred(), requests: [], byob };
   state.reader = reader;
   if (state.phase === "closed") reader.closed.resolve(undefined);
   else if (state.phase === "errored") {
@@ -219,6 +263,7 @@ export function releaseReader(reader: ReaderState): void {
   if (state.phase !== "readable") reader.closed = deferred();
   markHandled(reader.closed.promise);
   reader.closed.reject(released);
+  if (state.byte !== null) byteSteps().release(state);
   state.reader = null;
   reader.stream = null;
   const { requests } = reader;
@@ -242,13 +287,7 @@ export class ReadableStreamDefaultController {
   }
 
   enqueue(chunk: any = undefined): void {
-    const state = this.#state;
-    if (state.bytes) {
-      if (!isView(chunk)) throw new TypeError("a byte stream takes only views of bytes");
-      chunk = bytesOf(chunk);
-      if (chunk.length === 0) throw new TypeError("a byte stream takes no empty chunk");
-    }
-    enqueue(state, chunk);
+    enqueue(this.#state, chunk);
   }
 
   close(): void {
@@ -261,6 +300,17 @@ export class ReadableStreamDefaultController {
 }
 webClass(ReadableStreamDefaultController);
 
+/** What a method that answers with a promise does when it is called on something else. */
+export function illegal(): Promise<never> {
+  return promiseRejected(new TypeError("Illegal invocation"));
+}
+
+export function letGo(): Promise<never> {
+  return promiseRejected(new TypeError("the reader's lock was released"));
+}
+
+let readerOf: (reader: unknown) => ReaderState | null;
+
 /** Reads a stream chunk by chunk. */
 export class ReadableStreamDefaultReader {
   #reader: ReaderState;
@@ -270,20 +320,25 @@ export class ReadableStreamDefaultReader {
     this.#reader = acquireReader(stateOf(stream));
   }
 
+  static {
+    readerOf = (reader: any) => (isObject(reader) && #reader in reader ? reader.#reader : null);
+  }
+
   get closed(): Promise<undefined> {
-    return this.#reader.closed.promise;
+    const reader = readerOf(this);
+    return reader === null ? illegal() : reader.closed.promise;
   }
 
   read(): Promise<{ value: any; done: boolean }> {
-    const reader = this.#reader;
-    if (reader.stream === null) return promiseRejected(new TypeError("the reader's lock was released"));
-    return readPromise(reader);
+    const reader = readerOf(this);
+    if (reader === null) return illegal();
+    return reader.stream === null ? letGo() : readPromise(reader);
   }
 
   cancel(reason: unknown = undefined): Promise<undefined> {
-    const { stream } = this.#reader;
-    if (stream === null) return promiseRejected(new TypeError("the reader's lock was released"));
-    return cancelStream(stream, reason);
+    const reader = readerOf(this);
+    if (reader === null) return illegal();
+    return reader.stream === null ? letGo() : cancelStream(reader.stream, reason);
   }
 
   releaseLock(): void {
@@ -292,22 +347,24 @@ export class ReadableStreamDefaultReader {
 }
 webClass(ReadableStreamDefaultReader);
 
+/** Gives what a read comes to as a promise. */
+export function promising(resolve: (result: any) => void, reject: (reason: unknown) => void): ReadRequest {
+  return {
+    chunk: (value) => resolve({ value, done: false }),
+    close: (value) => resolve({ value, done: true }),
+    error: reject,
+  };
+}
+
 function readPromise(reader: ReaderState): Promise<{ value: any; done: boolean }> {
-  return new Promise((resolve, reject) => {
-    readChunk(reader, {
-      chunk: (value) => resolve({ value, done: false }),
-      close: () => resolve({ value: undefined, done: true }),
-      error: reject,
-    });
-  });
+  return new Promise((resolve, reject) => readChunk(reader, promising(resolve, reject)));
 }
 
 let stateOf: (stream: ReadableStream) => StreamState;
 let brand: (value: unknown) => value is ReadableStream;
 
-/** What the modules above this one add to the class. */
+/** What tee.ts, which stands above, adds to the class. */
 interface Extensions {
-  pipe(source: ReadableStream, destination: any, options: any): Promise<undefined>;
   tee(stream: ReadableStream): [ReadableStream, ReadableStream];
   from(iterable: any): ReadableStream;
 }
@@ -327,15 +384,27 @@ export class ReadableStream {
       this.#state = strategy;
       return;
     }
-    const bytes = source?.type === "bytes";
-    if (source?.type !== undefined && !bytes) throw new RangeError(`"${source.type}" is not a type of stream`);
-    const { highWaterMark, size } = readStrategy(strategy, bytes ? 0 : 1);
-    const state = newState(highWaterMark);
+    const read = readStrategy(strategy);
+    const from = underlying(source, "an underlying source");
+    const auto = from.autoAllocateChunkSize;
+    const autoAllocate = auto === undefined ? -1 : enforceRange(auto, "autoAllocateChunkSize");
+    const cancel = method(from, "cancel");
+    const pull = method(from, "pull");
+    const start = method(from, "start");
+    const { type } = from;
+    const bytes = type !== undefined;
+    if (bytes && toStr(type) !== "bytes") throw new TypeError("an underlying source has the type \"bytes\", or none");
+    if (bytes && read.size !== undefined) throw new RangeError("the strategy of a byte stream has no size");
+    const state = newState(markOf(read, bytes ? 0 : 1));
     state.bytes = bytes;
-    state.size = size === null ? null : (chunk) => apply(size, undefined, [chunk]);
+    state.size = sizeOf(read);
     this.#state = state;
-    if (source === undefined || source === null) state.started = true;
-    else setUpSource(state, source);
+    const controller = bytes
+      ? byteSteps().setUp(state, autoAllocate)
+      : new ReadableStreamDefaultController(INTERNAL, state);
+    if (pull !== undefined) state.pull = () => apply(pull, source, [controller]);
+    if (cancel !== undefined) state.cancel = (reason) => apply(cancel, source, [reason]);
+    startSource(state, start === undefined ? undefined : apply(start, source, [controller]));
   }
 
   static {
@@ -352,26 +421,26 @@ export class ReadableStream {
   }
 
   cancel(reason: unknown = undefined): Promise<undefined> {
+    if (!isReadableStream(this)) return illegal();
     if (this.#state.reader !== null) return promiseRejected(new TypeError("a locked stream cannot be cancelled"));
     return cancelStream(this.#state, reason);
   }
 
-  getReader(options: any = undefined): ReadableStreamDefaultReader {
+  getReader(options: any = undefined): any {
     void this.#state;
-    const mode = options?.mode;
-    if (mode !== undefined) throw new TypeError(`a reader of mode "${mode}" is not supported by this stream`);
-    return new ReadableStreamDefaultReader(this);
-  }
-
-  pipeTo(destination: any, options: any = undefined): Promise<undefined> {
-    return extensions.pipe(this, destination, options);
+    const { mode } = dictionary(options, "a reader's options");
+    if (mode === undefined) return new ReadableStreamDefaultReader(this);
+    if (toStr(mode) !== "byob") throw new TypeError("a reader's mode is \"byob\", or left out");
+    return byteSteps().reader(this);
   }
 
   pipeThrough(transform: any, options: any = undefined): ReadableStream {
     void this.#state;
-    const { readable, writable } = transform;
-    markHandled(extensions.pipe(this, writable, options));
-    return readable;
+    return feature("pipes").pipeThrough(this, transform, options);
+  }
+
+  pipeTo(destination: any, options: any = undefined): Promise<undefined> {
+    return isReadableStream(this) ? feature("pipes").pipeTo(this, destination, options) : illegal();
   }
 
   tee(): [ReadableStream, ReadableStream] {
@@ -380,7 +449,9 @@ export class ReadableStream {
   }
 
   values(options: any = undefined): any {
-    return new StreamIterator(acquireReader(this.#state), !!options?.preventCancel);
+    const state = this.#state;
+    const preventCancel = !!dictionary(options, "an iterator's options").preventCancel;
+    return new StreamIterator(acquireReader(state), preventCancel);
   }
 
   declare [Symbol.asyncIterator]: (options?: any) => AsyncIterableIterator<any>;
@@ -390,14 +461,10 @@ defineProperty(ReadableStream.prototype, Symbol.asyncIterator, {
   value: ReadableStream.prototype.values, writable: true, configurable: true,
 });
 
-function setUpSource(state: StreamState, source: any): void {
-  const { start, pull, cancel } = source;
-  const controller = new ReadableStreamDefaultController(INTERNAL, state);
-  if (pull !== undefined) state.pull = () => apply(pull, source, [controller]);
-  if (cancel !== undefined) state.cancel = (reason) => apply(cancel, source, [reason]);
-  const started = start === undefined ? undefined : apply(start, source, [controller]);
+/** Waits for what `start` gave: by a promise of our own, as WebIDL has it, which is later than the one given. */
+export function startSource(state: StreamState, start: unknown): void {
   promiseThen(
-    promiseResolved(started),
+    new Promise((resolve) => resolve(start)),
     () => {
       state.started = true;
       pullIfNeeded(state);
@@ -405,6 +472,10 @@ function setUpSource(state: StreamState, source: any): void {
     (reason: unknown) => errorStream(state, reason),
   );
 }
+
+const END = (): any => ({ value: undefined, done: true });
+
+let iteratorOf: (value: any) => StreamIterator | null;
 
 class StreamIterator {
   #reader: ReaderState;
@@ -417,35 +488,46 @@ class StreamIterator {
     this.#preventCancel = preventCancel;
   }
 
+  static {
+    iteratorOf = (value) => (isObject(value) && #reader in value ? value : null);
+  }
+
   #queue(step: () => Promise<any>): Promise<any> {
-    const next = this.#last === null ? step() : promiseThen(this.#last, step, step);
-    this.#last = next;
-    return next;
+    return (this.#last = this.#last === null ? step() : promiseThen(this.#last, step, step));
   }
 
   next(): Promise<any> {
-    return this.#queue(() => {
-      if (this.#finished) return promiseResolved({ value: undefined, done: true });
-      return promiseThen(
-        readPromise(this.#reader),
-        (result: { done: boolean }) => {
-          if (result.done) this.#finish();
-          return result;
-        },
-        (reason: unknown) => {
-          this.#finish();
-          throw reason;
-        },
-      );
+    const iterator = iteratorOf(this);
+    if (iterator === null) return illegal();
+    return iterator.#queue(() => {
+      if (iterator.#finished) return promiseResolved(END());
+      const reader = iterator.#reader;
+      const read = new Promise((resolve, reject) => {
+        readChunk(reader, {
+          chunk: (value) => resolve({ value, done: false }),
+          close: () => {
+            iterator.#finish();
+            resolve(END());
+          },
+          error: (reason) => {
+            iterator.#finish();
+            reject(reason);
+          },
+        });
+      });
+      // WebIDL's iterators have this step between, and a source can notice it.
+      return promiseThen(read, (result: unknown) => result);
     });
   }
 
-  return(value: unknown = undefined): Promise<any> {
-    return this.#queue(() => {
-      if (this.#finished) return promiseResolved({ value, done: true });
-      const { stream } = this.#reader;
-      const cancelled = this.#preventCancel ? promiseResolved(undefined) : cancelStream(stream!, value);
-      this.#finish();
+  return(value: unknown): Promise<any> {
+    const iterator = iteratorOf(this);
+    if (iterator === null) return illegal();
+    return iterator.#queue(() => {
+      if (iterator.#finished) return promiseResolved({ value, done: true });
+      const { stream } = iterator.#reader;
+      const cancelled = iterator.#preventCancel ? promiseResolved(undefined) : cancelStream(stream!, value);
+      iterator.#finish();
       return promiseThen(cancelled, () => ({ value, done: true }));
     });
   }
@@ -459,6 +541,7 @@ setPrototypeOf(StreamIterator.prototype, AsyncIteratorPrototype);
 defineProperty(StreamIterator.prototype, "next", { enumerable: true });
 defineProperty(StreamIterator.prototype, "return", { enumerable: true });
 delete (StreamIterator.prototype as any).constructor;
+defineProperty(StreamIterator.prototype, Symbol.toStringTag, { value: "ReadableStream AsyncIterator", configurable: true });
 
 // ---- for the prelude's own modules ----
 
@@ -491,12 +574,6 @@ export function internalStream(
   return new ReadableStream(INTERNAL, state);
 }
 
-/** Starts an internal stream's source, where that is to happen before the first read. */
-export function startPulling(state: StreamState): void {
-  state.started = true;
-  pullIfNeeded(state);
-}
-
 /** The stream over a body; nothing is read before somebody reads. A body that is used up gives a closed, disturbed one. */
 export function streamOver(origin: Origin, used: boolean): ReadableStream {
   const state = newState(0);
@@ -507,21 +584,33 @@ export function streamOver(origin: Origin, used: boolean): ReadableStream {
     return stream;
   }
   state.started = true;
-  state.bytes = true;
-  state.origin = origin;
-  if (origin instanceof HostBody) {
-    state.pull = () => {
-      readBody(origin, (ok, value) => pulled(state, ok, value));
-      return LATER;
-    };
-    state.cancel = () => cancelBody(origin);
-  } else {
+  if (origin instanceof HostBody) setOrigin(state, origin);
+  else {
+    state.bytes = true;
+    state.origin = origin;
     state.pull = () => {
       if (origin.length > 0) enqueue(state, new Uint8Array(origin));
       closeController(state);
     };
   }
   return stream;
+}
+
+/** Makes a body of the host's the source of a stream that nobody has touched. */
+export function setOrigin(state: StreamState, origin: HostBody): void {
+  state.bytes = true;
+  state.origin = origin;
+  state.pull = () => {
+    readBody(origin, (ok, value) => pulled(state, ok, value));
+    return LATER;
+  };
+  state.cancel = (reason) => cancelBody(origin, reason);
+}
+
+/** Whether a stream still has all that it began with, and nobody who reads it. */
+export function isUntouched(state: StreamState): boolean {
+  return state.phase === "readable" && !state.disturbed && state.reader === null && queueLength(state.queue) === 0 &&
+    !state.closeRequested;
 }
 
 function pulled(state: StreamState, ok: boolean, value: any): void {

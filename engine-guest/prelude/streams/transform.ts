@@ -1,16 +1,15 @@
 /**
- * `TransformStream` (WHATWG Streams, section 6), and the text coding streams made with it.
+ * `TransformStream` (WHATWG Streams, section 6).
  */
-import { TextDecoder, TextEncoder } from "../encoding.ts";
 import { INTERNAL } from "../internal.ts";
 import {
-  type Deferred, RangeError, TypeError, apply, deferred, promiseRejected, promiseResolved, promiseThen,
-  stringCharCodeAt, stringSlice, toStr, uncurry, webClass,
+  type Deferred, Promise, RangeError, TypeError, apply, deferred, promiseThen,
+  webClass,
 } from "../primordials.ts";
-import { readStrategy } from "./queue.ts";
+import { markOf, method, readStrategy, sizeOf, underlying } from "../webidl.ts";
 import {
   type ReadableStream, type StreamState, closeController, desiredSize, enqueue, errorStream, internalStream,
-  startPulling,
+  startSource, wantsChunks,
 } from "./readable.ts";
 import { type WritableState, type WritableStream, errorIfWritable, internalWritable, writableState } from "./writable.ts";
 
@@ -37,16 +36,14 @@ function errorBoth(state: TransformState, reason: unknown): void {
 }
 
 function errorWritableSide(state: TransformState, reason: unknown): void {
+  forget(state);
   errorIfWritable(state.writable, reason);
   if (state.backpressure) setBackpressure(state, false);
 }
 
+/** Runs a step that may throw, and answers with a promise of our own, as WebIDL has it. */
 function attempt(step: () => unknown): Promise<unknown> {
-  try {
-    return promiseResolved(step());
-  } catch (error) {
-    return promiseRejected(error);
-  }
+  return new Promise((resolve) => resolve(step()));
 }
 
 function transformEnqueue(state: TransformState, chunk: unknown): void {
@@ -60,66 +57,73 @@ function transformEnqueue(state: TransformState, chunk: unknown): void {
     errorWritableSide(state, error);
     throw readable.reason;
   }
-  const full = desiredSize(readable)! <= 0 && !(readable.reader !== null && readable.reader.requests.length > 0);
-  if (full && !state.backpressure) setBackpressure(state, true);
+  if (!state.backpressure && !wantsChunks(readable)) setBackpressure(state, true);
 }
 
-async function sinkWrite(state: TransformState, chunk: unknown): Promise<unknown> {
-  if (state.backpressure) {
-    await state.changed.promise;
-    if (state.writable.phase === "erroring") throw state.writable.reason;
-  }
-  try {
-    return await state.transform(chunk);
-  } catch (error) {
-    errorBoth(state, error);
-    throw error;
-  }
+function perform(state: TransformState, chunk: unknown): Promise<unknown> {
+  return promiseThen(attempt(() => state.transform(chunk)), undefined, (reason: unknown) => {
+    errorBoth(state, reason);
+    throw reason;
+  });
 }
+
+function sinkWrite(state: TransformState, chunk: unknown): Promise<unknown> {
+  if (!state.backpressure) return perform(state, chunk);
+  return promiseThen(state.changed.promise, () => {
+    if (state.writable.phase === "erroring") throw state.writable.reason;
+    return perform(state, chunk);
+  });
+}
+
+/** The three ends of a transform: whichever comes first settles the others too. */
+function finish(
+  state: TransformState, step: () => unknown, done: (end: Deferred<undefined>) => void, failed: (reason: unknown) => void,
+): Promise<unknown> {
+  if (state.finish !== null) return state.finish;
+  const end = deferred<undefined>();
+  state.finish = end.promise;
+  const result = attempt(step);
+  forget(state);
+  promiseThen(result, () => done(end), (reason: unknown) => {
+    failed(reason);
+    end.reject(reason);
+  });
+  return end.promise;
+}
+
+function forget(state: TransformState): void {
+  state.transform = nothing;
+  state.flush = nothing;
+  state.cancel = nothing;
+}
+
+const nothing = (): void => {};
 
 function sinkClose(state: TransformState): Promise<unknown> {
-  if (state.finish !== null) return state.finish;
-  return (state.finish = promiseThen(
-    attempt(state.flush),
-    () => {
-      if (state.readable.phase === "errored") throw state.readable.reason;
-      if (state.readable.phase === "readable" && !state.readable.closeRequested) closeController(state.readable);
-    },
-    (reason: unknown) => {
-      errorStream(state.readable, reason);
-      throw reason;
-    },
-  ));
+  const { readable } = state;
+  return finish(state, state.flush, (end) => {
+    if (readable.phase === "errored") return end.reject(readable.reason);
+    if (readable.phase === "readable" && !readable.closeRequested) closeController(readable);
+    end.resolve(undefined);
+  }, (reason) => errorStream(readable, reason));
 }
 
 function sinkAbort(state: TransformState, reason: unknown): Promise<unknown> {
-  if (state.finish !== null) return state.finish;
-  return (state.finish = promiseThen(
-    attempt(() => state.cancel(reason)),
-    () => {
-      if (state.readable.phase === "errored") throw state.readable.reason;
-      errorStream(state.readable, reason);
-    },
-    (failure: unknown) => {
-      errorStream(state.readable, failure);
-      throw failure;
-    },
-  ));
+  const { readable } = state;
+  return finish(state, () => state.cancel(reason), (end) => {
+    if (readable.phase === "errored") return end.reject(readable.reason);
+    errorStream(readable, reason);
+    end.resolve(undefined);
+  }, (failure) => errorStream(readable, failure));
 }
 
 function sourceCancel(state: TransformState, reason: unknown): Promise<unknown> {
-  if (state.finish !== null) return state.finish;
-  return (state.finish = promiseThen(
-    attempt(() => state.cancel(reason)),
-    () => {
-      if (state.writable.phase === "errored") throw state.writable.reason;
-      errorWritableSide(state, reason);
-    },
-    (failure: unknown) => {
-      errorWritableSide(state, failure);
-      throw failure;
-    },
-  ));
+  const { writable } = state;
+  return finish(state, () => state.cancel(reason), (end) => {
+    if (writable.phase === "errored") return end.reject(writable.reason);
+    errorWritableSide(state, reason);
+    end.resolve(undefined);
+  }, (failure) => errorWritableSide(state, failure));
 }
 
 /** What a transformer puts its results into. */
@@ -157,12 +161,20 @@ export class TransformStream {
   #writable: WritableStream;
 
   constructor(transformer: any = undefined, writableStrategy: any = undefined, readableStrategy: any = undefined) {
-    const { start, transform, flush, cancel, readableType, writableType } = transformer ?? {};
+    const outer = readStrategy(writableStrategy);
+    const inner = readStrategy(readableStrategy);
+    const from = underlying(transformer, "a transformer");
+    const cancel = method(from, "cancel");
+    const flush = method(from, "flush");
+    const { readableType } = from;
+    const start = method(from, "start");
+    const transform = method(from, "transform");
+    const { writableType } = from;
     if (readableType !== undefined || writableType !== undefined) {
       throw new RangeError("a transformer's readableType and writableType must be left out");
     }
-    const inner = readStrategy(readableStrategy, 0);
-    const outer = readStrategy(writableStrategy, 1);
+    const readableMark = markOf(inner, 0);
+    const writableMark = markOf(outer, 1);
     const began = deferred<unknown>();
     const state = { backpressure: true, changed: deferred<undefined>(), finish: null } as TransformState;
     const controller = new TransformStreamDefaultController(INTERNAL, state);
@@ -171,9 +183,9 @@ export class TransformStream {
       : (chunk) => apply(transform, transformer, [chunk, controller]);
     state.flush = () => (flush === undefined ? undefined : apply(flush, transformer, [controller]));
     state.cancel = (reason) => (cancel === undefined ? undefined : apply(cancel, transformer, [reason]));
-    this.#readable = internalStream(inner.highWaterMark, (readable) => {
+    this.#readable = internalStream(readableMark, (readable) => {
       state.readable = readable;
-      readable.size = inner.size;
+      readable.size = sizeOf(inner);
       return {
         pull: () => {
           setBackpressure(state, false);
@@ -183,17 +195,15 @@ export class TransformStream {
       };
     });
     state.readable.started = false;
-    this.#writable = internalWritable(outer.highWaterMark, outer.size, began.promise, {
+    this.#writable = internalWritable(writableMark, sizeOf(outer), began.promise, {
       write: (chunk) => sinkWrite(state, chunk),
       close: () => sinkClose(state),
       abort: (reason) => sinkAbort(state, reason),
     });
     state.writable = writableState(this.#writable);
-    promiseThen(
-      began.promise,
-      () => startPulling(state.readable),
-      (reason: unknown) => errorStream(state.readable, reason),
-    );
+    const plain = transform === undefined && flush === undefined && cancel === undefined && start === undefined;
+    if (plain && inner.size === undefined && outer.size === undefined) state.writable.identity = state.readable;
+    startSource(state.readable, began.promise);
     began.resolve(start === undefined ? undefined : apply(start, transformer, [controller]));
   }
 
@@ -206,87 +216,3 @@ export class TransformStream {
   }
 }
 webClass(TransformStream);
-
-const encode = uncurry(TextEncoder.prototype.encode);
-const decode = uncurry(TextDecoder.prototype.decode);
-
-/** Strings in, UTF-8 out; a surrogate pair split between two chunks is put together again. */
-export class TextEncoderStream {
-  #transform: TransformStream;
-
-  constructor() {
-    const encoder = new TextEncoder();
-    let high = "";
-    this.#transform = new TransformStream({
-      transform(chunk: unknown, controller: TransformStreamDefaultController): void {
-        let text = high + toStr(chunk);
-        high = "";
-        const last = text.length === 0 ? 0 : stringCharCodeAt(text, text.length - 1);
-        if (last >= 0xd800 && last <= 0xdbff) {
-          high = text[text.length - 1]!;
-          text = stringSlice(text, 0, -1);
-        }
-        if (text !== "") controller.enqueue(encode(encoder, text));
-      },
-      flush(controller: TransformStreamDefaultController): void {
-        if (high !== "") controller.enqueue(encode(encoder, high));
-      },
-    });
-  }
-
-  get encoding(): string {
-    void this.#transform;
-    return "utf-8";
-  }
-
-  get readable(): ReadableStream {
-    return this.#transform.readable;
-  }
-
-  get writable(): WritableStream {
-    return this.#transform.writable;
-  }
-}
-webClass(TextEncoderStream);
-
-/** UTF-8 in, strings out. */
-export class TextDecoderStream {
-  #transform: TransformStream;
-  #decoder: TextDecoder;
-
-  constructor(label: string = "utf-8", options: any = undefined) {
-    const decoder = new TextDecoder(label, options);
-    this.#decoder = decoder;
-    this.#transform = new TransformStream({
-      transform(chunk: unknown, controller: TransformStreamDefaultController): void {
-        const text: string = decode(decoder, chunk, { stream: true });
-        if (text !== "") controller.enqueue(text);
-      },
-      flush(controller: TransformStreamDefaultController): void {
-        const text: string = decode(decoder);
-        if (text !== "") controller.enqueue(text);
-      },
-    });
-  }
-
-  get encoding(): string {
-    return this.#decoder.encoding;
-  }
-
-  get fatal(): boolean {
-    return this.#decoder.fatal;
-  }
-
-  get ignoreBOM(): boolean {
-    return this.#decoder.ignoreBOM;
-  }
-
-  get readable(): ReadableStream {
-    return this.#transform.readable;
-  }
-
-  get writable(): WritableStream {
-    return this.#transform.writable;
-  }
-}
-webClass(TextDecoderStream);

@@ -3,11 +3,14 @@
  */
 import { AbortController, type AbortSignal } from "../abort.ts";
 import { INTERNAL } from "../internal.ts";
+import { promiseState } from "../native.ts";
 import {
-  type Deferred, RangeError, TypeError, apply, deferred, isObject, markHandled, promiseRejected, promiseResolved,
+  type Deferred, Promise, RangeError, TypeError, apply, deferred, isObject, markHandled, promiseRejected, promiseResolved,
   promiseThen, webClass,
 } from "../primordials.ts";
-import { type ChunkQueue, clearQueue, firstChunk, newQueue, pushChunk, queueLength, readStrategy, shiftChunk } from "./queue.ts";
+import { markOf, method, readStrategy, sizeOf, underlying } from "../webidl.ts";
+import { type ChunkQueue, clearQueue, firstChunk, newQueue, pushChunk, queueLength, shiftChunk } from "./queue.ts";
+import { type StreamState, illegal } from "./readable.ts";
 
 type Phase = "writable" | "erroring" | "errored" | "closed";
 
@@ -29,6 +32,10 @@ export interface WritableState {
   close: (() => unknown) | null;
   abort: ((reason: unknown) => unknown) | null;
   controller: AbortController | null;
+  /** Why the stream was aborted, for a signal that is asked for later. */
+  aborted: { reason: unknown } | null;
+  /** The other side, where what is written comes out as it is. */
+  identity: StreamState | null;
   backpressure: boolean;
   writes: Deferred<undefined>[];
   inFlightWrite: Deferred<undefined> | null;
@@ -43,7 +50,8 @@ const CLOSE = INTERNAL;
 function newState(highWaterMark: number, size: ((chunk: any) => number) | null): WritableState {
   return {
     phase: "writable", reason: undefined, writer: null, queue: newQueue(), highWaterMark, size, started: false,
-    write: null, close: null, abort: null, controller: null, backpressure: highWaterMark <= 0, writes: [],
+    write: null, close: null, abort: null, controller: null, aborted: null, identity: null,
+    backpressure: highWaterMark <= 0, writes: [],
     inFlightWrite: null, closeRequest: null, inFlightClose: null, pendingAbort: null,
   };
 }
@@ -80,13 +88,15 @@ export function startErroring(state: WritableState, reason: unknown): void {
   if (state.inFlightWrite === null && state.inFlightClose === null && state.started) finishErroring(state);
 }
 
+/** A rejected promise in the place of `end`; the same one, if it was still pending. Nobody has to handle it. */
+function rejectedEnd(end: Deferred<undefined>, reason: unknown): Deferred<undefined> {
+  const rejected = promiseState(end.promise) === 0 ? end : deferred<undefined>();
+  handled(rejected).reject(reason);
+  return rejected;
+}
+
 function rejectReady(writer: WriterState, reason: unknown): void {
-  const { ready } = writer;
-  ready.reject(reason);
-  const fresh = handled(deferred<undefined>());
-  fresh.reject(reason);
-  markHandled(ready.promise);
-  writer.ready = fresh;
+  writer.ready = rejectedEnd(writer.ready, reason);
 }
 
 export function errorIfWritable(state: WritableState, reason: unknown): void {
@@ -224,19 +234,23 @@ function runWrite(state: WritableState, chunk: unknown): void {
   );
 }
 
-export function writeChunk(state: WritableState, chunk: unknown): Promise<undefined> {
+const closing = (): TypeError => new TypeError("the stream is closed or closing; nothing can be written");
+
+/** Writes for `writer`, or for a pipe that holds the stream. */
+export function writeChunk(writer: WriterState, chunk: unknown): Promise<undefined> {
+  const state = writer.stream!;
   let size = 1;
-  if (state.size !== null && state.phase === "writable") {
+  if (state.size !== null) {
     try {
       size = state.size(chunk);
     } catch (error) {
       errorIfWritable(state, error);
     }
+    if (writer.stream !== state) return released();
   }
-  if (state.phase === "errored" || state.phase === "erroring") return promiseRejected(state.reason);
-  if (closeQueuedOrInFlight(state) || state.phase === "closed") {
-    return promiseRejected(new TypeError("the stream is closed or closing; nothing can be written"));
-  }
+  if (state.phase === "errored") return promiseRejected(state.reason);
+  if (closeQueuedOrInFlight(state) || state.phase === "closed") return promiseRejected(closing());
+  if (state.phase === "erroring") return promiseRejected(state.reason);
   const done = deferred<undefined>();
   state.writes[state.writes.length] = done;
   try {
@@ -251,10 +265,9 @@ export function writeChunk(state: WritableState, chunk: unknown): Promise<undefi
 }
 
 export function closeWritable(state: WritableState): Promise<undefined> {
-  if (state.phase === "closed" || state.phase === "errored") {
-    return promiseRejected(state.phase === "errored" ? state.reason : new TypeError("the stream is already closed"));
+  if (state.phase === "closed" || state.phase === "errored" || closeQueuedOrInFlight(state)) {
+    return promiseRejected(new TypeError("the stream is closed, closing or has failed"));
   }
-  if (closeQueuedOrInFlight(state)) return promiseRejected(new TypeError("the stream is already closing"));
   const done = deferred<undefined>();
   state.closeRequest = done;
   if (state.writer !== null && state.backpressure && state.phase === "writable") state.writer.ready.resolve(undefined);
@@ -265,6 +278,7 @@ export function closeWritable(state: WritableState): Promise<undefined> {
 
 export function abortWritable(state: WritableState, reason: unknown): Promise<undefined> {
   if (state.phase === "closed" || state.phase === "errored") return promiseResolved(undefined);
+  state.aborted ??= { reason };
   if (state.controller !== null) state.controller.abort(reason);
   const phase = state.phase as Phase;
   if (phase === "closed" || phase === "errored") return promiseResolved(undefined);
@@ -296,13 +310,9 @@ export function acquireWriter(state: WritableState): WriterState {
 export function releaseWriter(writer: WriterState): void {
   const state = writer.stream;
   if (state === null) return;
-  const released = new TypeError("the writer's lock was released");
-  rejectReady(writer, released);
-  writer.closed.reject(released);
-  markHandled(writer.closed.promise);
-  const closed = handled(deferred<undefined>());
-  closed.reject(released);
-  writer.closed = closed;
+  const reason = new TypeError("the writer's lock was released");
+  rejectReady(writer, reason);
+  writer.closed = rejectedEnd(writer.closed, reason);
   state.writer = null;
   writer.stream = null;
 }
@@ -317,7 +327,12 @@ export class WritableStreamDefaultController {
   }
 
   get signal(): AbortSignal {
-    return (this.#state.controller ??= new AbortController()).signal;
+    const state = this.#state;
+    if (state.controller === null) {
+      state.controller = new AbortController();
+      if (state.aborted !== null) state.controller.abort(state.aborted.reason);
+    }
+    return state.controller.signal;
   }
 
   error(reason: unknown = undefined): void {
@@ -331,6 +346,8 @@ webClass(WritableStreamDefaultController);
 
 const released = (): Promise<never> => promiseRejected(new TypeError("the writer's lock was released"));
 
+let writerOf: (writer: unknown) => WriterState | null;
+
 /** Writes to a stream chunk by chunk. */
 export class WritableStreamDefaultWriter {
   #writer: WriterState;
@@ -340,12 +357,13 @@ export class WritableStreamDefaultWriter {
     this.#writer = acquireWriter(stateOf(stream));
   }
 
-  get closed(): Promise<undefined> {
-    return this.#writer.closed.promise;
+  static {
+    writerOf = (writer: any) => (isObject(writer) && #writer in writer ? writer.#writer : null);
   }
 
-  get ready(): Promise<undefined> {
-    return this.#writer.ready.promise;
+  get closed(): Promise<undefined> {
+    const writer = writerOf(this);
+    return writer === null ? illegal() : writer.closed.promise;
   }
 
   get desiredSize(): number | null {
@@ -354,23 +372,31 @@ export class WritableStreamDefaultWriter {
     return writableDesiredSize(stream);
   }
 
-  write(chunk: any = undefined): Promise<undefined> {
-    const { stream } = this.#writer;
-    return stream === null ? released() : writeChunk(stream, chunk);
-  }
-
-  close(): Promise<undefined> {
-    const { stream } = this.#writer;
-    return stream === null ? released() : closeWritable(stream);
+  get ready(): Promise<undefined> {
+    const writer = writerOf(this);
+    return writer === null ? illegal() : writer.ready.promise;
   }
 
   abort(reason: unknown = undefined): Promise<undefined> {
-    const { stream } = this.#writer;
-    return stream === null ? released() : abortWritable(stream, reason);
+    const writer = writerOf(this);
+    if (writer === null) return illegal();
+    return writer.stream === null ? released() : abortWritable(writer.stream, reason);
+  }
+
+  close(): Promise<undefined> {
+    const writer = writerOf(this);
+    if (writer === null) return illegal();
+    return writer.stream === null ? released() : closeWritable(writer.stream);
   }
 
   releaseLock(): void {
     releaseWriter(this.#writer);
+  }
+
+  write(chunk: any = undefined): Promise<undefined> {
+    const writer = writerOf(this);
+    if (writer === null) return illegal();
+    return writer.stream === null ? released() : writeChunk(writer, chunk);
   }
 }
 webClass(WritableStreamDefaultWriter);
@@ -387,12 +413,16 @@ export class WritableStream {
       this.#state = strategy;
       return;
     }
-    if (sink?.type !== undefined) throw new RangeError("an underlying sink has no type");
-    const { highWaterMark, size } = readStrategy(strategy, 1);
-    const state = newState(highWaterMark, size === null ? null : (chunk) => apply(size, undefined, [chunk]));
+    const read = readStrategy(strategy);
+    const from = underlying(sink, "an underlying sink");
+    const abort = method(from, "abort");
+    const close = method(from, "close");
+    const start = method(from, "start");
+    if (from.type !== undefined) throw new RangeError("an underlying sink has no type");
+    const write = method(from, "write");
+    const state = newState(markOf(read, 1), sizeOf(read));
     this.#state = state;
     const controller = new WritableStreamDefaultController(INTERNAL, state);
-    const { start, write, close, abort } = sink ?? {};
     if (write !== undefined) state.write = (chunk) => apply(write, sink, [chunk, controller]);
     if (close !== undefined) state.close = () => apply(close, sink, []);
     if (abort !== undefined) state.abort = (reason) => apply(abort, sink, [reason]);
@@ -409,12 +439,14 @@ export class WritableStream {
   }
 
   abort(reason: unknown = undefined): Promise<undefined> {
+    if (!isWritableStream(this)) return illegal();
     const state = this.#state;
     if (state.writer !== null) return promiseRejected(new TypeError("a locked stream cannot be aborted"));
     return abortWritable(state, reason);
   }
 
   close(): Promise<undefined> {
+    if (!isWritableStream(this)) return illegal();
     const state = this.#state;
     if (state.writer !== null) return promiseRejected(new TypeError("a locked stream cannot be closed"));
     return closeWritable(state);
@@ -429,7 +461,7 @@ webClass(WritableStream);
 
 function started(state: WritableState, start: unknown): void {
   promiseThen(
-    promiseResolved(start),
+    new Promise((resolve) => resolve(start)),
     () => {
       state.started = true;
       advance(state);
@@ -439,6 +471,21 @@ function started(state: WritableState, start: unknown): void {
       dealWithRejection(state, reason);
     },
   );
+}
+
+/** Whether nothing has been written, and nobody is about to. */
+export function isUnwritten(state: WritableState): boolean {
+  return state.phase === "writable" && state.writer === null && queueLength(state.queue) === 0 &&
+    state.inFlightWrite === null && !closeQueuedOrInFlight(state) && state.pendingAbort === null;
+}
+
+/** Closes what was never written to, once somebody else has seen to its content. */
+export function closeUnwritten(writer: WriterState): void {
+  const state = writer.stream!;
+  state.phase = "closed";
+  forget(state);
+  writer.closed.resolve(undefined);
+  releaseWriter(writer);
 }
 
 export function isWritableStream(value: unknown): value is WritableStream {

@@ -157,10 +157,76 @@ test("a fetched body is forwarded by handle", async () => {
   assert.equal(answer.status, 203);
   assert.equal(answer.statusText, "Fine");
   assert.equal(answer.headers, "etag\n\"1\"");
+  assert.equal(host.streams.get(answer.streamId).state, "linked: 9");
+  assert.equal(answer.pending, false);
+});
+
+test("a body that a signal may still end, or whose client is watched, goes through the script", async () => {
+  for (const watch of [
+    (request) => ({ signal: AbortSignal.any([request.signal]) }),
+    (request) => request.signal.addEventListener("abort", () => {}),
+  ]) {
+    const id = send(async (request) => new Response((await fetch("http://up.test/", watch(request))).body));
+    await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
+    await complete(operation(OP.BODY_READ), utf8("abc"));
+    await complete(operation(OP.STREAM_WRITE));
+    await complete(operation(OP.BODY_READ), null);
+    assert.equal(host.streams.get(responseTo(id).streamId).state, "closed");
+  }
+});
+
+test("a body that is piped through a transform which changes nothing is forwarded by handle", async () => {
+  for (const make of [() => new TransformStream(), () => new IdentityTransformStream()]) {
+    let piped;
+    const id = send(async (request, env, ctx) => {
+      const { body } = await fetch("http://up.test/");
+      const { readable, writable } = make();
+      piped = body.pipeTo(writable);
+      ctx.waitUntil(piped);
+      assert.ok(body.locked && writable.locked);
+      return new Response(readable);
+    });
+    await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
+    assert.equal(host.streams.get(responseTo(id).streamId).state, "linked: 9");
+    await piped;
+    assert.ok(host.done.includes(id));
+  }
+});
+
+test("a body that is piped through such a transform and read by the script ends both sides", async () => {
+  const read = inside(async () => {
+    const { body } = await fetch("http://up.test/");
+    const { readable, writable } = new TransformStream();
+    const piped = body.pipeTo(writable);
+    const text = await new Response(readable).text();
+    await piped;
+    assert.ok(!body.locked && !writable.locked);
+    await assert.rejects(writable.getWriter().write(""), TypeError);
+    return text;
+  });
+  await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
   await complete(operation(OP.BODY_READ), utf8("abc"));
-  await complete(operation(OP.STREAM_WRITE));
   await complete(operation(OP.BODY_READ), null);
-  assert.equal(host.streams.get(answer.streamId).state, "closed");
+  assert.equal(await read, "abc");
+  let piped;
+  const failing = inside(async () => {
+    const { body } = await fetch("http://up.test/");
+    const { readable, writable } = new TransformStream();
+    piped = body.pipeTo(writable);
+    piped.catch(() => {});
+    return new Response(readable).text();
+  });
+  failing.catch(() => {});
+  await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
+  await failOperation(operation(OP.BODY_READ), "TypeError", "broken off", "");
+  await assert.rejects(failing, { message: "broken off" });
+  await assert.rejects(piped, { message: "broken off" });
+});
+
+test("a request's body is sent on by handle", async () => {
+  send((request) => fetch("http://up.test/", { method: "POST", body: request.body }), { method: "POST", body: true, handle: 7 });
+  await settle();
+  assert.equal(host.streams.get(operation(OP.FETCH).args[4]).state, "linked: 7");
 });
 
 test("fetch rejects with the host's error, and an abort cancels the operation", async () => {

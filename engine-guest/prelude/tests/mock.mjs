@@ -15,6 +15,22 @@ const { internalBinding } = createRequire(import.meta.url)("internal/test/bindin
 const { getPromiseDetails } = internalBinding("util");
 const encoder = new TextEncoder();
 
+// Node 20 has neither; the guest has both.
+if (!ArrayBuffer.prototype.transfer) {
+  const clone = globalThis.structuredClone;
+  const define = (name, value) => Object.defineProperty(ArrayBuffer.prototype, name, { configurable: true, ...value });
+  define("transfer", { value() { return clone(this, { transfer: [this] }); } });
+  define("detached", {
+    get() {
+      try {
+        return !new Uint8Array(this);
+      } catch {
+        return true;
+      }
+    },
+  });
+}
+
 export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
 export const OP = {
   TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, DIGEST: 35, KV_GET: 40, KV_GET_MANY: 41,
@@ -41,11 +57,17 @@ function strippedPrelude() {
   return target;
 }
 
+/** The href, and where in it the parts lie. */
 function parts(url) {
-  return [
-    url.href, url.origin, url.protocol, url.username, url.password, url.host, url.hostname, url.port, url.pathname,
-    url.search, url.hash,
-  ];
+  const { href, protocol, username, password, host, hostname, pathname } = url;
+  const scheme = protocol.length;
+  const authority = href.startsWith("//", scheme);
+  const name = authority ? scheme + 2 + username.length : scheme;
+  const start = !authority ? scheme : username + password === "" ? scheme + 2 : href.indexOf("@") + 1;
+  const path = start + host.length;
+  const query = path + pathname.length;
+  const fragment = href.indexOf("#") < 0 ? href.length : href.indexOf("#");
+  return [href, scheme, name, start, start + hostname.length, path, path, query, fragment];
 }
 
 /** What the host saw, newest last. */
@@ -83,8 +105,23 @@ const calls = {
   9: (id) => void (host.streams.get(id).state = "closed"),
   10: (id, message) => void (host.streams.get(id).state = `aborted: ${message}`),
   11: (id) => void host.done.push(id),
+  60: (id, handle) => void (host.streams.get(id).state = `linked: ${handle}`),
   12: (id, name, message, stack, pending, code) =>
     void host.failures.push({ id, name, message, stack, pending, code }),
+  140: (label) => {
+    try {
+      return new NodeDecoder(label).encoding;
+    } catch {
+      return null;
+    }
+  },
+  141: (label, word, bytes, fatal) => {
+    try {
+      return [new NodeDecoder(label, { fatal, ignoreBOM: true }).decode(bytes), 0, 0];
+    } catch {
+      return null;
+    }
+  },
 };
 for (let code = 190; code < 195; code++) calls[code] = (...args) => host.socketCall(code, ...args);
 

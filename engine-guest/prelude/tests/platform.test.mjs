@@ -40,8 +40,10 @@ test("a header block is searched as it came", async () => {
   const got = await inside((request) => {
     const names = ["Connection", "upgrade", "host", "x-a", "x-b", "hos", "ho", "h2c", "1", "t"];
     const before = names.map((name) => request.headers.get(name));
-    request.headers.append("y", "z");
-    assert.deepEqual(names.map((name) => request.headers.get(name)), before);
+    assert.throws(() => request.headers.append("y", "z"), /immutable/);
+    const copy = new Request(request).headers;
+    copy.append("y", "z");
+    assert.deepEqual(names.map((name) => copy.get(name)), before);
     return before;
   }, { headers });
   assert.deepEqual(got, ["upgrade", "h2c", "connection", "1, 2", "", "t", null, null, null, null]);
@@ -266,7 +268,7 @@ test("text coding, base64, crypto", async () => {
   assert.equal(text + decoder.decode(), "€𝄞x");
   assert.equal(new TextDecoder("utf8", { ignoreBOM: true }).decode(bytes)[0], "\ufeff");
   assert.throws(() => new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.of(0xff)), TypeError);
-  assert.throws(() => new TextDecoder("latin1"), RangeError);
+  assert.throws(() => new TextDecoder("latin-x"), RangeError);
   assert.equal(decoder.decode(Uint8Array.of(0xe2, 0x82), { stream: true }) + decoder.decode(), "\ufffd");
   assert.deepEqual(new TextEncoder().encodeInto("a€b", new Uint8Array(3)), { read: 1, written: 1 });
   assert.deepEqual(new TextEncoder().encodeInto("𝄞b", new Uint8Array(4)), { read: 2, written: 4 });

@@ -30,6 +30,9 @@ pub mod call {
     pub const DONE: i32 = 11;
     pub const FAIL: i32 = 12;
     pub const RESPOND: i32 = 20;
+    pub const TEXT_LABEL: i32 = 140;
+    pub const TEXT_DECODE: i32 = 141;
+    pub const CODED: i32 = 142;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
     pub const SOCKET_OPEN: i32 = 190;
@@ -37,6 +40,7 @@ pub mod call {
     pub const SOCKET_SEND: i32 = 192;
     pub const SOCKET_CLOSE: i32 = 193;
     pub const SOCKET_BUFFERED: i32 = 194;
+    pub const STREAM_LINK: i32 = 60;
 }
 
 /// Operations, which end as a COMPLETE event.

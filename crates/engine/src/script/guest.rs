@@ -46,8 +46,19 @@ pub enum Effect {
     BodyCancel {
         handle: u32,
     },
+    /// The answer to `request` is in the coding that its headers name; the body `handle`, if it is
+    /// not 0, is read as it came.
+    Coded {
+        handle: u32,
+        request: u32,
+    },
     StreamOpen {
         stream: u32,
+    },
+    /// The rest of a body becomes the stream's.
+    StreamLink {
+        stream: u32,
+        handle: u32,
     },
     StreamClose {
         stream: u32,

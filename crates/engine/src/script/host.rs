@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{prelude, sockets, weburl};
+use super::{prelude, sockets, textcodec, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -150,13 +150,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             }
             out.bytes(&guest.random(count as usize));
         }
-        call::URL_PARSE => {
-            let (href, base) = (args.next()?, args.next()?);
-            weburl::parse(href.as_str()?, base.as_optional_str()?, out);
-        }
-        call::URL_SET => {
-            let (href, field, value) = (args.next()?, args.next()?, args.next()?);
-            weburl::set(href.as_str()?, field.as_str()?, value.as_str()?, out);
+        call::URL_PARSE | call::URL_SET | call::TEXT_LABEL | call::TEXT_DECODE => text(code, &mut args, out)?,
+        call::CODED => {
+            let (handle, request) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
+            guest.effects.push(Effect::Coded { handle, request });
         }
         call::CANCEL => guest.effects.push(Effect::Cancel { operation: args.next()?.as_u32()? }),
         call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
@@ -164,6 +161,10 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let stream = guest.fresh_id();
             guest.effects.push(Effect::StreamOpen { stream });
             out.integer(u64::from(stream));
+        }
+        call::STREAM_LINK => {
+            let (stream, handle) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
+            guest.effects.push(Effect::StreamLink { stream, handle });
         }
         call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
         call::STREAM_ABORT => {
@@ -195,6 +196,25 @@ fn modules(guest: &Guest, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(
         true => Ok(()),
         false => Err(Refusal::type_error(format!("the platform has no module {name}"))),
     }
+}
+
+/// What is made of text: URLs and encodings.
+fn text(code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Malformed> {
+    match code {
+        call::URL_PARSE => {
+            let (href, base) = (args.next()?, args.next()?);
+            weburl::parse(href.as_str()?, base.as_optional_str()?, out);
+        }
+        call::URL_SET => {
+            let (href, field, value) = (args.next()?, args.next()?, args.next()?);
+            weburl::set(href.as_str()?, field.as_str()?, value.as_str()?, out);
+        }
+        call::TEXT_LABEL => {
+            out.optional_string(textcodec::label(args.next()?.as_str()?).as_deref());
+        }
+        _ => textcodec::decode(args, out)?,
+    }
+    Ok(())
 }
 
 /// Begins an operation: an id now, the work after this entry.

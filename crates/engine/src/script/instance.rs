@@ -25,13 +25,14 @@ use worker::{Call, Env, Event, Failure, FetchEvent, Instance, InstanceState, Met
 
 use super::abi;
 use super::codec::Encoder;
+use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{CpuExhausted, Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
 use super::sockets::Sockets;
-use super::streams::{Left, StreamBody, StreamSender, stream};
+use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
 
 mod sockets;
 
@@ -66,7 +67,13 @@ pub struct ScriptInstance {
     requests: RefCell<HashMap<u32, Request>>,
     running: RefCell<HashMap<u32, Running>>,
     pub(super) bodies: RefCell<HashMap<u32, Body>>,
+    /// What the bodies that no one has read yet are decoded from.
+    pub(super) codings: RefCell<HashMap<u32, Coding>>,
+    /// The request whose answer, which comes next, is in the coding that its headers name.
+    coded_answer: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
+    /// Streams that are bodies of the host's own, until they are taken.
+    linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
@@ -125,7 +132,10 @@ impl ScriptInstance {
             requests: RefCell::default(),
             running: RefCell::default(),
             bodies: RefCell::default(),
+            codings: RefCell::default(),
+            coded_answer: Cell::new(0),
             streams: RefCell::default(),
+            linked: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -139,6 +149,7 @@ impl ScriptInstance {
             return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only"));
         };
         let begun = Instant::now();
+        let accepts = event.headers.get(header::ACCEPT_ENCODING).cloned();
         let (request, slot) = self.admit(&call)?;
         let mut leaving = Leaving { instance: &self, request, armed: true };
         self.inbox.borrow_mut().push_back(Input::Fetch { request, call, event });
@@ -153,7 +164,7 @@ impl ScriptInstance {
             None => self.wait_for_head(request, &slot, begun).await,
         };
         leaving.armed = false;
-        answer
+        answer.map(|response| coding::negotiate(response, accepts.as_ref(), &self.env.limits))
     }
 
     /// Enters the request in the books.
@@ -360,11 +371,28 @@ impl ScriptInstance {
                     let failure = self.failure(sandbox, error);
                     self.fail(sandbox, request, failure, pending);
                 }
-                Effect::BodyCancel { handle } => drop(self.bodies.borrow_mut().remove(&handle)),
+                Effect::BodyCancel { handle } => {
+                    self.codings.borrow_mut().remove(&handle);
+                    drop(self.bodies.borrow_mut().remove(&handle));
+                }
+                Effect::Coded { handle, request } => {
+                    self.codings.borrow_mut().remove(&handle);
+                    self.coded_answer.set(request);
+                }
                 Effect::StreamOpen { stream: id } => {
                     let (sender, body, left) = stream();
                     let stream = Stream { sender, body: Some((body, left)), request: None };
                     self.streams.borrow_mut().insert(id, stream);
+                }
+                Effect::StreamLink { stream, handle } => {
+                    // A body that is gone was read to its end.
+                    let body = self.bodies.borrow_mut().remove(&handle).unwrap_or_default();
+                    let body = match self.codings.borrow_mut().remove(&handle) {
+                        Some(coding) => coding::decoded(body, coding, &self.env.limits),
+                        None => body,
+                    };
+                    self.streams.borrow_mut().remove(&stream);
+                    self.linked.borrow_mut().insert(stream, body);
                 }
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
@@ -387,6 +415,10 @@ impl ScriptInstance {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
         self.attach_socket(request, &mut response);
+        if self.coded_answer.get() == request {
+            self.coded_answer.set(0);
+            response.extensions_mut().insert(AlreadyCoded);
+        }
         self.answer(request, Ok(response));
         if pending { self.watch(request) } else { self.done(sandbox, request) }
     }
@@ -525,6 +557,10 @@ impl ScriptInstance {
 
     /// The reader's end of a stream, for a response or an outgoing request.
     pub(super) fn take_stream(self: &Rc<Self>, id: u32, request: Option<u32>) -> Option<Body> {
+        if let Some(body) = self.linked.borrow_mut().remove(&id) {
+            let idle = Duration::from_millis(self.env.limits.stream_idle_ms);
+            return Some(Body::stream(Linked::new(body, idle)));
+        }
         let mut streams = self.streams.borrow_mut();
         let stream = streams.get_mut(&id)?;
         stream.request = request;
@@ -651,7 +687,9 @@ impl ScriptInstance {
         }
         self.inbox.borrow_mut().clear();
         self.bodies.borrow_mut().clear();
+        self.codings.borrow_mut().clear();
         self.streams.borrow_mut().clear();
+        self.linked.borrow_mut().clear();
     }
 }
 

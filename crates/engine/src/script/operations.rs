@@ -14,6 +14,7 @@ use worker::{Call, Env, Failure, Handle, Meter, Response};
 
 use super::abi::operation;
 use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
@@ -141,16 +142,26 @@ impl Completion {
                     return Completion::failed(&code::TOO_MANY_SOCKETS, message).encode(request, instance, guest, out);
                 }
                 let (head, body) = response.into_parts();
-                out.bool(true).array(7).integer(u64::from(head.status.as_u16()));
+                out.bool(true).array(8).integer(u64::from(head.status.as_u16()));
                 out.string(head.status.canonical_reason().unwrap_or(""));
                 out.string(&url).bool(redirected).string_with(|to| write_headers(&head.headers, to));
-                match socket {
-                    None => encode_body(body, instance, guest, out),
+                if let Some(end) = socket {
                     // Its number stands where that of a body would.
-                    Some(end) => {
-                        let id = guest.fresh_id();
-                        guest.sockets.insert(id, request, end);
-                        out.null().integer(u64::from(id));
+                    let id = guest.fresh_id();
+                    guest.sockets.insert(id, request, end);
+                    out.null().integer(u64::from(id)).null();
+                    return;
+                }
+                match Coding::of(&head.headers).filter(|_| !body.is_empty()) {
+                    Some((coding, name)) => {
+                        let handle = guest.fresh_id();
+                        instance.bodies.borrow_mut().insert(handle, body);
+                        instance.codings.borrow_mut().insert(handle, coding);
+                        out.null().integer(u64::from(handle)).string(name);
+                    }
+                    None => {
+                        encode_body(body, instance, guest, out);
+                        out.null();
                     }
                 }
             }
@@ -252,6 +263,9 @@ impl Operation {
         let Some(mut body) = taken else {
             return Ok(Completion::value(|e| e.null()));
         };
+        if let Some(coding) = self.instance.codings.borrow_mut().remove(&handle) {
+            body = coding::decoded(body, coding, &self.env().limits);
+        }
         loop {
             let frame = tokio::time::timeout(self.idle(), body.frame()).await.map_err(|_| {
                 let ms = self.env().limits.stream_idle_ms;

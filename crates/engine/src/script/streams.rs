@@ -3,11 +3,13 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use base::{BodyError, code};
+use base::{Body, BodyError, code};
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
 
 /// What flows from the guest to the reader of a body.
 type Piece = Result<Bytes, BodyError>;
@@ -62,5 +64,50 @@ impl HttpBody for StreamBody {
         let piece = std::task::ready!(self.pieces.poll_recv(cx));
         self.ended = !matches!(piece, Some(Ok(_)));
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+/// A body that came in and goes out again, which no script sees: the host's own way between the
+/// two. It ends, as it would on its way through a script, when no data comes for `stream_idle_ms`.
+pub struct Linked {
+    body: Body,
+    idle: Duration,
+    /// Runs while a frame is being waited for.
+    deadline: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl Linked {
+    pub fn new(body: Body, idle: Duration) -> Self {
+        Self { body, idle, deadline: Box::pin(tokio::time::sleep(idle)), waiting: false }
+    }
+}
+
+impl HttpBody for Linked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.waiting = false;
+            // Trailers end a body here as they do for a script, which does not see them.
+            return Poll::Ready(frame.and_then(|frame| frame.map(|f| f.into_data().ok().map(Frame::data)).transpose()));
+        }
+        let idle = self.idle;
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.deadline.as_mut().reset(Instant::now() + idle);
+        }
+        std::task::ready!(self.deadline.as_mut().poll(cx));
+        self.body = Body::empty();
+        let detail = format!("no data for {} ms (limits.stream_idle_ms)", idle.as_millis());
+        Poll::Ready(Some(Err(BodyError::new(&code::STREAM_IDLE, detail))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -5,3 +5,4 @@ mod fixture;
 mod limits;
 mod scripts;
 mod sockets;
+mod web;

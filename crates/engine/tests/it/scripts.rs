@@ -91,6 +91,75 @@ fn bodies_stream_in_both_directions() {
     });
 }
 
+/// A body whose pieces the test sends.
+fn open_body() -> (tokio::sync::mpsc::UnboundedSender<&'static str>, Body) {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
+    let pieces = futures_util::stream::unfold(receiver, |mut receiver| async {
+        let piece = receiver.recv().await?;
+        Some((Ok(http_body::Frame::data(Bytes::from(piece))), receiver))
+    });
+    (sender, Body::stream(http_body_util::StreamBody::new(pieces)))
+}
+
+#[test]
+fn a_fetched_body_that_is_passed_on_needs_the_script_no_more() {
+    on_core(async {
+        let (sender, body) = open_body();
+        let body = std::sync::Mutex::new(Some(body));
+        let app = setup(
+            "export default { async fetch(request) {
+               const upstream = await fetch(request);
+               return new Response(upstream.body, upstream) } }",
+        )
+        .net(move |_| Response::new(body.lock().unwrap().take().unwrap()))
+        .start();
+        let response = app.run(get("http://a.test/")).await.unwrap();
+        assert_eq!(app.instance.state().in_flight, 0, "the script has done all that it does");
+        sender.send("from ").unwrap();
+        sender.send("afar").unwrap();
+        drop(sender);
+        assert_eq!(collect(response).await, "from afar");
+    });
+}
+
+#[test]
+fn a_body_that_is_piped_through_unchanged_needs_the_script_no_more() {
+    on_core(async {
+        let (sender, body) = open_body();
+        let body = std::sync::Mutex::new(Some(body));
+        let app = setup(
+            "export default { async fetch(request, env, ctx) {
+               const upstream = await fetch('http://out.test/');
+               const { readable, writable } = new TransformStream();
+               ctx.waitUntil(upstream.body.pipeTo(writable));
+               return new Response(readable) } }",
+        )
+        .net(move |_| Response::new(body.lock().unwrap().take().unwrap()))
+        .start();
+        let response = app.run(get("http://a.test/")).await.unwrap();
+        assert_eq!(app.instance.state().in_flight, 0, "the script has done all that it does");
+        sender.send("from afar").unwrap();
+        drop(sender);
+        assert_eq!(collect(response).await, "from afar");
+    });
+}
+
+#[test]
+fn a_passed_on_body_that_stands_still_is_given_up() {
+    on_core(async {
+        let (_sender, body) = open_body();
+        let body = std::sync::Mutex::new(Some(body));
+        let app =
+            setup("export default { async fetch() { return new Response((await fetch('http://out.test/')).body) } }")
+                .limits(|limits| limits.stream_idle_ms = 20)
+                .net(move |_| Response::new(body.lock().unwrap().take().unwrap()))
+                .start();
+        let response = app.run(get("http://a.test/")).await.unwrap();
+        let error = response.into_body().collect(1 << 20).await.unwrap_err();
+        assert_eq!(error.code.name, "stream_idle");
+    });
+}
+
 #[test]
 fn fetch_goes_out_and_comes_back() {
     on_core(async {

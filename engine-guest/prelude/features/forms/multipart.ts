@@ -2,30 +2,32 @@
  * `multipart/form-data` (RFC 7578) in both directions, and the choice between it and the urlencoded form.
  *
  * Reading works on a latin-1 string of the whole body, one code unit for one byte: searching it for the boundary is
- * native code, where a loop over bytes would be the interpreter's.
+ * native code, where a loop over bytes would be the interpreter's. What is found is cut out of the bytes.
  */
-import { fileFrom, blobBytes, blobType, type File } from "./blob.ts";
-import { randomBytes } from "./random.ts";
+import { blobBytes, blobType, fileFrom, fileName, type File } from "../../blob.ts";
+import { randomBytes } from "../../random.ts";
 import { type FormData, formFrom, formList } from "./formdata.ts";
-import { bytesToLatin1, latin1ToBytes, utf8Decode, utf8Encode } from "./native.ts";
+import { bytesToLatin1, latin1ToBytes, utf8Decode, utf8Encode } from "../../native.ts";
 import {
-  TypeError, concatBytes, numberToString, regExpExec, stringIndexOf, stringLower, stringReplaceAll, stringSlice,
-  stringSplit, stringStartsWith, stringTrim,
-} from "./primordials.ts";
-import { parseForm } from "./searchparams.ts";
+  TypeError, Uint8Array, concatBytes, numberToString, regExpExec, stringIndexOf, stringLower, stringReplaceAll,
+  stringSlice, stringSplit, stringStartsWith, stringTrim, typedArraySubarray,
+} from "../../primordials.ts";
+import { mimeOfHeader, parameterOf } from "./mime.ts";
+import { parseForm } from "../../searchparams.ts";
 
-const BOUNDARY = /;[ \t]*boundary=(?:"([^"]*)"|([^;,\s]+))/i;
-const NAME_FIELD = /;[ \t]*name="([^"]*)"/i;
-const FILENAME_FIELD = /;[ \t]*filename="([^"]*)"/i;
+const NAME_FIELD = /;[ \t]*name=(?:"([^"]*)"|([^\s";]+))/i;
+const FILENAME_FIELD = /;[ \t]*filename=(?:"([^"]*)"|([^\s";]+))/i;
 
 /** `formData()` of a body with this content type. */
 export function decodeForm(bytes: Uint8Array, type: string | null): FormData {
-  const essence = type === null ? "" : stringTrim(stringLower(stringSplit(type, ";")[0]));
-  if (essence === "application/x-www-form-urlencoded") return formFrom(parseForm(utf8Decode(bytes, false, true)));
-  if (essence === "multipart/form-data") {
-    const found = regExpExec(BOUNDARY, type);
-    if (found === null) throw new TypeError("formData: the content type multipart/form-data names no boundary");
-    return decodeMultipart(bytes, found[1] ?? found[2]);
+  const mime = mimeOfHeader(type);
+  if (mime !== null && mime.essence === "application/x-www-form-urlencoded") {
+    return formFrom(parseForm(utf8Decode(bytes, false, true)));
+  }
+  if (mime !== null && mime.essence === "multipart/form-data") {
+    const boundary = parameterOf(mime, "boundary");
+    if (boundary === null) throw new TypeError("formData: the content type multipart/form-data names no boundary");
+    return decodeMultipart(bytes, boundary);
   }
   throw new TypeError(
     `formData: the content type must be multipart/form-data or application/x-www-form-urlencoded, not ${
@@ -66,12 +68,12 @@ function decodeMultipart(bytes: Uint8Array, boundary: string): FormData {
     const body = head === at + 2 ? at + 4 : head + 4;
     const end = stringIndexOf(text, `\r\n${mark}`, body);
     if (end < 0) throw malformed("the last boundary is missing");
-    addPart(list, stringSlice(text, at + 2, head), stringSlice(text, body, end));
+    addPart(list, stringSlice(text, at + 2, head), typedArraySubarray(bytes, body, end));
     at = end + 2;
   }
 }
 
-function addPart(list: any[], head: string, body: string): void {
+function addPart(list: any[], head: string, body: Uint8Array): void {
   let disposition = "";
   let type: string | null = null;
   const lines: string[] = stringSplit(head, "\r\n");
@@ -88,10 +90,10 @@ function addPart(list: any[], head: string, body: string): void {
     throw malformed("a part has no Content-Disposition: form-data with a name");
   }
   const filename = regExpExec(FILENAME_FIELD, disposition);
-  list[list.length] = unescapeName(name[1]);
+  list[list.length] = unescapeName(name[1] ?? name[2]);
   list[list.length] = filename === null
-    ? utf8(body)
-    : fileFrom(latin1ToBytes(body), type ?? "text/plain", unescapeName(filename[1]));
+    ? utf8Decode(body, false, true)
+    : fileFrom(new Uint8Array(body), type ?? "text/plain", unescapeName(filename[1] ?? filename[2]));
 }
 
 function escapeName(text: string): string {
@@ -120,7 +122,7 @@ export function encodeMultipart(form: FormData): { bytes: Uint8Array; type: stri
       continue;
     }
     const type = blobType(value);
-    text += `; filename="${escapeName(value.name)}"\r\n`;
+    text += `; filename="${escapeName(fileName(value))}"\r\n`;
     text += `Content-Type: ${type === "" ? "application/octet-stream" : type}\r\n\r\n`;
     chunks[chunks.length] = utf8Encode(text);
     chunks[chunks.length] = blobBytes(value);

@@ -19,6 +19,7 @@ import { HEADERS, RESPONSE_URL, type RequestState, type ResponseState, STATUS } 
 import { type StreamSource, flattened, sourceOf } from "../streams/readable.ts";
 import { parseUrl } from "../url.ts";
 import { MessageEvent } from "./messageevent.ts";
+import { originOf } from "./websocket/address.ts";
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -56,7 +57,7 @@ export class EventSource extends EventTarget {
     if (parsed === null) throw new DOMException(`${toStr(url)} is not an absolute URL`, "SyntaxError");
     this.#state = {
       url: parsed[0]!, withCredentials: !!init?.withCredentials, readyState: CONNECTING, signal: newAbortSignal(),
-      timer: 0, retryMs: RETRY_MS, lastEventId: "", origin: parsed[1]!, headers: init?.headers,
+      timer: 0, retryMs: RETRY_MS, lastEventId: "", origin: originOf(parsed[0]!), headers: init?.headers,
     };
     connect(this, this.#state);
   }
@@ -136,7 +137,7 @@ function answered(source: EventSource, state: State, response: ResponseState): v
     const what = status !== 200 ? `status ${status}` : `the content type "${type}"`;
     return fail(source, state, new TypeError(`${state.url} answered with ${what} where an event stream was expected`));
   }
-  state.origin = parseUrl(response[RESPONSE_URL])?.[1] ?? state.origin;
+  if (response[RESPONSE_URL] !== "") state.origin = originOf(response[RESPONSE_URL]);
   state.readyState = OPEN;
   fireTrusted(source, new Event("open"));
   if (body === null) return reconnect(source, state, undefined);

@@ -27,6 +27,7 @@ import {
 import { parseUrl } from "../url.ts";
 import { CloseEvent } from "./closeevent.ts";
 import { MessageEvent } from "./messageevent.ts";
+import { originOf, schemeOf } from "./websocket/address.ts";
 
 type Data = string | Uint8Array;
 type End = [code: number, reason: string, clean: boolean, cause: string | null];
@@ -276,10 +277,6 @@ function binary(state: State, bytes: Uint8Array): unknown {
   return typedArrayBuffer(copy);
 }
 
-function originOf(url: string): string {
-  return parseUrl(url)?.[1] ?? "";
-}
-
 function ended(socket: WebSocket, state: State, end: End): void {
   const { over } = state;
   if (state.host !== 0) state.over = null;
@@ -364,12 +361,13 @@ export function giveAway(socket: WebSocket, over: () => void): [id: number, stay
 function connect(socket: WebSocket, state: State, address: string, protocols: any): void {
   const parsed = parseUrl(address);
   if (parsed === null) throw new DOMException(`${address} is not an absolute URL`, "SyntaxError");
-  const scheme = parsed[2]!;
+  const href: string = parsed[0]!;
+  const scheme = schemeOf(href);
   const http = scheme === "http:" || scheme === "ws:" ? "http:" : scheme === "https:" || scheme === "wss:" ? "https:" : "";
   if (http === "") throw new DOMException(`the scheme of a WebSocket is ws: or wss:, not ${scheme}`, "SyntaxError");
-  if (stringIndexOf(parsed[0], "#") >= 0) throw new DOMException("the address of a WebSocket has no fragment", "SyntaxError");
+  if (stringIndexOf(href, "#") >= 0) throw new DOMException("the address of a WebSocket has no fragment", "SyntaxError");
   const offered = readProtocols(protocols);
-  const rest = stringSlice(parsed[0], scheme.length);
+  const rest = stringSlice(href, scheme.length);
   state.client = true;
   state.readyState = CONNECTING;
   state.url = (http === "http:" ? "ws:" : "wss:") + rest;

@@ -166,6 +166,7 @@ test("a client socket connects, speaks and ends", async () => {
   assert.throws(() => socket.send("x"), { name: "InvalidStateError" });
   await complete(operation(OP.FETCH), [101, "", "", false, "sec-websocket-protocol\nchat", null, 50]);
   assert.deepEqual([socket.protocol, socket.url, socket.readyState], ["chat", "wss://a.test/x?y", 1]);
+  socket.addEventListener("message", ({ origin }) => assert.equal(origin, "wss://a.test"), { once: true });
   await complete(operation(OP.SOCKET_READ), "hi");
   await complete(operation(OP.SOCKET_READ), [1011, "", false, "socket_idle"]);
   socket.send("ignored");

@@ -18,6 +18,7 @@ import { type Response, peekResponse } from "../response.ts";
 import { HEADERS, RESPONSE_URL, type RequestState, type ResponseState, STATUS } from "../state.ts";
 import { type StreamSource, flattened, sourceOf } from "../streams/readable.ts";
 import { parseUrl } from "../url.ts";
+import { ErrorEvent } from "./errorevents.ts";
 import { MessageEvent } from "./messageevent.ts";
 import { originOf } from "./websocket/address.ts";
 
@@ -183,12 +184,8 @@ function fail(source: EventSource, state: State, error: unknown): void {
 }
 
 function fireError(source: EventSource, error: unknown): void {
-  const event = new Event("error");
-  if (error !== undefined) {
-    defineProperty(event, "message", { value: toStr((error as any)?.message ?? error), enumerable: true });
-    defineProperty(event, "error", { value: error, enumerable: true });
-  }
-  fireTrusted(source, event);
+  const message = error === undefined ? "" : toStr((error as any)?.message ?? error);
+  fireTrusted(source, new ErrorEvent("error", { message, error }));
 }
 
 const LF = 10;

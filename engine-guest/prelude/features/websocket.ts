@@ -26,6 +26,7 @@ import {
 } from "../primordials.ts";
 import { parseUrl } from "../url.ts";
 import { CloseEvent } from "./closeevent.ts";
+import { ErrorEvent } from "./errorevents.ts";
 import { MessageEvent } from "./messageevent.ts";
 import { originOf, schemeOf } from "./websocket/address.ts";
 
@@ -297,10 +298,7 @@ function fireEnd(socket: WebSocket, state: State, end: End): void {
 function fireError(socket: WebSocket, message: string, code: string): void {
   const error = new TypeError(message);
   if (code !== "") defineProperty(error, "code", { value: code, writable: true, configurable: true, enumerable: true });
-  const event = new Event("error");
-  defineProperty(event, "message", { value: message, enumerable: true });
-  defineProperty(event, "error", { value: error, enumerable: true });
-  fireTrusted(socket, event);
+  fireTrusted(socket, new ErrorEvent("error", { message, error }));
 }
 
 /** Reads from the host until the end. */

@@ -41,7 +41,11 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
-    Stream(UnsyncBoxBody<Bytes, BodyError>),
+    Stream {
+        frames: UnsyncBoxBody<Bytes, BodyError>,
+        /// A frame was asked for.
+        asked: bool,
+    },
 }
 
 impl Body {
@@ -55,7 +59,7 @@ impl Body {
     }
 
     pub fn stream(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
-        Self(Kind::Stream(body.boxed_unsync()))
+        Self(Kind::Stream { frames: body.boxed_unsync(), asked: false })
     }
 
     /// The whole body, if it is at hand without waiting. Leaves an empty body behind.
@@ -63,15 +67,29 @@ impl Body {
         match std::mem::take(&mut self.0) {
             Kind::Empty => Some(Bytes::new()),
             Kind::Full(bytes) => Some(bytes),
-            stream @ Kind::Stream(_) => {
+            stream @ Kind::Stream { .. } => {
                 self.0 = stream;
                 None
             }
         }
     }
 
+    /// The same, to look at.
+    pub fn whole(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Empty => Some(&[]),
+            Kind::Full(bytes) => Some(bytes),
+            Kind::Stream { .. } => None,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         matches!(self.0, Kind::Empty)
+    }
+
+    /// True for a stream that was asked for a frame: what is left of it may not be all of it.
+    pub fn is_begun(&self) -> bool {
+        matches!(self.0, Kind::Stream { asked: true, .. })
     }
 
     /// Reads the body to its end, up to `bytes_max`; beyond, it fails with `body_too_large`.
@@ -105,7 +123,10 @@ impl HttpBody for Body {
                 self.0 = Kind::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Kind::Stream(stream) => Pin::new(stream).poll_frame(cx),
+            Kind::Stream { frames, asked } => {
+                *asked = true;
+                Pin::new(frames).poll_frame(cx)
+            }
         }
     }
 
@@ -113,7 +134,7 @@ impl HttpBody for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(_) => false,
-            Kind::Stream(stream) => stream.is_end_stream(),
+            Kind::Stream { frames, .. } => frames.is_end_stream(),
         }
     }
 
@@ -121,7 +142,7 @@ impl HttpBody for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(stream) => stream.size_hint(),
+            Kind::Stream { frames, .. } => frames.size_hint(),
         }
     }
 }
@@ -131,7 +152,7 @@ impl std::fmt::Debug for Body {
         match &self.0 {
             Kind::Empty => f.write_str("Body::Empty"),
             Kind::Full(bytes) => write!(f, "Body::Full({} bytes)", bytes.len()),
-            Kind::Stream(_) => f.write_str("Body::Stream"),
+            Kind::Stream { .. } => f.write_str("Body::Stream"),
         }
     }
 }

@@ -67,6 +67,7 @@ limits! {
         start_cpu_ms: 1_000, 1, 60_000, "ms", "start_failed", "CPU time for evaluating the modules of a script, once per deployment.";
         instance_requests: 512, 1, 100_000, "", "app_overloaded", "Requests in flight in one shared instance.";
         instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
+        instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
         sockets: 512, 0, 100_000, "", "too_many_sockets", "Open WebSockets of one instance, those that it opened itself included.";
         socket_message_bytes: MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket, in either direction.";

@@ -224,7 +224,7 @@ fn quarantined(quarantine: &Quarantine, pause: Duration) -> Failure {
     let first = quarantine.first_failure().unwrap_or("unknown");
     let failures = quarantine.failures();
     let detail = format!("{failures} starts failed; the next attempt is in {seconds} s; the first failure: {first}");
-    Failure::new(&code::QUARANTINED, detail)
+    Failure::new(&code::QUARANTINED, detail).with_retry_after_s(seconds)
 }
 
 /// Seconds for `Retry-After`: rounded up, at least one.

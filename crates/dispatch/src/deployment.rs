@@ -9,7 +9,7 @@ use manifest::plan::{Isolation, Plan, WorkerIndex, WorkerKind};
 use worker::{Call, Env, Event, Failure, Invoker, Response};
 
 use crate::admission::Admission;
-use crate::deployed::{ArtifactSource, Blueprint, DeployedWorker, whole_seconds};
+use crate::deployed::{ArtifactSource, Blueprint, DeployedWorker};
 use crate::gauge::Lifecycle;
 use crate::invocation;
 use crate::node::Node;
@@ -127,27 +127,6 @@ impl Deployment {
     /// `waitUntil` included.
     pub async fn drained(&self) {
         self.inner.drained().await;
-    }
-
-    /// Seconds for the `Retry-After` of a failure with this code; `None` where it makes no sense.
-    ///
-    /// - `quarantined`: what is left of the pause.
-    /// - `app_overloaded`: by the end of `queue_ms`, everyone who waits now has been served or
-    ///   refused.
-    /// - any other 503: one second.
-    pub fn retry_after_s(&self, worker: WorkerIndex, code: Code) -> Option<u32> {
-        if code.status != 503 {
-            return None;
-        }
-        if std::ptr::eq(code, &base::code::QUARANTINED) {
-            let now = self.inner.node.clock.monotonic();
-            let quarantine = self.inner.workers[usize::from(worker.0)].quarantine_now();
-            return Some(whole_seconds(quarantine.remaining(now).unwrap_or_default()));
-        }
-        if std::ptr::eq(code, &base::code::APP_OVERLOADED) {
-            return Some(whole_seconds(std::time::Duration::from_millis(self.inner.limits.queue_ms)));
-        }
-        Some(1)
     }
 }
 

@@ -17,11 +17,11 @@ use base::code;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use telemetry::Phases;
-use worker::{Call, Event, Failure, Response};
+use worker::{Again, Call, Ended, Event, Failure, Response};
 
 use crate::admission::{Entry, Refusal, Slot};
 use crate::cores::{CorePools, Full};
-use crate::deployed::{Attempt, Loaded, Preparation, contained};
+use crate::deployed::{Attempt, Loaded, Preparation, contained, whole_seconds};
 use crate::deployment::Inner;
 use crate::gauge::{Acting, Lease};
 use crate::pool::{Member, Pick, Pool};
@@ -60,17 +60,68 @@ async fn run(
         Some(slot) => slot,
         None => admit(&core, &pool, &call).await?,
     };
-    let Obtained { member, attempt } = obtain(&core, &pool, &call).await?;
-    call.admission = Some(Lease::new(slot, member.gauge.clone(), acting));
+    let obtained = obtain(&core, &pool, &call).await?;
+    call.admission = Some(Lease::new(slot, obtained.member.gauge.clone(), acting));
+    match run_in(&core, &pool, obtained, call, event).await {
+        Ok(response) => Ok(response),
+        Err(Ended { failure, again: None }) => Err(failure),
+        Err(Ended { failure, again: Some(again) }) => Box::pin(run_again(&core, &pool, failure, *again)).await,
+    }
+}
+
+async fn run_in(
+    core: &CorePools,
+    pool: &Pool,
+    obtained: Obtained<'_>,
+    call: Call,
+    event: Event,
+) -> Result<Response, Ended> {
+    let Obtained { member, attempt } = obtained;
     // Declared before the run, so that it is dropped after it, whichever way this ends.
-    let seated = Seated { core: &core, pool: &pool, member };
+    let seated = Seated { core, pool, member };
     let instance = seated.member.instance.clone();
     let result = AssertUnwindSafe(async move { instance.run(call, event).await }).catch_unwind().await;
-    let result = result.unwrap_or_else(|_| Err(seated.panicked()));
+    let result = result.unwrap_or_else(|_| Err(seated.panicked().into()));
     if let Some(attempt) = attempt {
         seated.judge(attempt, &result);
     }
     result
+}
+
+/// Runs an event that lost its instance to another one, and left no trace there, in other
+/// instances. It keeps its place in admission, and what it has left of `head_ms`.
+async fn run_again(core: &CorePools, pool: &Pool, failure: Failure, again: Again) -> Result<Response, Failure> {
+    let limits = &pool.worker.env.limits;
+    let (mut failure, mut again) = (failure, again);
+    for _ in 0..limits.instance_retries {
+        let Again { mut call, event, spent } = again;
+        let acting = pool.enter();
+        let Some(slot) = root_slot(&mut call) else { return Err(failure) };
+        let left = Duration::from_millis(limits.head_ms).saturating_sub(spent);
+        let attempt = async {
+            let obtained = obtain(core, pool, &call).await?;
+            call.admission = Some(Lease::new(slot, obtained.member.gauge.clone(), acting));
+            core.node.counters.events_again.fetch_add(1, Ordering::Relaxed);
+            run_in(core, pool, obtained, call, event).await
+        };
+        let ended = match tokio::time::timeout(left, attempt).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(ended)) => ended,
+            Err(_) => {
+                let detail = format!(
+                    "no response after {} ms (limits.head_ms), the loss of an instance to another request included",
+                    limits.head_ms
+                );
+                return Err(Failure::new(&code::HEAD_TIMEOUT, detail));
+            }
+        };
+        failure = ended.failure;
+        match ended.again {
+            Some(more) => again = Again { spent: spent + more.spent, ..*more },
+            None => return Err(failure),
+        }
+    }
+    Err(failure)
 }
 
 /// The place of the request that this call acts for, if it is nested: it keeps that place and never
@@ -84,18 +135,16 @@ async fn admit(core: &CorePools, pool: &Pool, call: &Call) -> Result<Arc<Slot>, 
     let (admission, limits) = (&pool.deployment.admission, &pool.deployment.limits);
     let refused = |refusal: Refusal| {
         let (concurrency, queue) = (limits.concurrency, limits.queue);
+        let overloaded =
+            |detail: String| Failure::new(&code::APP_OVERLOADED, detail).with_retry_after_s(queue_s(limits));
         match refusal {
-            Refusal::QueueFull => Failure::new(
-                &code::APP_OVERLOADED,
-                format!("{concurrency} requests are in progress (limits.concurrency) and {queue} wait (limits.queue)"),
-            ),
-            Refusal::WaitedTooLong => Failure::new(
-                &code::APP_OVERLOADED,
-                format!(
-                    "none of {concurrency} places (limits.concurrency) came free within {} ms (limits.queue_ms)",
-                    limits.queue_ms
-                ),
-            ),
+            Refusal::QueueFull => overloaded(format!(
+                "{concurrency} requests are in progress (limits.concurrency) and {queue} wait (limits.queue)"
+            )),
+            Refusal::WaitedTooLong => overloaded(format!(
+                "none of {concurrency} places (limits.concurrency) came free within {} ms (limits.queue_ms)",
+                limits.queue_ms
+            )),
             Refusal::Closed => Failure::new(&code::DRAINING, "the node is draining and takes no new requests"),
         }
     };
@@ -107,6 +156,12 @@ async fn admit(core: &CorePools, pool: &Pool, call: &Call) -> Result<Arc<Slot>, 
     let slot = waiting.within(Duration::from_millis(limits.queue_ms)).await;
     call.record.edit().admission_wait += core.node.clock.monotonic().saturating_sub(begun);
     slot.map(Arc::new).map_err(refused)
+}
+
+/// Seconds for `Retry-After`: by the end of `queue_ms`, everyone who waits now has been served or
+/// refused.
+fn queue_s(limits: &base::AppLimits) -> u32 {
+    whole_seconds(Duration::from_millis(limits.queue_ms))
 }
 
 /// An instance to run an event in. If it was started for it, the attempt awaits its verdict.
@@ -184,7 +239,7 @@ fn overloaded(core: &CorePools, pool: &Pool, full: Full) -> Failure {
         "no instance of {worker} came free: {what}, all in use; {} may wait (limits.queue) for {} ms (limits.queue_ms)",
         limits.queue, limits.queue_ms
     );
-    Failure::new(code, detail)
+    Failure::new(code, detail).with_retry_after_s(queue_s(limits))
 }
 
 /// Takes an instance that is there, or starts one. Waits only for a preparation.
@@ -273,14 +328,14 @@ struct Seated<'a> {
 impl Seated<'_> {
     /// What a first event says about the worker's start. An instance that was lost otherwise than
     /// by a trap of its own (too much CPU or memory) says nothing.
-    fn judge(&self, attempt: Attempt<'_>, result: &Result<Response, Failure>) {
+    fn judge(&self, attempt: Attempt<'_>, result: &Result<Response, Ended>) {
         match result {
-            Err(failure) if self.member.instance.state().lost => {
+            Err(Ended { failure, .. }) if self.member.instance.state().lost => {
                 if std::ptr::eq(failure.code, &code::GUEST_TRAP) {
                     attempt.failed(FailedStart::FirstEvent, failure);
                 }
             }
-            Err(failure) if std::ptr::eq(failure.code, &code::INTERNAL) => {}
+            Err(Ended { failure, .. }) if std::ptr::eq(failure.code, &code::INTERNAL) => {}
             _ => attempt.succeeded(),
         }
     }

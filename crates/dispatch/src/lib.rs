@@ -22,10 +22,10 @@
 //! if the node holds `instances_total`, the longest idle goes first. A program goes when
 //! `loaded_images` newer ones are loaded and no core has an instance of it.
 //!
-//! **What is not retried.** A request whose instance was lost to another one fails with
-//! `instance_lost`. It could be sent to a second instance if it had started no host operation and
-//! its body were unread, but the contract of `Instance` doesn't say so; until it does, the failure
-//! goes to the client, who may retry.
+//! **What is run again.** A request whose instance was lost to another one, and that left no trace
+//! (the contract of [`worker::Instance`] says what that means), runs again in another instance, up
+//! to `instance_retries` times, in its old place in admission and within its `head_ms`. Its record
+//! shows every run. Any other fails with `instance_lost`, and its client may decide.
 //!
 //! Every policy here is pure and tested by itself: [`admission`], [`quarantine`], and the
 //! least-recently-used store of programs.

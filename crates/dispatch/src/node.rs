@@ -48,6 +48,8 @@ pub(crate) struct Counters {
     pub instances_evicted: AtomicU64,
     /// Replaced after `instance_requests_total` events, or because their memory kept growing.
     pub instances_retired: AtomicU64,
+    /// Run again, because their instance was lost to another event.
+    pub events_again: AtomicU64,
     pub loads: AtomicU64,
     pub preparations: AtomicU64,
     pub quarantines: AtomicU64,

@@ -146,7 +146,7 @@ impl Pool {
             }
         }
         if found_lost {
-            self.remove_where(|member| member.instance.state().lost);
+            self.remove_lost();
         }
         match (ready, paused) {
             (Some(member), _) => {
@@ -181,20 +181,25 @@ impl Pool {
         }
         let state = member.instance.state();
         if state.lost {
-            counters.instances_lost.fetch_add(1, Ordering::Relaxed);
-            self.remove_where(|other| Rc::ptr_eq(other, member));
-        } else if member.is_spent(&state, &self.worker.env.limits) {
+            self.remove_lost();
+        } else if member.is_spent(&state, &self.worker.env.limits) && self.remove(member) {
             counters.instances_retired.fetch_add(1, Ordering::Relaxed);
-            self.remove_where(|other| Rc::ptr_eq(other, member));
         }
     }
 
-    /// The instance takes no more events.
-    pub fn remove(&self, member: &Rc<Member>) {
-        self.remove_where(|other| Rc::ptr_eq(other, member));
+    /// The instance takes no more events. False if it took none already.
+    pub fn remove(&self, member: &Rc<Member>) -> bool {
+        self.remove_where(|other| Rc::ptr_eq(other, member)) > 0
     }
 
-    fn remove_where(&self, gone: impl Fn(&Rc<Member>) -> bool) {
+    /// Whoever comes first after the loss counts it, once.
+    fn remove_lost(&self) {
+        let lost = self.remove_where(|member| member.instance.state().lost);
+        self.deployment.node.counters.instances_lost.fetch_add(lost, Ordering::Relaxed);
+    }
+
+    /// Answers how many.
+    fn remove_where(&self, gone: impl Fn(&Rc<Member>) -> bool) -> u64 {
         let mut removed = Vec::new();
         self.members.borrow_mut().retain(|member| {
             let gone = gone(member);
@@ -203,9 +208,11 @@ impl Pool {
             }
             !gone
         });
+        let count = removed.len() as u64;
         for member in removed {
             self.dismiss(member);
         }
+        count
     }
 
     /// Drops the instance now, or when its last invocation is over.
@@ -232,6 +239,7 @@ impl Pool {
     /// rest. Answers true if the pool itself has been unused for as long.
     pub fn sweep(&self, now: Duration, idle: Duration) -> bool {
         self.reap();
+        self.remove_lost();
         let retired = self.deployment.lifecycle.is_retired();
         if retired {
             let members = [&self.members, &self.leaving];
@@ -243,7 +251,7 @@ impl Pool {
                 member.used_at.set(now);
             }
             let unused = member.gauge.in_use() == 0;
-            (unused && (retired || now.saturating_sub(member.used_at.get()) >= idle)) || member.instance.state().lost
+            unused && (retired || now.saturating_sub(member.used_at.get()) >= idle)
         });
         let memory = |members: &RefCell<Vec<Rc<Member>>>| -> u64 {
             members.borrow().iter().map(|member| member.instance.state().memory_bytes).sum()

@@ -30,6 +30,8 @@ pub struct Totals {
     pub instances_evicted: u64,
     /// Replaced after `instance_requests_total` events, or because their memory kept growing.
     pub instances_retired: u64,
+    /// Run again, because their instance was lost to another event.
+    pub events_again: u64,
     pub loads: u64,
     /// Artifacts compiled or evaluated again because the engine's cache had lost them.
     pub preparations: u64,
@@ -109,6 +111,7 @@ pub(crate) fn take(node: &Node) -> Snapshot {
             instances_lost: read(&counters.instances_lost),
             instances_evicted: read(&counters.instances_evicted),
             instances_retired: read(&counters.instances_retired),
+            events_again: read(&counters.events_again),
             loads: read(&counters.loads),
             preparations: read(&counters.preparations),
             quarantines: read(&counters.quarantines),

@@ -1,5 +1,6 @@
 //! Bodies that are counted while they pass.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -7,7 +8,9 @@ use std::time::Duration;
 
 use base::{Body, BodyError, Clock, Code, code};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use telemetry::RecordHandle;
 
 /// Counts a body and ends it with an error beyond a limit.
@@ -61,6 +64,66 @@ pub(crate) fn bounded_request(body: Body, bytes_max: u64, record: &RecordHandle,
         ended: false,
     };
     Body::stream(RequestBody { counter, record: record.clone(), broken: broken.clone() })
+}
+
+/// Bodies of a known length up to this are taken whole if they are there.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// Makes a small body whole whose bytes have arrived: a worker then reads it without an operation
+/// for each piece. It waits for nobody, only gives the connection one turn to hand over what it has.
+pub(crate) async fn whole_if_at_hand(mut body: Body) -> Body {
+    if body.size_hint().exact().is_none_or(|bytes| bytes == 0 || bytes > SMALL_BYTES) {
+        return body;
+    }
+    let mut frames = VecDeque::new();
+    let mut may_wait = true;
+    while !body.is_end_stream() {
+        match body.frame().now_or_never() {
+            Some(None) => break,
+            Some(Some(Ok(frame))) if frame.is_data() => frames.push_back(Ok(frame)),
+            Some(Some(other)) => {
+                frames.push_back(other);
+                return Body::stream(Begun { frames, rest: body });
+            }
+            None if may_wait => {
+                may_wait = false;
+                tokio::task::yield_now().await;
+            }
+            None => return Body::stream(Begun { frames, rest: body }),
+        }
+    }
+    let mut data = frames.into_iter().filter_map(|frame| frame.ok()?.into_data().ok());
+    let first = data.next().unwrap_or_default();
+    match data.next() {
+        None => Body::full(first),
+        Some(second) => {
+            let mut whole = [first, second].concat();
+            data.for_each(|bytes| whole.extend_from_slice(&bytes));
+            Body::full(whole)
+        }
+    }
+}
+
+/// A body of which some frames were read already.
+struct Begun {
+    frames: VecDeque<Result<Frame<Bytes>, BodyError>>,
+    rest: Body,
+}
+
+impl HttpBody for Begun {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.frames.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && self.rest.is_end_stream()
+    }
 }
 
 impl HttpBody for RequestBody {
@@ -157,3 +220,6 @@ impl Drop for ResponseBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, NodeLimits, Rng};
-use net::{ConnectionCounts, Listener, Server, ServerLimits};
+use net::{ConnectionCounts, Listener, Protocol, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
 use crate::drain::{Counted, Drain};
@@ -32,6 +32,22 @@ pub(crate) struct Core {
     /// Counts what is open, then passes on.
     pub sink: Arc<dyn Sink>,
     pub drain: Drain,
+    pub cf: Cf,
+}
+
+/// `request.cf`: all that is known of a client's connection so far is its protocol, so it is made
+/// once for each and shared by all requests of the core.
+pub(crate) struct Cf([Arc<str>; 3]);
+
+impl Cf {
+    fn new() -> Self {
+        let describe = |protocol: Protocol| format!("{{\"httpProtocol\":\"{}\"}}", protocol.as_str()).into();
+        Self([Protocol::Http10, Protocol::Http11, Protocol::Http2].map(describe))
+    }
+
+    pub fn of(&self, protocol: Protocol) -> Arc<str> {
+        self.0[protocol as usize].clone()
+    }
 }
 
 /// Serves on the calling thread until the drain has begun and everything in progress is done, or
@@ -46,6 +62,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         ids: Buffered::new(config.rng),
         sink: Arc::new(Counted { sink: config.sink.clone(), drain: config.drain.clone() }),
         drain: config.drain.clone(),
+        cf: Cf::new(),
     });
     let refused = {
         let (sink, clock) = (config.sink, config.clock);

@@ -112,13 +112,14 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
     if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
         headers.insert(TRACEPARENT, traceparent);
     }
+    let body = body::bounded_request(request.body, bytes_max, &open.record, &broken);
     let event = FetchEvent {
         method: request.method,
         url,
         headers,
-        body: body::bounded_request(request.body, bytes_max, &open.record, &broken),
+        body: body::whole_if_at_hand(body).await,
         client: Some(client),
-        cf: None,
+        cf: Some(open.core.cf.of(request.protocol)),
     };
     let call = Call { record: open.record.clone(), depth: 0, admission: None };
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;
@@ -222,7 +223,12 @@ impl<'a> Open<'a> {
     }
 
     fn add_server_timing(&self, response: &mut Response<Body>) {
-        let value = respond::server_timing(self.record.edit().invocations.first(), self.elapsed());
+        let record = self.record.edit();
+        let lost = |code: base::Code| std::ptr::eq(code, &code::INSTANCE_LOST);
+        // What lost its instance to another request ran again.
+        let run = record.invocations.iter().find(|run| !run.failure.is_some_and(lost));
+        let value = respond::server_timing(run, self.elapsed());
+        drop(record);
         response.headers_mut().append(SERVER_TIMING, value);
     }
 

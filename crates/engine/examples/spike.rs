@@ -319,7 +319,7 @@ async fn enter(instance: &Rc<dyn Instance>, path: &str, sink: Arc<dyn Sink>) -> 
         client: None,
         cf: None,
     };
-    instance.clone().run(call, Event::Fetch(Box::new(event))).await
+    Ok(instance.clone().run(call, Event::Fetch(Box::new(event))).await?)
 }
 
 /// The answer, the CPU time charged to the request, and that of the thread meanwhile.

@@ -152,6 +152,11 @@ fn observe(
     metrics.observe_value("selvedge_instances_lost_total", help, Counter, move || {
         dispatch.snapshot().totals.instances_lost
     });
+    let dispatch = dispatcher.clone();
+    let help = "Requests run again because another one ended the instance that they shared.";
+    metrics.observe_value("selvedge_requests_run_again_total", help, Counter, move || {
+        dispatch.snapshot().totals.events_again
+    });
     if let Some(log) = log.cloned() {
         let help = "Log lines dropped because the writer fell behind.";
         metrics.observe_value("selvedge_log_dropped_total", help, Counter, move || log.dropped());

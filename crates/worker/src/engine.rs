@@ -9,7 +9,7 @@ use base::{Artifact, Body, Digest, WorkerLimits};
 use futures_util::future::LocalBoxFuture;
 use telemetry::Phases;
 
-use crate::{Call, Core, Env, Event, Failure};
+use crate::{Call, Core, Ended, Env, Event, Failure};
 
 /// The answer to an event. One of status 101 brings an end of a socket in its extensions
 /// ([`base::socket::Upgrade`]); whoever passes the response on passes the socket on.
@@ -64,13 +64,17 @@ pub trait Program: Send + Sync + 'static {
 ///   guest hears an abort, and work passed to `waitUntil` goes on.
 /// - Limits end the request that broke them; where only ending the instance helps, every other
 ///   event in it fails with `instance_lost`, and `state().lost` is true from then on.
+/// - Of these others, one that left no trace outside the sandbox comes back in [`Ended::again`], as
+///   it was: it had started no operation of the host but timers, and its body is whole or was
+///   never asked for. What it wrote to the log is no such trace: the log tells what happened, and
+///   it happened. What it left with another request of the instance is not followed.
 /// - The handle of the record in `Call` is held until the invocation is over, `waitUntil` and open
 ///   sockets included.
 /// - An open socket that the guest listens to keeps its invocation going: each of its messages is
 ///   charged to it, and begins a new allowance of CPU time, sub-requests and log. Its socket ends
 ///   with code 1011 if the invocation or the instance does, and with 1012 when it retires.
 pub trait Instance {
-    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>>;
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>>;
 
     fn state(&self) -> InstanceState;
 

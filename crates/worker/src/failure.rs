@@ -1,6 +1,10 @@
 //! Why an invocation gave no response.
 
+use std::time::Duration;
+
 use base::{Code, Problem};
+
+use crate::{Call, Event};
 
 /// What went wrong, in two strings: the code's title is for the client, `detail` and `stack` are
 /// for the log and, in `dev`, for the developer's browser.
@@ -13,6 +17,8 @@ pub struct Failure {
     pub stack: Option<String>,
     /// The place in the original source, if one is known.
     pub frame: Option<Frame>,
+    /// When it is worth another try, if whoever failed knows.
+    pub retry_after_s: Option<u32>,
 }
 
 /// A position in a source file; line and column count from 1.
@@ -42,7 +48,7 @@ impl Frame {
 
 impl Failure {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), stack: None, frame: None }
+        Self { code, detail: detail.into(), stack: None, frame: None, retry_after_s: None }
     }
 
     pub fn with_stack(mut self, stack: impl Into<String>) -> Self {
@@ -50,10 +56,54 @@ impl Failure {
         self
     }
 
-    /// What the client may know.
+    pub fn with_retry_after_s(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// What the client may know. A 503 always says when to come back.
     pub fn problem(&self) -> Problem {
         let problem = Problem::new(self.code);
-        if self.code.status == 503 { problem.retry_after_s(1) } else { problem }
+        match self.retry_after_s {
+            Some(seconds) => problem.retry_after_s(seconds),
+            None if self.code.status == 503 => problem.retry_after_s(1),
+            None => problem,
+        }
+    }
+}
+
+/// How a run in an instance ended without a response.
+#[derive(thiserror::Error)]
+#[error("{failure}")]
+pub struct Ended {
+    pub failure: Failure,
+    /// The instance was lost to another event, and this one may run once more in another instance.
+    pub again: Option<Box<Again>>,
+}
+
+/// An event that left no trace, as it was before it entered its instance.
+pub struct Again {
+    pub call: Call,
+    pub event: Event,
+    /// How much of `head_ms` is over.
+    pub spent: Duration,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self { failure, again: None }
+    }
+}
+
+impl From<Ended> for Failure {
+    fn from(ended: Ended) -> Self {
+        ended.failure
+    }
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ended").field("failure", &self.failure).field("again", &self.again.is_some()).finish()
     }
 }
 

@@ -18,4 +18,4 @@ pub use crate::core::Core;
 pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport};
 pub use env::{Env, Fetcher, Handle, Invoker, Meter, Outbound, SourceMap};
 pub use event::{Call, Event, FetchEvent};
-pub use failure::{Failure, Frame};
+pub use failure::{Again, Ended, Failure, Frame};

@@ -16,10 +16,13 @@ const PATHS: &[&str] = &[
     "/rot",
     "/panic",
     "/grow",
+    "/share",
+    "/mark",
     "/next/ok",
     "/next/gate",
     "/next/later",
     "/next/trap",
+    "/next/share",
 ];
 
 #[derive(Debug, Clone)]
@@ -77,8 +80,16 @@ fn check(steps: Vec<Step>, fresh: bool, prepared: bool) {
         for answer in sent {
             let answer = tokio::time::timeout(Duration::from_secs(60), answer).await.expect("no request hangs");
             let code = answer.unwrap().err().unwrap_or("ok");
-            let expected =
-                ["ok", "app_overloaded", "node_overloaded", "guest_trap", "internal", "start_failed", "quarantined"];
+            let expected = [
+                "ok",
+                "app_overloaded",
+                "node_overloaded",
+                "guest_trap",
+                "instance_lost",
+                "internal",
+                "start_failed",
+                "quarantined",
+            ];
             assert!(expected.contains(&code), "{code}");
         }
         bench.pass(20_000).await;

@@ -2,20 +2,24 @@
 //!
 //! `/ok` answers; `/gate` waits for the gate before it answers; `/pause` does so on the stack;
 //! `/later` answers and goes on in `waitUntil` until the gate opens; `/trap` loses the instance;
-//! `/rot` loses it after its answer; `/panic` panics; `/grow` fills the memory; `/next/…` calls the binding with the rest of the path.
+//! `/rot` loses it after its answer; `/panic` panics; `/grow` fills the memory; `/next/…` calls the
+//! binding with the rest of the path. `/share` waits for the gate and leaves no trace, so that it is
+//! given back if its instance is lost meanwhile; `/mark` does the same and leaves one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base::{Artifact, Body, Digest, WorkerLimits, code};
 use futures_util::future::LocalBoxFuture;
 use telemetry::Phases;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use worker::{
-    Call, Core, Engine, Env, Event, Failure, Handle, Instance, InstanceState, Program, Response, StartReport,
+    Again, Call, Core, Ended, Engine, Env, Event, Failure, Handle, Instance, InstanceState, Program, Response,
+    StartReport,
 };
 
 #[derive(Default)]
@@ -26,6 +30,8 @@ pub struct FakeEngine {
     pub broken: Mutex<HashMap<&'static str, u64>>,
     pub counts: Counts,
     pub gate: Gate,
+    /// What an event that is given back has used of its time.
+    pub spent_ms: AtomicU64,
 }
 
 #[derive(Default)]
@@ -122,6 +128,7 @@ impl Program for FakeProgram {
             memory: Cell::new(1 << 20),
             paused: Cell::new(false),
             lost: Cell::new(false),
+            loss: Notify::new(),
         }))
     }
 }
@@ -135,6 +142,7 @@ struct FakeInstance {
     memory: Cell<u64>,
     paused: Cell<bool>,
     lost: Cell<bool>,
+    loss: Notify,
 }
 
 impl Drop for FakeInstance {
@@ -157,11 +165,18 @@ impl Drop for Running {
 }
 
 impl FakeInstance {
+    fn lose(&self) {
+        self.lost.set(true);
+        self.loss.notify_waiters();
+    }
+
     fn answer(&self) -> Response {
         http::Response::new(Body::full(self.id.to_string()))
     }
 
-    async fn handle(self: Rc<Self>, call: Call, path: String) -> Result<Response, Failure> {
+    async fn handle(self: Rc<Self>, call: Call, event: Event) -> Result<Response, Ended> {
+        let Event::Fetch(fetched) = &event else { panic!("only fetch events here") };
+        let path = fetched.url.clone();
         assert!(!self.lost.get(), "an event entered a lost instance");
         self.events.set(self.events.get() + 1);
         self.in_flight.set(self.in_flight.get() + 1);
@@ -183,19 +198,29 @@ impl FakeInstance {
                 });
             }
             "/rot" => {
-                tokio::task::spawn_local(async move { running.instance.lost.set(true) });
+                tokio::task::spawn_local(async move { running.instance.lose() });
             }
             "/trap" => {
-                self.lost.set(true);
-                return Err(Failure::new(&code::GUEST_TRAP, "unreachable executed"));
+                self.lose();
+                return Err(Failure::new(&code::GUEST_TRAP, "unreachable executed").into());
             }
+            "/share" | "/mark" => tokio::select! {
+                biased;
+                () = self.loss.notified() => {
+                    let failure = Failure::new(&code::INSTANCE_LOST, "another event ended the instance");
+                    let spent = Duration::from_millis(engine.spent_ms.load(Ordering::SeqCst));
+                    let again = (path == "/share").then(|| Box::new(Again { call, event, spent }));
+                    return Err(Ended { failure, again });
+                }
+                () = engine.gate.pass() => {}
+            },
             "/panic" => panic!("the fake engine panics in run"),
             "/grow" => self.memory.set(self.env.limits.memory_mib << 20),
             other => {
                 let rest = other.strip_prefix("/next").unwrap_or_else(|| panic!("no such path: {other}"));
                 let Some((_, Handle::Service(next))) = self.env.bindings.first() else { panic!("no binding") };
                 let nested = Call { depth: call.depth + 1, ..call };
-                return next.invoke(nested, fetch(rest)).await;
+                return Ok(next.invoke(nested, fetch(rest)).await?);
             }
         }
         Ok(self.answer())
@@ -203,9 +228,8 @@ impl FakeInstance {
 }
 
 impl Instance for FakeInstance {
-    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
-        let Event::Fetch(event) = event else { panic!("only fetch events here") };
-        Box::pin(self.handle(call, event.url))
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>> {
+        Box::pin(self.handle(call, event))
     }
 
     fn state(&self) -> InstanceState {

@@ -1,5 +1,6 @@
 //! Dispatch from the outside, over a fake engine.
 
+mod again;
 mod bench;
 mod fake;
 

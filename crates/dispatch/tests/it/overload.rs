@@ -13,7 +13,7 @@ use crate::fake::fetch;
 fn beyond_concurrency_a_request_waits_and_beyond_the_queue_it_is_refused() {
     let bench = Bench::new();
     bench.on_core(async {
-        let app = bench.app("a").limits(|l| (l.concurrency, l.queue) = (1, 1)).deploy();
+        let app = bench.app("a").limits(|l| (l.concurrency, l.queue, l.queue_ms) = (1, 1, 2_500)).deploy();
         let web = first(&app);
         let running = post(&web, "/gate");
         settle().await;
@@ -22,7 +22,7 @@ fn beyond_concurrency_a_request_waits_and_beyond_the_queue_it_is_refused() {
         let failure = web.invoke(call(), fetch("/ok")).await.err().unwrap();
         assert_eq!(failure.code.name, "app_overloaded");
         assert!(failure.detail.contains("limits.concurrency") && failure.detail.contains("limits.queue"), "{failure}");
-        assert_eq!(app.retry_after_s(manifest::WorkerIndex(0), failure.code), Some(1));
+        assert_eq!(failure.retry_after_s, Some(3));
         let snapshot = &bench.snapshot().apps[0];
         assert_eq!((snapshot.in_progress, snapshot.waiting, snapshot.refused), (1, 1, 1));
         bench.engine.gate.open(1);

@@ -64,9 +64,10 @@ fn a_worker_that_keeps_failing_is_quarantined_and_comes_back() {
             // The probe fails, so the pause is twice as long.
             bench.clock.advance(1_000);
             assert_eq!(send(&web, "/ok").await, Err("start_failed"), "{step}");
+            let again = web.invoke(call(), fetch("/ok")).await.err().unwrap();
+            assert_eq!((again.code.name, again.retry_after_s), ("quarantined", Some(2)));
             bench.clock.advance(1_999);
             assert_eq!(send(&web, "/ok").await, Err("quarantined"), "{step}");
-            assert_eq!(app.retry_after_s(WorkerIndex(0), failure.code), Some(1));
             bench.clock.advance(1);
             assert!(send(&web, "/ok").await.is_ok(), "{step}");
             assert!(bench.snapshot().apps[0].workers[0].quarantine.is_none());

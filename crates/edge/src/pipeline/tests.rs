@@ -37,7 +37,11 @@ fn worker() -> Arc<dyn Invoker> {
                     failure.frame = Some(Frame { file: "index.ts".into(), line: 3, column: 5 });
                     return Err(failure);
                 }
-                "busy" => return Err(Failure::new(&code::APP_OVERLOADED, "256 wait already")),
+                "busy" => {
+                    let failure = Failure::new(&code::APP_OVERLOADED, "256 wait already");
+                    return Err(failure.with_retry_after_s(7));
+                }
+                "lost" => return Err(Failure::new(&code::INSTANCE_LOST, "another request ended the instance")),
                 "body" => {
                     // What a guest does that does not look at its body's error.
                     let bytes = event.body.collect(usize::MAX).await;
@@ -69,6 +73,7 @@ fn worker() -> Arc<dyn Invoker> {
             for (name, value) in &event.headers {
                 text += &format!("{name}: {}\n", value.to_str().unwrap());
             }
+            text += &format!("cf: {}\n", event.cf.as_deref().unwrap_or_default());
             Ok(Response::new(Body::full(text)))
         }
         .boxed_local()
@@ -96,6 +101,7 @@ fn a_worker_sees_the_request_as_it_was_meant() {
         assert!(text.contains("cf-connecting-ip: 127.0.0.1\n") && !text.contains("6.6.6.6"), "{text}");
         assert!(text.contains("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{text}");
         assert!(!text.contains("00f067aa0ba902b7"), "the worker's parent is our span: {text}");
+        assert!(text.ends_with("cf: {\"httpProtocol\":\"HTTP/1.1\"}\n"), "{text}");
         for gone in ["keep-alive", "te:", "connection:", "mine"] {
             assert!(!text.contains(gone), "{gone} in {text}");
         }
@@ -117,8 +123,10 @@ fn failures_are_problem_documents_that_tell_no_secret() {
         assert_eq!((answer.status, answer.code().as_str()), (500, "guest_exception"));
         assert!(!answer.text().contains("secret"), "{}", answer.text());
         let busy = node.get("/busy", "").await;
-        assert_eq!((busy.status, busy.code().as_str(), busy.field("retry-after")), (503, "app_overloaded", Some("1")));
-        let records = node.records(2).await;
+        assert_eq!((busy.status, busy.code().as_str(), busy.field("retry-after")), (503, "app_overloaded", Some("7")));
+        let lost = node.get("/lost", "").await;
+        assert_eq!((lost.status, lost.code().as_str(), lost.field("retry-after")), (503, "instance_lost", Some("1")));
+        let records = node.records(3).await;
         assert_eq!(records[0].detail.as_deref(), Some("Error: <b>secret</b>\nat fetch"), "the log knows");
         assert_eq!(records[0].code, Some(&code::GUEST_EXCEPTION));
         assert_eq!(node.get("/big", "").await.code(), "response_too_large");

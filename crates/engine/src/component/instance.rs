@@ -16,7 +16,7 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use worker::{Call, Core, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
+use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
 
 use super::body::{Incoming, Outgoing};
 use super::console::Console;
@@ -70,8 +70,8 @@ pub struct ComponentInstance {
 }
 
 impl Instance for ComponentInstance {
-    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
-        Box::pin(self.answer(call, event))
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>> {
+        Box::pin(async move { Ok(self.answer(call, event).await?) })
     }
 
     fn state(&self) -> InstanceState {

@@ -12,7 +12,7 @@ use base::{Code, Fault, Rng, SystemRng, WorkerLimits, code};
 use telemetry::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
-use worker::{Call, Core, Env, Meter};
+use worker::{Call, Core, Env, FetchEvent, Meter};
 
 use super::abi::control;
 use super::codec::{Decoder, Value};
@@ -126,6 +126,31 @@ pub struct GuestCall {
     /// It was told to stop, and at how much CPU time.
     pub interrupted_at: Option<Duration>,
     pub log_cut: bool,
+    /// The event as it came, for as long as this request has left no trace outside the sandbox and
+    /// could run again elsewhere.
+    pub event: Option<Box<FetchEvent>>,
+    /// Where the event's body is, if it was not whole.
+    pub body: Option<u32>,
+    /// Operations that are under way for it: those that go with it, and how many others.
+    pub passive: Vec<u32>,
+    pub operations: u32,
+}
+
+impl GuestCall {
+    pub fn new(call: Call, event: Box<FetchEvent>, body: Option<u32>) -> Self {
+        Self {
+            call,
+            meter: Arc::new(Meter::default()),
+            cpu: Duration::ZERO,
+            renewed: Duration::ZERO,
+            interrupted_at: None,
+            log_cut: false,
+            event: Some(event),
+            body,
+            passive: Vec::new(),
+            operations: 0,
+        }
+    }
 }
 
 impl GuestCall {
@@ -184,8 +209,10 @@ pub struct Guest {
     mark: Mark,
     /// CPU time of this entry.
     entry: Duration,
-    /// CPU time that belongs to no request: evaluation.
+    /// CPU time that belongs to no request: of the evaluation, or of this entry.
     pub unowned: Duration,
+    /// Timers that are pending, of all requests.
+    pub timers: u64,
     lane: Arc<Mutex<LaneState>>,
     memory_max: usize,
     /// The guest asked for more memory than it may have.
@@ -244,6 +271,7 @@ impl Guest {
             mark: Mark::Cpu(Duration::ZERO),
             entry: Duration::ZERO,
             unowned: Duration::ZERO,
+            timers: 0,
             lane: Arc::default(),
             memory_denied: false,
             next_id: 1,
@@ -272,6 +300,9 @@ impl Guest {
         self.charged = request;
         self.entry = Duration::ZERO;
         self.mark = Mark::Wall(Instant::now());
+        if let Phase::Serving = self.phase {
+            self.unowned = Duration::ZERO;
+        }
     }
 
     /// Charges what was used since the last look.

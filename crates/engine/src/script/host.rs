@@ -229,6 +229,14 @@ fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal>
     if code == super::abi::operation::SOCKET_READ {
         sockets::listens(guest, arguments);
     }
+    if code == super::abi::operation::TIMER {
+        let max = guest.limits.timers;
+        if guest.timers >= max {
+            let message = format!("more than {max} timers are pending in this instance (limits.timers)");
+            return Err(Refusal { name: "Error", message: message.into(), code: "" });
+        }
+        guest.timers += 1;
+    }
     let operation = guest.fresh_id();
     let context = guest.charged();
     guest.effects.push(Effect::Start { operation, context, code, arguments: arguments.to_vec() });

@@ -21,12 +21,12 @@ use futures_util::future::LocalBoxFuture;
 use http::header;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
-use worker::{Call, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response};
+use worker::{Call, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
 
 use super::abi;
 use super::codec::Encoder;
 use super::coding::{self, AlreadyCoded, Coding};
-use super::guest::{CpuExhausted, Effect, GuestCall, GuestError, Responded, ResponseBody};
+use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
@@ -34,6 +34,7 @@ use super::sandbox::Sandbox;
 use super::sockets::Sockets;
 use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
 
+mod loss;
 mod sockets;
 
 /// What waits to enter the guest.
@@ -55,7 +56,15 @@ enum Input {
     Expire {
         request: u32,
     },
+    /// A timer that went with its request: the guest is to forget it, too.
+    Forget {
+        timer: u32,
+    },
 }
+
+/// So many timers that went with their requests may stay in the guest's books before it hears of
+/// them. An instance that serves one request never pays for it.
+const GONE_TIMERS_MAX: usize = 32;
 
 pub struct ScriptInstance {
     id: u64,
@@ -72,6 +81,7 @@ pub struct ScriptInstance {
     /// The request whose answer, which comes next, is in the coding that its headers name.
     coded_answer: Cell<u32>,
     streams: RefCell<HashMap<u32, Stream>>,
+    gone_timers: RefCell<Vec<u32>>,
     /// Streams that are bodies of the host's own, until they are taken.
     linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
@@ -91,6 +101,10 @@ struct Request {
     /// Position of this invocation in the record.
     place: usize,
     answered: bool,
+    /// The body of its response, if that is a stream.
+    stream: Option<u32>,
+    /// What bounds its work after the response.
+    watch: Option<AbortHandle>,
     /// The guest has said that it is done.
     done: bool,
     /// Its answer opened a socket.
@@ -100,15 +114,29 @@ struct Request {
 /// Where the response is put for the task that waits for it.
 #[derive(Default)]
 struct Slot {
-    answer: RefCell<Option<Result<Response, Failure>>>,
+    answer: RefCell<Option<Result<Response, Ended>>>,
     waker: RefCell<Option<Waker>>,
 }
 
 struct Running {
     request: u32,
-    /// It waits for time or for a message: no work, and over with its request.
-    passive: bool,
+    code: i32,
     task: AbortHandle,
+}
+
+impl Running {
+    fn is_timer(&self) -> bool {
+        self.code == abi::operation::TIMER
+    }
+
+    fn is_passive(&self) -> bool {
+        is_passive(self.code)
+    }
+}
+
+/// An operation that only waits: it is no work, leaves no trace, and goes with its request.
+fn is_passive(code: i32) -> bool {
+    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ)
 }
 
 struct Stream {
@@ -135,6 +163,7 @@ impl ScriptInstance {
             codings: RefCell::default(),
             coded_answer: Cell::new(0),
             streams: RefCell::default(),
+            gone_timers: RefCell::default(),
             linked: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
@@ -144,13 +173,16 @@ impl ScriptInstance {
         }
     }
 
-    async fn serve(self: Rc<Self>, call: Call, event: Event) -> Result<Response, Failure> {
+    async fn serve(self: Rc<Self>, call: Call, event: Event) -> Result<Response, Ended> {
         let Event::Fetch(event) = event else {
-            return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only"));
+            return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only").into());
         };
+        if self.lost.get() {
+            return Err(loss::given_back(call, event));
+        }
         let begun = Instant::now();
         let accepts = event.headers.get(header::ACCEPT_ENCODING).cloned();
-        let (request, slot) = self.admit(&call)?;
+        let (request, slot) = self.admit(&call);
         let mut leaving = Leaving { instance: &self, request, armed: true };
         self.inbox.borrow_mut().push_back(Input::Fetch { request, call, event });
         std::future::poll_fn(|cx| {
@@ -164,14 +196,16 @@ impl ScriptInstance {
             None => self.wait_for_head(request, &slot, begun).await,
         };
         leaving.armed = false;
-        answer.map(|response| coding::negotiate(response, accepts.as_ref(), &self.env.limits))
+        answer.map(|response| coding::negotiate(response, accepts.as_ref(), &self.env.limits)).map_err(|mut ended| {
+            if let Some(again) = &mut ended.again {
+                again.spent = begun.elapsed();
+            }
+            ended
+        })
     }
 
     /// Enters the request in the books.
-    fn admit(&self, call: &Call) -> Result<(u32, Rc<Slot>), Failure> {
-        if self.lost.get() {
-            return Err(Failure::new(&code::INSTANCE_LOST, "the instance was lost before the request entered it"));
-        }
+    fn admit(&self, call: &Call) -> (u32, Rc<Slot>) {
         let request = self.next_request.get();
         self.next_request.set(if request == u32::MAX { 1 } else { request + 1 });
         self.events.set(self.events.get() + 1);
@@ -194,19 +228,16 @@ impl ScriptInstance {
             record: call.record.clone(),
             place,
             answered: false,
+            stream: None,
+            watch: None,
             done: false,
             socket: false,
         };
         self.requests.borrow_mut().insert(request, entry);
-        Ok((request, slot))
+        (request, slot)
     }
 
-    async fn wait_for_head(
-        self: &Rc<Self>,
-        request: u32,
-        slot: &Rc<Slot>,
-        begun: Instant,
-    ) -> Result<Response, Failure> {
+    async fn wait_for_head(self: &Rc<Self>, request: u32, slot: &Rc<Slot>, begun: Instant) -> Result<Response, Ended> {
         let head = Duration::from_millis(self.env.limits.head_ms).saturating_sub(begun.elapsed());
         let answer = std::future::poll_fn(|cx| match slot.answer.borrow_mut().take() {
             Some(answer) => Poll::Ready(answer),
@@ -222,7 +253,7 @@ impl ScriptInstance {
                 let failure = Failure::new(&code::HEAD_TIMEOUT, detail);
                 self.note_failure(request, failure.code);
                 self.push_and_spawn(Input::Abort { request });
-                Err(failure)
+                Err(failure.into())
             }
         }
     }
@@ -267,21 +298,13 @@ impl ScriptInstance {
         let mut arguments = Encoder::default();
         let mut ended = false;
         let (kind, id, request) = match input {
-            Input::Fetch { request, call, event } => {
-                let entry = GuestCall {
-                    call,
-                    meter: Arc::new(Meter::default()),
-                    cpu: Duration::ZERO,
-                    renewed: Duration::ZERO,
-                    interrupted_at: None,
-                    log_cut: false,
-                };
-                sandbox.store.data_mut().calls.insert(request, entry);
-                self.encode_fetch(sandbox, *event, &mut arguments);
+            Input::Fetch { request, call, mut event } => {
+                let body = self.encode_fetch(sandbox, &mut event, &mut arguments);
+                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, event, body));
                 (abi::event::FETCH, request, request)
             }
             Input::Complete { operation, request, completion } => {
-                if self.running.borrow_mut().remove(&operation).is_none() {
+                if self.strike(sandbox, operation).is_none() {
                     return Ok(());
                 }
                 ended = matches!(&completion, Completion::Socket { received: Received::Ended(_), .. });
@@ -297,6 +320,10 @@ impl ScriptInstance {
             Input::Expire { request } => {
                 self.expire(sandbox, request);
                 return Ok(());
+            }
+            Input::Forget { timer } => {
+                Completion::type_error("").encode(0, self, sandbox.store.data_mut(), &mut arguments);
+                (abi::event::COMPLETE, timer, 0)
             }
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
@@ -332,24 +359,29 @@ impl ScriptInstance {
         Ok(())
     }
 
-    fn encode_fetch(&self, sandbox: &mut Sandbox, event: FetchEvent, out: &mut Encoder) {
-        let FetchEvent { method, url, headers, mut body, client: _, cf } = event;
+    /// Writes the arguments of the FETCH event. A body that is not whole is put where the guest
+    /// reads it, under the handle that this answers.
+    fn encode_fetch(&self, sandbox: &mut Sandbox, event: &mut FetchEvent, out: &mut Encoder) -> Option<u32> {
+        let FetchEvent { method, url, headers, body, client: _, cf } = event;
         out.0.reserve(256 + url.len() + headers.len() * 48);
-        out.string(method.as_str()).string(&url).string_with(|to| host::write_headers(&headers, to));
-        match body.take_whole() {
-            Some(whole) if whole.is_empty() && !headers.contains_key(header::CONTENT_LENGTH) => {
+        out.string(method.as_str()).string(url).string_with(|to| host::write_headers(headers, to));
+        let mut handle = None;
+        match body.whole() {
+            Some([]) if !headers.contains_key(header::CONTENT_LENGTH) => {
                 out.null().integer(0);
             }
             Some(whole) => {
-                out.bytes(&whole).integer(0);
+                out.bytes(whole).integer(0);
             }
             None => {
-                let handle = sandbox.store.data_mut().fresh_id();
-                self.bodies.borrow_mut().insert(handle, body);
-                out.bool(true).integer(u64::from(handle));
+                let fresh = sandbox.store.data_mut().fresh_id();
+                self.bodies.borrow_mut().insert(fresh, std::mem::take(body));
+                out.bool(true).integer(u64::from(fresh));
+                handle = Some(fresh);
             }
         }
         out.optional_string(cf.as_deref());
+        handle
     }
 
     /// Carries out what the guest asked for.
@@ -362,7 +394,7 @@ impl ScriptInstance {
                     self.start(sandbox, operation, context, code, arguments);
                 }
                 Effect::Cancel { operation } => {
-                    if let Some(running) = self.running.borrow_mut().remove(&operation) {
+                    if let Some(running) = self.strike(sandbox, operation) {
                         running.task.abort();
                     }
                 }
@@ -407,7 +439,12 @@ impl ScriptInstance {
         let body = match body {
             ResponseBody::Whole(bytes) => Body::full(bytes),
             ResponseBody::Stream(id) => match self.take_stream(id, Some(request)) {
-                Some(body) => body,
+                Some(body) => {
+                    if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
+                        entry.stream = Some(id);
+                    }
+                    body
+                }
                 None => return,
             },
         };
@@ -420,11 +457,19 @@ impl ScriptInstance {
             response.extensions_mut().insert(AlreadyCoded);
         }
         self.answer(request, Ok(response));
-        if pending { self.watch(request) } else { self.done(sandbox, request) }
+        if pending { self.linger(sandbox, request) } else { self.done(sandbox, request) }
+    }
+
+    /// The answer is out and work remains.
+    fn linger(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32) {
+        if let Some(call) = sandbox.store.data_mut().calls.get_mut(&request) {
+            call.event = None;
+        }
+        self.watch(request);
     }
 
     /// Hands the response over; the first answer counts.
-    fn answer(&self, request: u32, answer: Result<Response, Failure>) {
+    fn answer(&self, request: u32, answer: Result<Response, Ended>) {
         let mut requests = self.requests.borrow_mut();
         let Some(entry) = requests.get_mut(&request) else { return };
         if std::mem::replace(&mut entry.answered, true) {
@@ -451,11 +496,12 @@ impl ScriptInstance {
         }
     }
 
-    fn fail(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32, failure: Failure, pending: bool) {
-        self.note_failure(request, failure.code);
-        self.sockets.end_request(request, Some(failure.code));
-        self.answer(request, Err(failure));
-        if pending { self.watch(request) } else { self.finish(sandbox, request) }
+    fn fail(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32, how: impl Into<Ended>, pending: bool) {
+        let ended = how.into();
+        self.note_failure(request, ended.failure.code);
+        self.sockets.end_request(request, Some(ended.failure.code));
+        self.answer(request, Err(ended));
+        if pending { self.linger(sandbox, request) } else { self.finish(sandbox, request) }
     }
 
     /// Nothing acts for this request any more: writes down what it used.
@@ -467,42 +513,89 @@ impl ScriptInstance {
             if let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place) {
                 invocation.usage = usage;
             }
+            self.drop_passive(sandbox, call.passive);
         }
         self.sockets.end_request(request, None);
-        if !self.running.borrow().is_empty() {
-            self.abort_operations(|running| running.request == request && running.passive);
+        if let Some(watch) = entry.watch {
+            watch.abort();
         }
     }
 
-    fn abort_operations(&self, which: impl Fn(&Running) -> bool) {
-        self.running.borrow_mut().retain(|_, running| {
-            let abort = which(running);
-            if abort {
+    fn drop_passive(&self, sandbox: &mut Sandbox, operations: Vec<u32>) {
+        if operations.is_empty() {
+            return;
+        }
+        let mut gone = self.gone_timers.borrow_mut();
+        for operation in operations {
+            if let Some(running) = self.strike(sandbox, operation) {
+                running.task.abort();
+                if running.is_timer() {
+                    gone.push(operation);
+                }
+            }
+        }
+        if gone.len() > GONE_TIMERS_MAX {
+            self.inbox.borrow_mut().extend(gone.drain(..).map(|timer| Input::Forget { timer }));
+        }
+    }
+
+    /// Takes an operation out of the books; `None` if it was given up already.
+    fn strike(&self, sandbox: &mut Sandbox, operation: u32) -> Option<Running> {
+        let running = self.running.borrow_mut().remove(&operation)?;
+        let guest = sandbox.store.data_mut();
+        if running.is_timer() {
+            guest.timers -= 1;
+        }
+        if let Some(call) = guest.calls.get_mut(&running.request) {
+            if running.is_passive() {
+                call.passive.retain(|passive| *passive != operation);
+            } else {
+                call.operations -= 1;
+            }
+        }
+        Some(running)
+    }
+
+    /// Ends what the request started; what is passive goes when it is finished.
+    fn abort_operations(&self, sandbox: &mut Sandbox, request: u32) {
+        let running = self.running.borrow();
+        let started = running.iter().filter(|(_, r)| r.request == request && !r.is_passive());
+        let started: Vec<u32> = started.map(|(&id, _)| id).collect();
+        drop(running);
+        for operation in started {
+            if let Some(running) = self.strike(sandbox, operation) {
                 running.task.abort();
             }
-            !abort
-        });
+        }
     }
 
     /// Bounds the work after a response. A response that still streams is bounded by
     /// `stream_idle_ms` instead, until its stream ends.
     fn watch(self: &Rc<Self>, request: u32) {
-        if self.streams.borrow().values().any(|s| s.request == Some(request)) || self.sockets.hold(request) {
+        let mut requests = self.requests.borrow_mut();
+        let Some(entry) = requests.get_mut(&request) else { return };
+        if entry.watch.is_some() || self.is_streaming(entry) || self.sockets.hold(request) {
             return;
         }
         let instance = self.clone();
         let wait_until = Duration::from_millis(self.env.limits.wait_until_ms);
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             tokio::time::sleep(wait_until).await;
-            if instance.requests.borrow().contains_key(&request) {
-                instance.push_and_spawn(Input::Expire { request });
-            }
+            instance.push_and_spawn(Input::Expire { request });
         });
+        entry.watch = Some(task.abort_handle());
+    }
+
+    fn is_streaming(&self, entry: &Request) -> bool {
+        entry.stream.is_some_and(|id| self.streams.borrow().contains_key(&id))
     }
 
     fn expire(&self, sandbox: &mut Sandbox, request: u32) {
         // One that was opened meanwhile holds the request; its end sets the time anew.
         if self.sockets.hold(request) {
+            if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
+                entry.watch = None;
+            }
             return;
         }
         let ms = self.env.limits.wait_until_ms;
@@ -510,7 +603,7 @@ impl ScriptInstance {
             format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
         sandbox.store.data_mut().log(request, telemetry::Level::Warn, &text);
         self.note_failure(request, &code::WAIT_UNTIL_EXCEEDED);
-        self.abort_operations(|running| running.request == request);
+        self.abort_operations(sandbox, request);
         self.finish(sandbox, request);
     }
 
@@ -520,8 +613,8 @@ impl ScriptInstance {
         let answered = self.requests.borrow().get(&request).is_none_or(|entry| entry.answered);
         if !answered {
             self.note_failure(request, &code::CLIENT_GONE);
-            self.answer(request, Err(Failure::new(&code::CLIENT_GONE, "the client left")));
-            if self.running.borrow().values().any(|running| running.request == request && !running.passive) {
+            self.answer(request, Err(Failure::new(&code::CLIENT_GONE, "the client left").into()));
+            if sandbox.store.data().calls.get(&request).is_some_and(|call| call.operations > 0) {
                 self.watch(request);
             } else {
                 self.finish(sandbox, request);
@@ -530,16 +623,25 @@ impl ScriptInstance {
     }
 
     fn start(self: &Rc<Self>, sandbox: &mut Sandbox, operation: u32, request: u32, code: i32, arguments: Vec<u8>) {
-        let context = sandbox.store.data().calls.get(&request).map(|call| (call.call.clone(), call.meter.clone()));
+        let context = sandbox.store.data_mut().calls.get_mut(&request).map(|call| {
+            if is_passive(code) {
+                call.passive.push(operation);
+            } else {
+                call.operations += 1;
+                // From here on it may have left a trace.
+                call.event = None;
+            }
+            (call.call.clone(), call.meter.clone())
+        });
         let work = Operation { instance: self.clone(), context, code, arguments };
         let instance = self.clone();
-        let passive = matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ);
-        let at_once = code != abi::operation::TIMER;
         let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
         // What is ready at once needs no task.
-        if at_once && let Some(completion) = (&mut work).now_or_never() {
+        if code != abi::operation::TIMER
+            && let Some(completion) = (&mut work).now_or_never()
+        {
             let task = tokio::task::spawn_local(std::future::ready(())).abort_handle();
-            self.running.borrow_mut().insert(operation, Running { request, passive, task });
+            self.running.borrow_mut().insert(operation, Running { request, code, task });
             self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
             return;
         }
@@ -552,7 +654,7 @@ impl ScriptInstance {
             })
             .await;
         });
-        self.running.borrow_mut().insert(operation, Running { request, passive, task: task.abort_handle() });
+        self.running.borrow_mut().insert(operation, Running { request, code, task: task.abort_handle() });
     }
 
     /// The reader's end of a stream, for a response or an outgoing request.
@@ -600,9 +702,7 @@ impl ScriptInstance {
         if let Some(message) = abort {
             tokio::task::spawn_local(stream.sender.abort(message));
         }
-        if let Some(request) = stream.request
-            && self.requests.borrow().contains_key(&request)
-        {
+        if let Some(request) = stream.request {
             self.watch(request);
         }
     }
@@ -612,11 +712,11 @@ impl ScriptInstance {
         if self.requests.borrow().is_empty() {
             return;
         }
-        let waiting: Vec<u32> = self.requests.borrow().keys().copied().collect();
+        let waiting: Vec<u32> = {
+            let requests = self.requests.borrow();
+            requests.iter().filter(|(_, entry)| !self.is_streaming(entry)).map(|(&request, _)| request).collect()
+        };
         for request in waiting {
-            if self.streams.borrow().values().any(|s| s.request == Some(request)) {
-                continue;
-            }
             let detail = "the handler's promise is pending and nothing is left that could settle it";
             let failure = Failure::new(&code::NEVER_SETTLED, detail);
             let answered = self.requests.borrow().get(&request).is_some_and(|entry| entry.answered);
@@ -630,7 +730,7 @@ impl ScriptInstance {
         let calls = &sandbox.store.data().calls;
         let ended: Vec<u32> = calls.iter().filter(|(_, c)| c.interrupted_at.is_some()).map(|(&id, _)| id).collect();
         for request in ended {
-            self.abort_operations(|running| running.request == request);
+            self.abort_operations(sandbox, request);
             self.fail(sandbox, request, self.cpu_exceeded(), false);
         }
         Ok(())
@@ -662,35 +762,6 @@ impl ScriptInstance {
         let max = self.env.limits.memory_mib;
         Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
     }
-
-    /// The sandbox trapped, or was ended: every request in it fails.
-    fn lose(self: &Rc<Self>, sandbox: &mut Sandbox, trap: &wasmtime::Error) {
-        self.lost.set(true);
-        self.abort_operations(|_| true);
-        let culprit = sandbox.store.data().charged();
-        let own = if trap.is::<CpuExhausted>() {
-            self.cpu_exceeded()
-        } else if sandbox.store.data().memory_denied {
-            self.memory_exceeded()
-        } else {
-            Failure::new(&code::GUEST_TRAP, format!("{trap:#}"))
-        };
-        tracing::warn!(app = %self.env.app, worker = %self.env.worker, instance = self.id, code = own.code.name, "instance lost: {}", own.detail);
-        let requests: Vec<u32> = self.requests.borrow().keys().copied().collect();
-        for request in requests {
-            let failure = if request == culprit {
-                own.clone()
-            } else {
-                Failure::new(&code::INSTANCE_LOST, "another request ended the instance")
-            };
-            self.fail(sandbox, request, failure, false);
-        }
-        self.inbox.borrow_mut().clear();
-        self.bodies.borrow_mut().clear();
-        self.codings.borrow_mut().clear();
-        self.streams.borrow_mut().clear();
-        self.linked.borrow_mut().clear();
-    }
 }
 
 /// Tells the guest when the task that waits for its response goes away.
@@ -709,7 +780,7 @@ impl Drop for Leaving<'_> {
 }
 
 impl Instance for ScriptInstance {
-    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+    fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>> {
         Box::pin(self.serve(call, event))
     }
 

@@ -338,9 +338,9 @@ impl Operation {
         let (provider, namespace) = self.kv(&mut args)?;
         let key = args.next()?;
         let (value, stream) = (args.next()?, args.next()?);
+        let value = self.body(&value, &stream)?;
         let options = put_options(args.next()?.as_str()?, self.instance.clock_ms())?;
         self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
-        let value = self.body(&value, &stream)?;
         let receipt = provider.put(&namespace, key.as_str()?, value, options).await?;
         Ok(Completion::value(|e| e.array(1).integer(receipt.revision)))
     }

@@ -93,7 +93,9 @@ impl Sandbox {
         let at = if arguments.len() <= layout.inbox_bytes {
             layout.inbox as u32
         } else {
-            // The guest frees it once it has decoded it.
+            // The guest frees it once it has decoded it. If it has no room, that is no fault of
+            // whoever ran before.
+            self.store.data_mut().begin(0);
             self.store.set_epoch_deadline(1 << 40);
             self.alloc.call_async(&mut self.store, arguments.len() as u32).await?
         };

@@ -202,6 +202,11 @@ pub fn too_many(guest: &Guest) -> String {
 
 /// The synchronous calls about sockets.
 pub fn answer(guest: &mut Guest, code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal> {
+    // Whatever is said on a socket is heard outside.
+    let request = guest.charged();
+    if let Some(call) = guest.calls.get_mut(&request) {
+        call.event = None;
+    }
     if code == call::SOCKET_OPEN {
         return open(guest, out);
     }

@@ -27,7 +27,7 @@ fn rust() -> Setup {
 
 /// Sends an event to an instance of its own, as dispatch does.
 async fn ask(app: &Running, event: FetchEvent) -> Result<Response, Failure> {
-    app.fresh().run(app.call(), Event::Fetch(Box::new(event))).await
+    Ok(app.fresh().run(app.call(), Event::Fetch(Box::new(event))).await?)
 }
 
 async fn text(app: &Running, event: FetchEvent) -> String {
@@ -127,8 +127,16 @@ fn bodies_stream_in_both_directions_with_trailers() {
 fn short_bodies_are_whole_and_trailers_and_slow_pieces_arrive() {
     on_core(async {
         let app = rust().start();
-        let mut short = ask(&app, at("hello")).await.unwrap().into_body();
-        assert_eq!(short.take_whole().unwrap(), "hello from a.test", "a short body needs no stream");
+        // A component that a tick pauses between head and body answers with a stream; of a few, one
+        // is not paused, even on a busy machine.
+        let mut whole = None;
+        for _ in 0..100 {
+            whole = ask(&app, at("hello")).await.unwrap().into_body().take_whole();
+            if whole.is_some() {
+                break;
+            }
+        }
+        assert_eq!(whole.expect("a short body needs no stream"), "hello from a.test");
         let mut body = ask(&app, at("trailers")).await.unwrap().into_body();
         assert_eq!(body.take_whole(), None);
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "content");
@@ -271,7 +279,7 @@ fn an_endless_loop_ends_and_leaves_the_core_to_others_meanwhile() {
             answered += 1;
         }
         assert!(answered > 20, "only {answered} requests were answered beside the loop");
-        let failure = looping.await.unwrap().unwrap_err();
+        let failure = looping.await.unwrap().unwrap_err().failure;
         assert_eq!(failure.code.name, "cpu_exceeded");
         assert!(failure.detail.contains("200 ms"), "{failure}");
     });
@@ -292,7 +300,7 @@ fn a_trap_is_reported_with_its_stack_and_what_it_printed() {
     on_core(async {
         let app = rust().start();
         let instance = app.fresh();
-        let failure = instance.clone().run(app.call(), Event::Fetch(Box::new(at("trap")))).await.unwrap_err();
+        let failure = instance.clone().run(app.call(), Event::Fetch(Box::new(at("trap")))).await.unwrap_err().failure;
         assert_eq!(failure.code.name, "guest_trap");
         assert!(failure.detail.contains("unreachable"), "{failure}");
         assert!(failure.stack.is_some_and(|stack| stack.contains("handle")));
@@ -421,7 +429,7 @@ fn an_instance_serves_one_event() {
         let instance = app.fresh();
         let run = |path| Rc::clone(&instance).run(app.call(), Event::Fetch(Box::new(at(path))));
         collect(run("hello").await.unwrap()).await;
-        assert_eq!(run("hello").await.unwrap_err().code.name, "instance_lost");
+        assert_eq!(run("hello").await.unwrap_err().failure.code.name, "instance_lost");
     });
 }
 

@@ -172,7 +172,7 @@ impl Running {
     }
 
     pub async fn run(&self, event: FetchEvent) -> Result<Response, Failure> {
-        self.instance.clone().run(self.call(), Event::Fetch(Box::new(event))).await
+        Ok(self.instance.clone().run(self.call(), Event::Fetch(Box::new(event))).await?)
     }
 
     pub async fn text(&self, event: FetchEvent) -> String {

@@ -90,6 +90,29 @@ fn too_many_subrequests_are_refused_by_name() {
 }
 
 #[test]
+fn more_timers_than_allowed_are_refused_and_go_with_their_request() {
+    on_core(async {
+        let source = "export default { fetch() { let n = 0; try { for (;; n++) setTimeout(() => {}, 60000) } catch (e) { return new Response(n + ' ' + e.message) } } }";
+        let app = setup(source).limits(|l| l.timers = 3).start();
+        for _ in 0..3 {
+            let text = app.text(get("http://a.test/")).await;
+            assert!(text.starts_with("3 ") && text.contains("limits.timers"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn what_a_timer_held_is_free_once_its_request_is_over() {
+    on_core(async {
+        let source = "export default { fetch() { const held = new Uint8Array(64 << 10).fill(1); setTimeout(() => held, 60000); return new Response('ok') } }";
+        let app = setup(source).limits(|l| l.memory_mib = 16).start();
+        for _ in 0..2_000 {
+            assert_eq!(app.text(get("http://a.test/")).await, "ok");
+        }
+    });
+}
+
+#[test]
 fn a_flood_of_log_lines_is_cut() {
     on_core(async {
         let app = setup("export default { fetch() { for (let i = 0; i < 100; i++) console.log('x'.repeat(100)); return new Response('ok') } }")
@@ -116,7 +139,7 @@ fn loops_share_the_core_with_short_requests() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(answered > 20, "only {answered} short requests were answered beside the loop");
-        assert_eq!(task.await.unwrap().unwrap_err().code.name, "cpu_exceeded");
+        assert_eq!(task.await.unwrap().unwrap_err().failure.code.name, "cpu_exceeded");
     });
 }
 

@@ -3,6 +3,8 @@
 mod components;
 mod fixture;
 mod limits;
+mod loss;
+mod many;
 mod scripts;
 mod sockets;
 mod web;

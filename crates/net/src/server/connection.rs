@@ -50,10 +50,11 @@ where
     let _ = stream.set_nodelay(true);
     let mut stream = stream;
     let Some(before) = read_preface(&mut stream, &state, &server.limits).await else { return };
+    let shared = Rc::new(Shared { peer, server: server.clone(), state, service });
     if before.starts_with(H2_PREFACE) {
-        serve_http2(stream, before, peer, server, state, service).await;
+        serve_http2(stream, before, shared).await;
     } else {
-        serve_http1(stream, before, peer, server, state, service).await;
+        serve_http1(stream, before, shared).await;
     }
 }
 
@@ -93,18 +94,12 @@ fn remember(state: &State, cx: &Context<'_>) {
     }
 }
 
-async fn serve_http1<S, F>(
-    stream: TcpStream,
-    before: Bytes,
-    peer: SocketAddr,
-    server: &Rc<Server>,
-    state: Rc<State>,
-    service: S,
-) where
-    S: Fn(Request) -> F + Clone + 'static,
+async fn serve_http1<S, F>(stream: TcpStream, before: Bytes, shared: Rc<Shared<S>>)
+where
+    S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let limits = &server.limits;
+    let (limits, state) = (&shared.server.limits, &shared.state);
     let wire = Wire::http1(stream, before, limits.clone(), state.clone());
     let mut builder = hyper::server::conn::http1::Builder::new();
     // No `pipeline_flush`: with it, hyper never writes an answer that comes while a part of the
@@ -118,28 +113,11 @@ async fn serve_http1<S, F>(
     if limits.header_count > HYPER_HEADER_COUNT {
         builder.max_headers(limits.header_count);
     }
-    let shared = Rc::new(Shared { peer, server: server.clone(), state: state.clone(), service });
     let service = service_fn(|request| answer(shared.clone(), Flight::new(&shared.state), request));
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
-    let mut watch = Watch::new(&state, limits.clone());
-    let end = poll_fn(|cx| {
-        loop {
-            if Pin::new(&mut connection).poll(cx).is_ready() {
-                return Poll::Ready(End::Served);
-            }
-            if state.gone.get() && state.is_busy() {
-                return Poll::Ready(End::Cut);
-            }
-            match watch.poll(&state, cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Verdict::Cut) => return Poll::Ready(End::Cut),
-                Poll::Ready(Verdict::Close) => Pin::new(&mut connection).graceful_shutdown(),
-                Poll::Ready(Verdict::Refuse(refusal)) => *state.refusal.borrow_mut() = Some(refusal),
-            }
-        }
-    })
-    .await;
-    if let End::Cut = end {
+    let watch = Watch::new(state, limits.clone(), false);
+    let close = |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
+    if let End::Cut = drive(Pin::new(&mut connection), close, watch, state).await {
         return;
     }
     let parts = connection.into_parts();
@@ -157,25 +135,19 @@ async fn serve_http1<S, F>(
     let (stream, mid_body) = wire.into_stream();
     let refusal = state.refusal.take();
     if let Some(refusal) = refusal {
-        (server.on_refusal)(peer, refusal.code, &refusal.detail);
+        (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
         farewell::refuse(stream, &refusal).await;
     } else if mid_body {
         farewell::linger(stream).await;
     }
 }
 
-async fn serve_http2<S, F>(
-    stream: TcpStream,
-    before: Bytes,
-    peer: SocketAddr,
-    server: &Rc<Server>,
-    state: Rc<State>,
-    service: S,
-) where
-    S: Fn(Request) -> F + Clone + 'static,
+async fn serve_http2<S, F>(stream: TcpStream, before: Bytes, shared: Rc<Shared<S>>)
+where
+    S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let limits = &server.limits;
+    let (limits, state) = (&shared.server.limits, &shared.state);
     let wire = Wire::http2(stream, before, state.clone());
     let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
     builder
@@ -188,32 +160,47 @@ async fn serve_http2<S, F>(
         .max_pending_accept_reset_streams(20)
         .enable_connect_protocol()
         .max_local_error_reset_streams(64);
-    let shared = Rc::new(Shared { peer, server: server.clone(), state: state.clone(), service });
     let service = service_fn(|request| {
+        // What the gate counts for HTTP/1.1.
         state.passed.set(state.passed.get() + 1);
-        answer(shared.clone(), Flight::new(&state), request)
+        answer(shared.clone(), Flight::new(state), request)
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-    let mut watch = Watch::new(&state, limits.clone());
-    watch.multiplexed = true;
-    poll_fn(|cx| {
-        loop {
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            match watch.poll(&state, cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Verdict::Cut | Verdict::Refuse(_)) => return Poll::Ready(()),
-                Poll::Ready(Verdict::Close) => connection.as_mut().graceful_shutdown(),
-            }
-        }
-    })
-    .await;
+    let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    let watch = Watch::new(state, limits.clone(), true);
+    let close = |connection: Pin<&mut _>| hyper::server::conn::http2::Connection::graceful_shutdown(connection);
+    drive(connection, close, watch, state).await;
 }
 
 enum End {
     Served,
     Cut,
+}
+
+/// Drives a connection, and beside it its timer, until one of them ends it. `close` asks the
+/// connection to end by itself.
+async fn drive<C: Future>(
+    mut connection: Pin<&mut C>,
+    close: impl Fn(Pin<&mut C>),
+    mut watch: Watch,
+    state: &State,
+) -> End {
+    poll_fn(|cx| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Served);
+            }
+            if state.gone.get() && state.is_busy() {
+                return Poll::Ready(End::Cut);
+            }
+            match watch.poll(state, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Verdict::Cut) => return Poll::Ready(End::Cut),
+                Poll::Ready(Verdict::Close) => close(connection.as_mut()),
+                Poll::Ready(Verdict::Refuse(refusal)) => *state.refusal.borrow_mut() = Some(refusal),
+            }
+        }
+    })
+    .await
 }
 
 /// What the requests of a connection have in common.
@@ -417,14 +404,14 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(state: &State, limits: Rc<ServerLimits>) -> Self {
+    fn new(state: &State, limits: Rc<ServerLimits>, multiplexed: bool) -> Self {
         let started = Instant::now();
         // A drain may have begun while the protocol was found out.
         state.rearm.set(true);
         Self {
             timer: Box::pin(tokio::time::sleep_until(started + limits.header)),
             limits,
-            multiplexed: false,
+            multiplexed,
             closing_since: None,
             started,
         }

@@ -4,6 +4,7 @@
 //! No test sleeps for something to happen: [`until`] asks until it has happened, and gives up after
 //! [`PATIENCE`].
 
+mod browser;
 mod client;
 mod node;
 mod warm;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use browser::Browser;
 pub use client::Request;
 pub use node::Node;
 

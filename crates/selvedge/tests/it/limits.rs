@@ -129,6 +129,72 @@ fn a_loop_in_one_app_leaves_its_neighbour_alone() {
 }
 
 #[test]
+fn an_instance_is_replaced_after_its_requests_or_before_its_memory_runs_out() {
+    let place = Place::new();
+    let source = r#"
+let served = 0;
+const leaked: Uint8Array[] = [];
+export default {
+  fetch(request: Request): Response {
+    if (new URL(request.url).pathname === "/leak") leaked.push(new Uint8Array(1 << 20).fill(1));
+    return new Response(String(++served));
+  },
+};
+"#;
+    let manifest = format!("{ONE_WORKER}limits = {{ memory_mib = 16, instance_requests_total = 100 }}\n");
+    place.deploy(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)])).expect_success();
+    let node = place.serve_with(&["--cores", "1"]);
+    let at = |path: &str| -> u32 {
+        node.send(&Request::get(path).at_app("app")).expect(200).text().parse().expect("a number")
+    };
+    let counted: Vec<u32> = (0..201).map(|_| at("/")).collect();
+    assert_eq!((counted[0], counted[99], counted[100], counted[199], counted[200]), (1, 100, 1, 100, 1));
+    // It leaks sixteen times what it may have, and nobody gets an error.
+    let counted: Vec<u32> = (0..256).map(|_| at("/leak")).collect();
+    assert!(counted.iter().filter(|count| **count == 1).count() >= 16, "{counted:?}");
+}
+
+#[test]
+fn who_shared_an_instance_with_one_that_ended_it_is_answered_by_another() {
+    let place = Place::new();
+    let source = r#"
+let events = 0;
+const later = () => new Promise((resolve) => setTimeout(resolve, 600_000));
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const first = events++ === 0;
+    const { pathname } = new URL(request.url);
+    if (pathname === "/die") 3n ** 9_000_000n;
+    if (pathname === "/marked") await fetch("http://127.0.0.1:1/").catch(() => {});
+    console.log(`${pathname} waits`);
+    if (!first) await later();
+    return new Response(await request.text());
+  },
+};
+"#;
+    let manifest = format!("{ONE_WORKER}limits = {{ cpu_ms = 50, head_ms = 600000 }}\n");
+    place.deploy(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)])).expect_success();
+    // Of one core, so that they share an instance.
+    let node = place.serve_with(&["--cores", "1"]);
+    let at = |request: Request| node.send(&request.at_app("app"));
+    at(Request::get("/")).expect(200);
+    std::thread::scope(|scope| {
+        let innocent = scope.spawn(|| at(Request::post("/innocent", "its body")));
+        let marked = scope.spawn(|| at(Request::get("/marked")));
+        node.wait_for_log("/innocent waits");
+        node.wait_for_log("/marked waits");
+        at(Request::get("/die")).expect_problem(503, "cpu_exceeded");
+        assert_eq!(innocent.join().expect("an answer").expect(200).text(), "its body");
+        let marked = marked.join().expect("an answer");
+        assert_eq!(marked.header("retry-after"), Some("1"));
+        marked.expect_problem(503, "instance_lost");
+    });
+    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+    assert!(metrics.contains("selvedge_requests_run_again_total 1\n"), "{metrics}");
+    assert!(metrics.contains("selvedge_instances_lost_total 1\n"), "{metrics}");
+}
+
+#[test]
 fn a_body_over_its_limit_is_refused_before_the_worker_sees_it() {
     let place = Place::new();
     let node = node(&place);

@@ -22,5 +22,8 @@ fn the_topmost_position_of_a_stack_is_its_frame() {
 fn a_failure_that_may_pass_says_when_to_come_back() {
     let problem = Failure::new(&base::code::INSTANCE_LOST, "internals").problem();
     assert_eq!(problem.retry_after_s, Some(1));
+    let knows = Failure::new(&base::code::QUARANTINED, "internals").with_retry_after_s(42);
+    assert_eq!(knows.problem().retry_after_s, Some(42));
+    assert_eq!(Failure::new(&base::code::GUEST_EXCEPTION, "internals").problem().retry_after_s, None);
     assert!(problem.detail.is_none(), "what the log says is not for the client");
 }

@@ -368,13 +368,21 @@ export function compile(pattern: string, encode: Encode, options: Options, ignor
   const parts = new PartReader(pattern, options, encode).read();
   const names: string[] = [];
   const source = expressionOf(parts, options, names);
-  let expression: RegExp;
-  try {
-    expression = new RegExp(source, ignoreCase ? "vi" : "v");
-  } catch {
-    throw badPattern(`"${pattern}" holds an expression that is not valid`);
-  }
   let hasExpressions = false;
   for (let i = 0; i < parts.length; i++) hasExpressions ||= parts[i]!.type === "regexp";
+  const expression = (hasExpressions ? compiled(source, "v", ignoreCase) : null) ?? compiled(source, "u", ignoreCase);
+  if (expression === null) throw badPattern(`"${pattern}" holds an expression that is not valid`);
   return { pattern: patternOf(parts, options), expression, names, hasExpressions };
+}
+
+/**
+ * The standard's flag is `v`. What it adds stands in classes that only a pattern's author can have written, and QuickJS
+ * refuses with it some characters outside of classes that it must not: so `u` is tried as well.
+ */
+function compiled(source: string, flag: string, ignoreCase: boolean): RegExp | null {
+  try {
+    return new RegExp(source, ignoreCase ? flag + "i" : flag);
+  } catch {
+    return null;
+  }
 }

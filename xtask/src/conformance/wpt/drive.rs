@@ -36,7 +36,7 @@ pub fn run(repo: &Repo, root: &Path, tests: Vec<Test>) -> Result<Vec<Outcome>> {
 fn build(repo: &Repo) -> Result<PathBuf> {
     let messages = repo::output(repo.cargo().args(BUILD))?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executable = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    let executable = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
     executable.context("cargo names no executable of the example")
 }
 

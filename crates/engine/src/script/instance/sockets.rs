@@ -18,23 +18,18 @@ impl ScriptInstance {
     /// socket's handlers began goes on.
     pub(super) fn done(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32) {
         let held = self.sockets.hold(request);
-        let goes_on = || self.sockets.any() && self.had_socket(request) && self.works(request);
+        let goes_on = || self.sockets.any() && self.had_socket(request) && works(sandbox, request);
         if !held && !goes_on() {
             return self.finish(sandbox, request);
         }
         if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
             entry.done = true;
         }
-        self.watch(request);
+        self.linger(sandbox, request);
     }
 
     fn had_socket(&self, request: u32) -> bool {
         self.requests.borrow().get(&request).is_some_and(|entry| entry.socket)
-    }
-
-    /// Something is under way for this request that is more than waiting.
-    fn works(&self, request: u32) -> bool {
-        self.running.borrow().values().any(|running| running.request == request && !running.passive)
     }
 
     /// A response of status 101 takes its end of a socket along.
@@ -58,9 +53,14 @@ impl ScriptInstance {
         if !(ended || done) || self.sockets.hold(request) {
             return;
         }
-        if done && !self.works(request) {
+        if done && !works(sandbox, request) {
             self.finish(sandbox, request);
         } else if ended && answered {
+            // The time begins anew.
+            let earlier = self.requests.borrow_mut().get_mut(&request).and_then(|entry| entry.watch.take());
+            if let Some(earlier) = earlier {
+                earlier.abort();
+            }
             self.watch(request);
         }
     }
@@ -69,4 +69,9 @@ impl ScriptInstance {
     pub(super) fn close_for_successor(&self) {
         self.sockets.close_all(&Ended::new(close_code::RESTART, "the worker was replaced").cleanly());
     }
+}
+
+/// Something is under way for this request that is more than waiting.
+fn works(sandbox: &Sandbox, request: u32) -> bool {
+    sandbox.store.data().calls.get(&request).is_some_and(|call| call.operations > 0)
 }

@@ -37,6 +37,8 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     let service = if operation.code == operation::SERVICE { Some(args.next()?.as_u32()? as usize) } else { None };
     let (method, url, headers) = (args.next()?, args.next()?, args.next()?);
     let (body, stream, redirect) = (args.next()?, args.next()?, args.next()?);
+    // Taken first: whatever is refused below, nothing of the body stays behind.
+    let body = operation.body(&body, &stream)?;
     let method = Method::from_bytes(method.as_str()?.as_bytes())
         .map_err(|_| Completion::type_error("the method is not a token"))?;
     let url = Url::parse(url.as_str()?).map_err(|_| Completion::type_error("the URL is not valid"))?;
@@ -53,7 +55,6 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     if let Ok(value) = traceparent {
         headers.insert(HeaderName::from_static("traceparent"), value);
     }
-    let body = operation.body(&body, &stream)?;
     if upgrade && service.is_some() {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }

@@ -149,3 +149,66 @@ fn agrees_with_the_url_crate_on_what_can_be_fetched() {
         }
     }
 }
+
+/// Whatever is read and set, the result is a URL that is read as it was written.
+#[test]
+fn every_href_is_read_as_it_was_written() {
+    const PIECES: &[&str] = &[
+        "file:",
+        "foo:",
+        "data:",
+        "http:",
+        "blob:",
+        "/",
+        "//",
+        "\\",
+        "/.",
+        "..",
+        ".",
+        "%2E",
+        "C:",
+        "c|",
+        "h",
+        "@",
+        ":",
+        ":7",
+        "?",
+        "#",
+        "[::1]",
+        "localhost",
+        "\u{0}",
+        "\t",
+        "\u{FFFD}",
+        "\u{AD}",
+        "xn--",
+        "é",
+        "😀",
+        "%",
+        "%zz",
+        "'",
+        "1",
+    ];
+    const FIELDS: &[&str] =
+        &["protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "hash"];
+    let mut seed = 11_u64;
+    let mut next = |bound: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % bound
+    };
+    let mut urls = 0;
+    for _ in 0..40_000 {
+        let mut text = |most: usize| -> String { (0..next(most)).map(|_| PIECES[next(PIECES.len())]).collect() };
+        let (input, value) = (text(9), text(5));
+        let base = [None, Some("file:///C:/a/b"), Some("foo://h/a/b"), Some("foo:/a/b")][next(4)];
+        let Some(mut url) = resolve(&input, base) else { continue };
+        let field = FIELDS[next(FIELDS.len())];
+        setters::set(&mut url, field, &value);
+        let (href, places) = url.serialise();
+        assert!(href.is_ascii(), "{href}");
+        assert!(places.is_sorted() && places[7] <= href.len(), "{href}: {places:?}");
+        let again = parse(&href, None).map(|url| url.serialise());
+        assert_eq!(again, Some((href, places)), "{input:?} against {base:?}, {field} = {value:?}");
+        urls += 1;
+    }
+    assert!(urls > 10_000, "{urls} inputs were URLs");
+}

@@ -22,7 +22,10 @@ impl Feature {
 }
 
 pub const FEATURES: &[Feature] = &[
+    Feature { name: "caches", globals: &["caches", "Cache", "CacheStorage"], words: &[] },
     Feature { name: "clone", globals: &["structuredClone"], words: &[] },
+    Feature { name: "compression", globals: &["CompressionStream", "DecompressionStream"], words: &[] },
+    Feature { name: "htmlrewriter", globals: &["HTMLRewriter"], words: &[] },
     Feature { name: "closeevent", globals: &["CloseEvent"], words: &[] },
     Feature { name: "websocket", globals: &["WebSocket", "WebSocketPair"], words: &["webSocket"] },
     Feature { name: "eventsource", globals: &["EventSource"], words: &[] },

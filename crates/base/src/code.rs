@@ -105,6 +105,7 @@ codes! {
     STREAM_IDLE = row("stream_idle", 504, Guest, true, "A stream stood still for longer than stream_idle_ms", "Keep data moving, or raise limits.stream_idle_ms.");
     WAIT_UNTIL_EXCEEDED = row("wait_until_exceeded", 500, Guest, false, "Work passed to waitUntil ran longer than wait_until_ms", "Do less after the response, or raise limits.wait_until_ms.");
     MEMORY_EXCEEDED = row("memory_exceeded", 503, Guest, false, "The worker used more memory than memory_mib allows", "Hold less in memory, or raise limits.memory_mib.");
+    NATIVE_MEMORY_EXCEEDED = row("native_memory_exceeded", 503, Guest, false, "The worker's compression streams and HTML rewriters hold more than native_mib or rewriter_bytes allows", "Use fewer at a time, or raise limits.native_mib or limits.rewriter_bytes.");
     SUBREQUESTS_EXCEEDED = row("subrequests_exceeded", 500, Guest, false, "The worker made more sub-requests than allowed", "Make fewer calls, or raise limits.subrequests.");
     RESPONSE_TOO_LARGE = row("response_too_large", 500, Guest, false, "The response body is larger than response_body_bytes", "Send less, or raise limits.response_body_bytes.");
     LOG_LIMIT = row("log_limit", 500, Guest, false, "The worker logged more than log_bytes in one request", "Log less, or raise limits.log_bytes; what went beyond was dropped.");

@@ -67,6 +67,10 @@ limits! {
         start_cpu_ms: 1_000, 1, 60_000, "ms", "start_failed", "CPU time for evaluating the modules of a script, once per deployment.";
         instance_requests: 512, 1, 100_000, "", "app_overloaded", "Requests in flight in one shared instance.";
         instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
+        native_mib: 64, 1, 4_096, "MiB", "native_memory_exceeded", "What the compression streams and HTML rewriters of one instance hold outside of its sandbox, together.";
+        rewriter_bytes: 4 * MIB, 64 << 10, 1 << 30, "bytes", "native_memory_exceeded", "What one HTML rewriter holds of a document at a time: a tag that is not complete, for example.";
+        rewriter_handlers: 256, 1, 1_000, "", "guest_exception", "Selectors of one HTML rewriter.";
+        selector_bytes: 1_024, 1, 64 << 10, "bytes", "guest_exception", "Selector of an HTML rewriter.";
         instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
         sockets: 512, 0, 100_000, "", "too_many_sockets", "Open WebSockets of one instance, those that it opened itself included.";
@@ -117,6 +121,11 @@ limits! {
         list_keys: 1_000, 1, 10_000, "", "", "Keys in one page of a list.";
         get_keys: 100, 1, 1_000, "", "too_many_keys", "Keys that one KV read may name.";
         kv_files_open: 64, 4, 10_000, "", "", "Database files of KV kept open, one for each app; the least recently used is closed.";
+        cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
+        cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
+        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
+        cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
+        cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
         artifact_bytes: 128 * MIB, MIB, 1 << 30, "bytes", "body_too_large", "One artifact or asset of a deployment.";
         egress_connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Connecting to a target of an outbound request.";
         egress_redirects: 20, 0, 100, "", "upstream_protocol", "Redirects that one outbound request follows.";

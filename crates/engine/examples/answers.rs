@@ -12,15 +12,18 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use base::artifact::{Module, ModuleKind, Script};
-use base::{Artifact, Body, WorkerLimits, WorkerName};
+use base::{Artifact, Body, NodeLimits, WorkerLimits, WorkerName};
 use bytes::Bytes;
+use cache::{MemoryStore, MemoryStoreLimits};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use selvedge_engine::{Engine, RuntimeOptions};
 use services::egress::{EgressPolicy, EgressRule};
 use telemetry::{NullSink, Phases, Record, RecordHandle};
-use worker::{Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Outbound, Program, Response};
+use worker::{
+    Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Outbound, Program, Response, ResponseCache,
+};
 
 /// Requests under way at once: most of them wait for a timer, most of the time.
 const AT_ONCE: usize = 8;
@@ -62,6 +65,7 @@ impl App {
         let limits = limits();
         engine.prepare(&artifact, &limits)?;
         let program = engine.load(&artifact.digest(), &limits)?.ok_or_else(|| internal("the image was not kept"))?;
+        let node = NodeLimits::default();
         let env = Arc::new(Env {
             app: "conformance".into(),
             worker: WorkerName::parse("suite").expect("a name"),
@@ -69,6 +73,7 @@ impl App {
             limits,
             egress: Arc::new(EgressPolicy::new(vec![EgressRule::Public], vec![])),
             fetcher: Arc::new(Folder(root.to_owned())),
+            responses: ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(&node))), &node),
             source_map: None,
         });
         Ok(Self { program, env, core: Core::new(0) })

@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use base::artifact::{Module, ModuleKind, Script};
-use base::{Artifact, Body, WorkerLimits, WorkerName};
+use base::{Artifact, Body, NodeLimits, WorkerLimits, WorkerName};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use http::{HeaderMap, Method};
@@ -27,6 +27,7 @@ use telemetry::{NullSink, Phases, Record, RecordHandle, Sink};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use worker::{
     Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Instance, Outbound, Program, Response,
+    ResponseCache,
 };
 
 const HELLO: &str = "export default { fetch() { return new Response('Hello, world!'); } };";
@@ -102,6 +103,7 @@ impl Bench {
             limits,
             egress: Arc::new(EgressPolicy::new(vec![], vec![])),
             fetcher: Arc::new(NoNet),
+            responses: responses(),
             source_map: None,
         });
         App { program, env, core: core.clone() }
@@ -346,6 +348,11 @@ impl Sink for Records {
     }
 
     fn line(&self, _: telemetry::GuestLine) {}
+}
+
+fn responses() -> ResponseCache {
+    let limits = NodeLimits::default();
+    ResponseCache::new(Arc::new(cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits))), &limits)
 }
 
 struct NoNet;

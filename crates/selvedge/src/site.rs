@@ -114,6 +114,7 @@ impl Workshop {
             limits: worker.limits.clone(),
             egress: Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone())),
             fetcher: self.fetcher.clone(),
+            responses: self.stores.responses.clone(),
             source_map: None,
         };
         Ok((env, missing))

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemClock};
+use cache::{MemoryStore, MemoryStoreLimits};
 use engine::{Engine, RuntimeOptions};
 use services::artifact::ArtifactStore;
 use services::kv::Kv;
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services_local::{DataDir, DataDirError, DataDirOptions};
+use worker::ResponseCache;
 
 /// The stores of a node, opened.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ pub struct Stores {
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
+    pub responses: ResponseCache,
     pub data: PathBuf,
     cache: PathBuf,
     engine_key: PathBuf,
@@ -48,6 +51,7 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         artifacts: opened.artifacts(),
         releases: opened.releases(),
         secrets: opened.secrets()?,
+        responses: ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits),
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
         data: opened.path().to_owned(),

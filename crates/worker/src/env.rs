@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
 
-use crate::{Call, Event, Failure, Frame, Response};
+use crate::{Call, Event, Failure, Frame, Response, ResponseCache};
 
 /// Everything one worker may reach. Made when a deployment is released, shared by its instances.
 pub struct Env {
@@ -19,6 +19,8 @@ pub struct Env {
     pub limits: WorkerLimits,
     pub egress: Arc<EgressPolicy>,
     pub fetcher: Arc<dyn Fetcher>,
+    /// Shared by all apps of the node; each finds its own.
+    pub responses: ResponseCache,
     /// Leads from positions in what runs to positions in what was written, where the two differ.
     pub source_map: Option<Arc<dyn SourceMap>>,
 }

@@ -13,7 +13,7 @@ use services::egress::EgressPolicy;
 use telemetry::{NullSink, Record, RecordHandle, Sink};
 use testkit::ManualClock;
 use tokio::task::JoinHandle;
-use worker::{Call, Core, Env, Failure, Fetcher, Handle, Invoker, Outbound, Response};
+use worker::{Call, Core, Env, Failure, Fetcher, Handle, Invoker, Outbound, Response, ResponseCache};
 
 use crate::fake::{FakeEngine, Shared, fetch};
 
@@ -178,6 +178,7 @@ impl App<'_> {
             limits: setup.limits.clone(),
             egress: Arc::new(EgressPolicy::default()),
             fetcher: Arc::new(NoNet),
+            responses: responses(),
             source_map: None,
         };
         let digest = artifact.digest();
@@ -187,6 +188,11 @@ impl App<'_> {
         };
         WorkerSpec { artifact: digest, source: Arc::new(source), env: Arc::new(env) }
     }
+}
+
+fn responses() -> ResponseCache {
+    let limits = NodeLimits::default();
+    ResponseCache::new(Arc::new(cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits))), &limits)
 }
 
 struct NoNet;

@@ -35,6 +35,13 @@ pub mod call {
     pub const CODED: i32 = 142;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
+    pub const CODEC_OPEN: i32 = 160;
+    pub const CODEC_STEP: i32 = 161;
+    pub const HELD_DROP: i32 = 162;
+    pub const SELECTOR_CHECK: i32 = 163;
+    pub const REWRITER_OPEN: i32 = 164;
+    pub const REWRITER_PARSE: i32 = 165;
+    pub const REWRITER_FILL: i32 = 166;
     pub const SOCKET_OPEN: i32 = 190;
     pub const SOCKET_ANSWER: i32 = 191;
     pub const SOCKET_SEND: i32 = 192;
@@ -56,6 +63,9 @@ pub mod operation {
     pub const KV_PUT: i32 = 42;
     pub const KV_DELETE: i32 = 43;
     pub const KV_LIST: i32 = 44;
+    pub const CACHE_MATCH: i32 = 180;
+    pub const CACHE_PUT: i32 = 181;
+    pub const CACHE_DELETE: i32 = 182;
     pub const SOCKET_READ: i32 = 200;
 }
 

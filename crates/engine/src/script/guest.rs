@@ -16,6 +16,7 @@ use worker::{Call, Core, Env, FetchEvent, Meter};
 
 use super::abi::control;
 use super::codec::{Decoder, Value};
+use super::held::Held;
 use super::image::PAGE;
 use super::prelude::Prelude;
 use super::sockets::Sockets;
@@ -218,6 +219,7 @@ pub struct Guest {
     /// The guest asked for more memory than it may have.
     pub memory_denied: bool,
     next_id: u32,
+    pub held: Held,
 }
 
 /// From when on time is charged. Until its first tick, which is within a millisecond, an entry is
@@ -275,6 +277,7 @@ impl Guest {
             lane: Arc::default(),
             memory_denied: false,
             next_id: 1,
+            held: Held::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{call, control};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{prelude, sockets, textcodec, weburl};
+use super::{held, prelude, sockets, textcodec, weburl};
 
 /// Why a call is refused: what the prelude makes an exception of.
 #[derive(Debug)]
@@ -23,11 +23,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn type_error(message: impl Into<Cow<'static, str>>) -> Self {
         Self { name: "TypeError", message: message.into(), code: "" }
     }
 
-    pub fn at_start(what: &'static str) -> Self {
+    pub(super) fn at_start(what: &'static str) -> Self {
         let message = format!("{what} is not possible while modules are evaluated; do it inside a handler");
         Self { name: "Error", message: message.into(), code: base::code::IO_AT_START.name }
     }
@@ -182,6 +182,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             let code = args.next()?.as_optional_str()?.unwrap_or("").to_owned();
             guest.effects.push(Effect::Fail { request, error: GuestError { name, message, stack, code }, pending });
         }
+        call::CODEC_OPEN..=call::REWRITER_FILL => held::answer(guest, code, &mut args, out)?,
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }

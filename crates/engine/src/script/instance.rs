@@ -507,6 +507,7 @@ impl ScriptInstance {
     /// Nothing acts for this request any more: writes down what it used.
     fn finish(&self, sandbox: &mut Sandbox, request: u32) {
         let Some(entry) = self.requests.borrow_mut().remove(&request) else { return };
+        sandbox.store.data_mut().held.end(request);
         if let Some(call) = sandbox.store.data_mut().calls.remove(&request) {
             call.meter.cpu_us.store(call.cpu.as_micros() as u64, Ordering::Relaxed);
             let usage = call.meter.usage(sandbox.memory_bytes());

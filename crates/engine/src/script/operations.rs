@@ -20,6 +20,7 @@ use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
 use super::sockets;
 
+mod caches;
 pub mod fetch;
 
 /// An operation that a guest started.
@@ -222,6 +223,9 @@ impl Operation {
             operation::KV_PUT => self.kv_put(args).await,
             operation::KV_DELETE => self.kv_delete(args).await,
             operation::KV_LIST => self.kv_list(args).await,
+            operation::CACHE_MATCH => caches::lookup(&self, args).await,
+            operation::CACHE_PUT => caches::put(&self, args).await,
+            operation::CACHE_DELETE => caches::delete(&self, args).await,
             _ => Err(Completion::type_error("there is no such operation")),
         };
         result.unwrap_or_else(|failed| failed)

@@ -84,8 +84,20 @@ impl Prelude {
 /// Features whose words a script's sources contain.
 pub fn features_of(script: &Script) -> Vec<&'static str> {
     let sources = || script.modules.iter().filter(|module| module.kind == ModuleKind::Js);
-    let named = |word: &str| sources().any(|module| memchr::memmem::find(&module.source, word.as_bytes()).is_some());
+    let named = |word: &str| sources().any(|module| has_word(&module.source, word));
     FEATURES.iter().filter(|feature| feature.triggers().any(named)).map(|feature| feature.name).collect()
+}
+
+/// Whether a word stands in the source by itself: `Cache` is no part of `Cache-Control`.
+fn has_word(source: &[u8], word: &str) -> bool {
+    let inside = |byte: Option<&u8>| byte.is_some_and(|&b| b.is_ascii_alphanumeric() || b"_$-".contains(&b));
+    memchr::memmem::find_iter(source, word.as_bytes()).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| source.get(at));
+        // Words of the table may end in what is no letter; what follows those says nothing.
+        let ends = word.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let alone = !ends || !inside(source.get(at + word.len()));
+        alone && !inside(before)
+    })
 }
 
 /// The name in the guest of a feature's module.

@@ -209,6 +209,7 @@ fn a_refused_request_is_an_error_code() {
             limits: app.env.limits.clone(),
             egress: app.env.egress.clone(),
             fetcher: Arc::new(NoNet),
+            responses: app.env.responses.clone(),
             source_map: None,
         });
         let instance = app.program.clone().instantiate(&app.core, &env, &Cell::new(Phases::default())).unwrap();

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use base::artifact::{Module, ModuleKind, Script};
-use base::{Artifact, Body, SocketOptions, WorkerLimits, WorkerName};
+use base::{Artifact, Body, NodeLimits, SocketOptions, WorkerLimits, WorkerName};
 use bytes::Bytes;
+use cache::{MemoryStore, MemoryStoreLimits};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use selvedge_engine::{Engine, RuntimeOptions};
@@ -14,6 +15,7 @@ use services::egress::{EgressPolicy, EgressRule};
 use telemetry::{GuestLine, Phases, Record, RecordHandle, Sink};
 use worker::{
     Call, Core, Engine as _, Env, Event, Failure, FetchEvent, Fetcher, Handle, Instance, Outbound, Program, Response,
+    ResponseCache,
 };
 
 /// One engine serves all tests of a process, and one cache of compiled code all processes: to
@@ -112,6 +114,12 @@ pub fn setup_artifact(artifact: Artifact) -> Setup {
     }
 }
 
+/// A cache of its own for each worker.
+fn responses() -> ResponseCache {
+    let limits = NodeLimits::default();
+    ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(&limits))), &limits)
+}
+
 impl Setup {
     pub fn limits(mut self, change: impl FnOnce(&mut WorkerLimits)) -> Self {
         change(&mut self.limits);
@@ -138,6 +146,7 @@ impl Setup {
             limits: self.limits,
             egress: Arc::new(EgressPolicy::new(vec![EgressRule::Public], vec![])),
             fetcher: Arc::new(FakeNet(self.net)),
+            responses: responses(),
             source_map: None,
         });
         let core = Core::new(0);

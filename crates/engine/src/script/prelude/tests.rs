@@ -1,7 +1,7 @@
 use base::Artifact;
 use base::builtin::{self, FEATURES, MODULES};
 
-use super::{PREFIX, Prelude, feature_name};
+use super::{PREFIX, Prelude, feature_name, has_word};
 
 fn committed() -> Prelude {
     match Artifact::decode(include_bytes!("../../../../../engine-guest/dist/prelude.artifact")) {
@@ -33,4 +33,15 @@ fn what_is_there_is_named() {
         };
         assert!(named, "{file} is named nowhere");
     }
+}
+
+#[test]
+fn a_word_is_found_where_it_stands_alone() {
+    for found in ["Cache", "(Cache)", "x.Cache;", "CacheX Cache"] {
+        assert!(has_word(found.as_bytes(), "Cache"), "{found}");
+    }
+    for other in ["Cache-Control", "CacheStorage", "MyCache", "x-Cache", "Cache_", "cache", ""] {
+        assert!(!has_word(other.as_bytes(), "Cache"), "{other}");
+    }
+    assert!(has_word(b"import 'node:fs'", "node:"));
 }

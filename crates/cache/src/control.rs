@@ -1,0 +1,114 @@
+//! The `Cache-Control` field (RFC 9111, section 5.2).
+
+use http::HeaderMap;
+use http::header::{self, HeaderName};
+
+/// The longest time that is told from a longer one, in seconds (RFC 9111, section 1.2.2).
+const SECONDS_MAX: u64 = 1 << 31;
+
+/// The directives of a response that matter to a shared cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheControl {
+    pub no_store: bool,
+    /// Without field names.
+    pub no_cache: bool,
+    /// Without field names.
+    pub private: bool,
+    pub public: bool,
+    pub must_revalidate: bool,
+    pub max_age_s: Option<u64>,
+    pub s_maxage_s: Option<u64>,
+    /// The fields that `private` or `no-cache` name: the rest may be stored without them.
+    pub fields: Vec<HeaderName>,
+}
+
+impl CacheControl {
+    /// Reads all `Cache-Control` lines together. What can't be read is left out, but for an age:
+    /// that counts as zero, so that a mistake never keeps a response for longer than was meant. Of a
+    /// directive that comes twice, the first counts (section 4.2.1).
+    pub fn parse(headers: &HeaderMap) -> Self {
+        let mut control = Self::default();
+        for line in headers.get_all(header::CACHE_CONTROL) {
+            let line = String::from_utf8_lossy(line.as_bytes());
+            for directive in split_list(&line) {
+                let (name, value) = match directive.split_once('=') {
+                    Some((name, value)) => (name.trim(), Some(unquote(value.trim()))),
+                    None => (directive, None),
+                };
+                control.apply(&name.to_ascii_lowercase(), value);
+            }
+        }
+        control
+    }
+
+    fn apply(&mut self, name: &str, value: Option<String>) {
+        match (name, value) {
+            ("no-store", _) => self.no_store = true,
+            ("public", _) => self.public = true,
+            ("must-revalidate" | "proxy-revalidate", _) => self.must_revalidate = true,
+            ("no-cache" | "private", Some(fields)) => {
+                let named = fields.split(',').filter_map(|name| HeaderName::try_from(name.trim()).ok());
+                self.fields.extend(named);
+            }
+            ("no-cache", None) => self.no_cache = true,
+            ("private", None) => self.private = true,
+            ("max-age", value) => self.max_age_s = self.max_age_s.or(Some(seconds(value.as_deref()))),
+            ("s-maxage", value) => self.s_maxage_s = self.s_maxage_s.or(Some(seconds(value.as_deref()))),
+            _ => {}
+        }
+    }
+
+    /// What the response itself says of its lifetime, in seconds.
+    pub fn lifetime_s(&self) -> Option<u64> {
+        self.s_maxage_s.or(self.max_age_s)
+    }
+}
+
+/// Delta-seconds: digits only; 0 for anything else.
+pub fn seconds(value: Option<&str>) -> u64 {
+    match value {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().map_or(SECONDS_MAX, |s: u64| s.min(SECONDS_MAX))
+        }
+        _ => 0,
+    }
+}
+
+/// The elements of a comma-separated list; a comma in quotes separates nothing.
+fn split_list(line: &str) -> Vec<&str> {
+    let mut elements = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in line.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                elements.push(line[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    elements.push(line[start..].trim());
+    elements.retain(|element| !element.is_empty());
+    elements
+}
+
+/// The content of a quoted string, or a token as it is.
+fn unquote(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('"') else { return value.to_owned() };
+    let inner = inner.strip_suffix('"').unwrap_or(inner);
+    let mut plain = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => plain.extend(characters.next()),
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! HTTP caching (RFC 9111): the policy as pure functions, the contract of a store, and the store in
+//! memory.
+//!
+//! The policy is that of a shared cache. [`admit`] says whether a response may be stored and for how
+//! long it is fresh; [`select`] finds the stored response that fits a request and is fresh now;
+//! [`answer`] makes of it the response that goes out, after preconditions and ranges. None of them
+//! waits, reads a clock, or knows where responses are kept. A [`Store`] keeps them, and judges
+//! nothing.
+//!
+//! It is not a proxy: it sends no request, and does not know who asks. On the path of a request it
+//! serves `caches` in scripts (through `worker::Env`, step 7); steps 5 and 8 are the edge's to build
+//! on it.
+
+mod admit;
+mod answer;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod control;
+mod memory;
+mod store;
+mod stored;
+mod vary;
+
+pub use admit::{Heuristic, Refusal, admit};
+pub use answer::{Answer, answer};
+pub use control::CacheControl;
+pub use memory::{MemoryStore, MemoryStoreLimits};
+pub use store::{Key, Store, StoreError, VARIANTS_MAX, Variants};
+pub use stored::Stored;
+pub use vary::{Vary, VaryValues};
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+/// The stored response that answers a request with these headers: of those that match it and are
+/// fresh at `now_ms`, the youngest (RFC 9111, sections 4 and 4.1).
+pub fn select<'a>(variants: &'a [Arc<Stored>], request: &HeaderMap, now_ms: u64) -> Option<&'a Arc<Stored>> {
+    variants
+        .iter()
+        .filter(|stored| stored.vary.matches(request) && stored.is_fresh(now_ms))
+        .max_by_key(|stored| stored.stored_at_ms)
+}

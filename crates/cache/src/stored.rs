@@ -1,0 +1,39 @@
+//! A response in the cache, and its age (RFC 9111, section 4.2.3).
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::vary::VaryValues;
+
+/// A response as it is stored, with what was found out when it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Milliseconds since the Unix epoch.
+    pub stored_at_ms: u64,
+    /// How old it was then.
+    pub initial_age_s: u64,
+    /// How old it may become.
+    pub lifetime_s: u64,
+    pub vary: VaryValues,
+}
+
+impl Stored {
+    /// Its age in whole seconds.
+    pub fn age_s(&self, now_ms: u64) -> u64 {
+        self.initial_age_s.saturating_add(now_ms.saturating_sub(self.stored_at_ms) / 1000)
+    }
+
+    pub fn is_fresh(&self, now_ms: u64) -> bool {
+        self.age_s(now_ms) < self.lifetime_s
+    }
+
+    /// What it takes up, in bytes.
+    pub fn bytes(&self) -> usize {
+        const OVERHEAD: usize = 256;
+        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
+        OVERHEAD + headers + self.vary.bytes() + self.body.len()
+    }
+}

@@ -1,0 +1,77 @@
+//! Which requests a stored response answers (RFC 9111, section 4.1).
+
+use http::HeaderMap;
+use http::header::{self, HeaderName};
+
+/// What a response's `Vary` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vary {
+    /// It fits no other request.
+    Any,
+    /// It fits requests that are alike in these fields; in order, each once.
+    Fields(Vec<HeaderName>),
+}
+
+impl Vary {
+    pub fn parse(headers: &HeaderMap) -> Self {
+        let mut fields = Vec::new();
+        for line in headers.get_all(header::VARY) {
+            for name in String::from_utf8_lossy(line.as_bytes()).split(',').map(str::trim) {
+                match HeaderName::try_from(name) {
+                    _ if name == "*" => return Vary::Any,
+                    Ok(name) => fields.push(name),
+                    Err(_) if name.is_empty() => {}
+                    // What no request can be compared in, no request matches.
+                    Err(_) => return Vary::Any,
+                }
+            }
+        }
+        fields.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        fields.dedup();
+        Vary::Fields(fields)
+    }
+}
+
+/// The fields that a stored response varies by, with the values of the request it was stored for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VaryValues(Vec<(HeaderName, Option<Vec<u8>>)>);
+
+impl VaryValues {
+    pub fn of(fields: Vec<HeaderName>, request: &HeaderMap) -> Self {
+        Self(
+            fields
+                .into_iter()
+                .map(|name| {
+                    let value = combined(request, &name);
+                    (name, value)
+                })
+                .collect(),
+        )
+    }
+
+    pub fn matches(&self, request: &HeaderMap) -> bool {
+        self.0.iter().all(|(name, value)| combined(request, name) == *value)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.as_str().len() + value.as_ref().map_or(0, Vec::len) + 64).sum()
+    }
+}
+
+/// All lines of a field as one value, without the white space around its elements.
+fn combined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut whole: Option<Vec<u8>> = None;
+    for element in headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|&b| b == b',')) {
+        match &mut whole {
+            Some(whole) => {
+                whole.push(b',');
+                whole.extend_from_slice(element.trim_ascii());
+            }
+            None => whole = Some(element.trim_ascii().to_vec()),
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests;

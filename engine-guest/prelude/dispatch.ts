@@ -23,6 +23,7 @@ import { Request } from "./request.ts";
 import { anyEncoded, isEncoded, peekResponse } from "./response.ts";
 import { ScheduledController } from "./scheduled.ts";
 import { isHandedOver, openSending, pump } from "./sending.ts";
+import { answerWithSocket } from "./sockets.ts";
 import {
   ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
   type RequestState, type ResponseState, STATUS, STATUS_TEXT, STOP_SENDING, USED,
@@ -153,9 +154,7 @@ function answer(invocation: Invocation, state: ResponseState): void {
   const body = state[BODY];
   const status = state[STATUS];
   if (body !== null && typeof body !== "string" && !isView(body)) return answerStreamed(invocation, state);
-  if (status === 0) {
-    return failAs(invocation, "InvalidResponse", "the fetch() handler returned Response.error()", "");
-  }
+  if (status < 200) return answerOddly(invocation, state);
   if (state[USED] && body !== null) return failUsed(invocation);
   const headers = state[HEADERS];
   if (anyEncoded && isEncoded(state)) call(CALL_CODED, 0, invocation[ID]);
@@ -165,6 +164,23 @@ function answer(invocation: Invocation, state: ResponseState): void {
   );
   invocation[ANSWERED] = true;
   if (invocation[KEPT]) markAnswered(invocation);
+}
+
+/** Status 0 is an error's; 101 brings a socket. */
+function answerOddly(invocation: Invocation, state: ResponseState): void {
+  if (state[STATUS] === 0) {
+    return failAs(invocation, "InvalidResponse", "the fetch() handler returned Response.error()", "");
+  }
+  try {
+    // The event goes on until the socket's end, so that handlers may pass work to waitUntil.
+    if (answerWithSocket(invocation[ID], state, () => release(invocation))) hold(invocation);
+  } catch (error) {
+    if (codeOf(error) !== "") return fail(invocation, error);
+    const { message, stack } = describeError(error);
+    return failAs(invocation, "InvalidResponse", message, stack);
+  }
+  respond(invocation[ID], 101, headerBlock(state), null, 0, invocation[PENDING] !== 0, state[STATUS_TEXT]);
+  markAnswered(invocation);
 }
 
 function failUsed(invocation: Invocation): void {

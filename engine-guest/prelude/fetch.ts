@@ -12,6 +12,7 @@ import { Promise, isView, promiseRejected } from "./primordials.ts";
 import { requestState } from "./request.ts";
 import { type Response, isNullBodyStatus, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
+import { carrySocket } from "./sockets.ts";
 import {
   type BodyValue, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState, type ResponseState,
 } from "./state.ts";
@@ -93,7 +94,13 @@ function received(id: number, bodiless: boolean, signal: AbortSource | null, sen
   });
 }
 
+/** An answer that brings a socket: its number stands where that of a body would. */
+function switched(answer: any[]): ResponseState {
+  return carrySocket([null, answer[4], false, 101, answer[1], answer[2], answer[3], "basic"], answer[6]);
+}
+
 function responseState(answer: any[], bodiless: boolean, signal: AbortSource | null): ResponseState {
+  if (answer[0] === 101) return switched(answer);
   const handle: number = answer[6];
   const status: number = answer[0];
   let body: BodyValue = handle === 0 ? answer[5] : new HostBody(handle, signal, answer[7]);

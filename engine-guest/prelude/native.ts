@@ -87,6 +87,11 @@ export const CALL_SELECTOR_CHECK = 163;
 export const CALL_REWRITER_OPEN = 164;
 export const CALL_REWRITER_PARSE = 165;
 export const CALL_REWRITER_FILL = 166;
+export const CALL_SOCKET_OPEN = 190;
+export const CALL_SOCKET_ANSWER = 191;
+export const CALL_SOCKET_SEND = 192;
+export const CALL_SOCKET_CLOSE = 193;
+export const CALL_SOCKET_BUFFERED = 194;
 export const CALL_STREAM_LINK = 60;
 
 // Asynchronous operations.
@@ -103,6 +108,7 @@ export const OP_KV_LIST = 44;
 export const OP_CACHE_MATCH = 180;
 export const OP_CACHE_PUT = 181;
 export const OP_CACHE_DELETE = 182;
+export const OP_SOCKET_READ = 200;
 
 // Computations of `crypto.subtle`: each is a call as well as an operation.
 export const CRYPTO_DIGEST = 100;

@@ -83,6 +83,10 @@ export const setDelete = uncurry(Set.prototype.delete);
 export const setForEach = uncurry(Set.prototype.forEach);
 export const setSize = uncurryGetter(Set.prototype, "size");
 
+export const WeakMap = G.WeakMap as WeakMapConstructor;
+export const weakMapGet = uncurry(WeakMap.prototype.get);
+export const weakMapSet = uncurry(WeakMap.prototype.set);
+
 export const arrayJoin = uncurry(Array.prototype.join);
 export const arrayIndexOf = uncurry(Array.prototype.indexOf);
 export const arraySlice = uncurry(Array.prototype.slice);

@@ -10,6 +10,7 @@ import { Number, RangeError, TypeError, WeakSet, jsonStringify, regExpExec, toSt
 import {
   BODY, REDIRECTED, RESPONSE_URL, STATUS, STATUS_TEXT, TYPE, type ResponseState,
 } from "./state.ts";
+import { carrySocket, socketOf, socketOfInit } from "./sockets.ts";
 import { parseUrl } from "./url.ts";
 
 const TEXT_BLOCK = "content-type\ntext/plain;charset=UTF-8";
@@ -89,7 +90,15 @@ export class Response {
       if (typeof init !== "object" && typeof init !== "function") throw new TypeError("the second argument of Response must be an object");
       const { status: wanted, headers, statusText } = init;
       if (statusText !== undefined) reason = checkReason(statusText);
-      if (wanted !== undefined && wanted !== 200) status = checkStatus(wanted);
+      if (wanted !== undefined && wanted !== 200) {
+        if (wanted === 101) {
+          const socket = socketOfInit(body, init);
+          block = headers === undefined ? "" : blockFrom(headers);
+          this.#state = carrySocket([null, block, false, 101, reason, "", false, "default"], socket);
+          return;
+        }
+        status = checkStatus(wanted);
+      }
       if (headers !== undefined) {
         block = blockFrom(headers);
         typed = blockHasType;
@@ -175,8 +184,15 @@ export class Response {
     return this.#state[TYPE];
   }
 
+  /** What a response of status 101 brings; null for others. */
+  get webSocket(): object | null {
+    const state = this.#state;
+    return state[STATUS] === 101 ? socketOf(state) : null;
+  }
+
   clone(): Response {
     const state = this.#state;
+    if (state[STATUS] === 101) throw new TypeError("a response with a webSocket cannot be cloned");
     const body = cloneBody(state);
     const cloned: ResponseState = [
       body, clonedHeaders(state), false, state[STATUS], state[STATUS_TEXT], state[RESPONSE_URL], state[REDIRECTED],

@@ -32,6 +32,9 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "clone", globals: &["structuredClone"], words: &[] },
     Feature { name: "compression", globals: &["CompressionStream", "DecompressionStream"], words: &[] },
     Feature { name: "htmlrewriter", globals: &["HTMLRewriter"], words: &[] },
+    Feature { name: "closeevent", globals: &["CloseEvent"], words: &[] },
+    Feature { name: "websocket", globals: &["WebSocket", "WebSocketPair"], words: &["webSocket"] },
+    Feature { name: "eventsource", globals: &["EventSource"], words: &[] },
     Feature {
         name: "bytestreams",
         globals: &["ReadableByteStreamController", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest"],

@@ -83,6 +83,17 @@ codes! {
     NOT_FOUND = row("not_found", 404, Client, false, "There is nothing at this path", "Check the path.");
     CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");
 
+    // WebSockets.
+    BAD_HANDSHAKE = row("bad_handshake", 400, Client, false, "The WebSocket handshake is not valid", "Send GET with Connection: Upgrade, Upgrade: websocket and a Sec-WebSocket-Key of 16 bytes in base64.");
+    SOCKET_VERSION = row("socket_version", 426, Client, false, "This version of the WebSocket protocol is not served", "Use Sec-WebSocket-Version: 13.");
+    UPGRADE_REQUIRED = row("upgrade_required", 426, Client, false, "This path takes WebSocket connections only", "Connect with a WebSocket client.");
+    SOCKET_PROTOCOL = row("socket_protocol", 400, Client, false, "The peer broke the WebSocket protocol", "Send masked frames, known opcodes and valid UTF-8.");
+    SOCKET_MESSAGE_TOO_LARGE = row("socket_message_too_large", 413, Client, false, "The message is larger than socket_message_bytes", "Send smaller messages, or raise limits.socket_message_bytes.");
+    SOCKET_OVERFLOW = row("socket_overflow", 503, Client, true, "The peer of a WebSocket takes its messages too slowly", "Read faster, send less, or raise limits.socket_buffer_bytes.");
+    SOCKET_FLOOD = row("socket_flood", 429, Client, true, "The peer of a WebSocket sent too many control frames or fragments", "Send fewer pings, and messages in fewer pieces.");
+    SOCKET_IDLE = row("socket_idle", 408, Client, true, "The peer of a WebSocket was silent for too long", "Answer pings, or raise limits.socket_idle_ms.");
+    TOO_MANY_SOCKETS = row("too_many_sockets", 503, Guest, true, "The instance has as many WebSockets as it may", "Close some, or raise limits.sockets.");
+
     // The guest.
     GUEST_EXCEPTION = row("guest_exception", 500, Guest, false, "The worker threw an exception", "See the log for the stack trace.");
     GUEST_TRAP = row("guest_trap", 500, Guest, false, "The worker's sandbox trapped", "See the log; the instance was discarded.");

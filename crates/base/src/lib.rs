@@ -16,6 +16,7 @@ pub mod limits;
 pub mod problem;
 pub mod rng;
 pub mod secret;
+pub mod socket;
 
 pub use artifact::Artifact;
 pub use body::{Body, BodyError};
@@ -27,3 +28,4 @@ pub use limits::{AppLimits, NodeLimits, WorkerLimits};
 pub use problem::Problem;
 pub use rng::{Rng, SystemRng};
 pub use secret::Secret;
+pub use socket::{SocketEnd, SocketOptions};

@@ -79,6 +79,12 @@ limits! {
         instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
+        sockets: 512, 0, 100_000, "", "too_many_sockets", "Open WebSockets of one instance, those that it opened itself included.";
+        socket_message_bytes: MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket, in either direction.";
+        socket_buffer_bytes: 4 * MIB, 1 << 10, 1 << 30, "bytes", "socket_overflow", "Messages on their way to one peer that it has not taken.";
+        socket_idle_ms: 60_000, 20, 3_600_000, "ms", "socket_idle", "How long the peer of a WebSocket may be silent; half-way it gets a ping.";
+        socket_close_ms: 5_000, 1, 600_000, "ms", "", "How long the closing handshake of a WebSocket may take.";
+        socket_pings: 64, 1, 1_000_000, "", "socket_flood", "Pings and pongs that the peer of a WebSocket may send in one second.";
     }
 }
 

@@ -241,6 +241,11 @@ impl Pool {
         self.reap();
         self.remove_lost();
         let retired = self.deployment.lifecycle.is_retired();
+        if retired {
+            let members = [&self.members, &self.leaving];
+            let members: Vec<_> = members.iter().flat_map(|members| members.borrow().clone()).collect();
+            members.iter().for_each(|member| member.instance.retire());
+        }
         self.remove_where(|member| {
             if member.active.replace(false) || member.gauge.in_use() > 0 {
                 member.used_at.set(now);

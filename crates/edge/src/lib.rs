@@ -16,6 +16,7 @@ mod overlay;
 mod pipeline;
 mod respond;
 mod site;
+mod upgrade;
 
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use core::{CoreConfig, run_core};

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
 use http::{HeaderName, HeaderValue, Response};
 use manifest::{AssetsIndex, NotFound, Target, WorkerIndex};
@@ -21,6 +22,7 @@ use crate::core::Core;
 use crate::overlay;
 use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
+use crate::upgrade::{self, Asked};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -52,8 +54,9 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     // 4. Filters. 5. Cache lookup.
 
     // 6. Target; a worker is step 7.
-    let method = request.method.clone();
+    let (method, protocol) = (request.method.clone(), request.protocol);
     let html = open.dev_html(site, &request);
+    let asked = Asked::of(&request);
     let (mut outcome, worker) = match routed {
         Err(failure) => (Err(failure), None),
         Ok((site, Target::Worker(worker))) => (run(site, worker, request, &open).await, Some((site, worker))),
@@ -70,12 +73,16 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     let limits = worker.map(|(site, worker)| &site.plan().worker(worker).limits);
     let bytes_max = limits.map_or(u64::MAX, |limits| limits.response_body_bytes);
     if let Ok(response) = &mut outcome
-        && let Err(failure) = respond::shape(response, &method, bytes_max)
+        && let Err(failure) = match Upgrade::is_in(response) {
+            true => asked.shape(response),
+            false => respond::shape(response, &method, bytes_max),
+        }
     {
         outcome = Err(failure);
     }
     let dev = site.and_then(|site| site.dev());
     let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, html, dev));
+    upgrade::name(&mut response, protocol);
     response.headers_mut().insert(REQUEST_ID, open.id.clone());
     if worker.is_some_and(|(site, worker)| site.plan().worker(worker).server_timing) {
         open.add_server_timing(&mut response);
@@ -97,6 +104,7 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
     let url = format!("http://{}{}", request.authority(), request.path_and_query);
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
+    Asked::tell(request.upgrade, &mut headers);
     let client = request.peer.ip();
     if let Ok(address) = HeaderValue::try_from(client.to_string()) {
         headers.insert(CLIENT_ADDRESS, address);
@@ -229,7 +237,7 @@ impl<'a> Open<'a> {
     fn finish(mut self, mut response: Response<Body>, bytes_max: u64) -> Response<Body> {
         self.finished = true;
         let head = self.elapsed();
-        let whole = response.body_mut().take_whole();
+        let whole = if Upgrade::is_in(&response) { None } else { response.body_mut().take_whole() };
         let mut record = self.record.edit();
         record.status = response.status().as_u16();
         record.head = head;
@@ -241,6 +249,9 @@ impl<'a> Open<'a> {
             return response;
         }
         drop(record);
+        if upgrade::follow(&mut response, &self.record, &self.core.clock, self.started) {
+            return response;
+        }
         let (record, clock, started) = (self.record.clone(), self.core.clock.clone(), self.started);
         response.map(|body| body::bounded_response(body, bytes_max, record, clock, started))
     }

@@ -23,6 +23,7 @@ mod prepare;
 mod program;
 mod rewriter;
 mod sandbox;
+mod sockets;
 mod streams;
 mod textcodec;
 mod weburl;

@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use base::{Body, Code, NodeLimits, code};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use url::Url;
 
 mod dial;
 mod pool;
 mod tls;
+mod upgrade;
 
 use pool::{Lease, Link, Pool};
 
@@ -119,12 +120,18 @@ pub struct Connector {
     options: ConnectorOptions,
     pool: Arc<Pool>,
     tls: OnceCell<Arc<rustls::ClientConfig>>,
+    draining: watch::Sender<bool>,
 }
 
 impl Connector {
     pub fn new(options: ConnectorOptions) -> Arc<Self> {
         let pool = Pool::new(options.idle, options.idle_per_target);
-        Arc::new(Self { options, pool, tls: OnceCell::new() })
+        Arc::new(Self { options, pool, tls: OnceCell::new(), draining: watch::Sender::new(false) })
+    }
+
+    /// The node stops: sockets that were opened say goodbye.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
     }
 
     /// Sends a request and waits for the head of the response. Fields that belong to a connection

@@ -14,11 +14,13 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::ServerLimits;
 use crate::chunked::Chunked;
 use crate::head::{Framing, Refusal, check_head};
+use crate::server::upgraded::Accepted;
 
 /// What a connection's parts tell each other. Everything here belongs to one task.
 pub(crate) struct State {
@@ -42,6 +44,23 @@ pub(crate) struct State {
     /// End now, whatever is in flight.
     pub cut: Cell<bool>,
     pub waker: RefCell<Option<Waker>>,
+    pub upgrade: Cell<Upgrading>,
+    /// The socket that the connection becomes (HTTP/1.1).
+    pub accepted: RefCell<Option<Accepted>>,
+    /// Told with every wake: sockets, which are tasks of their own on HTTP/2.
+    pub sockets: Notify,
+}
+
+/// Where a request that asks for another protocol stands. What its client sends after it is read
+/// by nobody until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upgrading {
+    No,
+    Asked,
+    /// What was held back is the next request.
+    Refused,
+    /// What was held back belongs to the new protocol.
+    Accepted,
 }
 
 impl State {
@@ -59,6 +78,9 @@ impl State {
             draining_since: Cell::new(None),
             cut: Cell::new(false),
             waker: RefCell::new(None),
+            upgrade: Cell::new(Upgrading::No),
+            accepted: RefCell::new(None),
+            sockets: Notify::new(),
         })
     }
 
@@ -72,6 +94,7 @@ impl State {
 
     pub fn wake(&self) {
         self.rearm.set(true);
+        self.sockets.notify_waiters();
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
@@ -104,7 +127,12 @@ enum Step {
     Head,
     Body(u64),
     Chunked(Chunked),
+    /// Behind a request that asks for another protocol.
+    Held,
 }
+
+/// What a client may send behind such a request before it has its answer.
+const HELD_BYTES: usize = 64 << 10;
 
 impl Wire {
     pub fn http1(stream: TcpStream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
@@ -121,6 +149,12 @@ impl Wire {
 
     pub fn http2(stream: TcpStream, before: Bytes, state: Rc<State>) -> Self {
         Self { stream, before, gate: None, state }
+    }
+
+    /// The socket, and what of it was read and not given to anybody.
+    pub fn into_upgraded(self) -> (TcpStream, Vec<u8>) {
+        let held = self.gate.map(|gate| [&gate.through[..], &gate.partial[..]].concat()).unwrap_or_default();
+        (self.stream, [&held[..], &self.before[..]].concat())
     }
 
     /// The socket, and whether the client may still be sending a body that nobody read.
@@ -157,6 +191,11 @@ impl Gate {
                         self.searched = 0;
                         at += head.bytes;
                         state.passed.set(state.passed.get() + 1);
+                        if head.upgrade {
+                            state.upgrade.set(Upgrading::Asked);
+                            self.step = Step::Held;
+                            break;
+                        }
                         self.step = match head.framing {
                             Framing::Length(0) => Step::Head,
                             Framing::Length(n) => Step::Body(n),
@@ -172,6 +211,7 @@ impl Gate {
                         break;
                     }
                 },
+                Step::Held => break,
                 Step::Body(left) => {
                     let n = (bytes.len() - at).min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= n as u64;
@@ -197,8 +237,44 @@ impl Gate {
         at
     }
 
+    /// Keeps what comes behind a request that asks for another protocol, until that is decided.
+    /// Ready with the step unchanged means that the client left.
+    fn hold(
+        &mut self,
+        before: &mut Bytes,
+        stream: &mut TcpStream,
+        state: &State,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match state.upgrade.get() {
+                Upgrading::Asked if self.partial.len() < HELD_BYTES => {}
+                // The answer wakes the connection.
+                Upgrading::Asked | Upgrading::Accepted => return Poll::Pending,
+                Upgrading::No | Upgrading::Refused => {
+                    state.upgrade.set(Upgrading::No);
+                    self.step = Step::Head;
+                    let mut held = std::mem::take(&mut self.partial);
+                    let through = self.judge(&held, state);
+                    self.through = held.split_to(through);
+                    self.partial = held;
+                    self.note_partial(state);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            let mut space = [0; 2048];
+            let mut more = ReadBuf::new(&mut space);
+            ready!(poll_source(before, stream, cx, &mut more))?;
+            if more.filled().is_empty() {
+                state.gone.set(state.is_busy());
+                return Poll::Ready(Ok(()));
+            }
+            self.partial.extend_from_slice(more.filled());
+        }
+    }
+
     fn note_partial(&self, state: &State) {
-        if self.partial.is_empty() {
+        if self.partial.is_empty() || matches!(self.step, Step::Held) {
             state.head_since.set(None);
         } else if state.head_since.get().is_none() {
             state.head_since.set(Some(Instant::now()));
@@ -221,6 +297,13 @@ impl AsyncRead for Wire {
             }
             if let Some(malformed) = gate.malformed {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, malformed)));
+            }
+            if let Step::Held = gate.step {
+                ready!(gate.hold(&mut this.before, &mut this.stream, &this.state, cx))?;
+                if let Step::Held = gate.step {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
             }
             if this.state.is_refused() {
                 // The end of the stream, but not before earlier requests have their answers; the

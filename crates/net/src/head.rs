@@ -8,6 +8,7 @@
 use base::{Code, Problem, code};
 
 use crate::ServerLimits;
+use crate::websocket::handshake::is_websocket;
 
 /// How the end of a message's body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Head {
     /// Bytes up to and with the empty line.
     pub bytes: usize,
     pub framing: Framing,
+    /// It asks for a WebSocket: what follows may be no HTTP.
+    pub upgrade: bool,
 }
 
 /// Why a head is refused.
@@ -62,8 +65,8 @@ pub fn check_head(bytes: &[u8], searched: usize, limits: &ServerLimits) -> Resul
     let Some(end) = end else {
         return check_target_length(&bytes[start..], limits).map(|()| None);
     };
-    let framing = check_lines(&bytes[start..end], limits)?;
-    Ok(Some(Head { bytes: end, framing }))
+    let (framing, upgrade) = check_lines(&bytes[start..end], limits)?;
+    Ok(Some(Head { bytes: end, framing, upgrade }))
 }
 
 /// The end of the first empty line, with whatever ends its lines: a wrong ending is for the judge.
@@ -107,9 +110,10 @@ struct Seen {
     length: Option<u64>,
     chunked: bool,
     hosts: usize,
+    upgrade: bool,
 }
 
-fn check_lines(head: &[u8], limits: &ServerLimits) -> Result<Framing, Refusal> {
+fn check_lines(head: &[u8], limits: &ServerLimits) -> Result<(Framing, bool), Refusal> {
     let mut rest = head;
     let version = check_request_line(next_line(&mut rest)?, limits)?;
     let mut seen = Seen::default();
@@ -126,7 +130,8 @@ fn check_lines(head: &[u8], limits: &ServerLimits) -> Result<Framing, Refusal> {
         }
         check_field(line, &mut seen)?;
     }
-    seen.framing(version)
+    let framing = seen.framing(version)?;
+    Ok((framing, seen.upgrade && framing == Framing::Length(0)))
 }
 
 /// Cuts the next line off, without its ending.
@@ -189,6 +194,10 @@ fn check_field(line: &[u8], seen: &mut Seen) -> Result<(), Refusal> {
     }
     match name.len() {
         4 if name.eq_ignore_ascii_case(b"host") => seen.host(),
+        7 if name.eq_ignore_ascii_case(b"upgrade") => {
+            seen.upgrade |= is_websocket(value);
+            Ok(())
+        }
         14 if name.eq_ignore_ascii_case(b"content-length") => seen.content_length(value),
         17 if name.eq_ignore_ascii_case(b"transfer-encoding") => seen.transfer_encoding(value),
         _ => Ok(()),

@@ -24,6 +24,7 @@ pub mod listen;
 pub mod request;
 pub mod server;
 pub mod target;
+pub mod websocket;
 
 pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, strip_hop_by_hop};
 pub use counts::ConnectionCounts;
@@ -31,3 +32,4 @@ pub use limits::ServerLimits;
 pub use listen::{ListenError, ListenOptions, Listener};
 pub use request::{Protocol, Request};
 pub use server::Server;
+pub use websocket::{OnSocketEnd, Summary};

@@ -32,6 +32,9 @@ pub struct Request {
     pub body: Body,
     pub peer: SocketAddr,
     pub protocol: Protocol,
+    /// The client asks for a WebSocket, with a handshake that is in order. An answer of status 101
+    /// that brings an end of a socket ([`base::socket::Upgrade`]) opens it.
+    pub upgrade: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

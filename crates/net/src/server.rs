@@ -26,6 +26,7 @@ use crate::request::Request;
 
 mod connection;
 mod farewell;
+pub(crate) mod upgraded;
 
 /// Told about every request that was refused before it became one. The status is the code's.
 pub type OnRefusal = Box<dyn Fn(SocketAddr, Code, &str)>;

@@ -32,6 +32,7 @@ pub struct Node {
     pub workshop: Arc<Workshop>,
     pub engine: Arc<dyn worker::Engine>,
     pub metrics: Arc<Metrics>,
+    connector: Arc<Connector>,
     drain: Drain,
     log: Option<Arc<AccessLog>>,
     waiting: Vec<CoreConfig>,
@@ -63,7 +64,8 @@ impl Node {
         let hosts = Hosts::new(HostMap::default());
         let drain = Drain::new();
         let counts = ConnectionCounts::new(&options.limits);
-        let fetcher = Arc::new(NetFetcher(Connector::new(ConnectorOptions::from(&options.limits))));
+        let connector = Connector::new(ConnectorOptions::from(&options.limits));
+        let fetcher = Arc::new(NetFetcher(connector.clone()));
         observe(&metrics, &dispatcher, &counts, log.as_ref());
 
         let waiting = listeners
@@ -81,7 +83,7 @@ impl Node {
             .collect();
         let own = vec![options.admin];
         let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, own });
-        Ok(Self { address, hosts, workshop, engine, metrics, drain, log, waiting, cores: Vec::new() })
+        Ok(Self { address, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
     }
 
     /// Starts the cores.
@@ -98,6 +100,7 @@ impl Node {
     /// Stops accepting, finishes what is in progress within `drain_ms`, and ends the cores.
     pub fn stop(self) {
         self.drain.begin();
+        self.connector.drain();
         for core in self.cores {
             // A core that panicked has nothing left to finish.
             let _ = core.join();

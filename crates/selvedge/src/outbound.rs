@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base::code;
+use base::{SocketOptions, code};
 use futures_util::future::BoxFuture;
-use net::{Connector, Outgoing};
+use net::{Check, Connector, Outgoing};
 use services::egress::{EgressPolicy, EgressRule, Scheme, Target};
 use worker::{Failure, Fetcher, Outbound, Response};
 
@@ -16,20 +16,43 @@ impl Fetcher for NetFetcher {
     fn fetch(&self, policy: Arc<EgressPolicy>, request: Outbound) -> BoxFuture<'static, Result<Response, Failure>> {
         let connector = self.0.clone();
         Box::pin(async move {
-            let scheme = if request.url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
-            let port = request.url.port_or_known_default().unwrap_or_else(|| scheme.default_port());
-            let Some(host) = request.url.host_str().map(str::to_owned) else {
-                return Err(Failure::new(&code::UPSTREAM_UNREACHABLE, "the URL names no host"));
-            };
-            let check = move |address: IpAddr| {
-                let target = Target { scheme, host: &host, port, address };
-                policy.decide(&target).map_err(|denial| denial.to_string())
-            };
-            let Outbound { method, url, headers, body } = request;
-            let exchange = connector.exchange(Outgoing { method, url, headers, body }, Arc::new(check));
+            let check = check(policy, &request)?;
+            let exchange = connector.exchange(outgoing(request), check);
             exchange.await.map_err(|error| Failure::new(error.code(), error.to_string()))
         })
     }
+
+    fn upgrade(
+        &self,
+        policy: Arc<EgressPolicy>,
+        request: Outbound,
+        options: SocketOptions,
+    ) -> BoxFuture<'static, Result<Response, Failure>> {
+        let connector = self.0.clone();
+        Box::pin(async move {
+            let check = check(policy, &request)?;
+            let upgrade = connector.upgrade(outgoing(request), options, check);
+            upgrade.await.map_err(|error| Failure::new(error.code(), error.to_string()))
+        })
+    }
+}
+
+fn outgoing(request: Outbound) -> Outgoing {
+    let Outbound { method, url, headers, body } = request;
+    Outgoing { method, url, headers, body }
+}
+
+/// What the policy says about each address that the target resolves to.
+fn check(policy: Arc<EgressPolicy>, request: &Outbound) -> Result<Check, Failure> {
+    let scheme = if request.url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+    let port = request.url.port_or_known_default().unwrap_or_else(|| scheme.default_port());
+    let Some(host) = request.url.host_str().map(str::to_owned) else {
+        return Err(Failure::new(&code::UPSTREAM_UNREACHABLE, "the URL names no host"));
+    };
+    Ok(Arc::new(move |address: IpAddr| {
+        let target = Target { scheme, host: &host, port, address };
+        policy.decide(&target).map_err(|denial| denial.to_string())
+    }))
 }
 
 /// The manifest's rules as the policy knows them.

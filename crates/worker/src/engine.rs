@@ -11,6 +11,8 @@ use telemetry::Phases;
 
 use crate::{Call, Core, Ended, Env, Event, Failure};
 
+/// The answer to an event. One of status 101 brings an end of a socket in its extensions
+/// ([`base::socket::Upgrade`]); whoever passes the response on passes the socket on.
 pub type Response = http::Response<Body>;
 
 /// Makes programs of artifacts. One per node, shared by all cores.
@@ -66,11 +68,19 @@ pub trait Program: Send + Sync + 'static {
 ///   it was: it had started no operation of the host but timers, and its body is whole or was
 ///   never asked for. What it wrote to the log is no such trace: the log tells what happened, and
 ///   it happened. What it left with another request of the instance is not followed.
-/// - The handle of the record in `Call` is held until the invocation is over, `waitUntil` included.
+/// - The handle of the record in `Call` is held until the invocation is over, `waitUntil` and open
+///   sockets included.
+/// - An open socket that the guest listens to keeps its invocation going: each of its messages is
+///   charged to it, and begins a new allowance of CPU time, sub-requests and log. Its socket ends
+///   with code 1011 if the invocation or the instance does, and with 1012 when it retires.
 pub trait Instance {
     fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>>;
 
     fn state(&self) -> InstanceState;
+
+    /// The deployment was replaced: what would keep this instance for long, its open sockets,
+    /// ends now and may come back to the successor. May be called more than once.
+    fn retire(&self) {}
 }
 
 #[derive(Debug, Clone, Copy, Default)]

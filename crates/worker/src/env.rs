@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{BindingName, Body, Secret, WorkerLimits, WorkerName, code};
+use base::{BindingName, Body, Secret, SocketOptions, WorkerLimits, WorkerName, code};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
@@ -82,6 +82,18 @@ pub struct Outbound {
 /// resolves to is checked against the policy before a byte is sent to it.
 pub trait Fetcher: Send + Sync + 'static {
     fn fetch(&self, policy: Arc<EgressPolicy>, request: Outbound) -> BoxFuture<'static, Result<Response, Failure>>;
+
+    /// Asks for a WebSocket, under the same policy. If the server agrees, the response has status
+    /// 101 and brings an end of the socket ([`base::socket::Upgrade`]).
+    fn upgrade(
+        &self,
+        _policy: Arc<EgressPolicy>,
+        request: Outbound,
+        _options: SocketOptions,
+    ) -> BoxFuture<'static, Result<Response, Failure>> {
+        let detail = format!("no WebSocket can be opened to {} from here", request.url);
+        Box::pin(async move { Err(Failure::new(&code::UPSTREAM_UNREACHABLE, detail)) })
+    }
 }
 
 /// Counts what one invocation uses and refuses what goes beyond its limits.
@@ -94,12 +106,15 @@ pub struct Meter {
     pub kv_reads: AtomicU64,
     pub kv_writes: AtomicU64,
     pub log_bytes: AtomicU64,
+    /// `subrequests` and `log_bytes` when the allowances were renewed last.
+    renewed: [AtomicU64; 2],
 }
 
 impl Meter {
     /// Counts a call to anything outside the sandbox.
     pub fn subrequest(&self, limits: &WorkerLimits) -> Result<(), Failure> {
-        if self.subrequests.fetch_add(1, Ordering::Relaxed) < limits.subrequests {
+        let renewed = self.renewed[0].load(Ordering::Relaxed);
+        if self.subrequests.fetch_add(1, Ordering::Relaxed) - renewed < limits.subrequests {
             return Ok(());
         }
         self.subrequests.fetch_sub(1, Ordering::Relaxed);
@@ -109,7 +124,16 @@ impl Meter {
 
     /// True if these bytes of log may still be written.
     pub fn log(&self, bytes: u64, limits: &WorkerLimits) -> bool {
-        self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= limits.log_bytes
+        let renewed = self.renewed[1].load(Ordering::Relaxed);
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= limits.log_bytes.saturating_add(renewed)
+    }
+
+    /// A new event of the same invocation: a message on its WebSocket. Limits are for each event,
+    /// what is counted is for all of them.
+    pub fn renew(&self) {
+        for (renewed, counter) in self.renewed.iter().zip([&self.subrequests, &self.log_bytes]) {
+            renewed.store(counter.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     pub fn usage(&self, memory_bytes: u64) -> telemetry::Usage {

@@ -37,7 +37,7 @@ if (!ArrayBuffer.prototype.transfer) {
 export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
 export const OP = {
   TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, KV_GET: 40, KV_GET_MANY: 41,
-  KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44,
+  KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44, SOCKET_READ: 200,
 };
 
 function stripper() {
@@ -169,6 +169,7 @@ const calls = {
     }
   },
 };
+for (let code = 190; code < 195; code++) calls[code] = (...args) => host.socketCall(code, ...args);
 
 /** Ends an operation that computes something. */
 function computed(id, code, args) {

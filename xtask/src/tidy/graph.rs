@@ -68,6 +68,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("libsqlite3-sys", &["services-local"]),
     Heavy::of("rustls*", &["net"]),
     Heavy::of("tokio-rustls", &["net"]),
+    Heavy::of("tokio-tungstenite", &["net"]),
     Heavy::of("quinn*", &["net"]),
     Heavy::of("h2", &["net"]),
     Heavy::of("h3*", &["net"]),

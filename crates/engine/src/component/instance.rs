@@ -192,6 +192,8 @@ impl ComponentInstance {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        // A component can't open a socket; the field is one that it may not see.
+        request.headers_mut().remove(http::header::UPGRADE);
         Ok(request)
     }
 

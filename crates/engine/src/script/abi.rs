@@ -42,6 +42,11 @@ pub mod call {
     pub const REWRITER_OPEN: i32 = 164;
     pub const REWRITER_PARSE: i32 = 165;
     pub const REWRITER_FILL: i32 = 166;
+    pub const SOCKET_OPEN: i32 = 190;
+    pub const SOCKET_ANSWER: i32 = 191;
+    pub const SOCKET_SEND: i32 = 192;
+    pub const SOCKET_CLOSE: i32 = 193;
+    pub const SOCKET_BUFFERED: i32 = 194;
     pub const STREAM_LINK: i32 = 60;
 }
 
@@ -60,6 +65,7 @@ pub mod operation {
     pub const CACHE_MATCH: i32 = 180;
     pub const CACHE_PUT: i32 = 181;
     pub const CACHE_DELETE: i32 = 182;
+    pub const SOCKET_READ: i32 = 200;
 }
 
 /// Computations of `crypto.subtle`. Each is a call as well as an operation.

@@ -20,6 +20,7 @@ use super::codec::{Decoder, Value};
 use super::held::Held;
 use super::image::PAGE;
 use super::prelude::Prelude;
+use super::sockets::Sockets;
 use crate::cpu;
 use crate::lines::{self, Line};
 
@@ -131,6 +132,8 @@ pub struct GuestCall {
     pub cpu: Duration,
     /// What of it was spent outside of the guest.
     pub native: Duration,
+    /// `cpu` when the allowance was renewed last.
+    pub renewed: Duration,
     /// It was told to stop, and at how much CPU time.
     pub interrupted_at: Option<Duration>,
     pub log_cut: bool,
@@ -151,6 +154,7 @@ impl GuestCall {
             meter: Arc::new(Meter::default()),
             cpu: Duration::ZERO,
             native: Duration::ZERO,
+            renewed: Duration::ZERO,
             interrupted_at: None,
             log_cut: false,
             event: Some(event),
@@ -158,6 +162,15 @@ impl GuestCall {
             passive: Vec::new(),
             operations: 0,
         }
+    }
+}
+
+impl GuestCall {
+    /// A new event of the same request has its own allowance.
+    pub fn renew(&mut self) {
+        self.renewed = self.cpu;
+        self.log_cut = false;
+        self.meter.renew();
     }
 }
 
@@ -194,6 +207,7 @@ pub struct Guest {
     pub now_us: i64,
     pub calls: HashMap<u32, GuestCall>,
     pub effects: Vec<Effect>,
+    pub sockets: Arc<Sockets>,
     /// An answer too large for the inbox.
     pub answer: Vec<u8>,
     pub limits: WorkerLimits,
@@ -259,6 +273,7 @@ impl Guest {
             now_us: 0,
             calls: HashMap::new(),
             effects: Vec::new(),
+            sockets: Arc::default(),
             answer: Vec::new(),
             memory_max: (limits.memory_mib as usize) << 20,
             limits: limits.clone(),
@@ -365,7 +380,7 @@ impl Guest {
         let cpu_max = Duration::from_millis(self.limits.cpu_ms);
         if let Some(call) = self.calls.get_mut(&self.charged) {
             match call.interrupted_at {
-                None if call.cpu > cpu_max => {
+                None if call.cpu - call.renewed > cpu_max => {
                     call.interrupted_at = Some(call.cpu);
                     return Verdict::Interrupt(self.charged);
                 }

@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, node, operations, prelude, textcodec, weburl};
+use super::{held, node, operations, prelude, sockets, textcodec, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -188,6 +188,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
             operations::crypto::answer(guest.is_evaluating(), code, arguments, out)?;
         }
         abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
+        call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }
     Ok(())
@@ -230,6 +231,9 @@ fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal>
             super::abi::operation::FETCH => "fetch()",
             _ => "I/O",
         }));
+    }
+    if code == super::abi::operation::SOCKET_READ {
+        sockets::listens(guest, arguments);
     }
     if code == super::abi::operation::TIMER {
         let max = guest.limits.timers;

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use base::socket::Received;
 use base::{Body, Code, code};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -30,10 +31,12 @@ use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
+use super::sockets::Sockets;
 use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
 use crate::lines::Line;
 
 mod loss;
+mod sockets;
 
 /// What waits to enter the guest.
 enum Input {
@@ -83,6 +86,7 @@ pub struct ScriptInstance {
     gone_timers: RefCell<Vec<u32>>,
     /// Streams that are bodies of the host's own, until they are taken.
     linked: RefCell<HashMap<u32, Body>>,
+    sockets: Arc<Sockets>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -103,6 +107,10 @@ struct Request {
     stream: Option<u32>,
     /// What bounds its work after the response.
     watch: Option<AbortHandle>,
+    /// The guest has said that it is done.
+    done: bool,
+    /// Its answer opened a socket.
+    socket: bool,
 }
 
 /// Where the response is put for the task that waits for it.
@@ -130,7 +138,7 @@ impl Running {
 
 /// An operation that only waits: it is no work, leaves no trace, and goes with its request.
 fn is_passive(code: i32) -> bool {
-    code == abi::operation::TIMER
+    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ)
 }
 
 struct Stream {
@@ -156,6 +164,7 @@ impl ScriptInstance {
             env,
             core,
             memory_bytes: Cell::new(sandbox.memory_bytes()),
+            sockets: sandbox.store.data().sockets.clone(),
             sandbox: RefCell::new(Some(Box::new(sandbox))),
             inbox: RefCell::default(),
             requests: RefCell::default(),
@@ -224,8 +233,16 @@ impl ScriptInstance {
             record.invocations.len() - 1
         };
         let slot = Rc::new(Slot::default());
-        let (slot_of_entry, record) = (slot.clone(), call.record.clone());
-        let entry = Request { slot: slot_of_entry, record, place, answered: false, stream: None, watch: None };
+        let entry = Request {
+            slot: slot.clone(),
+            record: call.record.clone(),
+            place,
+            answered: false,
+            stream: None,
+            watch: None,
+            done: false,
+            socket: false,
+        };
         self.requests.borrow_mut().insert(request, entry);
         (request, slot)
     }
@@ -289,6 +306,7 @@ impl ScriptInstance {
             self.initialise(sandbox).await?;
         }
         let mut arguments = Encoder::default();
+        let mut ended = false;
         let (kind, id, request) = match input {
             Input::Fetch { request, call, mut event } => {
                 let body = self.encode_fetch(sandbox, &mut event, &mut arguments);
@@ -300,7 +318,8 @@ impl ScriptInstance {
                     return Ok(());
                 }
                 sandbox.store.data_mut().charge_native(request);
-                completion.encode(self, sandbox.store.data_mut(), &mut arguments);
+                ended = matches!(&completion, Completion::Socket { received: Received::Ended(_), .. });
+                completion.encode(request, self, sandbox.store.data_mut(), &mut arguments);
                 (abi::event::COMPLETE, operation, request)
             }
             Input::Abort { request } => {
@@ -314,7 +333,7 @@ impl ScriptInstance {
                 return Ok(());
             }
             Input::Forget { timer } => {
-                Completion::type_error("").encode(self, sandbox.store.data_mut(), &mut arguments);
+                Completion::type_error("").encode(0, self, sandbox.store.data_mut(), &mut arguments);
                 (abi::event::COMPLETE, timer, 0)
             }
         };
@@ -328,8 +347,10 @@ impl ScriptInstance {
             }
             _ => {}
         }
-        if kind == abi::event::ABORT {
-            self.after_abort(sandbox, request);
+        match kind {
+            abi::event::ABORT => self.after_abort(sandbox, request),
+            abi::event::COMPLETE => self.settle_socket(sandbox, request, ended),
+            _ => {}
         }
         Ok(())
     }
@@ -388,7 +409,7 @@ impl ScriptInstance {
                         running.task.abort();
                     }
                 }
-                Effect::Done { request } => self.finish(sandbox, request),
+                Effect::Done { request } => self.done(sandbox, request),
                 Effect::Fail { request, error, pending } => {
                     let failure = self.failure(sandbox, error);
                     self.fail(sandbox, request, failure, pending);
@@ -441,12 +462,13 @@ impl ScriptInstance {
         let mut response = http::Response::new(body);
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
+        self.attach_socket(request, &mut response);
         if self.coded_answer.get() == request {
             self.coded_answer.set(0);
             response.extensions_mut().insert(AlreadyCoded);
         }
         self.answer(request, Ok(response));
-        if pending { self.linger(sandbox, request) } else { self.finish(sandbox, request) }
+        if pending { self.linger(sandbox, request) } else { self.done(sandbox, request) }
     }
 
     /// The answer is out and work remains.
@@ -488,6 +510,7 @@ impl ScriptInstance {
     fn fail(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32, how: impl Into<Ended>, pending: bool) {
         let ended = how.into();
         self.note_failure(request, ended.failure.code);
+        self.sockets.end_request(request, Some(ended.failure.code));
         self.answer(request, Err(ended));
         if pending { self.linger(sandbox, request) } else { self.finish(sandbox, request) }
     }
@@ -505,6 +528,7 @@ impl ScriptInstance {
             }
             self.drop_passive(sandbox, call.passive);
         }
+        self.sockets.end_request(request, None);
         if let Some(watch) = entry.watch {
             watch.abort();
         }
@@ -563,7 +587,7 @@ impl ScriptInstance {
     fn watch(self: &Rc<Self>, request: u32) {
         let mut requests = self.requests.borrow_mut();
         let Some(entry) = requests.get_mut(&request) else { return };
-        if entry.watch.is_some() || self.is_streaming(entry) {
+        if entry.watch.is_some() || self.is_streaming(entry) || self.sockets.hold(request) {
             return;
         }
         let instance = self.clone();
@@ -580,6 +604,13 @@ impl ScriptInstance {
     }
 
     fn expire(&self, sandbox: &mut Sandbox, request: u32) {
+        // One that was opened meanwhile holds the request; its end sets the time anew.
+        if self.sockets.hold(request) {
+            if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
+                entry.watch = None;
+            }
+            return;
+        }
         let ms = self.env.limits.wait_until_ms;
         let text =
             format!("wait_until_exceeded: work given to waitUntil was ended after {ms} ms (limits.wait_until_ms)");
@@ -671,6 +702,10 @@ impl ScriptInstance {
     /// Where the instance runs.
     pub(super) fn core(&self) -> &Core {
         &self.core
+    }
+
+    pub(super) fn sockets(&self) -> &Sockets {
+        &self.sockets
     }
 
     pub(super) fn clock_ms(&self) -> u64 {
@@ -766,6 +801,10 @@ impl Drop for Leaving<'_> {
 impl Instance for ScriptInstance {
     fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>> {
         Box::pin(self.serve(call, event))
+    }
+
+    fn retire(&self) {
+        self.close_for_successor();
     }
 
     fn state(&self) -> InstanceState {

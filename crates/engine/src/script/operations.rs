@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use base::socket::{Received, Upgrade};
 use base::{Body, Code, code};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -17,7 +18,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::node;
+use super::{node, sockets};
 
 mod caches;
 pub mod crypto;
@@ -44,6 +45,11 @@ pub enum Completion {
     Entries {
         entries: Vec<Option<KvEntry>>,
         many: bool,
+    },
+    /// What a WebSocket received.
+    Socket {
+        socket: u32,
+        received: Received,
     },
     Failed {
         name: &'static str,
@@ -110,17 +116,44 @@ impl Completion {
     }
 
     /// Writes the arguments of the COMPLETE event. Bodies that are not whole become handles here.
-    pub fn encode(self, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+    pub fn encode(self, request: u32, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
         match self {
+            Completion::Socket { socket, received } => {
+                if let Some(call) = guest.calls.get_mut(&request) {
+                    call.renew();
+                }
+                out.bool(true);
+                sockets::encode(&received, out);
+                if let Received::Ended(_) = received {
+                    guest.sockets.over(socket);
+                }
+            }
             Completion::Value(value) => {
                 out.bool(true);
                 out.0.extend_from_slice(&value);
             }
-            Completion::Response { response, url, redirected } => {
+            Completion::Response { mut response, url, redirected } => {
+                let socket = Upgrade::take(&mut response);
+                if socket.is_none() && response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+                    let failed =
+                        Completion::failed(&code::UPSTREAM_PROTOCOL, "an answer of status 101 without a socket");
+                    return failed.encode(request, instance, guest, out);
+                }
+                if socket.is_some() && !sockets::has_room(guest) {
+                    let message = sockets::too_many(guest);
+                    return Completion::failed(&code::TOO_MANY_SOCKETS, message).encode(request, instance, guest, out);
+                }
                 let (head, body) = response.into_parts();
                 out.bool(true).array(8).integer(u64::from(head.status.as_u16()));
                 out.string(head.status.canonical_reason().unwrap_or(""));
                 out.string(&url).bool(redirected).string_with(|to| write_headers(&head.headers, to));
+                if let Some(end) = socket {
+                    // Its number stands where that of a body would.
+                    let id = guest.fresh_id();
+                    guest.sockets.insert(id, request, end);
+                    out.null().integer(u64::from(id)).null();
+                    return;
+                }
                 match Coding::of(&head.headers).filter(|_| !body.is_empty()) {
                     Some((coding, name)) => {
                         let handle = guest.fresh_id();
@@ -184,6 +217,7 @@ impl Operation {
             operation::FETCH | operation::SERVICE => fetch::perform(&self, args).await,
             operation::BODY_READ => self.body_read(args).await,
             operation::STREAM_WRITE => self.stream_write(args).await,
+            operation::SOCKET_READ => self.socket_read(args).await,
             operation::KV_GET => self.kv_get(args).await,
             operation::KV_GET_MANY => self.kv_get_many(args).await,
             operation::KV_PUT => self.kv_put(args).await,
@@ -215,6 +249,14 @@ impl Operation {
             code: failure.code.name,
         })?;
         Ok((call, meter))
+    }
+
+    async fn socket_read(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let socket = args.next()?.as_u32()?;
+        // A peer that has always something to say lets others have their turn.
+        tokio::task::consume_budget().await;
+        let received = sockets::read(self.instance.sockets(), socket).await;
+        Ok(Completion::Socket { socket, received })
     }
 
     fn idle(&self) -> Duration {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use base::artifact::{Module, ModuleKind, Script};
-use base::{Artifact, Body, NodeLimits, WorkerLimits, WorkerName};
+use base::{Artifact, Body, NodeLimits, SocketOptions, WorkerLimits, WorkerName};
 use bytes::Bytes;
 use cache::{MemoryStore, MemoryStoreLimits};
 use futures_util::future::BoxFuture;
@@ -69,6 +69,15 @@ impl Fetcher for FakeNet {
     fn fetch(&self, _: Arc<EgressPolicy>, request: Outbound) -> BoxFuture<'static, Result<Response, Failure>> {
         let response = (self.0)(&request);
         Box::pin(async move { Ok(response) })
+    }
+
+    fn upgrade(
+        &self,
+        policy: Arc<EgressPolicy>,
+        request: Outbound,
+        _: SocketOptions,
+    ) -> BoxFuture<'static, Result<Response, Failure>> {
+        self.fetch(policy, request)
     }
 }
 

@@ -12,4 +12,5 @@ mod many;
 mod modules;
 mod node;
 mod scripts;
+mod sockets;
 mod web;

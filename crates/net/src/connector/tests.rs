@@ -48,7 +48,7 @@ async fn origin(tls: Option<&[u8]>, handler: Handler) -> Origin {
     Origin { address, connections }
 }
 
-fn acceptor(alpn: &[u8]) -> tokio_rustls::TlsAcceptor {
+pub(super) fn acceptor(alpn: &[u8]) -> tokio_rustls::TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/server.key")).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -81,18 +81,18 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
     }
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
-fn connector(connect_ms: u64) -> Arc<Connector> {
+pub(super) fn connector(connect_ms: u64) -> Arc<Connector> {
     let extra_ca = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/connector/testdata/ca.pem").into());
     let limits = NodeLimits { egress_connect_ms: connect_ms, ..Default::default() };
     Connector::new(ConnectorOptions { extra_ca, ..ConnectorOptions::from(&limits) })
 }
 
-fn allow() -> Check {
+pub(super) fn allow() -> Check {
     Arc::new(|_| Ok(()))
 }
 

@@ -20,12 +20,13 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::upgraded::{self, Switching};
 use super::{Server, farewell};
 use crate::ServerLimits;
-use crate::gate::{State, Wire};
+use crate::gate::{State, Upgrading, Wire};
 use crate::head::Refusal;
 use crate::request::{Protocol, Request, RequestBody};
-use crate::target;
+use crate::{target, websocket};
 
 /// RFC 9113, section 3.4.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -119,7 +120,19 @@ where
     if let End::Cut = drive(Pin::new(&mut connection), close, watch, state).await {
         return;
     }
-    let (stream, mid_body) = connection.into_parts().io.into_inner().into_stream();
+    let parts = connection.into_parts();
+    let wire = parts.io.into_inner();
+    if let Some(accepted) = state.accepted.take() {
+        let (stream, held) = wire.into_upgraded();
+        let before = [&parts.read_buf[..], &held[..]].concat();
+        let (stream, clean) = upgraded::serve(stream, before, accepted, &state).await;
+        if !clean && !state.cut.get() {
+            // A client that is refused may still be sending.
+            farewell::linger(stream).await;
+        }
+        return;
+    }
+    let (stream, mid_body) = wire.into_stream();
     let refusal = state.refusal.take();
     if let Some(refusal) = refusal {
         (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
@@ -145,6 +158,7 @@ where
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(256 << 10)
         .max_pending_accept_reset_streams(20)
+        .enable_connect_protocol()
         .max_local_error_reset_streams(64);
     let service = service_fn(|request| {
         // What the gate counts for HTTP/1.1.
@@ -201,29 +215,55 @@ struct Shared<S> {
 async fn answer<S, F>(
     connection: Rc<Shared<S>>,
     flight: Flight,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Tracked>, Infallible>
 where
     S: Fn(Request) -> F,
     F: Future<Output = http::Response<Body>>,
 {
     let http1 = request.version() != Version::HTTP_2;
-    let (mut response, mut close) = match normalise(request, connection.peer, &connection.server.limits) {
+    let state = &connection.state;
+    let held = http1 && websocket::asks(request.headers());
+    let switching = Switching::of(&mut request);
+    let (mut response, mut close) = match normalise(request, &switching, connection.peer, &connection.server.limits) {
         Ok(request) => ((connection.service)(request).await, false),
         Err(refusal) => {
             (connection.server.on_refusal)(connection.peer, refusal.code, &refusal.detail);
-            (refusal.problem().into_response(""), true)
+            let mut response = refusal.problem().into_response("");
+            if std::ptr::eq(refusal.code, &code::SOCKET_VERSION) {
+                response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            (response, true)
         }
     };
-    close |= connection.state.draining_since.get().is_some();
-    if http1 && close {
+    let flight = match switching.and_then(|switching| switching.accept(&mut response)) {
+        Ok(accepted) => upgraded::begin(accepted, flight, state),
+        Err(_) => {
+            if held {
+                // What the client sent after its question is read as HTTP again.
+                state.upgrade.set(Upgrading::Refused);
+                state.wake();
+            }
+            flight.complete();
+            Some(flight)
+        }
+    };
+    close |= state.draining_since.get().is_some();
+    if http1 && close && flight.is_some() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    flight.complete.set(true);
     Ok(response.map(|body| Tracked { body, _flight: flight }))
 }
 
-fn normalise(request: http::Request<Incoming>, peer: SocketAddr, limits: &ServerLimits) -> Result<Request, Refusal> {
+fn normalise(
+    request: http::Request<Incoming>,
+    switching: &Result<Switching, Option<Refusal>>,
+    peer: SocketAddr,
+    limits: &ServerLimits,
+) -> Result<Request, Refusal> {
+    if let Err(Some(refusal)) = switching {
+        return Err(refusal.clone());
+    }
     let (mut parts, incoming) = request.into_parts();
     let protocol = match parts.version {
         Version::HTTP_2 => Protocol::Http2,
@@ -234,14 +274,16 @@ fn normalise(request: http::Request<Incoming>, peer: SocketAddr, limits: &Server
         check_http2(&parts, limits)?;
     }
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
+    let upgrade = switching.is_ok();
     Ok(Request {
         method: parts.method,
         path_and_query: target.path_and_query,
         authority: target.authority,
         headers: parts.headers,
-        body: RequestBody::wrap(incoming, limits),
+        body: if upgrade { Body::empty() } else { RequestBody::wrap(incoming, limits) },
         peer,
         protocol,
+        upgrade,
     })
 }
 
@@ -266,8 +308,9 @@ fn check_http2(parts: &http::request::Parts, limits: &ServerLimits) -> Result<()
     }
 }
 
-/// A request on its way, from hyper's call to the last byte of the response.
-struct Flight {
+/// A request on its way, from hyper's call to the last byte of the response, or the end of the
+/// socket that it opened.
+pub(super) struct Flight {
     state: Rc<State>,
     complete: Cell<bool>,
 }
@@ -294,12 +337,18 @@ impl Flight {
     fn new(state: &Rc<State>) -> Self {
         Self { state: state.clone(), complete: Cell::new(false) }
     }
+
+    /// The client did not give it up.
+    pub(super) fn complete(&self) {
+        self.complete.set(true);
+    }
 }
 
 /// A response body that tells when it has been taken in full or given up.
 struct Tracked {
     body: Body,
-    _flight: Flight,
+    /// A socket keeps it otherwise.
+    _flight: Option<Flight>,
 }
 
 impl http_body::Body for Tracked {

@@ -12,4 +12,5 @@ mod init;
 mod limits;
 mod recipes;
 mod services;
+mod sockets;
 mod traces;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{Body, code};
+use base::{Body, SocketOptions, code};
 use bytes::Bytes;
 use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -46,6 +46,7 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         return from_data_url(&url);
     }
     let mut headers = parse_headers(headers.as_optional_str()?.unwrap_or(""))?;
+    let upgrade = headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     for name in &NOT_FORWARDED {
         headers.remove(name);
     }
@@ -54,12 +55,15 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     if let Ok(value) = traceparent {
         headers.insert(HeaderName::from_static("traceparent"), value);
     }
+    if upgrade && service.is_some() {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     match service {
         Some(binding) => invoke(operation, call.clone(), binding, method, url, headers, body).await,
         None => {
             let mode = Redirect::read(&redirect)?;
             default_headers(&mut headers);
-            exchange(operation, Exchange { method, url, headers, body, mode }).await
+            exchange(operation, Exchange { method, url, headers, body, mode, upgrade }).await
         }
     }
 }
@@ -126,14 +130,19 @@ struct Exchange {
     headers: HeaderMap,
     body: Body,
     mode: Redirect,
+    /// It asks for a WebSocket.
+    upgrade: bool,
 }
 
 /// Requests and follows redirects. Every hop is a new exchange under the same egress policy, so
 /// that a public address can't lead to a private one.
 async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion, Completion> {
-    let Exchange { mut method, mut url, mut headers, mut body, mode } = request;
+    let Exchange { mut method, mut url, mut headers, mut body, mode, upgrade } = request;
     let env = operation.env().clone();
     for hop in 0..=REDIRECTS_MAX {
+        if upgrade {
+            as_http(&mut url);
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Completion::type_error(format!(
                 "{}: URLs can't be fetched, only http: and https:",
@@ -144,7 +153,12 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
         let whole = body.take_whole();
         let sent = whole.clone().map_or_else(|| std::mem::take(&mut body), Body::full);
         let outbound = Outbound { method: method.clone(), url: url.clone(), headers: headers.clone(), body: sent };
-        let response = env.fetcher.fetch(Arc::clone(&env.egress), outbound).await?;
+        let policy = Arc::clone(&env.egress);
+        let response = if upgrade {
+            env.fetcher.upgrade(policy, outbound, SocketOptions::from(&env.limits)).await?
+        } else {
+            env.fetcher.fetch(policy, outbound).await?
+        };
         let target = location(&response.status(), response.headers(), &url);
         let Some(target) = target.filter(|_| mode != Redirect::Manual) else {
             return Ok(Completion::Response { response, url: url.into(), redirected: hop > 0 });
@@ -163,6 +177,17 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
         url = target;
     }
     Err(Completion::failed(&code::UPSTREAM_PROTOCOL, format!("more than {REDIRECTS_MAX} redirects (egress_redirects)")))
+}
+
+/// `ws:` and `wss:` mean what `http:` and `https:` do, to one who asks for a WebSocket.
+fn as_http(url: &mut Url) {
+    let scheme = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        _ => return,
+    };
+    // Both are special schemes with the same rules, so this can't fail.
+    let _ = url.set_scheme(scheme);
 }
 
 /// Where a redirect leads; `None` if it is none.

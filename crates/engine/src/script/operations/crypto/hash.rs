@@ -3,9 +3,9 @@
 use aws_lc_rs::{constant_time, digest, hkdf, hmac, pbkdf2};
 use md5::Md5;
 use sha1::Sha1;
-use sha2_resumable::digest::Digest;
-use sha2_resumable::digest::common::hazmat::SerializableState;
-use sha2_resumable::{Sha256, Sha384, Sha512};
+use sha2::digest::Digest;
+use sha2::digest::common::hazmat::SerializableState;
+use sha2::{Sha256, Sha384, Sha512};
 
 use super::Args;
 use crate::script::codec::Encoder;

@@ -7,7 +7,7 @@ use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use rsa::rand_core::{TryCryptoRng, TryRng};
 use rsa::{Pkcs1v15Sign, PrivateKey, Pss, PublicKey};
 use sha1::Sha1;
-use sha2_resumable::{Sha256, Sha384, Sha512};
+use sha2::{Sha256, Sha384, Sha512};
 
 use super::hash::Hash;
 use super::operation_error;

@@ -130,17 +130,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         }
         call::MODULES => modules(guest, &mut args, out)?,
         call::FEATURES => prelude::encode_features(out),
-        call::LOG => {
-            let (level, text, site) = (args.next()?, args.next()?, args.next()?);
-            let level = match level.as_str()? {
-                "debug" => Level::Debug,
-                "warn" => Level::Warn,
-                "error" => Level::Error,
-                _ => Level::Info,
-            };
-            let request = guest.charged();
-            guest.log(request, Line { level, text: text.as_str()?, site: site.as_optional_str()? });
-        }
+        call::LOG => log(guest, &mut args)?,
         call::RANDOM => {
             if guest.is_evaluating() {
                 return Err(Refusal::at_start("cryptographic randomness"));
@@ -191,6 +181,20 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }
+    Ok(())
+}
+
+/// LOG(level, text, site)
+fn log(guest: &mut Guest, args: &mut Decoder<'_>) -> Result<(), Refusal> {
+    let (level, text, site) = (args.next()?, args.next()?, args.next()?);
+    let level = match level.as_str()? {
+        "debug" => Level::Debug,
+        "warn" => Level::Warn,
+        "error" => Level::Error,
+        _ => Level::Info,
+    };
+    let request = guest.charged();
+    guest.log(request, Line { level, text: text.as_str()?, site: site.as_optional_str()? });
     Ok(())
 }
 

@@ -32,10 +32,11 @@ use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::sandbox::Sandbox;
 use super::sockets::Sockets;
-use super::streams::{Left, Linked, StreamBody, StreamSender, stream};
+use super::streams::{Left, StreamBody, StreamSender, stream};
 use crate::lines::Line;
 
 mod loss;
+mod outgoing;
 mod sockets;
 
 /// What waits to enter the guest.
@@ -671,30 +672,6 @@ impl ScriptInstance {
         self.running.borrow_mut().insert(operation, Running { request, code, task: task.abort_handle() });
     }
 
-    /// The reader's end of a stream, for a response or an outgoing request.
-    pub(super) fn take_stream(self: &Rc<Self>, id: u32, request: Option<u32>) -> Option<Body> {
-        if let Some(body) = self.linked.borrow_mut().remove(&id) {
-            let idle = Duration::from_millis(self.env.limits.stream_idle_ms);
-            return Some(Body::stream(Linked::new(body, idle)));
-        }
-        let mut streams = self.streams.borrow_mut();
-        let stream = streams.get_mut(&id)?;
-        stream.request = request;
-        let (body, left) = stream.body.take()?;
-        if let Some(request) = request {
-            let instance = self.clone();
-            tokio::task::spawn_local(async move {
-                // Nothing is ever sent: it ends when the body is dropped.
-                let _ = left.await;
-                // A stream that the guest ended is no longer listed.
-                if instance.streams.borrow().contains_key(&id) {
-                    instance.push_and_spawn(Input::Abort { request });
-                }
-            });
-        }
-        Some(Body::stream(body))
-    }
-
     pub(super) fn env(&self) -> &Arc<Env> {
         &self.env
     }
@@ -710,20 +687,6 @@ impl ScriptInstance {
 
     pub(super) fn clock_ms(&self) -> u64 {
         (self.program.clock_us() / 1000) as u64
-    }
-
-    pub(super) fn stream_sender(&self, id: u32) -> Option<StreamSender> {
-        self.streams.borrow().get(&id).map(|stream| stream.sender.clone())
-    }
-
-    fn end_stream(self: &Rc<Self>, id: u32, abort: Option<String>) {
-        let Some(stream) = self.streams.borrow_mut().remove(&id) else { return };
-        if let Some(message) = abort {
-            tokio::task::spawn_local(stream.sender.abort(message));
-        }
-        if let Some(request) = stream.request {
-            self.watch(request);
-        }
     }
 
     /// Nothing is under way that could ever wake the guest: what still waits, waits for ever.

@@ -1,0 +1,49 @@
+//! Bodies on their way out of the guest: of responses, of outgoing requests, of what is stored.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use base::Body;
+
+use super::{Input, ScriptInstance};
+use crate::script::streams::{Linked, StreamSender};
+
+impl ScriptInstance {
+    /// The reader's end of a stream, for a response or an outgoing request.
+    pub(in crate::script) fn take_stream(self: &Rc<Self>, id: u32, request: Option<u32>) -> Option<Body> {
+        if let Some(body) = self.linked.borrow_mut().remove(&id) {
+            let idle = Duration::from_millis(self.env.limits.stream_idle_ms);
+            return Some(Body::stream(Linked::new(body, idle)));
+        }
+        let mut streams = self.streams.borrow_mut();
+        let stream = streams.get_mut(&id)?;
+        stream.request = request;
+        let (body, left) = stream.body.take()?;
+        if let Some(request) = request {
+            let instance = self.clone();
+            tokio::task::spawn_local(async move {
+                // Nothing is ever sent: it ends when the body is dropped.
+                let _ = left.await;
+                // A stream that the guest ended is no longer listed.
+                if instance.streams.borrow().contains_key(&id) {
+                    instance.push_and_spawn(Input::Abort { request });
+                }
+            });
+        }
+        Some(Body::stream(body))
+    }
+
+    pub(in crate::script) fn stream_sender(&self, id: u32) -> Option<StreamSender> {
+        self.streams.borrow().get(&id).map(|stream| stream.sender.clone())
+    }
+
+    pub(super) fn end_stream(self: &Rc<Self>, id: u32, abort: Option<String>) {
+        let Some(stream) = self.streams.borrow_mut().remove(&id) else { return };
+        if let Some(message) = abort {
+            tokio::task::spawn_local(stream.sender.abort(message));
+        }
+        if let Some(request) = stream.request {
+            self.watch(request);
+        }
+    }
+}

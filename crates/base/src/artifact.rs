@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// First bytes of an encoded artifact; the last is the version of the format.
-const MAGIC: &[u8; 8] = b"SLVDGA\x00\x01";
+const MAGIC: &[u8; 8] = b"SLVDGA\x00\x02";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Artifact {
@@ -24,6 +24,8 @@ pub struct Script {
     /// Index of the entry in `modules`.
     pub entry: u32,
     pub modules: Vec<Module>,
+    /// The path of a request that the worker answers before its image is taken.
+    pub warm: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -132,6 +132,9 @@ pub struct Deployed {
     pub release: u64,
     /// False if this very deployment was known already.
     pub fresh: bool,
+    /// What its workers logged while they were evaluated, a warm-up that failed among it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_log: Vec<String>,
     /// Secrets that its workers bind and that are not set.
     #[schemars(with = "Vec<String>")]
     pub missing_secrets: Vec<ResourceName>,

@@ -240,8 +240,9 @@ impl Build<'_> {
 
     fn script(&mut self, worker: &WorkerPlan) -> Option<Artifact> {
         match script::build(&self.dir, Path::new(&worker.entry), &script::Options::default()) {
-            Ok(built) => {
+            Ok(mut built) => {
                 self.inputs.extend(built.inputs);
+                built.script.warm.clone_from(&worker.warm);
                 Some(Artifact::Script(built.script))
             }
             Err(errors) => {

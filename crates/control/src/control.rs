@@ -45,7 +45,7 @@ pub struct PrepareError {
 
 /// Brings an artifact to the point where instances start fast, or says why that fails. It may
 /// block.
-pub type Prepare = Arc<dyn Fn(&Artifact, &WorkerLimits) -> Result<(), PrepareError> + Send + Sync>;
+pub type Prepare = Arc<dyn Fn(&Artifact, &WorkerLimits) -> Result<Vec<String>, PrepareError> + Send + Sync>;
 
 /// What the control plane works with.
 #[derive(Clone)]
@@ -107,8 +107,9 @@ impl Control {
         Err(ApiError::new(&code::BLOB_MISSING, format!("the node does not have {first}{more}")))
     }
 
-    /// Starts each worker once, to see that it can be.
-    async fn prepare(&self, document: &Document) -> Result<(), ApiError> {
+    /// Starts each worker once, to see that it can be. Answers what they logged meanwhile.
+    async fn prepare(&self, document: &Document) -> Result<Vec<String>, ApiError> {
+        let mut logged = Vec::new();
         for (worker, digest) in document.plan().workers.iter().zip(document.workers()) {
             let bytes = self.parts.artifacts.get(&self.parts.tenant, digest).await.map_err(failed)?;
             let bytes =
@@ -122,7 +123,7 @@ impl Control {
             let (prepare, limits) = (self.parts.prepare.clone(), worker.limits.clone());
             let prepared = tokio::task::spawn_blocking(move || prepare(&artifact, &limits)).await;
             match prepared {
-                Ok(Ok(())) => {}
+                Ok(Ok(lines)) => logged.extend(lines.iter().map(|line| format!("{} (at start) {line}", worker.name))),
                 Ok(Err(error)) => {
                     let detail = format!("worker `{}`: {}", worker.name, error.detail);
                     return Err(ApiError::new(error.code, detail).with_stack(error.stack));
@@ -136,7 +137,7 @@ impl Control {
                 }
             }
         }
-        Ok(())
+        Ok(logged)
     }
 
     async fn deploy_one(&self, request: DeployRequest) -> Result<Deployed, ApiError> {
@@ -150,8 +151,9 @@ impl Control {
 
         let _turn = self.deploying.lock().await;
         let fresh = self.parts.releases.deployment(&app, &id).await.map_err(failed)?.is_none();
+        let mut start_log = Vec::new();
         if fresh {
-            self.prepare(&document).await?;
+            start_log = self.prepare(&document).await?;
             let record = DeploymentRecord {
                 id,
                 created_ms: self.parts.clock.unix_ms(),
@@ -161,7 +163,8 @@ impl Control {
             };
             self.parts.releases.record(&app, record).await.map_err(failed)?;
         }
-        self.release(&app, id, &document, fresh).await
+        let deployed = self.release(&app, id, &document, fresh).await?;
+        Ok(Deployed { start_log, ..deployed })
     }
 
     /// Points the app at a recorded deployment, if it is not there already.
@@ -177,7 +180,8 @@ impl Control {
             }
         };
         let missing_secrets = self.missing_secrets(app, document).await?;
-        Ok(Deployed { id, app: app.app.clone(), hosts: document.hosts(), release, fresh, missing_secrets })
+        let (app, hosts) = (app.app.clone(), document.hosts());
+        Ok(Deployed { id, app, hosts, release, fresh, start_log: Vec::new(), missing_secrets })
     }
 
     /// They may be set after the deployment as well as before, so it is no error; but who deploys

@@ -30,6 +30,7 @@ fn site() -> Arc<Site> {
         entry: "index.ts".into(),
         kind: WorkerKind::Script,
         isolation: Isolation::Shared,
+        warm: None,
         vars: BTreeMap::new(),
         bindings: Vec::new(),
         egress: Vec::new(),

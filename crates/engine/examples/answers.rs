@@ -61,7 +61,7 @@ impl App {
         let source = std::fs::read(script).map_err(|error| internal(&format!("{}: {error}", script.display())))?;
         let module =
             Module { name: "suite.js".into(), kind: ModuleKind::Js, source, imports: vec![], source_map: None };
-        let artifact = Artifact::Script(Script { entry: 0, modules: vec![module] });
+        let artifact = Artifact::Script(Script { entry: 0, modules: vec![module], warm: None });
         let limits = limits();
         engine.prepare(&artifact, &limits)?;
         let program = engine.load(&artifact.digest(), &limits)?.ok_or_else(|| internal("the image was not kept"))?;

@@ -93,7 +93,7 @@ impl Bench {
             imports: vec![],
             source_map: None,
         };
-        let artifact = Artifact::Script(Script { entry: 0, modules: vec![module] });
+        let artifact = Artifact::Script(Script { entry: 0, modules: vec![module], warm: None });
         self.engine.prepare(&artifact, &limits).expect("the script starts");
         let program = self.engine.load(&artifact.digest(), &limits).expect("it loads").expect("it was prepared");
         let env = Arc::new(Env {

@@ -13,6 +13,7 @@ pub static ROUTES: LimitRow = fixed("routes", 4_096, "", "Routes of one app.");
 pub static PATTERN_BYTES: LimitRow = fixed("pattern_bytes", 1_024, "bytes", "The pattern of a route.");
 pub static ASSETS: LimitRow = fixed("assets", 256, "", "Asset directories of one app.");
 pub static BINDINGS: LimitRow = fixed("bindings", 256, "", "Bindings of one worker.");
+pub static WARM_BYTES: LimitRow = fixed("warm_bytes", 2_048, "bytes", "The path of a warm-up request.");
 pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
 pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");
 pub static EGRESS_RULES: LimitRow = fixed("egress_rules", 256, "", "Egress rules of one worker.");
@@ -20,4 +21,4 @@ pub static ENVS: LimitRow = fixed("envs", 64, "", "Environments of one manifest.
 
 /// Every limit of this file, for `selvedge limits`.
 pub static MANIFEST: &[&LimitRow] =
-    &[&MANIFEST_BYTES, &WORKERS, &ROUTES, &PATTERN_BYTES, &ASSETS, &BINDINGS, &VARS, &VAR_BYTES, &EGRESS_RULES, &ENVS];
+    &[&MANIFEST_BYTES, &WORKERS, &ROUTES, &PATTERN_BYTES, &ASSETS, &BINDINGS, &WARM_BYTES, &VARS, &VAR_BYTES, &EGRESS_RULES, &ENVS];

@@ -122,6 +122,9 @@ pub struct WorkerPlan {
     pub entry: String,
     pub kind: WorkerKind,
     pub isolation: Isolation,
+    /// The path, with its query, of a request that is answered before the image is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<String>,
     pub vars: BTreeMap<BindingName, Var>,
     /// In the order of their names. No binding has the name of a variable.
     pub bindings: Vec<Binding>,

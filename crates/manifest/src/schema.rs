@@ -62,6 +62,7 @@ fn worker() -> Value {
     object(WORKER_FIELDS, |name| match name {
         "entry" => json!({ "type": "string", "minLength": 1 }),
         "isolation" => json!({ "enum": ["shared", "request"] }),
+        "warm" => json!({ "type": "string", "pattern": "^/" }),
         "vars" => json!({ "type": "object", "propertyNames": identifier() }),
         "bindings" => json!({
             "type": "object",

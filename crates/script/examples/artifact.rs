@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn build(root: &Path, entries: &[String]) -> Result<Script, String> {
     let options = selvedge_script::Options { source_maps: false, ..selvedge_script::Options::default() };
-    let mut whole = Script { entry: 0, modules: Vec::new() };
+    let mut whole = Script { entry: 0, modules: Vec::new(), warm: None };
     let mut places = HashMap::new();
     for (number, entry) in entries.iter().enumerate() {
         let built = selvedge_script::build(root, Path::new(entry), &options).map_err(|errors| errors.to_string())?;

@@ -113,7 +113,7 @@ pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Buil
     let inputs = graph.inputs.iter().cloned().collect();
     match start {
         Ok(entry) if graph.errors.is_empty() => {
-            Ok(Built { script: Script { entry, modules: artifact::modules(graph.nodes) }, inputs })
+            Ok(Built { script: Script { entry, modules: artifact::modules(graph.nodes), warm: None }, inputs })
         }
         _ => Err(BuildErrors { inputs, ..BuildErrors::from(graph.errors) }),
     }

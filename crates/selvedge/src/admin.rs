@@ -16,6 +16,7 @@ use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
 use control_api::{Api, Client, ClientOptions};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
 use script::SourceMaps;
+use telemetry::Level;
 
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
@@ -80,15 +81,24 @@ pub fn control(
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
 ) -> Arc<dyn Api> {
-    let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| match &engine {
-        None => Ok(()),
-        Some(engine) => engine.prepare(artifact, limits).map(|_| ()).map_err(|failure| {
-            let stack = failure.stack.map(|stack| match artifact {
-                base::Artifact::Script(script) => SourceMaps::new(script).map_stack(&stack),
-                base::Artifact::Component(_) => stack,
-            });
-            PrepareError { code: failure.code, detail: failure.detail, stack }
-        }),
+    let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
+        let Some(engine) = &engine else { return Ok(Vec::new()) };
+        let prepared = engine.prepare(artifact, limits);
+        let maps = match (&prepared, artifact) {
+            (Ok(report), _) if report.console.is_empty() => None,
+            (_, base::Artifact::Script(script)) => Some(SourceMaps::new(script)),
+            _ => None,
+        };
+        let mapped = |text: String| maps.as_ref().map_or(text.clone(), |maps| maps.map_stack(&text));
+        match prepared {
+            Ok(report) => {
+                let line = |(level, line): (Level, String)| format!("{}: {}", level.as_str(), mapped(line));
+                Ok(report.console.into_iter().map(line).collect())
+            }
+            Err(failure) => {
+                Err(PrepareError { code: failure.code, detail: failure.detail, stack: failure.stack.map(mapped) })
+            }
+        }
     };
     Arc::new(Control::new(ControlParts {
         tenant: tenant(),

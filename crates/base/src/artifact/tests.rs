@@ -10,6 +10,7 @@ fn script() -> Artifact {
             imports: vec![],
             source_map: None,
         }],
+        warm: None,
     })
 }
 

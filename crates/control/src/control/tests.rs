@@ -44,7 +44,7 @@ impl Node {
             prepare: Arc::new(move |_, _| {
                 on_prepare.fetch_add(1, Ordering::SeqCst);
                 let why: Option<PrepareError> = why.lock().expect("no test panics with it").clone();
-                why.map_or(Ok(()), Err)
+                why.map_or(Ok(vec!["info: hello".to_owned()]), Err)
             }),
             on_release: Arc::new(move || {
                 on_release.fetch_add(1, Ordering::SeqCst);
@@ -119,7 +119,8 @@ async fn an_identical_deployment_changes_nothing() {
     assert_eq!((first.release, first.hosts.as_slice()), (1, &["shop.example".to_owned(), "shop.localhost".into()][..]));
     let generation = node.control.status().await.expect("status").generation;
     let again = node.deploy(&bundle("shop", &["shop.example"], "one")).await.expect("the same app");
-    assert_eq!(again, Deployed { fresh: false, ..first.clone() });
+    assert_eq!(first.start_log, ["web (at start) info: hello"]);
+    assert_eq!(again, Deployed { fresh: false, start_log: vec![], ..first.clone() });
     assert_eq!(node.control.status().await.expect("status").generation, generation);
     assert_eq!((node.releases_counted(), node.prepared.load(Ordering::SeqCst)), (1, 1));
 

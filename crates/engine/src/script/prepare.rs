@@ -4,6 +4,11 @@
 //! from it: its modules are added, evaluated within `start_cpu_ms`, garbage is collected, and the
 //! memory becomes an image. Nothing here waits for anything: there is no I/O while modules are
 //! evaluated, so every call ends by itself or by its CPU limit.
+//!
+//! A script that names a warm-up request answers it between evaluation and image, under the same
+//! rules. What routers, templates and caches make of their first request is then in the image. If
+//! the answer does not come whole, the image is taken of an evaluation without it: a deploy does
+//! not fail for it, and says why.
 
 use base::artifact::{ModuleKind, Script};
 use base::{WorkerLimits, builtin, code};
@@ -14,7 +19,7 @@ use worker::{Failure, Frame};
 
 use super::abi;
 use super::codec::Encoder;
-use super::guest::{CpuExhausted, Guest, GuestError, Layout, Phase};
+use super::guest::{CpuExhausted, Effect, Guest, GuestError, Layout, Phase, Responded, ResponseBody};
 use super::image::{self, Parts};
 use super::prelude::{self, Prelude};
 use super::sandbox::{Guestware, Sandbox};
@@ -51,25 +56,67 @@ pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, F
     snapshot(&mut sandbox, guestware)
 }
 
-/// Evaluates a script on top of the base image.
+/// The warm-up request's id; those of an instance begin at 1.
+const WARM_REQUEST: u32 = i32::MAX as u32;
+
+/// Evaluates a script on top of the base image, and lets it answer its warm-up request.
 pub fn script_image(
     guestware: &Guestware,
     base: &Module,
     script: &Script,
     limits: &WorkerLimits,
 ) -> Result<Evaluated, Failure> {
+    let mut sandbox = evaluated(guestware, base, script, limits)?;
+    let mut cold = None;
+    if let Some(path) = &script.warm
+        && let Err(reason) = warm_up(&mut sandbox, path)
+    {
+        // What it left half done must not be in the image.
+        sandbox = evaluated(guestware, base, script, limits)?;
+        cold = Some((Level::Warn, format!("the warm-up request GET {path} {reason}; the image is taken without it")));
+    }
+    let mut console = match &mut sandbox.store.data_mut().phase {
+        Phase::Evaluating { console, .. } => std::mem::take(console),
+        Phase::Serving => Vec::new(),
+    };
+    console.extend(cold);
+    let image = snapshot(&mut sandbox, guestware)?;
+    Ok(Evaluated { image, console })
+}
+
+fn evaluated(guestware: &Guestware, base: &Module, script: &Script, limits: &WorkerLimits) -> Result<Sandbox, Failure> {
     let guest = Guest::evaluating(guestware.layout, limits);
     let mut sandbox = guestware.instantiate(base, guest).map_err(internal)?;
     preload(&mut sandbox, &guestware.prelude, script)?;
     add_modules(&mut sandbox, script)?;
-    let evaluated = evaluate(&mut sandbox, &module_name(script, script.entry), true);
-    let console = match &mut sandbox.store.data_mut().phase {
-        Phase::Evaluating { console, .. } => std::mem::take(console),
-        Phase::Serving => Vec::new(),
-    };
-    evaluated?;
-    let image = snapshot(&mut sandbox, guestware)?;
-    Ok(Evaluated { image, console })
+    evaluate(&mut sandbox, &module_name(script, script.entry), true)?;
+    Ok(sandbox)
+}
+
+/// Has the script answer a request. The error completes a sentence that begins with the request.
+fn warm_up(sandbox: &mut Sandbox, path: &str) -> Result<(), String> {
+    let mut arguments = Encoder::default();
+    arguments.string("GET").string(&format!("http://localhost{path}")).string("host\nlocalhost");
+    arguments.null().integer(0).optional_string(None);
+    let asked = put(sandbox, &arguments.0).and_then(|(at, len)| {
+        // The guest frees the arguments.
+        run::<_, i32>(sandbox, "sv_enter", (abi::event::FETCH, WARM_REQUEST, WARM_REQUEST, at, len))
+    });
+    match asked {
+        Err(failure) => return Err(format!("failed ({failure})")),
+        Ok(abi::OK) => {}
+        Ok(_) => return Err(format!("failed ({})", reported(&sandbox.report()))),
+    }
+    // Only an answer that left nothing behind: ids of streams and operations begin anew in an instance.
+    match std::mem::take(&mut sandbox.store.data_mut().effects).as_slice() {
+        [Effect::Respond(Responded { status, body: ResponseBody::Whole(_), pending: false, .. })] => match status {
+            500.. => Err(format!("was answered with status {status}")),
+            _ => Ok(()),
+        },
+        [Effect::Fail { error, .. }] => Err(format!("failed ({}: {})", error.name, error.message)),
+        [] => Err("was not answered without I/O".into()),
+        _ => Err("was answered with a stream, or left work behind".into()),
+    }
 }
 
 fn read_layout(sandbox: &Sandbox, control: usize) -> Layout {

@@ -30,7 +30,7 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn script(source: &str) -> Artifact {
-    Artifact::Script(Script { entry: 0, modules: vec![module(source)] })
+    Artifact::Script(Script { entry: 0, modules: vec![module(source)], warm: None })
 }
 
 pub fn module(source: &str) -> Module {

@@ -13,4 +13,5 @@ mod modules;
 mod node;
 mod scripts;
 mod sockets;
+mod warm;
 mod web;

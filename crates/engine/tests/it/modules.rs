@@ -14,7 +14,7 @@ fn script(modules: &[(&str, &str, &[&str])]) -> Artifact {
         imports: imports.iter().map(|import| (import.to_string(), index(import))).collect(),
         ..module(source)
     };
-    Artifact::Script(Script { entry: 0, modules: modules.iter().map(make).collect() })
+    Artifact::Script(Script { entry: 0, modules: modules.iter().map(make).collect(), warm: None })
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_long_chain_of_imports_is_loaded() {
             let imports = next.iter().map(|next| (next.to_string(), i as u32 + 1)).collect();
             Module { name: name.clone(), imports, ..module(&format!("{import}{entry}")) }
         });
-        let artifact = Artifact::Script(Script { entry: 0, modules: modules.collect() });
+        let artifact = Artifact::Script(Script { entry: 0, modules: modules.collect(), warm: None });
         assert_eq!(setup_artifact(artifact).start().text(get("http://a.test/")).await, "ok");
     });
 }

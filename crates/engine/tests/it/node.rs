@@ -19,7 +19,7 @@ fn importing(modules: &[&str], source: &str) -> Setup {
         all.push(Module { name: (*name).into(), kind: ModuleKind::Builtin, ..module("") });
     }
     all.insert(0, main);
-    setup_artifact(Artifact::Script(Script { entry: 0, modules: all }))
+    setup_artifact(Artifact::Script(Script { entry: 0, modules: all, warm: None }))
 }
 
 fn kv() -> Handle {

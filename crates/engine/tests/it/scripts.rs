@@ -56,7 +56,7 @@ fn a_module_of_the_platform_is_imported() {
         );
         main.imports.push(("cloudflare:workers".into(), 1));
         let builtin = Module { name: "cloudflare:workers".into(), kind: ModuleKind::Builtin, ..module("") };
-        let script = Artifact::Script(Script { entry: 0, modules: vec![main, builtin] });
+        let script = Artifact::Script(Script { entry: 0, modules: vec![main, builtin], warm: None });
         let app = setup_artifact(script).bind("WHO", Handle::Text("me".into())).start();
         assert_eq!(app.text(get("http://a.test/")).await, "[true,\"me\"]");
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base::{BindingName, ResourceName, WorkerLimits, WorkerName};
 
 use super::{Compiler, Seen, bad_name, shorten};
-use crate::bounds::{BINDINGS, EGRESS_RULES, VAR_BYTES, VARS};
+use crate::bounds::{BINDINGS, EGRESS_RULES, VAR_BYTES, VARS, WARM_BYTES};
 use crate::egress::{EgressRule, is_unnameable};
 use crate::origin::{PathRole, PathUse};
 use crate::plan::{Binding, Grant, Isolation, Var, WorkerKind, WorkerPlan};
@@ -29,6 +29,7 @@ impl Compiler<'_, '_> {
         let entry = self.entry(raw, name.as_ref());
         let kind = entry.as_ref().map(|(_, kind)| *kind);
         let isolation = self.isolation(raw, kind);
+        let warm = self.warm(raw, kind);
         let mut bindings = self.bindings(raw);
         let mut vars = self.vars(raw);
         self.check_clashes(raw);
@@ -43,6 +44,7 @@ impl Compiler<'_, '_> {
             entry,
             kind,
             isolation,
+            warm,
             vars,
             bindings,
             egress,
@@ -94,6 +96,24 @@ impl Compiler<'_, '_> {
                 None
             }
         }
+    }
+
+    /// The path of the warm-up request: what stands in a request line, no more.
+    fn warm(&mut self, raw: &RawWorker, kind: Option<WorkerKind>) -> Option<String> {
+        let path = raw.warm.as_ref()?;
+        let is_plain = path.value.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        let (message, help) = if kind == Some(WorkerKind::Component) {
+            ("a component has no image that could be warmed up", "leave `warm` out")
+        } else if !path.value.starts_with('/') {
+            ("`warm` is the path of a request, and begins with a slash", "for example: warm = \"/\"")
+        } else if !is_plain || path.value.len() as u64 > WARM_BYTES.max {
+            ("`warm` is a path with its query as a request carries it: visible ASCII, at most 2048 bytes (warm_bytes)",
+             "escape what is no ASCII: %C3%BC")
+        } else {
+            return Some(path.value.clone());
+        };
+        self.problems.add(code::BAD_VALUE, &path.span, message).help = Some(help.to_owned());
+        None
     }
 
     fn vars(&mut self, raw: &RawWorker) -> BTreeMap<BindingName, Var> {

@@ -40,6 +40,11 @@ pub(crate) static WORKER: &[Field] = &[
         "\"shared\": one instance serves many requests (default for scripts). \"request\": a fresh instance for each \
          request (default, and the only choice, for components).",
     ),
+    field(
+        "warm",
+        "The path of a GET request that a script answers once before its image is taken, so that the first real ones \
+         find caches filled. It sees an empty env and can do no I/O.",
+    ),
     field("vars", "Variables of the environment: text, or any value that JSON has."),
     field("bindings", "What the worker may use, by the name under which its code sees it."),
     field(
@@ -87,7 +92,7 @@ pub(crate) fn misplaced(name: &str, here: &[Field]) -> Option<&'static str> {
         "bindings" if at_root => "bindings belong to a worker: [workers.NAME.bindings]",
         "vars" if at_root => "variables belong to a worker: [workers.NAME] vars = { … }",
         "entry" | "main" if at_root => "the entry file belongs to a worker: [workers.NAME] entry = \"…\"",
-        "egress" | "isolation" | "server_timing" if at_root => "this belongs to a worker: [workers.NAME]",
+        "egress" | "isolation" | "server_timing" | "warm" if at_root => "this belongs to a worker: [workers.NAME]",
         "assets" if at_root => "files are served by a route: [[routes]] match = \"/*\" assets = \"public\"",
         "route" if at_root => "did you mean `routes`? Each route is a table of its own: [[routes]]",
         "worker" if at_root => "did you mean `workers`? Each worker has a name: [workers.NAME]",

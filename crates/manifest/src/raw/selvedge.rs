@@ -59,6 +59,7 @@ fn worker(reader: &mut Reader<'_>, entry: &Entry, workers: &Table) -> Option<Raw
         name: Spanned::new(entry.key.clone(), entry.key_span.clone()),
         entry: reader.string(table, "entry"),
         isolation: reader.string(table, "isolation"),
+        warm: reader.string(table, "warm"),
         vars: reader.vars(table),
         bindings: bindings(reader, table, &entry.key),
         egress: reader.strings(table, "egress"),

@@ -33,10 +33,13 @@ pub async fn deploy(args: Deploy, json: bool) -> Result<()> {
 }
 
 fn tell(deployed: &Deployed, what: &str) -> Result<()> {
-    let Deployed { id, app, hosts, release, missing_secrets, .. } = deployed;
+    let Deployed { id, app, hosts, release, start_log, missing_secrets, .. } = deployed;
     print(format!("{app}: deployment {} {what}, as release {release}", id.short()))?;
     for host in hosts {
         print(format!("  {host}"))?;
+    }
+    for line in start_log {
+        terminal::say(line);
     }
     for secret in missing_secrets {
         terminal::say(&format!("warning: {secret} has no value yet; set it with: selvedge secret put {app} {secret}"));

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "codec.h"
+#include "memory.h"
 #include "modules.h"
 #include "natives.h"
 #include "quickjs.h"
@@ -44,7 +45,7 @@ EXPORTED("sv_control") struct control *export_control(void) {
 /* Makes the runtime. Called once, for the image that every other image descends from. */
 EXPORTED("sv_init") int export_init(void) {
     dispatch_fn = JS_UNDEFINED;
-    sv_rt = JS_NewRuntime();
+    sv_rt = JS_NewRuntime2(&sv_memory_functions, NULL);
     if (!sv_rt)
         return -1;
     JS_SetMaxStackSize(sv_rt, SV_STACK_BYTES);
@@ -175,6 +176,15 @@ EXPORTED("sv_collect") void export_collect(void) {
     JS_SetAsyncContext(sv_ctx, JS_UNDEFINED);
     JS_RunGC(sv_rt);
     JS_SetGCThreshold(sv_rt, SV_GC_BYTES);
+}
+
+/*
+ * Makes everything that is alive a part of the image. An instance then writes to few of its pages:
+ * references to what it shares with the others are not counted, and what it makes lies together.
+ */
+EXPORTED("sv_seal") void export_seal(void) {
+    JS_SealHeap(sv_rt);
+    sv_memory_seal();
 }
 
 #define ARGUMENTS_MAX 24

@@ -86,8 +86,8 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
         // QuickJS recurses in C for deep JSON, proxies and parser input.
-        .max_wasm_stack(2 << 20)
-        .async_stack_size(3 << 20)
+        .max_wasm_stack(3 << 20)
+        .async_stack_size(4 << 20)
         .async_stack_zeroing(true)
         .memory_init_cow(true)
         .memory_guaranteed_dense_image_size(64 << 20)

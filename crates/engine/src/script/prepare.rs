@@ -53,7 +53,8 @@ pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, F
         add_module(&mut sandbox, prelude.module(index), &prelude.name(index), |target| prelude.name(target))?;
     }
     evaluate(&mut sandbox, &prelude.entry(), false)?;
-    snapshot(&mut sandbox, guestware)
+    run::<(), ()>(&mut sandbox, "sv_collect", ())?;
+    Ok(snapshot(&sandbox, guestware))
 }
 
 /// The warm-up request's id; those of an instance begin at 1.
@@ -80,7 +81,9 @@ pub fn script_image(
         Phase::Serving => Vec::new(),
     };
     console.extend(cold);
-    let image = snapshot(&mut sandbox, guestware)?;
+    run::<(), ()>(&mut sandbox, "sv_collect", ())?;
+    run::<(), ()>(&mut sandbox, "sv_seal", ())?;
+    let image = snapshot(&sandbox, guestware);
     Ok(Evaluated { image, console })
 }
 
@@ -239,9 +242,8 @@ fn reported(report: &[u8]) -> Failure {
     Failure { frame, ..failure }
 }
 
-fn snapshot(sandbox: &mut Sandbox, guestware: &Guestware) -> Result<Vec<u8>, Failure> {
-    run::<(), ()>(sandbox, "sv_collect", ())?;
-    Ok(image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer))
+fn snapshot(sandbox: &Sandbox, guestware: &Guestware) -> Vec<u8> {
+    image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer)
 }
 
 /// Calls an export that never suspends: while modules are evaluated a tick goes on or ends it.

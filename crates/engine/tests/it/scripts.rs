@@ -278,3 +278,53 @@ fn json_and_objects_are_as_the_language_has_them() {
         }
     });
 }
+
+/// What each function answers, or the error it throws, is what V8 says of it.
+#[test]
+fn variables_are_used_after_their_declaration_only() {
+    const SOURCE: &str = r"
+        const out = [];
+        const t = (name, f) => { try { out.push(`${name}:${f()}`); } catch (e) { out.push(`${name}:${e.name}`); } };
+        t('a',()=>{ let r=x; let x=1; return r; });
+        t('b',()=>{ let [a]=[a]; return a; });
+        t('b2',()=>{ let {a}=f(); function f(){ return {a:a}; } return a; });
+        t('c',()=>{ for(const x of [x]) return x; });
+        t('c2',()=>{ for(const x in {x}) return x; });
+        t('c3',()=>{ let r=''; for(const x of [1,2]) { let y=x*2; r+=y+x; y+=1; r+=y; } return r; });
+        t('d',()=>{ switch(1){ case 0: let q=1; case 1: return q; } });
+        t('d2',()=>{ switch(0){ case 0: let q=1; q++; case 1: return q; } });
+        t('d3',()=>{ switch(1){ case 0: { let q=1; } case 1: { let q=7; return q; } } });
+        t('e',()=>{ let r=''; for(let i=0;i<3;i++){ if(i===2){ try{ r+=z; }catch(e){ r+=e.name; } } let z=i; r+=z; } return r; });
+        t('f',()=>{ let fs=[]; for(let i=0;i<3;i++){ let j=i*2; fs.push(()=>i+j++); } return fs.map(f=>f()+','+f()).join(); });
+        t('g',()=>{ const k=1; k=2; return k; });
+        t('h',()=>{ const k=1; return (()=>{ k++; })(); });
+        t('i',()=>{ let x=(()=>x)(); return x; });
+        t('j',()=>{ class C extends (()=>C)() {} return C; });
+        t('k',()=>{ class C { static a=1; static b=C.a+1; } return C.b; });
+        t('l',()=>{ lbl:{ let a=1; if(a) break lbl; let b=2; } let c=3; return c; });
+        t('m',()=>{ let a; a??=5; let b=a; b+=a; b**=2; [a,b]=[b,a]; return a+'/'+b; });
+        t('n',()=>{ let x=1; { let y=x; let x2=y; { let x=x2; return x; } } });
+        t('o',()=>{ let x=1; { try { return eval('x2'); } catch(e){ return e.name; } let x2=1; } });
+        t('p',()=>{ try { let a=1; throw a; } catch(a) { let b=a; return b; } finally { let c=1; } });
+        t('q',()=>{ function f(a=b,b){ return a; } return f(); });
+        t('r',()=>{ function f(a,b=a){ return b; } return f(4); });
+        t('s',()=>{ let i=0; do { let v=i; i=v+1; if(v>3) continue; } while(i<10); return i; });
+        t('u',()=>{ function* g(){ let a=yield 1; let b=yield a; return a+b; } const it=g(); it.next(); it.next(2); return it.next(3).value; });
+        t('v',()=>{ { return typeof w; let w=1; } });
+        t('w',()=>{ { typeof w; let w; } });
+        t('x',()=>{ let a=1; let f=function(){ return a; }; a=2; return f(); });
+        t('y',()=>{ let s=''; for (let i=0, n=3; i<n; i++) { let o={i}; s+=o.i; if(i==1) continue; let late=i; s+=late; } return s; });
+        t('z',()=>{ let a=1,b=a+1,c=b+a; return c; });
+        t('aa',()=>{ let r=[]; while(true){ let n=r.length; if(n>2) break; r.push(n); } return r; });
+        t('ab',()=>{ return late(); let q=1; function late(){ return q; } });
+        t('ac',()=>{ let f=()=>q; let q=3; return f(); });
+        t('ad',()=>{ let {x,y=x}={x:1}; return y; });
+        t('ae',()=>{ let {y=x,x}={x:1}; return y; });
+        t('af',()=>{ for (let [a,b=a] of [[1]]) return b; });
+        t('ag',()=>{ delete globalThis.zz; let v=1; with_(v); function with_(q){ v=q+1; } return v; });
+        export default { fetch: () => new Response(out.join(' ')) };";
+    on_core(async {
+        let expected = "a:ReferenceError b:ReferenceError b2:ReferenceError c:ReferenceError c2:ReferenceError c3:3365 d:ReferenceError d2:2 d3:7 e:01ReferenceError2 f:0,1,3,4,6,7 g:TypeError h:TypeError i:ReferenceError j:ReferenceError k:2 l:3 m:100/5 n:1 o:ReferenceError p:1 q:ReferenceError r:4 s:10 u:5 v:ReferenceError w:ReferenceError x:2 y:00122 z:3 aa:0,1,2 ab:ReferenceError ac:3 ad:1 ae:ReferenceError af:1 ag:2";
+        assert_eq!(setup(SOURCE).start().text(get("http://a.test/")).await, expected);
+    });
+}

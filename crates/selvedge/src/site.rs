@@ -34,6 +34,7 @@ pub struct Workshop {
 }
 
 /// One worker's code.
+#[derive(Clone)]
 pub struct Code {
     pub digest: Digest,
     pub source: ArtifactSource,

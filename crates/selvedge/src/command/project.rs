@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use base::NodeLimits;
-use base::limits::NODE;
+use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
 use manifest::{Grant, Plan, Target, Var};
 
@@ -98,7 +98,8 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
             .iter()
             .map(|row| serde_json::json!({ "name": row.name, "value": node.get(row.name), "default": row.default, "unit": row.unit, "about": row.about }))
             .collect();
-        return print_json(&serde_json::json!({ "project": of_project, "node": node }));
+        let tests: Vec<_> = TEST.iter().map(|row| serde_json::json!({ "name": row.name, "value": row.default, "unit": row.unit, "about": row.about })).collect();
+        return print_json(&serde_json::json!({ "project": of_project, "node": node, "tests": tests }));
     }
     if !of_project.is_empty() {
         print("project")?;
@@ -118,6 +119,11 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
     print("node (set under [limits] of the file given to serve --config)")?;
     for row in NODE {
         let value = format!("{} {}", node.get(row.name).unwrap_or_default(), row.unit);
+        print(format!("  {:<26} {:>18}  {}", row.name, value.trim_end(), row.about))?;
+    }
+    print("\ntests (of selvedge test)")?;
+    for row in TEST {
+        let value = format!("{} {}", row.default, row.unit);
         print(format!("  {:<26} {:>18}  {}", row.name, value.trim_end(), row.about))?;
     }
     Ok(())

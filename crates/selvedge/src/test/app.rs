@@ -1,0 +1,270 @@
+//! The app under test: built and prepared once, deployed for each file of tests anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use base::artifact::{ModuleKind, Script};
+use base::{BindingName, NodeLimits, TestLimits, WorkerLimits, WorkerName};
+use control::{BuildOptions, DEV_VARS, TEST_VARS, build_app};
+use dispatch::{CoreGuard, Deployment, Dispatcher};
+use edge::{AssetIndex, AssetMemory};
+use manifest::{Binding, Grant, Isolation, Plan, Target, WorkerIndex, WorkerKind, WorkerPlan};
+use net::{Connector, ConnectorOptions};
+use services::memory::MemoryKv;
+use worker::{Engine, Failure, Fetcher, Invoker};
+
+use super::throwaway::{Sweep, Throwaway};
+use crate::command::Unbuilt;
+use crate::outbound::NetFetcher;
+use crate::prepare;
+use crate::site::{Blueprint, Code, Workshop};
+use crate::terminal;
+use crate::wire::{self, Stores};
+
+/// The binding that calls the app's main worker. The runner takes it out of `env`.
+const SELF_BINDING: &str = "__SELVEDGE_SELF";
+/// The worker that a file of tests becomes.
+pub const TESTS_WORKER: &str = "selvedge-tests";
+
+/// Memory of the sandbox of a file of tests, unless the worker under test may have more.
+const MEMORY_MIB_MIN: u64 = 256;
+
+/// Bytes of small files that are kept in memory.
+const ASSET_MEMORY_BYTES: u64 = 64 << 20;
+
+pub struct SuiteOptions {
+    pub dir: PathBuf,
+    /// Where compiled code is kept between runs.
+    pub compiled: PathBuf,
+    /// Whether that is a place of our own, which may be emptied.
+    pub own_cache: bool,
+    pub env: Option<String>,
+    /// The worker whose environment tests get.
+    pub worker: Option<String>,
+    pub globals: bool,
+    /// Part of the full names of tests that run.
+    pub name: Option<String>,
+    pub limits: TestLimits,
+}
+
+/// What all runs of one command share: the engine, and a place for data.
+pub struct Suite {
+    pub options: SuiteOptions,
+    pub engine: Arc<dyn Engine>,
+    stores: Stores,
+    node: NodeLimits,
+    fetcher: Arc<dyn Fetcher>,
+    memory: Arc<AssetMemory>,
+    _sweep: Sweep,
+    _data: Throwaway,
+}
+
+impl Suite {
+    pub fn open(options: SuiteOptions) -> Result<Arc<Self>> {
+        let node = NodeLimits::default();
+        let data = Throwaway::new()?;
+        let cache = wire::cache_of(&options.compiled);
+        if options.own_cache {
+            Sweep::clear_if_grown(&cache);
+        }
+        let stores = wire::open_throwaway(&data.path().join("data"), &options.compiled, &node)?;
+        let engine = wire::open_engine(&stores, &node)?;
+        let connector = Connector::new(ConnectorOptions::from(&node));
+        Ok(Arc::new(Self {
+            engine,
+            stores,
+            fetcher: Arc::new(NetFetcher(connector)),
+            memory: AssetMemory::new(ASSET_MEMORY_BYTES),
+            _sweep: Sweep::begin(&cache),
+            _data: data,
+            node,
+            options,
+        }))
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    pub fn limits(&self) -> &TestLimits {
+        &self.options.limits
+    }
+
+    pub fn name_filter(&self) -> Option<&str> {
+        self.options.name.as_deref()
+    }
+
+    /// Builds and prepares the app.
+    pub async fn load(self: &Arc<Self>) -> Result<App> {
+        let (dir, options) = (self.options.dir.clone(), self.build_options());
+        let bundle = tokio::task::spawn_blocking(move || build_app(&dir, &options)).await?.map_err(Unbuilt)?;
+        for warning in &bundle.warnings {
+            terminal::say(&format!("warning: {warning}"));
+        }
+        let plan = bundle.plan;
+        check_secrets(&plan)?;
+        let main = main_worker(&plan, self.options.worker.as_deref())?;
+        let workers =
+            prepare::workers(&self.engine, &plan, bundle.workers).await.map_err(|failure| unstarted(&failure))?;
+        let scan = |assets: &manifest::AssetsPlan| AssetIndex::scan(&self.dir().join(&assets.directory), &self.memory);
+        let assets = plan.assets.iter().map(scan).collect::<Result<_, _>>()?;
+        let names = manifest::FILE_NAMES.iter().chain(&[TEST_VARS, DEV_VARS]);
+        let settings = names.map(|name| self.dir().join(name)).collect();
+        Ok(App { suite: self.clone(), plan, main, workers, assets, inputs: bundle.inputs, settings })
+    }
+
+    fn build_options(&self) -> BuildOptions {
+        let vars_files = &[TEST_VARS, DEV_VARS];
+        BuildOptions { env: self.options.env.clone(), dev: true, vars_files, ..BuildOptions::default() }
+    }
+}
+
+fn unstarted(failure: &Failure) -> anyhow::Error {
+    let stack = failure.stack.as_ref().map_or(String::new(), |stack| format!("\n{}", stack.trim_end()));
+    anyhow!("{}: {}{stack}", failure.code.title, failure.detail)
+}
+
+/// A secret of a test is a variable, from a file.
+fn check_secrets(plan: &Plan) -> Result<()> {
+    let bindings = plan.workers.iter().flat_map(|worker| &worker.bindings);
+    let missing: BTreeSet<_> =
+        bindings.filter(|binding| matches!(binding.grant, Grant::Secret { .. })).map(|b| b.name.as_str()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = missing.into_iter().collect();
+    bail!(
+        "these secrets have no value in tests: {}; give each a line NAME=value in {TEST_VARS}, which may be kept with \
+         the code, or in {DEV_VARS}",
+        names.join(", ")
+    )
+}
+
+/// The worker whose environment tests get, and which `SELF` calls.
+fn main_worker(plan: &Plan, wanted: Option<&str>) -> Result<WorkerIndex> {
+    if let Some(name) = wanted {
+        let names: Vec<_> = plan.workers.iter().map(|worker| worker.name.as_str()).collect();
+        let found = plan.worker_named(name);
+        return found
+            .map(|(index, _)| index)
+            .with_context(|| format!("there is no worker {name}; there is {}", names.join(", ")));
+    }
+    let at_root = plan.routes.find_at_any_host("/").map(|found| &found.route.target);
+    Ok(match at_root {
+        Some(Target::Worker(worker) | Target::AssetsThenWorker { worker, .. }) => *worker,
+        Some(Target::Assets(_)) | None => {
+            let routed = plan.routes.iter().find_map(|route| match route.target {
+                Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(worker),
+                Target::Assets(_) => None,
+            });
+            routed.unwrap_or(WorkerIndex(0))
+        }
+    })
+}
+
+/// An app that was built.
+pub struct App {
+    pub suite: Arc<Suite>,
+    plan: Plan,
+    main: WorkerIndex,
+    workers: Vec<Code>,
+    assets: Vec<Arc<AssetIndex>>,
+    /// Every file whose change means another build, absolute.
+    pub inputs: Vec<PathBuf>,
+    /// Of these, those that every test depends on.
+    pub settings: Vec<PathBuf>,
+}
+
+/// Where one file of tests runs: a node's parts, for this thread.
+pub struct Stage {
+    /// Calls the worker that the file became.
+    pub tests: Arc<dyn Invoker>,
+    pub kv: Arc<MemoryKv>,
+    // In this order: a core outlives what was deployed on it.
+    _deployment: Arc<Deployment>,
+    _core: CoreGuard,
+}
+
+impl App {
+    pub fn name(&self) -> &str {
+        self.plan.app.as_str()
+    }
+
+    /// Limits of the worker that a file of tests becomes: those of the worker under test where they
+    /// say what code can do, and wide ones where they would only be in a test's way.
+    pub fn worker_limits(&self) -> WorkerLimits {
+        let under_test = &self.plan.worker(self.main).limits;
+        WorkerLimits {
+            cpu_ms: self.suite.limits().test_ms.min(300_000),
+            head_ms: 3_600_000,
+            memory_mib: under_test.memory_mib.max(MEMORY_MIB_MIN),
+            subrequests: 10_000,
+            log_bytes: 64 << 20,
+            start_cpu_ms: 60_000,
+            ..under_test.clone()
+        }
+    }
+
+    /// Whether a script calls the app's workers, as far as its text tells.
+    pub fn is_called_by(&self, script: &Script) -> bool {
+        let bindings = self.plan.worker(self.main).bindings.iter();
+        let services = bindings.filter(|binding| matches!(binding.grant, Grant::Worker { .. }));
+        let names: Vec<_> = services.map(|binding| binding.name.as_str()).chain(["SELF"]).collect();
+        script.modules.iter().filter(|module| matches!(module.kind, ModuleKind::Js | ModuleKind::Classic)).any(
+            |module| {
+                let text = String::from_utf8_lossy(&module.source);
+                names.iter().any(|name| text.contains(name))
+            },
+        )
+    }
+
+    /// Deploys the app and a file of tests beside it, with data of their own. This thread becomes a
+    /// core for as long as the stage stands.
+    pub async fn stage(&self, core: usize, file: &str, tests: Code) -> Result<Stage> {
+        let node = &self.suite.node;
+        let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
+        let guard = dispatcher.install_core(worker::Core::new(core));
+        let kv = wire::memory_kv(node);
+        let mut stores = self.suite.stores.clone();
+        stores.kv = kv.clone();
+        stores.responses = wire::memory_responses(node);
+        let workshop = Workshop {
+            stores,
+            dispatcher,
+            fetcher: self.suite.fetcher.clone(),
+            own: Vec::new(),
+        };
+        let mut plan = self.plan.clone();
+        let index = WorkerIndex(plan.workers.len() as u16);
+        plan.workers.push(self.tests_worker(file)?);
+        let blueprint = Blueprint {
+            plan: Arc::new(plan),
+            deployment: "test".into(),
+            workers: self.workers.iter().cloned().chain([tests]).collect(),
+            assets: self.assets.clone(),
+            dev: None,
+        };
+        let (_, deployment) = workshop.site(blueprint).await?;
+        Ok(Stage { tests: deployment.invoker(index), kv, _deployment: deployment, _core: guard })
+    }
+
+    /// The plan of the worker that a file of tests becomes.
+    fn tests_worker(&self, file: &str) -> Result<WorkerPlan> {
+        let under_test = self.plan.worker(self.main);
+        let mut bindings = under_test.bindings.clone();
+        bindings.push(Binding { name: BindingName::parse(SELF_BINDING)?, grant: Grant::Worker { worker: self.main } });
+        Ok(WorkerPlan {
+            name: WorkerName::parse(TESTS_WORKER)?,
+            entry: file.to_owned(),
+            kind: WorkerKind::Script,
+            isolation: Isolation::Shared,
+            vars: under_test.vars.clone(),
+            bindings,
+            egress: under_test.egress.clone(),
+            limits: self.worker_limits(),
+            server_timing: false,
+        })
+    }
+}

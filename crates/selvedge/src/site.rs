@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, Secret, TenantName, code};
+use base::{BindingName, Digest, Secret, TenantName, WorkerName, code};
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts};
 use futures_util::future::LocalBoxFuture;
@@ -31,7 +31,12 @@ pub struct Workshop {
     pub fetcher: Arc<dyn Fetcher>,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
+    /// Hears of failures behind service bindings, of which the caller is told the message alone.
+    pub on_failure: Option<OnFailure>,
 }
+
+/// Hears of a failure of a worker.
+pub type OnFailure = Arc<dyn Fn(&WorkerName, &Failure) + Send + Sync>;
 
 /// One worker's code.
 #[derive(Clone)]
@@ -134,7 +139,13 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
-            Grant::Worker { worker } => Handle::Service(reservation.invoker(*worker)),
+            Grant::Worker { worker } => {
+                let (name, invoker) = (plan.worker(*worker).name.clone(), reservation.invoker(*worker));
+                Handle::Service(match self.on_failure.clone() {
+                    Some(on_failure) => Arc::new(Overheard { name, invoker, on_failure }),
+                    None => invoker,
+                })
+            }
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
@@ -152,6 +163,21 @@ impl Workshop {
                 Handle::Secret(Secret::new(text))
             }
         }))
+    }
+}
+
+/// A worker whose failures somebody listens to.
+struct Overheard {
+    name: WorkerName,
+    invoker: Arc<dyn Invoker>,
+    on_failure: OnFailure,
+}
+
+impl Invoker for Overheard {
+    fn invoke(&self, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        let (running, name, on_failure) =
+            (self.invoker.invoke(call, event), self.name.clone(), self.on_failure.clone());
+        Box::pin(async move { running.await.inspect_err(|failure| on_failure(&name, failure)) })
     }
 }
 

@@ -15,11 +15,12 @@ use net::{Connector, ConnectorOptions};
 use services::memory::MemoryKv;
 use worker::{Engine, Failure, Fetcher, Invoker};
 
+use super::file::problems;
 use super::throwaway::{Sweep, Throwaway};
 use crate::command::Unbuilt;
 use crate::outbound::NetFetcher;
 use crate::prepare;
-use crate::site::{Blueprint, Code, Workshop};
+use crate::site::{Blueprint, Code, OnFailure, Workshop};
 use crate::terminal;
 use crate::wire::{self, Stores};
 
@@ -197,7 +198,7 @@ impl App {
     pub fn worker_limits(&self) -> WorkerLimits {
         let under_test = &self.plan.worker(self.main).limits;
         WorkerLimits {
-            cpu_ms: self.suite.limits().test_ms.min(300_000),
+            cpu_ms: problems::cpu_ms(self.suite.limits()),
             head_ms: 3_600_000,
             memory_mib: under_test.memory_mib.max(MEMORY_MIB_MIN),
             subrequests: 10_000,
@@ -221,8 +222,8 @@ impl App {
     }
 
     /// Deploys the app and a file of tests beside it, with data of their own. This thread becomes a
-    /// core for as long as the stage stands.
-    pub async fn stage(&self, core: usize, file: &str, tests: Code) -> Result<Stage> {
+    /// core for as long as the stage stands. `on_failure` hears why a worker of the app failed.
+    pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
         let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
         let guard = dispatcher.install_core(worker::Core::new(core));
@@ -235,6 +236,7 @@ impl App {
             dispatcher,
             fetcher: self.suite.fetcher.clone(),
             own: Vec::new(),
+            on_failure: Some(on_failure),
         };
         let mut plan = self.plan.clone();
         let index = WorkerIndex(plan.workers.len() as u16);

@@ -12,15 +12,16 @@ use serde::Deserialize;
 use services::memory::KvSnapshot;
 use telemetry::{GuestLine, Level, Record, RecordHandle, Sink};
 use tokio::sync::oneshot;
-use worker::{Call, Event, FetchEvent};
+use worker::{Call, Event, Failure, FetchEvent, Frame};
 
 use super::app::{App, Stage, TESTS_WORKER};
 use super::outcome::{ConsoleLine, FileOutcome, Problem, Status, SuiteProblem, TestOutcome};
 use super::tree::{Course, Fate, Node, Step};
 use crate::prepare;
+use crate::site::OnFailure;
 use problems::{GuestProblem, Places};
 
-mod problems;
+pub mod problems;
 
 /// Bytes of what the guest answers to one step.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -57,7 +58,10 @@ async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Res
     let worker = BuiltWorker { artifact, digest: Digest::of(&bytes), bytes };
     let prepared = prepare::worker(&app.suite.engine, worker, &app.worker_limits()).await;
     let prepared = prepared.map_err(|failure| places.of_failure(&failure))?;
-    let stage = app.stage(core, &outcome.file, prepared.code).await;
+    let log = Arc::<Log>::default();
+    let hears = log.clone();
+    let on_failure: OnFailure = Arc::new(move |worker, failure| hears.failure(worker.as_str(), failure));
+    let stage = app.stage(core, &outcome.file, prepared.code, on_failure).await;
     let stage = stage.map_err(|error| Problem::plain(&format!("{error:#}")))?;
     let mut driver = Driver {
         app,
@@ -67,7 +71,7 @@ async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Res
         course: Course::default(),
         instance: String::new(),
         open: Vec::new(),
-        log: Arc::default(),
+        log,
     };
     driver.run().await
 }
@@ -208,7 +212,7 @@ impl Driver<'_> {
                 let limit = node.timeout.unwrap_or(self.app.suite.limits().test_ms).max(node.hooks);
                 let during: Vec<String> = path.iter().chain([&node.name]).cloned().collect();
                 (outcome.status, outcome.note) = match self.step("test", node.id, limit, "the test").await {
-                    Ok(answer) => self.judge(answer, &during, &mut outcome.problems),
+                    Ok(answer) => self.judge(answer, &during, outcome.place.as_ref(), &mut outcome.problems),
                     Err(problem) => {
                         outcome.problems.push(self.places.or_at(problem, outcome.place.clone()));
                         self.clean(node.id, &during, &mut outcome.problems).await;
@@ -227,9 +231,16 @@ impl Driver<'_> {
         self.outcome.tests.push(outcome);
     }
 
-    fn judge(&mut self, answer: Answer, during: &[String], problems: &mut Vec<Problem>) -> (Status, String) {
+    fn judge(
+        &mut self,
+        answer: Answer,
+        during: &[String],
+        place: Option<&Frame>,
+        problems: &mut Vec<Problem>,
+    ) -> (Status, String) {
         self.note_uncaught(&answer, during);
-        problems.extend(answer.problems.iter().map(|problem| self.places.of_guest(problem)));
+        let found = answer.problems.iter().map(|problem| self.places.of_guest(problem));
+        problems.extend(found.map(|problem| self.places.or_at(problem, place.cloned())));
         match answer.skipped {
             _ if !problems.is_empty() => (Status::Failed, String::new()),
             Some(note) => (Status::Skipped, note),
@@ -242,7 +253,7 @@ impl Driver<'_> {
     async fn clean(&mut self, test: u32, during: &[String], problems: &mut Vec<Problem>) {
         let limit = self.app.suite.limits().hook_ms;
         if let Ok(answer) = self.ask("clean", test, limit, "the afterEach hooks").await {
-            self.judge(answer, during, problems);
+            self.judge(answer, during, None, problems);
         }
     }
 
@@ -306,13 +317,8 @@ impl Driver<'_> {
 
     fn take_console(&mut self, during: &[String]) {
         let lines = std::mem::take(&mut *self.log.lines());
-        self.outcome.console.extend(lines.into_iter().map(|line| ConsoleLine {
-            during: during.to_vec(),
-            worker: Some(line.worker.to_string()).filter(|worker| worker != TESTS_WORKER),
-            is_error: line.level >= Level::Warn,
-            text: line.text,
-            source: line.source,
-        }));
+        let lines = lines.into_iter().map(|line| ConsoleLine { during: during.to_vec(), ..line });
+        self.outcome.console.extend(lines);
     }
 }
 
@@ -336,11 +342,34 @@ async fn read(body: Body) -> Result<Answer, Problem> {
 
 /// What was written since the last look.
 #[derive(Default)]
-struct Log(Mutex<Vec<GuestLine>>);
+struct Log(Mutex<Vec<ConsoleLine>>);
 
 impl Log {
-    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<GuestLine>> {
+    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<ConsoleLine>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, line: GuestLine) {
+        self.lines().push(ConsoleLine {
+            during: Vec::new(),
+            worker: Some(line.worker.to_string()).filter(|worker| worker != TESTS_WORKER),
+            is_error: line.level >= Level::Warn,
+            text: line.text,
+            source: line.source,
+        });
+    }
+
+    /// Why a worker of the app failed: its caller, a test, is told no more than that it did.
+    fn failure(&self, worker: &str, failure: &Failure) {
+        let stack =
+            failure.stack.as_ref().map_or(String::new(), |stack| format!("\n{}", problems::without_platform(stack)));
+        self.lines().push(ConsoleLine {
+            during: Vec::new(),
+            worker: Some(worker.to_owned()),
+            is_error: true,
+            text: format!("{} ({})\n{}{stack}", failure.code.title, failure.code.name, failure.detail),
+            source: None,
+        });
     }
 }
 
@@ -359,6 +388,6 @@ impl Sink for StepSink {
     }
 
     fn line(&self, line: GuestLine) {
-        self.log.lines().push(line);
+        self.log.line(line);
     }
 }

@@ -66,14 +66,23 @@ pub enum Status {
 pub struct Problem {
     pub name: String,
     pub message: String,
-    /// Calls outside of the platform's own modules, innermost first, as `name (file:line:column)`.
-    pub stack: Vec<String>,
+    /// Calls outside of the platform's own modules, innermost first.
+    pub stack: Vec<Line>,
     /// Lines that begin with `- `, `+ ` or two spaces.
     pub diff: Option<Vec<String>>,
     pub frame: Option<Frame>,
     pub snippet: Vec<SnippetLine>,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+/// A line of a stack trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// `name file:line:column`.
+    Call(String),
+    /// `caused by: …`: the calls that follow are those of another error.
+    Cause(String),
 }
 
 /// A line that a test, or the app, wrote to its console.

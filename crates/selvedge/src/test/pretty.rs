@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use script::SnippetLine;
 
-use super::outcome::{ConsoleLine, FileOutcome, Problem, Run, Status, TestOutcome};
+use super::outcome::{ConsoleLine, FileOutcome, Line, Problem, Run, Status, TestOutcome};
 
 /// Columns of the rules between the parts of a report.
 const WIDTH: usize = 78;
@@ -197,10 +197,18 @@ impl Pretty {
         let here =
             problem.frame.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column)).unwrap_or_default();
         let mut shown = problem.snippet.is_empty();
-        for call in problem.stack.iter().take(CALLS_MAX) {
-            let code = if call.contains("node_modules/") { DIM } else { CYAN };
-            let _ = writeln!(out, " {}", self.paint(code, &format!("❯ {}", printable(call))));
-            if !shown && call.ends_with(&here) {
+        for line in problem.stack.iter().take(CALLS_MAX) {
+            let _ = match line {
+                Line::Call(call) => {
+                    let code = if call.contains("node_modules/") { DIM } else { CYAN };
+                    writeln!(out, " {}", self.paint(code, &format!("❯ {}", printable(call))))
+                }
+                Line::Cause(cause) => {
+                    let gap = if out.ends_with("\n\n") { "" } else { "\n" };
+                    writeln!(out, "{gap} {}", self.paint(RED, &printable(cause)))
+                }
+            };
+            if !shown && matches!(line, Line::Call(call) if call.ends_with(&here)) {
                 shown = true;
                 out += &self.snippet(&problem.snippet);
             }
@@ -209,8 +217,8 @@ impl Pretty {
             let _ =
                 writeln!(out, " {}", self.paint(DIM, &format!("❯ … {} more calls", problem.stack.len() - CALLS_MAX)));
         }
-        out.push('\n');
-        out
+        out.truncate(out.trim_end().len());
+        out + "\n\n"
     }
 
     fn diff(&self, lines: &[String]) -> String {

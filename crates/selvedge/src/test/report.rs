@@ -134,8 +134,11 @@ pub fn text(problem: &outcome::Problem) -> String {
     for line in problem.diff.iter().flatten() {
         text += &format!("\n{line}");
     }
-    for call in &problem.stack {
-        text += &format!("\n    at {call}");
+    for line in &problem.stack {
+        text += &match line {
+            outcome::Line::Call(call) => format!("\n    at {call}"),
+            outcome::Line::Cause(cause) => format!("\n{cause}"),
+        };
     }
     text
 }

@@ -2,6 +2,7 @@
  * The app under test: its bindings, its own worker, and the context that a handler is given.
  */
 import { env } from "../../env.ts";
+import { framesOf } from "../../errors.ts";
 import { ScheduledController } from "../../scheduled.ts";
 import { INTERNAL } from "../../internal.ts";
 
@@ -30,7 +31,15 @@ export function prepareEnv(): void {
 export const SELF = {
   fetch(input: any, init: any = undefined): Promise<Response> {
     const path = typeof input === "string" && input.startsWith("/");
-    return worker().fetch(path ? `http://localhost${input}` : input, init);
+    const place: { stack?: string } = {};
+    (Error as any).captureStackTrace(place, SELF.fetch);
+    const response: Promise<Response> = worker().fetch(path ? `http://localhost${input}` : input, init);
+    return response.catch((error: any) => {
+      // The host made it, and knows no place in the test.
+      const stack = `${error.name}: ${error.message}\n${framesOf(place.stack ?? "", "", "")}`;
+      Object.defineProperty(error, "stack", { value: stack, writable: true, configurable: true });
+      throw error;
+    });
   },
 };
 

@@ -152,7 +152,7 @@ function overTable(rows: unknown[], add: Add, flags: Flags, spread: boolean) {
   return (name: unknown, a: unknown, b: unknown): void => {
     const [body, options] = bodyAndOptions(a, b);
     rows.forEach((row, index) => {
-      const args = spread && Array.isArray(row) ? row : [row];
+      const args = Array.isArray(row) ? row : [row];
       const bound = body === null ? undefined : (context: unknown) => (spread ? body(...args) : body(row, context));
       add(flags, titleOf(nameOf(name), row, args, index), bound, options);
     });

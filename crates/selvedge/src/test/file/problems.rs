@@ -7,7 +7,7 @@ use script::{Position, SnippetLine, SourceMaps};
 use serde::Deserialize;
 use worker::{Failure, Frame};
 
-use crate::test::outcome::Problem;
+use crate::test::outcome::{Line, Problem};
 
 /// What the names of the platform's modules begin with.
 const PLATFORM: &str = "selvedge:";
@@ -53,7 +53,8 @@ impl Places {
     pub fn or_at(&self, problem: Problem, place: Option<Frame>) -> Problem {
         match place {
             Some(frame) if problem.frame.is_none() => {
-                let stack = vec![format!("{}:{}:{}", frame.file, frame.line, frame.column)];
+                let mut stack = vec![Line::Call(format!("{}:{}:{}", frame.file, frame.line, frame.column))];
+                stack.extend(problem.stack);
                 Problem { stack, snippet: self.snippet(&frame), frame: Some(frame), ..problem }
             }
             _ => problem,
@@ -62,7 +63,9 @@ impl Places {
 
     /// A problem with the calls of a mapped stack trace.
     fn located(&self, stack: &str) -> Problem {
-        let calls: Vec<String> = stack.lines().filter_map(call).collect();
+        let mut calls: Vec<Line> = stack.lines().filter_map(line).collect();
+        // Of a recursion one call is enough.
+        calls.dedup();
         let own = stack.lines().filter(|line| !line.contains("node_modules/")).collect::<Vec<_>>().join("\n");
         let frame = Frame::first(&own).or_else(|| Frame::first(stack));
         let snippet = frame.as_ref().map(|frame| self.snippet(frame)).unwrap_or_default();
@@ -75,11 +78,10 @@ impl Places {
     }
 }
 
-/// `    at name (place)` as `name place`; what is no call (`caused by: …`) stays; `None` for a call
-/// within the platform.
-fn call(line: &str) -> Option<String> {
-    let Some(rest) = line.trim_start().strip_prefix("at ") else {
-        return Some(line.trim_end().to_owned()).filter(|line| !line.is_empty());
+/// `    at name (place)` as `name place`; `None` for a call within the platform.
+fn line(text: &str) -> Option<Line> {
+    let Some(rest) = text.trim_start().strip_prefix("at ") else {
+        return Some(text.trim_end().to_owned()).filter(|text| !text.is_empty()).map(Line::Cause);
     };
     let (name, place) = match rest.strip_suffix(')').and_then(|rest| rest.rsplit_once(" (")) {
         Some((name, place)) => (name, place),
@@ -87,7 +89,13 @@ fn call(line: &str) -> Option<String> {
     };
     let is_ours = place.starts_with(PLATFORM) || place == "native";
     let name = if name == "<anonymous>" { "" } else { name };
-    (!is_ours).then(|| format!("{name} {place}").trim().to_owned())
+    (!is_ours).then(|| Line::Call(format!("{name} {place}").trim().to_owned()))
+}
+
+/// A stack trace without the calls within the platform.
+pub fn without_platform(stack: &str) -> String {
+    let lines = stack.trim_end().lines().filter(|text| line(text).is_some());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 pub fn timed_out(what: &str, limit_ms: u64) -> Problem {
@@ -100,16 +108,23 @@ pub fn timed_out(what: &str, limit_ms: u64) -> Problem {
 pub fn of_step(places: &Places, failure: &Failure, what: &str, limits: &TestLimits) -> Problem {
     let problem = places.of_failure(failure);
     let is = |code: base::Code| failure.code.name == code.name;
-    let (message, help) = if is(&code::CPU_EXCEEDED) {
-        let message = format!("{what} used more than {} ms of CPU time", limits.test_ms);
-        (message, "is there an endless loop? --timeout allows more")
+    let (name, message, help) = if is(&code::CPU_EXCEEDED) {
+        let message = format!("{what} used more than {} ms of CPU time", cpu_ms(limits));
+        ("Timeout", message, "is there an endless loop? --timeout allows more")
     } else if is(&code::NEVER_SETTLED) {
         let message = format!("{what} waits for a promise that nothing can settle any more");
-        (message, "look for a callback that is never called, or for fake timers that nobody advances")
+        ("Error", message, "look for a callback that is never called, or for fake timers that nobody advances")
     } else {
-        (problem.message.clone(), failure.code.remedy)
+        (problem.name.as_str(), problem.message.clone(), failure.code.remedy)
     };
-    Problem { message, help: Some(help.to_owned()), ..problem }
+    let name = name.to_owned();
+    Problem { name, message, help: Some(help.to_owned()), ..problem }
+}
+
+/// CPU time of one step: a little less than the time it has, so that a loop is ended as such, and
+/// its instance goes on, before the step is given up.
+pub fn cpu_ms(limits: &TestLimits) -> u64 {
+    (limits.test_ms - limits.test_ms / 10).clamp(1, 300_000)
 }
 
 impl Problem {

@@ -36,4 +36,4 @@ pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read
 pub use report::{Diagnostic, Report, Source, SourceFile};
 pub use route::{HostPattern, PathPattern, Route, RouteIndex, RouteMatch, RouteTable, Target};
 pub use schema::json_schema;
-pub use typescript::typescript_env;
+pub use typescript::{typescript_env, typescript_tests};

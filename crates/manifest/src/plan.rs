@@ -60,6 +60,17 @@ impl Plan {
         Some((WorkerIndex(at as u16), &self.workers[at]))
     }
 
+    /// The worker that an app is about, where one has to be meant: the one that answers `/`, else the
+    /// one of the first route that leads to a worker, else the first.
+    pub fn main_worker(&self) -> WorkerIndex {
+        let worker_of = |target: &Target| match target {
+            Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
+            Target::Assets(_) => None,
+        };
+        let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
+        at_root.or_else(|| self.routes.iter().find_map(|route| worker_of(&route.target))).unwrap_or(WorkerIndex(0))
+    }
+
     /// The host at which an app is always served, whatever its routes name. A request there that no
     /// route matches is looked up with [`RouteTable::find_at_any_host`].
     pub fn default_host(&self) -> String {

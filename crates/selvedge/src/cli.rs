@@ -132,6 +132,9 @@ pub struct Types {
     /// Write to this file instead of the terminal.
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Declare selvedge:test too, which files of tests import.
+    #[arg(long)]
+    pub tests: bool,
 }
 
 #[derive(Debug, Args)]

@@ -81,7 +81,10 @@ fn target(plan: &Plan, target: &Target) -> String {
 
 pub fn types(args: &Types) -> Result<()> {
     let bundle = build(&args.project, true)?;
-    let text = manifest::typescript_env(&bundle.plan);
+    let mut text = manifest::typescript_env(&bundle.plan);
+    if args.tests {
+        text += &manifest::typescript_tests(&bundle.plan);
+    }
     match &args.out {
         Some(path) => std::fs::write(path, text).with_context(|| format!("can't write {}", path.display())),
         None => print(text.trim_end()),

@@ -10,7 +10,7 @@ use base::{BindingName, NodeLimits, TestLimits, WorkerLimits, WorkerName};
 use control::{BuildOptions, DEV_VARS, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment, Dispatcher};
 use edge::{AssetIndex, AssetMemory};
-use manifest::{Binding, Grant, Isolation, Plan, Target, WorkerIndex, WorkerKind, WorkerPlan};
+use manifest::{Binding, Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::memory::MemoryKv;
 use worker::{Engine, Failure, Fetcher, Invoker};
@@ -152,17 +152,7 @@ fn main_worker(plan: &Plan, wanted: Option<&str>) -> Result<WorkerIndex> {
             .map(|(index, _)| index)
             .with_context(|| format!("there is no worker {name}; there is {}", names.join(", ")));
     }
-    let at_root = plan.routes.find_at_any_host("/").map(|found| &found.route.target);
-    Ok(match at_root {
-        Some(Target::Worker(worker) | Target::AssetsThenWorker { worker, .. }) => *worker,
-        Some(Target::Assets(_)) | None => {
-            let routed = plan.routes.iter().find_map(|route| match route.target {
-                Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(worker),
-                Target::Assets(_) => None,
-            });
-            routed.unwrap_or(WorkerIndex(0))
-        }
-    })
+    Ok(plan.main_worker())
 }
 
 /// An app that was built.

@@ -138,7 +138,7 @@ impl Session {
 
     /// Runs these files and reports on them.
     async fn run_files(&mut self, app: &Arc<App>, files: Vec<String>, begun: Instant) -> Result<Run> {
-        self.reports.begin(app.name());
+        self.reports.begin(app.name(), files.len());
         let threads = self.threads.min(files.len());
         let (sender, mut outcomes) = mpsc::unbounded_channel();
         let queue = Arc::new(std::sync::Mutex::new(files.into_iter()));
@@ -206,7 +206,8 @@ impl Session {
         if files.is_empty() {
             return Ok(());
         }
-        self.reports.changed(changed);
+        let concerns = |path: &&PathBuf| known.concerns(path, &found.files, &app);
+        self.reports.changed(&changed.iter().filter(concerns).cloned().collect::<Vec<_>>());
         let run = self.run_files(&app, files, begun).await?;
         for file in run.files {
             known.note_file(file);

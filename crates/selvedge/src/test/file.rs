@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use base::{Artifact, Body, Digest};
 use bytes::Bytes;
 use control::BuiltWorker;
+use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use services::memory::KvSnapshot;
 use telemetry::{GuestLine, Level, Record, RecordHandle, Sink};
 use tokio::sync::oneshot;
-use worker::{Call, Event, Failure, FetchEvent, Frame};
+use worker::{Call, Event, Failure, FetchEvent, Frame, Response};
 
 use super::app::{App, Stage, TESTS_WORKER};
 use super::outcome::{ConsoleLine, FileOutcome, Problem, Status, SuiteProblem, TestOutcome};
@@ -25,6 +26,11 @@ pub mod problems;
 
 /// Bytes of what the guest answers to one step.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// How many times its limit a step may go on that computes, until its CPU limit ends it.
+const COMPUTING_LIMITS: u32 = 9;
+/// How long an instance that waits takes to say so, at most.
+const PING: Duration = Duration::from_secs(1);
 
 pub async fn run(app: &Arc<App>, core: usize, name: String) -> FileOutcome {
     let begun = Instant::now();
@@ -283,6 +289,33 @@ impl Driver<'_> {
 
     /// Sends one step and waits for what comes of it, and for what it left behind.
     async fn ask(&self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Problem> {
+        let limit = Duration::from_millis(limit_ms);
+        let (mut running, over) = self.send(command, id);
+        let result = match tokio::time::timeout(limit, &mut running).await {
+            Ok(result) => result,
+            // A busy machine gives a loop little CPU time, and its limit is the better end: the
+            // instance survives it.
+            Err(_) if self.computes().await => tokio::time::timeout(limit * COMPUTING_LIMITS, &mut running)
+                .await
+                .map_err(|_| problems::timed_out(what, limit_ms * u64::from(COMPUTING_LIMITS)))?,
+            Err(_) => return Err(problems::timed_out(what, limit_ms)),
+        };
+        let answer = match result {
+            Ok(response) => read(response.into_body()).await,
+            Err(failure) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits())),
+        };
+        let quiet = Duration::from_millis(self.app.suite.limits().quiet_ms);
+        // What goes on for longer is left to go on.
+        let _ = tokio::time::timeout(quiet, over).await;
+        answer
+    }
+
+    /// Sends one step. The second future is ready when nothing acts for it any more.
+    fn send(
+        &self,
+        command: &str,
+        id: u32,
+    ) -> (LocalBoxFuture<'static, Result<Response, Failure>>, oneshot::Receiver<()>) {
         let body = serde_json::json!({ "instance": self.instance, "id": id }).to_string();
         let event = FetchEvent {
             method: Method::POST,
@@ -295,18 +328,16 @@ impl Driver<'_> {
         let (done, over) = oneshot::channel();
         let sink = StepSink { log: self.log.clone(), done: Mutex::new(Some(done)) };
         let call = Call { record: RecordHandle::new(Record::default(), Arc::new(sink)), depth: 0, admission: None };
-        let running = self.stage.tests.invoke(call, Event::Fetch(Box::new(event)));
-        let Ok(result) = tokio::time::timeout(Duration::from_millis(limit_ms), running).await else {
-            return Err(problems::timed_out(what, limit_ms));
-        };
-        let answer = match result {
-            Ok(response) => read(response.into_body()).await,
-            Err(failure) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits())),
-        };
-        let quiet = Duration::from_millis(self.app.suite.limits().quiet_ms);
-        // What goes on for longer is left to go on.
-        let _ = tokio::time::timeout(quiet, over).await;
-        answer
+        (self.stage.tests.invoke(call, Event::Fetch(Box::new(event))), over)
+    }
+
+    /// Whether the instance is in the middle of a computation: then it is not the one that answers.
+    async fn computes(&self) -> bool {
+        let (running, _) = self.send("ping", 0);
+        match tokio::time::timeout(PING, running).await {
+            Ok(Ok(response)) => read(response.into_body()).await.is_ok_and(|answer| answer.stale),
+            Ok(Err(_)) | Err(_) => true,
+        }
     }
 
     fn note_uncaught(&mut self, answer: &Answer, during: &[String]) {

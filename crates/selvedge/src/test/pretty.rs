@@ -46,8 +46,8 @@ impl Pretty {
         format!("\n {} waiting for changes; Ctrl-C ends\n", self.paint(DIM, "…"))
     }
 
-    /// One file, when it is done.
-    pub fn file(&self, file: &FileOutcome) -> String {
+    /// One file, when it is done; `alone` if no other runs.
+    pub fn file(&self, file: &FileOutcome, alone: bool) -> String {
         let mut out = String::new();
         for line in &file.console {
             out += &self.console(&file.file, line);
@@ -68,8 +68,8 @@ impl Pretty {
         }
         let counts = if file.unbuilt.is_some() { self.paint(RED, "not built") } else { counts.join(" | ") };
         let _ = writeln!(out, " {mark} {} ({counts}){}", printable(&file.file), self.time(file.elapsed));
-        // A file in which all is well says so in one line.
-        for test in file.tests.iter().filter(|_| file.failed() || file.tests.len() <= 1) {
+        // Among others, a file in which all is well says so in one line.
+        for test in file.tests.iter().filter(|_| file.failed() || alone) {
             out += &self.test(test);
         }
         out

@@ -16,6 +16,8 @@ pub struct Reports {
     reporter: Reporter,
     output: Option<PathBuf>,
     dir: PathBuf,
+    /// A single file runs.
+    alone: bool,
     /// What is shown while it runs; a machine that reads standard output gets the report alone.
     pretty: Option<Pretty>,
 }
@@ -24,15 +26,16 @@ impl Reports {
     pub fn new(reporter: Reporter, output: Option<PathBuf>, dir: PathBuf) -> Self {
         let color = terminal::color(std::io::stdout().is_terminal());
         let shows = reporter == Reporter::Pretty || output.is_some();
-        Self { reporter, output, dir, pretty: shows.then(|| Pretty { color }) }
+        Self { reporter, output, dir, alone: false, pretty: shows.then(|| Pretty { color }) }
     }
 
-    pub fn begin(&self, app: &str) {
+    pub fn begin(&mut self, app: &str, files: usize) {
+        self.alone = files == 1;
         self.show(|pretty| pretty.begin(app, &self.dir));
     }
 
     pub fn file(&self, outcome: &FileOutcome) {
-        self.show(|pretty| pretty.file(outcome));
+        self.show(|pretty| pretty.file(outcome, self.alone));
     }
 
     pub fn end(&self, run: &Run, name: Option<&str>) -> Result<()> {
@@ -41,7 +44,7 @@ impl Reports {
             Reporter::Pretty if self.output.is_none() => return Ok(()),
             Reporter::Pretty => {
                 let plain = Pretty { color: false };
-                let files: String = run.files.iter().map(|file| plain.file(file)).collect();
+                let files: String = run.files.iter().map(|file| plain.file(file, self.alone)).collect();
                 files + &plain.end(run, name)
             }
             Reporter::Json => format!("{:#}\n", json(run, &self.dir)),

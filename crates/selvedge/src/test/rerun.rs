@@ -55,6 +55,14 @@ impl Known {
         app.chain(files).chain(&self.failed_inputs).chain(&self.directories).cloned().collect()
     }
 
+    /// Whether anything depends on a path, which may also be one of `files`.
+    pub fn concerns(&self, path: &Path, files: &[String], app: &App) -> bool {
+        app.inputs.iter().any(|input| input == path)
+            || self.failed_inputs.contains(path)
+            || self.files.values().any(|file| file.inputs.contains(path))
+            || files.iter().any(|name| app.suite.dir().join(name) == path)
+    }
+
     /// Those of `files` that a change concerns: what they import, what they are, and, for those that
     /// call the app, what that is made of.
     pub fn affected(&self, files: &[String], changed: &[PathBuf], app: &App) -> Vec<String> {

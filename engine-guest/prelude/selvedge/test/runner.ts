@@ -195,6 +195,8 @@ async function step(command: string, { instance: wanted, id }: Step): Promise<ob
     case "after": return after(on as Suite);
     case "test": return run(on as Test);
     case "clean": return clean(on as Test);
+    // Whether the instance is free to answer.
+    case "ping": return { problems: [] };
     default: throw new Error(`there is no step ${command}`);
   }
 }

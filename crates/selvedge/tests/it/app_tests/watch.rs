@@ -6,7 +6,7 @@ use crate::harness::Place;
 const UNIT: &str = "import { expect, test } from 'vitest';\nimport { two } from './two.ts';\n\
     test('two', () => { expect(two).toBe(2); });\n";
 const WHOLE: &str = "import { expect, test } from 'vitest';\nimport { SELF } from 'cloudflare:test';\n\
-    test('greets', async () => { expect(await (await SELF.fetch('/')).json()).toMatchObject({ greeting: 'hello' }); });\n";
+    test('greets', async () => { expect(await (await SELF.fetch('/x')).json()).toMatchObject({ greeting: 'hello' }); });\n";
 const WAITING: &str = "waiting for changes";
 
 #[test]
@@ -15,7 +15,8 @@ fn a_change_runs_what_depends_on_it() {
     let two = "export const two = 2;\n";
     let project = project(&place, &[("src/two.ts", two), ("src/unit.test.ts", UNIT), ("whole.test.ts", WHOLE)]);
     let watcher = place.watch_tests(&project, &[]);
-    assert!(watcher.wait_for(WAITING, 1).contains("Test Files  2 passed (2)"));
+    let said = watcher.wait_for(WAITING, 1);
+    assert!(said.contains("Test Files  2 passed (2)"), "{said}");
 
     // What only one file imports.
     edit(&project, "src/two.ts", "export const two = 3;\n");

@@ -31,8 +31,18 @@ pub struct Workshop {
     pub fetcher: Arc<dyn Fetcher>,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
+    /// What is different where an app is tested.
+    pub testing: Option<Testing>,
+}
+
+/// What an app that is tested has besides.
+#[derive(Clone)]
+pub struct Testing {
+    /// The worker that tests it, and a service of the driver's that it may call, by this name.
+    pub worker: WorkerName,
+    pub control: (BindingName, Arc<dyn Invoker>),
     /// Hears of failures behind service bindings, of which the caller is told the message alone.
-    pub on_failure: Option<OnFailure>,
+    pub on_failure: OnFailure,
 }
 
 /// Hears of a failure of a worker.
@@ -113,6 +123,11 @@ impl Workshop {
                 Err(failure) => missing = Some(failure),
             }
         }
+        if let Some(Testing { worker: tests, control: (name, control), .. }) = &self.testing
+            && *tests == worker.name
+        {
+            bindings.push((name.clone(), Handle::Service(control.clone())));
+        }
         let env = Env {
             app: plan.app.as_str().into(),
             worker: worker.name.clone(),
@@ -141,7 +156,7 @@ impl Workshop {
             },
             Grant::Worker { worker } => {
                 let (name, invoker) = (plan.worker(*worker).name.clone(), reservation.invoker(*worker));
-                Handle::Service(match self.on_failure.clone() {
+                Handle::Service(match self.testing.as_ref().map(|testing| testing.on_failure.clone()) {
                     Some(on_failure) => Arc::new(Overheard { name, invoker, on_failure }),
                     None => invoker,
                 })

@@ -20,9 +20,13 @@
 //! suite, and puts it back after each test in it. Everything else lies in a directory that goes with
 //! the process ([`throwaway`]); compiled code is kept, under `.selvedge/test` in the project.
 //!
+//! **Time.** Fake timers are the guest's own affair; the time that they stand at is told to the app's
+//! workers and to KV as well ([`control`], [`worker::ToldTime`]).
+//!
 //! **Threads.** A few, each a core with a runtime of its own; each takes one file after another.
 
 mod app;
+mod control;
 mod discover;
 mod file;
 mod junit;

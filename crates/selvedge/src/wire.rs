@@ -72,8 +72,8 @@ pub fn cache_of(data: &Path) -> PathBuf {
 }
 
 /// The KV of one file of tests: the memory model, whose content can be put back between tests.
-pub fn memory_kv(limits: &NodeLimits) -> Arc<MemoryKv> {
-    Arc::new(MemoryKv::new(clock(), KvLimits::from(limits)))
+pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
+    Arc::new(MemoryKv::new(clock, KvLimits::from(limits)))
 }
 
 /// Responses in memory, of one file of tests.

@@ -6,26 +6,29 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
-use base::{BindingName, NodeLimits, TestLimits, WorkerLimits, WorkerName};
+use base::{BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
 use control::{BuildOptions, DEV_VARS, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment, Dispatcher};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Binding, Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::memory::MemoryKv;
-use worker::{Engine, Failure, Fetcher, Invoker};
+use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
+use super::control::{Control, ToldClock};
 use super::file::problems;
 use super::throwaway::{Sweep, Throwaway};
 use crate::command::Unbuilt;
 use crate::outbound::NetFetcher;
 use crate::prepare;
-use crate::site::{Blueprint, Code, OnFailure, Workshop};
+use crate::site::{Blueprint, Code, OnFailure, Testing, Workshop};
 use crate::terminal;
 use crate::wire::{self, Stores};
 
 /// The binding that calls the app's main worker. The runner takes it out of `env`.
 const SELF_BINDING: &str = "__SELVEDGE_SELF";
+/// The binding that calls the driver; the same.
+const CONTROL_BINDING: &str = "__SELVEDGE_CONTROL";
 /// The worker that a file of tests becomes.
 pub const TESTS_WORKER: &str = "selvedge-tests";
 
@@ -173,6 +176,8 @@ pub struct Stage {
     /// Calls the worker that the file became.
     pub tests: Arc<dyn Invoker>,
     pub kv: Arc<MemoryKv>,
+    /// The time that the tests tell the app.
+    pub told: ToldTime,
     // In this order: a core outlives what was deployed on it.
     _deployment: Arc<Deployment>,
     _core: CoreGuard,
@@ -216,8 +221,10 @@ impl App {
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
         let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
-        let guard = dispatcher.install_core(worker::Core::new(core));
-        let kv = wire::memory_kv(node);
+        let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
+        let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
+        let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });
+        let kv = wire::memory_kv(clock, node);
         let mut stores = self.suite.stores.clone();
         stores.kv = kv.clone();
         stores.responses = wire::memory_responses(node);
@@ -226,7 +233,11 @@ impl App {
             dispatcher,
             fetcher: self.suite.fetcher.clone(),
             own: Vec::new(),
-            on_failure: Some(on_failure),
+            testing: Some(Testing {
+                worker: WorkerName::parse(TESTS_WORKER)?,
+                control: (BindingName::parse(CONTROL_BINDING)?, Arc::new(Control(told.clone()))),
+                on_failure,
+            }),
         };
         let mut plan = self.plan.clone();
         let index = WorkerIndex(plan.workers.len() as u16);
@@ -239,7 +250,7 @@ impl App {
             dev: None,
         };
         let (_, deployment) = workshop.site(blueprint).await?;
-        Ok(Stage { tests: deployment.invoker(index), kv, _deployment: deployment, _core: guard })
+        Ok(Stage { tests: deployment.invoker(index), kv, told, _deployment: deployment, _core: guard })
     }
 
     /// The plan of the worker that a file of tests becomes.

@@ -139,6 +139,8 @@ impl Driver<'_> {
 
     /// Lets an instance load the file; answers what it declares.
     async fn load(&mut self) -> Result<Option<Node>, Problem> {
+        // A new instance has no fake timers.
+        self.stage.told.tell(None);
         let answer = self.ask("load", 0, self.app.suite.limits().hook_ms, "loading the file").await?;
         self.note_uncaught(&answer, &[]);
         if let Some(problem) = answer.problems.first() {

@@ -11,20 +11,29 @@ export { env };
 /** The name of the binding that the driver adds for the app's own worker. */
 const SELF_BINDING = "__SELVEDGE_SELF";
 
-let self: any = null;
+/** And that of the driver itself. */
+const CONTROL_BINDING = "__SELVEDGE_CONTROL";
 
-/** Takes the driver's binding out of `env`, which is then as the manifest has it. */
+let self: any = null;
+let control: any = null;
+
+/** Takes the driver's bindings out of `env`, which is then as the manifest has it. */
+export function prepareEnv(): void {
+  self = env[SELF_BINDING] ?? null;
+  control = env[CONTROL_BINDING] ?? null;
+  delete env[SELF_BINDING];
+  delete env[CONTROL_BINDING];
+}
+
 function worker(): any {
-  if (self === null) {
-    self = env[SELF_BINDING] ?? null;
-    delete env[SELF_BINDING];
-  }
   if (self === null) throw new Error("SELF has no worker to call: it works in tests that selvedge test runs");
   return self;
 }
 
-export function prepareEnv(): void {
-  if (env[SELF_BINDING] !== undefined) worker();
+/** Tells the app's workers, and KV, what time it is; null for the clock's. What is begun later goes by it. */
+export function tellTime(ms: number | null): void {
+  const query = ms === null ? "" : `?us=${Math.round(ms * 1000)}`;
+  control?.fetch(`http://driver/clock${query}`).catch(() => undefined);
 }
 
 /** The app's worker, in an instance of its own, as a client's request would reach it. */

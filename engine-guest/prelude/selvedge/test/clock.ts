@@ -1,10 +1,12 @@
 /**
- * A clock that a test moves: `Date`, `performance.now` and the timers of this instance. What the platform itself waits
- * for (a fetch, KV, `AbortSignal.timeout`) goes by the real one, and so does the app behind `SELF`.
+ * A clock that a test moves: `Date`, `performance.now` and the timers of this instance; the app's other workers and KV
+ * are told where it stands. What the platform itself waits for (a fetch, `AbortSignal.timeout`, timers of the app behind
+ * `SELF`) goes by the real one.
  */
 import { now as realNow } from "../../native.ts";
 import { Date as RealDate } from "../../primordials.ts";
 import { setTimeout as realSetTimeout } from "../../timers.ts";
+import { tellTime } from "./app.ts";
 
 /** Timers that one call runs, before it is taken for an endless chain of them. */
 const RUNS_MAX = 10_000;
@@ -29,6 +31,15 @@ let at: number | null = null;
 const replaced = new Map<string, PropertyDescriptor | undefined>();
 
 const current = (): number => at ?? realNow();
+
+/** What was told last: the rest of the app is told only what is new. */
+let told: number | null = null;
+
+function tell(): void {
+  const now = at !== null && replaced.has("Date") ? at : null;
+  if (now !== told) tellTime(now);
+  told = now;
+}
 
 function FakeDate(this: any, ...args: unknown[]): any {
   if (new.target === undefined) return new RealDate(current()).toString();
@@ -78,6 +89,7 @@ export function useFakeTimers(options: { now?: unknown; toFake?: string[]; toNot
     if (!(FAKES as readonly string[]).includes(name)) throw new TypeError(`useFakeTimers(): ${name} can't be faked; there are ${FAKES.join(", ")}`);
     if (!options.toNotFake?.includes(name)) replace(name);
   }
+  tell();
 }
 
 export function useRealTimers(): void {
@@ -90,6 +102,7 @@ export function useRealTimers(): void {
   replaced.clear();
   timers = [];
   at = null;
+  tell();
 }
 
 export const isFakeTimers = (): boolean => replaced.has("setTimeout");
@@ -100,6 +113,7 @@ export function setSystemTime(moment: unknown = realNow()): void {
   if (at === null) replace("Date");
   else for (const timer of timers) timer.at += to - at;
   at = to;
+  tell();
 }
 
 export const mockedSystemTime = (): Date | null => (at === null ? null : new RealDate(at));
@@ -136,6 +150,7 @@ function runUntil(until: number, among: ((timer: Timer) => boolean) | null): voi
     if (runs >= RUNS_MAX) throw endless();
     run(timer);
   }
+  tell();
 }
 
 /** Lets promises, and what the host has ready, go on. */
@@ -149,6 +164,7 @@ async function runUntilAsync(until: number, among: ((timer: Timer) => boolean) |
     if (timer === null || (among !== null && !among(timer))) break;
     if (runs >= RUNS_MAX) throw endless();
     run(timer);
+    tell();
     await settle();
   }
 }
@@ -157,12 +173,14 @@ export function advanceTimersByTime(ms: number): void {
   const until = current() + ms;
   runUntil(until, null);
   at = until;
+  tell();
 }
 
 export async function advanceTimersByTimeAsync(ms: number): Promise<void> {
   const until = current() + ms;
   await runUntilAsync(until, null);
   at = until;
+  tell();
 }
 
 export const runAllTimers = (): void => runUntil(Infinity, null);
@@ -172,6 +190,7 @@ export function advanceTimersToNextTimer(): void {
   needFakes();
   const timer = next(Infinity);
   if (timer !== null) run(timer);
+  tell();
 }
 
 export async function advanceTimersToNextTimerAsync(): Promise<void> {

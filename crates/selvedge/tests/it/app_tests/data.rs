@@ -94,3 +94,23 @@ fn the_worker_under_test_is_the_one_that_answers_the_root_or_the_one_that_is_nam
     says(&place.test(&project, &["--worker", "api"]), 1, &["expected 'api' to be 'web'"]);
     says(&place.test(&project, &["--worker", "db"]), 2, &["there is no worker db; there is api, web"]);
 }
+
+#[test]
+fn the_app_and_kv_are_told_the_time_of_fake_timers() {
+    let source = "import { afterEach, expect, test, vi } from 'vitest';\nimport { env, SELF } from 'cloudflare:test';\n\
+        const now = async () => (await (await SELF.fetch('/')).json()).now;\n\
+        afterEach(() => { vi.useRealTimers(); });\n\
+        test('moves', async () => {\n  vi.useFakeTimers({ now: 1_000_000 });\n  \
+        expect(await now()).toBe(1_000_000);\n  vi.advanceTimersByTime(500);\n  expect(await now()).toBe(1_000_500);\n  \
+        vi.setSystemTime(new Date('2030-01-01T00:00:00Z'));\n  \
+        await env.NOTES.put('short', '1', { expirationTtl: 60 });\n  \
+        vi.advanceTimersByTime(59_000);\n  expect(await env.NOTES.get('short')).toBe('1');\n  \
+        vi.advanceTimersByTime(2_000);\n  expect(await env.NOTES.get('short')).toBeNull();\n  \
+        expect(await now()).toBe(Date.now());\n});\n\
+        test('goes again', async () => {\n  expect(await now()).toBeGreaterThan(1_700_000_000_000);\n  \
+        expect(Date.now()).toBeGreaterThan(1_700_000_000_000);\n});\n";
+    let app = "export default { fetch: () => Response.json({ now: Date.now() }) };\n";
+    let place = Place::new();
+    let project = project(&place, &[("src/index.ts", app), ("a.test.ts", source)]);
+    says(&place.test(&project, &[]), 0, &["2 passed (2)"]);
+}

@@ -58,6 +58,9 @@ use report::Reports;
 /// What the command ends with if there was nothing to run, or something could not be built.
 pub const UNUSABLE: u8 = 2;
 
+/// What the command ends with if it was told to stop, as shells have it for Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 /// Files that run at the same time, where the command line says nothing.
 const THREADS_MAX: usize = 4;
 
@@ -91,7 +94,21 @@ async fn try_run(args: cli::Test, json: bool) -> Result<u8> {
         reports: Reports::new(reporter, args.output.clone(), dir),
         threads: args.cores.unwrap_or_else(|| terminal::cores(None).min(THREADS_MAX)).max(1),
     };
-    if args.watch { session.watch().await } else { session.once().await }
+    let (stop, suite) = (terminal::stop_signal()?, session.suite.clone());
+    let running = async {
+        match args.watch {
+            true => session.watch().await,
+            false => session.once().await,
+        }
+    };
+    tokio::select! {
+        result = running => result,
+        () = stop => {
+            // Threads that still run tests end with the process, and clear up nothing.
+            suite.clear_up();
+            Ok(if args.watch { 0 } else { INTERRUPTED })
+        }
+    }
 }
 
 /// The first of the paths is the project if it is a directory; all others are parts of file names.
@@ -170,8 +187,6 @@ impl Session {
 
     /// Runs everything, then what depends on a file whenever that changes, until it is told to stop.
     async fn watch(&mut self) -> Result<u8> {
-        let stop = terminal::stop_signal()?;
-        tokio::pin!(stop);
         let mut watch = Watch::new()?;
         let mut known = rerun::Known::default();
         let mut changed: Vec<PathBuf> = Vec::new();
@@ -184,10 +199,7 @@ impl Session {
             }
             watch.follow(&known.inputs());
             self.reports.waiting();
-            tokio::select! {
-                () = &mut stop => return Ok(0),
-                paths = watch.changed() => changed = paths,
-            }
+            changed = watch.changed().await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
@@ -61,8 +61,8 @@ pub struct Suite {
     node: NodeLimits,
     fetcher: Arc<dyn Fetcher>,
     memory: Arc<AssetMemory>,
-    _sweep: Sweep,
-    _data: Throwaway,
+    /// What is cleared up at the end.
+    left: Mutex<Option<(Sweep, Throwaway)>>,
 }
 
 impl Suite {
@@ -81,11 +81,15 @@ impl Suite {
             stores,
             fetcher: Arc::new(NetFetcher(connector)),
             memory: AssetMemory::new(ASSET_MEMORY_BYTES),
-            _sweep: Sweep::begin(&cache),
-            _data: data,
+            left: Mutex::new(Some((Sweep::begin(&cache), data))),
             node,
             options,
         }))
+    }
+
+    /// Removes what lies on the disk for this command alone. Happens by itself when it is over.
+    pub fn clear_up(&self) {
+        drop(self.left.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     pub fn dir(&self) -> &Path {

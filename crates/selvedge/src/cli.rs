@@ -101,7 +101,8 @@ pub struct Test {
     /// Make describe, test, expect and the others global.
     #[arg(long)]
     pub globals: bool,
-    /// The worker that SELF calls and whose bindings tests get; the one that answers / if left out.
+    /// The worker whose bindings tests get, and which SELF calls; if left out, the one that answers /,
+    /// and SELF goes by the routes.
     #[arg(long, value_name = "NAME")]
     pub worker: Option<String>,
     /// The environment of the manifest to use.

@@ -38,12 +38,16 @@ pub struct Workshop {
 /// What an app that is tested has besides.
 #[derive(Clone)]
 pub struct Testing {
-    /// The worker that tests it, and a service of the driver's that it may call, by this name.
+    /// The worker that tests it, and what that may call besides what its plan grants.
     pub worker: WorkerName,
-    pub control: (BindingName, Arc<dyn Invoker>),
+    pub bindings: TestBindings,
     /// Hears of failures behind service bindings, of which the caller is told the message alone.
     pub on_failure: OnFailure,
 }
+
+/// Makes services of a deployment that is about to be.
+pub type TestBindings =
+    Arc<dyn Fn(&Plan, &Reservation, &[Arc<AssetIndex>]) -> Vec<(BindingName, Arc<dyn Invoker>)> + Send + Sync>;
 
 /// Hears of a failure of a worker.
 pub type OnFailure = Arc<dyn Fn(&WorkerName, &Failure) + Send + Sync>;
@@ -123,10 +127,9 @@ impl Workshop {
                 Err(failure) => missing = Some(failure),
             }
         }
-        if let Some(Testing { worker: tests, control: (name, control), .. }) = &self.testing
-            && *tests == worker.name
-        {
-            bindings.push((name.clone(), Handle::Service(control.clone())));
+        if let Some(testing) = self.testing.as_ref().filter(|testing| testing.worker == worker.name) {
+            let more = (testing.bindings)(plan, reservation, assets).into_iter();
+            bindings.extend(more.map(|(name, invoker)| (name, Handle::Service(invoker))));
         }
         let env = Env {
             app: plan.app.as_str().into(),
@@ -182,10 +185,10 @@ impl Workshop {
 }
 
 /// A worker whose failures somebody listens to.
-struct Overheard {
-    name: WorkerName,
-    invoker: Arc<dyn Invoker>,
-    on_failure: OnFailure,
+pub struct Overheard {
+    pub name: WorkerName,
+    pub invoker: Arc<dyn Invoker>,
+    pub on_failure: OnFailure,
 }
 
 impl Invoker for Overheard {

@@ -3,8 +3,8 @@
 //!
 //! **What a file of tests is.** A worker of its own, beside those of the app: `script::build_test`
 //! writes its entry, which hands the file to the platform's runner (`selvedge:test/runner` of the
-//! prelude). It has the bindings of the app's main worker, and one more, `SELF`, which calls that
-//! worker. So nothing here is special to the engine: tests are scripts, `SELF` is a service binding,
+//! prelude). It has the bindings of the app's main worker, and one more, `SELF`, which leads to the
+//! app by its routes ([`routed`]). So nothing here is special to the engine: tests are scripts, `SELF` is a service binding,
 //! and limits are those of requests.
 //!
 //! **Who knows what.** The guest knows the tests; the driver ([`file`]) knows their order. It loads
@@ -34,6 +34,7 @@ mod outcome;
 mod pretty;
 mod report;
 mod rerun;
+mod routed;
 mod throwaway;
 mod tree;
 

@@ -2,5 +2,5 @@
  * `cloudflare:test`: the part of `selvedge:test` that goes by this name elsewhere.
  */
 export {
-  SELF, createExecutionContext, createScheduledController, env, waitOnExecutionContext,
+  SELF, createExecutionContext, createScheduledController, env, reset, waitOnExecutionContext,
 } from "../selvedge/test.ts";

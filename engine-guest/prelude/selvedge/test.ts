@@ -6,7 +6,7 @@
  * `primordials.ts` all the same.
  */
 export {
-  ExecutionContext, SELF, createExecutionContext, createScheduledController, env, waitOnExecutionContext,
+  ExecutionContext, SELF, createExecutionContext, createScheduledController, env, reset, waitOnExecutionContext,
 } from "./test/app.ts";
 export { AssertionError, assert, expect } from "./test/expect.ts";
 export { onTestFailed, onTestFinished } from "./test/runner.ts";

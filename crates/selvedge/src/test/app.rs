@@ -10,22 +10,23 @@ use base::{BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, Worke
 use control::{BuildOptions, DEV_VARS, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment, Dispatcher};
 use edge::{AssetIndex, AssetMemory};
-use manifest::{Binding, Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
+use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::memory::MemoryKv;
 use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
 use super::control::{Control, ToldClock};
 use super::file::problems;
+use super::routed::Routed;
 use super::throwaway::{Sweep, Throwaway};
 use crate::command::Unbuilt;
 use crate::outbound::NetFetcher;
 use crate::prepare;
-use crate::site::{Blueprint, Code, OnFailure, Testing, Workshop};
+use crate::site::{Blueprint, Code, OnFailure, Overheard, TestBindings, Testing, Workshop};
 use crate::terminal;
 use crate::wire::{self, Stores};
 
-/// The binding that calls the app's main worker. The runner takes it out of `env`.
+/// The binding that calls the app. The runner takes it out of `env`.
 const SELF_BINDING: &str = "__SELVEDGE_SELF";
 /// The binding that calls the driver; the same.
 const CONTROL_BINDING: &str = "__SELVEDGE_CONTROL";
@@ -150,7 +151,7 @@ fn check_secrets(plan: &Plan) -> Result<()> {
     )
 }
 
-/// The worker whose environment tests get, and which `SELF` calls.
+/// The worker whose environment tests get.
 fn main_worker(plan: &Plan, wanted: Option<&str>) -> Result<WorkerIndex> {
     if let Some(name) = wanted {
         let names: Vec<_> = plan.workers.iter().map(|worker| worker.name.as_str()).collect();
@@ -239,7 +240,7 @@ impl App {
             own: Vec::new(),
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,
-                control: (BindingName::parse(CONTROL_BINDING)?, Arc::new(Control(told.clone()))),
+                bindings: self.test_bindings(Control { told: told.clone(), kv: kv.clone() }, &on_failure)?,
                 on_failure,
             }),
         };
@@ -257,18 +258,38 @@ impl App {
         Ok(Stage { tests: deployment.invoker(index), kv, told, _deployment: deployment, _core: guard })
     }
 
+    /// `SELF`, and the way to the driver.
+    fn test_bindings(&self, control: Control, on_failure: &OnFailure) -> Result<TestBindings> {
+        let names = (BindingName::parse(SELF_BINDING)?, BindingName::parse(CONTROL_BINDING)?);
+        let (control, on_failure): (Arc<dyn Invoker>, _) = (Arc::new(control), on_failure.clone());
+        let named = self.suite.options.worker.is_some().then_some(self.main);
+        Ok(Arc::new(move |plan, reservation, assets| {
+            let worker = |index: WorkerIndex| -> Arc<dyn Invoker> {
+                let (name, on_failure) = (plan.worker(index).name.clone(), on_failure.clone());
+                Arc::new(Overheard { name, invoker: reservation.invoker(index), on_failure })
+            };
+            let app: Arc<dyn Invoker> = match named {
+                Some(index) => worker(index),
+                None => Arc::new(Routed {
+                    plan: Arc::new(plan.clone()),
+                    workers: (0..plan.workers.len()).map(|index| worker(WorkerIndex(index as u16))).collect(),
+                    assets: assets.to_vec(),
+                }),
+            };
+            vec![(names.0.clone(), app), (names.1.clone(), control.clone())]
+        }))
+    }
+
     /// The plan of the worker that a file of tests becomes.
     fn tests_worker(&self, file: &str) -> Result<WorkerPlan> {
         let under_test = self.plan.worker(self.main);
-        let mut bindings = under_test.bindings.clone();
-        bindings.push(Binding { name: BindingName::parse(SELF_BINDING)?, grant: Grant::Worker { worker: self.main } });
         Ok(WorkerPlan {
             name: WorkerName::parse(TESTS_WORKER)?,
             entry: file.to_owned(),
             kind: WorkerKind::Script,
             isolation: Isolation::Shared,
             vars: under_test.vars.clone(),
-            bindings,
+            bindings: under_test.bindings.clone(),
             egress: under_test.egress.clone(),
             limits: self.worker_limits(),
             server_timing: false,

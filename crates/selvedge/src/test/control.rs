@@ -1,20 +1,27 @@
-//! What the runner in the guest asks of the driver: to tell the app another time.
+//! What the runner in the guest asks of the driver: to tell the app another time, to empty its data.
+
+use std::sync::Arc;
 
 use base::{Body, Clock, SystemClock};
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
+use services::memory::{KvSnapshot, MemoryKv};
 use worker::{Call, Event, Failure, Invoker, Response, ToldTime};
 
-/// Answers `…/clock?us=N`, which tells a time, and `…/clock`, which takes that back.
-pub struct Control(pub ToldTime);
+/// Answers `…/clock?us=N`, which tells a time, `…/clock`, which takes that back, and `…/reset`.
+pub struct Control {
+    pub told: ToldTime,
+    pub kv: Arc<MemoryKv>,
+}
 
 impl Control {
     fn obey(&self, url: &str) -> StatusCode {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        if !path.ends_with("/clock") {
-            return StatusCode::NOT_FOUND;
+        match path.rsplit('/').next() {
+            Some("clock") => self.told.tell(query.strip_prefix("us=").and_then(|us| us.parse().ok())),
+            Some("reset") => self.kv.restore(&KvSnapshot::default()),
+            _ => return StatusCode::NOT_FOUND,
         }
-        self.0.tell(query.strip_prefix("us=").and_then(|us| us.parse().ok()));
         StatusCode::NO_CONTENT
     }
 }

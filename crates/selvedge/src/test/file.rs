@@ -29,8 +29,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// How many times its limit a step may go on that computes, until its CPU limit ends it.
 const COMPUTING_LIMITS: u32 = 9;
+/// How many instances one step is tried in.
+const INSTANCES_MAX: u32 = 4;
 /// How long an instance that waits takes to say so, at most.
 const PING: Duration = Duration::from_secs(1);
+
+type Running = LocalBoxFuture<'static, Result<Response, Failure>>;
 
 pub async fn run(app: &Arc<App>, core: usize, name: String) -> FileOutcome {
     let begun = Instant::now();
@@ -266,12 +270,20 @@ impl Driver<'_> {
     }
 
     /// A step in the instance that has loaded the file; in a new one, brought to the same point, if
-    /// that was lost.
+    /// that was lost. One that is paused in a computation counts as lost until it is through.
     async fn step(&mut self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Problem> {
-        let answer = self.ask(command, id, limit_ms, what).await?;
-        if !answer.stale {
-            return Ok(answer);
+        for _ in 0..INSTANCES_MAX {
+            let answer = self.ask(command, id, limit_ms, what).await?;
+            if !answer.stale {
+                return Ok(answer);
+            }
+            self.prepare_again().await?;
         }
+        Err(Problem::plain(&format!("the sandbox of this file was lost {INSTANCES_MAX} times in a row")))
+    }
+
+    /// Brings a new instance to where the lost one was.
+    async fn prepare_again(&mut self) -> Result<(), Problem> {
         self.load().await?;
         let suites = self.open.iter().filter(|open| !open.broken).map(|open| &self.course.suites[open.suite]);
         let hooks: Vec<u32> = suites.filter(|suite| suite.before.is_some()).map(|suite| suite.id).collect();
@@ -282,42 +294,44 @@ impl Driver<'_> {
             }
         }
         self.restore();
-        let again = self.ask(command, id, limit_ms, what).await?;
-        if again.stale {
-            return Err(Problem::plain("the sandbox of this file was lost twice in a row"));
-        }
-        Ok(again)
+        Ok(())
     }
 
     /// Sends one step and waits for what comes of it, and for what it left behind.
     async fn ask(&self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Problem> {
-        let limit = Duration::from_millis(limit_ms);
-        let (mut running, over) = self.send(command, id);
-        let result = match tokio::time::timeout(limit, &mut running).await {
-            Ok(result) => result,
-            // A busy machine gives a loop little CPU time, and its limit is the better end: the
-            // instance survives it.
-            Err(_) if self.computes().await => tokio::time::timeout(limit * COMPUTING_LIMITS, &mut running)
-                .await
-                .map_err(|_| problems::timed_out(what, limit_ms * u64::from(COMPUTING_LIMITS)))?,
-            Err(_) => return Err(problems::timed_out(what, limit_ms)),
+        let (running, over) = self.send(command, id);
+        let answer = match self.within(running, limit_ms).await {
+            Ok(Ok(response)) => read(response.into_body()).await,
+            Ok(Err(failure)) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits())),
+            Err(limit_ms) => Err(problems::timed_out(what, limit_ms)),
         };
-        let answer = match result {
-            Ok(response) => read(response.into_body()).await,
-            Err(failure) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits())),
-        };
-        let quiet = Duration::from_millis(self.app.suite.limits().quiet_ms);
-        // What goes on for longer is left to go on.
-        let _ = tokio::time::timeout(quiet, over).await;
+        self.quiet(over).await;
         answer
     }
 
+    /// What comes of a step in time, or how long was waited for it. A busy machine gives a loop
+    /// little CPU time, and its CPU limit is the better end, which the instance survives: a step
+    /// that computes may go on.
+    async fn within(&self, mut running: Running, limit_ms: u64) -> Result<Result<Response, Failure>, u64> {
+        let limit = Duration::from_millis(limit_ms);
+        match tokio::time::timeout(limit, &mut running).await {
+            Ok(result) => Ok(result),
+            Err(_) if self.computes().await => {
+                let longer = tokio::time::timeout(limit * COMPUTING_LIMITS, running).await;
+                longer.map_err(|_| limit_ms * u64::from(COMPUTING_LIMITS + 1))
+            }
+            Err(_) => Err(limit_ms),
+        }
+    }
+
+    /// Waits until nothing acts for a step any more; what goes on for longer is left to go on.
+    async fn quiet(&self, over: oneshot::Receiver<()>) {
+        let quiet = Duration::from_millis(self.app.suite.limits().quiet_ms);
+        let _ = tokio::time::timeout(quiet, over).await;
+    }
+
     /// Sends one step. The second future is ready when nothing acts for it any more.
-    fn send(
-        &self,
-        command: &str,
-        id: u32,
-    ) -> (LocalBoxFuture<'static, Result<Response, Failure>>, oneshot::Receiver<()>) {
+    fn send(&self, command: &str, id: u32) -> (Running, oneshot::Receiver<()>) {
         let body = serde_json::json!({ "instance": self.instance, "id": id }).to_string();
         let event = FetchEvent {
             method: Method::POST,
@@ -335,11 +349,13 @@ impl Driver<'_> {
 
     /// Whether the instance is in the middle of a computation: then it is not the one that answers.
     async fn computes(&self) -> bool {
-        let (running, _) = self.send("ping", 0);
-        match tokio::time::timeout(PING, running).await {
+        let (running, over) = self.send("ping", 0);
+        let computes = match tokio::time::timeout(PING, running).await {
             Ok(Ok(response)) => read(response.into_body()).await.is_ok_and(|answer| answer.stale),
             Ok(Err(_)) | Err(_) => true,
-        }
+        };
+        self.quiet(over).await;
+        computes
     }
 
     fn note_uncaught(&mut self, answer: &Answer, during: &[String]) {

@@ -8,7 +8,7 @@ import { INTERNAL } from "../../internal.ts";
 
 export { env };
 
-/** The name of the binding that the driver adds for the app's own worker. */
+/** The name of the binding that the driver adds for the app. */
 const SELF_BINDING = "__SELVEDGE_SELF";
 
 /** And that of the driver itself. */
@@ -36,7 +36,12 @@ export function tellTime(ms: number | null): void {
   control?.fetch(`http://driver/clock${query}`).catch(() => undefined);
 }
 
-/** The app's worker, in an instance of its own, as a client's request would reach it. */
+/** Empties the app's data; each test begins with data of its own anyway. */
+export async function reset(): Promise<void> {
+  await control?.fetch("http://driver/reset");
+}
+
+/** The app, in instances of its own, as a client's request would reach it. */
 export const SELF = {
   fetch(input: any, init: any = undefined): Promise<Response> {
     const path = typeof input === "string" && input.startsWith("/");

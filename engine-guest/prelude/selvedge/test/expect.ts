@@ -5,6 +5,7 @@ import { diff } from "./diff.ts";
 import { ASYMMETRIC, equals } from "./equals.ts";
 import { format, short } from "./format.ts";
 import { type Matcher, type Verdict, matchers, toThrow } from "./matchers.ts";
+import { thrownBy, toMatchInlineSnapshot } from "./snapshot.ts";
 
 export class AssertionError extends Error {
   declare actual: unknown;
@@ -99,15 +100,15 @@ function assertion(state: State): any {
   for (const name of Object.keys(matchers)) made[name] = method(name, state, (on, args) => matchers[name]!(on.value, ...args));
   made.toThrow = method("toThrow", state, (on, args) => toThrow(on.value, args[0], on.settled));
   made.toThrowError = made.toThrow;
+  made.toMatchInlineSnapshot = method("toMatchInlineSnapshot", state, (on, args) => toMatchInlineSnapshot(on.value, args));
+  made.toThrowErrorMatchingInlineSnapshot = method("toThrowErrorMatchingInlineSnapshot", state, (on, args) =>
+    toMatchInlineSnapshot(on.settled === null ? thrownBy(on.value) : on.settled.reason, args));
   for (const name of Object.keys(extended)) made[name] = method(name, state, (on, args) => byExtension(name, on, args));
   for (const name of UNSUPPORTED) made[name] = refusing(`${name}() is not supported: compare with toEqual, or with a file that the test imports`);
   return made;
 }
 
-const UNSUPPORTED = [
-  "toMatchSnapshot", "toMatchInlineSnapshot", "toMatchFileSnapshot", "toThrowErrorMatchingSnapshot",
-  "toThrowErrorMatchingInlineSnapshot",
-];
+const UNSUPPORTED = ["toMatchSnapshot", "toMatchFileSnapshot", "toThrowErrorMatchingSnapshot"];
 
 function refusing(message: string) {
   return (): never => {

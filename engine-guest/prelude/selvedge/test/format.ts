@@ -60,19 +60,22 @@ function hex(bytes: Uint8Array): string {
 interface Walk {
   seen: object[];
   depth: number;
+  /** Whether quotes and backslashes within strings are escaped; in snapshots they are not. */
+  escapes: boolean;
 }
 
 /** A value over as many lines as it takes; keys sorted, so that equal values give equal text. */
-export function format(value: unknown): string {
-  return write(value, "", { seen: [], depth: 0 });
+export function format(value: unknown, escapes: boolean = true): string {
+  return write(value, "", { seen: [], depth: 0, escapes });
 }
 
 function write(value: any, indent: string, walk: Walk): string {
+  if (typeof value === "string" && !walk.escapes) return `"${value}"`;
   const simple = primitive(value) ?? special(value);
   if (simple !== null) return simple;
   if (walk.seen.includes(value)) return "[Circular]";
   if (walk.depth >= DEPTH_MAX) return `[${classOf(value)}]`;
-  const inner: Walk = { seen: [...walk.seen, value], depth: walk.depth + 1 };
+  const inner: Walk = { ...walk, seen: [...walk.seen, value], depth: walk.depth + 1 };
   const deeper = `${indent}  `;
   const item = (of: unknown): string => write(of, deeper, inner);
   const list = (head: string, open: string, items: string[], close: string): string => {

@@ -2,7 +2,7 @@
 //! and none of the platform's own modules.
 
 use base::artifact::Script;
-use base::{TestLimits, code};
+use base::{TestLimits, builtin, code};
 use script::{Position, SnippetLine, SourceMaps};
 use serde::Deserialize;
 use worker::{Failure, Frame};
@@ -36,7 +36,7 @@ impl Places {
     pub fn of_guest(&self, problem: &GuestProblem) -> Problem {
         let GuestProblem { name, message, stack, diff } = problem;
         let located = self.located(&self.maps.map_stack(stack));
-        Problem { name: name.clone(), message: message.clone(), diff: diff.clone(), ..located }
+        Problem { name: name.clone(), message: by_specifier(message), diff: diff.clone(), ..located }
     }
 
     pub fn of_failure(&self, failure: &Failure) -> Problem {
@@ -90,6 +90,18 @@ fn line(text: &str) -> Option<Line> {
     let is_ours = place.starts_with(PLATFORM) || place == "native";
     let name = if name == "<anonymous>" { "" } else { name };
     (!is_ours).then(|| Line::Call(format!("{name} {place}").trim().to_owned()))
+}
+
+/// The message with modules of the platform by the specifiers that they go by: `cloudflare:test`, not
+/// the file that holds it.
+fn by_specifier(message: &str) -> String {
+    let file = |specifier: &&&str| message.contains(&format!("'{PLATFORM}{}'", builtin::module_file(specifier)));
+    match builtin::MODULES.iter().find(file) {
+        Some(specifier) => {
+            message.replace(&format!("'{PLATFORM}{}'", builtin::module_file(specifier)), &format!("'{specifier}'"))
+        }
+        None => message.to_owned(),
+    }
 }
 
 /// A stack trace without the calls within the platform.

@@ -67,6 +67,12 @@ fn a_throw_at_the_top_fails_the_file() {
 }
 
 #[test]
+fn a_part_of_another_runner_that_is_not_there_is_named() {
+    let source = "import { fetchMock } from 'cloudflare:test';\nfetchMock.activate();\n";
+    says(&run(source, &[]), 1, &["Could not find export 'fetchMock' in module 'cloudflare:test'"]);
+}
+
+#[test]
 fn a_file_without_tests_and_one_that_loops_at_the_top_fail() {
     says(&run("export {};\n", &[]), 1, &["the file declares no tests", "declare one with test("]);
     says(&run("for (;;) {}\n", &["--timeout", "500"]), 1, &["loading the file used more than 450 ms of CPU time"]);

@@ -114,3 +114,28 @@ fn the_app_and_kv_are_told_the_time_of_fake_timers() {
     let project = project(&place, &[("src/index.ts", app), ("a.test.ts", source)]);
     says(&place.test(&project, &[]), 0, &["2 passed (2)"]);
 }
+
+#[test]
+fn self_goes_by_the_routes_of_the_app() {
+    let manifest = "name = \"app\"\n[workers.api]\nentry = \"api.ts\"\n[workers.web]\nentry = \"web.ts\"\n\
+        [[routes]]\nmatch = \"/api/*\"\nworker = \"api\"\n[[routes]]\nmatch = \"/docs/*\"\nassets = \"docs\"\n\
+        [[routes]]\nmatch = \"/*\"\nassets = \"public\"\nworker = \"web\"\n";
+    let worker = |name: &str| format!("export default {{ fetch: () => new Response('{name}') }};\n");
+    let test = "import { expect, test } from 'vitest';\nimport { reset, SELF } from 'cloudflare:test';\n\
+        const text = async (path: string, init?: any) => (await SELF.fetch(path, init)).text();\n\
+        test('leads there', async () => {\n  expect(await text('/api/x')).toBe('api');\n  \
+        expect(await text('/note.txt')).toBe('a note');\n  expect(await text('/note.txt', { method: 'POST' })).toBe('web');\n  \
+        expect(await text('https://any.example/none')).toBe('web');\n  expect(await text('/docs/')).toBe('the docs');\n  \
+        expect((await SELF.fetch('/docs/none')).status).toBe(404);\n  await reset();\n});\n";
+    let place = Place::new();
+    let files = [
+        ("selvedge.toml", manifest),
+        ("api.ts", &worker("api")),
+        ("web.ts", &worker("web")),
+        ("public/note.txt", "a note"),
+        ("docs/docs/index.html", "the docs"),
+        ("a.test.ts", test),
+    ];
+    let project = place.project("project", &files);
+    says(&place.test(&project, &[]), 0, &["1 passed (1)"]);
+}

@@ -40,13 +40,13 @@ pub async fn run(app: &Arc<App>, core: usize, name: String) -> FileOutcome {
     let begun = Instant::now();
     let mut outcome = FileOutcome::new(name);
     if let Err(problem) = run_into(app, core, &mut outcome).await {
-        outcome.problems.push(SuiteProblem { path: Vec::new(), problem });
+        outcome.problems.push(SuiteProblem { path: Vec::new(), problem: *problem });
     }
     outcome.elapsed = begun.elapsed();
     outcome
 }
 
-async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Result<(), Problem> {
+async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Result<(), Box<Problem>> {
     let (dir, file, globals) = (app.suite.dir().to_owned(), outcome.file.clone(), app.suite.options.globals);
     let building = tokio::task::spawn_blocking(move || {
         script::build_test(&dir, Path::new(&file), globals, &script::Options::default())
@@ -58,7 +58,7 @@ async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Res
             outcome.unbuilt = Some(errors);
             return Ok(());
         }
-        Err(_) => return Err(Problem::plain("the build panicked; please report this")),
+        Err(_) => return Err(Problem::plain("the build panicked; please report this").into()),
     };
     outcome.inputs = built.inputs;
     outcome.calls_app = app.is_called_by(&built.script);
@@ -122,14 +122,15 @@ struct Open {
 }
 
 impl Driver<'_> {
-    async fn run(&mut self) -> Result<(), Problem> {
+    async fn run(&mut self) -> Result<(), Box<Problem>> {
         let Some(Node::Suite(root)) = self.load().await? else {
-            return Err(Problem::plain("the runner told of no tests"));
+            return Err(Problem::plain("the runner told of no tests").into());
         };
         self.course = Course::of(&root, self.app.suite.name_filter());
         if self.course.tests.is_empty() {
             let help = "declare one with test(name, () => { … })";
-            return Err(Problem { help: Some(help.to_owned()), ..Problem::plain("the file declares no tests") });
+            let problem = Problem { help: Some(help.to_owned()), ..Problem::plain("the file declares no tests") };
+            return Err(problem.into());
         }
         for step in self.course.steps.clone() {
             match step {
@@ -142,13 +143,13 @@ impl Driver<'_> {
     }
 
     /// Lets an instance load the file; answers what it declares.
-    async fn load(&mut self) -> Result<Option<Node>, Problem> {
+    async fn load(&mut self) -> Result<Option<Node>, Box<Problem>> {
         // A new instance has no fake timers.
         self.stage.told.tell(None);
         let answer = self.ask("load", 0, self.app.suite.limits().hook_ms, "loading the file").await?;
         self.note_uncaught(&answer, &[]);
         if let Some(problem) = answer.problems.first() {
-            return Err(self.places.of_guest(problem));
+            return Err(self.places.of_guest(problem).into());
         }
         self.instance = answer.instance;
         Ok(answer.tree)
@@ -186,7 +187,7 @@ impl Driver<'_> {
     }
 
     /// Notes what the hooks of a suite said; true if something is wrong.
-    fn note_hooks(&mut self, suite: usize, result: Result<Answer, Problem>) -> bool {
+    fn note_hooks(&mut self, suite: usize, result: Result<Answer, Box<Problem>>) -> bool {
         let open = self.open.iter().map(|open| open.suite).filter(|&open| open != suite).chain([suite]);
         let names = open.map(|index| self.course.suites[index].name.clone());
         let path: Vec<String> = names.filter(|name| !name.is_empty()).collect();
@@ -196,7 +197,7 @@ impl Driver<'_> {
                 self.note_uncaught(&answer, &path);
                 answer.problems.iter().map(|problem| self.places.of_guest(problem)).collect()
             }
-            Err(problem) => vec![problem],
+            Err(problem) => vec![*problem],
         };
         let is_wrong = !problems.is_empty();
         let problems = problems.into_iter().map(|problem| SuiteProblem { path: path.clone(), problem });
@@ -226,7 +227,7 @@ impl Driver<'_> {
                 (outcome.status, outcome.note) = match self.step("test", node.id, limit, "the test").await {
                     Ok(answer) => self.judge(answer, &during, outcome.place.as_ref(), &mut outcome.problems),
                     Err(problem) => {
-                        outcome.problems.push(self.places.or_at(problem, outcome.place.clone()));
+                        outcome.problems.push(self.places.or_at(*problem, outcome.place.clone()));
                         self.clean(node.id, &during, &mut outcome.problems).await;
                         (Status::Failed, String::new())
                     }
@@ -271,7 +272,7 @@ impl Driver<'_> {
 
     /// A step in the instance that has loaded the file; in a new one, brought to the same point, if
     /// that was lost. One that is paused in a computation counts as lost until it is through.
-    async fn step(&mut self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Problem> {
+    async fn step(&mut self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Box<Problem>> {
         for _ in 0..INSTANCES_MAX {
             let answer = self.ask(command, id, limit_ms, what).await?;
             if !answer.stale {
@@ -279,18 +280,18 @@ impl Driver<'_> {
             }
             self.prepare_again().await?;
         }
-        Err(Problem::plain(&format!("the sandbox of this file was lost {INSTANCES_MAX} times in a row")))
+        Err(Problem::plain(&format!("the sandbox of this file was lost {INSTANCES_MAX} times in a row")).into())
     }
 
     /// Brings a new instance to where the lost one was.
-    async fn prepare_again(&mut self) -> Result<(), Problem> {
+    async fn prepare_again(&mut self) -> Result<(), Box<Problem>> {
         self.load().await?;
         let suites = self.open.iter().filter(|open| !open.broken).map(|open| &self.course.suites[open.suite]);
         let hooks: Vec<u32> = suites.filter(|suite| suite.before.is_some()).map(|suite| suite.id).collect();
         for suite in hooks {
             let answer = self.ask("before", suite, self.app.suite.limits().hook_ms, "the beforeAll hooks").await?;
             if let Some(problem) = answer.problems.first() {
-                return Err(self.places.of_guest(problem));
+                return Err(self.places.of_guest(problem).into());
             }
         }
         self.restore();
@@ -298,12 +299,12 @@ impl Driver<'_> {
     }
 
     /// Sends one step and waits for what comes of it, and for what it left behind.
-    async fn ask(&self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Problem> {
+    async fn ask(&self, command: &str, id: u32, limit_ms: u64, what: &str) -> Result<Answer, Box<Problem>> {
         let (running, over) = self.send(command, id);
         let answer = match self.within(running, limit_ms).await {
             Ok(Ok(response)) => read(response.into_body()).await,
-            Ok(Err(failure)) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits())),
-            Err(limit_ms) => Err(problems::timed_out(what, limit_ms)),
+            Ok(Err(failure)) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits()).into()),
+            Err(limit_ms) => Err(problems::timed_out(what, limit_ms).into()),
         };
         self.quiet(over).await;
         answer
@@ -383,10 +384,10 @@ fn invert(outcome: &mut TestOutcome, places: &Places) {
     }
 }
 
-async fn read(body: Body) -> Result<Answer, Problem> {
-    let bytes = body.collect(ANSWER_BYTES_MAX).await;
-    let bytes = bytes.map_err(|error| Problem::plain(&format!("the result can't be read: {error}")))?;
-    serde_json::from_slice(&bytes).map_err(|error| Problem::plain(&format!("the result can't be read: {error}")))
+async fn read(body: Body) -> Result<Answer, Box<Problem>> {
+    let failed = |error: &dyn std::fmt::Display| Problem::plain(&format!("the result can't be read: {error}"));
+    let bytes = body.collect(ANSWER_BYTES_MAX).await.map_err(|error| failed(&error))?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(&error).into())
 }
 
 /// What was written since the last look.

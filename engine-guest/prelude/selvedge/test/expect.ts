@@ -70,7 +70,7 @@ function errorFor(verdict: Verdict, state: State): AssertionError {
   if (verdict.shows) {
     Object.defineProperty(error, "actual", { value: verdict.actual, enumerable: true });
     Object.defineProperty(error, "expected", { value: verdict.expected, enumerable: true });
-    if (!state.not) error.diff = diff(verdict.expected, verdict.actual);
+    if (!state.not) error.diff = verdict.lines ?? diff(verdict.expected, verdict.actual);
   }
   return error;
 }

@@ -7,6 +7,7 @@ const DEPTH_MAX = 20;
 /** Entries of one object or list that are written out. */
 const ENTRIES_MAX = 10_000;
 const SHORT_MAX = 60;
+const ITEMS_MAX = 30;
 
 const isAsymmetric = (value: any): boolean =>
   typeof value === "object" && value !== null && value.$$typeof === Symbol.for("jest.asymmetricMatcher");
@@ -103,28 +104,37 @@ function write(value: any, indent: string, walk: Walk): string {
   return list(head, "{", entries, "}");
 }
 
-/** A value within a sentence. */
+/** A value within a sentence: whole if it is short, else what of it has room. */
 export function short(value: any): string {
-  const text = oneLine(value, 0);
-  return text.length <= SHORT_MAX ? text : `${text.slice(0, SHORT_MAX - 1)}…`;
+  const whole = oneLine(value, 2, ITEMS_MAX);
+  if (whole.length <= SHORT_MAX) return whole;
+  for (const [depth, items] of [[1, 8], [1, 3], [0, 3], [0, 1]] as const) {
+    const text = oneLine(value, depth, items);
+    if (text.length <= SHORT_MAX) return text;
+  }
+  return `${whole.slice(0, SHORT_MAX - 1)}…`;
 }
 
-function oneLine(value: any, depth: number): string {
+/** `depth` levels below this one, `most` entries of each. */
+function oneLine(value: any, depth: number, most: number): string {
   if (typeof value === "string") return `'${value.replace(/\n/g, "\\n")}'`;
   const simple = primitive(value) ?? special(value);
   if (simple !== null) return simple;
-  if (depth > 2) return Array.isArray(value) ? "[…]" : "{…}";
-  const item = (of: unknown): string => oneLine(of, depth + 1);
-  const wrap = (open: string, items: string[], close: string): string =>
-    items.length === 0 ? `${open}${close}` : `${open} ${items.join(", ")} ${close}`;
-  if (Array.isArray(value)) return wrap("[", value.slice(0, 30).map(item), "]");
-  if (value instanceof Set) return `Set ${wrap("{", Array.from(value).slice(0, 30).map(item), "}")}`;
+  const item = (of: unknown): string => oneLine(of, depth - 1, most);
+  const wrap = (open: string, count: number, items: string[], close: string): string => {
+    if (count === 0) return `${open}${close}`;
+    if (depth < 0) return `${open}…${close}`;
+    return `${open} ${(count > items.length ? [...items, `…(${count - items.length})`] : items).join(", ")} ${close}`;
+  };
+  const some = (all: any): any[] => (depth < 0 ? [] : Array.from(all as Iterable<any>).slice(0, most));
+  if (Array.isArray(value)) return wrap("[", value.length, some(value).map(item), "]");
+  if (value instanceof Set) return `Set ${wrap("{", value.size, some(value).map(item), "}")}`;
   if (value instanceof Map || value instanceof Headers) {
-    const pairs = Array.from(value.entries() as Iterable<[unknown, unknown]>).slice(0, 30);
-    return `${classOf(value)} ${wrap("{", pairs.map(([key, of]) => `${item(key)} => ${item(of)}`), "}")}`;
+    const all = Array.from(value.entries() as Iterable<[unknown, unknown]>);
+    return `${classOf(value)} ${wrap("{", all.length, some(all).map(([key, of]) => `${item(key)} => ${item(of)}`), "}")}`;
   }
   if (ArrayBuffer.isView(value)) return `${classOf(value)} ${hex(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))}`;
-  const entries = Object.keys(value).slice(0, 30).map((key) => `${key}: ${item(value[key])}`);
+  const keys = Object.keys(value);
   const head = classOf(value) === "Object" ? "" : `${classOf(value)} `;
-  return `${head}${wrap("{", entries, "}")}`;
+  return `${head}${wrap("{", keys.length, some(keys).map((key) => `${key}: ${item(value[key])}`), "}")}`;
 }

@@ -1,6 +1,7 @@
 /**
  * The matchers: each says whether a value passes, and what to tell when it does not.
  */
+import { diff } from "./diff.ts";
 import { equals, holds, isAsymmetric, partOf } from "./equals.ts";
 import { functionName, short } from "./format.ts";
 import { isMock } from "./mock.ts";
@@ -13,6 +14,8 @@ export interface Verdict {
   expected?: unknown;
   actual?: unknown;
   shows?: boolean;
+  /** The difference itself, where it is not that of `expected` and `actual`. */
+  lines?: string[];
   /** Instead of the sentence made of the value and `says`. */
   message?: string;
 }
@@ -128,6 +131,19 @@ function called(actual: any, pass: boolean, says: string, but: string = ""): Ver
   return { pass, says, message: `expected ${mockName(actual)} ${pass ? "not " : ""}${says}${but}` };
 }
 
+/** Calls of a mock that a difference tells of. */
+const CALLS_MAX = 3;
+
+function perCall(calls: unknown[][], expected: unknown[]): string[] {
+  const lines: string[] = [];
+  calls.slice(0, CALLS_MAX).forEach((call, at) => {
+    if (calls.length > 1) lines.push(`@@ call ${at + 1} @@`);
+    lines.push(...(diff(expected, call) ?? []));
+  });
+  if (calls.length > CALLS_MAX) lines.push(`@@ ${calls.length - CALLS_MAX} more calls @@`);
+  return lines;
+}
+
 function returned(actual: any, name: string): unknown[] {
   return mockOf(actual, name).results.filter((result: any) => result.type === "return").map((result: any) => result.value);
 }
@@ -207,8 +223,9 @@ export const matchers: Record<string, Matcher> = {
   toHaveBeenCalledOnce: (actual) => matchers.toHaveBeenCalledTimes!(actual, 1),
   toHaveBeenCalledWith(actual, ...args) {
     const { calls } = mockOf(actual, "toHaveBeenCalledWith");
-    const verdict = called(actual, calls.some((call: unknown[]) => equals(call, args)), `to be called with ${short(args)}`);
-    return { ...verdict, expected: args, actual: calls.length === 1 ? calls[0] : calls, shows: true };
+    const pass = calls.some((call: unknown[]) => equals(call, args));
+    const verdict = called(actual, pass, `to be called with ${short(args)}`, `, and it was called ${times(calls.length)}`);
+    return { ...verdict, expected: args, actual: calls, shows: calls.length > 0, lines: perCall(calls, args) };
   },
   toHaveBeenCalledExactlyOnceWith(actual, ...args) {
     const { calls } = mockOf(actual, "toHaveBeenCalledExactlyOnceWith");

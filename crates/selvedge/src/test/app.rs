@@ -36,6 +36,9 @@ pub const TESTS_WORKER: &str = "selvedge-tests";
 /// Memory of the sandbox of a file of tests, unless the worker under test may have more.
 const MEMORY_MIB_MIN: u64 = 256;
 
+/// What one step may write to its console, unless the worker under test may write more.
+const LOG_BYTES_MIN: u64 = 1 << 20;
+
 /// Bytes of small files that are kept in memory.
 const ASSET_MEMORY_BYTES: u64 = 64 << 20;
 
@@ -202,7 +205,7 @@ impl App {
             head_ms: 3_600_000,
             memory_mib: under_test.memory_mib.max(MEMORY_MIB_MIN),
             subrequests: 10_000,
-            log_bytes: 64 << 20,
+            log_bytes: under_test.log_bytes.max(LOG_BYTES_MIN),
             start_cpu_ms: 60_000,
             ..under_test.clone()
         }

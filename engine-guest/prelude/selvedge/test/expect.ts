@@ -1,6 +1,7 @@
 /**
  * `expect`: a value, modifiers (`not`, `resolves`, `rejects`) and the matchers behind them.
  */
+import { setTimeout as realSetTimeout } from "../../timers.ts";
 import { diff } from "./diff.ts";
 import { ASYMMETRIC, equals } from "./equals.ts";
 import { format, short } from "./format.ts";
@@ -281,7 +282,7 @@ function polled(ask: () => unknown, { interval = 50, timeout = 1_000 }: { interv
         return await attempt(await ask());
       } catch (error) {
         if (waited >= timeout) throw error;
-        await new Promise((resolve) => setTimeout(resolve, interval));
+        await new Promise((resolve) => void realSetTimeout(resolve, interval));
       }
     }
   };

@@ -6,6 +6,8 @@
  * A step names the instance that it is meant for: if the sandbox was lost meanwhile, this is another one, which says so.
  */
 import { describeError } from "../../errors.ts";
+import { stringWellFormed } from "../../primordials.ts";
+import { Response } from "../../response.ts";
 import { makeGlobal } from "./globals.ts";
 import { prepareEnv } from "./app.ts";
 import { AssertionError, type Count, checkCount, expect, startCounting } from "./expect.ts";
@@ -41,10 +43,18 @@ let uncaught: Problem[] = [];
 const suiteCleanups = new Map<number, (() => unknown)[]>();
 let testCleanups: (() => unknown)[] = [];
 
+/** What of an error crosses to the driver, in characters and lines. */
+const TEXT_MAX = 20_000;
+const LINE_MAX = 1_000;
+const LINES_MAX = 1_000;
+
+const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 export function problemOf(thrown: any): Problem {
   const { name, message, stack } = describeError(thrown);
   const shown = thrown instanceof AssertionError ? thrown.diff : null;
-  return { name, message, stack, diff: shown };
+  const lines = shown === null ? null : shown.slice(0, LINES_MAX).map((line) => cut(line, LINE_MAX));
+  return { name: cut(name, LINE_MAX), message: cut(message, TEXT_MAX), stack: cut(stack, TEXT_MAX), diff: lines };
 }
 
 function listen(): void {
@@ -209,6 +219,13 @@ async function answer(request: Request, file: () => Promise<unknown>): Promise<o
   return { instance, problems, tree: describeTree(root) };
 }
 
+const { stringify } = JSON;
+
+/** Half a surrogate pair is no text for the driver. */
+function toJson(value: unknown): string {
+  return stringify(value, (_, part: unknown) => (typeof part === "string" ? stringWellFormed(part) : part));
+}
+
 /** The default export of the worker that a test file becomes. */
 export function serve(file: () => Promise<unknown>, options: { globals: boolean }): object {
   if (options.globals) makeGlobal();
@@ -217,7 +234,7 @@ export function serve(file: () => Promise<unknown>, options: { globals: boolean 
       const result = await answer(request, file);
       const caught = uncaught;
       uncaught = [];
-      return new Response(JSON.stringify({ ...result, uncaught: caught }));
+      return new Response(toJson({ ...result, uncaught: caught }));
     },
   };
 }

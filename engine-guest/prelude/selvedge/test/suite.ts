@@ -88,6 +88,16 @@ function nameOf(given: unknown): string {
   return `${given as any}`;
 }
 
+/** The longest limit there is, in ms; 0 and Infinity ask for it. */
+const TIMEOUT_MAX = 3_600_000;
+
+function timeoutOf(given: unknown): number | null {
+  if (given === undefined || given === null) return null;
+  const ms = Number(given);
+  if (Number.isNaN(ms) || ms < 0) throw new RangeError(`a timeout is a number of milliseconds, and not ${short(given)}`);
+  return ms === 0 ? TIMEOUT_MAX : Math.min(Math.ceil(ms), TIMEOUT_MAX);
+}
+
 type Options = { timeout?: number; retry?: number; repeats?: number; skip?: boolean; only?: boolean; todo?: boolean; fails?: boolean };
 
 /** `(body, options)`, whichever way round they were given. */
@@ -111,7 +121,7 @@ function addTest(flags: Flags, name: unknown, a: unknown, b: unknown): void {
   if (body === null && mode === "run") return addTest({ ...flags, mode: "todo" }, name, options, undefined);
   declare({
     kind: "test", id: 0, name: nameOf(name), mode, site: callSite() ?? null, parent, body,
-    fails: flags.fails || options.fails === true, timeout: options.timeout ?? null,
+    fails: flags.fails || options.fails === true, timeout: timeoutOf(options.timeout),
     retry: options.retry ?? 0, repeats: options.repeats ?? 0,
   }, parent);
 }
@@ -206,7 +216,7 @@ function titleOf(title: string, row: unknown, args: unknown[], index: number): s
 function hook(kind: "beforeAll" | "afterAll" | "beforeEach" | "afterEach") {
   return (body: (...args: any[]) => unknown, timeout: unknown = undefined): void => {
     if (typeof body !== "function") throw new TypeError(`${kind}() takes a function`);
-    openFor(kind)[kind].push({ body, timeout: typeof timeout === "number" ? timeout : null });
+    openFor(kind)[kind].push({ body, timeout: timeoutOf(timeout) });
   };
 }
 

@@ -118,3 +118,23 @@ fn a_limit_out_of_range_and_an_unknown_option_are_errors_of_use() {
     says(&run(WELL, &["--timeout", "0"]), 2, &["--timeout is 0; it must lie between 1 and 3600000 ms"]);
     says(&run(WELL, &["--reporter", "html"]), 2, &["pretty", "json", "junit"]);
 }
+
+#[test]
+fn what_a_test_throws_and_is_called_never_harms_the_report() {
+    let source = "import { expect, test, vi } from 'vitest';\n\
+        test('half a pair \\ud800 and \\u001b[31m', () => { throw new Error('x\\ud800y'); });\n\
+        test('long', () => { throw new Error('m'.repeat(5_000_000)); });\n\
+        test('odd', () => { throw { get message() { throw 1; }, toString() { throw 2; } }; });\n\
+        test('wide', () => { expect('a'.repeat(100_000)).toBe('b'.repeat(100_000)); });\n\
+        test('proxy', () => { expect(new Proxy({}, { ownKeys() { throw new Error('no keys'); } })).toEqual({ a: 1 }); });\n\
+        test('breaks globals', () => { (globalThis as any).Response = 1; (globalThis as any).JSON = 2; });\n\
+        test('has no limit', { timeout: 0 }, () => {});\n\
+        test('goes on', () => { expect(vi).toBeDefined(); });\n";
+    let outcome = run(source, &[]);
+    says(
+        &outcome,
+        1,
+        &["x\u{fffd}y", "no keys", "✓ breaks globals", "✓ has no limit", "✓ goes on", "5 failed | 3 passed (8)"],
+    );
+    assert!(!outcome.stdout.contains('\u{1b}') && outcome.stdout.len() < 200_000, "{}", outcome.stdout.len());
+}

@@ -139,3 +139,13 @@ fn self_goes_by_the_routes_of_the_app() {
     let project = place.project("project", &files);
     says(&place.test(&project, &[]), 0, &["1 passed (1)"]);
 }
+
+#[test]
+fn a_component_is_tested_like_a_script() {
+    let place = Place::new();
+    let project = place.recipe("component");
+    let test = "import { expect, SELF, test } from 'selvedge:test';\n\
+        test('greets', async () => { expect(await (await SELF.fetch('/hello/Ada')).json()).toEqual({ message: 'Hello, Ada!' }); });\n";
+    super::edit(&project, "test/component.test.js", test);
+    says(&place.test(&project, &[]), 0, &["1 passed (1)"]);
+}

@@ -45,7 +45,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use base::TestLimits;
 use base::limits::TEST;
 use tokio::sync::mpsc;
 
@@ -77,7 +76,7 @@ pub async fn run(args: cli::Test, json: bool) -> ExitCode {
 
 async fn try_run(args: cli::Test, json: bool) -> Result<u8> {
     let (dir, filters) = place(&args.paths)?;
-    let limits = limits(&args)?;
+    check_timeout(args.timeout)?;
     let reporter = args.reporter.unwrap_or(if json { Reporter::Json } else { Reporter::Pretty });
     let options = SuiteOptions {
         compiled: args.data.clone().unwrap_or_else(|| dir.join(".selvedge").join("test")),
@@ -87,7 +86,7 @@ async fn try_run(args: cli::Test, json: bool) -> Result<u8> {
         worker: args.worker.clone(),
         globals: args.globals,
         name: args.name.clone(),
-        limits,
+        timeout_ms: args.timeout,
     };
     let mut session = Session {
         suite: Suite::open(options)?,
@@ -122,16 +121,14 @@ fn place(paths: &[String]) -> Result<(PathBuf, Vec<String>)> {
     Ok((dir, filters.to_vec()))
 }
 
-fn limits(args: &cli::Test) -> Result<TestLimits> {
-    let mut limits = TestLimits::default();
-    if let Some(ms) = args.timeout {
-        let row = TEST.iter().find(|row| row.name == "test_ms").context("the limit test_ms has a row")?;
-        if !(row.min..=row.max).contains(&ms) {
-            bail!("--timeout is {ms}; it must lie between {} and {} ms", row.min, row.max);
+fn check_timeout(timeout_ms: Option<u64>) -> Result<()> {
+    let row = TEST.iter().find(|row| row.name == "test_ms").context("the limit test_ms has a row")?;
+    match timeout_ms {
+        Some(ms) if !(row.min..=row.max).contains(&ms) => {
+            bail!("--timeout is {ms}; it must lie between {} and {} ms", row.min, row.max)
         }
-        limits.test_ms = ms;
+        _ => Ok(()),
     }
-    Ok(limits)
 }
 
 struct Session {
@@ -144,17 +141,17 @@ struct Session {
 impl Session {
     async fn once(&mut self) -> Result<u8> {
         let begun = Instant::now();
-        let files = self.find()?.files;
+        let app = Arc::new(self.suite.load().await?);
+        let files = self.find(&app)?.files;
         if files.is_empty() {
             bail!("{}", discover::nothing_found(self.suite.dir(), &self.filters));
         }
-        let app = Arc::new(self.suite.load().await?);
         let run = self.run_files(&app, files, begun).await?;
         Ok(run.exit_code())
     }
 
-    fn find(&self) -> Result<discover::Found> {
-        let found = discover::find(self.suite.dir(), self.suite.limits())?;
+    fn find(&self, app: &App) -> Result<discover::Found> {
+        let found = discover::find(self.suite.dir(), &app.limits)?;
         Ok(discover::Found { files: discover::filter(found.files, &self.filters), ..found })
     }
 
@@ -206,11 +203,6 @@ impl Session {
 
     async fn round(&mut self, known: &mut rerun::Known, changed: &[PathBuf]) -> Result<()> {
         let begun = Instant::now();
-        let found = self.find()?;
-        known.note_directories(found.directories);
-        if found.files.is_empty() {
-            bail!("{}", discover::nothing_found(self.suite.dir(), &self.filters));
-        }
         let app = match known.app(changed) {
             Some(app) => app,
             None => {
@@ -219,6 +211,11 @@ impl Session {
                 app
             }
         };
+        let found = self.find(&app)?;
+        known.note_directories(found.directories);
+        if found.files.is_empty() {
+            bail!("{}", discover::nothing_found(self.suite.dir(), &self.filters));
+        }
         let files = known.affected(&found.files, changed, &app);
         if files.is_empty() {
             return Ok(());

@@ -54,7 +54,8 @@ pub struct SuiteOptions {
     pub globals: bool,
     /// Part of the full names of tests that run.
     pub name: Option<String>,
-    pub limits: TestLimits,
+    /// Over the manifest's `test_ms`.
+    pub timeout_ms: Option<u64>,
 }
 
 /// What all runs of one command share: the engine, and a place for data.
@@ -100,10 +101,6 @@ impl Suite {
         &self.options.dir
     }
 
-    pub fn limits(&self) -> &TestLimits {
-        &self.options.limits
-    }
-
     pub fn name_filter(&self) -> Option<&str> {
         self.options.name.as_deref()
     }
@@ -117,14 +114,21 @@ impl Suite {
         }
         let plan = bundle.plan;
         check_secrets(&plan)?;
-        let main = main_worker(&plan, self.options.worker.as_deref())?;
+        let named = named_worker(&plan, self.options.worker.as_deref())?;
+        let limits = TestLimits {
+            test_ms: self.options.timeout_ms.unwrap_or(plan.tests.limits.test_ms),
+            ..plan.tests.limits.clone()
+        };
         let workers =
             prepare::workers(&self.engine, &plan, bundle.workers).await.map_err(|failure| unstarted(&failure))?;
         let scan = |assets: &manifest::AssetsPlan| AssetIndex::scan(&self.dir().join(&assets.directory), &self.memory);
         let assets = plan.assets.iter().map(scan).collect::<Result<_, _>>()?;
         let names = manifest::FILE_NAMES.iter().chain(&[TEST_VARS, DEV_VARS]);
         let settings = names.map(|name| self.dir().join(name)).collect();
-        Ok(App { suite: self.clone(), plan, main, workers, assets, inputs: bundle.inputs, settings })
+        let main = named.unwrap_or_else(|| plan.main_worker());
+        let globals = self.options.globals || plan.tests.globals;
+        let (suite, inputs) = (self.clone(), bundle.inputs);
+        Ok(App { suite, plan, main, named: named.is_some(), globals, limits, workers, assets, inputs, settings })
     }
 
     fn build_options(&self) -> BuildOptions {
@@ -154,16 +158,16 @@ fn check_secrets(plan: &Plan) -> Result<()> {
     )
 }
 
-/// The worker whose environment tests get.
-fn main_worker(plan: &Plan, wanted: Option<&str>) -> Result<WorkerIndex> {
+/// The worker under test, if it is named: its environment is that of tests, and `SELF` calls it.
+fn named_worker(plan: &Plan, wanted: Option<&str>) -> Result<Option<WorkerIndex>> {
     if let Some(name) = wanted {
         let names: Vec<_> = plan.workers.iter().map(|worker| worker.name.as_str()).collect();
         let found = plan.worker_named(name);
         return found
-            .map(|(index, _)| index)
+            .map(|(index, _)| Some(index))
             .with_context(|| format!("there is no worker {name}; there is {}", names.join(", ")));
     }
-    Ok(plan.main_worker())
+    Ok(plan.tests.worker)
 }
 
 /// An app that was built.
@@ -171,6 +175,10 @@ pub struct App {
     pub suite: Arc<Suite>,
     plan: Plan,
     main: WorkerIndex,
+    /// Whether the main worker was named, and not found by the routes.
+    named: bool,
+    pub globals: bool,
+    pub limits: TestLimits,
     workers: Vec<Code>,
     assets: Vec<Arc<AssetIndex>>,
     /// Every file whose change means another build, absolute.
@@ -201,7 +209,7 @@ impl App {
     pub fn worker_limits(&self) -> WorkerLimits {
         let under_test = &self.plan.worker(self.main).limits;
         WorkerLimits {
-            cpu_ms: problems::cpu_ms(self.suite.limits()),
+            cpu_ms: problems::cpu_ms(&self.limits),
             head_ms: 3_600_000,
             memory_mib: under_test.memory_mib.max(MEMORY_MIB_MIN),
             subrequests: 10_000,
@@ -265,7 +273,7 @@ impl App {
     fn test_bindings(&self, control: Control, on_failure: &OnFailure) -> Result<TestBindings> {
         let names = (BindingName::parse(SELF_BINDING)?, BindingName::parse(CONTROL_BINDING)?);
         let (control, on_failure): (Arc<dyn Invoker>, _) = (Arc::new(control), on_failure.clone());
-        let named = self.suite.options.worker.is_some().then_some(self.main);
+        let named = self.named.then_some(self.main);
         Ok(Arc::new(move |plan, reservation, assets| {
             let worker = |index: WorkerIndex| -> Arc<dyn Invoker> {
                 let (name, on_failure) = (plan.worker(index).name.clone(), on_failure.clone());

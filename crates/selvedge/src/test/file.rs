@@ -47,7 +47,7 @@ pub async fn run(app: &Arc<App>, core: usize, name: String) -> FileOutcome {
 }
 
 async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Result<(), Box<Problem>> {
-    let (dir, file, globals) = (app.suite.dir().to_owned(), outcome.file.clone(), app.suite.options.globals);
+    let (dir, file, globals) = (app.suite.dir().to_owned(), outcome.file.clone(), app.globals);
     let building = tokio::task::spawn_blocking(move || {
         script::build_test(&dir, Path::new(&file), globals, &script::Options::default())
     });
@@ -146,7 +146,7 @@ impl Driver<'_> {
     async fn load(&mut self) -> Result<Option<Node>, Box<Problem>> {
         // A new instance has no fake timers.
         self.stage.told.tell(None);
-        let answer = self.ask("load", 0, self.app.suite.limits().hook_ms, "loading the file").await?;
+        let answer = self.ask("load", 0, self.app.limits.hook_ms, "loading the file").await?;
         self.note_uncaught(&answer, &[]);
         if let Some(problem) = answer.problems.first() {
             return Err(self.places.of_guest(problem).into());
@@ -160,7 +160,7 @@ impl Driver<'_> {
         let (id, before) = (suite.id, suite.before);
         let mut broken = self.open.last().is_some_and(|open| open.broken);
         if let Some(own) = before.filter(|_| !broken) {
-            let limit = own.max(self.app.suite.limits().hook_ms);
+            let limit = own.max(self.app.limits.hook_ms);
             let result = self.step("before", id, limit, "the beforeAll hooks").await;
             broken = self.note_hooks(index, result);
         }
@@ -170,7 +170,7 @@ impl Driver<'_> {
     async fn leave(&mut self, index: usize) {
         let suite = &self.course.suites[index];
         if let Some(own) = suite.after {
-            let limit = own.max(self.app.suite.limits().hook_ms);
+            let limit = own.max(self.app.limits.hook_ms);
             let result = self.step("after", suite.id, limit, "the afterAll hooks").await;
             self.note_hooks(index, result);
         }
@@ -222,7 +222,7 @@ impl Driver<'_> {
         match planned.fate {
             Fate::Todo => outcome.status = Status::Todo,
             Fate::Runs if !broken => {
-                let limit = node.timeout.unwrap_or(self.app.suite.limits().test_ms).max(node.hooks);
+                let limit = node.timeout.unwrap_or(self.app.limits.test_ms).max(node.hooks);
                 let during: Vec<String> = path.iter().chain([&node.name]).cloned().collect();
                 (outcome.status, outcome.note) = match self.step("test", node.id, limit, "the test").await {
                     Ok(answer) => self.judge(answer, &during, outcome.place.as_ref(), &mut outcome.problems),
@@ -264,7 +264,7 @@ impl Driver<'_> {
     /// Lets the hooks run that a test never came to, because it was ended from outside. If its
     /// instance is gone, so is what they would clear up.
     async fn clean(&mut self, test: u32, during: &[String], problems: &mut Vec<Problem>) {
-        let limit = self.app.suite.limits().hook_ms;
+        let limit = self.app.limits.hook_ms;
         if let Ok(answer) = self.ask("clean", test, limit, "the afterEach hooks").await {
             self.judge(answer, during, None, problems);
         }
@@ -289,7 +289,7 @@ impl Driver<'_> {
         let suites = self.open.iter().filter(|open| !open.broken).map(|open| &self.course.suites[open.suite]);
         let hooks: Vec<u32> = suites.filter(|suite| suite.before.is_some()).map(|suite| suite.id).collect();
         for suite in hooks {
-            let answer = self.ask("before", suite, self.app.suite.limits().hook_ms, "the beforeAll hooks").await?;
+            let answer = self.ask("before", suite, self.app.limits.hook_ms, "the beforeAll hooks").await?;
             if let Some(problem) = answer.problems.first() {
                 return Err(self.places.of_guest(problem).into());
             }
@@ -303,7 +303,7 @@ impl Driver<'_> {
         let (running, over) = self.send(command, id);
         let answer = match self.within(running, limit_ms).await {
             Ok(Ok(response)) => read(response.into_body()).await,
-            Ok(Err(failure)) => Err(problems::of_step(&self.places, &failure, what, self.app.suite.limits()).into()),
+            Ok(Err(failure)) => Err(problems::of_step(&self.places, &failure, what, &self.app.limits).into()),
             Err(limit_ms) => Err(problems::timed_out(what, limit_ms).into()),
         };
         self.quiet(over).await;
@@ -327,7 +327,7 @@ impl Driver<'_> {
 
     /// Waits until nothing acts for a step any more; what goes on for longer is left to go on.
     async fn quiet(&self, over: oneshot::Receiver<()>) {
-        let quiet = Duration::from_millis(self.app.suite.limits().quiet_ms);
+        let quiet = Duration::from_millis(self.app.limits.quiet_ms);
         let _ = tokio::time::timeout(quiet, over).await;
     }
 

@@ -114,6 +114,10 @@ fn the_api_is_global_if_that_is_asked_for() {
     let source = "describe('all', () => { it('is there', () => { expect(vi.fn()).not.toHaveBeenCalled(); }); });\n";
     says(&run(source, &["--globals"]), 0, &["1 passed"]);
     says(&run(source, &[]), 1, &["describe is not defined"]);
+    let place = Place::new();
+    let manifest = format!("{MANIFEST}[test]\nglobals = true\n");
+    let project = project(&place, &[("selvedge.toml", &manifest), ("a.test.ts", source)]);
+    says(&place.test(&project, &[]), 0, &["1 passed"]);
 }
 
 #[test]

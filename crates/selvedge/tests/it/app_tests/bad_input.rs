@@ -114,6 +114,22 @@ fn a_worker_does_not_import_what_is_for_tests() {
 }
 
 #[test]
+fn the_manifest_sets_limits_of_tests_and_is_checked() {
+    let place = Place::new();
+    let waits = "import { test } from 'vitest';\ntest('waits', async () => { await new Promise((done) => setTimeout(done, 60_000)); });\n";
+    let with = |test: &str| format!("{MANIFEST}[test]\n{test}\n");
+    let project = project(&place, &[("selvedge.toml", &with("limits = { test_ms = 100 }")), ("a.test.ts", waits)]);
+    says(&place.test(&project, &[]), 1, &["the test took longer than 100 ms"]);
+    says(&place.test(&project, &["--timeout", "50"]), 1, &["the test took longer than 50 ms"]);
+    super::edit(&project, "selvedge.toml", &with("limits = { cpu_ms = 100 }"));
+    says(&place.test(&project, &[]), 2, &["there is no limit `cpu_ms` here", "selvedge.toml:8:"]);
+    super::edit(&project, "selvedge.toml", &with("worker = \"wep\""));
+    says(&place.test(&project, &[]), 2, &["[test] names the worker `wep`, which does not exist", "web"]);
+    super::edit(&project, "selvedge.toml", &with("global = true"));
+    says(&place.test(&project, &[]), 2, &["selvedge.toml:8:", "did you mean", "globals"]);
+}
+
+#[test]
 fn a_limit_out_of_range_and_an_unknown_option_are_errors_of_use() {
     says(&run(WELL, &["--timeout", "0"]), 2, &["--timeout is 0; it must lie between 1 and 3600000 ms"]);
     says(&run(WELL, &["--reporter", "html"]), 2, &["pretty", "json", "junit"]);

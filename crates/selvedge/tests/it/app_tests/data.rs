@@ -93,6 +93,8 @@ fn the_worker_under_test_is_the_one_that_answers_the_root_or_the_one_that_is_nam
     says(&place.test(&project, &[]), 0, &["2 passed (2)"]);
     says(&place.test(&project, &["--worker", "api"]), 1, &["expected 'api' to be 'web'"]);
     says(&place.test(&project, &["--worker", "db"]), 2, &["there is no worker db; there is api, web"]);
+    super::edit(&project, "selvedge.toml", &format!("{manifest}[test]\nworker = \"api\"\n"));
+    says(&place.test(&project, &[]), 1, &["expected 'api' to be 'web'"]);
 }
 
 #[test]

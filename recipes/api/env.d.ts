@@ -89,7 +89,7 @@ interface WorkerFetcher {
 declare module "selvedge:test" {
   /** The bindings of the worker under test. */
   export const env: WebEnv;
-  /** The worker under test, in an instance of its own. */
+  /** The app as a client meets it, in instances of its own. */
   export const SELF: { fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> };
   export interface ExecutionContext {
     waitUntil(promise: Promise<unknown>): void;
@@ -98,6 +98,8 @@ declare module "selvedge:test" {
   }
   export function createExecutionContext(): ExecutionContext;
   export function waitOnExecutionContext(ctx: ExecutionContext): Promise<void>;
+  /** Empties the app's data. */
+  export function reset(): Promise<void>;
 
   type Awaitable = unknown | Promise<unknown>;
   interface Options { timeout?: number; retry?: number; repeats?: number; skip?: boolean; only?: boolean; todo?: boolean; fails?: boolean }
@@ -165,6 +167,8 @@ declare module "selvedge:test" {
     toMatch(pattern: string | RegExp): Result;
     toSatisfy(predicate: (value: any) => unknown): Result;
     toThrow(expected?: unknown): Result;
+    toMatchInlineSnapshot(snapshot: string): Result;
+    toThrowErrorMatchingInlineSnapshot(snapshot: string): Result;
     toHaveBeenCalled(): Result;
     toHaveBeenCalledOnce(): Result;
     toHaveBeenCalledTimes(count: number): Result;

@@ -91,7 +91,7 @@ async fn try_run(args: cli::Test, json: bool) -> Result<u8> {
     let mut session = Session {
         suite: Suite::open(options)?,
         filters,
-        reports: Reports::new(reporter, args.output.clone(), dir),
+        reports: Reports::new(reporter, args.output.clone(), dir, args.name.is_some()),
         threads: args.cores.unwrap_or_else(|| terminal::cores(None).min(THREADS_MAX)).max(1),
     };
     let (stop, suite) = (terminal::stop_signal()?, session.suite.clone());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
-use base::{BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
+use base::{AppLimits, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
 use control::{BuildOptions, DEV_VARS, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment, Dispatcher};
 use edge::{AssetIndex, AssetMemory};
@@ -38,6 +38,9 @@ const MEMORY_MIB_MIN: u64 = 256;
 
 /// What one step may write to its console, unless the worker under test may write more.
 const LOG_BYTES_MIN: u64 = 1 << 20;
+
+/// Requests of a file of tests that may be under way at once: a step, and a look at how it does.
+const TESTS_REQUESTS: u64 = 8;
 
 /// Bytes of small files that are kept in memory.
 const ASSET_MEMORY_BYTES: u64 = 64 << 20;
@@ -158,6 +161,14 @@ fn check_secrets(plan: &Plan) -> Result<()> {
     )
 }
 
+/// Room for the file of tests itself, so that the app has what its manifest says: tests are one more
+/// caller, and one level deeper.
+fn widen(limits: &mut AppLimits) {
+    limits.nesting += 1;
+    limits.concurrency += TESTS_REQUESTS;
+    limits.instances += TESTS_REQUESTS;
+}
+
 /// The worker under test, if it is named: its environment is that of tests, and `SELF` calls it.
 fn named_worker(plan: &Plan, wanted: Option<&str>) -> Result<Option<WorkerIndex>> {
     if let Some(name) = wanted {
@@ -258,6 +269,7 @@ impl App {
         let mut plan = self.plan.clone();
         let index = WorkerIndex(plan.workers.len() as u16);
         plan.workers.push(self.tests_worker(file)?);
+        widen(&mut plan.limits);
         let blueprint = Blueprint {
             plan: Arc::new(plan),
             deployment: "test".into(),

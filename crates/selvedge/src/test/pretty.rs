@@ -24,6 +24,8 @@ const BOLD_RED: &str = "1;31";
 
 pub struct Pretty {
     pub color: bool,
+    /// Only tests of a name run; of the others nothing is told but their number.
+    pub named: bool,
 }
 
 impl Pretty {
@@ -69,7 +71,8 @@ impl Pretty {
         let counts = if file.unbuilt.is_some() { self.paint(RED, "not built") } else { counts.join(" | ") };
         let _ = writeln!(out, " {mark} {} ({counts}){}", printable(&file.file), self.time(file.elapsed));
         // Among others, a file in which all is well says so in one line.
-        for test in file.tests.iter().filter(|_| file.failed() || alone) {
+        let told = |test: &&TestOutcome| !(self.named && test.status == Status::Skipped);
+        for test in file.tests.iter().filter(|_| file.failed() || alone).filter(told) {
             out += &self.test(test);
         }
         out

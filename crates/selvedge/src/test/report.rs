@@ -23,10 +23,10 @@ pub struct Reports {
 }
 
 impl Reports {
-    pub fn new(reporter: Reporter, output: Option<PathBuf>, dir: PathBuf) -> Self {
+    pub fn new(reporter: Reporter, output: Option<PathBuf>, dir: PathBuf, named: bool) -> Self {
         let color = terminal::color(std::io::stdout().is_terminal());
         let shows = reporter == Reporter::Pretty || output.is_some();
-        Self { reporter, output, dir, alone: false, pretty: shows.then(|| Pretty { color }) }
+        Self { reporter, output, dir, alone: false, pretty: shows.then_some(Pretty { color, named }) }
     }
 
     pub fn begin(&mut self, app: &str, files: usize) {
@@ -43,7 +43,7 @@ impl Reports {
         let text = match self.reporter {
             Reporter::Pretty if self.output.is_none() => return Ok(()),
             Reporter::Pretty => {
-                let plain = Pretty { color: false };
+                let plain = Pretty { color: false, named: name.is_some() };
                 let files: String = run.files.iter().map(|file| plain.file(file, self.alone)).collect();
                 files + &plain.end(run, name)
             }

@@ -143,6 +143,25 @@ fn self_goes_by_the_routes_of_the_app() {
 }
 
 #[test]
+fn the_limits_of_the_app_are_not_spent_on_its_tests() {
+    let manifest = "name = \"app\"\n[limits]\nconcurrency = 1\nnesting = 1\ninstances = 2\n\
+        [workers.api]\nentry = \"api.ts\"\n[workers.web]\nentry = \"web.ts\"\n\
+        [workers.web.bindings]\nAPI = { worker = \"api\" }\n[[routes]]\nmatch = \"/*\"\nworker = \"web\"\n";
+    let test = "import { expect, test } from 'vitest';\nimport { SELF } from 'cloudflare:test';\n\
+        test('calls', async () => { expect(await (await SELF.fetch('/')).text()).toBe('api'); });\n\
+        test('waits', async () => { await new Promise((done) => setTimeout(done, 60_000)); }, 50);\n";
+    let place = Place::new();
+    let files = [
+        ("selvedge.toml", manifest),
+        ("api.ts", "export default { fetch: () => new Response('api') };\n"),
+        ("web.ts", "export default { fetch: (_: Request, env: any) => env.API.fetch('http://api/') };\n"),
+        ("a.test.ts", test),
+    ];
+    let project = place.project("project", &files);
+    says(&place.test(&project, &[]), 1, &["✓ calls", "the test took longer than 50 ms", "1 failed | 1 passed"]);
+}
+
+#[test]
 fn a_component_is_tested_like_a_script() {
     let place = Place::new();
     let project = place.recipe("component");

@@ -51,7 +51,7 @@ use tokio::sync::mpsc;
 use crate::cli::{self, Reporter};
 use crate::terminal;
 use crate::watch::Watch;
-use app::{App, Suite, SuiteOptions};
+use app::{App, Suite, SuiteOptions, Unready};
 use outcome::{FileOutcome, Run};
 use report::Reports;
 
@@ -191,8 +191,9 @@ impl Session {
         loop {
             if let Err(error) = self.round(&mut known, &changed).await {
                 crate::command::report(&error, false);
-                if let Some(failed) = error.downcast_ref::<crate::command::Unbuilt>() {
-                    known.note_inputs(&failed.0.inputs);
+                let unbuilt = error.downcast_ref::<crate::command::Unbuilt>().map(|failed| &failed.0.inputs);
+                if let Some(inputs) = unbuilt.or(error.downcast_ref::<Unready>().map(|failed| &failed.inputs)) {
+                    known.note_broken(inputs);
                 }
             }
             watch.follow(&known.inputs());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
 use base::{AppLimits, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
-use control::{BuildOptions, DEV_VARS, TEST_VARS, build_app};
+use control::{BuildOptions, Bundle, DEV_VARS, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment, Dispatcher};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
@@ -112,6 +112,11 @@ impl Suite {
     pub async fn load(self: &Arc<Self>) -> Result<App> {
         let (dir, options) = (self.options.dir.clone(), self.build_options());
         let bundle = tokio::task::spawn_blocking(move || build_app(&dir, &options)).await?.map_err(Unbuilt)?;
+        let inputs = bundle.inputs.clone();
+        self.prepare(bundle).await.map_err(|error| Unready { text: format!("{error:#}"), inputs }.into())
+    }
+
+    async fn prepare(self: &Arc<Self>, bundle: Bundle) -> Result<App> {
         for warning in &bundle.warnings {
             terminal::say(&format!("warning: {warning}"));
         }
@@ -138,6 +143,15 @@ impl Suite {
         let vars_files = &[TEST_VARS, DEV_VARS];
         BuildOptions { env: self.options.env.clone(), dev: true, vars_files, ..BuildOptions::default() }
     }
+}
+
+/// An app that was built, and can't be tested.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Unready {
+    text: String,
+    /// What to change, absolute.
+    pub inputs: Vec<PathBuf>,
 }
 
 fn unstarted(failure: &Failure) -> anyhow::Error {

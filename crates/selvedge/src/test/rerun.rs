@@ -11,7 +11,7 @@ use super::outcome::FileOutcome;
 #[derive(Default)]
 pub struct Known {
     app: Option<Arc<App>>,
-    /// Inputs of a build that failed.
+    /// Inputs of an app that could not be built, or not be started.
     failed_inputs: BTreeSet<PathBuf>,
     directories: BTreeSet<PathBuf>,
     files: BTreeMap<String, File>,
@@ -35,7 +35,9 @@ impl Known {
         self.app = Some(app);
     }
 
-    pub fn note_inputs(&mut self, inputs: &[PathBuf]) {
+    /// There is no app to test until one of these changes.
+    pub fn note_broken(&mut self, inputs: &[PathBuf]) {
+        self.app = None;
         self.failed_inputs = inputs.iter().cloned().collect();
     }
 

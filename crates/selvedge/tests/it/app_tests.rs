@@ -242,6 +242,12 @@ fn init_says_types_that_know_the_tests() {
     place.run(&["init", "app"]).expect_success();
     let types = std::fs::read_to_string(place.path("app/env.d.ts")).expect("the file");
     assert!(types.contains("declare module \"selvedge:test\"") && types.contains("export const env: Env;"), "{types}");
+    for recipe in ["guestbook", "api"] {
+        let project = place.recipe(recipe);
+        let committed = std::fs::read_to_string(project.join("env.d.ts")).expect("the file");
+        let made = place.run(&["types", &project.display().to_string(), "--tests"]).expect_success();
+        assert_eq!(made.trim(), committed.trim(), "run selvedge types --tests for {recipe}");
+    }
 }
 
 /// Replaces a file of a project.

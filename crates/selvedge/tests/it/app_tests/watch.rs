@@ -38,14 +38,33 @@ fn a_change_runs_what_depends_on_it() {
     edit(&project, "src/index.ts", APP);
     assert!(watcher.wait_for(WAITING, 6).contains("✓ whole.test.ts"));
 
+    // A start that fails.
+    edit(&project, "src/index.ts", "throw new Error('not today');\n");
+    watcher.wait_for(WAITING, 7);
+    watcher.wait_for_stderr("not today");
+    edit(&project, "src/index.ts", APP);
+    assert!(watcher.wait_for(WAITING, 8).contains("✓ whole.test.ts"));
+
     // A new file.
     edit(&project, "src/new.test.ts", "import { test } from 'vitest';\ntest('new', () => {});\n");
-    let said = watcher.wait_for(WAITING, 7);
+    let said = watcher.wait_for(WAITING, 9);
     assert!(said.contains("✓ src/new.test.ts") && said.contains("Test Files  1 passed (1)"), "{said}");
 
     // The manifest, on which all depend.
     edit(&project, "selvedge.toml", &super::MANIFEST.replace("hello", "hello!"));
-    let said = watcher.wait_for(WAITING, 8);
+    let said = watcher.wait_for(WAITING, 10);
     assert!(said.contains("Test Files  1 failed | 2 passed (3)"), "{said}");
+    assert!(watcher.stop().success());
+}
+
+#[test]
+fn an_app_that_never_started_is_watched_too() {
+    let place = Place::new();
+    let project = project(&place, &[("src/index.ts", "throw new Error('not yet');\n"), ("whole.test.ts", WHOLE)]);
+    let watcher = place.watch_tests(&project, &[]);
+    watcher.wait_for_stderr("not yet");
+    watcher.wait_for(WAITING, 1);
+    edit(&project, "src/index.ts", APP);
+    assert!(watcher.wait_for(WAITING, 2).contains("✓ whole.test.ts"));
     assert!(watcher.stop().success());
 }

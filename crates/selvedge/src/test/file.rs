@@ -117,6 +117,8 @@ struct Open {
     suite: usize,
     /// Its hooks failed, or those of one around it: its tests can't run.
     broken: bool,
+    /// Its own `beforeAll` hooks were not run, because of one around it.
+    untouched: bool,
     /// What KV held after its `beforeAll` hooks.
     kv: KvSnapshot,
 }
@@ -146,7 +148,9 @@ impl Driver<'_> {
     async fn load(&mut self) -> Result<Option<Node>, Box<Problem>> {
         // A new instance has no fake timers.
         self.stage.told.tell(None);
-        let answer = self.ask("load", 0, self.app.limits.hook_ms, "loading the file").await?;
+        let answer = self.ask("load", 0, self.app.limits.hook_ms, "loading the file").await;
+        self.take_console(&[]);
+        let answer = answer?;
         self.note_uncaught(&answer, &[]);
         if let Some(problem) = answer.problems.first() {
             return Err(self.places.of_guest(problem).into());
@@ -158,18 +162,20 @@ impl Driver<'_> {
     async fn enter(&mut self, index: usize) {
         let suite = &self.course.suites[index];
         let (id, before) = (suite.id, suite.before);
-        let mut broken = self.open.last().is_some_and(|open| open.broken);
-        if let Some(own) = before.filter(|_| !broken) {
+        let untouched = self.open.last().is_some_and(|open| open.broken);
+        let mut broken = untouched;
+        if let Some(own) = before.filter(|_| !untouched) {
             let limit = own.max(self.app.limits.hook_ms);
             let result = self.step("before", id, limit, "the beforeAll hooks").await;
             broken = self.note_hooks(index, result);
         }
-        self.open.push(Open { suite: index, broken, kv: self.stage.kv.snapshot() });
+        self.open.push(Open { suite: index, broken, untouched, kv: self.stage.kv.snapshot() });
     }
 
     async fn leave(&mut self, index: usize) {
         let suite = &self.course.suites[index];
-        if let Some(own) = suite.after {
+        let untouched = self.open.last().is_some_and(|open| open.untouched);
+        if let Some(own) = suite.after.filter(|_| !untouched) {
             let limit = own.max(self.app.limits.hook_ms);
             let result = self.step("after", suite.id, limit, "the afterAll hooks").await;
             self.note_hooks(index, result);

@@ -195,12 +195,18 @@ fn what_nobody_caught_fails_the_run() {
 #[test]
 fn hooks_that_fail_are_told_of_and_their_tests_skipped() {
     let source = "import { afterAll, beforeAll, describe, test } from 'vitest';\n\
-                  describe('one', () => {\n  beforeAll(() => { throw new Error('no server'); });\n  test('a', () => {});\n});\n\
+                  console.log('at the top');\n\
+                  describe('one', () => {\n  beforeAll(() => { throw new Error('no server'); });\n  test('a', () => {});\n  \
+                  describe('in it', () => {\n    afterAll(() => { throw new Error('never run'); });\n    test('c', () => {});\n  });\n});\n\
                   describe('two', () => {\n  afterAll(() => { throw new Error('stuck'); });\n  test('b', () => {});\n});\n";
+    let outcome = run(source, &[]);
+    assert!(!outcome.stdout.contains("never run"), "{}", outcome.stdout);
     says(
-        &run(source, &[]),
+        &outcome,
         1,
         &[
+            "stdout | src/index.test.ts src/index.test.ts:2:9\nat the top",
+            "↓ one > in it > c",
             "FAIL src/index.test.ts > one\nError: no server",
             "FAIL src/index.test.ts > two\nError: stuck",
             "↓ one > a",

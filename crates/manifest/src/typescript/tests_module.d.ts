@@ -40,7 +40,13 @@ declare module "selvedge:test" {
     each(names: TemplateStringsArray, ...values: unknown[]): (name: string, body: (row: any) => Awaitable) => void;
     for<T>(rows: readonly T[]): (name: string, body: (row: T, context: TestContext) => Awaitable, options?: number | Options) => void;
   }
-  export const test: Declare<[TestContext]>;
+  type Fixture<T, All> = T | ((context: TestContext & All, use: (value: T) => Promise<void>) => Promise<void>);
+  interface Test<Context> extends Declare<[Context]> {
+    extend<More extends object>(fixtures: {
+      [Name in keyof More]: Fixture<More[Name], More & Context> | [Fixture<More[Name], More & Context>, { auto?: boolean }];
+    }): Test<Context & More>;
+  }
+  export const test: Test<TestContext>;
   export const it: typeof test;
   export const describe: Declare<[]>;
   export const suite: typeof describe;

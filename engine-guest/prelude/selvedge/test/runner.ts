@@ -11,7 +11,10 @@ import { Response } from "../../response.ts";
 import { makeGlobal } from "./globals.ts";
 import { prepareEnv } from "./app.ts";
 import { AssertionError, type Count, checkCount, expect, startCounting } from "./expect.ts";
-import { type Hook, type Suite, type Test, chainOf, collect, declared, describeTree, root } from "./suite.ts";
+import { withFixtures } from "./fixtures.ts";
+import {
+  type Hook, type Suite, type Test, chainOf, collect, declared, describeTree, root, writtenAs,
+} from "./suite.ts";
 
 interface Problem {
   name: string;
@@ -147,7 +150,8 @@ async function body(test: Test, context: object, problems: Problem[]): Promise<s
   const count: Count = startCounting();
   let skipped: string | null = null;
   try {
-    await test.body!(context);
+    const [wants, place] = writtenAs(test.body!);
+    await withFixtures(test.fixtures, wants, place, context, () => test.body!(context));
     // Assertions that nobody awaited.
     await Promise.all(count.pending);
     checkCount(count);

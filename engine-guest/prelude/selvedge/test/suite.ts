@@ -3,6 +3,7 @@
  * which are entered one after another once the file itself has been evaluated, so that they may be asynchronous.
  */
 import { callSite } from "../../native.ts";
+import { type Fixture, fixturesOf, merged } from "./fixtures.ts";
 import { short } from "./format.ts";
 
 export type Mode = "run" | "only" | "skip" | "todo";
@@ -31,6 +32,7 @@ export interface Test {
   site: string | null;
   parent: Suite;
   body: ((context: any) => unknown) | null;
+  fixtures: Fixture[];
   fails: boolean;
   timeout: number | null;
   retry: number;
@@ -40,6 +42,14 @@ export interface Test {
 interface Flags {
   mode: Mode;
   fails: boolean;
+  fixtures: Fixture[];
+}
+
+/** The function that a test of a table was written as, and which of its arguments is the context. */
+const written = new WeakMap<object, [(...args: any[]) => unknown, number]>();
+
+export function writtenAs(body: (...args: any[]) => unknown): [(...args: any[]) => unknown, number] {
+  return written.get(body) ?? [body, 0];
 }
 
 /** Tests of one file; an endless loop that declares tests ends here. */
@@ -120,7 +130,7 @@ function addTest(flags: Flags, name: unknown, a: unknown, b: unknown): void {
   const mode = modeOf(flags, options);
   if (body === null && mode === "run") return addTest({ ...flags, mode: "todo" }, name, options, undefined);
   declare({
-    kind: "test", id: 0, name: nameOf(name), mode, site: callSite() ?? null, parent, body,
+    kind: "test", id: 0, name: nameOf(name), mode, site: callSite() ?? null, parent, body, fixtures: flags.fixtures,
     fails: flags.fails || options.fails === true, timeout: timeoutOf(options.timeout),
     retry: options.retry ?? 0, repeats: options.repeats ?? 0,
   }, parent);
@@ -149,14 +159,13 @@ function declarer(add: Add, flags: Flags): any {
   api.runIf = (condition: unknown) => (condition ? api : api.skip);
   api.each = (...table: any[]) => overTable(rowsOf(table), add, flags, true);
   api.for = (...table: any[]) => overTable(rowsOf(table), add, flags, false);
-  api.extend = () => {
-    throw new Error("test.extend() is not supported: build what a test needs in beforeEach, or in a function");
-  };
+  api.extend = (given: Record<string, unknown>) =>
+    declarer(add, { ...flags, fixtures: merged(flags.fixtures, fixturesOf(given)) });
   return api;
 }
 
-export const test = declarer(addTest, { mode: "run", fails: false });
-export const describe = declarer(addSuite, { mode: "run", fails: false });
+export const test = declarer(addTest, { mode: "run", fails: false, fixtures: [] });
+export const describe = declarer(addSuite, { mode: "run", fails: false, fixtures: [] });
 
 function overTable(rows: unknown[], add: Add, flags: Flags, spread: boolean) {
   return (name: unknown, a: unknown, b: unknown): void => {
@@ -164,6 +173,7 @@ function overTable(rows: unknown[], add: Add, flags: Flags, spread: boolean) {
     rows.forEach((row, index) => {
       const args = Array.isArray(row) ? row : [row];
       const bound = body === null ? undefined : (context: unknown) => (spread ? body(...args) : body(row, context));
+      if (bound !== undefined) written.set(bound, [body!, spread ? args.length : 1]);
       add(flags, titleOf(nameOf(name), row, args, index), bound, options);
     });
   };

@@ -18,7 +18,7 @@ use sums::Sums;
 const DIST: &str = "engine-guest/dist";
 const PRELUDE: &str = "engine-guest/prelude";
 /// Folders of the prelude whose modules no base module imports: they are loaded by name.
-const LOADED_LATER: [&str; 3] = ["cloudflare", "features", "node"];
+const LOADED_LATER: [&str; 4] = ["cloudflare", "features", "node", "selvedge"];
 const WASM: &str = "quickjs.wasm";
 const ARTIFACT: &str = "prelude.artifact";
 

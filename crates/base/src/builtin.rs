@@ -83,6 +83,7 @@ pub const FEATURES: &[Feature] = &[
 
 /// Modules by the specifiers that scripts use: `SCHEME:PATH` is `SCHEME/PATH.ts` of the prelude.
 pub const MODULES: &[&str] = &[
+    "cloudflare:test",
     "cloudflare:workers",
     "node:assert",
     "node:assert/strict",
@@ -135,7 +136,13 @@ pub const MODULES: &[&str] = &[
     "node:wasi",
     "node:worker_threads",
     "node:zlib",
+    "selvedge:test",
+    "selvedge:test/runner",
 ];
+
+/// Those of [`MODULES`] that only a test file may import, and what other specifiers mean there.
+pub const TEST_MODULES: &[&str] = &["cloudflare:test", "selvedge:test", "selvedge:test/runner"];
+pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -139,5 +139,16 @@ limits! {
     }
 }
 
+limits! {
+    /// Limits of `selvedge test`, set under `[test] limits`.
+    TestLimits, TEST {
+        test_ms: 5_000, 1, 3_600_000, "ms", "", "How long one test may take, its beforeEach and afterEach hooks included; --timeout and the test itself come before. Nine tenths of it are the CPU time of one step.";
+        hook_ms: 10_000, 1, 3_600_000, "ms", "", "How long the beforeAll or afterAll hooks of one suite may take, and the loading of a file; a hook that names its own comes before.";
+        quiet_ms: 1_000, 0, 60_000, "ms", "", "How long the next test waits for work that the last one passed to waitUntil.";
+        test_files: 10_000, 1, 1_000_000, "", "", "Files of tests in one project.";
+        test_entries: 1_000_000, 1, 100_000_000, "", "", "Files and directories that are looked at to find them.";
+    }
+}
+
 #[cfg(test)]
 mod tests;

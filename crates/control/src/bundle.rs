@@ -25,22 +25,26 @@ mod failure;
 pub use failure::{BuildFailure, BuildFault, FaultView, FileFault, code};
 
 /// The variables for development, beside the manifest.
-const DEV_VARS: &str = ".dev.vars";
+pub const DEV_VARS: &str = ".dev.vars";
+/// Those for tests, which stand in for them: they hold nothing secret, and can be kept with the code.
+pub const TEST_VARS: &str = ".test.vars";
 
 /// What the caller chose.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
     /// The environment of the manifest to apply.
     pub env: Option<String>,
-    /// Reads `.dev.vars`. What was built with it can be run, and not deployed.
+    /// Reads variables for development. What was built with them can be run, and not deployed.
     pub dev: bool,
+    /// The files that may hold them, beside the manifest: the first that is there is read.
+    pub vars_files: &'static [&'static str],
     /// The longest artifact and the largest asset that will be accepted.
     pub artifact_bytes: u64,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { env: None, dev: false, artifact_bytes: NodeLimits::default().artifact_bytes }
+        Self { env: None, dev: false, vars_files: &[DEV_VARS], artifact_bytes: NodeLimits::default().artifact_bytes }
     }
 }
 
@@ -156,14 +160,13 @@ impl Build<'_> {
 
     fn read_manifest(&mut self, name: &'static str) -> Option<Plan> {
         let text = self.read_text(name)?;
-        let dev_vars = match self.options.dev && self.dir.join(DEV_VARS).exists() {
-            true => Some(self.read_text(DEV_VARS)?),
-            false => None,
+        let vars_files = if self.options.dev { self.options.vars_files } else { &[] };
+        self.inputs.extend(vars_files.iter().map(|name| self.dir.join(name)));
+        let dev_vars = match vars_files.iter().find(|name| self.dir.join(name).exists()) {
+            Some(&name) => Some((name, self.read_text(name)?)),
+            None => None,
         };
-        if self.options.dev {
-            self.inputs.insert(self.dir.join(DEV_VARS));
-        }
-        let dev_vars = dev_vars.as_deref().map(|text| Source { path: DEV_VARS, text });
+        let dev_vars = dev_vars.as_ref().map(|(path, text)| Source { path, text });
         let options = manifest::Options { env: self.options.env.as_deref(), dev_vars };
         let format = manifest::format_of(name).expect("every name that is looked for has a format");
         match manifest::read(format, Source { path: name, text: &text }, &options) {

@@ -17,7 +17,8 @@ mod upload;
 
 pub use admin::{Admin, AdminParts};
 pub use bundle::{
-    AssetFile, BuildFailure, BuildFault, BuildOptions, BuiltWorker, Bundle, FaultView, FileFault, build_app,
+    AssetFile, BuildFailure, BuildFault, BuildOptions, BuiltWorker, Bundle, DEV_VARS, FaultView, FileFault, TEST_VARS,
+    build_app,
 };
 pub use control::{Control, ControlParts, PrepareError};
 pub use document::{AssetEntry, Document, DocumentError};

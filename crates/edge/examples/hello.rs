@@ -45,6 +45,7 @@ fn site() -> Arc<Site> {
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
         limits: AppLimits::default(),
+        tests: manifest::TestsPlan::default(),
         origins: Origins::default(),
     };
     let (plan, workers): (_, Vec<Arc<dyn Invoker>>) = (Arc::new(plan), vec![Arc::new(Hello)]);

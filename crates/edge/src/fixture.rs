@@ -64,6 +64,7 @@ pub fn plan(app: &str, routes: Vec<Route>, hosts: &[&str], limits: WorkerLimits,
         routes: RouteTable::new(routes).unwrap(),
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         limits: AppLimits::default(),
+        tests: manifest::TestsPlan::default(),
         origins: Origins::default(),
     }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use base::limits::{APP, LimitRow, NODE, WORKER};
-use base::{AppLimits, AppName, NameError, WorkerName};
+use base::limits::{APP, LimitRow, NODE, TEST, WORKER};
+use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;
 use crate::origin::{Origins, PathRole, PathUse};
-use crate::plan::{AssetsIndex, AssetsPlan, NotFound, Plan, WorkerIndex};
-use crate::raw::{RawLimit, RawManifest, Spanned};
+use crate::plan::{AssetsIndex, AssetsPlan, NotFound, Plan, TestsPlan, WorkerIndex};
+use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
@@ -48,6 +48,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     let workers: Vec<_> = raw.workers.iter().map(|w| compiler.worker(w)).collect();
     let mut limits = AppLimits::default();
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
+    let tests = compiler.tests(&raw.tests);
     let Compiler { assets, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {
@@ -58,6 +59,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         routes,
         hosts,
         limits,
+        tests,
         origins,
     })
 }
@@ -118,6 +120,13 @@ struct Compiler<'c, 'p> {
 }
 
 impl Compiler<'_, '_> {
+    fn tests(&mut self, raw: &RawTests) -> TestsPlan {
+        let mut limits = TestLimits::default();
+        self.limits(&raw.limits, TEST, None, |name, value| limits.set(name, value));
+        let worker = raw.worker.as_ref().and_then(|name| self.worker_index(name, "[test]"));
+        TestsPlan { globals: raw.globals, worker, limits }
+    }
+
     /// The worker that a route or a binding names.
     fn worker_index(&mut self, name: &Spanned<String>, user: &str) -> Option<WorkerIndex> {
         if let Some(at) = self.names.iter().position(|n| *n == name.value) {
@@ -204,6 +213,8 @@ impl Compiler<'_, '_> {
             Some(format!("`{name}` is a limit of a worker: [workers.NAME] limits = {{ {name} = … }}"))
         } else if is_in(APP) {
             Some(format!("`{name}` is a limit of the app: write it under [limits] at the top level"))
+        } else if is_in(TEST) {
+            Some(format!("`{name}` is a limit of tests: [test] limits = {{ {name} = … }}"))
         } else if is_in(NODE) {
             Some(format!("`{name}` is a limit of the node, which its operator sets"))
         } else {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, ResourceName, Secret, WorkerLimits, WorkerName};
+use base::{AppLimits, AppName, BindingName, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;
@@ -30,6 +30,9 @@ pub struct Plan {
     /// host is not among them: every app has it.
     pub hosts: BTreeSet<String>,
     pub limits: AppLimits,
+    /// How the app's own tests run. No part of a deployment, and so not of a plan that was read back.
+    #[serde(skip)]
+    pub tests: TestsPlan,
     /// Where in its file a thing stands. It is no part of the plan's content: a plan that was read
     /// back has none, and two plans that differ only here are equal.
     #[serde(skip)]
@@ -58,6 +61,21 @@ impl Plan {
     pub fn worker_named(&self, name: &str) -> Option<(WorkerIndex, &WorkerPlan)> {
         let at = self.workers.iter().position(|w| w.name.as_str() == name)?;
         Some((WorkerIndex(at as u16), &self.workers[at]))
+    }
+
+    /// The worker that an app is about, where one has to be meant: the one that its tests name, else
+    /// the one that answers `/`, else that of the first route that leads to a worker, else the first.
+    pub fn main_worker(&self) -> WorkerIndex {
+        let worker_of = |target: &Target| match target {
+            Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
+            Target::Assets(_) => None,
+        };
+        let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
+        self.tests
+            .worker
+            .or(at_root)
+            .or_else(|| self.routes.iter().find_map(|route| worker_of(&route.target)))
+            .unwrap_or(WorkerIndex(0))
     }
 
     /// The host at which an app is always served, whatever its routes name. A request there that no
@@ -112,6 +130,16 @@ impl<'de> Deserialize<'de> for Plan {
         plan.check_content().map_err(serde::de::Error::custom)?;
         Ok(plan)
     }
+}
+
+/// How `selvedge test` runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestsPlan {
+    /// The API is global.
+    pub globals: bool,
+    /// The worker under test, if it is named.
+    pub worker: Option<WorkerIndex>,
+    pub limits: TestLimits,
 }
 
 /// One worker of the app.

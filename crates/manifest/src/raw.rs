@@ -30,6 +30,15 @@ pub(crate) struct RawManifest {
     pub workers: Vec<RawWorker>,
     pub routes: Vec<RawRoute>,
     pub limits: Vec<RawLimit>,
+    pub tests: RawTests,
+}
+
+/// How the app's own tests run.
+#[derive(Debug, Default)]
+pub(crate) struct RawTests {
+    pub globals: bool,
+    pub worker: Option<Spanned<String>>,
+    pub limits: Vec<RawLimit>,
 }
 
 #[derive(Debug)]

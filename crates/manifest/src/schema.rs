@@ -2,10 +2,10 @@
 //! limits that the reader uses. It describes shapes; what depends on other parts of the file (names
 //! of workers, equal routes) only the reader finds.
 
-use base::limits::{APP, LimitRow, WORKER};
+use base::limits::{APP, LimitRow, TEST, WORKER};
 use serde_json::{Map, Value, json};
 
-use crate::raw::fields::{BINDING, Field, ROOT, ROUTE, WORKER as WORKER_FIELDS};
+use crate::raw::fields::{BINDING, Field, ROOT, ROUTE, TEST as TEST_FIELDS, WORKER as WORKER_FIELDS};
 
 /// The schema, in the dialect of JSON Schema 2020-12.
 pub fn json_schema() -> Value {
@@ -18,6 +18,12 @@ pub fn json_schema() -> Value {
         }),
         "routes" => json!({ "type": "array", "items": { "$ref": "#/$defs/route" } }),
         "limits" => limits(APP),
+        "test" => object(TEST_FIELDS, |name| match name {
+            "globals" => json!({ "type": "boolean", "default": false }),
+            "worker" => json!({ "$ref": "#/$defs/label" }),
+            "limits" => limits(TEST),
+            _ => unreachable!("the table of fields has no other"),
+        }),
         "env" => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/overlay" } }),
         _ => unreachable!("the table of fields has no other"),
     });

@@ -32,6 +32,18 @@ pub fn typescript_env(plan: &Plan) -> String {
     text
 }
 
+/// What a file of tests imports, as a declaration that stands behind [`typescript_env`].
+pub fn typescript_tests(plan: &Plan) -> String {
+    let scripts = plan.workers.iter().filter(|worker| worker.kind == WorkerKind::Script).count();
+    let main = plan.worker(plan.main_worker());
+    let name = match (main.kind, scripts) {
+        (WorkerKind::Component, _) => "Record<string, any>".to_owned(),
+        (WorkerKind::Script, 1) => "Env".to_owned(),
+        (WorkerKind::Script, _) => interface_name(main.name.as_str()),
+    };
+    TESTS.replace("__ENV__", &name)
+}
+
 /// `my-api` → `MyApiEnv`. A digit after a hyphen keeps a mark, so that `a-1` and `a1` differ.
 fn interface_name(worker: &str) -> String {
     let mut name = String::new();
@@ -101,6 +113,8 @@ fn property(key: &str) -> String {
     let bare = base::BindingName::parse(key).is_ok();
     if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
+
+const TESTS: &str = include_str!("typescript/tests_module.d.ts");
 
 const KV: &str = r#"
 interface KVNamespace<Key extends string = string> {

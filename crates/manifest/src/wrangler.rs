@@ -78,7 +78,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         worker
     });
     let routes = routes::routes(&mut reader, root, worker.as_ref().map(|w| &w.name), files.as_ref());
-    RawManifest { name, workers: worker.into_iter().collect(), routes, limits: Vec::new() }
+    RawManifest { name, workers: worker.into_iter().collect(), routes, ..RawManifest::default() }
 }
 
 /// Reports keys that are not supported, and keys that nobody knows.

@@ -23,6 +23,9 @@ mod helper;
 mod open;
 mod pattern;
 mod read;
+mod tests_entry;
+
+pub(crate) use tests_entry::build_test;
 
 /// A module of the graph under construction.
 pub(crate) struct Node {
@@ -90,39 +93,46 @@ struct Graph<'o> {
 
 pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Built, BuildErrors> {
     let (root, entry) = read::entry(root, entry)?;
-    let mut graph = Graph {
-        resolver: Resolver::new(&root, options),
-        root,
-        options,
-        nodes: Vec::new(),
-        files: HashMap::new(),
-        facades: HashMap::new(),
-        errors: Vec::new(),
-        inputs: BTreeSet::new(),
-        bytes: 0,
-    };
-    let start = graph.walk(&entry);
-    if graph.errors.is_empty() {
-        // A stop has left its reason among the errors.
-        let _ = graph.open_imports();
-    }
-    if graph.errors.is_empty() {
-        graph.errors = link::link(&mut graph.nodes);
-    }
-    graph.inputs.append(&mut graph.resolver.inputs);
-    let inputs = graph.inputs.iter().cloned().collect();
-    match start {
-        Ok(entry) if graph.errors.is_empty() => {
-            Ok(Built { script: Script { entry, modules: artifact::modules(graph.nodes), warm: None }, inputs })
-        }
-        _ => Err(BuildErrors { inputs, ..BuildErrors::from(graph.errors) }),
-    }
+    let mut graph = Graph::new(root, options);
+    let start = graph.file(&entry, None, None).and_then(|first| graph.walk(first));
+    graph.finish(start)
 }
 
-impl Graph<'_> {
+impl<'o> Graph<'o> {
+    fn new(root: PathBuf, options: &'o Options) -> Self {
+        Self {
+            resolver: Resolver::new(&root, options),
+            root,
+            options,
+            nodes: Vec::new(),
+            files: HashMap::new(),
+            facades: HashMap::new(),
+            errors: Vec::new(),
+            inputs: BTreeSet::new(),
+            bytes: 0,
+        }
+    }
+
+    fn finish(mut self, start: Result<u32, Stop>) -> Result<Built, BuildErrors> {
+        if self.errors.is_empty() {
+            // A stop has left its reason among the errors.
+            let _ = self.open_imports();
+        }
+        if self.errors.is_empty() {
+            self.errors = link::link(&mut self.nodes);
+        }
+        self.inputs.append(&mut self.resolver.inputs);
+        let inputs = self.inputs.into_iter().collect();
+        match start {
+            Ok(entry) if self.errors.is_empty() => {
+                Ok(Built { script: Script { entry, modules: artifact::modules(self.nodes), warm: None }, inputs })
+            }
+            _ => Err(BuildErrors { inputs, ..BuildErrors::from(self.errors) }),
+        }
+    }
+
     /// Follows every import from the entry. A stack of our own: chains of imports can be long.
-    fn walk(&mut self, entry: &Path) -> Result<u32, Stop> {
-        let first = self.file(entry, None, None)?;
+    fn walk(&mut self, first: u32) -> Result<u32, Stop> {
         let mut stack = vec![(first, 0)];
         while let Some((node, next)) = stack.last_mut() {
             let importer = *node;

@@ -64,6 +64,13 @@ pub fn build(root: &Path, entry: &Path, options: &Options) -> Result<Built, Buil
     on_a_deep_stack(|| graph::build(root, entry, options))
 }
 
+/// Builds the worker that a file of tests becomes: its entry, which is written here, hands the file
+/// to the platform's test runner. `globals` makes its API global.
+pub fn build_test(root: &Path, file: &Path, globals: bool, options: &Options) -> Result<Built, BuildErrors> {
+    let options = Options { testing: true, ..options.clone() };
+    on_a_deep_stack(|| graph::build_test(root, file, globals, &options))
+}
+
 /// Strips types and JSX from a single file; `name` gives its language by its extension. Returns
 /// the JavaScript and, when the text changed, a source map (version 3, JSON).
 pub fn strip(name: &str, source: &str) -> Result<(String, Option<String>), BuildErrors> {

@@ -8,6 +8,8 @@ pub struct Options {
     pub conditions: Vec<String>,
     /// JSX, where the tsconfig.json of a file says nothing else.
     pub jsx: Jsx,
+    /// Whether this is a file of tests: what tests import is there, and nowhere else.
+    pub testing: bool,
     /// Whether modules that were transformed carry a source map.
     pub source_maps: bool,
     /// Largest file, in bytes.
@@ -36,6 +38,7 @@ impl Default for Options {
         Self {
             conditions: conditions.map(String::from).to_vec(),
             jsx: Jsx { import_source: "react".into() },
+            testing: false,
             source_maps: true,
             module_bytes_max: 8 << 20,
             modules_max: 10_000,

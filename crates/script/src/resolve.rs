@@ -53,6 +53,7 @@ pub(crate) struct Resolver {
     root: PathBuf,
     pub workspace: Workspace,
     conditions: Vec<String>,
+    testing: bool,
     own: Pair,
     packages: Pair,
     types: HashMap<PathBuf, Option<PackageType>>,
@@ -78,6 +79,7 @@ impl Resolver {
             root: root.to_path_buf(),
             workspace: Workspace::of(root),
             conditions: options.conditions.clone(),
+            testing: options.testing,
             own: Pair { import: first, require },
             packages,
             types: HashMap::new(),
@@ -86,7 +88,12 @@ impl Resolver {
     }
 
     pub(crate) fn resolve(&mut self, importer: &Path, specifier: &str, asked: Asked) -> Result<Target, Unresolved> {
-        if builtin::is_module(specifier) {
+        if self.testing
+            && let Some((_, name)) = builtin::TEST_ALIASES.iter().find(|(alias, _)| *alias == specifier)
+        {
+            return Ok(Target::Builtin(name.to_string()));
+        }
+        if builtin::is_module(specifier) && (self.testing || !builtin::TEST_MODULES.contains(&specifier)) {
             return Ok(Target::Builtin(specifier.to_string()));
         }
         if let Some(refusal) = refuse(specifier) {

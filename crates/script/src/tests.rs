@@ -12,6 +12,7 @@ mod commonjs;
 mod modules;
 mod properties;
 mod resolution;
+mod test_files;
 mod typescript;
 
 /// An app directory with these files.

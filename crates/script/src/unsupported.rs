@@ -23,8 +23,10 @@ static NODE: &[Row] = &[
     row("test", ""),
 ];
 
-static CLOUDFLARE: &[Row] =
-    &[row("email", ""), row("node", ""), row("sockets", "use fetch"), row("test", ""), row("workflows", "")];
+static CLOUDFLARE: &[Row] = &[row("email", ""), row("node", ""), row("sockets", "use fetch"), row("workflows", "")];
+
+/// What a worker gets that imports what only tests may.
+const FOR_TESTS: &str = "put the code into a file like name.test.ts, and run it with: selvedge test";
 
 /// A specifier that no file can satisfy: what it is called, and what to do.
 pub(crate) struct Unsupported {
@@ -35,6 +37,10 @@ pub(crate) struct Unsupported {
 /// Recognises specifiers with a scheme: `node:fs`, `cloudflare:workers`, `https://…`.
 pub(crate) fn by_scheme(specifier: &str) -> Option<Unsupported> {
     let (scheme, rest) = specifier.split_once(':')?;
+    if builtin::TEST_MODULES.contains(&specifier) {
+        let message = format!("{specifier} is for files of tests, and this is none");
+        return Some(Unsupported { message, help: Some(FOR_TESTS.into()) });
+    }
     match scheme {
         "node" => Some(by_table("node:", rest, NODE)),
         "cloudflare" => Some(by_table("cloudflare:", rest, CLOUDFLARE)),

@@ -26,6 +26,8 @@ pub enum Command {
     Serve(Serve),
     /// Check a project and print its compiled plan.
     Check(Project),
+    /// Run a project's tests.
+    Test(Test),
     /// Print TypeScript declarations of a project's environment.
     Types(Types),
     /// Print every limit, its value, and where it is set.
@@ -76,12 +78,64 @@ pub struct Project {
 }
 
 #[derive(Debug, Args)]
+pub struct Test {
+    /// The project's directory, and parts of the paths of the files to run.
+    ///
+    /// The first is the project if it is a directory; without one, it is the current directory.
+    #[arg(value_name = "DIR] [FILTER")]
+    pub paths: Vec<String>,
+    /// Run only tests whose full name holds this text.
+    #[arg(long = "test-name-pattern", short = 't', value_name = "NAME")]
+    pub name: Option<String>,
+    /// Run again what depends on a file when it changes.
+    #[arg(long, short)]
+    pub watch: bool,
+    #[arg(long, value_enum)]
+    pub reporter: Option<Reporter>,
+    /// Write the report to this file; the terminal still shows the one for people.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Milliseconds that a test may take; 5000 if left out.
+    #[arg(long, value_name = "MS")]
+    pub timeout: Option<u64>,
+    /// Make describe, test, expect and the others global.
+    #[arg(long)]
+    pub globals: bool,
+    /// The worker whose bindings tests get, and which SELF calls; if left out, the one that answers /,
+    /// and SELF goes by the routes.
+    #[arg(long, value_name = "NAME")]
+    pub worker: Option<String>,
+    /// The environment of the manifest to use.
+    #[arg(long)]
+    pub env: Option<String>,
+    /// Files to run at the same time.
+    #[arg(long)]
+    pub cores: Option<usize>,
+    /// Where compiled code is kept between runs; .selvedge/test in the project if left out. No data is.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reporter {
+    /// For people.
+    Pretty,
+    /// One JSON document, in the shape of Jest's.
+    Json,
+    /// The XML that build servers read.
+    Junit,
+}
+
+#[derive(Debug, Args)]
 pub struct Types {
     #[command(flatten)]
     pub project: Project,
     /// Write to this file instead of the terminal.
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Declare selvedge:test too, which files of tests import.
+    #[arg(long)]
+    pub tests: bool,
 }
 
 #[derive(Debug, Args)]

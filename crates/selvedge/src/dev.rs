@@ -3,33 +3,27 @@
 //! A build that fails takes nothing down: what the browser gets meanwhile is the failure, with the
 //! line it is about, and the next good build takes over without losing a request.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use base::{Artifact, NodeLimits, code};
+use base::{NodeLimits, code};
 use control::{AdminParts, BuildFault, BuildOptions, Bundle, build_app};
 use dispatch::Deployment;
 use edge::{AssetIndex, AssetMemory, HostMap, Site, SiteParts};
 use futures_util::FutureExt as _;
 use manifest::Plan;
-use notify::Watcher as _;
-use script::SourceMaps;
-use tokio::sync::mpsc;
 use worker::{Failure, Frame, Invoker};
 
 use crate::admin;
 use crate::cli;
 use crate::node::{Node, NodeOptions};
-use crate::site::{Blueprint, Code, Refusing};
-use crate::source_map::Loaded;
+use crate::prepare;
+use crate::site::{Blueprint, Refusing};
 use crate::terminal;
+use crate::watch::Watch;
 use crate::wire;
-
-/// Editors write a file in several steps; a build waits until they are through.
-const SETTLE: Duration = Duration::from_millis(15);
 
 /// Bytes of small files that are kept in memory.
 const ASSET_MEMORY_BYTES: u64 = 64 << 20;
@@ -171,31 +165,7 @@ impl Studio {
 
     /// Prepares every worker, then lets the new site take over.
     async fn publish(&mut self, bundle: Bundle) -> Result<(), Failure> {
-        let mut workers = Vec::new();
-        for (plan, built) in bundle.plan.workers.iter().zip(bundle.workers) {
-            let maps = match &built.artifact {
-                Artifact::Script(script) => Some(Arc::new(Loaded(SourceMaps::new(script)))),
-                Artifact::Component(_) => None,
-            };
-            let (engine, artifact, limits) = (self.node.engine.clone(), Arc::new(built.artifact), plan.limits.clone());
-            let preparing = artifact.clone();
-            let prepared = tokio::task::spawn_blocking(move || engine.prepare(&preparing, &limits)).await;
-            let report = match prepared {
-                Ok(Ok(report)) => report,
-                Ok(Err(failure)) => return Err(located(failure, maps.as_deref())),
-                Err(_) => return Err(Failure::new(&code::INTERNAL, "preparing the worker panicked")),
-            };
-            for (level, line) in report.console {
-                let line = maps.as_ref().map_or(line.clone(), |maps| maps.0.map_stack(&line));
-                terminal::say(&format!("{} (at start) {}: {line}", plan.name, level.as_str()));
-            }
-            let source: dispatch::ArtifactSource = Arc::new(move || {
-                let artifact = artifact.clone();
-                async move { Ok(Some(Artifact::clone(&artifact))) }.boxed()
-            });
-            let source_map = maps.map(|maps| maps as Arc<dyn worker::SourceMap>);
-            workers.push(Code { digest: built.digest, source, source_map });
-        }
+        let workers = prepare::workers(&self.node.engine, &bundle.plan, bundle.workers).await?;
         let failed = |error: &dyn std::fmt::Display| Failure::new(&code::START_FAILED, format!("{error:#}"));
         let mut assets = Vec::new();
         for index in &bundle.plan.assets {
@@ -233,85 +203,9 @@ impl Studio {
     }
 }
 
-fn located(failure: Failure, maps: Option<&Loaded>) -> Failure {
-    let (Some(stack), Some(maps)) = (&failure.stack, maps) else { return failure };
-    let stack = maps.0.map_stack(stack);
-    let frame = Frame::first(&stack);
-    Failure { stack: Some(stack), frame, ..failure }
-}
-
 /// A plan for a project whose manifest was never valid: one worker, every path.
 fn placeholder() -> Plan {
     let text = "name = \"app\"\n[workers.web]\nentry = \"index.js\"\n";
     let source = manifest::Source { path: "selvedge.toml", text };
     manifest::read_selvedge(source, &manifest::Options::default()).expect("the placeholder is valid")
-}
-
-/// Watches the directories of the inputs: a file that an editor replaces is another file, in the
-/// same directory.
-struct Watch {
-    watcher: notify::RecommendedWatcher,
-    events: mpsc::UnboundedReceiver<Vec<PathBuf>>,
-    inputs: HashSet<PathBuf>,
-    directories: HashSet<PathBuf>,
-}
-
-impl Watch {
-    fn new() -> Result<Self> {
-        let (sender, events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event
-                && !matches!(event.kind, notify::EventKind::Access(_))
-            {
-                // The receiver is gone only when the process ends.
-                let _ = sender.send(event.paths);
-            }
-        })
-        .context("changes of files can't be watched")?;
-        Ok(Self { watcher, events, inputs: HashSet::new(), directories: HashSet::new() })
-    }
-
-    fn follow(&mut self, inputs: &[PathBuf]) {
-        self.inputs = inputs.iter().cloned().collect();
-        let parents =
-            inputs.iter().filter_map(|input| if input.is_dir() { Some(input.as_path()) } else { input.parent() });
-        let wanted: HashSet<PathBuf> = parents.filter(|dir| dir.is_dir()).map(Path::to_path_buf).collect();
-        for gone in self.directories.difference(&wanted) {
-            // It may have been deleted, which ends the watch as well.
-            let _ = self.watcher.unwatch(gone);
-        }
-        for new in wanted.difference(&self.directories) {
-            if let Err(error) = self.watcher.watch(new, notify::RecursiveMode::NonRecursive) {
-                terminal::say(&format!("warning: changes in {} are not seen: {error}", new.display()));
-            }
-        }
-        self.directories = wanted;
-    }
-
-    /// The inputs that changed, once the editor is through.
-    async fn changed(&mut self) -> Vec<PathBuf> {
-        let mut changed: Vec<PathBuf> = Vec::new();
-        loop {
-            let next = if changed.is_empty() {
-                self.events.recv().await
-            } else {
-                tokio::time::timeout(SETTLE, self.events.recv()).await.unwrap_or_default()
-            };
-            let Some(paths) = next else {
-                if changed.is_empty() {
-                    // The watcher is gone; there will be no more changes.
-                    std::future::pending::<()>().await;
-                }
-                changed.sort();
-                changed.dedup();
-                return changed;
-            };
-            let inputs = &self.inputs;
-            changed.extend(
-                paths.into_iter().filter(|path| {
-                    inputs.contains(path) || path.parent().is_some_and(|parent| inputs.contains(parent))
-                }),
-            );
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! The `selvedge` binary: the command line, and what joins the crates into a node.
 //!
 //! [`wire`] is the only file that names an engine or a provider. [`node`] starts the cores,
-//! [`site`] makes of a plan what the edge serves, [`dev`] and [`serve`] decide what is served, and
-//! [`admin`] lets the other commands reach a node that runs.
+//! [`site`] makes of a plan what the edge serves, [`dev`] and [`serve`] decide what is served, [`test`]
+//! runs an app's tests in the same engine, and [`admin`] lets the other commands reach a node that runs.
 
 mod admin;
 mod cli;
@@ -10,10 +10,13 @@ mod command;
 mod dev;
 mod node;
 mod outbound;
+mod prepare;
 mod serve;
 mod site;
 mod source_map;
 mod terminal;
+mod test;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
         .init();
     let json = cli.json;
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             command::report(&error, json);
             ExitCode::FAILURE
@@ -48,11 +51,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let json = cli.json;
         match cli.command {
+            Command::Test(args) => return Ok(test::run(args, json).await),
             Command::Init(args) => command::init::run(&args),
             Command::Dev(args) => dev::run(args).await,
             Command::Serve(args) => serve::run(args).await,
@@ -64,6 +68,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     })
 }

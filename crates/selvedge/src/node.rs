@@ -82,7 +82,7 @@ impl Node {
             })
             .collect();
         let own = vec![options.admin];
-        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, own });
+        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, own, testing: None });
         Ok(Self { address, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
     }
 

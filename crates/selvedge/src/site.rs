@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, Secret, TenantName, code};
+use base::{BindingName, Digest, Secret, TenantName, WorkerName, code};
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts};
 use futures_util::future::LocalBoxFuture;
@@ -31,9 +31,29 @@ pub struct Workshop {
     pub fetcher: Arc<dyn Fetcher>,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
+    /// What is different where an app is tested.
+    pub testing: Option<Testing>,
 }
 
+/// What an app that is tested has besides.
+#[derive(Clone)]
+pub struct Testing {
+    /// The worker that tests it, and what that may call besides what its plan grants.
+    pub worker: WorkerName,
+    pub bindings: TestBindings,
+    /// Hears of failures behind service bindings, of which the caller is told the message alone.
+    pub on_failure: OnFailure,
+}
+
+/// Makes services of a deployment that is about to be.
+pub type TestBindings =
+    Arc<dyn Fn(&Plan, &Reservation, &[Arc<AssetIndex>]) -> Vec<(BindingName, Arc<dyn Invoker>)> + Send + Sync>;
+
+/// Hears of a failure of a worker.
+pub type OnFailure = Arc<dyn Fn(&WorkerName, &Failure) + Send + Sync>;
+
 /// One worker's code.
+#[derive(Clone)]
 pub struct Code {
     pub digest: Digest,
     pub source: ArtifactSource,
@@ -107,6 +127,10 @@ impl Workshop {
                 Err(failure) => missing = Some(failure),
             }
         }
+        if let Some(testing) = self.testing.as_ref().filter(|testing| testing.worker == worker.name) {
+            let more = (testing.bindings)(plan, reservation, assets).into_iter();
+            bindings.extend(more.map(|(name, invoker)| (name, Handle::Service(invoker))));
+        }
         let env = Env {
             app: plan.app.as_str().into(),
             worker: worker.name.clone(),
@@ -133,7 +157,13 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
-            Grant::Worker { worker } => Handle::Service(reservation.invoker(*worker)),
+            Grant::Worker { worker } => {
+                let (name, invoker) = (plan.worker(*worker).name.clone(), reservation.invoker(*worker));
+                Handle::Service(match self.testing.as_ref().map(|testing| testing.on_failure.clone()) {
+                    Some(on_failure) => Arc::new(Overheard { name, invoker, on_failure }),
+                    None => invoker,
+                })
+            }
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
@@ -151,6 +181,21 @@ impl Workshop {
                 Handle::Secret(Secret::new(text))
             }
         }))
+    }
+}
+
+/// A worker whose failures somebody listens to.
+pub struct Overheard {
+    pub name: WorkerName,
+    pub invoker: Arc<dyn Invoker>,
+    pub on_failure: OnFailure,
+}
+
+impl Invoker for Overheard {
+    fn invoke(&self, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        let (running, name, on_failure) =
+            (self.invoker.invoke(call, event), self.name.clone(), self.on_failure.clone());
+        Box::pin(async move { running.await.inspect_err(|failure| on_failure(&name, failure)) })
     }
 }
 

@@ -9,7 +9,8 @@ use base::{Clock, NodeLimits, SystemClock};
 use cache::{MemoryStore, MemoryStoreLimits};
 use engine::{Engine, RuntimeOptions};
 use services::artifact::ArtifactStore;
-use services::kv::Kv;
+use services::kv::{Kv, KvLimits};
+use services::memory::MemoryKv;
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services_local::{DataDir, DataDirError, DataDirOptions};
@@ -51,11 +52,33 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         artifacts: opened.artifacts(),
         releases: opened.releases(),
         secrets: opened.secrets()?,
-        responses: ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits),
+        responses: memory_responses(limits),
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
         data: opened.path().to_owned(),
     })
+}
+
+/// Stores in a directory that its owner throws away, with compiled code that outlives them: what
+/// tests run on. `compiled` is laid out like a data directory.
+pub fn open_throwaway(data: &Path, compiled: &Path, limits: &NodeLimits) -> Result<Stores> {
+    let stores = open_stores(data, limits)?;
+    Ok(Stores { cache: cache_of(compiled), engine_key: key_dir(compiled).join("engine.key"), ..stores })
+}
+
+/// Where compiled code lies in a data directory.
+pub fn cache_of(data: &Path) -> PathBuf {
+    data.join("cache")
+}
+
+/// The KV of one file of tests: the memory model, whose content can be put back between tests.
+pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
+    Arc::new(MemoryKv::new(clock, KvLimits::from(limits)))
+}
+
+/// Responses in memory, of one file of tests.
+pub fn memory_responses(limits: &NodeLimits) -> ResponseCache {
+    ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits)
 }
 
 /// Starts the engine for these stores' cache.

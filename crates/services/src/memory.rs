@@ -10,7 +10,7 @@ mod release;
 mod secret;
 
 pub use artifact::MemoryArtifacts;
-pub use kv::MemoryKv;
+pub use kv::{KvSnapshot, MemoryKv};
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;
 

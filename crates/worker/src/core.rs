@@ -1,8 +1,10 @@
 //! One core of a node, as guest code sees it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use base::WorkerName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What the instances of one core share.
@@ -17,6 +19,7 @@ pub struct Core {
     lane: Arc<Lane>,
     /// Long computations for guests, which run on other threads: one at a time for each core too.
     long: Arc<Lane>,
+    told: Option<ToldTime>,
 }
 
 #[derive(Debug)]
@@ -27,7 +30,22 @@ struct Lane {
 
 impl Core {
     pub fn new(index: usize) -> Self {
-        Self { index, lane: Arc::new(Lane::new()), long: Arc::new(Lane::new()) }
+        Self { index, lane: Arc::new(Lane::new()), long: Arc::new(Lane::new()), told: None }
+    }
+
+    /// A core whose guests may be told another time than the clock's.
+    pub fn with_told_time(index: usize, told: ToldTime) -> Self {
+        Self { told: Some(told), ..Self::new(index) }
+    }
+
+    /// The time that stands in for the clock, if one was told.
+    pub fn told_us(&self) -> Option<i64> {
+        self.told.as_ref()?.get()
+    }
+
+    /// The same, for what a guest of this worker sees itself.
+    pub fn told_us_to(&self, worker: &WorkerName) -> Option<i64> {
+        self.told.as_ref().filter(|told| told.teller != *worker)?.get()
     }
 
     /// Waits for a turn of this app; it lasts until both permits are dropped. `None` only if the
@@ -40,6 +58,30 @@ impl Core {
     /// guest waits for. So an app that starts a thousand has no more of the machine than another.
     pub async fn long_turn(&self, app: &Arc<str>) -> Option<Turn> {
         self.long.turn(app).await
+    }
+}
+
+/// A time that stands in for the clock while an app is tested. One worker tells it to all others of
+/// its core; what that one sees itself is the clock, which it has stand-ins for.
+#[derive(Debug, Clone)]
+pub struct ToldTime {
+    teller: WorkerName,
+    /// In microseconds since the epoch; `i64::MIN` for none.
+    us: Arc<AtomicI64>,
+}
+
+impl ToldTime {
+    pub fn new(teller: WorkerName) -> Self {
+        Self { teller, us: Arc::new(AtomicI64::new(i64::MIN)) }
+    }
+
+    /// From now on it is this time, and stays so; `None` for the clock's.
+    pub fn tell(&self, us: Option<i64>) {
+        self.us.store(us.unwrap_or(i64::MIN), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> Option<i64> {
+        Some(self.us.load(Ordering::Relaxed)).filter(|&us| us != i64::MIN)
     }
 }
 

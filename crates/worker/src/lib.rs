@@ -15,7 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod response_cache;
 
-pub use crate::core::Core;
+pub use crate::core::{Core, ToldTime};
 pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport};
 pub use env::{Env, Fetcher, Handle, Invoker, Meter, Outbound, SourceMap};
 pub use event::{Call, Event, FetchEvent};

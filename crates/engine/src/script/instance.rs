@@ -302,7 +302,8 @@ impl ScriptInstance {
 
     async fn enter(self: &Rc<Self>, sandbox: &mut Sandbox, input: Input) -> wasmtime::Result<()> {
         self.program.guestware.runtime.entering();
-        sandbox.store.data_mut().now_us = self.program.clock_us();
+        let told = self.core.told_us_to(&self.env.worker);
+        sandbox.store.data_mut().now_us = told.unwrap_or_else(|| self.program.clock_us());
         if !self.initialised.replace(true) {
             self.initialise(sandbox).await?;
         }
@@ -686,7 +687,7 @@ impl ScriptInstance {
     }
 
     pub(super) fn clock_ms(&self) -> u64 {
-        (self.program.clock_us() / 1000) as u64
+        (self.core.told_us().unwrap_or_else(|| self.program.clock_us()) / 1000) as u64
     }
 
     /// Nothing is under way that could ever wake the guest: what still waits, waits for ever.

@@ -21,6 +21,7 @@ pub(crate) static ROOT: &[Field] = &[
     field("workers", "The app's workers, by name."),
     field("routes", "Which worker or directory answers where. Their order plays no part."),
     field("limits", "Limits on the app as a whole."),
+    field("test", "How the app's own tests run: selvedge test."),
     field("env", "Overlays by environment: tables merge key by key, everything else replaces."),
     later("upstreams"),
     later("queues"),
@@ -54,6 +55,12 @@ pub(crate) static WORKER: &[Field] = &[
     ),
     field("limits", "Limits on the worker."),
     field("server_timing", "Answers carry a Server-Timing field with the phases of the request."),
+];
+
+pub(crate) static TEST: &[Field] = &[
+    field("globals", "describe, test, expect and the others are global."),
+    field("worker", "The worker whose bindings tests get, and which SELF calls."),
+    field("limits", "Limits on tests."),
 ];
 
 pub(crate) static BINDING: &[Field] = &[

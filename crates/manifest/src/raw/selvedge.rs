@@ -1,7 +1,7 @@
 //! The reader of `selvedge.toml`.
 
-use super::fields::{BINDING, ROOT, ROUTE, WORKER};
-use super::{BindingKind, RawBinding, RawManifest, RawRoute, RawWorker, Reader, Spanned};
+use super::fields::{BINDING, ROOT, ROUTE, TEST, WORKER};
+use super::{BindingKind, RawBinding, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned};
 use crate::report::{Problems, code, nearest};
 use crate::tree::{Entry, Node, Table, Value};
 
@@ -18,6 +18,17 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         workers: workers(&mut reader, root),
         routes: routes(&mut reader, root),
         limits: reader.limits(root, "limits"),
+        tests: tests(&mut reader, root),
+    }
+}
+
+fn tests(reader: &mut Reader<'_>, root: &Table) -> RawTests {
+    let Some(table) = reader.table(root, "test") else { return RawTests::default() };
+    reader.check_fields(table, TEST, "[test]");
+    RawTests {
+        globals: reader.bool(table, "globals").unwrap_or(false),
+        worker: reader.string(table, "worker"),
+        limits: reader.limits(table, "limits"),
     }
 }
 

@@ -20,10 +20,11 @@ macro_rules! files {
     };
 }
 
-const TYPESCRIPT_API: &[File] = files!("typescript-api": "selvedge.toml", "README.md", "tsconfig.json", "src/index.ts");
+const TYPESCRIPT_API: &[File] =
+    files!("typescript-api": "selvedge.toml", "README.md", "tsconfig.json", "src/index.ts", "src/index.test.ts");
 
 const SITE: &[File] = files!(
-    "site": "selvedge.toml", "README.md", "tsconfig.json", "src/api.ts", "public/index.html", "public/404.html",
+    "site": "selvedge.toml", "README.md", "tsconfig.json", "src/api.ts", "src/api.test.ts", "public/index.html", "public/404.html",
     "public/style.css", "public/app.js", "public/favicon.svg",
 );
 
@@ -65,7 +66,8 @@ fn write_types(dir: &Path) -> Result<()> {
     let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
     let source = manifest::Source { path: "selvedge.toml", text: &text };
     let plan = manifest::read_selvedge(source, &manifest::Options::default())?;
-    fs::write(dir.join("env.d.ts"), manifest::typescript_env(&plan)).context("can't write env.d.ts")
+    let text = manifest::typescript_env(&plan) + &manifest::typescript_tests(&plan);
+    fs::write(dir.join("env.d.ts"), text).context("can't write env.d.ts")
 }
 
 fn name(args: &Init) -> Result<AppName> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use base::NodeLimits;
-use base::limits::NODE;
+use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
 use manifest::{Grant, Plan, Target, Var};
 
@@ -81,7 +81,10 @@ fn target(plan: &Plan, target: &Target) -> String {
 
 pub fn types(args: &Types) -> Result<()> {
     let bundle = build(&args.project, true)?;
-    let text = manifest::typescript_env(&bundle.plan);
+    let mut text = manifest::typescript_env(&bundle.plan);
+    if args.tests {
+        text += &manifest::typescript_tests(&bundle.plan);
+    }
     match &args.out {
         Some(path) => std::fs::write(path, text).with_context(|| format!("can't write {}", path.display())),
         None => print(text.trim_end()),
@@ -91,14 +94,17 @@ pub fn types(args: &Types) -> Result<()> {
 /// Limits of the project, if there is one, and of the node.
 pub fn limits(project: &Project, json: bool) -> Result<()> {
     let has_project = manifest::FILE_NAMES.iter().any(|name| project.dir.join(name).exists());
-    let of_project = if has_project { manifest::limits_table(&build(project, true)?.plan) } else { Vec::new() };
+    let plan = if has_project { Some(build(project, true)?.plan) } else { None };
+    let of_project = plan.as_ref().map(manifest::limits_table).unwrap_or_default();
+    let tests = plan.map(|plan| plan.tests.limits).unwrap_or_default();
     let node = NodeLimits::default();
     if json {
         let node: Vec<_> = NODE
             .iter()
             .map(|row| serde_json::json!({ "name": row.name, "value": node.get(row.name), "default": row.default, "unit": row.unit, "about": row.about }))
             .collect();
-        return print_json(&serde_json::json!({ "project": of_project, "node": node }));
+        let of_tests: Vec<_> = TEST.iter().map(|row| serde_json::json!({ "name": row.name, "value": tests.get(row.name), "default": row.default, "unit": row.unit, "about": row.about })).collect();
+        return print_json(&serde_json::json!({ "project": of_project, "node": node, "tests": of_tests }));
     }
     if !of_project.is_empty() {
         print("project")?;
@@ -118,6 +124,11 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
     print("node (set under [limits] of the file given to serve --config)")?;
     for row in NODE {
         let value = format!("{} {}", node.get(row.name).unwrap_or_default(), row.unit);
+        print(format!("  {:<26} {:>18}  {}", row.name, value.trim_end(), row.about))?;
+    }
+    print("\ntests (set under [test] limits of the manifest)")?;
+    for row in TEST {
+        let value = format!("{} {}", tests.get(row.name).unwrap_or_default(), row.unit);
         print(format!("  {:<26} {:>18}  {}", row.name, value.trim_end(), row.about))?;
     }
     Ok(())

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 pub use browser::Browser;
 pub use client::Request;
-pub use node::Node;
+pub use node::{Node, Watcher};
 
 /// How long to wait for what ought to take milliseconds; a loaded machine is no failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -103,6 +103,18 @@ impl Place {
         Outcome::of(self.command(args.iter().copied()).arg("--data").arg(self.data()), stdin)
     }
 
+    /// `selvedge test PROJECT`, with the compiled code of this place.
+    pub fn test(&self, project: &Path, args: &[&str]) -> Outcome {
+        let mut command = self.command(["test"]);
+        Outcome::of(command.arg(project).args(args).arg("--data").arg(self.data()), b"")
+    }
+
+    /// `selvedge test PROJECT --watch`.
+    pub fn watch_tests(&self, project: &Path, args: &[&str]) -> Watcher {
+        let mut command = self.command(["test"]);
+        Watcher::start(command.arg(project).args(args).args(["--watch", "--data"]).arg(self.data()))
+    }
+
     /// Runs a command that needs no data.
     pub fn run(&self, args: &[&str]) -> Outcome {
         Outcome::of(&mut self.command(args.iter().copied()), b"")
@@ -119,6 +131,8 @@ impl Place {
 #[derive(Debug)]
 pub struct Outcome {
     pub ok: bool,
+    /// What it ended with; `None` if a signal ended it.
+    pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -134,6 +148,7 @@ impl Outcome {
         let output = child.wait_with_output().expect("the command ends");
         Self {
             ok: output.status.success(),
+            code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }

@@ -72,6 +72,6 @@ fn the_declarations_that_init_writes_are_those_of_types() {
     let place = Place::new();
     place.run(&["init", "my-app"]).expect_success();
     let written = std::fs::read_to_string(place.path("my-app/env.d.ts")).expect("the file");
-    assert_eq!(place.run(&["types", "my-app"]).expect_success().trim(), written.trim());
+    assert_eq!(place.run(&["types", "my-app", "--tests"]).expect_success().trim(), written.trim());
     assert!(written.contains("NOTES: KVNamespace") && written.contains("GREETING: string"), "{written}");
 }

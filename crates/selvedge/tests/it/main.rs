@@ -2,6 +2,7 @@
 //! command line.
 
 mod admin;
+mod app_tests;
 mod bad_input;
 mod browser;
 mod deploy;

@@ -19,9 +19,15 @@ pub struct MemoryKv {
     state: Mutex<State>,
 }
 
+type Namespaces = BTreeMap<KvNamespace, BTreeMap<String, Stored>>;
+
+/// Everything that a [`MemoryKv`] held at a moment.
+#[derive(Clone, Default)]
+pub struct KvSnapshot(Namespaces);
+
 #[derive(Default)]
 struct State {
-    namespaces: BTreeMap<KvNamespace, BTreeMap<String, Stored>>,
+    namespaces: Namespaces,
     /// One sequence for all keys, so that it rises per key whatever is deleted.
     revision: u64,
 }
@@ -37,6 +43,16 @@ struct Stored {
 impl MemoryKv {
     pub fn new(clock: Arc<dyn Clock>, limits: KvLimits) -> Self {
         Self { clock, limits, state: Mutex::default() }
+    }
+
+    pub fn snapshot(&self) -> KvSnapshot {
+        KvSnapshot(self.state().namespaces.clone())
+    }
+
+    /// Puts back what was there. Revisions go on from where they are: what is written next has a
+    /// higher one than anything before.
+    pub fn restore(&self, snapshot: &KvSnapshot) {
+        self.state().namespaces.clone_from(&snapshot.0);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

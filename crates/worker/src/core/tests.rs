@@ -41,3 +41,19 @@ fn long_computations_take_turns_of_their_own() {
     drop(first);
     assert!(is_ready(second.as_mut()).is_some());
 }
+
+#[test]
+fn a_told_time_is_for_all_but_the_one_that_tells_it() {
+    let name = |text| WorkerName::parse(text).expect("a name");
+    let told = ToldTime::new(name("tests"));
+    let core = Core::with_told_time(0, told.clone());
+    assert_eq!((core.told_us(), core.told_us_to(&name("web"))), (None, None));
+    told.tell(Some(0));
+    assert_eq!(
+        (core.told_us(), core.told_us_to(&name("web")), core.told_us_to(&name("tests"))),
+        (Some(0), Some(0), None)
+    );
+    told.tell(None);
+    assert_eq!(core.told_us(), None);
+    assert_eq!(Core::new(1).told_us(), None);
+}

@@ -13,6 +13,51 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::client::{Answer, Request, raw};
 use super::{PATIENCE, until};
 
+/// A command that runs on and tells what it does.
+pub struct Watcher {
+    child: Child,
+    stdout: Said,
+    stderr: Said,
+}
+
+impl Watcher {
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let stdout = Said::collect(child.stdout.take().expect("a pipe"));
+        let stderr = Said::collect(child.stderr.take().expect("a pipe"));
+        Self { child, stdout, stderr }
+    }
+
+    /// Waits until it has said something so many times; answers what it said after the time before.
+    #[track_caller]
+    pub fn wait_for(&self, part: &str, times: usize) -> String {
+        let said = self.stdout.wait(part, |said| said.matches(part).count() >= times);
+        said.split(part).nth(times - 1).unwrap_or_default().to_owned()
+    }
+
+    #[track_caller]
+    pub fn wait_for_stderr(&self, part: &str) -> String {
+        self.stderr.wait(part, |said| said.contains(part))
+    }
+
+    /// Asks it to stop, and waits until it has.
+    #[track_caller]
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
+        kill_process(pid, Signal::TERM).expect("the process runs");
+        until("the command ends", || self.child.try_wait().expect("our child"))
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 pub struct Node {
     child: Child,
     pub address: SocketAddr,

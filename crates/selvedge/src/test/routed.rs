@@ -1,0 +1,79 @@
+//! `SELF`: the app as a client meets it, by its routes, without a connection.
+
+use std::sync::Arc;
+
+use base::{Body, code};
+use edge::{AssetIndex, AssetService};
+use futures_util::future::LocalBoxFuture;
+use http::{Method, StatusCode, Uri};
+use manifest::{AssetsIndex, NotFound, Plan, Target};
+use worker::{Call, Event, Failure, FetchEvent, Invoker, Response};
+
+/// What the routes of a plan lead to.
+pub struct Routed {
+    pub plan: Arc<Plan>,
+    /// In the order of the plan's workers.
+    pub workers: Vec<Arc<dyn Invoker>>,
+    pub assets: Vec<Arc<AssetIndex>>,
+}
+
+impl Invoker for Routed {
+    fn invoke(&self, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        let Event::Fetch(event) = event else {
+            return failed(Failure::new(&code::NO_HANDLER, "routes take fetch events only"));
+        };
+        let uri = event.url.parse::<Uri>().unwrap_or_default();
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let routes = &self.plan.routes;
+        let found = routes.find(&host, uri.path()).or_else(|| routes.find_at_any_host(uri.path()));
+        match found.map(|found| found.route.target) {
+            Some(Target::Worker(worker)) => self.workers[usize::from(worker.0)].invoke(call, Event::Fetch(event)),
+            Some(Target::Assets(assets)) => {
+                self.files(assets, self.plan.asset_dir(assets).not_found).invoke(call, Event::Fetch(event))
+            }
+            Some(Target::AssetsThenWorker { assets, worker }) => {
+                let files = self.files(assets, before_worker(&event, self.plan.asset_dir(assets).not_found));
+                let worker = self.workers[usize::from(worker.0)].clone();
+                Box::pin(file_or_worker(files, worker, call, event))
+            }
+            None => failed(Failure::new(&code::NO_ROUTE, format!("no route of the app matches {}", event.url))),
+        }
+    }
+}
+
+impl Routed {
+    fn files(&self, assets: AssetsIndex, not_found: NotFound) -> AssetService {
+        AssetService { index: self.assets[usize::from(assets.0)].clone(), not_found }
+    }
+}
+
+/// Files in front of a worker answer for one that is not there only to a navigation within a
+/// single-page application.
+fn before_worker(event: &FetchEvent, not_found: NotFound) -> NotFound {
+    let navigates = event.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+    if navigates && not_found == NotFound::SinglePage { NotFound::SinglePage } else { NotFound::None }
+}
+
+async fn file_or_worker(
+    files: AssetService,
+    worker: Arc<dyn Invoker>,
+    call: Call,
+    event: Box<FetchEvent>,
+) -> Result<Response, Failure> {
+    if matches!(event.method, Method::GET | Method::HEAD) {
+        let FetchEvent { method, url, headers, body: _, client, cf } = &*event;
+        let (method, url, headers) = (method.clone(), url.clone(), headers.clone());
+        let asked = FetchEvent { method, url, headers, body: Body::empty(), client: *client, cf: cf.clone() };
+        match files.invoke(call.clone(), Event::Fetch(Box::new(asked))).await {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => {}
+            // A path that no file can have is the worker's.
+            Err(failure) if failure.code.name == code::BAD_PATH.name => {}
+            answer => return answer,
+        }
+    }
+    worker.invoke(call, Event::Fetch(event)).await
+}
+
+fn failed(failure: Failure) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+    Box::pin(std::future::ready(Err(failure)))
+}

@@ -24,6 +24,19 @@ SV_NATIVE(sv_utf8_encode) {
     return array;
 }
 
+/* The number of bytes at the start that are ASCII. */
+static size_t ascii(const uint8_t *s, size_t len) {
+    size_t at = 0;
+    for (uint64_t eight; at + 8 <= len; at += 8) {
+        memcpy(&eight, s + at, 8);
+        if (eight & 0x8080808080808080u)
+            break;
+    }
+    while (at < len && s[at] < 0x80)
+        at++;
+    return at;
+}
+
 /*
  * The length of the sequence at `s`: positive if it is well-formed, else the negated length of
  * the maximal subpart to replace.
@@ -89,7 +102,7 @@ SV_NATIVE(sv_utf8_decode) {
     const uint8_t *end = s + len;
     if (!ignore_bom && len >= 3 && !memcmp(s, "\xEF\xBB\xBF", 3))
         s += 3;
-    const uint8_t *at = s;
+    const uint8_t *at = s + ascii(s, end - s);
     while (at < end) {
         int n = sequence(at, end);
         if (n < 0)

@@ -24,11 +24,12 @@ const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", 
 /// What of the shim is compiled, in this order.
 const SHIM_SOURCES: [&str; 7] = ["shim.c", "bytes.c", "codec.c", "memory.c", "modules.c", "natives.c", "text.c"];
 
-pub const COMPILER_FLAGS: [&str; 12] = [
+pub const COMPILER_FLAGS: [&str; 13] = [
     "-target",
     "wasm32-wasi",
     "-mexec-model=reactor",
     "-O3",
+    "-msimd128",
     "-DNDEBUG",
     "-D_GNU_SOURCE",
     "-D_WASI_EMULATED_SIGNAL",

@@ -137,6 +137,7 @@ impl App<'_> {
             routes: RouteTable::new(vec![]).unwrap(),
             hosts: Default::default(),
             limits: self.limits.clone(),
+            tests: Default::default(),
             origins: Default::default(),
         };
         let workers = plan.workers.iter().zip(&self.workers);
@@ -156,6 +157,7 @@ impl App<'_> {
             entry: "index.js".into(),
             kind: WorkerKind::Script,
             isolation: if setup.fresh { Isolation::Request } else { Isolation::Shared },
+            warm: None,
             vars: BTreeMap::new(),
             bindings: vec![],
             egress: vec![],

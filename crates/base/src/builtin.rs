@@ -75,6 +75,7 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
+    Feature { name: "rpc", globals: &[], words: &["cloudflare:workers"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },

@@ -16,8 +16,21 @@ pub static BINDINGS: LimitRow = fixed("bindings", 256, "", "Bindings of one work
 pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
 pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");
 pub static EGRESS_RULES: LimitRow = fixed("egress_rules", 256, "", "Egress rules of one worker.");
+pub static ENTRYPOINT_BYTES: LimitRow =
+    fixed("entrypoint_bytes", 256, "bytes", "Name of the export that a binding leads to.");
 pub static ENVS: LimitRow = fixed("envs", 64, "", "Environments of one manifest.");
 
 /// Every limit of this file, for `selvedge limits`.
-pub static MANIFEST: &[&LimitRow] =
-    &[&MANIFEST_BYTES, &WORKERS, &ROUTES, &PATTERN_BYTES, &ASSETS, &BINDINGS, &VARS, &VAR_BYTES, &EGRESS_RULES, &ENVS];
+pub static MANIFEST: &[&LimitRow] = &[
+    &MANIFEST_BYTES,
+    &WORKERS,
+    &ROUTES,
+    &PATTERN_BYTES,
+    &ASSETS,
+    &BINDINGS,
+    &VARS,
+    &VAR_BYTES,
+    &EGRESS_RULES,
+    &ENTRYPOINT_BYTES,
+    &ENVS,
+];

@@ -14,7 +14,7 @@ use manifest::{Grant, Plan, Var, WorkerPlan};
 use services::AppId;
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
-use worker::{Call, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
+use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;
@@ -61,6 +61,7 @@ impl Workshop {
         for (worker, code) in plan.workers.iter().zip(workers) {
             let (mut env, missing) = self.env(&plan, worker, &reservation, &assets).await?;
             env.source_map = code.source_map;
+            env.dev = dev.is_some();
             refusals.push(missing);
             specs.push(WorkerSpec { artifact: code.digest, source: code.source, env: Arc::new(env) });
         }
@@ -116,6 +117,7 @@ impl Workshop {
             fetcher: self.fetcher.clone(),
             responses: self.stores.responses.clone(),
             source_map: None,
+            dev: false,
         };
         Ok((env, missing))
     }
@@ -133,7 +135,10 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
-            Grant::Worker { worker } => Handle::Service(reservation.invoker(*worker)),
+            Grant::Worker { worker, entrypoint, props } => {
+                let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
+                Handle::Service(At::new(reservation.invoker(*worker), entry))
+            }
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
@@ -151,6 +156,33 @@ impl Workshop {
                 Handle::Secret(Secret::new(text))
             }
         }))
+    }
+}
+
+/// A worker as a binding sees it: at this entry point, with these props.
+struct At {
+    worker: Arc<dyn Invoker>,
+    entry: Arc<Entry>,
+}
+
+impl At {
+    fn new(worker: Arc<dyn Invoker>, entry: Entry) -> Arc<dyn Invoker> {
+        if entry.name.is_none() && entry.props.is_none() {
+            return worker;
+        }
+        Arc::new(Self { worker, entry: Arc::new(entry) })
+    }
+}
+
+impl Invoker for At {
+    fn invoke(&self, call: Call, mut event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        match &mut event {
+            Event::Fetch(fetch) => fetch.entry = Some(self.entry.clone()),
+            Event::Rpc(rpc) => rpc.entry = Some(self.entry.clone()),
+            // Other events have their own entry points.
+            _ => {}
+        }
+        self.worker.invoke(call, event)
     }
 }
 

@@ -96,13 +96,12 @@ pub struct SessionEnd {
     /// Bytes on their way to the other end, and to this one.
     sent: Arc<AtomicUsize>,
     arriving: Arc<AtomicUsize>,
-    buffer_bytes: usize,
     /// Told when this end is closed, so that whoever reads it hears so.
     closed: Notify,
 }
 
-/// The two ends of a session. At most `buffer_bytes` may wait in each direction, or one message.
-pub fn session(buffer_bytes: u64) -> (SessionEnd, SessionEnd) {
+/// The two ends of a session.
+pub fn session() -> (SessionEnd, SessionEnd) {
     let (to_far, from_near) = unbounded_channel();
     let (to_near, from_far) = unbounded_channel();
     let (outward, inward) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -111,19 +110,19 @@ pub fn session(buffer_bytes: u64) -> (SessionEnd, SessionEnd) {
         incoming: tokio::sync::Mutex::new(incoming),
         sent: sent.clone(),
         arriving: arriving.clone(),
-        buffer_bytes: usize::try_from(buffer_bytes).unwrap_or(usize::MAX),
         closed: Notify::new(),
     };
     (end(to_far, from_far, &outward, &inward), end(to_near, from_near, &inward, &outward))
 }
 
 impl SessionEnd {
-    pub fn send(&self, message: Message) -> Result<(), NotSent> {
+    /// At most `buffer_bytes` may wait for the other side, or one message.
+    pub fn send(&self, message: Message, buffer_bytes: u64) -> Result<(), NotSent> {
         let outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = outgoing.as_ref().ok_or(NotSent::Closed)?;
         let weight = message.weight();
         let waiting = self.sent.load(Ordering::Relaxed);
-        if waiting > 0 && waiting.saturating_add(weight) > self.buffer_bytes {
+        if waiting > 0 && waiting.saturating_add(weight) as u64 > buffer_bytes {
             return Err(NotSent::Overflow);
         }
         self.sent.fetch_add(weight, Ordering::Relaxed);

@@ -65,9 +65,9 @@ enum Input {
     Expire {
         request: u32,
     },
-    /// A timer that went with its request: the guest is to forget it, too.
+    /// An operation that went with its request: the guest is to forget it, too.
     Forget {
-        timer: u32,
+        operation: u32,
     },
 }
 
@@ -358,9 +358,9 @@ impl ScriptInstance {
                 self.expire(sandbox, request);
                 return Ok(());
             }
-            Input::Forget { timer } => {
+            Input::Forget { operation } => {
                 Completion::type_error("").encode(0, self, sandbox.store.data_mut(), &mut arguments);
-                (abi::event::COMPLETE, timer, 0)
+                (abi::event::COMPLETE, operation, 0)
             }
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
@@ -545,13 +545,16 @@ impl ScriptInstance {
         for operation in operations {
             if let Some(running) = self.strike(sandbox, operation) {
                 running.task.abort();
-                if running.is_timer() {
-                    gone.push(operation);
+                match running.code {
+                    abi::operation::TIMER => gone.push(operation),
+                    // What it held of other workers goes at once.
+                    abi::rpc::READ => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    _ => {}
                 }
             }
         }
         if gone.len() > GONE_TIMERS_MAX {
-            self.inbox.borrow_mut().extend(gone.drain(..).map(|timer| Input::Forget { timer }));
+            self.inbox.borrow_mut().extend(gone.drain(..).map(|operation| Input::Forget { operation }));
         }
     }
 

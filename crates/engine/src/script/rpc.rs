@@ -17,6 +17,7 @@ use super::guest::Guest;
 use super::host::Refusal;
 use super::instance::ScriptInstance;
 use super::operations::{Completion, Operation};
+use super::prelude;
 
 /// The sessions of an instance.
 #[derive(Debug, Default)]
@@ -35,8 +36,8 @@ struct Session {
 }
 
 impl Sessions {
-    pub fn open(&mut self, id: u32, request: u32, served: bool, buffer_bytes: u64) {
-        let (near, far) = session(buffer_bytes);
+    pub fn open(&mut self, id: u32, request: u32, served: bool) {
+        let (near, far) = session();
         self.sessions.insert(id, Session { near: Arc::new(near), far: Some(far), request, served });
     }
 
@@ -154,10 +155,16 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
     Ok(())
 }
 
-/// STACK(text): the stack trace as it may leave the worker, or null.
+/// STACK(text): the stack trace as it may leave the worker, or null. The platform's own calls say
+/// nothing to those who read it.
 fn stack(guest: &Guest, text: &str, out: &mut Encoder) {
-    let env = guest.env.as_ref().filter(|env| env.dev);
-    out.optional_string(env.map(|env| env.original(text)).as_deref());
+    let Some(env) = guest.env.as_ref().filter(|env| env.dev) else {
+        out.null();
+        return;
+    };
+    let is_script = |line: &&str| !line.contains(prelude::PREFIX) && !line.trim_end().ends_with("(native)");
+    let lines: Vec<&str> = text.lines().filter(is_script).collect();
+    out.string(&env.original(&lines.join("\n")));
 }
 
 fn numbers(value: &Value<'_>) -> Result<Vec<u32>, Malformed> {
@@ -251,9 +258,9 @@ pub fn encode_message(message: Message, instance: &ScriptInstance, guest: &mut G
 }
 
 /// Sends a message; a session whose other side does not keep up is over.
-pub fn send(sessions: &mut Sessions, id: u32, message: Message) -> Result<(), NotSent> {
+pub fn send(sessions: &mut Sessions, id: u32, message: Message, buffer_bytes: u64) -> Result<(), NotSent> {
     let Some(near) = sessions.near(id) else { return Err(NotSent::Closed) };
-    let sent = near.send(message);
+    let sent = near.send(message, buffer_bytes);
     if let Err(NotSent::Overflow) = sent {
         sessions.close(id);
     }

@@ -100,7 +100,24 @@ export default class extends WorkerEntrypoint {
     }
   }
   props() { return this.ctx.props; }
-}";
+  keep(f) { kept = f.dup(); }
+  keepNot(f) { kept = f; }
+  useKept(...args) { return kept(...args); }
+  spin() { for (;;); }
+  die() { return 3n ** 9000000n; }
+  never() { return new Promise(() => {}); }
+  afterwards(ms) { this.ctx.waitUntil(new Promise(r => setTimeout(r, ms)).then(() => console.log('afterwards'))); return 'at once'; }
+  async chase(f, n) { for (let i = 0; i < n; i++) await f(i); }
+  text(n) { return 'x'.repeat(n); }
+  many(n) { return Array.from({ length: n }, (_, i) => () => i); }
+  respond() { return new Response('made', { status: 201, headers: { 'x-a': 'b' } }); }
+  numbers(n) { let i = 0; return new ReadableStream({ type: 'bytes', async pull(c) {
+    await null; if (i === n) c.close(); else c.enqueue(new TextEncoder().encode(`${i++},`)) } }); }
+  async read(stream) { return await new Response(stream).text(); }
+  async describe(request) { return `${request.method} ${request.url} ${request.headers.get('x-a')} ${await request.text()}`; }
+  proxy(response) { return new Response(response.body, response); }
+}
+let kept;";
 
 #[test]
 fn a_method_is_called_and_answers() {
@@ -283,5 +300,314 @@ fn only_what_a_class_offers_is_reached() {
             "[\"undefined\",\"[object Fetcher]\",\"function\",\"{}\"]"
         );
         settles(&service).await;
+    });
+}
+
+async fn until_said(app: &Running, line: &str) {
+    for _ in 0..100_000 {
+        if said(app).iter().any(|said| said == line) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{line:?} was never said, but {:?}", said(app));
+}
+
+fn said(app: &Running) -> Vec<String> {
+    app.kept.lines.lock().unwrap().iter().map(|line| line.text.clone()).collect()
+}
+
+/// Runs a handler and waits until nothing of it goes on; answers what the service said meanwhile.
+async fn lines_of(service: &Running, body: &str) -> (String, Vec<String>) {
+    let caller = caller(body).bind("SVC", bound_to(service, None, None)).start();
+    let answer = caller.text(get("http://a.test/")).await;
+    settles(service).await;
+    (answer, said(&caller))
+}
+
+#[test]
+fn what_is_held_goes_at_the_latest_with_the_request() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        // A call's lines are among those of the request that it belongs to.
+        let (answer, lines) = lines_of(&service, "const c = await env.SVC.counter(7); return c.increment()").await;
+        assert_eq!((answer.as_str(), lines), ("8", vec!["disposed at 8".to_owned()]));
+
+        let explicit = "const c = await env.SVC.counter(1); c[Symbol.dispose](); c[Symbol.dispose]();
+            await env.SVC.later(1); console.log('still here'); return message(() => c.value)";
+        let (answer, lines) = lines_of(&service, explicit).await;
+        assert_eq!(answer, "\"Error: the stub was disposed of (rpc_ended)\"");
+        assert_eq!(lines, ["disposed at 1", "still here"]);
+
+        let twice = "const c = await env.SVC.counter(1); const d = c.dup(); c[Symbol.dispose]();
+            await env.SVC.later(1); console.log('still here'); return d.value";
+        let (answer, lines) = lines_of(&service, twice).await;
+        assert_eq!((answer.as_str(), lines), ("1", vec!["still here".to_owned(), "disposed at 1".to_owned()]));
+
+        let whole = "{ using r = await env.SVC.counters(); await r.one.increment(); } await env.SVC.later(1);
+            console.log('still here'); return 1";
+        let (_, lines) = lines_of(&service, whole).await;
+        assert_eq!(lines, ["disposed at 2", "disposed at 2", "still here"]);
+    });
+}
+
+#[test]
+fn a_stub_among_arguments_lasts_as_long_as_the_call_or_as_its_duplicate() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let (answer, _) =
+            lines_of(&service, "await env.SVC.keepNot(n => n + 1); return message(() => env.SVC.useKept(1))").await;
+        assert_eq!(answer, "\"Error: the stub was disposed of (rpc_ended)\"");
+        let (answer, _) = lines_of(&service, "await env.SVC.keep(n => n + 1); return env.SVC.useKept(1)").await;
+        assert_eq!(answer, "2");
+        // The request that gave it is over.
+        let (answer, _) = lines_of(&service, "return message(() => env.SVC.useKept(1))").await;
+        assert!(answer.contains("(rpc_ended)"), "{answer}");
+        // What the caller gave away and is still held elsewhere goes when its request does.
+        let body = "if (globalThis.gone) return globalThis.gone;
+             class Mine extends RpcTarget { [Symbol.dispose]() { globalThis.gone = 'let go' } }
+             const mine = new Mine(); await env.SVC.echo([mine, mine]); await env.SVC.later(1); return globalThis.gone ?? 'held'";
+        let caller = caller(body).bind("SVC", bound_to(&service, None, None)).start();
+        assert_eq!(caller.text(get("http://a.test/")).await, "\"held\"");
+        assert_eq!(caller.text(get("http://a.test/")).await, "\"let go\"");
+    });
+}
+
+#[test]
+fn a_stub_of_this_workers_own_acts_as_one_from_elsewhere() {
+    check(&[(
+        "class Mine extends RpcTarget { #n = 1; hi(o) { o.seen = true; return this.#n++ } }
+         const stub = new RpcStub(new Mine()); const o = {};
+         const f = new RpcStub((g, b) => g(b[0]));
+         return [await stub.hi(o), await stub.hi(o), o.seen ?? null, stub instanceof RpcStub, await f(x => x * 2, new Uint8Array([4])),
+           await message(() => new RpcStub({})), await env.SVC.apply(s => s.hi({}), stub)]",
+        "[1,2,null,true,8,\"TypeError: an RpcStub is made of a function or of an object that extends RpcTarget\",3]",
+    )]);
+}
+
+#[test]
+fn bodies_travel_beside_a_message() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let cases = [
+            ("const r = await env.SVC.respond(); return [r.status, r.headers.get('x-a'), await r.text()]", "[201,\"b\",\"made\"]"),
+            ("return await new Response(await env.SVC.numbers(200)).text().then(t => t.length)", "690"),
+            ("let i = 0; const s = new ReadableStream({ pull(c) { if (i === 3) c.close(); else c.enqueue(new TextEncoder().encode(`${i++};`)) } });
+              return env.SVC.read(s)", "\"0;1;2;\""),
+            ("return env.SVC.read(new Response('whole').body)", "\"whole\""),
+            ("return env.SVC.describe(new Request('http://x/y', { method: 'PUT', body: 'in', headers: { 'x-a': 'c' } }))",
+             "\"PUT http://x/y c in\""),
+            ("const r = await fetch('http://out.test/'); const p = await env.SVC.proxy(r); return [r.bodyUsed, p.status, await p.text()]",
+             "[true,404,\"\"]"),
+            ("const h = await env.SVC.echo(new Headers({ a: '1' })); h.append('a', '2'); return h.get('a')", "\"1, 2\""),
+            ("const s = await env.SVC.numbers(1e9); const reader = s.getReader(); await reader.read(); await reader.cancel(); return 1", "1"),
+            ("return message(() => env.SVC.read(new ReadableStream({ pull() { throw new Error('broken') } })))", "\"TypeError: Error: broken (guest_exception)\""),
+            ("const r = new Response('x'); await r.text(); return message(() => env.SVC.echo(r))", "\"TypeError: the body has already been used\""),
+            ("return env.SVC.apply(async s => await new Response(s).text(), new Blob(['in a blob']).stream())", "\"in a blob\""),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(ask(&service, body).await, expected, "{body}");
+            settles(&service).await;
+        }
+    });
+}
+
+#[test]
+fn an_entry_point_of_its_own_is_called_and_fetched() {
+    on_core(async {
+        let source = format!(
+            "{SERVICE}
+             export class Admin extends WorkerEntrypoint {{
+               fetch() {{ return Response.json(this.ctx.props) }}
+               hello() {{ return [this.ctx.props.role, this.ctx.props === this.ctx.props] }} }}"
+        );
+        let service = worker_of(&source).start();
+        let body = "return [await env.SVC.hello(), await (await env.SVC.fetch('http://x/')).json(), await message(() => env.SVC.add(1, 2))]";
+        let bound = bound_to(&service, Some("Admin"), Some("{\"role\":\"x\"}"));
+        let answer = caller(body).bind("SVC", bound).start().text(get("http://a.test/")).await;
+        let none = "TypeError: the other worker offers no method or property \\\"add\\\" here";
+        assert_eq!(answer, format!("[[\"x\",true],{{\"role\":\"x\"}},\"{none}\"]"));
+        assert_eq!(
+            ask(&service, "return [await env.SVC.props(), await (await env.SVC.fetch('http://x/y')).text()]").await,
+            "[{},\"fetched /y {}\"]"
+        );
+        let missing = bound_to(&service, Some("Other"), None);
+        let answer =
+            caller("return [await message(() => env.SVC.add()), await message(() => env.SVC.fetch('http://x/'))]")
+                .bind("SVC", missing)
+                .start()
+                .text(get("http://a.test/"))
+                .await;
+        assert_eq!(answer.matches("no export \\\"Other\\\"").count(), 2, "{answer}");
+        assert_eq!(answer.matches("(no_entrypoint)").count(), 2, "{answer}");
+    });
+}
+
+/// A caller whose limits are others than its service's.
+fn limited(service: &Running, body: &str, change: impl FnOnce(&mut base::WorkerLimits)) -> Running {
+    caller(body).limits(change).bind("SVC", bound_to(service, None, None)).start()
+}
+
+async fn record_of(app: &Running) -> telemetry::Record {
+    while app.kept.records.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    app.kept.records.lock().unwrap().remove(0)
+}
+
+#[test]
+fn each_side_is_charged_for_what_it_computes() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let body = "const work = () => { let x = 0; for (let i = 0; i < 400000; i++) x += i; return x };
+            await env.SVC.apply(work); return 1";
+        let app = limited(&service, body, |_| {});
+        app.text(get("http://a.test/")).await;
+        let record = record_of(&app).await;
+        let [caller, callee] = [&record.invocations[0], &record.invocations[1]];
+        assert_eq!(record.invocations.len(), 2);
+        assert!(caller.usage.cpu > callee.usage.cpu * 3, "{:?} {:?}", caller.usage, callee.usage);
+        assert_eq!((caller.usage.subrequests, callee.usage.subrequests), (1, 0));
+        assert!(record.invocations.iter().all(|i| i.failure.is_none()));
+    });
+}
+
+#[test]
+fn a_method_that_never_ends_ends_by_the_limits_of_its_worker() {
+    on_core(async {
+        let service = worker_of(SERVICE).limits(|l| (l.cpu_ms, l.head_ms) = (20, 200)).start();
+        let ask = async |body: &str| ask(&service, body).await;
+        assert!(ask("return message(() => env.SVC.spin())").await.contains("(cpu_exceeded)"));
+        assert_eq!(ask("return env.SVC.add(1, 2)").await, "3");
+        assert!(ask("return message(() => env.SVC.never())").await.contains("(never_settled)"));
+        assert!(ask("return message(() => env.SVC.later(new Date(0)).then(() => env.SVC.apply(() => new Promise(() => {}))))").await.contains("(head_timeout)"));
+        // A call back and forth is charged to both, and nobody's allowance is renewed by it.
+        let chased = ask("return message(() => env.SVC.chase(() => {}, 1e9))").await;
+        assert!(chased.contains("(cpu_exceeded)") || chased.contains("(head_timeout)"), "{chased}");
+        settles(&service).await;
+    });
+}
+
+#[test]
+fn a_caller_that_computes_in_a_callback_ends_by_its_own_limits() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let app = limited(&service, "return env.SVC.apply(() => { for (;;); })", |l| l.cpu_ms = 20);
+        assert_eq!(app.code(get("http://a.test/")).await, "cpu_exceeded");
+        settles(&service).await;
+        assert_eq!(ask(&service, "return env.SVC.add(1, 2)").await, "3");
+    });
+}
+
+#[test]
+fn calls_end_with_the_instance_that_they_went_to() {
+    on_core(async {
+        let service = worker_of(SERVICE).limits(|l| l.cpu_ms = 20).start();
+        let body = "const c = await env.SVC.counter(1);
+            const waits = message(() => env.SVC.apply(() => new Promise(() => {})));
+            const own = await message(() => env.SVC.die());
+            return [own, await waits, await message(() => c.increment())].map(m => m.slice(m.indexOf('(')))";
+        let app = limited(&service, body, |_| {});
+        assert_eq!(
+            app.text(get("http://a.test/")).await,
+            "[\"(cpu_exceeded)\",\"(instance_lost)\",\"(rpc_ended)\"]"
+                .replace("(cpu_exceeded)", "(limits.cpu_ms) (cpu_exceeded)")
+        );
+        assert!(service.instance.state().lost);
+    });
+}
+
+#[test]
+fn every_limit_is_an_error_of_its_name_and_the_next_call_works() {
+    on_core(async {
+        let service = worker_of(SERVICE)
+            .limits(|l| (l.rpc_message_bytes, l.rpc_stubs, l.rpc_buffer_bytes) = (4000, 3, 2000))
+            .start();
+        let cases = [
+            ("return message(() => env.SVC.text(5000))", "(rpc_too_large)"),
+            ("return message(() => env.SVC.apply(() => 1, 'x'.repeat(5000)))", "(rpc_too_large)"),
+            ("return message(() => env.SVC.apply(f => f('x'.repeat(5000)), x => x))", "(rpc_too_large)"),
+            ("return message(() => env.SVC.many(4))", "(too_many_stubs)"),
+            ("return message(() => env.SVC.echo([1, 2, 3, 4].map(n => () => n)))", "(too_many_stubs)"),
+            ("await env.SVC.add(1, 2); return message(() => env.SVC.add(1, 2))", "(subrequests_exceeded)"),
+        ];
+        for (body, code) in cases {
+            let app = limited(&service, body, |l| {
+                (l.rpc_message_bytes, l.rpc_stubs) = (4000, 3);
+                l.subrequests = 1;
+            });
+            let answer = app.text(get("http://a.test/")).await;
+            assert!(answer.contains(code), "{body}: {answer}");
+            settles(&service).await;
+            assert_eq!(ask(&service, "return env.SVC.add(1, 2)").await, "3");
+        }
+    });
+}
+
+#[test]
+fn who_takes_too_little_is_left() {
+    on_core(async {
+        let service = worker_of(&SERVICE.replace("async chase(f, n) {", "async flood(f, n) { f = f.dup(); await Promise.all(Array.from({ length: n }, (_, i) => f('x'.repeat(500)))) }\n async chase(f, n) {"))
+            .limits(|l| l.rpc_buffer_bytes = 2000)
+            .start();
+        let body = "return message(() => env.SVC.flood(async x => {}, 100))";
+        let app = limited(&service, body, |_| {});
+        let answer = app.text(get("http://a.test/")).await;
+        assert!(answer.contains("(rpc_ended)"), "{answer}");
+        assert!(said(&app).iter().any(|line| line.starts_with("rpc_overflow: ")), "{:?}", said(&app));
+        settles(&service).await;
+    });
+}
+
+#[test]
+fn work_after_the_answer_goes_on_and_is_bounded() {
+    on_core(async {
+        let service = worker_of(SERVICE).limits(|l| l.wait_until_ms = 300).start();
+        let app = limited(&service, "return env.SVC.afterwards(5)", |_| {});
+        assert_eq!(app.text(get("http://a.test/")).await, "\"at once\"");
+        until_said(&app, "afterwards").await;
+        settles(&service).await;
+        let app = limited(&service, "return env.SVC.afterwards(60000)", |_| {});
+        assert_eq!(app.text(get("http://a.test/")).await, "\"at once\"");
+        while service.instance.state().in_flight > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(said(&app)[0].starts_with("wait_until_exceeded"), "{:?}", said(&app));
+    });
+}
+
+#[test]
+fn a_caller_that_leaves_ends_what_it_asked_for() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let app = limited(
+            &service,
+            "const c = await env.SVC.counter(1); return env.SVC.apply(() => new Promise(() => {}))",
+            |l| l.wait_until_ms = 20,
+        );
+        let run = app.instance.clone().run(app.call(), Event::Fetch(Box::new(get("http://a.test/"))));
+        let run = tokio::task::spawn_local(run);
+        while service.instance.state().in_flight < 2 {
+            tokio::task::yield_now().await;
+        }
+        run.abort();
+        // What it began may go on as long as work after an answer may, and no longer.
+        while service.instance.state().in_flight + app.instance.state().in_flight > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+}
+
+#[test]
+fn a_call_that_left_no_trace_runs_again_elsewhere() {
+    on_core(async {
+        let service = worker_of(SERVICE).limits(|l| l.cpu_ms = 20).start();
+        let message = worker::rpc::Message::default();
+        let event = Event::Rpc(Box::new(worker::RpcEvent { entry: None, message, session: None }));
+        // It reaches an instance that is lost already.
+        assert!(ask(&service, "return message(() => env.SVC.die())").await.contains("cpu_exceeded"));
+        let ended = service.instance.clone().run(service.call(), event).await.unwrap_err();
+        assert_eq!(ended.failure.code.name, "instance_lost");
+        assert!(matches!(ended.again.expect("it may run again").event, Event::Rpc(_)));
     });
 }

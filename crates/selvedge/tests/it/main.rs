@@ -11,6 +11,7 @@ mod harness;
 mod init;
 mod limits;
 mod recipes;
+mod rpc;
 mod services;
 mod sockets;
 mod traces;

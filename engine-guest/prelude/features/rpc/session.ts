@@ -300,7 +300,7 @@ export function encodeThrown(thrown: unknown): Outgoing {
 
 function withoutParts(thrown: any): Error {
   try {
-    if (isObject(thrown)) return hostError(`${thrown.name ?? "Error"}`, `${thrown.message ?? ""}`);
+    if (isObject(thrown) && typeof thrown.message === "string") return hostError(`${thrown.name}`, thrown.message);
   } catch {
     // Said below.
   }

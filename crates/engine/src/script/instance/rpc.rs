@@ -52,12 +52,12 @@ impl ScriptInstance {
     pub(super) fn carry_out_rpc(self: &Rc<Self>, sandbox: &mut Sandbox, asked: Asked) {
         match asked {
             Asked::Open { session, request, served } => {
-                let buffer_bytes = self.env.limits.rpc_buffer_bytes;
-                self.sessions.borrow_mut().open(session, request, served, buffer_bytes);
+                self.sessions.borrow_mut().open(session, request, served);
             }
             Asked::Send { session, message, streams } => {
                 let message = Message { bytes: Bytes::from(message), bodies: self.take_streams(&streams) };
-                let sent = rpc::send(&mut self.sessions.borrow_mut(), session, message);
+                let buffer_bytes = self.env.limits.rpc_buffer_bytes;
+                let sent = rpc::send(&mut self.sessions.borrow_mut(), session, message, buffer_bytes);
                 if let Err(NotSent::Overflow) = sent {
                     self.overflowed(sandbox);
                 }

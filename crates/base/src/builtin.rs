@@ -75,7 +75,7 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
-    Feature { name: "rpc", globals: &[], words: &["cloudflare:workers"] },
+    Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
@@ -137,6 +137,10 @@ pub const MODULES: &[&str] = &[
     "node:worker_threads",
     "node:zlib",
 ];
+
+/// What a worker that calls methods of others uses, as a module of its artifact that nothing imports:
+/// no word of its source says so, but its bindings and its source together do.
+pub const CALLS: &str = "features:rpc";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -19,6 +19,7 @@ use manifest::{Diagnostic, PathRole, PathUse, Plan, Report, Source, WorkerKind, 
 use crate::document::{AssetEntry, Document, DocumentError};
 
 mod assets;
+mod calls;
 mod component;
 mod failure;
 
@@ -242,7 +243,9 @@ impl Build<'_> {
         match script::build(&self.dir, Path::new(&worker.entry), &script::Options::default()) {
             Ok(built) => {
                 self.inputs.extend(built.inputs);
-                Some(Artifact::Script(built.script))
+                let mut script = built.script;
+                calls::mark(worker, &mut script);
+                Some(Artifact::Script(script))
             }
             Err(errors) => {
                 self.inputs.extend(errors.inputs.iter().cloned());

@@ -264,3 +264,19 @@ proptest::proptest! {
         let _ = component::check(&bytes);
     }
 }
+
+#[test]
+fn a_worker_that_calls_methods_of_another_is_marked_and_one_that_only_fetches_is_not() {
+    let manifest = [SCRIPT, b"[workers.web.bindings]\nSELF = { worker = \"web\" }\n"].concat();
+    let marked = |source: &[u8]| {
+        let dir = app(&[("selvedge.toml", &manifest), ("src/index.ts", source)]);
+        let Artifact::Script(script) = &build(&dir).expect("a good app").workers[0].artifact else {
+            panic!("a script")
+        };
+        script.modules.iter().any(|module| module.name == base::builtin::CALLS)
+    };
+    assert!(marked(
+        b"export default { async fetch(_: Request, env: any) { return new Response(await env.SELF.add(1)); } };"
+    ));
+    assert!(!marked(b"export default { fetch(r: Request, env: any) { return env.SELF.fetch(r); } };"));
+}

@@ -611,3 +611,16 @@ fn a_call_that_left_no_trace_runs_again_elsewhere() {
         assert!(matches!(ended.again.expect("it may run again").event, Event::Rpc(_)));
     });
 }
+
+#[test]
+fn what_calls_take_is_part_of_the_image_of_a_worker_that_is_known_to_call() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let main =
+            module("export default { async fetch(_, env) { return new Response(await env.SVC.add(1, 2) + '') } }");
+        let marked = Module { name: base::builtin::CALLS.into(), kind: ModuleKind::Builtin, ..module("") };
+        let setup = setup_artifact(Artifact::Script(Script { entry: 0, modules: vec![main, marked] }));
+        let app = setup.bind("SVC", bound_to(&service, None, None)).start();
+        assert_eq!(app.text(get("http://a.test/")).await, "3");
+    });
+}

@@ -19,7 +19,7 @@ import { type ReadableStream, isReadableStream, streamOver } from "../../streams
 import type { Arrived, Session } from "./session.ts";
 import {
   ARRAY, BIGINT, BLOB, BOXED, BUFFER, DATE, END, ERROR, HEADERS, HOLE, MAP, NUMBER, OBJECT, REFERENCE, REGEXP, REQUEST,
-  RESPONSE, SET, STREAM, STUB, VIEW,
+  RESPONSE, SET, SPARSE, STREAM, STUB, VIEW,
 } from "./tokens.ts";
 
 /** Where what stands beside the tokens comes from. */
@@ -86,8 +86,9 @@ function read(reader: Reader): any {
     case NUMBER: return next(reader);
     case BIGINT: return BigInt(next(reader));
     case REFERENCE: return reader.seen[next(reader)];
-    case OBJECT: return readPlain(reader);
+    case OBJECT: return readMembers(reader, remember(reader, {}));
     case ARRAY: return readArray(reader);
+    case SPARSE: return readSparse(reader);
     case MAP: return readMap(reader);
     case SET: return readSet(reader);
     case BUFFER: return remember(reader, typedArrayBuffer(next(reader)));
@@ -110,8 +111,15 @@ function isAtEnd(reader: Reader): boolean {
 
 const objectPrototype = Object.prototype;
 
-function readPlain(reader: Reader): any {
-  const to: any = remember(reader, {});
+function readSparse(reader: Reader): any {
+  const length = next(reader);
+  const to: any[] = remember(reader, []);
+  readMembers(reader, to);
+  to.length = length;
+  return to;
+}
+
+function readMembers(reader: Reader, to: any): any {
   while (!isAtEnd(reader)) {
     const name = next(reader);
     if (typeof name !== "string") broken();

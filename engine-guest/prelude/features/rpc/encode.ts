@@ -4,7 +4,7 @@
  */
 import { blobBytes, blobType, fileName, isBlob, isFile } from "../../blob.ts";
 import { takeBody } from "../../body.ts";
-import { RpcTarget } from "../../entrypoint.ts";
+import { RpcTarget, isStub } from "../../entrypoint.ts";
 import { DOMException } from "../../errors.ts";
 import { headerBlock, isHeaders } from "../../headers.ts";
 import { RPC_STACK, call, promiseState, type Wire } from "../../native.ts";
@@ -22,7 +22,7 @@ import {
 import { isDisturbed, isLocked, isReadableStream, takeOrigin } from "../../streams/readable.ts";
 import {
   ARRAY, BIGINT, BLOB, BOXED, BUFFER, DATE, END, ERROR, HEADERS, HOLE, MAP, NUMBER, OBJECT, REFERENCE, REGEXP, REQUEST,
-  RESPONSE, SET, STREAM, STUB, VIEW,
+  RESPONSE, SET, SPARSE, STREAM, STUB, VIEW,
 } from "./tokens.ts";
 
 /** A message that belongs to no session yet. */
@@ -39,21 +39,12 @@ interface Writer extends Outgoing {
   count: number;
 }
 
-/** What stubs are, told by stub.ts, where they are at home. */
-interface Stubs {
-  isStub(value: unknown): boolean;
-  isPromise(value: unknown): boolean;
-  /** A reference of its own to what the stub leads to. */
-  dup(stub: any): object;
+/** What the promises of calls are, told by stub.ts, where they are at home. */
+let isPromise: (value: unknown) => boolean;
+
+export function setPromiseBrand(brand: (value: unknown) => boolean): void {
+  isPromise = brand;
 }
-
-let stubs: Stubs = { isStub: () => false, isPromise: () => false, dup: (stub) => stub };
-
-export function setStubs(known: Stubs): void {
-  stubs = known;
-}
-
-export const isStub = (value: unknown): boolean => stubs.isStub(value);
 
 const objectPrototype = Object.prototype;
 const booleanValue = uncurry(Boolean.prototype.valueOf);
@@ -108,7 +99,7 @@ function met(value: object, writer: Writer): boolean {
 }
 
 function writeReference(value: any, writer: Writer): void {
-  if (stubs.isPromise(value)) refuse("the promise of a call, which has to be awaited first,");
+  if (isPromise(value)) refuse("the promise of a call, which has to be awaited first,");
   if (met(value, writer)) return;
   put(writer, STUB);
   put(writer, writer.exports.length);
@@ -118,7 +109,7 @@ function writeReference(value: any, writer: Writer): void {
 /** What is passed by reference belongs to the message from here on: stubs as references of their own. */
 export function ownExports(outgoing: Outgoing): void {
   const { exports } = outgoing;
-  for (let i = 0; i < exports.length; i++) if (stubs.isStub(exports[i])) exports[i] = stubs.dup(exports[i]);
+  for (let i = 0; i < exports.length; i++) if (isStub(exports[i])) exports[i] = exports[i].dup();
 }
 
 function writeObject(value: any, writer: Writer): void {
@@ -133,8 +124,15 @@ function writeObject(value: any, writer: Writer): void {
   if (!writeWeb(value, writer) && !writeTagged(value, writer)) refuseInstance(value);
 }
 
+/** A list this long is looked at for holes before each place of it is. */
+const LONG = 10_000;
+
 function writeArray(value: unknown[], writer: Writer): void {
   const { length } = value;
+  if (length > LONG) {
+    const places = objectKeys(value);
+    if (places.length < length / 2) return writeSparse(value, places, writer);
+  }
   put(writer, ARRAY);
   put(writer, length);
   for (let i = 0; i < length; i++) {
@@ -144,9 +142,18 @@ function writeArray(value: unknown[], writer: Writer): void {
   }
 }
 
+function writeSparse(value: any, places: string[], writer: Writer): void {
+  put(writer, SPARSE);
+  put(writer, value.length);
+  writeMembers(value, places, writer);
+}
+
 function writePlain(value: any, writer: Writer): void {
   put(writer, OBJECT);
-  const keys = objectKeys(value);
+  writeMembers(value, objectKeys(value), writer);
+}
+
+function writeMembers(value: any, keys: string[], writer: Writer): void {
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]!;
     if (!hasOwn(value, key)) continue;

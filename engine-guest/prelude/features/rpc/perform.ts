@@ -2,12 +2,12 @@
  * Does what a call asks for: finds the member that its path names, as far as another worker may reach, and calls or
  * reads it.
  */
-import { RpcTarget, WorkerEntrypoint } from "../../entrypoint.ts";
+import { RpcTarget, WorkerEntrypoint, isStub } from "../../entrypoint.ts";
 import { functionBind } from "../../library.ts";
 import {
   Object, TypeError, apply, arraySlice, getPrototypeOf, hasOwn, isArray, isObject, promiseResolved, promiseThen,
 } from "../../primordials.ts";
-import { encode, isStub } from "./encode.ts";
+import { encode } from "./encode.ts";
 import { isThenable } from "./settled.ts";
 
 /** Names that no class offers. */

@@ -1,9 +1,10 @@
 /**
- * What stands in a worker for what is in another: `RpcStub` for a function or an object there, `RpcPromise` for a
- * result, or for a member that may be called or awaited. Both are functions, for anything may turn out to be one.
+ * Where the calls of stubs go, and what they give: an `RpcPromise` stands for a result, or for a member that may be called
+ * or awaited. It is a function, as an `RpcStub` is, for anything may turn out to be one.
  */
-import { RpcTarget } from "../../entrypoint.ts";
-import { hostError } from "../../errors.ts";
+import {
+  Given, type Held, RpcStub, type StubState, callable, isStub, stubGone, stubState,
+} from "../../entrypoint.ts";
 import { INTERNAL } from "../../internal.ts";
 import { promiseCatch, promiseFinally } from "../../library.ts";
 import { logError } from "../../log.ts";
@@ -15,7 +16,7 @@ import {
 } from "../../primordials.ts";
 import { membersBy } from "../../service.ts";
 import { decode, decodeArrived } from "./decode.ts";
-import { type Outgoing, encode, isStub, setStubs } from "./encode.ts";
+import { type Outgoing, encode, setPromiseBrand } from "./encode.ts";
 import { perform, setForward } from "./perform.ts";
 import {
   type Arrived, type Session, adoptSession, giveUpBodies, openBodies, openSession, sendBodies, setStubMaker,
@@ -26,16 +27,8 @@ interface Source {
   request(isCall: boolean, path: string[], outgoing: Outgoing): Promise<unknown>;
 }
 
-/** A source that somebody holds, and lets go. */
-interface Held extends Source {
-  refs: number;
-  release(): void;
-}
-
-interface StubState {
-  source: Held;
-  disposed: boolean;
-}
+/** A source that a stub holds. */
+type HeldSource = Source & Held;
 
 interface PromiseState {
   source: Source;
@@ -44,70 +37,13 @@ interface PromiseState {
   promise: Promise<any> | null;
 }
 
-/** A constructor that makes nothing of its own, so that a class can give private state to a function. */
-const Given: any = function (given: object) {
-  return given;
-};
-
-/** A function that has nothing of what functions have, once it has a prototype of its own. */
-function callable(call: (args: unknown[]) => unknown): object {
-  const made: any = (...args: unknown[]) => call(args);
-  delete made.name;
-  delete made.length;
-  return made;
-}
-
-let stubState: (stub: any) => StubState;
-let brand: (value: any) => boolean;
-
-/** A reference to a function or an `RpcTarget`, here or in another worker. Its methods may be called, and itself. */
-export class RpcStub extends Given {
-  #state: StubState;
-
-  constructor(target: any, given: any = undefined) {
-    const state: StubState = target === INTERNAL ? given : { source: new Local(checkTarget(target)), disposed: false };
-    super(callable((args) => callOn(ofStub(state), [], args)));
-    setPrototypeOf(this, RpcStub.prototype);
-    this.#state = state;
-  }
-
-  static {
-    stubState = (stub) => stub.#state;
-    brand = (value) => isObject(value) && #state in value;
-  }
-
-  /** A stub of its own to the same thing, which has to be disposed of for itself. */
-  dup(): RpcStub {
-    const { source, disposed } = this.#state;
-    if (disposed) throw gone();
-    source.refs++;
-    return new RpcStub(INTERNAL, { source, disposed: false });
-  }
-
-  [Symbol.dispose](): void {
-    const state = this.#state;
-    if (state.disposed) return;
-    state.disposed = true;
-    if (--state.source.refs === 0) state.source.release();
-  }
-}
-webClass(RpcStub, 1);
-setPrototypeOf(RpcStub.prototype, membersBy((stub, name) => memberOf(ofStub(stubState(stub)), [], name)));
-
-function checkTarget(target: any): object {
-  if (typeof target === "function" || target instanceof RpcTarget) return target;
-  throw new TypeError("an RpcStub is made of a function or of an object that extends RpcTarget");
-}
-
-const gone = (): Error => hostError("Error", "the stub was disposed of", "rpc_ended");
-
 /** A stub as a source: one that was disposed of leads nowhere. */
-function ofStub(state: StubState): Source {
+function ofStub(state: StubState<HeldSource>): Source {
   return {
     request: (isCall, path, outgoing) => {
       if (!state.disposed) return state.source.request(isCall, path, outgoing);
       giveUpBodies(outgoing.bodies, undefined);
-      return promiseRejected(gone());
+      return promiseRejected(stubGone());
     },
   };
 }
@@ -182,6 +118,11 @@ function callOn(source: Source, path: string[], args: unknown[]): RpcPromise {
   }
   return new RpcPromise(INTERNAL, { source: new Later(promise), path: [], promise });
 }
+
+/** What a call of a stub gives, and what its member is. */
+export const callStub = (state: StubState, args: unknown[]): RpcPromise => callOn(ofStub(state), [], args);
+export const stubMember = (state: StubState, name: string): RpcPromise => memberOf(ofStub(state), [], name);
+export const localSource = (target: object): HeldSource => new Local(target);
 
 /** What `env.NAME.member` is. */
 export function bindingMember(binding: number, name: string): RpcPromise {
@@ -265,7 +206,7 @@ function answered(
 }
 
 /** Something that the other side of a session exported. */
-class Imported implements Held {
+class Imported implements HeldSource {
   session: Session;
   id: number;
   refs = 1;
@@ -286,7 +227,7 @@ class Imported implements Held {
 }
 
 /** Something of this worker's own: called as if it were elsewhere. */
-class Local implements Held {
+class Local implements HeldSource {
   target: any;
   refs = 1;
 
@@ -342,6 +283,6 @@ function ownMember(value: any, name: string): unknown {
   return hasOwn(Object(value), name) ? value[name] : undefined;
 }
 
-setStubs({ isStub: (value) => brand(value), isPromise: (value) => promiseBrand(value), dup: (stub) => stub.dup() });
+setPromiseBrand((value) => promiseBrand(value));
 setStubMaker((session, id) => new RpcStub(INTERNAL, { source: new Imported(session, id), disposed: false }));
 setForward((stub, isCall, path, outgoing) => ask(ofStub(stubState(stub)), isCall, path, outgoing));

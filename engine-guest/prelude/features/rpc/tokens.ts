@@ -41,3 +41,5 @@ export const RESPONSE = 18;
 export const STREAM = 19;
 /** Then its place among the message's exports. */
 export const STUB = 20;
+/** A list that is mostly holes: then its length, places as text, and values. */
+export const SPARSE = 21;

@@ -59,7 +59,7 @@ function dispatch(
   try {
     const handler = typeof entryName === "string" ? namedEntry(entryName, context)
       : entryIsClass ? new entry(context, env) : entry;
-    if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch");
+    if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch", entryName);
     result = handler.fetch(new Request(INTERNAL, state), env, context);
   } catch (error) {
     return fail(invocation, error);
@@ -132,11 +132,11 @@ function failAs(invocation: Invocation, name: string, message: string, stack: st
   call(CALL_FAIL, invocation[ID], name, message, stack, invocation[PENDING] > 0, code);
 }
 
-function noHandler(invocation: Invocation, name: string): void {
-  failAs(
-    invocation, "NoHandler",
-    `the entry module's default export has no ${name}() method; write: export default { ${name}(…) { … } }`, "",
-  );
+function noHandler(invocation: Invocation, name: string, entryName: unknown = undefined): void {
+  const message = typeof entryName === "string"
+    ? `the worker's export ${entryName} has no ${name}() method`
+    : `the entry module's default export has no ${name}() method; write: export default { ${name}(…) { … } }`;
+  failAs(invocation, "NoHandler", message, "");
 }
 
 function answerWhenSettled(invocation: Invocation, result: unknown): void {

@@ -624,3 +624,61 @@ fn what_calls_take_is_part_of_the_image_of_a_worker_that_is_known_to_call() {
         assert_eq!(app.text(get("http://a.test/")).await, "3");
     });
 }
+
+#[test]
+fn what_stands_for_another_worker_can_be_looked_at_without_a_call() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let body = "const stub = await env.SVC.counter(5); const f = await env.SVC.doubler();
+            console.log(env.SVC); console.log(env.SVC.add); console.log(stub, [f]); console.log(`${stub} ${env.SVC.a.b}`);
+            return [stub instanceof RpcStub, 'add' in env.SVC, await Promise.resolve(stub) === stub, Object.keys(stub), Object.keys(env.SVC)]";
+        let (answer, lines) = lines_of(&service, body).await;
+        assert_eq!(answer, "[true,false,true,[],[]]");
+        assert_eq!(
+            lines,
+            [
+                "Fetcher {}",
+                "[Function (anonymous)]",
+                "[Function (anonymous)] [ [Function (anonymous)] ]",
+                "[object RpcStub] [object RpcPromise]",
+                "disposed at 5"
+            ]
+        );
+    });
+}
+
+#[test]
+fn async_context_follows_a_callback_and_leaks_into_no_other_worker() {
+    on_core(async {
+        let mut main = module(
+            "import { WorkerEntrypoint } from 'cloudflare:workers'; import { AsyncLocalStorage } from 'node:async_hooks';
+             const storage = new AsyncLocalStorage();
+             export default class extends WorkerEntrypoint {
+               async fetch() { return storage.run('mine', async () => Response.json([
+                 await this.env.SVC.inner(() => storage.getStore() ?? 'none'), storage.getStore()])) }
+               async inner(f) { return [storage.getStore() ?? 'none', await storage.run('theirs', () => f()), await f()] } }",
+        );
+        main.imports.push(("cloudflare:workers".into(), 1));
+        main.imports.push(("node:async_hooks".into(), 2));
+        let builtin = |name: &str| Module { name: name.into(), kind: ModuleKind::Builtin, ..module("") };
+        let script = || {
+            let modules = vec![main.clone(), builtin("cloudflare:workers"), builtin("node:async_hooks")];
+            Artifact::Script(Script { entry: 0, modules })
+        };
+        let service = setup_artifact(script()).start();
+        let caller = setup_artifact(script()).bind("SVC", bound_to(&service, None, None)).start();
+        assert_eq!(caller.text(get("http://a.test/")).await, "[[\"none\",\"mine\",\"mine\"],\"mine\"]");
+    });
+}
+
+#[test]
+fn an_error_that_leaves_a_method_stands_in_the_record() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let app = limited(&service, "return message(() => env.SVC.fail('range'))", |_| {});
+        app.text(get("http://a.test/")).await;
+        let record = record_of(&app).await;
+        assert_eq!(record.invocations[1].failure.map(|code| code.name), Some("guest_exception"));
+        assert!(record.invocations[0].failure.is_none());
+    });
+}

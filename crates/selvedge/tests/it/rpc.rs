@@ -137,3 +137,52 @@ fn the_stack_of_an_error_leaves_a_worker_in_dev_only() {
     let failed = node.get("/fail").expect(200).json();
     assert!(failed["stack"].as_str().is_some_and(|stack| stack.contains("back.ts:18:25")), "{failed}");
 }
+
+#[test]
+fn calls_nest_as_deep_as_the_app_allows_and_no_deeper() {
+    let place = Place::new();
+    let manifest =
+        "name = \"app\"\n[workers.web]\nentry = \"web.ts\"\n[workers.web.bindings]\nSELF = { worker = \"web\" }\n";
+    let web = "import { WorkerEntrypoint } from \"cloudflare:workers\";
+        export default class extends WorkerEntrypoint {
+          async fetch() { try { return new Response(String(await this.down(1e9))); } catch (e: any) { return new Response(`${e.code}: ${e.message}`); } }
+          async down(n: number): Promise<number> { return n === 0 ? 0 : 1 + await this.env.SELF.down(n - 1); }
+        }";
+    let node = place.serve_project(&place.project("project", &[("selvedge.toml", manifest), ("web.ts", web)]));
+    let answer = node.send(&Request::get("/").at_app("app")).expect(200).text();
+    assert!(answer.starts_with("nesting_exceeded: ") && answer.contains("limits.nesting allows 16"), "{answer}");
+}
+
+#[test]
+fn calls_work_where_every_event_gets_a_sandbox_of_its_own() {
+    let place = Place::new();
+    let manifest = MANIFEST.replace("entry = \"web.ts\"\n", "entry = \"web.ts\"\nisolation = \"request\"\n");
+    let manifest = manifest.replace("entry = \"back.ts\"\n", "entry = \"back.ts\"\nisolation = \"request\"\n");
+    let files = [("selvedge.toml", manifest.as_str()), ("web.ts", WEB), ("back.ts", BACK), ("public/a.txt", "a")];
+    let node = place.serve_project(&place.project("project", &files));
+    let ask = |path: &str| node.send(&Request::get(path).at_app("app")).expect(200).json();
+    for _ in 0..3 {
+        assert_eq!(ask("/add"), json!(3));
+        assert_eq!(ask("/count"), json!(6));
+        assert_eq!(ask("/each"), json!(60));
+    }
+}
+
+#[test]
+fn a_wrangler_project_binds_its_own_entry_points() {
+    let place = Place::new();
+    let manifest = r#"{
+      "name": "app", "main": "index.ts",
+      "services": [{ "binding": "ADMIN", "service": "app", "entrypoint": "Admin", "props": { "n": 2 } }]
+    }"#;
+    let source = "import { WorkerEntrypoint } from \"cloudflare:workers\";
+        export class Admin extends WorkerEntrypoint { double(x: number) { return x * this.ctx.props.n; } }
+        export default { async fetch(_: Request, env: any) { return new Response(String(await env.ADMIN.double(21))); } };";
+    let project = place.project("project", &[("wrangler.jsonc", manifest), ("index.ts", source)]);
+    let types = place.run(&["types", &project.display().to_string()]).expect_success();
+    assert!(types.contains("ADMIN: WorkerService<typeof import(\"./index\").Admin>;"), "{types}");
+    let checked = place.run(&["check", &project.display().to_string()]).expect_success();
+    assert!(checked.contains("worker app, its export Admin"), "{checked}");
+    let node = place.dev(&project);
+    assert_eq!(node.get("/").expect(200).text(), "42");
+}

@@ -36,16 +36,55 @@ pub struct Message {
     pub bytes: Bytes,
     /// Of requests, responses and streams in the message.
     pub bodies: Vec<Body>,
+    _waits: Waits,
 }
 
+/// What one instance has said to others and they have not taken yet, in bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting(Arc<AtomicUsize>);
+
+/// A message's part of that, until it is dropped.
+#[derive(Debug, Default)]
+struct Waits {
+    waiting: Waiting,
+    bytes: usize,
+}
+
+/// The others have not taken what was said to them before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overflow;
+
 impl Message {
-    /// What it counts towards `rpc_buffer_bytes`.
-    fn weight(&self) -> usize {
-        self.bytes.len() + MESSAGE_BYTES
+    /// At most `bytes_max` may wait together, or one message.
+    pub fn new(bytes: Bytes, bodies: Vec<Body>, waiting: &Waiting, bytes_max: u64) -> Result<Self, Overflow> {
+        let weight = bytes.len() + MESSAGE_BYTES;
+        let before = waiting.0.load(Ordering::Relaxed);
+        if before > 0 && before.saturating_add(weight) as u64 > bytes_max {
+            return Err(Overflow);
+        }
+        Ok(Self::answer(bytes, bodies, waiting))
+    }
+
+    /// An answer, for which somebody waits: it is counted, and never refused.
+    pub fn answer(bytes: Bytes, bodies: Vec<Body>, waiting: &Waiting) -> Self {
+        let weight = bytes.len() + MESSAGE_BYTES;
+        waiting.0.fetch_add(weight, Ordering::Relaxed);
+        Self { bytes, bodies, _waits: Waits { waiting: waiting.clone(), bytes: weight } }
+    }
+
+    /// The same message, which waits for nobody: kept, in order to be sent once more.
+    pub fn kept(&self) -> Self {
+        Self { bytes: self.bytes.clone(), bodies: Vec::new(), _waits: Waits::default() }
     }
 }
 
-/// The answer to an [`RpcEvent`], as it travels in a [`Response`]: what it says is the body.
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.waiting.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The answer to an [`RpcEvent`], as it travels in a [`Response`] that says nothing else.
 #[derive(Debug)]
 pub struct RpcAnswer {
     pub message: Message,
@@ -53,35 +92,28 @@ pub struct RpcAnswer {
     pub session: Option<SessionEnd>,
 }
 
-/// What a response can't say by itself. It has to be cloneable there, and is taken once.
+/// It has to be cloneable there, and is taken once.
 #[derive(Clone)]
-struct Rest(Arc<Mutex<Option<(Vec<Body>, Option<SessionEnd>)>>>);
+struct Rest(Arc<Mutex<Option<(Message, Option<SessionEnd>)>>>);
 
 impl RpcAnswer {
     pub fn into_response(self) -> Response {
-        let Message { bytes, bodies } = self.message;
-        let mut response = Response::new(Body::full(bytes));
-        response.extensions_mut().insert(Rest(Arc::new(Mutex::new(Some((bodies, self.session))))));
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(Rest(Arc::new(Mutex::new(Some((self.message, self.session))))));
         response
     }
 
     /// `None` if the response answers something else.
     pub fn from_response(mut response: Response) -> Option<Self> {
         let rest = response.extensions_mut().remove::<Rest>()?;
-        let (bodies, session) = rest.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let bytes = response.body_mut().take_whole()?;
-        Some(Self { message: Message { bytes, bodies }, session })
+        let (message, session) = rest.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Self { message, session })
     }
 }
 
-/// Why a message was not sent.
+/// Either end is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotSent {
-    /// Either end is closed.
-    Closed,
-    /// The other side has not taken what it was sent before.
-    Overflow,
-}
+pub struct Closed;
 
 /// One end of a session.
 ///
@@ -93,9 +125,6 @@ pub enum NotSent {
 pub struct SessionEnd {
     outgoing: Mutex<Option<UnboundedSender<Message>>>,
     incoming: tokio::sync::Mutex<UnboundedReceiver<Message>>,
-    /// Bytes on their way to the other end, and to this one.
-    sent: Arc<AtomicUsize>,
-    arriving: Arc<AtomicUsize>,
     /// Told when this end is closed, so that whoever reads it hears so.
     closed: Notify,
 }
@@ -104,29 +133,18 @@ pub struct SessionEnd {
 pub fn session() -> (SessionEnd, SessionEnd) {
     let (to_far, from_near) = unbounded_channel();
     let (to_near, from_far) = unbounded_channel();
-    let (outward, inward) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-    let end = |outgoing, incoming, sent: &Arc<AtomicUsize>, arriving: &Arc<AtomicUsize>| SessionEnd {
+    let end = |outgoing, incoming| SessionEnd {
         outgoing: Mutex::new(Some(outgoing)),
         incoming: tokio::sync::Mutex::new(incoming),
-        sent: sent.clone(),
-        arriving: arriving.clone(),
         closed: Notify::new(),
     };
-    (end(to_far, from_far, &outward, &inward), end(to_near, from_near, &inward, &outward))
+    (end(to_far, from_far), end(to_near, from_near))
 }
 
 impl SessionEnd {
-    /// At most `buffer_bytes` may wait for the other side, or one message.
-    pub fn send(&self, message: Message, buffer_bytes: u64) -> Result<(), NotSent> {
+    pub fn send(&self, message: Message) -> Result<(), Closed> {
         let outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = outgoing.as_ref().ok_or(NotSent::Closed)?;
-        let weight = message.weight();
-        let waiting = self.sent.load(Ordering::Relaxed);
-        if waiting > 0 && waiting.saturating_add(weight) as u64 > buffer_bytes {
-            return Err(NotSent::Overflow);
-        }
-        self.sent.fetch_add(weight, Ordering::Relaxed);
-        sender.send(message).map_err(|_| NotSent::Closed)
+        outgoing.as_ref().ok_or(Closed)?.send(message).map_err(|_| Closed)
     }
 
     /// What has arrived, at least one message; empty at the end, and once this end is closed.
@@ -140,8 +158,6 @@ impl SessionEnd {
         }
         let mut incoming = self.incoming.lock().await;
         select(pin!(incoming.recv_many(&mut messages, BATCH)), closed).await;
-        let weight = messages.iter().map(Message::weight).sum();
-        self.arriving.fetch_sub(weight, Ordering::Relaxed);
         messages
     }
 

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base::code;
+use base::{Body, WorkerLimits, code};
 use bytes::Bytes;
-use worker::rpc::{Message, NotSent, RpcAnswer, RpcEvent, SessionEnd, session};
+use worker::rpc::{Message, Overflow, RpcAnswer, RpcEvent, SessionEnd, Waiting, session};
 use worker::{Call, Event, Failure, Handle};
 
 use super::abi::rpc as abi;
@@ -23,6 +23,8 @@ use super::prelude;
 #[derive(Debug, Default)]
 pub struct Sessions {
     sessions: HashMap<u32, Session>,
+    /// What the instance has said, in sessions and besides, and nobody has taken.
+    waiting: Waiting,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,15 @@ struct Session {
 }
 
 impl Sessions {
+    /// A message of this instance, unless too much waits already.
+    pub fn message(&self, bytes: Bytes, bodies: Vec<Body>, limits: &WorkerLimits) -> Result<Message, Overflow> {
+        Message::new(bytes, bodies, &self.waiting, limits.rpc_buffer_bytes)
+    }
+
+    pub fn answer(&self, bytes: Bytes, bodies: Vec<Body>) -> Message {
+        Message::answer(bytes, bodies, &self.waiting)
+    }
+
     pub fn open(&mut self, id: u32, request: u32, served: bool) {
         let (near, far) = session();
         self.sessions.insert(id, Session { near: Arc::new(near), far: Some(far), request, served });
@@ -183,12 +194,15 @@ pub async fn call(operation: &Operation, mut args: Decoder<'_>) -> Result<Comple
     // Taken first: whatever is refused below, nothing of the call stays behind.
     let bodies = operation.instance.take_streams(&streams);
     let session = operation.instance.sessions().borrow_mut().far(session);
+    let limits = &operation.env().limits;
+    let message = operation.instance.sessions().borrow().message(bytes, bodies, limits);
+    let message = message.map_err(|_| failed(overflow(limits)))?;
     let (call, _) = operation.metered()?;
     let Some((_, Handle::Service(invoker))) = operation.env().bindings.get(binding) else {
         return Err(Completion::type_error("this binding is no service"));
     };
     let call = Call { depth: call.depth + 1, ..call.clone() };
-    let event = RpcEvent { entry: None, message: Message { bytes, bodies }, session };
+    let event = RpcEvent { entry: None, message, session };
     let response = invoker.invoke(call, Event::Rpc(Box::new(event))).await.map_err(failed)?;
     let answer = RpcAnswer::from_response(response)
         .ok_or_else(|| Completion::type_error("what this binding leads to has no methods"))?;
@@ -247,7 +261,7 @@ pub fn encode_messages(
 
 /// A message, and the handles of its bodies.
 pub fn encode_message(message: Message, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
-    let Message { bytes, bodies } = message;
+    let Message { bytes, bodies, .. } = message;
     out.0.extend_from_slice(&bytes);
     out.array(bodies.len() as u32);
     for body in bodies {
@@ -257,12 +271,8 @@ pub fn encode_message(message: Message, instance: &ScriptInstance, guest: &mut G
     }
 }
 
-/// Sends a message; a session whose other side does not keep up is over.
-pub fn send(sessions: &mut Sessions, id: u32, message: Message, buffer_bytes: u64) -> Result<(), NotSent> {
-    let Some(near) = sessions.near(id) else { return Err(NotSent::Closed) };
-    let sent = near.send(message, buffer_bytes);
-    if let Err(NotSent::Overflow) = sent {
-        sessions.close(id);
-    }
-    sent
+pub fn overflow(limits: &WorkerLimits) -> Failure {
+    let max = limits.rpc_buffer_bytes;
+    let detail = format!("others have not taken {max} bytes of what was said to them (limits.rpc_buffer_bytes)");
+    Failure::new(&code::RPC_OVERFLOW, detail)
 }

@@ -459,7 +459,7 @@ async fn record_of(app: &Running) -> telemetry::Record {
 fn each_side_is_charged_for_what_it_computes() {
     on_core(async {
         let service = worker_of(SERVICE).start();
-        let body = "const work = () => { let x = 0; for (let i = 0; i < 400000; i++) x += i; return x };
+        let body = "const work = () => { let x = 0; for (let i = 0; i < 5000000; i++) x += i; return x };
             await env.SVC.apply(work); return 1";
         let app = limited(&service, body, |_| {});
         app.text(get("http://a.test/")).await;
@@ -680,5 +680,26 @@ fn an_error_that_leaves_a_method_stands_in_the_record() {
         let record = record_of(&app).await;
         assert_eq!(record.invocations[1].failure.map(|code| code.name), Some("guest_exception"));
         assert!(record.invocations[0].failure.is_none());
+    });
+}
+
+#[test]
+fn what_nests_too_deep_is_an_error_where_it_is_found() {
+    on_core(async {
+        let service = worker_of(SERVICE).start();
+        let nested = |depth: usize| format!("let v = []; for (let i = 0; i < {depth}; i++) v = [v];");
+        let body = format!("{} return message(async () => (await env.SVC.echo(v)).length)", nested(200));
+        assert_eq!(ask(&service, &body).await, "1");
+        let body = format!("{} return message(() => env.SVC.echo(v))", nested(200_000));
+        let answer = ask(&service, &body).await;
+        assert!(answer.contains("RangeError"), "{answer}");
+        // Wherever the border between the two lies, the service is none the worse for it.
+        for depth in [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000] {
+            let body = format!("{} return message(async () => (await env.SVC.echo(v)).length)", nested(depth));
+            let answer = ask(&service, &body).await;
+            assert!(answer == "1" || answer.contains("RangeError"), "{depth}: {answer}");
+        }
+        assert_eq!(ask(&service, "return env.SVC.add(1, 2)").await, "3");
+        settles(&service).await;
     });
 }

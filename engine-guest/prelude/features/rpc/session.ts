@@ -15,7 +15,7 @@ import { logError } from "../../log.ts";
 import { OP_RPC_READ, RPC_CLOSE, RPC_LIMIT, RPC_OPEN, RPC_SEND, call, start, type Wire } from "../../native.ts";
 import { whenComplete } from "../../operations.ts";
 import {
-  Map, Promise, Symbol, WeakMap, isObject, mapDelete, mapForEach, mapGet, mapHas, mapSet, mapSize, promiseRejected, weakMapGet,
+  Map, Promise, Symbol, WeakMap, isArray, isObject, mapDelete, mapForEach, mapGet, mapHas, mapSet, mapSize, promiseRejected, weakMapGet,
   weakMapSet,
 } from "../../primordials.ts";
 import { isHandedOver, openSending, pump } from "../../sending.ts";
@@ -155,8 +155,8 @@ export class Session {
     sendBodies(bodies, streams, () => {});
   }
 
-  receive(message: any[], handles: number[]): void {
-    switch (message[0]) {
+  receive(message: any, handles: number[]): void {
+    switch (isArray(message) ? message[0] : undefined) {
       case CALL: return this.serve(message, handles);
       case RETURN: return this.settle(message, handles);
       case RELEASE: return this.drop(message[1]);

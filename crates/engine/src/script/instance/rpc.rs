@@ -6,7 +6,7 @@ use std::rc::Rc;
 use base::{Body, code};
 use bytes::Bytes;
 use worker::Event;
-use worker::rpc::{Message, NotSent, RpcAnswer, RpcEvent};
+use worker::rpc::{Overflow, RpcAnswer, RpcEvent};
 
 use super::ScriptInstance;
 use crate::lines::Line;
@@ -30,10 +30,8 @@ impl ScriptInstance {
     ) -> Option<Event> {
         let RpcEvent { entry, message, session } = event;
         let repeatable = session.is_none() && message.bodies.is_empty();
-        let again = repeatable.then(|| {
-            let message = Message { bytes: message.bytes.clone(), bodies: Vec::new() };
-            Event::Rpc(Box::new(RpcEvent { entry: entry.clone(), message, session: None }))
-        });
+        let again = repeatable
+            .then(|| Event::Rpc(Box::new(RpcEvent { entry: entry.clone(), message: message.kept(), session: None })));
         let entry = entry.as_deref();
         out.optional_string(entry.and_then(|entry| entry.name.as_deref()));
         out.optional_string(entry.and_then(|entry| entry.props.as_deref()));
@@ -54,22 +52,35 @@ impl ScriptInstance {
             Asked::Open { session, request, served } => {
                 self.sessions.borrow_mut().open(session, request, served);
             }
-            Asked::Send { session, message, streams } => {
-                let message = Message { bytes: Bytes::from(message), bodies: self.take_streams(&streams) };
-                let buffer_bytes = self.env.limits.rpc_buffer_bytes;
-                let sent = rpc::send(&mut self.sessions.borrow_mut(), session, message, buffer_bytes);
-                if let Err(NotSent::Overflow) = sent {
-                    self.overflowed(sandbox);
-                }
-            }
+            Asked::Send { session, message, streams } => self.send_rpc(sandbox, session, message, &streams),
             Asked::Close { session } => self.sessions.borrow_mut().close(session),
             Asked::Answer(answer) => self.answer_rpc(sandbox, *answer),
         }
     }
 
+    /// A session whose other side does not keep up is over.
+    fn send_rpc(self: &Rc<Self>, sandbox: &mut Sandbox, session: u32, message: Vec<u8>, streams: &[u32]) {
+        let bodies = self.take_streams(streams);
+        let mut sessions = self.sessions.borrow_mut();
+        let Some(near) = sessions.near(session) else { return };
+        match sessions.message(Bytes::from(message), bodies, &self.env.limits) {
+            // An end that is closed is heard of as such.
+            Ok(message) => drop(near.send(message)),
+            Err(Overflow) => {
+                sessions.close(session);
+                let failure = rpc::overflow(&self.env.limits);
+                let guest = sandbox.store.data_mut();
+                let request = guest.charged();
+                let text = format!("{}: a call of another worker was ended: {}", failure.code.name, failure.detail);
+                guest.log(request, Line { level: telemetry::Level::Warn, text: &text, site: None });
+            }
+        }
+    }
+
     fn answer_rpc(self: &Rc<Self>, sandbox: &mut Sandbox, answer: Answer) {
         let Answer { request, message, streams, session, pending, threw } = answer;
-        let message = Message { bytes: Bytes::from(message), bodies: self.take_streams(&streams) };
+        let bodies = self.take_streams(&streams);
+        let message = self.sessions.borrow().answer(Bytes::from(message), bodies);
         let session = session.and_then(|session| self.sessions.borrow_mut().far(session));
         if threw {
             self.note_failure(request, &code::GUEST_EXCEPTION);
@@ -94,16 +105,5 @@ impl ScriptInstance {
                 entry.stream = Some(*id);
             }
         }
-    }
-
-    fn overflowed(&self, sandbox: &mut Sandbox) {
-        let max = self.env.limits.rpc_buffer_bytes;
-        let text = format!(
-            "{}: a call of another worker was ended, for it has not taken {max} bytes of messages (limits.rpc_buffer_bytes)",
-            code::RPC_OVERFLOW.name
-        );
-        let guest = sandbox.store.data_mut();
-        let request = guest.charged();
-        guest.log(request, Line { level: telemetry::Level::Warn, text: &text, site: None });
     }
 }

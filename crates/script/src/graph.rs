@@ -113,7 +113,8 @@ pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Buil
     let inputs = graph.inputs.iter().cloned().collect();
     match start {
         Ok(entry) if graph.errors.is_empty() => {
-            Ok(Built { script: Script { entry, modules: artifact::modules(graph.nodes) }, inputs })
+            let exports = link::exports(&graph.nodes, entry);
+            Ok(Built { script: Script { entry, modules: artifact::modules(graph.nodes) }, inputs, exports })
         }
         _ => Err(BuildErrors { inputs, ..BuildErrors::from(graph.errors) }),
     }

@@ -7,7 +7,7 @@ use base::{BindingName, ResourceName, WorkerLimits, WorkerName};
 use super::{Compiler, Seen, bad_name, shorten};
 use crate::bounds::{BINDINGS, EGRESS_RULES, ENTRYPOINT_BYTES, VAR_BYTES, VARS};
 use crate::egress::{EgressRule, is_unnameable};
-use crate::origin::{PathRole, PathUse};
+use crate::origin::{ExportUse, PathRole, PathUse};
 use crate::plan::{Binding, Grant, Isolation, Var, WorkerKind, WorkerPlan};
 use crate::raw::{BindingKind, RawBinding, RawManifest, RawVar, RawWorker, Spanned};
 use crate::report::{code, suggest};
@@ -174,9 +174,14 @@ impl Compiler<'_, '_> {
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
                 let worker = self.worker_index(&raw.target, &user)?;
-                let entrypoint = self.entrypoint(raw);
-                let props = self.props(raw);
-                Grant::Worker { worker, entrypoint: entrypoint?, props: props? }
+                let (entrypoint, props) = (self.entrypoint(raw), self.props(raw));
+                let (entrypoint, props) = (entrypoint?, props?);
+                if let (Some(binding), Some(export), Some(at)) = (&name, &entrypoint, &raw.entrypoint) {
+                    let (binding, export) = (binding.clone(), export.clone());
+                    let place = self.problems.file.place(at.span.clone());
+                    self.origins.exports.push(ExportUse { binding, worker, export, place });
+                }
+                Grant::Worker { worker, entrypoint, props }
             }
             BindingKind::Assets => Grant::Assets { assets: self.assets_index(&raw.target, None)? },
         };

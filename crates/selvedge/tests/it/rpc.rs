@@ -12,7 +12,6 @@ entry = \"web.ts\"
 [workers.web.bindings]
 BACK = { worker = \"back\" }
 ADMIN = { worker = \"back\", entrypoint = \"Admin\", props = { role = \"writer\", regions = [\"eu\", \"us\"] } }
-NOBODY = { worker = \"back\", entrypoint = \"Nobody\" }
 PLAIN = { worker = \"back\", entrypoint = \"plain\" }
 SELF = { worker = \"web\" }
 ASSETS = { assets = \"public\" }
@@ -68,7 +67,6 @@ const asked: Record<string, (env: any) => unknown> = {
   "/admin": async (env) => [await env.ADMIN.whoami(), await (await env.ADMIN.fetch("http://x/path")).text()],
   "/plain": async (env) => (await env.PLAIN.fetch("http://x/")).json(),
   "/fail": (env) => tried(() => env.BACK.fail()),
-  "/nobody": async (env) => [await tried(() => env.NOBODY.add(1)), await tried(() => env.NOBODY.fetch("http://x/"))],
   "/object": (env) => tried(() => env.PLAIN.add(1)),
   "/self": (env) => tried(() => env.SELF.add(1)),
   "/files": (env) => tried(() => env.ASSETS.add(1)),
@@ -108,17 +106,28 @@ fn a_binding_names_the_export_that_answers_and_what_it_is_told() {
     assert_eq!(ask("/admin"), json!([props, "admin /path writer"]));
     assert_eq!(ask("/plain"), json!(["hello", {}]));
 
-    let [call, fetch] = [&ask("/nobody")[0], &ask("/nobody")[1]].map(Clone::clone);
-    for answer in [call, fetch] {
-        assert_eq!(answer["code"], "no_entrypoint", "{answer}");
-        assert!(answer["message"].as_str().is_some_and(|m| m.contains("no export \"Nobody\"")), "{answer}");
-    }
     for path in ["/object", "/self"] {
         let answer = ask(path);
         assert_eq!(answer["name"], "TypeError", "{answer}");
         assert!(answer["message"].as_str().is_some_and(|m| m.contains("extends WorkerEntrypoint")), "{answer}");
     }
     assert_eq!(ask("/files")["code"], "no_handler");
+}
+
+#[test]
+fn an_export_that_is_not_there_is_an_error_of_the_deployment() {
+    let place = Place::new();
+    let project = project(&place);
+    let manifest = std::fs::read_to_string(project.join("selvedge.toml")).expect("the manifest");
+    std::fs::write(project.join("selvedge.toml"), manifest.replace("\"Admin\"", "\"Admn\"")).expect("a write");
+    let said = place.deploy(&project).expect_failure();
+    for part in [
+        "the worker `back` has no export `Admn`, which the binding `ADMIN` names",
+        "selvedge.toml:6:",
+        "did you mean `Admin`?",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]

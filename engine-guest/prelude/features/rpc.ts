@@ -16,6 +16,10 @@ export { bindingMember, callStub, localSource, stubMember };
 
 /** [is a call, path, the first export's number, tokens] */
 type Request = [isCall: boolean, path: string[], base: number, tokens: any[]];
+const IS_CALL = 0;
+const PATH = 1;
+const BASE = 2;
+const TOKENS = 3;
 
 /** Serves a call: `make` makes the object whose method is called. */
 export function serveCall(
@@ -28,9 +32,8 @@ export function serveCall(
   let result: unknown;
   try {
     if (!isEntrypoint(exported)) throw new TypeError(noMethods(exported));
-    const [isCall, path, base, tokens] = request;
-    args = decodeArguments(tokens, handles, session, base);
-    result = perform(make(exported), isCall, path, args.value);
+    args = decodeArguments(request[TOKENS], handles, session, request[BASE]);
+    result = perform(make(exported), request[IS_CALL], request[PATH], args.value);
   } catch (error) {
     return answerCall(invocation, session, args, true, error);
   }

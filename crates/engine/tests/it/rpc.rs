@@ -703,3 +703,20 @@ fn what_nests_too_deep_is_an_error_where_it_is_found() {
         settles(&service).await;
     });
 }
+
+#[test]
+fn a_script_that_changes_built_ins_changes_no_call() {
+    on_core(async {
+        let spoiled = "const spoiled = () => { throw new Error('spoiled') };
+            Array.prototype.push = Array.prototype.slice = Array.prototype[Symbol.iterator] = spoiled;
+            Map.prototype.get = Map.prototype.set = Map.prototype.has = Map.prototype.forEach = spoiled;
+            Function.prototype.bind = Function.prototype.call = Function.prototype.apply = spoiled;
+            Promise.prototype.then = Object.keys = Object.defineProperty = Reflect.apply = spoiled;";
+        let service = worker_of(&format!("{SERVICE}\n{spoiled}")).start();
+        let body = format!(
+            "{spoiled} let sum = 0; const c = await env.SVC.counter(1); await env.SVC.chase(n => {{ sum += n }}, 4);
+             return sum + await c.increment() + await env.SVC.add(1, 2) + (await env.SVC.settings.depth.value)"
+        );
+        assert_eq!(ask(&service, &body).await, "53");
+    });
+}

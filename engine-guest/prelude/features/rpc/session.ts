@@ -164,12 +164,15 @@ export class Session {
   }
 
   serve(message: any[], handles: number[]): void {
-    const [, number, target, isCall, path, base, tokens] = message;
+    const number = message[1];
+    const target = message[2];
+    const isCall = message[3];
+    const path = message[4];
     this.serving++;
     let args: Arrived | null = null;
     let result: unknown;
     try {
-      args = decodeArguments(tokens, handles, this, base);
+      args = decodeArguments(message[6], handles, this, message[5]);
       if (!mapHas(this.exports, target)) throw ended();
       result = perform(mapGet(this.exports, target), isCall, path, args.value);
     } catch (error) {
@@ -204,13 +207,13 @@ export class Session {
   }
 
   settle(message: any[], handles: number[]): void {
-    const [, number, ok, base, tokens] = message;
+    const number = message[1];
     const waiting: Waiting | undefined = mapGet(this.waiting, number);
     if (waiting === undefined) return;
     mapDelete(this.waiting, number);
     try {
-      const arrived = decodeArrived(tokens, handles, this, base);
-      if (ok) waiting.resolve(arrived);
+      const arrived = decodeArrived(message[4], handles, this, message[3]);
+      if (message[2]) waiting.resolve(arrived);
       else waiting.reject(arrived.value);
     } catch (error) {
       waiting.reject(error);

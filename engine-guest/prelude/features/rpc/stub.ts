@@ -191,11 +191,12 @@ class Binding implements Source {
 function answered(
   opened: Session | null, answer: any[], resolve: (value: unknown) => void, reject: (reason: unknown) => void,
 ): void {
-  const [[ok, base, tokens], handles, sessionId] = answer;
+  const message = answer[0];
+  const sessionId = answer[2];
   const session = opened ?? (sessionId === 0 ? null : adoptSession(sessionId, null));
   try {
-    const arrived = decodeArrived(tokens, handles, session, base);
-    if (ok) resolve(surface(arrived));
+    const arrived = decodeArrived(message[2], answer[1], session, message[1]);
+    if (message[0]) resolve(surface(arrived));
     else reject(arrived.value);
   } finally {
     if (session !== null) {

@@ -720,3 +720,59 @@ fn a_script_that_changes_built_ins_changes_no_call() {
         assert_eq!(ask(&service, &body).await, "53");
     });
 }
+
+/// What a request does that is made of chance: it calls, holds, lets go, calls back and fails.
+const CHANCE: &str = "
+    let seed = Number(request.url.split('#')[1] ?? new URL(request.url).pathname.slice(1));
+    const next = most => { seed = (seed * 1103515245 + 12345) & 0x7fffffff; return (seed >>> 8) % most };
+    class Mine extends RpcTarget {
+      hi(n) { return n > 0 ? env.SVC.apply(m => m.hi(n - 1), this) : 'hi' }
+      give(f) { held.push(f.dup()); return held.length }
+    }
+    const held = [], mine = new Mine();
+    const step = async () => {
+      switch (next(11)) {
+        case 0: return held.push(await env.SVC.counter(next(9)));
+        case 1: return held.length && held[next(held.length)][Symbol.dispose]();
+        case 2: return held.length && held[next(held.length)].increment?.();
+        case 3: return env.SVC.apply(async f => f(await env.SVC.add(1, 2)), n => n + 1);
+        case 4: return env.SVC.apply(() => { throw new Error('mine') });
+        case 5: return mine.hi(next(4));
+        case 6: return held.push((await env.SVC.counters()).one);
+        case 7: return env.SVC.apply(m => m.give(() => next(3)), mine);
+        case 8: { env.SVC.echo(held.length ? held[0] : null).then(() => {}, () => {}); return 0 }
+        case 9: return (await env.SVC.doubler())(next(5));
+        case 10: { const c = held.length ? held[next(held.length)].dup() : null; c?.[Symbol.dispose](); return 0 }
+      }
+    };
+    const failures = {};
+    for (let i = 0; i < 40; i++) {
+      const steps = Array.from({ length: 1 + next(3) }, () => step().catch(e => { failures[e.code ?? e.message] = 1 }));
+      if (next(3)) await Promise.all(steps);
+    }
+    return Object.keys(failures).sort().join()";
+
+#[test]
+fn whatever_two_workers_do_with_each_other_nothing_of_it_stays() {
+    on_core(async {
+        let service = worker_of(SERVICE).limits(|l| l.cpu_ms = 10_000).start();
+        let app = limited(&service, CHANCE, |l| (l.cpu_ms, l.subrequests) = (10_000, 10_000));
+        let run = async |seed: u32| {
+            let answer = app.text(get(&format!("http://a.test/{seed}"))).await;
+            let known = ["mine", "rpc_ended"];
+            let unknown = answer
+                .trim_matches('"')
+                .split(',')
+                .find(|f| !f.is_empty() && !known.contains(f) && !f.contains("no method"));
+            assert_eq!(unknown, None, "seed {seed}: {answer}");
+        };
+        for seed in 1..60 {
+            run(seed).await;
+            settles(&service).await;
+            settles(&app).await;
+        }
+        // What is garbage is collected when some megabytes have come together.
+        let memory = (service.instance.state().memory_bytes, app.instance.state().memory_bytes);
+        assert!(memory.0 < 10 << 20 && memory.1 < 10 << 20, "{memory:?}");
+    });
+}

@@ -64,7 +64,7 @@ function member(owner: any, name: string): any {
     throw new TypeError(`${name} is a handler of the other worker's, and no method that can be called`);
   }
   for (let at = getPrototypeOf(owner); at !== null && !isPlatforms(at); at = getPrototypeOf(at)) {
-    if (hasOwn(at, name)) return owner[name];
+    if (hasOwn(at, name)) return (owner as any)[name];
   }
   return none();
 }

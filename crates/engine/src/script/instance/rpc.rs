@@ -50,7 +50,10 @@ impl ScriptInstance {
     pub(super) fn carry_out_rpc(self: &Rc<Self>, sandbox: &mut Sandbox, asked: Asked) {
         match asked {
             Asked::Open { session, request, served } => {
-                self.sessions.borrow_mut().open(session, request, served);
+                // Nobody would end that of a request that is over.
+                if self.requests.borrow().contains_key(&request) {
+                    self.sessions.borrow_mut().open(session, request, served);
+                }
             }
             Asked::Send { session, message, streams } => self.send_rpc(sandbox, session, message, &streams),
             Asked::Close { session } => self.sessions.borrow_mut().close(session),

@@ -144,6 +144,8 @@ pub struct GuestCall {
     pub event: Option<Event>,
     /// Where the event's body is, if it was not whole.
     pub body: Option<u32>,
+    /// Bodies that came with calls of methods, and go with it.
+    pub bodies: Vec<u32>,
     /// Operations that are under way for it: those that go with it, and how many others.
     pub passive: Vec<u32>,
     pub operations: u32,
@@ -161,6 +163,7 @@ impl GuestCall {
             log_cut: false,
             event,
             body,
+            bodies: Vec::new(),
             passive: Vec::new(),
             operations: 0,
         }

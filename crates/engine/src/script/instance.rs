@@ -335,8 +335,8 @@ impl ScriptInstance {
                 (abi::event::FETCH, request, request)
             }
             Input::Rpc { request, call, event } => {
-                let again = self.encode_rpc(sandbox, request, *event, &mut arguments);
-                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, again, None));
+                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
+                self.encode_rpc(sandbox, request, *event, &mut arguments);
                 (abi::event::RPC, request, request)
             }
             Input::Complete { operation, request, completion } => {
@@ -528,6 +528,7 @@ impl ScriptInstance {
             if let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place) {
                 invocation.usage = usage;
             }
+            call.bodies.iter().for_each(|handle| drop(self.bodies.borrow_mut().remove(handle)));
             self.drop_passive(sandbox, call.passive);
         }
         self.sockets.end_request(request, None);

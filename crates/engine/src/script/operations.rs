@@ -147,7 +147,7 @@ impl Completion {
             }
             Completion::Answered(answer) => rpc::encode_answer(answer, request, instance, guest, out),
             Completion::Session { session, messages } => {
-                rpc::encode_messages(session, messages, instance, guest, out);
+                rpc::encode_messages(session, messages, request, instance, guest, out);
             }
             Completion::Value(value) => {
                 out.bool(true);

@@ -230,7 +230,7 @@ pub async fn read(operation: &Operation, mut args: Decoder<'_>) -> Result<Comple
 /// [message, handles, session or 0]
 pub fn encode_answer(answer: RpcAnswer, request: u32, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     out.bool(true).array(3);
-    encode_message(answer.message, instance, guest, out);
+    encode_message(answer.message, request, instance, guest, out);
     let session = answer.session.map_or(0, |near| {
         let id = guest.fresh_id();
         // For a request that is over it has ended already, as the guest will find when it reads.
@@ -245,6 +245,7 @@ pub fn encode_answer(answer: RpcAnswer, request: u32, instance: &ScriptInstance,
 pub fn encode_messages(
     session: u32,
     messages: Vec<Message>,
+    request: u32,
     instance: &ScriptInstance,
     guest: &mut Guest,
     out: &mut Encoder,
@@ -258,18 +259,21 @@ pub fn encode_messages(
     out.array(messages.len() as u32);
     for message in messages {
         out.array(2);
-        encode_message(message, instance, guest, out);
+        encode_message(message, request, instance, guest, out);
     }
 }
 
-/// A message, and the handles of its bodies.
-pub fn encode_message(message: Message, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+/// A message, and the handles of its bodies, which nobody reads once the request is over.
+pub fn encode_message(message: Message, request: u32, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     let Message { bytes, bodies, .. } = message;
     out.0.extend_from_slice(&bytes);
     out.array(bodies.len() as u32);
     for body in bodies {
         let handle = guest.fresh_id();
-        instance.bodies.borrow_mut().insert(handle, body);
+        if let Some(call) = guest.calls.get_mut(&request) {
+            call.bodies.push(handle);
+            instance.bodies.borrow_mut().insert(handle, body);
+        }
         out.integer(u64::from(handle));
     }
 }

@@ -400,6 +400,7 @@ fn bodies_travel_beside_a_message() {
             ("const r = await fetch('http://out.test/'); const p = await env.SVC.proxy(r); return [r.bodyUsed, p.status, await p.text()]",
              "[true,404,\"\"]"),
             ("const h = await env.SVC.echo(new Headers({ a: '1' })); h.append('a', '2'); return h.get('a')", "\"1, 2\""),
+            ("await env.SVC.echo(1); return env.SVC.apply(() => 1, new ReadableStream({ type: 'bytes', pull(c) { c.enqueue(new Uint8Array(9)) } }))", "1"),
             ("const s = await env.SVC.numbers(1e9); const reader = s.getReader(); await reader.read(); await reader.cancel(); return 1", "1"),
             ("return message(() => env.SVC.read(new ReadableStream({ pull() { throw new Error('broken') } })))", "\"TypeError: Error: broken (guest_exception)\""),
             ("const r = new Response('x'); await r.text(); return message(() => env.SVC.echo(r))", "\"TypeError: the body has already been used\""),
@@ -409,6 +410,25 @@ fn bodies_travel_beside_a_message() {
             assert_eq!(ask(&service, body).await, expected, "{body}");
             settles(&service).await;
         }
+    });
+}
+
+#[test]
+fn a_response_of_a_method_is_the_answer_of_its_caller() {
+    on_core(async {
+        let service = worker_of(&SERVICE.replace(
+            "respond()",
+            "streamed() { return new Response(this.numbers(300), { headers: { 'x-a': 'b' } }) }\n respond()",
+        ))
+        .start();
+        let app = setup("export default { fetch(_, env) { return env.SVC.streamed() } }");
+        let app = app.bind("SVC", bound_to(&service, None, None)).start();
+        let response = app.run(get("http://a.test/")).await.unwrap();
+        assert_eq!(response.headers()["x-a"], "b");
+        // The caller is done, and its answer flows on from the worker that made it.
+        settles(&app).await;
+        assert_eq!(collect(response).await.len(), 1090);
+        settles(&service).await;
     });
 }
 

@@ -19,15 +19,9 @@ impl ScriptInstance {
         &self.sessions
     }
 
-    /// Writes the arguments of the RPC event: name, props, message, handles, session. Answers the
-    /// event as it came, if it may run a second time.
-    pub(super) fn encode_rpc(
-        &self,
-        sandbox: &mut Sandbox,
-        request: u32,
-        event: RpcEvent,
-        out: &mut Encoder,
-    ) -> Option<Event> {
+    /// Writes the arguments of the RPC event: name, props, message, handles, session. The event is
+    /// kept as it came, if it may run a second time.
+    pub(super) fn encode_rpc(&self, sandbox: &mut Sandbox, request: u32, event: RpcEvent, out: &mut Encoder) {
         let RpcEvent { entry, message, session } = event;
         let repeatable = session.is_none() && message.bodies.is_empty();
         let again = repeatable
@@ -36,14 +30,16 @@ impl ScriptInstance {
         out.optional_string(entry.and_then(|entry| entry.name.as_deref()));
         out.optional_string(entry.and_then(|entry| entry.props.as_deref()));
         let guest = sandbox.store.data_mut();
-        rpc::encode_message(message, self, guest, out);
+        rpc::encode_message(message, request, self, guest, out);
+        if let Some(call) = guest.calls.get_mut(&request) {
+            call.event = again;
+        }
         let id = session.map_or(0, |near| {
             let id = guest.fresh_id();
             self.sessions.borrow_mut().insert(id, request, true, near);
             id
         });
         out.integer(u64::from(id));
-        again
     }
 
     /// Carries out what the guest asked for.

@@ -7,12 +7,13 @@ import { takeBody } from "../../body.ts";
 import { RpcTarget, isStub } from "../../entrypoint.ts";
 import { DOMException } from "../../errors.ts";
 import { headerBlock, isHeaders } from "../../headers.ts";
+import { bigintValueOf, booleanValueOf, numberValueOf, stringValueOf } from "../../library.ts";
 import { RPC_STACK, call, promiseState, type Wire } from "../../native.ts";
 import {
-  BigInt, Boolean, Error, Map, Number, Object, String, TypeError, Uint8Array, dataViewBuffer, dataViewByteLength,
+  Error, Map, Object, TypeError, Uint8Array, dataViewBuffer, dataViewByteLength,
   dataViewByteOffset, dateGetTime, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, isArray, isArrayBuffer, isView,
   mapForEach, mapGet, mapSet, mapSize, objectKeys, objectToString, regExpFlags, regExpSource, setForEach, setSize, toStr,
-  typedArrayBuffer, typedArrayByteOffset, typedArrayLength, typedArrayTag, uncurry,
+  typedArrayBuffer, typedArrayByteOffset, typedArrayLength, typedArrayTag,
 } from "../../primordials.ts";
 import { peekRequest } from "../../request.ts";
 import { peekResponse } from "../../response.ts";
@@ -47,10 +48,6 @@ export function setPromiseBrand(brand: (value: unknown) => boolean): void {
 }
 
 const objectPrototype = Object.prototype;
-const booleanValue = uncurry(Boolean.prototype.valueOf);
-const numberValue = uncurry(Number.prototype.valueOf);
-const stringValue = uncurry(String.prototype.valueOf);
-const bigintValue = uncurry(BigInt.prototype.valueOf);
 
 export function encode(value: unknown): Outgoing {
   const writer: Writer = { tokens: [], exports: [], bodies: [], seen: new Map(), count: 0 };
@@ -258,10 +255,10 @@ function writeTagged(value: any, writer: Writer): boolean {
         writeTwo(writer, REGEXP, regExpSource(value));
         put(writer, regExpFlags(value));
         return true;
-      case "[object Boolean]": return writeTwo(writer, BOXED, booleanValue(value));
-      case "[object String]": return writeTwo(writer, BOXED, stringValue(value));
-      case "[object Number]": return writeBoxed(writer, numberValue(value));
-      case "[object BigInt]": return writeBoxed(writer, bigintValue(value));
+      case "[object Boolean]": return writeTwo(writer, BOXED, booleanValueOf(value));
+      case "[object String]": return writeTwo(writer, BOXED, stringValueOf(value));
+      case "[object Number]": return writeBoxed(writer, numberValueOf(value));
+      case "[object BigInt]": return writeBoxed(writer, bigintValueOf(value));
       case "[object Map]": return mapSize(value) >= 0 && writeMap(value, writer);
       case "[object Set]": return setSize(value) >= 0 && writeSet(value, writer);
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::harness::{Place, Request};
+use crate::harness::{Place, Request, until};
 
 const MANIFEST: &str = "name = \"app\"
 [workers.web]
@@ -140,6 +140,12 @@ fn the_stack_of_an_error_leaves_a_worker_in_dev_only() {
     assert_eq!(failed["stack"], "RangeError: too far");
     let uncaught = served.send(&Request::get("/uncaught").at_app("app")).expect_problem(500, "guest_exception");
     assert!(uncaught.get("detail").is_none(), "{uncaught}");
+    // What does not leave the worker stands in its log.
+    let line = "a method that another worker called threw: RangeError: too far";
+    until("the stack in the log", || {
+        let log = served.log();
+        (log.contains(line) && log.contains("at fail (back.ts:18:25)")).then_some(())
+    });
     served.stop();
 
     let node = place.dev(&project);

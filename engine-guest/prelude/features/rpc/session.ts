@@ -8,15 +8,17 @@
  *
  * The exports of a message are numbered from its base. What was exported stays until it is released, or the session ends.
  */
-import { hostError } from "../../errors.ts";
+import { describeError, hostError } from "../../errors.ts";
 import { cancelBody, HostBody } from "../../hostbody.ts";
 import { hold, release } from "../../invocation.ts";
 import { logError } from "../../log.ts";
-import { OP_RPC_READ, RPC_CLOSE, RPC_LIMIT, RPC_OPEN, RPC_SEND, call, start, type Wire } from "../../native.ts";
+import {
+  OP_RPC_READ, RPC_CLOSE, RPC_LIMIT, RPC_OPEN, RPC_SEND, RPC_STACK, call, start, type Wire,
+} from "../../native.ts";
 import { whenComplete } from "../../operations.ts";
 import {
-  Map, Promise, Symbol, WeakMap, isArray, isObject, mapDelete, mapForEach, mapGet, mapHas, mapSet, mapSize, promiseRejected, weakMapGet,
-  weakMapSet,
+  Map, Promise, Symbol, WeakMap, isArray, isObject, mapDelete, mapForEach, mapGet, mapHas, mapSet, mapSize, promiseRejected,
+  stringIndexOf, stringSplit, weakMapGet, weakMapSet,
 } from "../../primordials.ts";
 import { isHandedOver, openSending, pump } from "../../sending.ts";
 import type { BodyValue, Invocation } from "../../state.ts";
@@ -292,6 +294,7 @@ export function disposeAll(arrived: Arrived | null): void {
 
 /** What was thrown, or if that can't be passed on, an error that says the same. */
 export function encodeThrown(thrown: unknown): Outgoing {
+  keepStack(thrown);
   try {
     const outgoing = encode(thrown);
     if (outgoing.exports.length === 0 && outgoing.bodies.length === 0) return outgoing;
@@ -299,6 +302,18 @@ export function encodeThrown(thrown: unknown): Outgoing {
     // Said below.
   }
   return encode(withoutParts(thrown));
+}
+
+/** A stack that does not leave the worker goes to its log, or nobody would see it. */
+function keepStack(thrown: unknown): void {
+  const { stack } = describeError(thrown);
+  if (call(RPC_STACK, stack) !== null) return;
+  const lines = stringSplit(stack, "\n");
+  for (let i = 0; i < lines.length; i++) {
+    // What the platform itself found wrong has nothing to show.
+    const isOwn = stringIndexOf(lines[i], "    at ") === 0 && stringIndexOf(lines[i], "selvedge:") < 0;
+    if (isOwn && stringIndexOf(lines[i], "(native)") < 0) return logError("a method that another worker called threw", thrown);
+  }
 }
 
 function withoutParts(thrown: any): Error {

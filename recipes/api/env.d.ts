@@ -7,7 +7,7 @@ interface StoreEnv {
 
 /** What the worker `web` finds in `env`. */
 interface WebEnv {
-  STORE: WorkerFetcher;
+  STORE: WorkerService<typeof import("./src/store").default>;
 }
 
 interface KVNamespace<Key extends string = string> {
@@ -83,4 +83,58 @@ interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
 /** Another worker of the app, or its files. A call to it does not leave the process. */
 interface WorkerFetcher {
   fetch(input: Request | URL | string, init?: RequestInit): Promise<Response>;
+}
+
+/** Another worker of the app: `fetch`, and the methods of the class that answers. */
+type WorkerService<Exported> = WorkerFetcher &
+  (Exported extends abstract new (...args: any[]) => infer Entry ? RpcMembers<Omit<Entry, RpcReserved>> : {});
+
+/** Another worker, of which no more is known than that it is called by name. */
+type UntypedService = WorkerFetcher & { [name: string]: any };
+
+type RpcReserved = "fetch" | "connect" | "scheduled" | "queue" | "email" | "tail" | "trace" | "alarm" | "ctx" | "env" | "dup";
+
+type RpcMembers<Target> = { [Name in keyof Target]: RpcMember<Target[Name]> };
+
+type RpcMember<Value> = Value extends (...args: infer Args) => infer Result
+  ? (...args: Args) => RpcPromise<Awaited<Result>>
+  : RpcPromise<Awaited<Value>>;
+
+/** What a call gives: a promise whose members can be called before it is there. */
+type RpcPromise<Value> = Promise<RpcResult<Value>> & RpcPipeline<Value>;
+
+type RpcPipeline<Value> = Value extends (...args: any[]) => any
+  ? RpcMember<Value>
+  : Value extends RpcCopied ? {} : Value extends object ? RpcMembers<Value> : {};
+
+/** What arrives: copies of values, and stubs of what is passed by reference. */
+type RpcResult<Value> = Value extends (...args: any[]) => any
+  ? RpcMember<Value> & RpcStub
+  : Value extends RpcCopied
+    ? Value
+    : Value extends object
+      ? { [Name in keyof Value]: Value[Name] extends (...args: any[]) => any ? RpcMember<Value[Name]> : RpcResult<Value[Name]> } & RpcStub
+      : Value;
+
+type RpcCopied =
+  | string | number | boolean | bigint | symbol | null | undefined | void | Date | RegExp | Error | ArrayBuffer
+  | ArrayBufferView | ReadonlyMap<any, any> | ReadonlySet<any> | Blob | Headers | Request | Response | ReadableStream;
+
+/** What is held of another worker until it is disposed of, or the request is over. */
+type RpcStub = SymbolConstructor extends { readonly dispose: infer Key extends symbol } ? { [Name in Key]: () => void } : {};
+
+interface WorkerContext<Props = unknown> {
+  readonly props: Props;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+declare module "cloudflare:workers" {
+  export abstract class WorkerEntrypoint<Env = unknown, Props = unknown> {
+    protected readonly ctx: WorkerContext<Props>;
+    protected readonly env: Env;
+    constructor(ctx: WorkerContext<Props>, env: Env);
+  }
+  export abstract class RpcTarget {}
+  export const RpcStub: new <Target>(target: Target) => RpcResult<Target>;
+  export const env: any;
 }

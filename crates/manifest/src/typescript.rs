@@ -239,6 +239,22 @@ type RpcCopied =
 
 /** What is held of another worker until it is disposed of, or the request is over. */
 type RpcStub = SymbolConstructor extends { readonly dispose: infer Key extends symbol } ? { [Name in Key]: () => void } : {};
+
+interface WorkerContext<Props = unknown> {
+  readonly props: Props;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+declare module "cloudflare:workers" {
+  export abstract class WorkerEntrypoint<Env = unknown, Props = unknown> {
+    protected readonly ctx: WorkerContext<Props>;
+    protected readonly env: Env;
+    constructor(ctx: WorkerContext<Props>, env: Env);
+  }
+  export abstract class RpcTarget {}
+  export const RpcStub: new <Target>(target: Target) => RpcResult<Target>;
+  export const env: any;
+}
 "#;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 import { takeBody } from "./body.ts";
 import { buildEnv, env } from "./env.ts";
 import { describeError, hostError } from "./errors.ts";
-import { feature, preload } from "./features.ts";
+import { preload } from "./features.ts";
 import { HostBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
 import { INTERNAL } from "./internal.ts";
@@ -24,6 +24,7 @@ import { Request } from "./request.ts";
 import { anyEncoded, isEncoded, peekResponse } from "./response.ts";
 import { ScheduledController } from "./scheduled.ts";
 import { isHandedOver, openSending, pump } from "./sending.ts";
+import { callFeature } from "./service.ts";
 import { answerWithSocket } from "./sockets.ts";
 import {
   ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
@@ -90,7 +91,7 @@ function onRpc(id: number, name: string | null, props: string | null, request: a
   } catch (error) {
     return fail(invocation, error);
   }
-  feature("rpc").serveCall(invocation, exported, (made: any) => new made(context, env), request, handles, sessionId);
+  callFeature().serveCall(invocation, exported, (made: any) => new made(context, env), request, handles, sessionId);
 }
 
 function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any, e: any): void {

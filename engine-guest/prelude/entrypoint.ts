@@ -3,10 +3,9 @@
  * not bring.
  */
 import { hostError } from "./errors.ts";
-import { feature } from "./features.ts";
 import { INTERNAL } from "./internal.ts";
 import { Symbol, TypeError, isObject, setPrototypeOf, webClass } from "./primordials.ts";
-import { membersBy } from "./service.ts";
+import { callFeature, membersBy } from "./service.ts";
 
 /** What a worker exports, by default or by name: an object of it is made for each event. */
 export class WorkerEntrypoint {
@@ -58,8 +57,8 @@ export class RpcStub extends Given {
 
   constructor(target: any, given: any = undefined) {
     const state: StubState = target === INTERNAL
-      ? given : { source: feature("rpc").localSource(checkTarget(target)), disposed: false };
-    super(callable((args) => feature("rpc").callStub(state, args)));
+      ? given : { source: callFeature().localSource(checkTarget(target)), disposed: false };
+    super(callable((args) => callFeature().callStub(state, args)));
     setPrototypeOf(this, RpcStub.prototype);
     this.#state = state;
   }
@@ -85,7 +84,7 @@ export class RpcStub extends Given {
   }
 }
 webClass(RpcStub, 1);
-setPrototypeOf(RpcStub.prototype, membersBy((stub, name) => feature("rpc").stubMember(stubState(stub), name)));
+setPrototypeOf(RpcStub.prototype, membersBy((stub, name) => callFeature().stubMember(stubState(stub), name)));
 
 function checkTarget(target: any): object {
   if (typeof target === "function" || target instanceof RpcTarget) return target;

@@ -50,7 +50,14 @@ export function membersBy(named: (owner: any, name: string) => unknown): object 
   });
 }
 
-setPrototypeOf(Fetcher.prototype, membersBy((fetcher, name) => feature("rpc").bindingMember(bindingOf(fetcher), name)));
+let calls: any = null;
+
+/** What calls take, which is a feature. */
+export function callFeature(): any {
+  return (calls ??= feature("rpc"));
+}
+
+setPrototypeOf(Fetcher.prototype, membersBy((fetcher, name) => callFeature().bindingMember(bindingOf(fetcher), name)));
 
 export function makeService(binding: number): Fetcher {
   return new Fetcher(INTERNAL, binding);

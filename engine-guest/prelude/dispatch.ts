@@ -4,7 +4,7 @@
  */
 import { takeBody } from "./body.ts";
 import { buildEnv, env } from "./env.ts";
-import { describeError } from "./errors.ts";
+import { describeError, hostError } from "./errors.ts";
 import { preload } from "./features.ts";
 import { HostBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
@@ -13,16 +13,18 @@ import {
   ExecutionContext, abortInvocation, hold, keep, markAnswered, release,
 } from "./invocation.ts";
 import {
-  CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_PRELOAD, EVENT_SCHEDULED,
+  CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_PRELOAD, EVENT_RPC,
+  EVENT_SCHEDULED,
   EVENT_START, call,
   promiseResult, promiseState, respond, setDispatch,
 } from "./native.ts";
 import { complete } from "./operations.ts";
-import { isObject, isView, markHandled, promiseResolved, promiseThen } from "./primordials.ts";
+import { hasOwn, isObject, isView, markHandled, promiseResolved, promiseThen } from "./primordials.ts";
 import { Request } from "./request.ts";
 import { anyEncoded, isEncoded, peekResponse } from "./response.ts";
 import { ScheduledController } from "./scheduled.ts";
 import { isHandedOver, openSending, pump } from "./sending.ts";
+import { callFeature } from "./service.ts";
 import { answerWithSocket } from "./sockets.ts";
 import {
   ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
@@ -32,7 +34,7 @@ import type { ReadableStream } from "./streams/readable.ts";
 
 type Whole = null | string | Uint8Array;
 
-/** The entry module; its named exports are for the capabilities that will call them. */
+/** The entry module; bindings may name its exports. */
 let entryModule: any = {};
 /** Its default export; a class makes one object per event. */
 let entry: any;
@@ -47,16 +49,18 @@ function onStart(namespace: any): void {
 /** The function the host calls for every event; FETCH first, the rest in `dispatchOther`. */
 function dispatch(
   kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
+  entryName?: any, props?: any,
 ): void {
-  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url);
+  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url, block, body, bodyHandle);
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
-  const context = new ExecutionContext(INTERNAL, invocation);
+  const context = new ExecutionContext(INTERNAL, invocation, props);
   let result: unknown;
   try {
-    const handler = entryIsClass ? new entry(context, env) : entry;
-    if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch");
+    const handler = typeof entryName === "string" ? namedEntry(entryName, context)
+      : entryIsClass ? new entry(context, env) : entry;
+    if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch", entryName);
     result = handler.fetch(new Request(INTERNAL, state), env, context);
   } catch (error) {
     return fail(invocation, error);
@@ -66,8 +70,34 @@ function dispatch(
   else answer(invocation, response);
 }
 
-function dispatchOther(kind: number, id: number, a: any, b: any): void {
+/** A named export as the handlers of an event; an object of it if it is a class. */
+function namedEntry(name: string, context: ExecutionContext): any {
+  const exported = namedExport(name);
+  return typeof exported === "function" && isObject(exported.prototype) ? new (exported as any)(context, env) : exported;
+}
+
+function namedExport(name: string): unknown {
+  if (hasOwn(entryModule, name)) return entryModule[name];
+  throw hostError("Error", `the worker has no export "${name}", which the binding names as its entry point`, "no_entrypoint");
+}
+
+/** A call of a method in another worker. */
+function onRpc(id: number, name: string | null, props: string | null, request: any, handles: any, sessionId: number): void {
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
+  const context = new ExecutionContext(INTERNAL, invocation, props);
+  let exported: unknown;
+  try {
+    exported = name === null ? entry : namedExport(name);
+  } catch (error) {
+    return fail(invocation, error);
+  }
+  callFeature().serveCall(invocation, exported, (made: any) => new made(context, env), request, handles, sessionId);
+}
+
+function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any, e: any): void {
   switch (kind) {
+    case EVENT_RPC:
+      return onRpc(id, a, b, c, d, e);
     case EVENT_COMPLETE:
       return complete(id, a, b);
     case EVENT_ABORT:
@@ -103,11 +133,11 @@ function failAs(invocation: Invocation, name: string, message: string, stack: st
   call(CALL_FAIL, invocation[ID], name, message, stack, invocation[PENDING] > 0, code);
 }
 
-function noHandler(invocation: Invocation, name: string): void {
-  failAs(
-    invocation, "NoHandler",
-    `the entry module's default export has no ${name}() method; write: export default { ${name}(…) { … } }`, "",
-  );
+function noHandler(invocation: Invocation, name: string, entryName: unknown = undefined): void {
+  const message = typeof entryName === "string"
+    ? `the worker's export ${entryName} has no ${name}() method`
+    : `the entry module's default export has no ${name}() method; write: export default { ${name}(…) { … } }`;
+  failAs(invocation, "NoHandler", message, "");
 }
 
 function answerWhenSettled(invocation: Invocation, result: unknown): void {

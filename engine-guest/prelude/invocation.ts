@@ -8,7 +8,7 @@ import { type AbortSource, abortSource, newAbortSignal } from "./abort.ts";
 import { logError } from "./log.ts";
 import { CALL_DONE, call, promiseState } from "./native.ts";
 import {
-  Map, TypeError, isObject, mapDelete, mapGet, mapSet, promiseResolved, promiseThen, webClass,
+  Map, TypeError, isObject, jsonParse, mapDelete, mapGet, mapSet, promiseResolved, promiseThen, webClass,
 } from "./primordials.ts";
 import { failBody } from "./hostbody.ts";
 import { abortError } from "./errors.ts";
@@ -87,10 +87,20 @@ function waitFor(invocation: Invocation, promise: unknown): void {
 /** The third argument of a handler. */
 export class ExecutionContext {
   #invocation: Invocation;
+  /** As JSON, until somebody reads it. */
+  #props: unknown;
 
-  constructor(token?: unknown, invocation?: Invocation) {
+  constructor(token?: unknown, invocation?: Invocation, props?: string | null) {
     if (token !== INTERNAL) throw new TypeError("ExecutionContext cannot be constructed");
     this.#invocation = invocation!;
+    this.#props = props;
+  }
+
+  /** What the binding says that the event came over; an empty object without one. */
+  get props(): unknown {
+    const props = this.#props;
+    if (isObject(props)) return props;
+    return (this.#props = typeof props === "string" ? jsonParse(props) : {});
   }
 
   /** Keeps the invocation alive until `promise` settles; a rejection is logged. */

@@ -63,6 +63,7 @@ export const EVENT_COMPLETE = 3;
 export const EVENT_ABORT = 4;
 export const EVENT_SCHEDULED = 5;
 export const EVENT_PRELOAD = 6;
+export const EVENT_RPC = 7;
 
 // Synchronous calls.
 export const CALL_LOG = 1;
@@ -137,3 +138,13 @@ export const CALL_KDF = 212;
 export const CALL_ZIP = 213;
 export const OP_KDF = 214;
 export const OP_ZIP = 215;
+
+// Calls of other workers' methods: calls, then operations.
+export const RPC_OPEN = 300;
+export const RPC_SEND = 301;
+export const RPC_CLOSE = 302;
+export const RPC_ANSWER = 303;
+export const RPC_STACK = 304;
+export const RPC_LIMIT = 305;
+export const OP_RPC_CALL = 310;
+export const OP_RPC_READ = 311;

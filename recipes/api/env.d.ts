@@ -7,7 +7,7 @@ interface StoreEnv {
 
 /** What the worker `web` finds in `env`. */
 interface WebEnv {
-  STORE: WorkerFetcher;
+  STORE: WorkerService<typeof import("./src/store").default>;
 }
 
 interface KVNamespace<Key extends string = string> {
@@ -85,167 +85,56 @@ interface WorkerFetcher {
   fetch(input: Request | URL | string, init?: RequestInit): Promise<Response>;
 }
 
-/** What files of tests import, and `selvedge test` runs. */
-declare module "selvedge:test" {
-  /** The bindings of the worker under test. */
-  export const env: WebEnv;
-  /** The app as a client meets it, in instances of its own. */
-  export const SELF: { fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> };
-  export interface ExecutionContext {
-    waitUntil(promise: Promise<unknown>): void;
-    passThroughOnException(): void;
-    props: any;
-  }
-  export function createExecutionContext(): ExecutionContext;
-  export function waitOnExecutionContext(ctx: ExecutionContext): Promise<void>;
-  /** Empties the app's data. */
-  export function reset(): Promise<void>;
+/** Another worker of the app: `fetch`, and the methods of the class that answers. */
+type WorkerService<Exported> = WorkerFetcher &
+  (Exported extends abstract new (...args: any[]) => infer Entry ? RpcMembers<Omit<Entry, RpcReserved>> : {});
 
-  type Awaitable = unknown | Promise<unknown>;
-  interface Options { timeout?: number; retry?: number; repeats?: number; skip?: boolean; only?: boolean; todo?: boolean; fails?: boolean }
-  export interface TestContext {
-    expect: Expect;
-    task: { name: string };
-    skip(note?: string): never;
-    onTestFinished(body: () => Awaitable): void;
-    onTestFailed(body: () => Awaitable): void;
-  }
-  type Row<T> = T extends readonly unknown[] ? T : [T];
-  interface Declare<Context extends unknown[]> {
-    (name: string | Function, body?: (...context: Context) => Awaitable, options?: number | Options): void;
-    (name: string | Function, options: Options, body?: (...context: Context) => Awaitable): void;
-    skip: Declare<Context>;
-    only: Declare<Context>;
-    todo: Declare<Context>;
-    fails: Declare<Context>;
-    concurrent: Declare<Context>;
-    sequential: Declare<Context>;
-    skipIf(condition: unknown): Declare<Context>;
-    runIf(condition: unknown): Declare<Context>;
-    each<const T>(rows: readonly T[]): (name: string, body: (...row: Row<T> & any[]) => Awaitable, options?: number | Options) => void;
-    each(names: TemplateStringsArray, ...values: unknown[]): (name: string, body: (row: any) => Awaitable) => void;
-    for<T>(rows: readonly T[]): (name: string, body: (row: T, context: TestContext) => Awaitable, options?: number | Options) => void;
-  }
-  type Fixture<T, All> = T | ((context: TestContext & All, use: (value: T) => Promise<void>) => Promise<void>);
-  interface Test<Context> extends Declare<[Context]> {
-    extend<More extends object>(fixtures: {
-      [Name in keyof More]: Fixture<More[Name], More & Context> | [Fixture<More[Name], More & Context>, { auto?: boolean }];
-    }): Test<Context & More>;
-  }
-  export const test: Test<TestContext>;
-  export const it: typeof test;
-  export const describe: Declare<[]>;
-  export const suite: typeof describe;
-  type Hook = (body: (...context: any[]) => Awaitable, timeout?: number) => void;
-  export const beforeAll: Hook;
-  export const afterAll: Hook;
-  export const beforeEach: Hook;
-  export const afterEach: Hook;
-  export const onTestFinished: (body: () => Awaitable) => void;
-  export const onTestFailed: (body: () => Awaitable) => void;
+/** Another worker, of which no more is known than that it is called by name. */
+type UntypedService = WorkerFetcher & { [name: string]: any };
 
-  interface Matchers<Result> {
-    not: Matchers<Result>;
-    resolves: Matchers<Promise<void>>;
-    rejects: Matchers<Promise<void>>;
-    toBe(expected: unknown): Result;
-    toEqual(expected: unknown): Result;
-    toStrictEqual(expected: unknown): Result;
-    toMatchObject(expected: object): Result;
-    toBeTruthy(): Result;
-    toBeFalsy(): Result;
-    toBeNull(): Result;
-    toBeUndefined(): Result;
-    toBeDefined(): Result;
-    toBeNaN(): Result;
-    toBeTypeOf(type: string): Result;
-    toBeInstanceOf(type: Function): Result;
-    toBeOneOf(options: Iterable<unknown>): Result;
-    toBeGreaterThan(than: number | bigint): Result;
-    toBeGreaterThanOrEqual(than: number | bigint): Result;
-    toBeLessThan(than: number | bigint): Result;
-    toBeLessThanOrEqual(than: number | bigint): Result;
-    toBeCloseTo(expected: number, digits?: number): Result;
-    toContain(item: unknown): Result;
-    toContainEqual(item: unknown): Result;
-    toHaveLength(length: number): Result;
-    toHaveProperty(path: PropertyKey | PropertyKey[], value?: unknown): Result;
-    toMatch(pattern: string | RegExp): Result;
-    toSatisfy(predicate: (value: any) => unknown): Result;
-    toThrow(expected?: unknown): Result;
-    toMatchInlineSnapshot(snapshot: string): Result;
-    toThrowErrorMatchingInlineSnapshot(snapshot: string): Result;
-    toHaveBeenCalled(): Result;
-    toHaveBeenCalledOnce(): Result;
-    toHaveBeenCalledTimes(count: number): Result;
-    toHaveBeenCalledWith(...args: unknown[]): Result;
-    toHaveBeenLastCalledWith(...args: unknown[]): Result;
-    toHaveBeenNthCalledWith(nth: number, ...args: unknown[]): Result;
-    toHaveReturnedWith(value: unknown): Result;
-  }
-  interface Asymmetric {
-    objectContaining(sample: object): any;
-    arrayContaining(sample: readonly unknown[]): any;
-    stringContaining(sample: string): any;
-    stringMatching(sample: string | RegExp): any;
-    closeTo(sample: number, digits?: number): any;
-  }
-  interface Expect extends Asymmetric {
-    (value: unknown, message?: string): Matchers<void>;
-    soft(value: unknown, message?: string): Matchers<void>;
-    poll(ask: () => unknown, options?: { interval?: number; timeout?: number }): Matchers<Promise<void>>;
-    any(type: Function): any;
-    anything(): any;
-    not: Asymmetric;
-    assertions(count: number): void;
-    hasAssertions(): void;
-    extend(matchers: Record<string, (...args: any[]) => any>): void;
-    fail(message?: string): never;
-    unreachable(message?: string): never;
-  }
-  export const expect: Expect;
+type RpcReserved = "fetch" | "connect" | "scheduled" | "queue" | "email" | "tail" | "trace" | "alarm" | "ctx" | "env" | "dup";
 
-  export interface Mock<Args extends any[] = any[], Result = any> {
-    (...args: Args): Result;
-    mock: { calls: Args[]; results: { type: string; value: any }[]; lastCall: Args | undefined };
-    mockName(name: string): this;
-    mockClear(): this;
-    mockReset(): this;
-    mockRestore(): this;
-    mockImplementation(body: (...args: Args) => any): this;
-    mockImplementationOnce(body: (...args: Args) => any): this;
-    mockReturnValue(value: any): this;
-    mockReturnValueOnce(value: any): this;
-    mockResolvedValue(value: any): this;
-    mockResolvedValueOnce(value: any): this;
-    mockRejectedValue(reason: any): this;
-    mockRejectedValueOnce(reason: any): this;
+type RpcMembers<Target> = { [Name in keyof Target]: RpcMember<Target[Name]> };
+
+type RpcMember<Value> = Value extends (...args: infer Args) => infer Result
+  ? (...args: Args) => RpcPromise<Awaited<Result>>
+  : RpcPromise<Awaited<Value>>;
+
+/** What a call gives: a promise whose members can be called before it is there. */
+type RpcPromise<Value> = Promise<RpcResult<Value>> & RpcPipeline<Value>;
+
+type RpcPipeline<Value> = Value extends (...args: any[]) => any
+  ? RpcMember<Value>
+  : Value extends RpcCopied ? {} : Value extends object ? RpcMembers<Value> : {};
+
+/** What arrives: copies of values, and stubs of what is passed by reference. */
+type RpcResult<Value> = Value extends (...args: any[]) => any
+  ? RpcMember<Value> & RpcStub
+  : Value extends RpcCopied
+    ? Value
+    : Value extends object
+      ? { [Name in keyof Value]: Value[Name] extends (...args: any[]) => any ? RpcMember<Value[Name]> : RpcResult<Value[Name]> } & RpcStub
+      : Value;
+
+type RpcCopied =
+  | string | number | boolean | bigint | symbol | null | undefined | void | Date | RegExp | Error | ArrayBuffer
+  | ArrayBufferView | ReadonlyMap<any, any> | ReadonlySet<any> | Blob | Headers | Request | Response | ReadableStream;
+
+/** What is held of another worker until it is disposed of, or the request is over. */
+type RpcStub = SymbolConstructor extends { readonly dispose: infer Key extends symbol } ? { [Name in Key]: () => void } : {};
+
+interface WorkerContext<Props = unknown> {
+  readonly props: Props;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+declare module "cloudflare:workers" {
+  export abstract class WorkerEntrypoint<Env = unknown, Props = unknown> {
+    protected readonly ctx: WorkerContext<Props>;
+    protected readonly env: Env;
+    constructor(ctx: WorkerContext<Props>, env: Env);
   }
-  interface Vi {
-    fn<Args extends any[] = any[], Result = any>(body?: (...args: Args) => Result): Mock<Args, Result>;
-    spyOn(object: object, key: PropertyKey, access?: "get" | "set"): Mock;
-    isMockFunction(value: unknown): boolean;
-    clearAllMocks(): Vi;
-    resetAllMocks(): Vi;
-    restoreAllMocks(): Vi;
-    useFakeTimers(options?: { now?: number | Date; toFake?: string[]; toNotFake?: string[] }): Vi;
-    useRealTimers(): Vi;
-    setSystemTime(time: number | string | Date): Vi;
-    advanceTimersByTime(ms: number): Vi;
-    advanceTimersByTimeAsync(ms: number): Promise<Vi>;
-    advanceTimersToNextTimer(): Vi;
-    runAllTimers(): Vi;
-    runAllTimersAsync(): Promise<Vi>;
-    runOnlyPendingTimers(): Vi;
-    runOnlyPendingTimersAsync(): Promise<Vi>;
-    getTimerCount(): number;
-    clearAllTimers(): Vi;
-    stubGlobal(name: PropertyKey, value: unknown): Vi;
-    unstubAllGlobals(): Vi;
-    stubEnv(name: string, value: string | undefined): Vi;
-    unstubAllEnvs(): Vi;
-    waitFor<T>(ask: () => T | Promise<T>, options?: number | { interval?: number; timeout?: number }): Promise<T>;
-    waitUntil<T>(ask: () => T | Promise<T>, options?: number | { interval?: number; timeout?: number }): Promise<T>;
-  }
-  export const vi: Vi;
+  export abstract class RpcTarget {}
+  export const RpcStub: new <Target>(target: Target) => RpcResult<Target>;
+  export const env: any;
 }

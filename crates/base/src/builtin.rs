@@ -75,6 +75,7 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
+    Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
@@ -143,6 +144,10 @@ pub const MODULES: &[&str] = &[
 /// Those of [`MODULES`] that only a test file may import, and what other specifiers mean there.
 pub const TEST_MODULES: &[&str] = &["cloudflare:test", "selvedge:test", "selvedge:test/runner"];
 pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
+
+/// What a worker that calls methods of others uses, as a module of its artifact that nothing imports:
+/// no word of its source says so, but its bindings and its source together do.
+pub const CALLS: &str = "features:rpc";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -114,6 +114,11 @@ codes! {
     LOG_LIMIT = row("log_limit", 500, Guest, false, "The worker logged more than log_bytes in one request", "Log less, or raise limits.log_bytes; what went beyond was dropped.");
     NESTING_EXCEEDED = row("nesting_exceeded", 508, Guest, false, "Workers call each other too deeply", "Break the cycle between service bindings.");
     INSTANCE_LOST = row("instance_lost", 503, Guest, true, "The instance was lost to another request", "Send the request again.");
+    RPC_TOO_LARGE = row("rpc_too_large", 413, Guest, false, "A message to another worker is larger than rpc_message_bytes", "Pass less, pass a stream, or raise limits.rpc_message_bytes.");
+    RPC_OVERFLOW = row("rpc_overflow", 503, Guest, true, "A worker takes the calls that are made to it too slowly", "Await calls before making more, or raise limits.rpc_buffer_bytes.");
+    TOO_MANY_STUBS = row("too_many_stubs", 500, Guest, false, "More functions and objects are passed by reference than rpc_stubs allows", "Dispose of stubs that are no longer needed, or raise limits.rpc_stubs.");
+    RPC_ENDED = row("rpc_ended", 503, Guest, true, "The worker that a stub leads to has ended", "Call the binding again for a new stub; a stub lives as long as the request that got it.");
+    NO_ENTRYPOINT = row("no_entrypoint", 500, Guest, false, "The worker has no such entry point", "Export a class that extends WorkerEntrypoint under the name that the binding gives.");
     EGRESS_DENIED = row("egress_denied", 502, Guest, false, "The worker may not reach this address", "Name the target in the worker's egress list.");
     QUARANTINED = row("quarantined", 503, Guest, true, "The worker keeps failing to start", "Fix the start-up error shown in the log; it is tried again after a pause.");
     START_FAILED = row("start_failed", 500, Guest, false, "The worker failed to start", "See the log for the error that evaluation raised.");

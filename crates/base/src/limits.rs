@@ -85,6 +85,9 @@ limits! {
         socket_idle_ms: 60_000, 20, 3_600_000, "ms", "socket_idle", "How long the peer of a WebSocket may be silent; half-way it gets a ping.";
         socket_close_ms: 5_000, 1, 600_000, "ms", "", "How long the closing handshake of a WebSocket may take.";
         socket_pings: 64, 1, 1_000_000, "", "socket_flood", "Pings and pongs that the peer of a WebSocket may send in one second.";
+        rpc_message_bytes: 32 * MIB, 1 << 10, 256 * MIB, "bytes", "rpc_too_large", "Arguments or result of one call to another worker's method, without what it streams.";
+        rpc_buffer_bytes: 64 * MIB, 1 << 10, 1 << 30, "bytes", "rpc_overflow", "Calls of other workers and results for them that one instance has sent and nobody has taken.";
+        rpc_stubs: 1_000, 0, 1_000_000, "", "too_many_stubs", "Functions and objects that one side of a call has given to the other by reference.";
     }
 }
 

@@ -12,13 +12,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::{Artifact, Digest, NodeLimits};
+use base::{Artifact, Digest, NodeLimits, WorkerName};
 use bytes::Bytes;
-use manifest::{Diagnostic, PathRole, PathUse, Plan, Report, Source, WorkerKind, WorkerPlan};
+use manifest::{Diagnostic, ExportUse, PathRole, PathUse, Plan, Report, Source, WorkerKind, WorkerPlan};
 
 use crate::document::{AssetEntry, Document, DocumentError};
 
 mod assets;
+mod calls;
 mod component;
 mod failure;
 
@@ -94,8 +95,14 @@ impl Bundle {
 /// Builds the app in a directory. Reads files and computes for as long as that takes: call it on a
 /// thread that may block.
 pub fn build_app(dir: &Path, options: &BuildOptions) -> Result<Bundle, BuildFailure> {
-    let mut build =
-        Build { dir: absolute(dir), options, inputs: BTreeSet::new(), faults: Vec::new(), warnings: Vec::new() };
+    let mut build = Build {
+        dir: absolute(dir),
+        options,
+        inputs: BTreeSet::new(),
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        exports: BTreeMap::new(),
+    };
     match build.run() {
         Some((plan, workers, assets)) if build.faults.is_empty() => {
             let inputs = build.inputs.into_iter().collect();
@@ -116,6 +123,8 @@ struct Build<'a> {
     inputs: BTreeSet<PathBuf>,
     faults: Vec<BuildFault>,
     warnings: Vec<String>,
+    /// What the entries of scripts export, where their text tells.
+    exports: BTreeMap<WorkerName, BTreeSet<String>>,
 }
 
 type Parts = (Plan, Vec<BuiltWorker>, Vec<Vec<AssetFile>>);
@@ -127,6 +136,7 @@ impl Build<'_> {
         let plan = self.read_manifest(name)?;
         self.check_paths(&plan);
         let workers: Vec<_> = plan.workers.iter().map(|worker| self.worker(worker)).collect();
+        self.check_exports(&plan);
         let assets = self.assets(&plan);
         Some((plan, workers.into_iter().collect::<Option<_>>()?, assets))
     }
@@ -193,6 +203,19 @@ impl Build<'_> {
         None
     }
 
+    /// Whether every export that a binding names is there, as far as sources tell.
+    fn check_exports(&mut self, plan: &Plan) {
+        let problem = |wanted: &ExportUse| {
+            let worker = &plan.worker(wanted.worker).name;
+            let exports = self.exports.get(worker)?;
+            (!exports.contains(&wanted.export)).then(|| Diagnostic::missing_export(wanted, worker.as_str(), exports))
+        };
+        let problems: Vec<_> = plan.origins.exports.iter().filter_map(problem).collect();
+        if !problems.is_empty() {
+            self.faults.push(BuildFault::Manifest(Report { problems }));
+        }
+    }
+
     /// Whether everything that the manifest names is there.
     fn check_paths(&mut self, plan: &Plan) {
         let problems: Vec<_> = plan.origins.paths.iter().filter_map(|wanted| self.path_problem(wanted)).collect();
@@ -245,8 +268,11 @@ impl Build<'_> {
         match script::build(&self.dir, Path::new(&worker.entry), &script::Options::default()) {
             Ok(mut built) => {
                 self.inputs.extend(built.inputs);
-                built.script.warm.clone_from(&worker.warm);
-                Some(Artifact::Script(built.script))
+                self.exports.extend(built.exports.map(|exports| (worker.name.clone(), exports)));
+                let mut script = built.script;
+                script.warm.clone_from(&worker.warm);
+                calls::mark(worker, &mut script);
+                Some(Artifact::Script(script))
             }
             Err(errors) => {
                 self.inputs.extend(errors.inputs.iter().cloned());

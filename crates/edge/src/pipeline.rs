@@ -120,6 +120,7 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
         body: body::whole_if_at_hand(body).await,
         client: Some(client),
         cf: Some(open.core.cf.of(request.protocol)),
+        entry: None,
     };
     let call = Call { record: open.record.clone(), depth: 0, admission: None };
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;

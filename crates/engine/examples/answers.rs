@@ -75,6 +75,7 @@ impl App {
             fetcher: Arc::new(Folder(root.to_owned())),
             responses: ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(&node))), &node),
             source_map: None,
+            dev: true,
         });
         Ok(Self { program, env, core: Core::new(0) })
     }
@@ -98,6 +99,7 @@ impl App {
             body: Body::full(Bytes::from(given)),
             client: None,
             cf: None,
+            entry: None,
         };
         let instance = self.program.clone().instantiate(&self.core, &self.env, &Cell::new(Phases::default()))?;
         let record = RecordHandle::new(Record::default(), Arc::new(NullSink));

@@ -105,6 +105,7 @@ impl Bench {
             fetcher: Arc::new(NoNet),
             responses: responses(),
             source_map: None,
+            dev: true,
         });
         App { program, env, core: core.clone() }
     }
@@ -320,6 +321,7 @@ async fn enter(instance: &Rc<dyn Instance>, path: &str, sink: Arc<dyn Sink>) -> 
         body: Body::empty(),
         client: None,
         cf: None,
+        entry: None,
     };
     Ok(instance.clone().run(call, Event::Fetch(Box::new(event))).await?)
 }

@@ -22,6 +22,7 @@ mod prelude;
 mod prepare;
 mod program;
 mod rewriter;
+mod rpc;
 mod sandbox;
 mod sockets;
 mod streams;

@@ -17,6 +17,8 @@ pub static WARM_BYTES: LimitRow = fixed("warm_bytes", 2_048, "bytes", "The path 
 pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
 pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");
 pub static EGRESS_RULES: LimitRow = fixed("egress_rules", 256, "", "Egress rules of one worker.");
+pub static ENTRYPOINT_BYTES: LimitRow =
+    fixed("entrypoint_bytes", 256, "bytes", "Name of the export that a binding leads to.");
 pub static ENVS: LimitRow = fixed("envs", 64, "", "Environments of one manifest.");
 
 /// Every limit of this file, for `selvedge limits`.
@@ -31,5 +33,6 @@ pub static MANIFEST: &[&LimitRow] = &[
     &VARS,
     &VAR_BYTES,
     &EGRESS_RULES,
+    &ENTRYPOINT_BYTES,
     &ENVS,
 ];

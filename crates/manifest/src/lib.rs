@@ -28,7 +28,7 @@ mod wrangler;
 
 pub use egress::{EgressRule, Scheme};
 pub use limits::{LimitLine, limits_table};
-pub use origin::{Origins, PathRole, PathUse, Place};
+pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
 pub use plan::{
     AssetsIndex, AssetsPlan, Binding, Grant, Isolation, NotFound, Plan, TestsPlan, Var, WorkerIndex, WorkerKind,
     WorkerPlan,

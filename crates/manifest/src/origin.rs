@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use base::WorkerName;
+use base::{BindingName, WorkerName};
 
+use crate::plan::WorkerIndex;
 use crate::report::SourceFile;
 
 /// A span of a source file.
@@ -54,10 +55,20 @@ pub enum PathRole {
     Assets,
 }
 
+/// An export of a worker that a binding names and the caller must find.
+#[derive(Debug, Clone)]
+pub struct ExportUse {
+    pub binding: BindingName,
+    pub worker: WorkerIndex,
+    pub export: String,
+    pub place: Place,
+}
+
 /// See [`crate::Plan::origins`].
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     pub paths: Vec<PathUse>,
+    pub exports: Vec<ExportUse>,
     /// Limits that the manifest sets, by worker (or by none, for the app's) and name.
     pub limits: BTreeMap<(Option<WorkerName>, String), Place>,
 }

@@ -94,7 +94,7 @@ impl Plan {
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
         });
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
-            Grant::Worker { worker } => worker_is_there(worker),
+            Grant::Worker { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
             Grant::Kv { .. } | Grant::Secret { .. } => true,
         });
@@ -225,6 +225,12 @@ pub enum Grant {
     /// Another worker of the app, or the worker itself.
     Worker {
         worker: WorkerIndex,
+        /// The export that answers; the default one if none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entrypoint: Option<String>,
+        /// What that one finds in `ctx.props`, an object.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        props: Option<serde_json::Value>,
     },
     /// The app's files, for `env.ASSETS.fetch`.
     Assets {

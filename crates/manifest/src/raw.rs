@@ -81,6 +81,15 @@ pub(crate) struct RawBinding {
     pub name: Spanned<String>,
     pub kind: BindingKind,
     pub target: Spanned<String>,
+    /// Of a binding to a worker.
+    pub entrypoint: Option<Spanned<String>>,
+    pub props: Option<Node>,
+}
+
+impl RawBinding {
+    pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
+        Self { name, kind, target, entrypoint: None, props: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What is wrong with a manifest, all of it at once, for people and for programs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use serde_json::{Value, json};
 
-use crate::origin::{PathRole, PathUse, Place};
+use crate::origin::{ExportUse, PathRole, PathUse, Place};
 
 /// A file as the caller read it. `path` is the name that errors show.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,7 @@ pub mod code {
     pub const UNKNOWN_ENV: &str = "manifest::unknown_env";
     pub const NO_WORKER: &str = "manifest::no_worker";
     pub const MISSING_FILE: &str = "manifest::missing_file";
+    pub const MISSING_EXPORT: &str = "manifest::missing_export";
 }
 
 /// One problem: what, where, and what to do.
@@ -112,6 +114,15 @@ impl Diagnostic {
         };
         let help = "paths are relative to the directory of the manifest";
         Self::new(code::MISSING_FILE, message).at(wanted.place.clone()).label("no such file or directory").help(help)
+    }
+
+    /// The diagnostic for an export that a binding names and its worker has not.
+    pub fn missing_export(wanted: &ExportUse, worker: &str, exports: &BTreeSet<String>) -> Self {
+        let ExportUse { binding, export, place, .. } = wanted;
+        let message = format!("the worker `{worker}` has no export `{export}`, which the binding `{binding}` names");
+        let known = exports.iter().map(String::as_str);
+        let help = suggest(export, known, "it exports").unwrap_or_else(|| "it exports nothing".to_owned());
+        Self::new(code::MISSING_EXPORT, message).at(place.clone()).label("no such export").help(help)
     }
 
     /// For telling problems apart that several environments share.

@@ -5,6 +5,7 @@
 use base::limits::{APP, LimitRow, TEST, WORKER};
 use serde_json::{Map, Value, json};
 
+use crate::bounds::ENTRYPOINT_BYTES;
 use crate::raw::fields::{BINDING, Field, ROOT, ROUTE, TEST as TEST_FIELDS, WORKER as WORKER_FIELDS};
 
 /// The schema, in the dialect of JSON Schema 2020-12.
@@ -89,10 +90,13 @@ fn identifier() -> Value {
 fn binding() -> Value {
     let mut binding = object(BINDING, |name| match name {
         "assets" => json!({ "type": "string", "minLength": 1 }),
+        "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
+        "props" => json!({ "type": "object" }),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    binding["minProperties"] = json!(1);
-    binding["maxProperties"] = json!(1);
+    let kinds = ["kv", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
+    binding["oneOf"] = json!(kinds);
+    binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"] });
     binding
 }
 

@@ -17,7 +17,7 @@ pub fn typescript_env(plan: &Plan) -> String {
     for worker in &scripts {
         let name = if scripts.len() == 1 { "Env".to_owned() } else { interface_name(worker.name.as_str()) };
         let _ = write!(text, "\n/** What the worker `{}` finds in `env`. */\ninterface {name} {{\n", worker.name);
-        for (name, shape) in members(worker) {
+        for (name, shape) in members(plan, worker) {
             let _ = writeln!(text, "  {name}: {shape};");
         }
         text.push_str("}\n");
@@ -28,6 +28,9 @@ pub fn typescript_env(plan: &Plan) -> String {
     }
     if grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
         text.push_str(FETCHER);
+    }
+    if grants().any(|g| matches!(g, Grant::Worker { worker, .. } if plan.worker(*worker).kind == WorkerKind::Script)) {
+        text.push_str(SERVICE);
     }
     text
 }
@@ -42,6 +45,22 @@ pub fn typescript_tests(plan: &Plan) -> String {
         (WorkerKind::Script, _) => interface_name(main.name.as_str()),
     };
     TESTS.replace("__ENV__", &name)
+}
+
+/// The type of a binding to a worker: the class that answers, if its source has types. The file is
+/// meant to lie beside the manifest.
+fn service(target: &WorkerPlan, entrypoint: Option<&str>) -> String {
+    if target.kind == WorkerKind::Component {
+        return "WorkerFetcher".to_owned();
+    }
+    let Some((stem, ending)) = target.entry.rsplit_once('.') else { return "UntypedService".to_owned() };
+    let module = match ending {
+        "ts" | "tsx" => stem.to_owned(),
+        "mts" => format!("{stem}.mjs"),
+        _ => return "UntypedService".to_owned(),
+    };
+    let export = entrypoint.unwrap_or("default");
+    format!("WorkerService<typeof import({}).{export}>", Value::from(format!("./{module}")))
 }
 
 /// `my-api` → `MyApiEnv`. A digit after a hyphen keeps a mark, so that `a-1` and `a1` differ.
@@ -59,7 +78,7 @@ fn interface_name(worker: &str) -> String {
 }
 
 /// Names in order, with their types.
-fn members(worker: &WorkerPlan) -> Vec<(String, String)> {
+fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
     let vars = worker.vars.iter().map(|(name, var)| {
         let shape = match var {
             Var::Text(_) | Var::Dev(_) => "string".to_owned(),
@@ -68,12 +87,13 @@ fn members(worker: &WorkerPlan) -> Vec<(String, String)> {
         (name.to_string(), shape)
     });
     let bindings = worker.bindings.iter().map(|binding| {
-        let shape = match binding.grant {
-            Grant::Kv { .. } => "KVNamespace",
-            Grant::Secret { .. } => "string",
-            Grant::Worker { .. } | Grant::Assets { .. } => "WorkerFetcher",
+        let shape = match &binding.grant {
+            Grant::Kv { .. } => "KVNamespace".to_owned(),
+            Grant::Secret { .. } => "string".to_owned(),
+            Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
+            Grant::Assets { .. } => "WorkerFetcher".to_owned(),
         };
-        (binding.name.to_string(), shape.to_owned())
+        (binding.name.to_string(), shape)
     });
     let mut all: Vec<_> = vars.chain(bindings).collect();
     all.sort();
@@ -192,6 +212,62 @@ const FETCHER: &str = r#"
 /** Another worker of the app, or its files. A call to it does not leave the process. */
 interface WorkerFetcher {
   fetch(input: Request | URL | string, init?: RequestInit): Promise<Response>;
+}
+"#;
+
+const SERVICE: &str = r#"
+/** Another worker of the app: `fetch`, and the methods of the class that answers. */
+type WorkerService<Exported> = WorkerFetcher &
+  (Exported extends abstract new (...args: any[]) => infer Entry ? RpcMembers<Omit<Entry, RpcReserved>> : {});
+
+/** Another worker, of which no more is known than that it is called by name. */
+type UntypedService = WorkerFetcher & { [name: string]: any };
+
+type RpcReserved = "fetch" | "connect" | "scheduled" | "queue" | "email" | "tail" | "trace" | "alarm" | "ctx" | "env" | "dup";
+
+type RpcMembers<Target> = { [Name in keyof Target]: RpcMember<Target[Name]> };
+
+type RpcMember<Value> = Value extends (...args: infer Args) => infer Result
+  ? (...args: Args) => RpcPromise<Awaited<Result>>
+  : RpcPromise<Awaited<Value>>;
+
+/** What a call gives: a promise whose members can be called before it is there. */
+type RpcPromise<Value> = Promise<RpcResult<Value>> & RpcPipeline<Value>;
+
+type RpcPipeline<Value> = Value extends (...args: any[]) => any
+  ? RpcMember<Value>
+  : Value extends RpcCopied ? {} : Value extends object ? RpcMembers<Value> : {};
+
+/** What arrives: copies of values, and stubs of what is passed by reference. */
+type RpcResult<Value> = Value extends (...args: any[]) => any
+  ? RpcMember<Value> & RpcStub
+  : Value extends RpcCopied
+    ? Value
+    : Value extends object
+      ? { [Name in keyof Value]: Value[Name] extends (...args: any[]) => any ? RpcMember<Value[Name]> : RpcResult<Value[Name]> } & RpcStub
+      : Value;
+
+type RpcCopied =
+  | string | number | boolean | bigint | symbol | null | undefined | void | Date | RegExp | Error | ArrayBuffer
+  | ArrayBufferView | ReadonlyMap<any, any> | ReadonlySet<any> | Blob | Headers | Request | Response | ReadableStream;
+
+/** What is held of another worker until it is disposed of, or the request is over. */
+type RpcStub = SymbolConstructor extends { readonly dispose: infer Key extends symbol } ? { [Name in Key]: () => void } : {};
+
+interface WorkerContext<Props = unknown> {
+  readonly props: Props;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+declare module "cloudflare:workers" {
+  export abstract class WorkerEntrypoint<Env = unknown, Props = unknown> {
+    protected readonly ctx: WorkerContext<Props>;
+    protected readonly env: Env;
+    constructor(ctx: WorkerContext<Props>, env: Env);
+  }
+  export abstract class RpcTarget {}
+  export const RpcStub: new <Target>(target: Target) => RpcResult<Target>;
+  export const env: any;
 }
 "#;
 

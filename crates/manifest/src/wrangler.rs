@@ -7,7 +7,7 @@
 //! | `vars` | variables |
 //! | `kv_namespaces` | KV bindings; the namespace is the id in lower case, or the binding's name where there is no id |
 //! | `secrets.required` | secret bindings; `API_KEY` is the secret `api-key` |
-//! | `services` | a binding to the worker itself; others are an error |
+//! | `services` | a binding to the worker itself, with `entrypoint` and `props`; others are an error |
 //! | `assets` | files, served before the worker unless `run_worker_first` says otherwise |
 //! | `route`, `routes` | routes; a custom domain is every path of its host; the default host, like workers.dev, gets every path |
 //! | `limits` | `cpu_ms` and `subrequests` |
@@ -69,11 +69,10 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         worker.limits = limits(&mut reader, root);
         bindings(&mut reader, root, &mut worker);
         if let Some(files) = &files {
-            worker.bindings.extend(files.binding.clone().map(|name| RawBinding {
-                name,
-                kind: BindingKind::Assets,
-                target: files.directory.clone(),
-            }));
+            let bound = files.binding.clone();
+            worker
+                .bindings
+                .extend(bound.map(|name| RawBinding::new(name, BindingKind::Assets, files.directory.clone())));
         }
         worker
     });
@@ -128,7 +127,7 @@ fn bindings(reader: &mut Reader<'_>, root: &Table, worker: &mut RawWorker) {
     check_keys(reader, secrets, keys::SECRETS, "secrets");
     for name in reader.strings(secrets, "required").unwrap_or_default() {
         let target = Spanned::new(to_label(&name.value), name.span.clone());
-        worker.bindings.push(RawBinding { name, kind: BindingKind::Secret, target });
+        worker.bindings.push(RawBinding::new(name, BindingKind::Secret, target));
     }
 }
 
@@ -159,7 +158,7 @@ fn kv(reader: &mut Reader<'_>, item: &Node) -> Option<RawBinding> {
     // An id that is made of nothing a name may hold says as little as none.
     let given = id.map(|id| Spanned::new(to_label(&id.value), id.span)).filter(|id| !id.value.is_empty());
     let target = given.unwrap_or_else(|| Spanned::new(to_label(&name.value), name.span.clone()));
-    Some(RawBinding { name, kind: BindingKind::Kv, target })
+    Some(RawBinding::new(name, BindingKind::Kv, target))
 }
 
 fn service(reader: &mut Reader<'_>, item: &Node, own: &Spanned<String>) -> Option<RawBinding> {
@@ -177,5 +176,8 @@ fn service(reader: &mut Reader<'_>, item: &Node, own: &Spanned<String>) -> Optio
         );
         return None;
     }
-    Some(RawBinding { name, kind: BindingKind::Worker, target })
+    let mut binding = RawBinding::new(name, BindingKind::Worker, target);
+    binding.entrypoint = reader.string(table, "entrypoint");
+    binding.props = table.get("props").map(|props| props.node.clone());
+    Some(binding)
 }

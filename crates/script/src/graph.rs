@@ -125,7 +125,8 @@ impl<'o> Graph<'o> {
         let inputs = self.inputs.into_iter().collect();
         match start {
             Ok(entry) if self.errors.is_empty() => {
-                Ok(Built { script: Script { entry, modules: artifact::modules(self.nodes), warm: None }, inputs })
+                let exports = link::exports(&self.nodes, entry);
+                Ok(Built { script: Script { entry, modules: artifact::modules(self.nodes), warm: None }, inputs, exports })
             }
             _ => Err(BuildErrors { inputs, ..BuildErrors::from(self.errors) }),
         }

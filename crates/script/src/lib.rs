@@ -39,6 +39,7 @@ mod source_map;
 mod unsupported;
 mod workspace;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use error::{BuildError, BuildErrors, ErrorKind, SnippetLine};
@@ -53,6 +54,8 @@ pub struct Built {
     pub script: Script,
     /// Every file that was read, absolute and sorted: sources, package.json and tsconfig.json files.
     pub inputs: Vec<PathBuf>,
+    /// What the entry exports; `None` if its text does not tell all of it.
+    pub exports: Option<BTreeSet<String>>,
 }
 
 /// Stack for the thread that parses, in bytes, tried in this order. The parser recurses over

@@ -156,6 +156,21 @@ fn stars(node: &Node) -> impl Iterator<Item = u32> {
     imports.iter().filter(|i| i.kind == ImportKind::Star).filter_map(|i| node.edge(&i.specifier))
 }
 
+/// Every name that a module exports; `None` if its text does not tell all of them.
+pub fn exports(nodes: &[Node], module: u32) -> Option<BTreeSet<String>> {
+    let is_told = tells_its_exports(nodes, module, &mut HashSet::new());
+    is_told.then(|| export_names(nodes, module, &mut HashSet::new()))
+}
+
+fn tells_its_exports(nodes: &[Node], module: u32, seen: &mut HashSet<u32>) -> bool {
+    let node = &nodes[module as usize];
+    match &node.body {
+        Body::Esm(_) => !seen.insert(module) || stars(node).all(|target| tells_its_exports(nodes, target, seen)),
+        Body::Data(..) | Body::Written(_) => true,
+        _ => false,
+    }
+}
+
 /// Every name that a module exports, `default` included.
 fn export_names(nodes: &[Node], module: u32, seen: &mut HashSet<u32>) -> BTreeSet<String> {
     if !seen.insert(module) {

@@ -14,7 +14,7 @@ use manifest::{Grant, Plan, Var, WorkerPlan};
 use services::AppId;
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
-use worker::{Call, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
+use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;
@@ -81,6 +81,7 @@ impl Workshop {
         for (worker, code) in plan.workers.iter().zip(workers) {
             let (mut env, missing) = self.env(&plan, worker, &reservation, &assets).await?;
             env.source_map = code.source_map;
+            env.dev = dev.is_some();
             refusals.push(missing);
             specs.push(WorkerSpec { artifact: code.digest, source: code.source, env: Arc::new(env) });
         }
@@ -140,6 +141,7 @@ impl Workshop {
             fetcher: self.fetcher.clone(),
             responses: self.stores.responses.clone(),
             source_map: None,
+            dev: false,
         };
         Ok((env, missing))
     }
@@ -157,8 +159,9 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
-            Grant::Worker { worker } => {
-                let (name, invoker) = (plan.worker(*worker).name.clone(), reservation.invoker(*worker));
+            Grant::Worker { worker, entrypoint, props } => {
+                let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
+                let (name, invoker) = (plan.worker(*worker).name.clone(), At::new(reservation.invoker(*worker), entry));
                 Handle::Service(match self.testing.as_ref().map(|testing| testing.on_failure.clone()) {
                     Some(on_failure) => Arc::new(Overheard { name, invoker, on_failure }),
                     None => invoker,
@@ -196,6 +199,33 @@ impl Invoker for Overheard {
         let (running, name, on_failure) =
             (self.invoker.invoke(call, event), self.name.clone(), self.on_failure.clone());
         Box::pin(async move { running.await.inspect_err(|failure| on_failure(&name, failure)) })
+    }
+}
+
+/// A worker as a binding sees it: at this entry point, with these props.
+struct At {
+    worker: Arc<dyn Invoker>,
+    entry: Arc<Entry>,
+}
+
+impl At {
+    fn new(worker: Arc<dyn Invoker>, entry: Entry) -> Arc<dyn Invoker> {
+        if entry.name.is_none() && entry.props.is_none() {
+            return worker;
+        }
+        Arc::new(Self { worker, entry: Arc::new(entry) })
+    }
+}
+
+impl Invoker for At {
+    fn invoke(&self, call: Call, mut event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        match &mut event {
+            Event::Fetch(fetch) => fetch.entry = Some(self.entry.clone()),
+            Event::Rpc(rpc) => rpc.entry = Some(self.entry.clone()),
+            // Other events have their own entry points.
+            _ => {}
+        }
+        self.worker.invoke(call, event)
     }
 }
 

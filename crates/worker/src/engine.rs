@@ -73,6 +73,9 @@ pub trait Program: Send + Sync + 'static {
 /// - An open socket that the guest listens to keeps its invocation going: each of its messages is
 ///   charged to it, and begins a new allowance of CPU time, sub-requests and log. Its socket ends
 ///   with code 1011 if the invocation or the instance does, and with 1012 when it retires.
+/// - An open session of calls ([`crate::rpc`]) keeps the invocation that serves it going, on the one
+///   allowance that it has, and ends with the invocation that called, with either instance, or when
+///   neither side holds anything of the other.
 pub trait Instance {
     fn run(self: Rc<Self>, call: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Ended>>;
 

@@ -23,6 +23,8 @@ pub struct Env {
     pub responses: ResponseCache,
     /// Leads from positions in what runs to positions in what was written, where the two differ.
     pub source_map: Option<Arc<dyn SourceMap>>,
+    /// The developer is the only one who looks: errors keep their stack where they leave a worker.
+    pub dev: bool,
 }
 
 /// Knows where the code of a worker came from.

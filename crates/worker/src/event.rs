@@ -7,10 +7,13 @@ use base::Body;
 use http::{HeaderMap, Method};
 use telemetry::RecordHandle;
 
+use crate::rpc::RpcEvent;
+
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
     Fetch(Box<FetchEvent>),
+    Rpc(Box<RpcEvent>),
 }
 
 /// An HTTP request for a worker's `fetch` handler.
@@ -24,6 +27,18 @@ pub struct FetchEvent {
     pub client: Option<IpAddr>,
     /// What is known of the client's connection, as a JSON object, for `request.cf`.
     pub cf: Option<Arc<str>>,
+    /// Of a service binding that names one; `None` for the default export.
+    pub entry: Option<Arc<Entry>>,
+}
+
+/// Which export of a worker answers, and what the binding that calls it says to it. The caller's
+/// code chooses neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `None` for the default export.
+    pub name: Option<String>,
+    /// `ctx.props`, as JSON.
+    pub props: Option<String>,
 }
 
 /// The circumstances of one invocation: the first parameter of everything that acts for it.

@@ -1,19 +1,7 @@
 /**
- * `cloudflare:workers`: the environment as an import, and the classes that an entry point may extend.
+ * `cloudflare:workers`: the environment as an import, and the classes that workers call each other with.
  */
+import { RpcStub, RpcTarget, WorkerEntrypoint } from "../entrypoint.ts";
 import { env } from "../env.ts";
-import { webClass } from "../primordials.ts";
 
-/** What a worker's default export may extend: an object of it is made for each event. */
-export class WorkerEntrypoint {
-  ctx: unknown;
-  env: unknown;
-
-  constructor(ctx: unknown = undefined, environment: unknown = undefined) {
-    this.ctx = ctx;
-    this.env = environment;
-  }
-}
-webClass(WorkerEntrypoint);
-
-export { env };
+export { RpcStub, RpcTarget, WorkerEntrypoint, env };

@@ -154,6 +154,8 @@ const calls = {
   60: (id, handle) => void (host.streams.get(id).state = `linked: ${handle}`),
   12: (id, name, message, stack, pending, code) =>
     void host.failures.push({ id, name, message, stack, pending, code }),
+  304: (stack) => stack,
+  305: () => 1000,
   140: (label) => {
     try {
       return new NodeDecoder(label).encoding;
@@ -281,7 +283,7 @@ let requests = 0;
 export function send(handler, { method = "GET", url = "http://app.test/", headers = "", body = null, handle = 0, cf = null } = {}) {
   const id = ++requests;
   host.dispatch(EVENT.START, 0, { default: typeof handler === "function" ? { fetch: handler } : handler });
-  host.dispatch(EVENT.FETCH, id, method, url, headers, body, handle, cf, "192.0.2.1");
+  host.dispatch(EVENT.FETCH, id, method, url, headers, body, handle, cf);
   return id;
 }
 

@@ -31,13 +31,3 @@ export type Refusal =
 
 /** The store's answer to each of its calls. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; refusal: Refusal };
-
-/** What the store can be asked: the path of the call, what it takes, what it answers. */
-export interface StoreCalls {
-  list: { takes: { limit: number; cursor: string | null }; answers: ItemPage };
-  get: { takes: { sku: string }; answers: Item };
-  create: { takes: NewItem; answers: Item };
-  replace: { takes: { sku: string; change: ItemChange; revision: number }; answers: Item };
-  remove: { takes: { sku: string; revision: number }; answers: null };
-  take: { takes: { sku: string; quantity: number }; answers: Item };
-}

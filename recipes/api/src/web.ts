@@ -1,6 +1,6 @@
 /**
  * The API as clients see it: paths, methods, status codes. It keeps nothing itself; the data is
- * with `store`, which it calls through a binding, without leaving the process.
+ * with `store`, whose methods it calls through a binding, without leaving the process.
  *
  *     GET    /items?limit=&cursor=    a page of items
  *     POST   /items                   a new item: { sku, name, stock }
@@ -12,7 +12,7 @@
 import { ProblemError, problemResponse } from "./problem.ts";
 import { isSku, readIfMatch, readItemChange, readLimit, readNewItem, readQuantity } from "./validate.ts";
 import type { Problem } from "./problem.ts";
-import type { Answer, Item, Refusal, StoreCalls } from "./item.ts";
+import type { Answer, Item, Refusal } from "./item.ts";
 
 export default {
   async fetch(request: Request, env: WebEnv): Promise<Response> {
@@ -52,17 +52,17 @@ function call(methods: Record<string, Method>, request: Request, env: WebEnv, sk
 
 async function list(request: Request, env: WebEnv): Promise<Response> {
   const url = new URL(request.url);
-  const page = await store(env, "list", { limit: readLimit(url), cursor: url.searchParams.get("cursor") });
+  const page = given(await env.STORE.list(readLimit(url), url.searchParams.get("cursor")));
   return Response.json(page, { headers: { "cache-control": "no-cache" } });
 }
 
 async function create(request: Request, env: WebEnv): Promise<Response> {
-  const item = await store(env, "create", await readNewItem(request));
+  const item = given(await env.STORE.create(await readNewItem(request)));
   return itemResponse(item, 201, { location: `/items/${item.sku}` });
 }
 
 async function read(request: Request, env: WebEnv, sku: string): Promise<Response> {
-  const item = await store(env, "get", { sku });
+  const item = given(await env.STORE.get(sku));
   if (request.headers.get("if-none-match") === etag(item)) {
     return new Response(null, { status: 304, headers: { etag: etag(item) } });
   }
@@ -72,28 +72,21 @@ async function read(request: Request, env: WebEnv, sku: string): Promise<Respons
 async function replace(request: Request, env: WebEnv, sku: string): Promise<Response> {
   const revision = readIfMatch(request);
   const change = await readItemChange(request);
-  return itemResponse(await store(env, "replace", { sku, change, revision }));
+  return itemResponse(given(await env.STORE.replace(sku, change, revision)));
 }
 
 async function remove(request: Request, env: WebEnv, sku: string): Promise<Response> {
-  await store(env, "remove", { sku, revision: readIfMatch(request) });
+  given(await env.STORE.remove(sku, readIfMatch(request)));
   return new Response(null, { status: 204 });
 }
 
 async function take(request: Request, env: WebEnv, sku: string): Promise<Response> {
   const quantity = await readQuantity(request);
-  return itemResponse(await store(env, "take", { sku, quantity }));
+  return itemResponse(given(await env.STORE.take(sku, quantity)));
 }
 
-/** A call to the store. The host of the URL means nothing: the binding decides who answers. */
-async function store<K extends keyof StoreCalls>(
-  env: WebEnv,
-  name: K,
-  takes: StoreCalls[K]["takes"],
-): Promise<StoreCalls[K]["answers"]> {
-  const response = await env.STORE.fetch(`http://store/${name}`, { method: "POST", body: JSON.stringify(takes) });
-  if (!response.ok) throw new Error(`the store answered ${name} with ${response.status}`);
-  const answer = (await response.json()) as Answer<StoreCalls[K]["answers"]>;
+/** What the store gave, or the problem that it refused with. */
+function given<T>(answer: Answer<T>): T {
   if (answer.ok) return answer.value;
   throw new ProblemError(problemOf(answer.refusal));
 }

@@ -264,3 +264,57 @@ proptest::proptest! {
         let _ = component::check(&bytes);
     }
 }
+
+#[test]
+fn a_worker_that_calls_methods_of_another_is_marked_and_one_that_only_fetches_is_not() {
+    let manifest = [SCRIPT, b"[workers.web.bindings]\nSELF = { worker = \"web\" }\n"].concat();
+    let marked = |source: &[u8]| {
+        let dir = app(&[("selvedge.toml", &manifest), ("src/index.ts", source)]);
+        let Artifact::Script(script) = &build(&dir).expect("a good app").workers[0].artifact else {
+            panic!("a script")
+        };
+        script.modules.iter().any(|module| module.name == base::builtin::CALLS)
+    };
+    assert!(marked(
+        b"export default { async fetch(_: Request, env: any) { return new Response(await env.SELF.add(1)); } };"
+    ));
+    assert!(!marked(b"export default { fetch(r: Request, env: any) { return env.SELF.fetch(r); } };"));
+}
+
+#[test]
+fn an_export_that_a_binding_names_is_looked_for_as_far_as_sources_tell() {
+    let manifest = [SCRIPT, b"[workers.web.bindings]\nSELF = { worker = \"web\", entrypoint = \"Admin\" }\n"].concat();
+    let with = |source: &[u8]| {
+        let more: &[u8] = b"export class Admin {}\nexport default {};\n";
+        app(&[
+            ("selvedge.toml", &manifest),
+            ("src/index.ts", source),
+            ("src/more.ts", more),
+            ("src/old.cjs", b"exports.x = 1;"),
+        ])
+    };
+    for good in [
+        "export class Admin {}",
+        "export * from './more'",
+        "export { x as Admin } from './old.cjs'",
+        "export * from 'node:fs'",
+    ] {
+        build(&with(good.as_bytes())).unwrap_or_else(|failure| panic!("{good}: {:#?}", failure.views()));
+    }
+    for bad in [
+        "export default { fetch() {} }",
+        "class Admin {}",
+        "export interface Admin {}",
+        "export * from './old.cjs'; import './more'",
+    ] {
+        let dir = with(bad.as_bytes());
+        match build(&dir) {
+            Err(failure) => {
+                let views = failure.views();
+                assert_eq!(views[0].code, "manifest::missing_export", "{bad}: {views:#?}");
+            }
+            // What a CommonJS file exports only its run tells.
+            Ok(_) => assert!(bad.contains("cjs"), "{bad}"),
+        }
+    }
+}

@@ -182,6 +182,7 @@ impl App<'_> {
             fetcher: Arc::new(NoNet),
             responses: responses(),
             source_map: None,
+            dev: false,
         };
         let digest = artifact.digest();
         let source = move || -> BoxFuture<'static, _> {

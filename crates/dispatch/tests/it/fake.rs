@@ -252,5 +252,6 @@ pub fn fetch(path: &str) -> Event {
         body: Body::empty(),
         client: None,
         cf: None,
+        entry: None,
     }))
 }

@@ -14,6 +14,7 @@ pub mod event {
     pub const COMPLETE: i32 = 3;
     pub const ABORT: i32 = 4;
     pub const PRELOAD: i32 = 6;
+    pub const RPC: i32 = 7;
 }
 
 /// Synchronous calls.
@@ -103,6 +104,21 @@ pub mod node {
     pub const LAST_CALL: i32 = ZIP;
     pub const KDF_OPERATION: i32 = 214;
     pub const ZIP_OPERATION: i32 = 215;
+}
+
+/// Calls of other workers' methods: calls, then operations.
+pub mod rpc {
+    pub const FIRST_CALL: i32 = OPEN;
+    pub const LAST_CALL: i32 = LIMIT;
+
+    pub const OPEN: i32 = 300;
+    pub const SEND: i32 = 301;
+    pub const CLOSE: i32 = 302;
+    pub const ANSWER: i32 = 303;
+    pub const STACK: i32 = 304;
+    pub const LIMIT: i32 = 305;
+    pub const CALL: i32 = 310;
+    pub const READ: i32 = 311;
 }
 
 /// Offsets in the shim's `struct control`.

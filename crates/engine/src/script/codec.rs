@@ -162,6 +162,33 @@ impl<'a> Decoder<'a> {
         if self.rest.is_empty() { Ok(Value::Undefined) } else { self.value(0) }
     }
 
+    /// The next value as it stands, for another guest to read; checked as `next` would check it.
+    pub fn raw(&mut self) -> Result<&'a [u8], Malformed> {
+        let from = self.rest;
+        self.skip(0)?;
+        Ok(&from[..from.len() - self.rest.len()])
+    }
+
+    fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
+        if depth > DEPTH_MAX {
+            return Err(Malformed);
+        }
+        let bytes = match self.take(1)?[0] {
+            UNDEFINED | NULL | FALSE | TRUE => 0,
+            NUMBER => 8,
+            INTEGER => 4,
+            STRING | BYTES => self.u32()? as usize,
+            ARRAY => {
+                for _ in 0..self.u32()? {
+                    self.skip(depth + 1)?;
+                }
+                0
+            }
+            _ => return Err(Malformed),
+        };
+        self.take(bytes).map(|_| ())
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value<'a>, Malformed> {
         if depth > DEPTH_MAX {
             return Err(Malformed);

@@ -13,13 +13,14 @@ use base::{Code, Fault, Rng, SystemRng, WorkerLimits, code};
 use telemetry::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
-use worker::{Call, Core, Env, FetchEvent, Meter};
+use worker::{Call, Core, Env, Event, Meter};
 
 use super::abi::control;
 use super::codec::{Decoder, Value};
 use super::held::Held;
 use super::image::PAGE;
 use super::prelude::Prelude;
+use super::rpc::Asked;
 use super::sockets::Sockets;
 use crate::cpu;
 use crate::lines::{self, Line};
@@ -70,6 +71,7 @@ pub enum Effect {
         stream: u32,
         message: String,
     },
+    Rpc(Asked),
 }
 
 /// An exception that reached the border, as the guest describes it.
@@ -139,16 +141,18 @@ pub struct GuestCall {
     pub log_cut: bool,
     /// The event as it came, for as long as this request has left no trace outside the sandbox and
     /// could run again elsewhere.
-    pub event: Option<Box<FetchEvent>>,
+    pub event: Option<Event>,
     /// Where the event's body is, if it was not whole.
     pub body: Option<u32>,
+    /// Bodies that came with calls of methods, and go with it.
+    pub bodies: Vec<u32>,
     /// Operations that are under way for it: those that go with it, and how many others.
     pub passive: Vec<u32>,
     pub operations: u32,
 }
 
 impl GuestCall {
-    pub fn new(call: Call, event: Box<FetchEvent>, body: Option<u32>) -> Self {
+    pub fn new(call: Call, event: Option<Event>, body: Option<u32>) -> Self {
         Self {
             call,
             meter: Arc::new(Meter::default()),
@@ -157,8 +161,9 @@ impl GuestCall {
             renewed: Duration::ZERO,
             interrupted_at: None,
             log_cut: false,
-            event: Some(event),
+            event,
             body,
+            bodies: Vec::new(),
             passive: Vec::new(),
             operations: 0,
         }

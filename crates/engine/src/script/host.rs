@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, node, operations, prelude, sockets, textcodec, weburl};
+use super::{held, node, operations, prelude, rpc, sockets, textcodec, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -177,6 +177,7 @@ fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> 
         crypto::FIRST..=crypto::LAST => {
             operations::crypto::answer(guest.is_evaluating(), code, arguments, out)?;
         }
+        abi::rpc::FIRST_CALL..=abi::rpc::LAST_CALL => rpc::answer(guest, code, args, out)?,
         abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
@@ -238,6 +239,9 @@ fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal>
     }
     if code == super::abi::operation::SOCKET_READ {
         sockets::listens(guest, arguments);
+    }
+    if code == abi::rpc::CALL {
+        rpc::check_size(guest, arguments)?;
     }
     if code == super::abi::operation::TIMER {
         let max = guest.limits.timers;

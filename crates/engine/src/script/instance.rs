@@ -14,14 +14,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use base::socket::Received;
 use base::{Body, Code, code};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use http::header;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
-use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response};
+use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response, RpcEvent};
 
 use super::abi;
 use super::codec::Encoder;
@@ -30,13 +29,16 @@ use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
+use super::rpc::Sessions;
 use super::sandbox::Sandbox;
 use super::sockets::Sockets;
 use super::streams::{Left, StreamBody, StreamSender, stream};
 use crate::lines::Line;
 
+mod arguments;
 mod loss;
 mod outgoing;
+mod rpc;
 mod sockets;
 
 /// What waits to enter the guest.
@@ -45,6 +47,11 @@ enum Input {
         request: u32,
         call: Call,
         event: Box<FetchEvent>,
+    },
+    Rpc {
+        request: u32,
+        call: Call,
+        event: Box<RpcEvent>,
     },
     Complete {
         operation: u32,
@@ -58,9 +65,9 @@ enum Input {
     Expire {
         request: u32,
     },
-    /// A timer that went with its request: the guest is to forget it, too.
+    /// An operation that went with its request: the guest is to forget it, too.
     Forget {
-        timer: u32,
+        operation: u32,
     },
 }
 
@@ -88,6 +95,7 @@ pub struct ScriptInstance {
     /// Streams that are bodies of the host's own, until they are taken.
     linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
+    sessions: RefCell<Sessions>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -139,7 +147,7 @@ impl Running {
 
 /// An operation that only waits: it is no work, leaves no trace, and goes with its request.
 fn is_passive(code: i32) -> bool {
-    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ)
+    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ)
 }
 
 struct Stream {
@@ -176,6 +184,7 @@ impl ScriptInstance {
             streams: RefCell::default(),
             gone_timers: RefCell::default(),
             linked: RefCell::default(),
+            sessions: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -185,17 +194,23 @@ impl ScriptInstance {
     }
 
     async fn serve(self: Rc<Self>, call: Call, event: Event) -> Result<Response, Ended> {
-        let Event::Fetch(event) = event else {
-            return Err(Failure::new(&code::NO_HANDLER, "scripts take fetch events only").into());
-        };
         if self.lost.get() {
             return Err(loss::given_back(call, event));
         }
         let begun = Instant::now();
-        let accepts = event.headers.get(header::ACCEPT_ENCODING).cloned();
         let (request, slot) = self.admit(&call);
         let mut leaving = Leaving { instance: &self, request, armed: true };
-        self.inbox.borrow_mut().push_back(Input::Fetch { request, call, event });
+        // What the client takes, if what answers is a response that may be coded.
+        let mut accepts = None;
+        let input = match event {
+            Event::Fetch(event) => {
+                accepts = Some(event.headers.get(header::ACCEPT_ENCODING).cloned());
+                Input::Fetch { request, call, event }
+            }
+            Event::Rpc(event) => Input::Rpc { request, call, event },
+            _ => return Err(Failure::new(&code::NO_HANDLER, "scripts take no events of this kind").into()),
+        };
+        self.inbox.borrow_mut().push_back(input);
         std::future::poll_fn(|cx| {
             self.drive(cx);
             Poll::Ready(())
@@ -207,12 +222,16 @@ impl ScriptInstance {
             None => self.wait_for_head(request, &slot, begun).await,
         };
         leaving.armed = false;
-        answer.map(|response| coding::negotiate(response, accepts.as_ref(), &self.env.limits)).map_err(|mut ended| {
-            if let Some(again) = &mut ended.again {
-                again.spent = begun.elapsed();
+        match (answer, accepts) {
+            (Ok(response), Some(accepts)) => Ok(coding::negotiate(response, accepts.as_ref(), &self.env.limits)),
+            (Ok(response), None) => Ok(response),
+            (Err(mut ended), _) => {
+                if let Some(again) = &mut ended.again {
+                    again.spent = begun.elapsed();
+                }
+                Err(ended)
             }
-            ended
-        })
+        }
     }
 
     /// Enters the request in the books.
@@ -312,15 +331,21 @@ impl ScriptInstance {
         let (kind, id, request) = match input {
             Input::Fetch { request, call, mut event } => {
                 let body = self.encode_fetch(sandbox, &mut event, &mut arguments);
-                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, event, body));
+                let call = GuestCall::new(call, Some(Event::Fetch(event)), body);
+                sandbox.store.data_mut().calls.insert(request, call);
                 (abi::event::FETCH, request, request)
+            }
+            Input::Rpc { request, call, event } => {
+                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
+                self.encode_rpc(sandbox, request, *event, &mut arguments);
+                (abi::event::RPC, request, request)
             }
             Input::Complete { operation, request, completion } => {
                 if self.strike(sandbox, operation).is_none() {
                     return Ok(());
                 }
                 sandbox.store.data_mut().charge_native(request);
-                ended = matches!(&completion, Completion::Socket { received: Received::Ended(_), .. });
+                ended = completion.is_end();
                 completion.encode(request, self, sandbox.store.data_mut(), &mut arguments);
                 (abi::event::COMPLETE, operation, request)
             }
@@ -334,9 +359,9 @@ impl ScriptInstance {
                 self.expire(sandbox, request);
                 return Ok(());
             }
-            Input::Forget { timer } => {
+            Input::Forget { operation } => {
                 Completion::type_error("").encode(0, self, sandbox.store.data_mut(), &mut arguments);
-                (abi::event::COMPLETE, timer, 0)
+                (abi::event::COMPLETE, operation, 0)
             }
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
@@ -370,31 +395,6 @@ impl ScriptInstance {
             self.cold.set(Some((from, Phases { prepare: begun.elapsed(), ..phases })));
         }
         Ok(())
-    }
-
-    /// Writes the arguments of the FETCH event. A body that is not whole is put where the guest
-    /// reads it, under the handle that this answers.
-    fn encode_fetch(&self, sandbox: &mut Sandbox, event: &mut FetchEvent, out: &mut Encoder) -> Option<u32> {
-        let FetchEvent { method, url, headers, body, client: _, cf } = event;
-        out.0.reserve(256 + url.len() + headers.len() * 48);
-        out.string(method.as_str()).string(url).string_with(|to| host::write_headers(headers, to));
-        let mut handle = None;
-        match body.whole() {
-            Some([]) if !headers.contains_key(header::CONTENT_LENGTH) => {
-                out.null().integer(0);
-            }
-            Some(whole) => {
-                out.bytes(whole).integer(0);
-            }
-            None => {
-                let fresh = sandbox.store.data_mut().fresh_id();
-                self.bodies.borrow_mut().insert(fresh, std::mem::take(body));
-                out.bool(true).integer(u64::from(fresh));
-                handle = Some(fresh);
-            }
-        }
-        out.optional_string(cf.as_deref());
-        handle
     }
 
     /// Carries out what the guest asked for.
@@ -441,6 +441,7 @@ impl ScriptInstance {
                 }
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
+                Effect::Rpc(asked) => self.carry_out_rpc(sandbox, asked),
             }
         }
         // The vector's capacity serves the next entry.
@@ -528,9 +529,11 @@ impl ScriptInstance {
             if let Some(invocation) = entry.record.edit().invocations.get_mut(entry.place) {
                 invocation.usage = usage;
             }
+            call.bodies.iter().for_each(|handle| drop(self.bodies.borrow_mut().remove(handle)));
             self.drop_passive(sandbox, call.passive);
         }
         self.sockets.end_request(request, None);
+        self.sessions.borrow_mut().end_request(request);
         if let Some(watch) = entry.watch {
             watch.abort();
         }
@@ -544,13 +547,16 @@ impl ScriptInstance {
         for operation in operations {
             if let Some(running) = self.strike(sandbox, operation) {
                 running.task.abort();
-                if running.is_timer() {
-                    gone.push(operation);
+                match running.code {
+                    abi::operation::TIMER => gone.push(operation),
+                    // What it held of other workers goes at once.
+                    abi::rpc::READ => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    _ => {}
                 }
             }
         }
         if gone.len() > GONE_TIMERS_MAX {
-            self.inbox.borrow_mut().extend(gone.drain(..).map(|timer| Input::Forget { timer }));
+            self.inbox.borrow_mut().extend(gone.drain(..).map(|operation| Input::Forget { operation }));
         }
     }
 
@@ -589,7 +595,7 @@ impl ScriptInstance {
     fn watch(self: &Rc<Self>, request: u32) {
         let mut requests = self.requests.borrow_mut();
         let Some(entry) = requests.get_mut(&request) else { return };
-        if entry.watch.is_some() || self.is_streaming(entry) || self.sockets.hold(request) {
+        if entry.watch.is_some() || self.is_streaming(entry) || self.is_held(request) {
             return;
         }
         let instance = self.clone();
@@ -607,7 +613,7 @@ impl ScriptInstance {
 
     fn expire(&self, sandbox: &mut Sandbox, request: u32) {
         // One that was opened meanwhile holds the request; its end sets the time anew.
-        if self.sockets.hold(request) {
+        if self.is_held(request) {
             if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
                 entry.watch = None;
             }

@@ -10,6 +10,7 @@ use base::{Body, Code, code};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
+use worker::rpc::{Message, RpcAnswer};
 use worker::{Call, Env, Failure, Handle, Meter, Response};
 
 use super::abi::{self, operation};
@@ -18,7 +19,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{node, sockets};
+use super::{node, rpc, sockets};
 
 mod caches;
 pub mod crypto;
@@ -50,6 +51,13 @@ pub enum Completion {
     Socket {
         socket: u32,
         received: Received,
+    },
+    /// The answer to a call of another worker's method.
+    Answered(RpcAnswer),
+    /// What a session brought; nothing at its end.
+    Session {
+        session: u32,
+        messages: Vec<Message>,
     },
     Failed {
         name: &'static str,
@@ -101,7 +109,7 @@ impl Completion {
         Self::Failed { name: "TypeError", message: message.into(), code: "" }
     }
 
-    fn failed(code: Code, message: impl Into<String>) -> Self {
+    pub fn failed(code: Code, message: impl Into<String>) -> Self {
         Self::Failed { name: "Error", message: message.into(), code: code.name }
     }
 
@@ -109,10 +117,19 @@ impl Completion {
         Self::Value(vec![0])
     }
 
-    fn value(write: impl for<'a> FnOnce(&'a mut Encoder) -> &'a mut Encoder) -> Self {
+    pub fn value(write: impl for<'a> FnOnce(&'a mut Encoder) -> &'a mut Encoder) -> Self {
         let mut encoder = Encoder::default();
         write(&mut encoder);
         Self::Value(encoder.0)
+    }
+
+    /// True for the end of what kept a request going.
+    pub fn is_end(&self) -> bool {
+        match self {
+            Completion::Socket { received: Received::Ended(_), .. } => true,
+            Completion::Session { messages, .. } => messages.is_empty(),
+            _ => false,
+        }
     }
 
     /// Writes the arguments of the COMPLETE event. Bodies that are not whole become handles here.
@@ -127,6 +144,10 @@ impl Completion {
                 if let Received::Ended(_) = received {
                     guest.sockets.over(socket);
                 }
+            }
+            Completion::Answered(answer) => rpc::encode_answer(answer, request, instance, guest, out),
+            Completion::Session { session, messages } => {
+                rpc::encode_messages(session, messages, request, instance, guest, out);
             }
             Completion::Value(value) => {
                 out.bool(true);
@@ -226,6 +247,8 @@ impl Operation {
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
+            abi::rpc::CALL => rpc::call(&self, args).await,
+            abi::rpc::READ => rpc::read(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),

@@ -211,6 +211,7 @@ fn a_refused_request_is_an_error_code() {
             fetcher: Arc::new(NoNet),
             responses: app.env.responses.clone(),
             source_map: None,
+            dev: true,
         });
         let instance = app.program.clone().instantiate(&app.core, &env, &Cell::new(Phases::default())).unwrap();
         let event = Event::Fetch(Box::new(fetching("http://127.0.0.1/", Body::empty())));

@@ -148,6 +148,7 @@ impl Setup {
             fetcher: Arc::new(FakeNet(self.net)),
             responses: responses(),
             source_map: None,
+            dev: true,
         });
         let core = Core::new(0);
         let instance = program.clone().instantiate(&core, &env, &Cell::new(Phases::default()))?;
@@ -167,6 +168,7 @@ pub fn get(url: &str) -> FetchEvent {
         body: Body::empty(),
         client: None,
         cf: None,
+        entry: None,
     }
 }
 

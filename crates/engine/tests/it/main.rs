@@ -11,6 +11,7 @@ mod loss;
 mod many;
 mod modules;
 mod node;
+mod rpc;
 mod scripts;
 mod sockets;
 mod warm;

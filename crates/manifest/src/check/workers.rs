@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use base::{BindingName, ResourceName, WorkerLimits, WorkerName};
 
 use super::{Compiler, Seen, bad_name, shorten};
-use crate::bounds::{BINDINGS, EGRESS_RULES, VAR_BYTES, VARS, WARM_BYTES};
+use crate::bounds::{BINDINGS, EGRESS_RULES, ENTRYPOINT_BYTES, VAR_BYTES, VARS, WARM_BYTES};
 use crate::egress::{EgressRule, is_unnameable};
-use crate::origin::{PathRole, PathUse};
+use crate::origin::{ExportUse, PathRole, PathUse};
 use crate::plan::{Binding, Grant, Isolation, Var, WorkerKind, WorkerPlan};
-use crate::raw::{BindingKind, RawBinding, RawVar, RawWorker, Spanned};
+use crate::raw::{BindingKind, RawBinding, RawManifest, RawVar, RawWorker, Spanned};
 use crate::report::{code, suggest};
 use crate::tree::Value;
 
@@ -195,11 +195,64 @@ impl Compiler<'_, '_> {
             BindingKind::Secret => Grant::Secret { secret: self.resource(&raw.target, "a secret")? },
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
-                Grant::Worker { worker: self.worker_index(&raw.target, &user)? }
+                let worker = self.worker_index(&raw.target, &user)?;
+                let (entrypoint, props) = (self.entrypoint(raw), self.props(raw));
+                let (entrypoint, props) = (entrypoint?, props?);
+                if let (Some(binding), Some(export), Some(at)) = (&name, &entrypoint, &raw.entrypoint) {
+                    let (binding, export) = (binding.clone(), export.clone());
+                    let place = self.problems.file.place(at.span.clone());
+                    self.origins.exports.push(ExportUse { binding, worker, export, place });
+                }
+                Grant::Worker { worker, entrypoint, props }
             }
             BindingKind::Assets => Grant::Assets { assets: self.assets_index(&raw.target, None)? },
         };
         Some(Binding { name: name?, grant })
+    }
+
+    /// A component has no exports to choose from, and no `ctx`.
+    pub(super) fn check_entrypoints(&mut self, raw: &RawManifest, workers: &[Option<WorkerPlan>]) {
+        let is_component =
+            |name: &str| workers.iter().flatten().any(|w| w.name.as_str() == name && w.kind == WorkerKind::Component);
+        let bindings = raw.workers.iter().flat_map(|w| &w.bindings).filter(|b| b.kind == BindingKind::Worker);
+        for binding in bindings.filter(|b| is_component(&b.target.value)) {
+            let entrypoint = binding.entrypoint.as_ref().map(|e| ("entrypoint", &e.span));
+            let Some((what, span)) = entrypoint.or(binding.props.as_ref().map(|p| ("props", &p.span))) else {
+                continue;
+            };
+            let message = format!("`{what}` is for scripts, and `{}` is a component", shorten(&binding.target.value));
+            self.problems.add(code::BAD_BINDING, span, message).help = Some("leave it out".to_owned());
+        }
+    }
+
+    /// The export that a binding names. None if it can't be one; that is reported.
+    fn entrypoint(&mut self, raw: &RawBinding) -> Option<Option<String>> {
+        let Some(name) = &raw.entrypoint else { return Some(None) };
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+        let is_name = name.value.chars().all(is_part) && !name.value.starts_with(|c: char| c.is_ascii_digit());
+        if name.value.is_empty() || !is_name || name.value.len() > ENTRYPOINT_BYTES.max as usize {
+            let message = format!("`{}` can't be the name of an export", shorten(&name.value));
+            self.problems.add(code::BAD_BINDING, &name.span, message).help =
+                Some("name a class that the worker exports: entrypoint = \"Admin\"".to_owned());
+            return None;
+        }
+        Some(Some(name.value.clone()).filter(|name| name != "default"))
+    }
+
+    fn props(&mut self, raw: &RawBinding) -> Option<Option<serde_json::Value>> {
+        let Some(node) = &raw.props else { return Some(None) };
+        let Some(json) = node.to_json().filter(serde_json::Value::is_object) else {
+            let message = "`props` must be a table of values that JSON has";
+            self.problems.add(code::WRONG_TYPE, &node.span, message);
+            return None;
+        };
+        let bytes = json.to_string().len() as u64;
+        if bytes > VAR_BYTES.max {
+            let message = format!("`props` has {bytes} bytes as JSON; at most {} (var_bytes)", VAR_BYTES.max);
+            self.problems.add(code::TOO_LARGE, &node.span, message);
+            return None;
+        }
+        Some(Some(json))
     }
 
     fn resource(&mut self, target: &Spanned<String>, of_what: &str) -> Option<ResourceName> {

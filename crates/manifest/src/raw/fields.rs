@@ -68,6 +68,11 @@ pub(crate) static BINDING: &[Field] = &[
     field("secret", "The name of a secret, set with: selvedge secret put."),
     field("worker", "The name of a worker of this app."),
     field("assets", "A directory of files, relative to this file."),
+    field(
+        "entrypoint",
+        "With `worker`: the export that answers, a class that extends WorkerEntrypoint; without, the default one.",
+    ),
+    field("props", "With `worker`: what the worker finds in `ctx.props` when it is called over this binding."),
     later("sql"),
     later("migrations"),
     later("blob"),

@@ -116,17 +116,30 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
             Some("give each thing a binding of its own".to_owned());
         return None;
     }
+    let extras = || EXTRAS.iter().filter_map(|name| table.get(name));
     let Some((kind, target)) = first else {
-        if table.entries.is_empty() {
+        if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
                 Some("name one of: kv, secret, worker, assets".to_owned());
         }
         return None;
     };
+    if let Some(extra) = extras().next().filter(|_| kind != BindingKind::Worker) {
+        let message = format!("`{}` has no meaning in the binding `{}`, which opens no worker", extra.key, entry.key);
+        reader.problems.add(code::BAD_BINDING, &extra.key_span, message).help =
+            Some("leave it out, or bind a worker".to_owned());
+        return None;
+    }
     let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
-    Some(RawBinding { name, kind, target: reader.string_of(target)? })
+    let mut binding = RawBinding::new(name, kind, reader.string_of(target)?);
+    binding.entrypoint = reader.string(table, "entrypoint");
+    binding.props = table.get("props").map(|props| props.node.clone());
+    Some(binding)
 }
+
+/// What a binding to a worker may say besides.
+const EXTRAS: [&str; 2] = ["entrypoint", "props"];
 
 fn routes(reader: &mut Reader<'_>, root: &Table) -> Vec<RawRoute> {
     let Some(entry) = root.get("routes") else { return Vec::new() };

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_declarations_are_those_on_record() {
     insta::with_settings!({ snapshot_path => "../../golden", prepend_module_to_snapshot => false, omit_expression => true }, {
-        insta::assert_snapshot!("platform.d.ts", format!("{KV}{FETCHER}"));
+        insta::assert_snapshot!("platform.d.ts", format!("{KV}{FETCHER}{SERVICE}"));
     });
 }
 

@@ -166,11 +166,11 @@ pub(super) static KV: &[Key] =
 pub(super) static SERVICE: &[Key] = &[
     read("binding"),
     read("service"),
+    read("entrypoint"),
+    read("props"),
     pass("remote"),
     pass("experimental_remote"),
     refuse("environment", "a service of another environment"),
-    refuse("entrypoint", "named entry points"),
-    refuse("props", "properties of a service"),
     refuse("cross_account_grant", "services of another account"),
 ];
 

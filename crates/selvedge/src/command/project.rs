@@ -64,7 +64,10 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
         Grant::Secret { secret } => format!("secret {secret}"),
-        Grant::Worker { worker } => format!("worker {}", plan.worker(*worker).name),
+        Grant::Worker { worker, entrypoint, .. } => {
+            let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));
+            format!("worker {}{export}", plan.worker(*worker).name)
+        }
         Grant::Assets { assets } => format!("files in {}", plan.asset_dir(*assets).directory),
     }
 }

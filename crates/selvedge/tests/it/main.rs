@@ -12,6 +12,7 @@ mod harness;
 mod init;
 mod limits;
 mod recipes;
+mod rpc;
 mod services;
 mod sockets;
 mod traces;

@@ -21,9 +21,11 @@ fn what_is_encoded_is_decoded() {
 fn a_strangers_bytes_are_refused_not_trusted() {
     for bad in [&[9u8][..], &[5, 255, 255, 255, 255], &[7, 255, 255, 255, 255, 0], &[4, 0, 0], &[6, 4, 0, 0, 0, 1]] {
         assert_eq!(Decoder::new(bad).next(), Err(Malformed), "{bad:?}");
+        assert_eq!(Decoder::new(bad).raw(), Err(Malformed), "{bad:?}");
     }
     let nested: Vec<u8> = std::iter::repeat_n([7, 1, 0, 0, 0], 40).flatten().chain([0]).collect();
     assert_eq!(Decoder::new(&nested).next(), Err(Malformed));
+    assert_eq!(Decoder::new(&nested).raw(), Err(Malformed));
 }
 
 #[test]
@@ -33,4 +35,16 @@ fn lone_surrogates_become_replacement_characters() {
     let mut d = Decoder::new(&e);
     let Ok(Value::String(s)) = d.next() else { panic!() };
     assert!(s.chars().all(|c| c == '\u{FFFD}'));
+}
+
+#[test]
+fn a_value_is_passed_on_as_it_stands() {
+    let mut first = Encoder::default();
+    first.array(3).string("a").array(1).number(0.5).bytes(&[1]);
+    let mut both = first.0.clone();
+    both.extend([8, 7, 0, 0, 0]);
+    let mut d = Decoder::new(&both);
+    assert_eq!(d.raw(), Ok(&first.0[..]));
+    assert_eq!(d.next().and_then(|v| v.as_u32()), Ok(7));
+    assert_eq!(d.raw(), Err(Malformed), "past the end");
 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use base::code;
-use worker::{Again, Call, Ended, Event, Failure, FetchEvent};
+use worker::{Again, Call, Ended, Event, Failure};
 
 use super::{Input, ScriptInstance};
 use crate::script::guest::CpuExhausted;
@@ -28,8 +28,8 @@ impl ScriptInstance {
             return lost_to_another().into();
         };
         if let Some(handle) = call.body {
-            match self.bodies.borrow_mut().remove(&handle) {
-                Some(body) if !body.is_begun() => event.body = body,
+            match (&mut event, self.bodies.borrow_mut().remove(&handle)) {
+                (Event::Fetch(event), Some(body)) if !body.is_begun() => event.body = body,
                 _ => return lost_to_another().into(),
             }
         }
@@ -50,9 +50,12 @@ impl ScriptInstance {
         };
         tracing::warn!(app = %self.env.app, worker = %self.env.worker, instance = self.id, code = own.code.name, "instance lost: {}", own.detail);
         for input in self.inbox.take() {
-            if let Input::Fetch { request, call, event } = input {
-                self.fail(sandbox, request, given_back(call, event), false);
-            }
+            let (request, call, event) = match input {
+                Input::Fetch { request, call, event } => (request, call, Event::Fetch(event)),
+                Input::Rpc { request, call, event } => (request, call, Event::Rpc(event)),
+                _ => continue,
+            };
+            self.fail(sandbox, request, given_back(call, event), false);
         }
         let requests: Vec<u32> = self.requests.borrow().keys().copied().collect();
         for request in requests {
@@ -64,12 +67,13 @@ impl ScriptInstance {
         self.codings.borrow_mut().clear();
         self.streams.borrow_mut().clear();
         self.linked.borrow_mut().clear();
+        self.sessions.borrow_mut().clear();
     }
 }
 
 /// The instance was lost to another event, and this one is as it was when it came.
-pub(super) fn given_back(call: Call, event: Box<FetchEvent>) -> Ended {
-    let again = Again { call, event: Event::Fetch(event), spent: Duration::ZERO };
+pub(super) fn given_back(call: Call, event: Event) -> Ended {
+    let again = Again { call, event, spent: Duration::ZERO };
     Ended { failure: lost_to_another(), again: Some(Box::new(again)) }
 }
 

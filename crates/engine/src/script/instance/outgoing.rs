@@ -42,8 +42,12 @@ impl ScriptInstance {
         if let Some(message) = abort {
             tokio::task::spawn_local(stream.sender.abort(message));
         }
-        if let Some(request) = stream.request {
-            self.watch(request);
+        let Some(request) = stream.request else { return };
+        // Another one may be on its way for the same request.
+        let other = self.streams.borrow().iter().find(|(_, s)| s.request == Some(request)).map(|(&id, _)| id);
+        if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
+            entry.stream = other;
         }
+        self.watch(request);
     }
 }

@@ -17,7 +17,7 @@ impl ScriptInstance {
     /// The guest has nothing more to do for this request, unless a socket calls it, or what a
     /// socket's handlers began goes on.
     pub(super) fn done(self: &Rc<Self>, sandbox: &mut Sandbox, request: u32) {
-        let held = self.sockets.hold(request);
+        let held = self.is_held(request);
         let goes_on = || self.sockets.any() && self.had_socket(request) && works(sandbox, request);
         if !held && !goes_on() {
             return self.finish(sandbox, request);
@@ -26,6 +26,11 @@ impl ScriptInstance {
             entry.done = true;
         }
         self.linger(sandbox, request);
+    }
+
+    /// A socket that it listens to, or a session that it serves, keeps the request going.
+    pub(super) fn is_held(&self, request: u32) -> bool {
+        self.sockets.hold(request) || self.sessions.borrow().hold(request)
     }
 
     fn had_socket(&self, request: u32) -> bool {
@@ -50,7 +55,7 @@ impl ScriptInstance {
             Some(entry) => (entry.answered, entry.done),
             None => return,
         };
-        if !(ended || done) || self.sockets.hold(request) {
+        if !(ended || done) || self.is_held(request) {
             return;
         }
         if done && !works(sandbox, request) {

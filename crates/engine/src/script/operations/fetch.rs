@@ -102,7 +102,7 @@ async fn invoke(
     let call = Call { depth: call.depth + 1, ..call };
     let client = call.record.edit().client;
     let url = String::from(url);
-    let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None };
+    let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
     let response = invoker.invoke(call, Event::Fetch(Box::new(event))).await?;
     Ok(Completion::Response { response, url, redirected: false })
 }

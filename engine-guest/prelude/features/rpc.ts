@@ -1,0 +1,55 @@
+/**
+ * Calls of methods in other workers (decision 0005): the two ends at which they enter the prelude. What `env.NAME.method`
+ * is comes from here, and what the host's RPC event does.
+ */
+import { keep } from "../invocation.ts";
+import { TypeError } from "../primordials.ts";
+import type { Invocation } from "../state.ts";
+import { WorkerEntrypoint } from "../entrypoint.ts";
+import { type Arrived, adoptSession } from "./rpc/session.ts";
+import { decodeArguments } from "./rpc/decode.ts";
+import { perform } from "./rpc/perform.ts";
+import { answerCall, whenSettled } from "./rpc/serve.ts";
+import { bindingMember, callStub, localSource, stubMember } from "./rpc/stub.ts";
+
+export { bindingMember, callStub, localSource, stubMember };
+
+/** [is a call, path, the first export's number, tokens] */
+type Request = [isCall: boolean, path: string[], base: number, tokens: any[]];
+const IS_CALL = 0;
+const PATH = 1;
+const BASE = 2;
+const TOKENS = 3;
+
+/** Serves a call: `make` makes the object whose method is called. */
+export function serveCall(
+  invocation: Invocation, exported: unknown, make: (entry: any) => object, request: Request, handles: number[],
+  sessionId: number,
+): void {
+  keep(invocation);
+  const session = sessionId === 0 ? null : adoptSession(sessionId, invocation);
+  let args: Arrived | null = null;
+  let result: unknown;
+  try {
+    if (!isEntrypoint(exported)) throw new TypeError(noMethods(exported));
+    args = decodeArguments(request[TOKENS], handles, session, request[BASE]);
+    result = perform(make(exported), request[IS_CALL], request[PATH], args.value);
+  } catch (error) {
+    return answerCall(invocation, session, args, true, error);
+  }
+  whenSettled(
+    result,
+    (value) => answerCall(invocation, session, args, false, value),
+    (reason) => answerCall(invocation, session, args, true, reason),
+  );
+}
+
+function isEntrypoint(exported: unknown): boolean {
+  return typeof exported === "function" && exported.prototype instanceof WorkerEntrypoint;
+}
+
+function noMethods(exported: unknown): string {
+  const what = typeof exported === "function" ? "a function or class that extends no WorkerEntrypoint" : "an object";
+  return `the worker exports ${what} here, whose methods can't be called from outside; ` +
+    `export a class that extends WorkerEntrypoint of "cloudflare:workers"`;
+}

@@ -18,6 +18,7 @@
 #include "natives.h"
 #include "quickjs.h"
 #include "shim.h"
+#include "wasm.h"
 
 #define EXPORTED(name) __attribute__((export_name(name)))
 
@@ -38,6 +39,7 @@ static int interrupted(JSRuntime *rt, void *opaque) {
 EXPORTED("sv_control") struct control *export_control(void) {
     sv_control.inbox = sv_inbox;
     sv_control.inbox_bytes = SV_INBOX_BYTES;
+    sv_control.wasm_scratch = sv_wasm_scratch;
     return &sv_control;
 }
 

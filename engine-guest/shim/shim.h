@@ -26,7 +26,8 @@ struct control {
     /* What the last entry reported. */
     uint8_t *out;
     uint32_t out_bytes;
-    uint32_t unused;
+    /* Where a script's WebAssembly passes arguments. */
+    uint64_t *wasm_scratch;
     /* A new seed for Math.random, or 0. */
     uint64_t seed;
 };

@@ -78,6 +78,12 @@ limits! {
         selector_bytes: 1_024, 1, 64 << 10, "bytes", "guest_exception", "Selector of an HTML rewriter.";
         instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
+        wasm_bytes: 16 * MIB, 8, 256 * MIB, "bytes", "bad_script", "One WebAssembly module that a script imports.";
+        wasm_instances: 64, 0, 10_000, "", "too_many_wasm_instances", "Instances of WebAssembly modules that one instance of a script makes in its life.";
+        wasm_memories: 128, 0, 10_000, "", "too_many_wasm_instances", "WebAssembly memories that one instance of a script makes in its life; their pages count against memory_mib.";
+        wasm_tables: 128, 0, 10_000, "", "too_many_wasm_instances", "WebAssembly tables of functions that one instance of a script makes in its life.";
+        wasm_globals: 10_000, 0, 1_000_000, "", "too_many_wasm_instances", "WebAssembly globals that one instance of a script makes in its life, those of its modules included.";
+        wasm_depth: 16, 1, 64, "", "guest_exception", "Calls from JavaScript into WebAssembly that are nested in each other.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
         sockets: 512, 0, 100_000, "", "too_many_sockets", "Open WebSockets of one instance, those that it opened itself included.";
         socket_message_bytes: MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket, in either direction.";

@@ -11,6 +11,10 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 /// The period of the ticker: how long a guest runs before the host looks at it.
 pub const TICK: Duration = Duration::from_millis(1);
 
+/// Stacks beyond two for each sandbox: calls from a script into its WebAssembly have their own, so
+/// have those that nest.
+const NESTED_STACKS: u32 = 512;
+
 /// Ticks without any guest entry after which the ticker goes to sleep.
 const IDLE_TICKS: u32 = 50;
 
@@ -68,8 +72,9 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     pool.total_core_instances(instances * 8)
         .total_component_instances(instances)
         .total_memories(instances)
-        .total_tables(instances * 2)
-        .total_stacks(instances)
+        // Modules that scripts import bring their own.
+        .total_tables(instances * 4)
+        .total_stacks(instances * 2 + NESTED_STACKS)
         .max_core_instance_size(1 << 20)
         .max_component_instance_size(1 << 20)
         .table_elements(20_000)

@@ -26,6 +26,7 @@ mod sandbox;
 mod sockets;
 mod streams;
 mod textcodec;
+mod wasm;
 mod weburl;
 
 pub use program::Scripts;

@@ -327,9 +327,6 @@ impl Graph<'_> {
     fn refuse(&self, content: Content, path: &Path, from: Option<(u32, &Ask)>) -> Option<BuildError> {
         let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
         let (message, help) = match content {
-            Content::WebAssembly => {
-                ("importing WebAssembly modules from a script is not supported yet; use a component".to_string(), None)
-            }
             Content::Declaration => {
                 ("a type declaration has no code".to_string(), Some("write import type".to_string()))
             }
@@ -341,8 +338,8 @@ impl Graph<'_> {
                 (format!(".{extension} files can't be imported"), Some(format!("importable are {IMPORTABLE}")))
             }
             Content::Script(_) => return None,
-            Content::Json | Content::Text | Content::Bytes if from.is_some() => return None,
-            Content::Json | Content::Text | Content::Bytes => {
+            Content::Json | Content::Text | Content::Bytes | Content::WebAssembly if from.is_some() => return None,
+            Content::Json | Content::Text | Content::Bytes | Content::WebAssembly => {
                 let help = "name a .js .mjs .ts .mts .tsx or .jsx file as the entry".to_string();
                 (format!("the entry must be a script, and this is a .{extension} file"), Some(help))
             }
@@ -363,8 +360,9 @@ impl Graph<'_> {
 
     fn fill(&mut self, node: u32, content: Content, bytes: Vec<u8>) {
         let name = self.nodes[node as usize].name.clone();
-        if content == Content::Bytes {
-            self.nodes[node as usize].body = Body::Data(ModuleKind::Bytes, bytes);
+        if let Content::Bytes | Content::WebAssembly = content {
+            let kind = if content == Content::Bytes { ModuleKind::Bytes } else { ModuleKind::Wasm };
+            self.nodes[node as usize].body = Body::Data(kind, bytes);
             return;
         }
         let text = match read::text(&name, bytes) {

@@ -21,6 +21,7 @@ use super::held::Held;
 use super::image::PAGE;
 use super::prelude::Prelude;
 use super::sockets::Sockets;
+use super::wasm::{Interrupted, Wasm};
 use crate::cpu;
 use crate::lines::{self, Line};
 
@@ -190,6 +191,7 @@ pub struct Layout {
     pub control: usize,
     pub inbox: usize,
     pub inbox_bytes: usize,
+    pub wasm_scratch: usize,
 }
 
 /// CPU time beyond its limit that a request may use before its instance ends: what a script needs
@@ -231,6 +233,8 @@ pub struct Guest {
     pub memory_denied: bool,
     next_id: u32,
     pub held: Held,
+    /// `None` where a script has nothing to do with WebAssembly.
+    pub wasm: Option<Box<Wasm>>,
 }
 
 /// From when on time is charged. Until its first tick, which is within a millisecond, an entry is
@@ -289,6 +293,7 @@ impl Guest {
             memory_denied: false,
             next_id: 1,
             held: Held::default(),
+            wasm: None,
         }
     }
 
@@ -312,6 +317,12 @@ impl Guest {
     /// The request whose work runs now.
     pub fn charged(&self) -> u32 {
         self.charged
+    }
+
+    /// Whether the request was told to stop while an instance of a module runs.
+    fn is_to_leave_wasm(&self) -> bool {
+        let runs = self.wasm.as_ref().is_some_and(|wasm| wasm.runs());
+        runs && self.calls.get(&self.charged).is_some_and(|call| call.interrupted_at.is_some())
     }
 
     pub fn is_evaluating(&self) -> bool {
@@ -452,8 +463,8 @@ enum Verdict {
 /// Decides about a running guest at each tick.
 pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     match cx.data_mut().verdict() {
-        Verdict::GoOn => return Ok(UpdateDeadline::Continue(1)),
-        Verdict::TakeTurns => {}
+        Verdict::GoOn if !cx.data().is_to_leave_wasm() => return Ok(UpdateDeadline::Continue(1)),
+        Verdict::GoOn | Verdict::TakeTurns => {}
         Verdict::Interrupt(request) => {
             let at = cx.data().layout.control + control::INTERRUPT;
             if let Some(memory) = cx.data().memory {
@@ -461,6 +472,10 @@ pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDea
             }
         }
         Verdict::End => return Err(wasmtime::Error::new(CpuExhausted)),
+    }
+    // A module of the script's looks at no word in memory: it ends here, and QuickJS goes on.
+    if cx.data().is_to_leave_wasm() {
+        return Err(wasmtime::Error::new(Interrupted));
     }
     Ok(UpdateDeadline::YieldCustom(1, cx.data().take_turns()))
 }

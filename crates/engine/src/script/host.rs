@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, node, operations, prelude, sockets, textcodec, weburl};
+use super::{held, node, operations, prelude, sockets, textcodec, wasm, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -57,6 +57,7 @@ pub fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         caller.data_mut().switch(request);
     })?;
     linker.func_wrap("sv", "now", |caller: Caller<'_, Guest>| caller.data().now_us)?;
+    wasm::calls::define(linker)?;
     define_wasi(linker)
 }
 
@@ -82,7 +83,7 @@ fn define_wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<wasmtime::Memory> {
+pub(super) fn memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<wasmtime::Memory> {
     caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the guest called before its memory was known"))
 }
 
@@ -101,6 +102,17 @@ fn reply(
     let mut out = Encoder(std::mem::take(&mut guest.answer));
     out.0.clear();
     let result = run(guest, arguments, &mut out);
+    put_answer(caller, result, out)
+}
+
+/// Puts an answer where the guest looks for it.
+pub(super) fn put_answer(
+    caller: &mut Caller<'_, Guest>,
+    result: Result<i32, Refusal>,
+    mut out: Encoder,
+) -> wasmtime::Result<i32> {
+    let memory = memory(caller)?;
+    let (data, guest) = memory.data_and_store_mut(&mut *caller);
     let failed = result.is_err();
     if let Err(refusal) = &result {
         out.0.clear();

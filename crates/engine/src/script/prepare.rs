@@ -5,11 +5,13 @@
 //! memory becomes an image. Nothing here waits for anything: there is no I/O while modules are
 //! evaluated, so every call ends by itself or by its CPU limit.
 
+use std::sync::Arc;
+
 use base::artifact::{ModuleKind, Script};
 use base::{WorkerLimits, builtin, code};
 use futures_util::FutureExt as _;
 use telemetry::Level;
-use wasmtime::{Module, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{AsContextMut as _, Module, TypedFunc, WasmParams, WasmResults};
 use worker::{Failure, Frame};
 
 use super::abi;
@@ -18,18 +20,21 @@ use super::guest::{CpuExhausted, Guest, GuestError, Layout, Phase};
 use super::image::{self, Parts};
 use super::prelude::{self, Prelude};
 use super::sandbox::{Guestware, Sandbox};
+use super::wasm::{Bundle, Compiled, Snapshot, Wasm};
 
 /// The image of an evaluated script.
 pub struct Evaluated {
     /// An image module, encoded.
     pub image: Vec<u8>,
+    /// What it was taken with of WebAssembly, if the script has modules of that.
+    pub bundle: Option<Vec<u8>>,
     pub console: Vec<(Level, String)>,
 }
 
 /// Boots QuickJS and evaluates the prelude: the image that every other descends from.
 pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, Failure> {
     let prelude = guestware.prelude.clone();
-    let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0)).map_err(internal)?;
+    let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0, false)).map_err(internal)?;
     let limits = WorkerLimits { start_cpu_ms: 10_000, ..WorkerLimits::default() };
     let guest = Guest::evaluating(Layout::default(), &limits);
     let mut sandbox = guestware.instantiate(&bare, guest).map_err(internal)?;
@@ -48,7 +53,7 @@ pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, F
         add_module(&mut sandbox, prelude.module(index), &prelude.name(index), |target| prelude.name(target))?;
     }
     evaluate(&mut sandbox, &prelude.entry(), false)?;
-    snapshot(&mut sandbox, guestware)
+    snapshot(&mut sandbox, guestware, false)
 }
 
 /// Evaluates a script on top of the base image.
@@ -56,9 +61,11 @@ pub fn script_image(
     guestware: &Guestware,
     base: &Module,
     script: &Script,
+    modules: Vec<Arc<Compiled>>,
     limits: &WorkerLimits,
 ) -> Result<Evaluated, Failure> {
-    let guest = Guest::evaluating(guestware.layout, limits);
+    let mut guest = Guest::evaluating(guestware.layout, limits);
+    guest.wasm = (!modules.is_empty()).then(|| Box::new(Wasm::new(modules)));
     let mut sandbox = guestware.instantiate(base, guest).map_err(internal)?;
     preload(&mut sandbox, &guestware.prelude, script)?;
     add_modules(&mut sandbox, script)?;
@@ -68,8 +75,20 @@ pub fn script_image(
         Phase::Serving => Vec::new(),
     };
     evaluated?;
-    let image = snapshot(&mut sandbox, guestware)?;
-    Ok(Evaluated { image, console })
+    let bundle = bundle(&mut sandbox)?;
+    let image = snapshot(&mut sandbox, guestware, bundle.is_some())?;
+    Ok(Evaluated { image, bundle, console })
+}
+
+/// Takes down what the script has of WebAssembly. One that made a table or a global without having a
+/// module has something, too.
+fn bundle(sandbox: &mut Sandbox) -> Result<Option<Vec<u8>>, Failure> {
+    let mut store = sandbox.store.as_context_mut();
+    let Some(modules) = store.data().wasm.as_ref().map(|wasm| wasm.modules.clone()) else { return Ok(None) };
+    let taken = Snapshot::take(&mut store).map_err(|unkept| {
+        start_failed(format!("an image can't hold {unkept}; make the instance inside of a handler instead"))
+    })?;
+    Ok(Some(Bundle::encode(&modules, &taken)))
 }
 
 fn read_layout(sandbox: &Sandbox, control: usize) -> Layout {
@@ -78,7 +97,12 @@ fn read_layout(sandbox: &Sandbox, control: usize) -> Layout {
         let bytes = data.get(control + offset..control + offset + 4).and_then(|b| b.try_into().ok());
         u32::from_le_bytes(bytes.unwrap_or_default()) as usize
     };
-    Layout { control, inbox: word(abi::control::INBOX), inbox_bytes: word(abi::control::INBOX_BYTES) }
+    Layout {
+        control,
+        inbox: word(abi::control::INBOX),
+        inbox_bytes: word(abi::control::INBOX_BYTES),
+        wasm_scratch: word(abi::control::WASM_SCRATCH),
+    }
 }
 
 /// A module's name in the guest: a script's own goes by its file, the platform's by that of the prelude.
@@ -91,12 +115,32 @@ fn module_name(script: &Script, index: u32) -> String {
 }
 
 fn add_modules(sandbox: &mut Sandbox, script: &Script) -> Result<(), Failure> {
+    let mut wasm = 0;
     for (index, module) in script.modules.iter().enumerate() {
-        if module.kind != ModuleKind::Builtin {
-            add_module(sandbox, module, &module_name(script, index as u32), |target| module_name(script, target))?;
+        let name = module_name(script, index as u32);
+        match module.kind {
+            ModuleKind::Builtin => {}
+            ModuleKind::Wasm => {
+                let stand_in = stand_in(module, wasm);
+                add_module(sandbox, &stand_in, &name, |_| prelude::feature_name(prelude::WASM))?;
+                wasm += 1;
+            }
+            _ => add_module(sandbox, module, &name, |target| module_name(script, target))?,
         }
     }
     Ok(())
+}
+
+/// The module that an import of a WebAssembly module finds: its default export is made by the prelude.
+fn stand_in(module: &base::artifact::Module, number: u32) -> base::artifact::Module {
+    const SPECIFIER: &str = "selvedge:wasm";
+    base::artifact::Module {
+        name: module.name.clone(),
+        kind: ModuleKind::Js,
+        source: format!("import {{ imported }} from {SPECIFIER:?};\nexport default imported({number});\n").into_bytes(),
+        imports: vec![(SPECIFIER.into(), 0)],
+        source_map: None,
+    }
 }
 
 fn add_module(
@@ -192,9 +236,9 @@ fn reported(report: &[u8]) -> Failure {
     Failure { frame, ..failure }
 }
 
-fn snapshot(sandbox: &mut Sandbox, guestware: &Guestware) -> Result<Vec<u8>, Failure> {
+fn snapshot(sandbox: &mut Sandbox, guestware: &Guestware, has_wasm: bool) -> Result<Vec<u8>, Failure> {
     run::<(), ()>(sandbox, "sv_collect", ())?;
-    Ok(image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer))
+    Ok(image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer, has_wasm))
 }
 
 /// Calls an export that never suspends: while modules are evaluated a tick goes on or ends it.

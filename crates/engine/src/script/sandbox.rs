@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use wasmtime::{Extern, Instance, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
 
 use super::abi::control;
@@ -60,7 +61,7 @@ impl Guestware {
             runtime.entering();
             on_tick(cx)
         });
-        let image = Instance::new(&mut store, image, &[])?;
+        let image = at_once(Instance::new_async(&mut store, image, &[]))?;
         let memory =
             image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;
         store.data_mut().memory = Some(memory);
@@ -74,7 +75,7 @@ impl Guestware {
                 found.ok_or_else(|| wasmtime::Error::msg(format!("the guest wants {}", import.name())))?
             });
         }
-        let instance = Instance::new(&mut store, &self.code, &imports)?;
+        let instance = at_once(Instance::new_async(&mut store, &self.code, &imports))?;
         let function = |store: &mut Store<Guest>, export: &ModuleExport| {
             let found = instance.get_module_export(&mut *store, export).and_then(Extern::into_func);
             found.ok_or_else(|| wasmtime::Error::msg("a guest export is no function"))
@@ -83,6 +84,11 @@ impl Guestware {
         let alloc = function(&mut store, &self.exports.alloc)?.typed(&store)?;
         Ok(Sandbox { store, instance, memory, enter, alloc })
     }
+}
+
+/// Neither module has a start function: there is nothing to wait for.
+fn at_once(instance: impl Future<Output = wasmtime::Result<Instance>>) -> wasmtime::Result<Instance> {
+    instance.now_or_never().unwrap_or_else(|| Err(wasmtime::Error::msg("an instantiation was suspended")))
 }
 
 impl Sandbox {

@@ -13,4 +13,5 @@ mod modules;
 mod node;
 mod scripts;
 mod sockets;
+mod wasm;
 mod web;

@@ -14,3 +14,4 @@ mod recipes;
 mod services;
 mod sockets;
 mod traces;
+mod wasm;

@@ -39,7 +39,6 @@ static int interrupted(JSRuntime *rt, void *opaque) {
 EXPORTED("sv_control") struct control *export_control(void) {
     sv_control.inbox = sv_inbox;
     sv_control.inbox_bytes = SV_INBOX_BYTES;
-    sv_control.wasm_scratch = sv_wasm_scratch;
     return &sv_control;
 }
 

@@ -35,7 +35,8 @@ enum { CALL_OK = 0, CALL_FAILED = 1, CALL_THREW = 2, CALL_INTERRUPTED = 3 };
 /* Arguments of wasm_leave. */
 enum { LEAVE_OK = 0, LEAVE_THREW = 1, LEAVE_TABLE_BOUNDS = 2 };
 
-uint64_t sv_wasm_scratch[SV_WASM_SLOTS];
+/* What one call carries: the most parameters and results that a function may have. */
+#define SLOTS_MAX 1000
 
 /* Parameters and results, a letter each: i and I for integers, f and d for floats, e for any JavaScript value. */
 struct signature {
@@ -309,7 +310,7 @@ static int put_results(JSContext *ctx, struct signature *s, JSValueConst value) 
     if (s->results == 1) {
         if (to_slot(ctx, letters[0], value, &slot))
             return -1;
-        sv_wasm_scratch[0] = slot;
+        sv_control.wasm_scratch[0] = slot;
         return 0;
     }
     uint64_t *slots = malloc((s->results + 1) * sizeof(*slots));
@@ -325,7 +326,7 @@ static int put_results(JSContext *ctx, struct signature *s, JSValueConst value) 
         JS_FreeValue(ctx, element);
     }
     if (!failed)
-        memcpy(sv_wasm_scratch, slots, s->results * sizeof(*slots));
+        memcpy(sv_control.wasm_scratch, slots, s->results * sizeof(*slots));
     free(slots);
     return failed ? -1 : 0;
 }
@@ -345,7 +346,7 @@ static int run_import(JSContext *ctx, uint32_t instance, uint32_t index) {
     uint32_t count = 0;
     bool failed = false;
     for (; count < s->params && !failed; count++) {
-        arguments[count] = from_slot(ctx, s->letters[count], sv_wasm_scratch[count]);
+        arguments[count] = from_slot(ctx, s->letters[count], sv_control.wasm_scratch[count]);
         failed = JS_IsException(arguments[count]);
     }
     JSValue value = failed ? JS_EXCEPTION : JS_Call(ctx, im.function, JS_UNDEFINED, count, arguments);
@@ -574,6 +575,8 @@ EXPORTED("sv_ref_grow") int32_t export_ref_grow(uint32_t table, uint32_t handle,
 EXPORTED("sv_ref_size") uint32_t export_ref_size(uint32_t table) { return reftables[table].len; }
 
 static JSValue native_wasm(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    if (!sv_control.wasm_scratch && !(sv_control.wasm_scratch = malloc(SLOTS_MAX * sizeof(uint64_t))))
+        return JS_ThrowOutOfMemory(ctx);
     return sv_cross(ctx, sv_import_wasm, argc, argv);
 }
 

@@ -191,7 +191,6 @@ pub struct Layout {
     pub control: usize,
     pub inbox: usize,
     pub inbox_bytes: usize,
-    pub wasm_scratch: usize,
 }
 
 /// CPU time beyond its limit that a request may use before its instance ends: what a script needs
@@ -358,6 +357,17 @@ impl Guest {
         match self.calls.get_mut(&self.charged) {
             Some(call) => call.cpu += used,
             None => self.unowned += used,
+        }
+    }
+
+    /// Charges what another thread computed while the guest waited; the wait itself costs nothing.
+    pub fn charge_elsewhere(&mut self, used: Duration) {
+        self.mark = match self.mark {
+            Mark::Wall(_) => Mark::Wall(Instant::now()),
+            Mark::Cpu(_) => Mark::Cpu(cpu::thread_time()),
+        };
+        if let Some(call) = self.calls.get_mut(&self.charged) {
+            call.cpu += used;
         }
     }
 

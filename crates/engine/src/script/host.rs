@@ -1,6 +1,7 @@
 //! The guest's imports: how it calls the host.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -41,7 +42,7 @@ impl From<Malformed> for Refusal {
 }
 
 /// Defines every import of the guest but its memory.
-pub fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub fn define(linker: &mut Linker<Guest>, wasm: Arc<wasm::Shared>) -> wasmtime::Result<()> {
     linker.func_wrap("sv", "call", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
         reply(&mut caller, at, len, |guest, arguments, out| answer(guest, code, arguments, out).map(|()| 0))
     })?;
@@ -57,7 +58,7 @@ pub fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         caller.data_mut().switch(request);
     })?;
     linker.func_wrap("sv", "now", |caller: Caller<'_, Guest>| caller.data().now_us)?;
-    wasm::calls::define(linker)?;
+    wasm::calls::define(linker, &wasm)?;
     define_wasi(linker)
 }
 

@@ -97,12 +97,7 @@ fn read_layout(sandbox: &Sandbox, control: usize) -> Layout {
         let bytes = data.get(control + offset..control + offset + 4).and_then(|b| b.try_into().ok());
         u32::from_le_bytes(bytes.unwrap_or_default()) as usize
     };
-    Layout {
-        control,
-        inbox: word(abi::control::INBOX),
-        inbox_bytes: word(abi::control::INBOX_BYTES),
-        wasm_scratch: word(abi::control::WASM_SCRATCH),
-    }
+    Layout { control, inbox: word(abi::control::INBOX), inbox_bytes: word(abi::control::INBOX_BYTES) }
 }
 
 /// A module's name in the guest: a script's own goes by its file, the platform's by that of the prelude.

@@ -63,7 +63,7 @@ impl Scripts {
             Ok(Artifact::Script(prelude)) => Arc::new(Prelude::new(prelude)),
             _ => return Err(Failure::new(&code::INTERNAL, "the prelude is no script")),
         };
-        let mut guestware = Guestware::new(runtime.clone(), compiled, prelude).map_err(internal)?;
+        let mut guestware = Guestware::new(runtime.clone(), compiled, prelude, cache.clone()).map_err(internal)?;
         let base = prepare::base_image(&mut guestware, &parts)?;
         let base = Module::new(&runtime.wasmtime, base).map_err(internal)?;
         Ok(Self { guestware: Arc::new(guestware), base, cache, clock: Arc::new(SystemClock::default()), generation })
@@ -77,10 +77,7 @@ impl Scripts {
     pub fn prepare(&self, artifact: &Digest, script: &Script, limits: &WorkerLimits) -> Result<StartReport, Failure> {
         let begun = Instant::now();
         let key = self.key(artifact);
-        let imports_wasm = script.modules.iter().any(|module| module.kind == ModuleKind::Wasm);
-        // What a script has of WebAssembly lies in files of its own, which may be gone one by one.
-        let is_there = if imports_wasm { self.find(&key).is_some() } else { self.cache.is_sound(Kind::Image, &key) };
-        if is_there {
+        if self.find(&key).is_some() {
             return Ok(StartReport { elapsed: begun.elapsed(), ..StartReport::default() });
         }
         let modules = self.compile(script, limits)?;

@@ -9,6 +9,8 @@ use super::abi::control;
 use super::guest::{Guest, Layout, on_tick};
 use super::image::MEMORY;
 use super::prelude::Prelude;
+use super::wasm::Shared;
+use crate::cache::Cache;
 use crate::runtime::Runtime;
 
 /// The code that all scripts share, with everything that can be resolved once.
@@ -39,9 +41,14 @@ pub struct Sandbox {
 }
 
 impl Guestware {
-    pub fn new(runtime: Arc<Runtime>, code: Module, prelude: Arc<Prelude>) -> wasmtime::Result<Self> {
+    pub fn new(
+        runtime: Arc<Runtime>,
+        code: Module,
+        prelude: Arc<Prelude>,
+        cache: Arc<Cache>,
+    ) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&runtime.wasmtime);
-        super::host::define(&mut linker)?;
+        super::host::define(&mut linker, Arc::new(Shared::new(runtime.wasmtime.clone(), cache)))?;
         let export = |name: &str| {
             code.get_export_index(name).ok_or_else(|| wasmtime::Error::msg(format!("the guest lacks {name}")))
         };

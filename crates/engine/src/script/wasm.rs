@@ -2,11 +2,13 @@
 //!
 //! A module is rewritten ([`rewrite`]) so that it runs on the guest's own memory, compiled when the
 //! script is prepared, and kept with the image ([`bundle`]). Its instances live in the store of the
-//! sandbox ([`state`]); calls into them come through the host ([`calls`]), which ends a trap there.
+//! sandbox ([`state`]), which makes them when asked ([`asks`]); calls into them come through the host
+//! ([`calls`]), which ends a trap there.
 //! The guest's half is `engine-guest/shim/wasm.c`, the prelude's `features/webassembly.ts`. How it
 //! was decided and what it costs: `docs/decisions/0006`.
 
 mod access;
+mod asks;
 mod body;
 pub mod bundle;
 pub mod calls;
@@ -17,5 +19,6 @@ mod snapshot;
 mod state;
 
 pub use bundle::{Bundle, Compiled};
+pub use calls::Shared;
 pub use snapshot::Snapshot;
 pub use state::{Interrupted, Wasm};

@@ -273,8 +273,82 @@ fn a_module_tells_what_it_imports_and_exports() {
                 (await WebAssembly.instantiate(m, { env: { log() {}, twice() {}, pair() {} } })) instanceof WebAssembly.Instance,
                 String(WebAssembly), Object.prototype.toString.call(m)]) } }";
         let answer = answer(importing(source, &[("basic", BASIC)])).await;
-        let expected = "[true,[{\"module\":\"env\",\"name\":\"log\",\"kind\":\"function\"},{\"module\":\"env\",\"name\":\"twice\",\"kind\":\"function\"},{\"module\":\"env\",\"name\":\"pair\",\"kind\":\"function\"}],[{\"name\":\"memory\",\"kind\":\"memory\"},{\"name\":\"table\",\"kind\":\"table\"},{\"name\":\"count\",\"kind\":\"global\"},{\"name\":\"limit\",\"kind\":\"global\"}],[],true,false,[\"CompileError\",\"wasm_not_imported\",true],[\"CompileError\",\"wasm_not_imported\",true],[\"CompileError\",null,true],true,\"[object WebAssembly]\",\"[object WebAssembly.Module]\"]";
+        let expected = "[true,[{\"module\":\"env\",\"name\":\"log\",\"kind\":\"function\"},{\"module\":\"env\",\"name\":\"twice\",\"kind\":\"function\"},{\"module\":\"env\",\"name\":\"pair\",\"kind\":\"function\"}],[{\"name\":\"memory\",\"kind\":\"memory\"},{\"name\":\"table\",\"kind\":\"table\"},{\"name\":\"count\",\"kind\":\"global\"},{\"name\":\"limit\",\"kind\":\"global\"}],[],true,false,[\"CompileError\",\"wasm_not_imported\",true],[\"CompileError\",\"wasm_not_imported\",true],[\"CompileError\",\"wasm_not_imported\",true],true,\"[object WebAssembly]\",\"[object WebAssembly.Module]\"]";
         assert_eq!(answer, expected);
+    });
+}
+
+#[test]
+fn bytes_are_compiled_at_deploy_and_later_only_if_the_manifest_says_so() {
+    on_core(async {
+        let bytes = RECURSIVE.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
+        let source = format!(
+            "const bytes = new Uint8Array([{bytes}]);
+             const {{ module, instance }} = await WebAssembly.instantiate(bytes, {{ env: {{ back: (n) => n * 2 }} }});
+             export default {{ async fetch() {{
+               const early = [instance.exports.down(4), WebAssembly.Module.exports(module)[0].name];
+               try {{
+                 const again = await WebAssembly.instantiate(bytes, {{ env: {{ back: (n) => n * 3 }} }});
+                 return Response.json([...early, again.instance.exports.down(4)]);
+               }} catch (e) {{ return Response.json([...early, e.name, e.code]) }} }} }}"
+        );
+        let app = setup(&source).start();
+        assert_eq!(app.text(get("http://a.test/")).await, "[8,\"down\",\"CompileError\",\"wasm_not_imported\"]");
+        let max = RECURSIVE.len() as u64 * 2;
+        let app = setup(&source).limits(|limits| limits.wasm_compile_bytes = max).start();
+        for expected in ["[8,\"down\",12]", "[8,\"down\",12]", "[8,\"down\",\"CompileError\",\"wasm_not_imported\"]"] {
+            assert_eq!(app.text(get("http://a.test/")).await, expected);
+        }
+    });
+}
+
+#[test]
+fn a_memory_may_grow_while_its_module_waits_for_a_callback() {
+    on_core(async {
+        let source = format!(
+            "import m from './basic.wasm'; {ENV}
+             const x = new WebAssembly.Instance(m, {{ env }}).exports;
+             const blocks = [];
+             export default {{ fetch() {{
+               let y;
+               const grows = (n) => {{ y.memory.grow(2); blocks.push(new Uint8Array(1 << 20)); new Uint8Array(y.memory.buffer)[9] = n }};
+               y = new WebAssembly.Instance(m, {{ env: {{ ...env, log: grows }} }}).exports;
+               y.poke(20, 5);
+               y.log_it(6);
+               return Response.json([y.peek(9), y.peek(20), y.size(), x.size()]) }} }}"
+        );
+        let app = importing(&source, &[("basic", BASIC)]).start();
+        assert_eq!(app.text(get("http://a.test/")).await, "[6,5,3,1]");
+    });
+}
+
+#[test]
+fn a_fresh_sandbox_for_each_request_begins_where_the_image_was_taken() {
+    on_core(async {
+        let source = format!(
+            "import m from './basic.wasm'; {ENV}
+             const x = new WebAssembly.Instance(m, {{ env }}).exports;
+             x.count_up();
+             export default {{ fetch() {{ return new Response(`${{x.count_up()}} ${{x.call(1, 2, 2)}}`) }} }}"
+        );
+        let mut app = importing(&source, &[("basic", BASIC)]).start();
+        for _ in 0..20 {
+            assert_eq!(app.text(get("http://a.test/")).await, "2 4");
+            app.instance = app.fresh();
+        }
+    });
+}
+
+#[test]
+fn a_loop_in_a_module_lets_others_of_the_instance_run_before_and_after() {
+    on_core(async {
+        let source = basic(
+            "if (request.url.endsWith('loop')) { try { x.loop_forever() } finally { x.add(1, 1) } }
+             return new Response('fine')",
+        );
+        let app = source.limits(|limits| limits.cpu_ms = 40).start();
+        let (looped, fine) = tokio::join!(app.code(get("http://a.test/loop")), app.text(get("http://a.test/")));
+        assert_eq!((looped, fine.as_str()), ("cpu_exceeded", "fine"));
     });
 }
 

@@ -33,7 +33,7 @@ export class Module {
   }
 
   constructor(bytes: any, index: number = 0) {
-    if (bytes !== INTERNAL) wasm(WASM_COMPILE, sourceBytes(bytes));
+    if (bytes !== INTERNAL) index = wasm(WASM_COMPILE, sourceBytes(bytes));
     const parts = wasm(WASM_DESCRIBE, index);
     this.#index = index;
     this.#shape = {

@@ -42,21 +42,27 @@ pub fn compile(
         let bytes = wasm.len();
         return Err(bad(format!("the module has {bytes} bytes, more than {bytes_max} (limits.wasm_bytes)")));
     }
+    build(engine, Some(cache), wasm).map_err(bad)
+}
+
+/// Compiles a module, and keeps it if there is a cache; or says why not.
+pub fn build(engine: &Engine, cache: Option<&Cache>, wasm: &[u8]) -> Result<Arc<Compiled>, String> {
     if wasm.starts_with(COMPONENT) {
-        return Err(bad("this is a component, which a script can't import; make it a worker of its own".into()));
+        return Err("this is a component, which a script can't import; make it a worker of its own".into());
     }
     if !wasm.starts_with(b"\0asm") {
-        return Err(bad("this is no WebAssembly module: it does not begin with \\0asm".into()));
+        return Err("this is no WebAssembly module: it does not begin with \\0asm".into());
     }
-    let Rewritten { module, shape } =
-        rewrite::rewrite(wasm).map_err(|error| bad(format!("the module is not valid: {error}")))?;
+    let rewritten = rewrite::rewrite(wasm).map_err(|error| format!("the module is not valid: {error}"))?;
+    let Rewritten { module, shape } = rewritten;
     let key = Digest::of(&[Digest::of(wasm).as_bytes().as_slice(), &[rewrite::VERSION]].concat());
-    if let Some(module) = cache.module(engine, Kind::Wasm, &key) {
+    if let Some(module) = cache.and_then(|cache| cache.module(engine, Kind::Wasm, &key)) {
         return Ok(Arc::new(Compiled { key, module, shape }));
     }
-    let module =
-        Module::new(engine, module).map_err(|error| bad(format!("the module can't be compiled: {error:#}")))?;
-    if let Ok(serialised) = module.serialize() {
+    let module = Module::new(engine, module).map_err(|error| format!("the module can't be compiled: {error:#}"))?;
+    if let Some(cache) = cache
+        && let Ok(serialised) = module.serialize()
+    {
         cache.store(Kind::Wasm, &key, &serialised);
     }
     Ok(Arc::new(Compiled { key, module, shape }))

@@ -17,6 +17,7 @@ use super::bundle::Compiled;
 use super::layout::HOST;
 use super::shape::Extern;
 use super::snapshot::Snapshot;
+use crate::script::abi::control;
 use crate::script::guest::Guest;
 
 /// How something came into being.
@@ -78,6 +79,10 @@ pub struct Wasm {
     /// Calls into instances that have not returned, and how many of them called back.
     pub calls: u32,
     pub returned: u32,
+    /// Instances that were to be made, those that failed included: the store keeps a part of each.
+    pub attempts: u64,
+    /// Bytes of modules that were compiled for the script while it ran.
+    pub compiled_bytes: u64,
 }
 
 impl Wasm {
@@ -221,7 +226,7 @@ fn set_numbers(
     recipe: &Recipe,
     number: u32,
 ) -> wasmtime::Result<()> {
-    let scratch = store.data().layout.wasm_scratch as u32;
+    let scratch = scratch(store)?;
     let mut names = vec![("own".to_owned(), number), ("scratch".to_owned(), scratch)];
     names.extend(recipe.memories.iter().enumerate().map(|(i, &id)| (format!("memory{i}"), id)));
     let shape = &slot.compiled.shape;
@@ -235,6 +240,15 @@ fn set_numbers(
         global.set(&mut *store, Val::I32(value as i32))?;
     }
     Ok(())
+}
+
+/// Where the guest passes arguments.
+fn scratch(store: &mut StoreContextMut<'_, Guest>) -> wasmtime::Result<u32> {
+    let at = store.data().layout.control + control::WASM_SCRATCH;
+    let memory = store.data().memory.ok_or_else(|| wasmtime::Error::msg("the guest has no memory"))?;
+    let mut word = [0; 4];
+    memory.read(&*store, at, &mut word)?;
+    Ok(u32::from_le_bytes(word))
 }
 
 /// Tells every instance that has this memory where it is.

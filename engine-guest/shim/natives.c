@@ -173,6 +173,8 @@ static JSValue native_now(JSContext *ctx, JSValueConst this, int argc, JSValueCo
 }
 
 static JSValue native_detach(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    if (JS_IsForeignArrayBuffer(argv[0]))
+        return JS_ThrowTypeError(ctx, "the memory of a WebAssembly instance cannot be transferred");
     JS_DetachArrayBuffer(ctx, argv[0]);
     return JS_UNDEFINED;
 }

@@ -3,10 +3,10 @@
  * decision and its figures stand in docs/decisions/0006.
  */
 import { WASM_VALIDATE, wasm } from "../native.ts";
-import { Object, Symbol, defineProperty, promiseRejected, promiseResolved } from "../primordials.ts";
+import { Object, Symbol, defineProperty, promiseRejected, promiseResolved, promiseThen } from "../primordials.ts";
 import { CompileError, LinkError, RuntimeError } from "./webassembly/errors.ts";
 import { Global } from "./webassembly/global.ts";
-import { Instance } from "./webassembly/instance.ts";
+import { Instance, checkImports } from "./webassembly/instance.ts";
 import { Memory } from "./webassembly/memory.ts";
 import { Module, imported, isModule, sourceBytes } from "./webassembly/module.ts";
 import { Table } from "./webassembly/table.ts";
@@ -30,8 +30,8 @@ function compile(bytes: unknown): Promise<Module> {
 function instantiate(source: unknown, imports: unknown = undefined): Promise<unknown> {
   try {
     if (isModule(source)) return promiseResolved(new Instance(source, imports));
-    const module = new Module(source);
-    return promiseResolved({ module, instance: new Instance(module, imports) });
+    checkImports(imports);
+    return promiseThen(compile(source), (module: Module) => ({ module, instance: new Instance(module, imports) }));
   } catch (error) {
     return promiseRejected(error);
   }

@@ -318,6 +318,11 @@ impl Guest {
         self.charged
     }
 
+    /// Whether the script made so many instances of its modules that there is not room for many more.
+    pub fn is_worn(&self) -> bool {
+        self.wasm.as_ref().is_some_and(|wasm| wasm.is_worn(self.limits.wasm_instances))
+    }
+
     /// Whether the request was told to stop while an instance of a module runs.
     fn is_to_leave_wasm(&self) -> bool {
         let runs = self.wasm.as_ref().is_some_and(|wasm| wasm.runs());

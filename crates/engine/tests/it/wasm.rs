@@ -444,6 +444,32 @@ fn instances_memories_tables_and_globals_are_limited() {
 }
 
 #[test]
+fn a_memory_can_not_be_transferred() {
+    on_core(async {
+        let body = "const buffer = x.memory.buffer;
+            const view = new Uint8Array(buffer);
+            return Response.json([run(() => structuredClone(1, { transfer: [buffer] })), run(() => buffer.transfer()),
+              run(() => buffer.transfer(5)), view.length, structuredClone(view.subarray(16, 18)), x.grow(1), view.length])";
+        let why = "\"TypeError: the memory of a WebAssembly instance cannot be transferred\"";
+        let answer = answer(basic(body)).await;
+        assert_eq!(answer, format!("[{why},{why},{why},65536,{{\"0\":104,\"1\":101}},1,0]"));
+    });
+}
+
+#[test]
+fn an_instance_that_makes_one_for_each_request_says_when_it_is_worn() {
+    on_core(async {
+        let app = basic("return new Response(String(x.count_up()))").limits(|limits| limits.wasm_instances = 6).start();
+        let mut worn = Vec::new();
+        for _ in 0..4 {
+            assert_eq!(app.text(get("http://a.test/")).await, "1");
+            worn.push(app.instance.state().worn);
+        }
+        assert_eq!(worn, [false, false, true, true]);
+    });
+}
+
+#[test]
 fn a_script_without_a_module_has_memories_all_the_same() {
     on_core(async {
         let source = "const memory = new WebAssembly.Memory({ initial: 1, maximum: 2 });

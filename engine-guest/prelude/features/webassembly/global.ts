@@ -47,12 +47,15 @@ export class Global {
   }
 
   set value(value: unknown) {
+    void this.#id;
+    if (arguments.length === 0) throw new TypeError("the value is missing");
     if (!this.#mutable) throw new TypeError("this global can't be changed");
     if (this.#letter === "e") wasmRefsSet(this.#id, 0, value);
     else wasm(WASM_GLOBAL_SET, this.#id, toWire(this.#letter, value));
   }
 
   valueOf(): unknown {
+    void this.#id;
     return this.value;
   }
 }

@@ -72,7 +72,12 @@ function instantiate(module: Module, imports: any): object {
   return exportsOf(shape, parts, instance, made[1], made[2]);
 }
 
+export function checkImports(imports: unknown): void {
+  if (imports !== undefined && !isObject(imports)) throw new TypeError("the imports must be an object");
+}
+
 function readImports(shape: Shape, imports: any, parts: Parts): void {
+  checkImports(imports);
   if (shape.imports.length === 0) return;
   if (!isObject(imports)) throw new TypeError("the module imports something: the imports must be an object");
   for (let i = 0; i < shape.imports.length; i++) {

@@ -6,7 +6,7 @@ import { wasmBuffer, wasmGrow, wasmMemory } from "../../native.ts";
 import {
   RangeError, TypeError, arrayBufferByteLength, arrayBufferDetached, defineProperty, isObject, webClass,
 } from "../../primordials.ts";
-import { descriptorOf, limit, toIndex } from "./values.ts";
+import { descriptorOf, initialOf, limit, toIndex } from "./values.ts";
 
 const PAGE_BYTES = 65536;
 const PAGES_MAX = 65536;
@@ -29,11 +29,9 @@ export class Memory {
   constructor(descriptor: any, initial: number = 0, maximum: number | undefined = undefined) {
     if (descriptor !== INTERNAL) {
       descriptorOf(descriptor, "the descriptor of a WebAssembly.Memory");
+      initial = initialOf(descriptor, "the descriptor of a WebAssembly.Memory");
       maximum = limit(descriptor, "maximum");
-      const least = limit(descriptor, "initial") ?? limit(descriptor, "minimum");
-      if (least === undefined) throw new TypeError("the descriptor of a WebAssembly.Memory has no initial");
       if (descriptor.shared) throw new TypeError("there is no shared memory: there are no threads");
-      initial = least;
     }
     if (initial > PAGES_MAX || (maximum !== undefined && maximum > PAGES_MAX)) {
       throw new RangeError("a WebAssembly.Memory has 65536 pages at most");
@@ -43,7 +41,8 @@ export class Memory {
     }
     const id = wasmMemory(initial, maximum ?? PAGES_MAX);
     if (id === -2) {
-      const error = new RangeError("this worker's instance can't have more WebAssembly memories (limits.wasm_memories)");
+      const message = "this worker's instance can't have more WebAssembly memories (limits.wasm_memories)";
+      const error = new RangeError(message);
       defineProperty(error, "code", { value: "too_many_wasm_instances", configurable: true, writable: true });
       throw error;
     }

@@ -4,7 +4,9 @@
  */
 import { INTERNAL } from "../../internal.ts";
 import { WASM_COMPILE, WASM_DESCRIBE, wasm } from "../../native.ts";
-import { TypeError, Uint8Array, bytesOf, isObject, toStr, typedArrayBuffer, webClass } from "../../primordials.ts";
+import {
+  TypeError, Uint8Array, bytesOf, defineProperty, isObject, toStr, typedArrayBuffer, webClass,
+} from "../../primordials.ts";
 
 /** ["function", params, results], ["table", refs, min, max], ["memory", min, max] or ["global", letter, mutable] */
 export type Type = any[];
@@ -74,6 +76,7 @@ export class Module {
   }
 }
 webClass(Module, 1);
+for (const name of ["exports", "imports", "customSections"]) defineProperty(Module, name, { enumerable: true });
 
 export function checkModule(value: unknown): Module {
   if (!isModule(value)) throw new TypeError("this is no WebAssembly.Module");

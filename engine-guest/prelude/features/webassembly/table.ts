@@ -7,7 +7,7 @@ import {
   wasmRefsGrow, wasmRefsLength, wasmRefsSet,
 } from "../../native.ts";
 import { RangeError, TypeError, isObject, webClass } from "../../primordials.ts";
-import { descriptorOf, exportedFunction, exportedOf, letterOf, limit, toIndex } from "./values.ts";
+import { descriptorOf, exportedFunction, exportedOf, initialOf, letterOf, limit, toIndex } from "./values.ts";
 
 const LENGTH_MAX = 10_000_000;
 
@@ -34,9 +34,8 @@ export class Table {
     descriptorOf(descriptor, "the descriptor of a WebAssembly.Table");
     const letter = letterOf(descriptor.element);
     if (letter !== "e" && letter !== "r") throw new TypeError("a table holds anyfunc or externref");
+    const initial = initialOf(descriptor, "the descriptor of a WebAssembly.Table");
     const maximum = limit(descriptor, "maximum");
-    const initial = limit(descriptor, "initial") ?? limit(descriptor, "minimum");
-    if (initial === undefined) throw new TypeError("the descriptor of a WebAssembly.Table has no initial");
     if (initial > LENGTH_MAX) throw new RangeError(`a WebAssembly.Table has ${LENGTH_MAX} places at most`);
     if (maximum !== undefined && maximum < initial) {
       throw new RangeError("the maximum of a WebAssembly.Table is less than its initial length");
@@ -57,6 +56,7 @@ export class Table {
   }
 
   get(index: unknown): unknown {
+    void this.#id;
     const at = toIndex(index, "the index");
     if (this.#refs) {
       if (at >= wasmRefsLength(this.#id)) throw outside();
@@ -68,12 +68,13 @@ export class Table {
   }
 
   set(index: unknown, value: any = undefined): void {
+    void this.#id;
     const at = toIndex(index, "the index");
     if (this.#refs) {
       if (at >= wasmRefsLength(this.#id)) throw outside();
       return wasmRefsSet(this.#id, at, value);
     }
-    const exported = value === undefined || value === null ? null : checkFunction(value);
+    const exported = value === null || arguments.length < 2 ? null : checkFunction(value);
     const done = exported === null
       ? wasm(WASM_TABLE_SET, this.#id, at, null)
       : wasm(WASM_TABLE_SET, this.#id, at, exported.instance, exported.index);
@@ -82,6 +83,7 @@ export class Table {
 
   /** Adds places, and answers how many there were. */
   grow(delta: unknown, value: any = undefined): number {
+    void this.#id;
     const count = toIndex(delta, "delta");
     if (this.#refs) {
       const before = wasmRefsGrow(this.#id, value, count);

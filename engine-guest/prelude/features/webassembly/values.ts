@@ -52,6 +52,16 @@ export function limit(descriptor: any, name: string): number | undefined {
   return value === undefined ? undefined : toIndex(value, name);
 }
 
+/** How much there is at the least; `minimum` is a proposal's name for it. */
+export function initialOf(descriptor: any, what: string): number {
+  const initial = limit(descriptor, "initial");
+  const minimum = limit(descriptor, "minimum");
+  if (initial !== undefined && minimum !== undefined) throw new TypeError(`${what} has both initial and minimum`);
+  const least = initial ?? minimum;
+  if (least === undefined) throw new TypeError(`${what} has no initial`);
+  return least;
+}
+
 export function descriptorOf(value: unknown, what: string): any {
   if (!isObject(value)) throw new TypeError(`${what} must be an object`);
   return value;

@@ -196,7 +196,7 @@ async fn instantiate(caller: &mut Caller<'_, Guest>, arguments: &[u8], out: &mut
 /// What a store has of these it has to its end.
 fn check_room(wasm: &Wasm, compiled: &Compiled, limits: &WorkerLimits) -> Result<(), Refusal> {
     let max = limits.wasm_instances;
-    if wasm.attempts.max(wasm.slots.len() as u64) >= max {
+    if wasm.used() >= max {
         return Err(Refusal {
             name: "RangeError",
             message: format!("this worker's instance has made {max} instances of WebAssembly modules (limits.wasm_instances): make one at the top of a module, and use it again").into(),

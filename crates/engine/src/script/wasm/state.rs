@@ -81,6 +81,8 @@ pub struct Wasm {
     pub returned: u32,
     /// Instances that were to be made, those that failed included: the store keeps a part of each.
     pub attempts: u64,
+    /// Those of the image.
+    restored: u64,
     /// Bytes of modules that were compiled for the script while it ran.
     pub compiled_bytes: u64,
 }
@@ -95,6 +97,16 @@ impl Wasm {
         let windows = snapshot.windows.clone();
         let waiting = (!snapshot.made.is_empty()).then_some(snapshot);
         Self { modules, windows, waiting, ..Self::default() }
+    }
+
+    /// Instances that the store has a part of.
+    pub fn used(&self) -> u64 {
+        self.restored + self.attempts
+    }
+
+    /// Whether half of the room that the image left is used up.
+    pub fn is_worn(&self, instances_max: u64) -> bool {
+        self.attempts > 0 && self.attempts * 2 >= instances_max.saturating_sub(self.restored)
     }
 
     /// Whether an instance is running, and not QuickJS.
@@ -420,5 +432,7 @@ pub async fn restore(
             }
         }
     }
+    let wasm = Wasm::of(&mut store);
+    wasm.restored = wasm.slots.len() as u64;
     snapshot.fill(&mut store)
 }

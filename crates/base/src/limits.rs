@@ -82,7 +82,7 @@ limits! {
         selector_bytes: 1_024, 1, 64 << 10, "bytes", "guest_exception", "Selector of an HTML rewriter.";
         instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
-        wasm_bytes: 16 * MIB, 8, 256 * MIB, "bytes", "bad_script", "One WebAssembly module that a script imports.";
+        wasm_bytes: 16 * MIB, 8, 64 * MIB, "bytes", "bad_script", "One WebAssembly module that a script imports.";
         wasm_instances: WASM_PARTS_MAX, 0, WASM_PARTS_MAX, "", "too_many_wasm_instances", "Instances of WebAssembly modules that one instance of a script makes in its life.";
         wasm_memories: WASM_PARTS_MAX, 0, 10_000, "", "too_many_wasm_instances", "WebAssembly memories that one instance of a script makes in its life; their pages count against memory_mib.";
         wasm_tables: WASM_PARTS_MAX, 0, WASM_PARTS_MAX, "", "too_many_wasm_instances", "WebAssembly tables of functions that one instance of a script makes in its life.";

@@ -305,7 +305,12 @@ impl Graph<'_> {
             return Ok(node);
         }
         self.inputs.insert(path.to_path_buf());
-        let bytes = match read::file(path, &name, self.options.module_bytes_max) {
+        // The engine has a limit of its own for those.
+        let bytes_max = match content {
+            Content::WebAssembly => self.options.script_bytes_max,
+            _ => self.options.module_bytes_max,
+        };
+        let bytes = match read::file(path, &name, bytes_max) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.errors.push(*error);

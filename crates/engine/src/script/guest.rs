@@ -419,13 +419,18 @@ impl Guest {
         if self.entry < FAST { Verdict::GoOn } else { Verdict::TakeTurns }
     }
 
+    /// Where it runs, and for which app.
+    pub fn place(&self) -> Option<(Core, Arc<str>)> {
+        self.core.as_ref().zip(self.env.as_ref()).map(|(core, env)| (core.clone(), env.app.clone()))
+    }
+
     /// Waits for a turn in the slow lane. At each tick the guest first lets everything else on the
     /// core run while it still holds its place, then queues up again: first among its own app's
     /// guests, then among the apps, so that an app with many loops gets no more than one with few.
     fn take_turns(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         let held = self.lock_lane().permits.take();
         let lane = self.lane.clone();
-        let turns = self.core.as_ref().zip(self.env.as_ref()).map(|(core, env)| (core.clone(), env.app.clone()));
+        let turns = self.place();
         Box::pin(async move {
             // Twice: what the first turn of the others made ready, responses above all, goes out in
             // the second.

@@ -479,3 +479,16 @@ fn a_script_without_a_module_has_memories_all_the_same() {
         assert_eq!(answer(setup(source)).await, "[4,1,131072]");
     });
 }
+
+#[test]
+fn large_bytes_are_validated_elsewhere() {
+    on_core(async {
+        let body = "const large = new Uint8Array(200_000);
+            large.set([0, 97, 115, 109, 1, 0, 0, 0, 0, 0xb5, 0x9a, 0x0c, 1, 97]);
+            return Response.json([WebAssembly.validate(large), WebAssembly.validate(large.subarray(0, 199_998))])";
+        assert_eq!(answer(basic(body)).await, "[false,false]");
+        // A custom section of this length, and nothing behind it.
+        let exact = body.replace("200_000", "0x30d35 + 12");
+        assert_eq!(answer(basic(&exact)).await, "[true,false]");
+    });
+}

@@ -33,6 +33,9 @@ mod ask {
     pub const TABLE_SIZE: i32 = 12;
 }
 
+/// Up to so many bytes are validated at once: it takes less than a millisecond.
+const INLINE_BYTES: usize = 64 << 10;
+
 /// Why a request of the guest came to nothing: it is told, or the sandbox ends.
 enum Stop {
     Refused(Refusal),
@@ -72,6 +75,7 @@ pub async fn asked(
     let mut out = Encoder::default();
     let result = match code {
         ask::INSTANTIATE => instantiate(&mut caller, &arguments, &mut out).await,
+        ask::VALIDATE => validate(&mut caller, &arguments, &mut out).await,
         ask::COMPILE => compile(&mut caller, &shared, &arguments, &mut out).await,
         _ => answer(&mut caller.as_context_mut(), code, &arguments, &mut out),
     };
@@ -85,12 +89,6 @@ pub async fn asked(
 fn answer(store: &mut StoreContextMut<'_, Guest>, code: i32, arguments: &[u8], out: &mut Encoder) -> Result<(), Stop> {
     let mut args = Decoder::new(arguments);
     match code {
-        ask::VALIDATE => {
-            let wasm = args.next()?;
-            let wasm = wasm.as_content()?;
-            let fits = wasm.len() as u64 <= store.data().limits.wasm_bytes;
-            out.bool(fits && rewrite::rewrite(wasm).is_ok());
-        }
         ask::DESCRIBE => {
             let module = args.next()?.as_u32()?;
             let compiled = Wasm::of(store).modules.get(module as usize).cloned();
@@ -115,20 +113,54 @@ async fn compile(
     let mut store = caller.as_context_mut();
     let evaluating = store.data().is_evaluating();
     admit(&mut store, wasm.len() as u64, evaluating)?;
+    let engine = shared.engine.clone();
     let built = if evaluating {
-        bundle::build(&shared.engine, Some(&shared.cache), &wasm)
+        bundle::build(&engine, Some(&shared.cache), &wasm)
     } else {
-        store.data_mut().charge();
-        let (engine, begun) = (shared.engine.clone(), Instant::now());
-        let built = tokio::task::spawn_blocking(move || bundle::build(&engine, None, &wasm)).await;
-        store.data_mut().charge_elsewhere(begun.elapsed());
-        built.unwrap_or_else(|_| Err("the compiler failed".into()))
+        elsewhere(&mut store, move || bundle::build(&engine, None, &wasm)).await?
     };
     let compiled = built.map_err(|why| Refusal { name: "CompileError", message: why.into(), code: "" })?;
     let modules = &mut Wasm::of(&mut store).modules;
     modules.push(compiled);
     out.integer(modules.len() as u64 - 1);
     Ok(())
+}
+
+/// VALIDATE(bytes) → whether they are a module that can be imported
+async fn validate(caller: &mut Caller<'_, Guest>, arguments: &[u8], out: &mut Encoder) -> Result<(), Stop> {
+    let wasm = Decoder::new(arguments).next()?.as_content()?.to_vec();
+    let mut store = caller.as_context_mut();
+    let valid = if wasm.len() as u64 > store.data().limits.wasm_bytes {
+        false
+    } else if store.data().is_evaluating() || wasm.len() <= INLINE_BYTES {
+        rewrite::rewrite(&wasm).is_ok()
+    } else {
+        elsewhere(&mut store, move || rewrite::rewrite(&wasm).is_ok()).await?
+    };
+    out.bool(valid);
+    Ok(())
+}
+
+/// Computes on another thread, when it is the app's turn, and on the request's account.
+async fn elsewhere<T: Send + 'static>(
+    store: &mut StoreContextMut<'_, Guest>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> wasmtime::Result<T> {
+    store.data_mut().charge();
+    let turn = match store.data().place() {
+        Some((core, app)) => Some(core.long_turn(&app).await),
+        None => None,
+    };
+    let task = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        let result = work();
+        // The place is held until the work is done, also when nobody waits for it any more.
+        drop(turn);
+        (result, begun.elapsed())
+    });
+    let (result, used) = task.await.map_err(|_| wasmtime::Error::msg("a computation failed"))?;
+    store.data_mut().charge_elsewhere(used);
+    Ok(result)
 }
 
 /// Whether the worker may compile so many bytes more.

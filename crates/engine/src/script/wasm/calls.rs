@@ -79,7 +79,7 @@ pub fn define(linker: &mut Linker<Guest>, shared: &Arc<Shared>) -> wasmtime::Res
     })?;
     linker.func_wrap("sv", "wasm_leave", |mut caller: Caller<'_, Guest>, how: i32| -> wasmtime::Result<()> {
         if let Some(wasm) = &mut caller.data_mut().wasm {
-            wasm.returned -= 1;
+            wasm.returned = wasm.returned.saturating_sub(1);
         }
         match how {
             LEAVE_OK => Ok(()),

@@ -221,3 +221,6 @@ pub fn decode_value(letter: char, value: &Value<'_>) -> Result<u128, Malformed> 
         _ => return Err(Malformed),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,13 +26,16 @@ use worker::{
 /// So often in one request.
 const CALLS: u32 = 20_000;
 
-const PLAIN: &str = "export default { fetch() { return new Response('plain') } };";
+/// What the handler finds in a script without a module.
+const PLAIN: &str = "const x = { add() {}, four_times() {}, log_it() {} };";
 
 /// The module is that of the tests.
-const SCRIPT: &str = "
+const WITH_MODULE: &str = "
 import module from './basic.wasm';
 const env = { log() {}, twice: (x) => x, pair: () => [1, 2] };
-const { exports: x } = new WebAssembly.Instance(module, { env });
+const { exports: x } = new WebAssembly.Instance(module, { env });";
+
+const HANDLER: &str = "
 const js = (a, b) => (a + b) | 0;
 const cases = {
   '/hello': () => {},
@@ -54,10 +57,10 @@ fn main() {
     let engine = engine.expect("an engine");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let plain = App::start(&engine, script(PLAIN, &[]));
+        let plain = App::start(&engine, script(&format!("{PLAIN}{HANDLER}"), &[]));
         let basic = include_bytes!("../tests/fixtures/wasm/basic.wasm");
-        let app = App::start(&engine, script(SCRIPT, &[("basic.wasm", basic)]));
-        fresh("fresh instance and hello, no WebAssembly", &plain, "/").await;
+        let app = App::start(&engine, script(&format!("{WITH_MODULE}{HANDLER}"), &[("basic.wasm", basic)]));
+        fresh("fresh instance and hello, no WebAssembly", &plain, "/hello").await;
         fresh("fresh instance and hello, a module in the image that is not touched", &app, "/hello").await;
         fresh("fresh instance and its first call into the module", &app, "/once").await;
         let instance = app.instance();
@@ -137,7 +140,10 @@ struct App {
 impl App {
     fn start(engine: &Engine, artifact: Artifact) -> Self {
         let limits = WorkerLimits { cpu_ms: 60_000, ..WorkerLimits::default() };
-        engine.prepare(&artifact, &limits).expect("a script that starts");
+        let report = engine.prepare(&artifact, &limits).expect("a script that starts");
+        if report.fresh {
+            println!("an image of {} KiB, made in {:.1} ms", report.bytes >> 10, report.elapsed.as_secs_f64() * 1e3);
+        }
         let program = engine.load(&artifact.digest(), &limits).expect("an image").expect("it was just prepared");
         let node = NodeLimits::default();
         let store = Arc::new(cache::MemoryStore::new(cache::MemoryStoreLimits::from(&node)));

@@ -64,6 +64,11 @@ impl Cache {
         self.directory.join(format!("{key}.{}", kind.suffix()))
     }
 
+    /// Whether what is kept under this key can be loaded.
+    pub fn is_sound(&self, kind: Kind, key: &Digest) -> bool {
+        self.verified(kind, key).is_some()
+    }
+
     /// Keeps what wasmtime serialised. A cache that can't be written only costs time later.
     pub fn store(&self, kind: Kind, key: &Digest, serialised: &[u8]) {
         let path = self.path(kind, key);

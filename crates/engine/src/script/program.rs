@@ -47,8 +47,9 @@ pub struct Program {
 impl Scripts {
     /// Compiles the guest, or finds it compiled, and boots the base image.
     pub fn new(runtime: Arc<Runtime>, cache: Arc<Cache>) -> Result<Self, Failure> {
-        let generation =
-            Digest::of(&[Digest::of(GUEST).as_bytes().as_slice(), Digest::of(PRELUDE).as_bytes()].concat());
+        let (guest, prelude) = (Digest::of(GUEST), Digest::of(PRELUDE));
+        let generation = [guest.as_bytes().as_slice(), prelude.as_bytes(), &[wasm::VERSION]].concat();
+        let generation = Digest::of(&generation);
         let parts = image::split(GUEST).map_err(|e| Failure::new(&code::INTERNAL, e.to_string()))?;
         let module = |kind, bytes: &dyn Fn() -> Result<Vec<u8>, Failure>| -> Result<Module, Failure> {
             if let Some(module) = cache.module(&runtime.wasmtime, kind, &generation) {
@@ -77,7 +78,7 @@ impl Scripts {
     pub fn prepare(&self, artifact: &Digest, script: &Script, limits: &WorkerLimits) -> Result<StartReport, Failure> {
         let begun = Instant::now();
         let key = self.key(artifact);
-        if self.find(&key).is_some() {
+        if self.cache.is_sound(Kind::Image, &key) && self.find(&key).is_some() {
             return Ok(StartReport { elapsed: begun.elapsed(), ..StartReport::default() });
         }
         let modules = self.compile(script, limits)?;

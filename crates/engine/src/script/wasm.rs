@@ -20,5 +20,6 @@ mod state;
 
 pub use bundle::{Bundle, Compiled};
 pub use calls::Shared;
+pub use rewrite::VERSION;
 pub use snapshot::Snapshot;
 pub use state::{Interrupted, Wasm};

@@ -12,6 +12,8 @@ const STARTS: &[u8] = include_bytes!("../fixtures/wasm/starts.wasm");
 const START_TRAP: &[u8] = include_bytes!("../fixtures/wasm/start_trap.wasm");
 const START_LOOP: &[u8] = include_bytes!("../fixtures/wasm/start_loop.wasm");
 const HUGE: &[u8] = include_bytes!("../fixtures/wasm/huge.wasm");
+const DATA_OUTSIDE: &[u8] = include_bytes!("../fixtures/wasm/data_outside.wasm");
+const ELEMENTS_OUTSIDE: &[u8] = include_bytes!("../fixtures/wasm/elements_outside.wasm");
 const RECURSIVE: &[u8] = include_bytes!("../fixtures/wasm/recursive.wasm");
 
 /// A script that imports modules as `./NAME.wasm`.
@@ -403,6 +405,43 @@ fn a_start_function_that_fails_fails_the_deployment() {
     let looped = failure(importing(source, &[("x", START_LOOP)]).limits(|limits| limits.start_cpu_ms = 30));
     assert_eq!(looped.code.name, "start_failed");
     assert!(looped.detail.contains("limits.start_cpu_ms"), "{}", looped.detail);
+}
+
+#[test]
+fn segments_outside_of_their_place_are_runtime_errors() {
+    on_core(async {
+        let source = "import data from './data.wasm'; import elements from './elements.wasm';
+            const run = (m) => { try { new WebAssembly.Instance(m) } catch (e) { return `${e.constructor.name}: ${e.message}` } };
+            export default { fetch() { return Response.json([run(data), run(elements), run(data)]) } }";
+        let modules: &[(&str, &[u8])] = &[("data", DATA_OUTSIDE), ("elements", ELEMENTS_OUTSIDE)];
+        let data = "\"RuntimeError: memory access out of bounds\"";
+        let elements = "\"RuntimeError: table index is out of bounds\"";
+        assert_eq!(answer(importing(source, modules)).await, format!("[{data},{elements},{data}]"));
+    });
+}
+
+#[test]
+fn a_loop_in_a_module_lets_other_instances_of_the_core_answer() {
+    on_core(async {
+        let source = basic("if (request.url.endsWith('loop')) x.loop_forever(); return new Response('fine')");
+        let app = source.limits(|limits| limits.cpu_ms = 300).start();
+        let other = app.fresh();
+        let ended = std::cell::Cell::new(false);
+        let hello = async {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+                let event = worker::Event::Fetch(Box::new(get("http://a.test/")));
+                let response = other.clone().run(app.call(), event).await.map_err(|ended| ended.failure).unwrap();
+                assert_eq!(collect(response).await, "fine");
+            }
+            assert!(!ended.get(), "the others waited for the loop");
+        };
+        let looping = async {
+            assert_eq!(app.code(get("http://a.test/loop")).await, "cpu_exceeded");
+            ended.set(true);
+        };
+        tokio::join!(looping, hello);
+    });
 }
 
 #[test]

@@ -88,7 +88,7 @@ limits! {
         wasm_tables: WASM_PARTS_MAX, 0, WASM_PARTS_MAX, "", "too_many_wasm_instances", "WebAssembly tables of functions that one instance of a script makes in its life.";
         wasm_globals: 10_000, 0, 1_000_000, "", "too_many_wasm_instances", "WebAssembly globals that one instance of a script makes in its life, those of its modules included.";
         wasm_compile_bytes: 0, 0, 64 * MIB, "bytes", "wasm_not_imported", "WebAssembly that one instance of a script compiles while it handles requests, all together; 0 refuses it.";
-        wasm_depth: 16, 1, 64, "", "guest_exception", "Calls from JavaScript into WebAssembly that are nested in each other.";
+        wasm_depth: 32, 1, 100, "", "guest_exception", "Calls from JavaScript into WebAssembly that are nested in each other.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
         sockets: 512, 0, 100_000, "", "too_many_sockets", "Open WebSockets of one instance, those that it opened itself included.";
         socket_message_bytes: MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket, in either direction.";

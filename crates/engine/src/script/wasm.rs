@@ -16,6 +16,7 @@ mod layout;
 mod rewrite;
 mod shape;
 mod snapshot;
+mod stacks;
 mod state;
 
 pub use bundle::{Bundle, Compiled};

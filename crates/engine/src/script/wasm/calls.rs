@@ -5,15 +5,14 @@
 //! guest says when an instance has called back, and when that is over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::code;
 use wasmtime::{AsContextMut as _, Caller, Engine, FuncType, Linker, StoreContextMut, Trap, Val, ValType};
 
 use super::asks;
+use super::stacks::Stacks;
 use super::state::{self, Interrupted, Wasm, Window};
 use crate::cache::Cache;
-use crate::runtime::DEEPER_STACKS;
 use crate::script::codec::Encoder;
 use crate::script::guest::Guest;
 use crate::script::host::{Refusal, put_answer};
@@ -38,27 +37,12 @@ struct Threw;
 pub struct Shared {
     pub engine: Engine,
     pub cache: Arc<Cache>,
-    /// Calls that run nested in another call into WebAssembly.
-    deeper: AtomicU32,
+    stacks: Arc<Stacks>,
 }
 
 impl Shared {
     pub fn new(engine: Engine, cache: Arc<Cache>) -> Self {
-        Self { engine, cache, deeper: AtomicU32::new(0) }
-    }
-
-    /// Takes a stack for a call that nests in another; `None` if there is none left.
-    fn nest(self: &Arc<Self>) -> Option<Nested> {
-        let nested = Nested(self.clone());
-        (self.deeper.fetch_add(1, Ordering::Relaxed) < DEEPER_STACKS).then_some(nested)
-    }
-}
-
-struct Nested(Arc<Shared>);
-
-impl Drop for Nested {
-    fn drop(&mut self) {
-        self.0.deeper.fetch_sub(1, Ordering::Relaxed);
+        Self { engine, cache, stacks: Arc::default() }
     }
 }
 
@@ -126,12 +110,12 @@ async fn called(
         );
         return refuse(&mut caller, Refusal { name: "RangeError", message: message.into(), code: "" });
     }
+    let (calls, returned) = (wasm.calls, wasm.returned);
     // The outermost call of each sandbox has its own.
-    let nested = if wasm.calls == 0 { None } else { shared.nest() };
-    if wasm.calls > 0 && nested.is_none() {
+    let nested = if calls == 0 { None } else { shared.stacks.take(&app_of(&store)) };
+    if calls > 0 && nested.is_none() {
         return refuse(&mut caller, no_stack());
     }
-    let (calls, returned) = (wasm.calls, wasm.returned);
     let Some((function, ty)) = Wasm::function(&mut store, instance, index) else {
         return refuse(&mut caller, Refusal::type_error("there is no such function in this instance"));
     };
@@ -161,6 +145,11 @@ async fn called(
         Some(refusal) => refuse(&mut caller, refusal),
         None => Err(error),
     }
+}
+
+/// Whose guest it is; nobody's while modules are evaluated.
+fn app_of(store: &StoreContextMut<'_, Guest>) -> Arc<str> {
+    store.data().env.as_ref().map_or_else(|| "".into(), |env| env.app.clone())
 }
 
 /// What a script hears of a trap; `None` if it was no trap.

@@ -12,6 +12,7 @@ const STARTS: &[u8] = include_bytes!("../fixtures/wasm/starts.wasm");
 const START_TRAP: &[u8] = include_bytes!("../fixtures/wasm/start_trap.wasm");
 const START_LOOP: &[u8] = include_bytes!("../fixtures/wasm/start_loop.wasm");
 const HUGE: &[u8] = include_bytes!("../fixtures/wasm/huge.wasm");
+const DEEP: &[u8] = include_bytes!("../fixtures/wasm/deep.wasm");
 const DATA_OUTSIDE: &[u8] = include_bytes!("../fixtures/wasm/data_outside.wasm");
 const ELEMENTS_OUTSIDE: &[u8] = include_bytes!("../fixtures/wasm/elements_outside.wasm");
 const RECURSIVE: &[u8] = include_bytes!("../fixtures/wasm/recursive.wasm");
@@ -376,6 +377,36 @@ fn calls_that_nest_without_end_are_a_range_error() {
         for _ in 0..3 {
             assert_eq!(app.text(get("http://a.test/")).await, "[\"RangeError\",true,10]");
         }
+    });
+}
+
+/// At worst the instance is lost, never the node.
+#[test]
+fn a_callback_on_what_is_left_of_a_stack_ends_the_instance_at_worst() {
+    on_core(async {
+        let source = "import m from './deep.wasm';
+            const back = (n) => JSON.stringify([n, [n, [n]]]).length;
+            const x = new WebAssembly.Instance(m, { env: { back } }).exports;
+            export default { fetch(request) {
+              const depth = Number(new URL(request.url).searchParams.get('depth'));
+              try { return new Response(String(x.down(depth))) } catch (e) { return new Response(e.constructor.name) } } }";
+        let mut app = importing(source, &[("deep", DEEP)]).start();
+        let mut seen = std::collections::BTreeSet::new();
+        for depth in (0..80_000).step_by(500) {
+            let answer = match app.run(get(&format!("http://a.test/?depth={depth}"))).await {
+                Ok(response) => String::from_utf8(collect(response).await.to_vec()).unwrap(),
+                Err(failure) => failure.code.name.to_owned(),
+            };
+            if answer.parse() == Ok(depth + 11) {
+                seen.insert("an answer".to_owned());
+            } else {
+                seen.insert(answer);
+                app.instance = app.fresh();
+            }
+        }
+        let allowed = ["RangeError", "an answer", "guest_trap"];
+        assert!(seen.iter().all(|outcome| allowed.contains(&outcome.as_str())), "{seen:?}");
+        assert!(seen.contains("RangeError") && seen.contains("an answer"), "{seen:?}");
     });
 }
 

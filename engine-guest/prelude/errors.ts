@@ -77,6 +77,14 @@ for (const [constant, code] of [
   defineProperty(DOMException.prototype, constant, constantProperty);
 }
 
+/** Classes of errors that the host names and not every image has. */
+const CLASSES: Record<string, new (message: string) => Error> = { __proto__: null as any };
+
+/** Lets the host raise errors of this class by its name. */
+export function registerError(name: string, ctor: any): void {
+  CLASSES[name] = ctor;
+}
+
 /** Makes the error that a host failure `[name, message, code]` stands for. */
 export function hostError(name: string, message: string, code?: string): Error {
   let error: Error;
@@ -84,6 +92,7 @@ export function hostError(name: string, message: string, code?: string): Error {
   else if (name === "RangeError") error = new RangeError(message);
   else if (name === "SyntaxError") error = new SyntaxError(message);
   else if (name === "Error" || name === "") error = new Error(message);
+  else if (CLASSES[name] !== undefined) error = new CLASSES[name](message);
   else if (LEGACY_CODES[name] !== undefined) error = new DOMException(message, name);
   else {
     error = new Error(message);

@@ -43,6 +43,18 @@ export interface Native {
   now(): number;
   callSite(): string | undefined;
   detach(buffer: ArrayBuffer): void;
+  wasm(code: number, ...args: Wire[]): any;
+  wasmFunction(instance: number, index: number, params: string, results: string): any;
+  wasmImports(instance: number, functions: unknown[]): void;
+  /** -1: there is no room; -2: there may be no more. */
+  wasmMemory(pages: number, maximum: number): number;
+  wasmBuffer(memory: number): ArrayBuffer;
+  wasmGrow(memory: number, delta: number): number;
+  wasmRefs(length: number, maximum: number, value: unknown): number;
+  wasmRefsGet(table: number, at: number): any;
+  wasmRefsSet(table: number, at: number, value: unknown): void;
+  wasmRefsLength(table: number): number;
+  wasmRefsGrow(table: number, value: unknown, delta: number): number;
 }
 
 const scope = globalThis as any;
@@ -53,6 +65,8 @@ export const {
   call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
   promiseState, promiseResult, setRejectionTracker, now, callSite, detach,
+  wasm, wasmFunction, wasmImports, wasmMemory, wasmBuffer, wasmGrow, wasmRefs, wasmRefsGet, wasmRefsSet,
+  wasmRefsLength, wasmRefsGrow,
 } = native;
 
 // Events: host → dispatch.
@@ -94,6 +108,20 @@ export const CALL_SOCKET_SEND = 192;
 export const CALL_SOCKET_CLOSE = 193;
 export const CALL_SOCKET_BUFFERED = 194;
 export const CALL_STREAM_LINK = 60;
+
+// What `wasm` is asked for.
+export const WASM_VALIDATE = 1;
+export const WASM_COMPILE = 2;
+export const WASM_DESCRIBE = 3;
+export const WASM_INSTANTIATE = 4;
+export const WASM_GLOBAL_NEW = 5;
+export const WASM_GLOBAL_GET = 6;
+export const WASM_GLOBAL_SET = 7;
+export const WASM_TABLE_NEW = 8;
+export const WASM_TABLE_GET = 9;
+export const WASM_TABLE_SET = 10;
+export const WASM_TABLE_GROW = 11;
+export const WASM_TABLE_SIZE = 12;
 
 // Asynchronous operations.
 export const OP_TIMER = 30;

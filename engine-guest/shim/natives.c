@@ -8,6 +8,7 @@
 #include "modules.h"
 #include "shim.h"
 #include "text.h"
+#include "wasm.h"
 
 static JSValue *dispatch_fn;
 static JSValue error_factory;
@@ -37,8 +38,7 @@ static JSValue answer(uint32_t len) {
     return value;
 }
 
-/* Throws what the prelude makes of the host's [name, message, code]. */
-static JSValue throw_answer(JSContext *ctx, uint32_t len) {
+JSValue sv_throw_answer(JSContext *ctx, uint32_t len) {
     JSValue triple = answer(len);
     if (JS_IsException(triple))
         return triple;
@@ -64,7 +64,15 @@ static JSValue call_code(JSContext *ctx, int32_t code, int argc, JSValueConst *a
     if (encode_arguments(argc, argv))
         return JS_EXCEPTION;
     int32_t len = sv_import_call(code, sv_encoded.data, sv_encoded.len);
-    return len < 0 ? throw_answer(ctx, -len) : answer(len);
+    return len < 0 ? sv_throw_answer(ctx, -len) : answer(len);
+}
+
+JSValue sv_cross(JSContext *ctx, int32_t (*host)(int32_t, const uint8_t *, uint32_t), int argc, JSValueConst *argv) {
+    int32_t code;
+    if (JS_ToInt32(ctx, &code, argv[0]) || encode_arguments(argc - 1, argv + 1))
+        return JS_EXCEPTION;
+    int32_t len = host(code, sv_encoded.data, sv_encoded.len);
+    return len < 0 ? sv_throw_answer(ctx, -len) : answer(len);
 }
 
 static JSValue native_call(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -85,7 +93,7 @@ static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValue
     if (JS_ToInt32(ctx, &code, argv[0]) || encode_arguments(argc - 1, argv + 1))
         return JS_EXCEPTION;
     int32_t id = sv_import_start(code, sv_encoded.data, sv_encoded.len);
-    return id < 0 ? throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
+    return id < 0 ? sv_throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
 }
 
 #define CALL_MODULES 21
@@ -165,6 +173,8 @@ static JSValue native_now(JSContext *ctx, JSValueConst this, int argc, JSValueCo
 }
 
 static JSValue native_detach(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    if (JS_IsForeignArrayBuffer(argv[0]))
+        return JS_ThrowTypeError(ctx, "the memory of a WebAssembly instance cannot be transferred");
     JS_DetachArrayBuffer(ctx, argv[0]);
     return JS_UNDEFINED;
 }
@@ -209,6 +219,7 @@ int sv_natives_init(JSValue *dispatch) {
     JSValue global = JS_GetGlobalObject(sv_ctx);
     JSValue object = JS_NewObject(sv_ctx);
     JS_SetPropertyFunctionList(sv_ctx, object, natives, sizeof(natives) / sizeof(natives[0]));
+    sv_wasm_natives(sv_ctx, object);
     int result = JS_DefinePropertyValueStr(sv_ctx, global, "__sv", object, JS_PROP_CONFIGURABLE);
     JS_FreeValue(sv_ctx, global);
     return result < 0 ? -1 : 0;

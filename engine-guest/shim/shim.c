@@ -19,6 +19,7 @@
 #include "natives.h"
 #include "quickjs.h"
 #include "shim.h"
+#include "wasm.h"
 
 #define EXPORTED(name) __attribute__((export_name(name)))
 

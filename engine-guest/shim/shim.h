@@ -26,7 +26,9 @@ struct control {
     /* What the last entry reported. */
     uint8_t *out;
     uint32_t out_bytes;
-    uint32_t unused;
+    /* Where a module of WebAssembly puts the arguments of a function that it imports, and finds the results; NULL in a
+     * script that has none. */
+    uint64_t *wasm_scratch;
     /* A new seed for Math.random, or 0. */
     uint64_t seed;
 };

@@ -21,12 +21,18 @@ export async function resolve(specifier, context, next) {
 
 export async function load(url, context, next) {
   const path = url.startsWith("file:") ? fileURLToPath(url) : "";
+  if (path.endsWith(".wasm")) return { format: "module", shortCircuit: true, source: wasmModule(path) };
   if (path.includes("node_modules")) return next(url, context);
   if (TEXT.test(path)) return { format: "module", shortCircuit: true, source: `export default ${JSON.stringify(readFileSync(path, "utf8"))}` };
   if (path.endsWith(".json")) return { format: "module", shortCircuit: true, source: `export default ${readFileSync(path, "utf8")}` };
   if (!/\.tsx?$/.test(path)) return next(url, context);
   const { outputText } = ts.transpileModule(readFileSync(path, "utf8"), { fileName: path, compilerOptions: options(dirname(path)) });
   return { format: "module", shortCircuit: true, source: outputText };
+}
+
+/** What Workers-like platforms make of an import of WebAssembly. */
+function wasmModule(path) {
+  return `import { readFileSync } from "node:fs"; export default new WebAssembly.Module(readFileSync(${JSON.stringify(path)}))`;
 }
 
 function options(directory) {

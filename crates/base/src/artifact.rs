@@ -54,6 +54,8 @@ pub enum ModuleKind {
     Builtin,
     /// A script of the kind that is no module, in sloppy mode; the default export is its value.
     Classic,
+    /// A core WebAssembly module; the default export is a `WebAssembly.Module`.
+    Wasm,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

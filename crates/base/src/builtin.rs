@@ -79,6 +79,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
+    Feature { name: "webassembly", globals: &["WebAssembly"], words: &[] },
     Feature { name: "urlpattern", globals: &["URLPattern"], words: &[] },
 ];
 

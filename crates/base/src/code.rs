@@ -111,6 +111,8 @@ codes! {
     TOO_MANY_ITERATIONS = row("too_many_iterations", 500, Guest, false, "PBKDF2 was to run more iterations than pbkdf2_iterations", "Use fewer iterations, or raise limits.pbkdf2_iterations.");
     NODE_SYNC_EXCEEDED = row("node_sync_exceeded", 500, Guest, false, "A call of a Node.js module takes or gives more than it may at once", "Use the asynchronous function or a stream, or raise the limit that the message names.");
     KDF_TOO_COSTLY = row("kdf_too_costly", 500, Guest, false, "A key derivation costs more than it may", "Choose cheaper parameters, use the asynchronous function, or raise the limit that the message names.");
+    WASM_NOT_IMPORTED = row("wasm_not_imported", 500, Guest, false, "The worker wanted to compile WebAssembly while it runs", "Import the module, so that it is compiled when the worker is deployed.");
+    TOO_MANY_WASM_INSTANCES = row("too_many_wasm_instances", 503, Guest, true, "The worker made more instances, memories, tables or globals of WebAssembly than it may", "Make an instance once, at the top of a module, or raise the limit that the message names.");
     LOG_LIMIT = row("log_limit", 500, Guest, false, "The worker logged more than log_bytes in one request", "Log less, or raise limits.log_bytes; what went beyond was dropped.");
     NESTING_EXCEEDED = row("nesting_exceeded", 508, Guest, false, "Workers call each other too deeply", "Break the cycle between service bindings.");
     INSTANCE_LOST = row("instance_lost", 503, Guest, true, "The instance was lost to another request", "Send the request again.");

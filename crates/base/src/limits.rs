@@ -51,6 +51,10 @@ macro_rules! limits {
 
 const MIB: u64 = 1 << 20;
 
+/// Instances of WebAssembly modules, and tables, that one instance of a script may have. The engine
+/// sets aside as many for each sandbox, so that no app can take those of another.
+pub const WASM_PARTS_MAX: u64 = 64;
+
 limits! {
     /// Limits on one worker, set under `[workers.NAME] limits`.
     WorkerLimits, WORKER {
@@ -78,6 +82,13 @@ limits! {
         selector_bytes: 1_024, 1, 64 << 10, "bytes", "guest_exception", "Selector of an HTML rewriter.";
         instance_retries: 2, 0, 10, "", "instance_lost", "How often a request that left no trace runs again after another one ended its instance.";
         pbkdf2_iterations: 2_000_000, 1_000, 1_000_000_000, "", "too_many_iterations", "Iterations of one key derivation with PBKDF2, for all blocks of its output together.";
+        wasm_bytes: 16 * MIB, 8, 64 * MIB, "bytes", "bad_script", "One WebAssembly module that a script imports.";
+        wasm_instances: WASM_PARTS_MAX, 0, WASM_PARTS_MAX, "", "too_many_wasm_instances", "Instances of WebAssembly modules that one instance of a script makes in its life.";
+        wasm_memories: WASM_PARTS_MAX, 0, 10_000, "", "too_many_wasm_instances", "WebAssembly memories that one instance of a script makes in its life; their pages count against memory_mib.";
+        wasm_tables: WASM_PARTS_MAX, 0, WASM_PARTS_MAX, "", "too_many_wasm_instances", "WebAssembly tables of functions that one instance of a script makes in its life.";
+        wasm_globals: 10_000, 0, 1_000_000, "", "too_many_wasm_instances", "WebAssembly globals that one instance of a script makes in its life, those of its modules included.";
+        wasm_compile_bytes: 0, 0, 64 * MIB, "bytes", "wasm_not_imported", "WebAssembly that one instance of a script compiles while it handles requests, all together; 0 refuses it.";
+        wasm_depth: 32, 1, 100, "", "guest_exception", "Calls from JavaScript into WebAssembly that are nested in each other.";
         timers: 10_000, 1, 1_000_000, "", "guest_exception", "Pending timers of one instance.";
         sockets: 512, 0, 100_000, "", "too_many_sockets", "Open WebSockets of one instance, those that it opened itself included.";
         socket_message_bytes: MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket, in either direction.";

@@ -7,7 +7,7 @@
 //! middle of a computation, or full, is a new one started; and where that is not allowed, the
 //! least loaded paused one takes the event.
 //!
-//! **When an instance is replaced**: after `instance_requests_total` events, or when its memory
+//! **When an instance is replaced**: after `instance_requests_total` events, when it is worn, or when its memory
 //! has grown past three quarters of `memory_mib` since its first event (a linear memory never
 //! shrinks, so this is a leak or soon an error). It takes no more events then and is dropped when
 //! its last invocation is over.
@@ -294,7 +294,7 @@ impl Drop for Pool {
 
 impl Member {
     fn is_spent(&self, state: &InstanceState, limits: &base::WorkerLimits) -> bool {
-        if state.events >= limits.instance_requests_total {
+        if state.worn || state.events >= limits.instance_requests_total {
             return true;
         }
         let settled = self.settled_bytes.get();

@@ -113,7 +113,14 @@ impl App {
 
 /// A suite's test works longer, and fetches more, than a request does.
 fn limits() -> WorkerLimits {
-    WorkerLimits { cpu_ms: 30_000, head_ms: 90_000, memory_mib: 512, subrequests: 10_000, ..WorkerLimits::default() }
+    WorkerLimits {
+        cpu_ms: 30_000,
+        head_ms: 90_000,
+        memory_mib: 512,
+        subrequests: 10_000,
+        wasm_compile_bytes: 1 << 20,
+        ..WorkerLimits::default()
+    }
 }
 
 fn internal(message: &str) -> Failure {

@@ -10,7 +10,7 @@
 //! most of what a cold start costs, and this reads it three times as fast as a keyed BLAKE3.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,10 @@ pub enum Kind {
     Image,
     /// A component, compiled.
     Component,
+    /// A module that scripts import, compiled.
+    Wasm,
+    /// The list of a script's modules, and the state of their instances in its image.
+    Bundle,
 }
 
 impl Kind {
@@ -44,6 +48,8 @@ impl Kind {
             Kind::Code => "code",
             Kind::Image => "image",
             Kind::Component => "component",
+            Kind::Wasm => "wasm",
+            Kind::Bundle => "bundle",
         }
     }
 }
@@ -103,6 +109,15 @@ impl Cache {
         if let Err(error) = write() {
             tracing::warn!(path = %path.display(), %error, "the cache of compiled code can't be written");
         }
+    }
+
+    /// The content of a file that is no code.
+    pub fn bytes(&self, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
+        let mut file = self.verified(kind, key)?;
+        let mut content = Vec::new();
+        file.rewind().ok()?;
+        file.read_to_end(&mut content).ok()?;
+        Some(content)
     }
 
     pub fn module(&self, engine: &Engine, kind: Kind, key: &Digest) -> Option<Module> {

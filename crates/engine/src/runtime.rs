@@ -11,6 +11,10 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 /// The period of the ticker: how long a guest runs before the host looks at it.
 pub const TICK: Duration = Duration::from_millis(1);
 
+/// Stacks beyond two for each sandbox. A call from a script into its WebAssembly has its own; those
+/// that nest in it share these.
+pub const DEEPER_STACKS: u32 = 512;
+
 /// Ticks without any guest entry after which the ticker goes to sleep.
 const IDLE_TICKS: u32 = 50;
 
@@ -65,11 +69,13 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     let mut pool = PoolingAllocationConfig::default();
     // A script is two core instances: the shared code, and its image. A component has one for its
     // code, and a few more that its toolchain glues it with; a count costs nothing.
-    pool.total_core_instances(instances * 8)
+    // The modules that a script imports bring instances and tables of their own.
+    let own = base::limits::WASM_PARTS_MAX as u32;
+    pool.total_core_instances(instances * (8 + own))
         .total_component_instances(instances)
         .total_memories(instances)
-        .total_tables(instances * 2)
-        .total_stacks(instances)
+        .total_tables(instances * (2 + own))
+        .total_stacks(instances * 2 + DEEPER_STACKS)
         .max_core_instance_size(1 << 20)
         .max_component_instance_size(1 << 20)
         .table_elements(20_000)

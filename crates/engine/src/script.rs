@@ -27,6 +27,7 @@ mod sandbox;
 mod sockets;
 mod streams;
 mod textcodec;
+mod wasm;
 mod weburl;
 
 pub use program::Scripts;

@@ -5,8 +5,7 @@ use std::path::Path;
 use oxc::span::SourceType;
 
 /// Extensions that a script may import, for messages.
-pub(crate) const IMPORTABLE: &str =
-    ".js .mjs .cjs .jsx .ts .mts .cts .tsx .json, .txt .html .sql .md (as text) and .bin (as an ArrayBuffer)";
+pub(crate) const IMPORTABLE: &str = ".js .mjs .cjs .jsx .ts .mts .cts .tsx .json, .txt .html .sql .md (as text), .bin (as an ArrayBuffer) and .wasm (as a WebAssembly.Module)";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -14,6 +13,7 @@ pub(crate) enum Content {
     Json,
     Text,
     Bytes,
+    /// A core module: the default export is a `WebAssembly.Module`.
     WebAssembly,
     /// `.d.ts` and its siblings: types without code.
     Declaration,

@@ -126,7 +126,11 @@ impl<'o> Graph<'o> {
         match start {
             Ok(entry) if self.errors.is_empty() => {
                 let exports = link::exports(&self.nodes, entry);
-                Ok(Built { script: Script { entry, modules: artifact::modules(self.nodes), warm: None }, inputs, exports })
+                Ok(Built {
+                    script: Script { entry, modules: artifact::modules(self.nodes), warm: None },
+                    inputs,
+                    exports,
+                })
             }
             _ => Err(BuildErrors { inputs, ..BuildErrors::from(self.errors) }),
         }
@@ -316,7 +320,12 @@ impl<'o> Graph<'o> {
             return Ok(node);
         }
         self.inputs.insert(path.to_path_buf());
-        let bytes = match read::file(path, &name, self.options.module_bytes_max) {
+        // The engine has a limit of its own for those.
+        let bytes_max = match content {
+            Content::WebAssembly => self.options.script_bytes_max,
+            _ => self.options.module_bytes_max,
+        };
+        let bytes = match read::file(path, &name, bytes_max) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.errors.push(*error);
@@ -338,9 +347,6 @@ impl<'o> Graph<'o> {
     fn refuse(&self, content: Content, path: &Path, from: Option<(u32, &Ask)>) -> Option<BuildError> {
         let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
         let (message, help) = match content {
-            Content::WebAssembly => {
-                ("importing WebAssembly modules from a script is not supported yet; use a component".to_string(), None)
-            }
             Content::Declaration => {
                 ("a type declaration has no code".to_string(), Some("write import type".to_string()))
             }
@@ -352,8 +358,8 @@ impl<'o> Graph<'o> {
                 (format!(".{extension} files can't be imported"), Some(format!("importable are {IMPORTABLE}")))
             }
             Content::Script(_) => return None,
-            Content::Json | Content::Text | Content::Bytes if from.is_some() => return None,
-            Content::Json | Content::Text | Content::Bytes => {
+            Content::Json | Content::Text | Content::Bytes | Content::WebAssembly if from.is_some() => return None,
+            Content::Json | Content::Text | Content::Bytes | Content::WebAssembly => {
                 let help = "name a .js .mjs .ts .mts .tsx or .jsx file as the entry".to_string();
                 (format!("the entry must be a script, and this is a .{extension} file"), Some(help))
             }
@@ -374,8 +380,9 @@ impl<'o> Graph<'o> {
 
     fn fill(&mut self, node: u32, content: Content, bytes: Vec<u8>) {
         let name = self.nodes[node as usize].name.clone();
-        if content == Content::Bytes {
-            self.nodes[node as usize].body = Body::Data(ModuleKind::Bytes, bytes);
+        if let Content::Bytes | Content::WebAssembly = content {
+            let kind = if content == Content::Bytes { ModuleKind::Bytes } else { ModuleKind::Wasm };
+            self.nodes[node as usize].body = Body::Data(kind, bytes);
             return;
         }
         let text = match read::text(&name, bytes) {

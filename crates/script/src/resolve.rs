@@ -111,6 +111,10 @@ impl Resolver {
         let files = context.file_dependencies.into_iter();
         self.inputs.extend(files.filter(|f| f.file_name().is_some_and(|n| n == "package.json")));
         match found {
+            // The way of Workers' build tools to ask for a `WebAssembly.Module`, which is what one gets anyway.
+            Ok(found) if found.query() == Some("?module") && found.path().extension().is_some_and(|e| e == "wasm") => {
+                self.inside(specifier, found.into_path_buf())
+            }
             Ok(found) if found.query().is_some() => Err(Unresolved {
                 kind: ErrorKind::Unsupported,
                 message: format!("query strings in specifiers are not supported: {specifier}"),

@@ -99,4 +99,6 @@ pub struct InstanceState {
     /// Events that ever entered.
     pub events: u64,
     pub memory_bytes: u64,
+    /// It has used up much of what it can't give back; a successor has it again.
+    pub worn: bool,
 }

@@ -22,7 +22,8 @@ pub const PATCHES: &str = "engine-guest/patches";
 const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
 
 /// What of the shim is compiled, in this order.
-const SHIM_SOURCES: [&str; 7] = ["shim.c", "bytes.c", "codec.c", "memory.c", "modules.c", "natives.c", "text.c"];
+const SHIM_SOURCES: [&str; 8] =
+    ["shim.c", "bytes.c", "codec.c", "memory.c", "modules.c", "natives.c", "text.c", "wasm.c"];
 
 pub const COMPILER_FLAGS: [&str; 13] = [
     "-target",

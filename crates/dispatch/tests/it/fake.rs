@@ -126,6 +126,7 @@ impl Program for FakeProgram {
             in_flight: Cell::new(0),
             events: Cell::new(0),
             memory: Cell::new(1 << 20),
+            worn: Cell::new(false),
             paused: Cell::new(false),
             lost: Cell::new(false),
             loss: Notify::new(),
@@ -140,6 +141,7 @@ struct FakeInstance {
     in_flight: Cell<u64>,
     events: Cell<u64>,
     memory: Cell<u64>,
+    worn: Cell<bool>,
     paused: Cell<bool>,
     lost: Cell<bool>,
     loss: Notify,
@@ -215,6 +217,7 @@ impl FakeInstance {
                 () = engine.gate.pass() => {}
             },
             "/panic" => panic!("the fake engine panics in run"),
+            "/wear" => self.worn.set(true),
             "/grow" => self.memory.set(self.env.limits.memory_mib << 20),
             other => {
                 let rest = other.strip_prefix("/next").unwrap_or_else(|| panic!("no such path: {other}"));
@@ -240,6 +243,7 @@ impl Instance for FakeInstance {
             lost: self.lost.get(),
             events: self.events.get(),
             memory_bytes: self.memory.get(),
+            worn: self.worn.get(),
         }
     }
 }

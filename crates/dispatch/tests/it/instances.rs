@@ -158,6 +158,17 @@ fn an_instance_whose_memory_grew_is_replaced_but_not_one_that_needs_it_from_the_
 }
 
 #[test]
+fn a_worn_instance_is_replaced() {
+    let bench = Bench::new();
+    bench.on_core(async {
+        let web = first(&bench.app("a").deploy());
+        let served = [send(&web, "/ok").await, send(&web, "/wear").await, send(&web, "/ok").await];
+        assert_eq!(served, [Ok(1), Ok(1), Ok(2)]);
+        assert_eq!(bench.snapshot().totals.instances_retired, 1);
+    });
+}
+
+#[test]
 fn a_lost_instance_takes_no_more_events() {
     let bench = Bench::new();
     bench.on_core(async {

@@ -82,6 +82,7 @@ impl Instance for ComponentInstance {
             lost: self.lost.get(),
             events: u64::from(self.entered.get()),
             memory_bytes: self.memory_bytes.get(),
+            worn: false,
         }
     }
 }

@@ -128,5 +128,6 @@ pub mod control {
     pub const INBOX_BYTES: usize = 8;
     pub const OUT: usize = 12;
     pub const OUT_BYTES: usize = 16;
+    pub const WASM_SCRATCH: usize = 20;
     pub const SEED: usize = 24;
 }

@@ -22,6 +22,7 @@ use super::image::PAGE;
 use super::prelude::Prelude;
 use super::rpc::Asked;
 use super::sockets::Sockets;
+use super::wasm::{Interrupted, Wasm};
 use crate::cpu;
 use crate::lines::{self, Line};
 
@@ -236,6 +237,8 @@ pub struct Guest {
     pub memory_denied: bool,
     next_id: u32,
     pub held: Held,
+    /// `None` where a script has nothing to do with WebAssembly.
+    pub wasm: Option<Box<Wasm>>,
 }
 
 /// From when on time is charged. Until its first tick, which is within a millisecond, an entry is
@@ -294,6 +297,7 @@ impl Guest {
             memory_denied: false,
             next_id: 1,
             held: Held::default(),
+            wasm: None,
         }
     }
 
@@ -317,6 +321,17 @@ impl Guest {
     /// The request whose work runs now.
     pub fn charged(&self) -> u32 {
         self.charged
+    }
+
+    /// Whether the script made so many instances of its modules that there is not room for many more.
+    pub fn is_worn(&self) -> bool {
+        self.wasm.as_ref().is_some_and(|wasm| wasm.is_worn(self.limits.wasm_instances))
+    }
+
+    /// Whether the request was told to stop while an instance of a module runs.
+    fn is_to_leave_wasm(&self) -> bool {
+        let runs = self.wasm.as_ref().is_some_and(|wasm| wasm.runs());
+        runs && self.calls.get(&self.charged).is_some_and(|call| call.interrupted_at.is_some())
     }
 
     pub fn is_evaluating(&self) -> bool {
@@ -352,6 +367,17 @@ impl Guest {
         match self.calls.get_mut(&self.charged) {
             Some(call) => call.cpu += used,
             None => self.unowned += used,
+        }
+    }
+
+    /// Charges what another thread computed while the guest waited; the wait itself costs nothing.
+    pub fn charge_elsewhere(&mut self, used: Duration) {
+        self.mark = match self.mark {
+            Mark::Wall(_) => Mark::Wall(Instant::now()),
+            Mark::Cpu(_) => Mark::Cpu(cpu::thread_time()),
+        };
+        if let Some(call) = self.calls.get_mut(&self.charged) {
+            call.cpu += used;
         }
     }
 
@@ -398,13 +424,18 @@ impl Guest {
         if self.entry < FAST { Verdict::GoOn } else { Verdict::TakeTurns }
     }
 
+    /// Where it runs, and for which app.
+    pub fn place(&self) -> Option<(Core, Arc<str>)> {
+        self.core.as_ref().zip(self.env.as_ref()).map(|(core, env)| (core.clone(), env.app.clone()))
+    }
+
     /// Waits for a turn in the slow lane. At each tick the guest first lets everything else on the
     /// core run while it still holds its place, then queues up again: first among its own app's
     /// guests, then among the apps, so that an app with many loops gets no more than one with few.
     fn take_turns(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         let held = self.lock_lane().permits.take();
         let lane = self.lane.clone();
-        let turns = self.core.as_ref().zip(self.env.as_ref()).map(|(core, env)| (core.clone(), env.app.clone()));
+        let turns = self.place();
         Box::pin(async move {
             // Twice: what the first turn of the others made ready, responses above all, goes out in
             // the second.
@@ -457,8 +488,8 @@ enum Verdict {
 /// Decides about a running guest at each tick.
 pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     match cx.data_mut().verdict() {
-        Verdict::GoOn => return Ok(UpdateDeadline::Continue(1)),
-        Verdict::TakeTurns => {}
+        Verdict::GoOn if !cx.data().is_to_leave_wasm() => return Ok(UpdateDeadline::Continue(1)),
+        Verdict::GoOn | Verdict::TakeTurns => {}
         Verdict::Interrupt(request) => {
             let at = cx.data().layout.control + control::INTERRUPT;
             if let Some(memory) = cx.data().memory {
@@ -466,6 +497,10 @@ pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDea
             }
         }
         Verdict::End => return Err(wasmtime::Error::new(CpuExhausted)),
+    }
+    // A module of the script's looks at no word in memory: it ends here, and QuickJS goes on.
+    if cx.data().is_to_leave_wasm() {
+        return Err(wasmtime::Error::new(Interrupted));
     }
     Ok(UpdateDeadline::YieldCustom(1, cx.data().take_turns()))
 }

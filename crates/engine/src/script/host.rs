@@ -1,6 +1,7 @@
 //! The guest's imports: how it calls the host.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +11,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, node, operations, prelude, rpc, sockets, textcodec, weburl};
+use super::{held, node, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -41,7 +42,7 @@ impl From<Malformed> for Refusal {
 }
 
 /// Defines every import of the guest but its memory.
-pub fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub fn define(linker: &mut Linker<Guest>, wasm: Arc<wasm::Shared>) -> wasmtime::Result<()> {
     linker.func_wrap("sv", "call", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
         reply(&mut caller, at, len, |guest, arguments, out| answer(guest, code, arguments, out).map(|()| 0))
     })?;
@@ -57,6 +58,7 @@ pub fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         caller.data_mut().switch(request);
     })?;
     linker.func_wrap("sv", "now", |caller: Caller<'_, Guest>| caller.data().now_us)?;
+    wasm::calls::define(linker, &wasm)?;
     define_wasi(linker)
 }
 
@@ -82,7 +84,7 @@ fn define_wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<wasmtime::Memory> {
+pub(super) fn memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<wasmtime::Memory> {
     caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the guest called before its memory was known"))
 }
 
@@ -101,6 +103,17 @@ fn reply(
     let mut out = Encoder(std::mem::take(&mut guest.answer));
     out.0.clear();
     let result = run(guest, arguments, &mut out);
+    put_answer(caller, result, out)
+}
+
+/// Puts an answer where the guest looks for it.
+pub(super) fn put_answer(
+    caller: &mut Caller<'_, Guest>,
+    result: Result<i32, Refusal>,
+    mut out: Encoder,
+) -> wasmtime::Result<i32> {
+    let memory = memory(caller)?;
+    let (data, guest) = memory.data_and_store_mut(&mut *caller);
     let failed = result.is_err();
     if let Err(refusal) = &result {
         out.0.clear();

@@ -5,7 +5,10 @@
 //! the initial content of the memory. An image module is a memory, its export, and one data
 //! segment; instantiating it maps the segment copy-on-write.
 
-use wasm_encoder::{ConstExpr, DataSection, ExportKind, ExportSection, MemorySection, MemoryType, Module, RawSection};
+use wasm_encoder::{
+    ConstExpr, DataSection, ExportKind, ExportSection, GlobalSection, GlobalType, MemorySection, MemoryType, Module,
+    RawSection, ValType,
+};
 use wasmparser::{DataKind, Operator, Parser, Payload};
 
 /// Bytes of a WebAssembly page.
@@ -73,9 +76,17 @@ fn place(segment: &wasmparser::Data<'_>, memory: &mut [u8]) -> Result<(), SplitE
     Ok(())
 }
 
+/// The name of a global that an image exports if instances of WebAssembly belong to it.
+const WASM: &str = "wasm";
+
+/// Whether an image is not whole without the instances that it was taken with.
+pub fn has_wasm(image: &wasmtime::Module) -> bool {
+    image.get_export(WASM).is_some()
+}
+
 /// Encodes a memory's content as an image module. Everything below `stack_pointer` is the stack
 /// at rest: dead, so it is left out.
-pub fn encode(memory: &[u8], stack_pointer: usize) -> Vec<u8> {
+pub fn encode(memory: &[u8], stack_pointer: usize, has_wasm: bool) -> Vec<u8> {
     let live = &memory[stack_pointer..];
     let first = live.iter().position(|&b| b != 0).unwrap_or(0) + stack_pointer;
     let last = live.iter().rposition(|&b| b != 0).map_or(first, |i| i + stack_pointer + 1);
@@ -85,10 +96,16 @@ pub fn encode(memory: &[u8], stack_pointer: usize) -> Vec<u8> {
     memories.memory(MemoryType { minimum: pages, maximum: None, memory64: false, shared: false, page_size_log2: None });
     let mut exports = ExportSection::new();
     exports.export(MEMORY, ExportKind::Memory, 0);
+    let mut globals = GlobalSection::new();
+    if has_wasm {
+        let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+        globals.global(ty, &ConstExpr::i32_const(1));
+        exports.export(WASM, ExportKind::Global, 0);
+    }
     let mut data = DataSection::new();
     data.active(0, &ConstExpr::i32_const(first as i32), memory[first..last].iter().copied());
 
     let mut module = Module::new();
-    module.section(&memories).section(&exports).section(&data);
+    module.section(&memories).section(&globals).section(&exports).section(&data);
     module.finish()
 }

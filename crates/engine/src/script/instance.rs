@@ -100,6 +100,7 @@ pub struct ScriptInstance {
     initialised: Cell<bool>,
     events: Cell<u64>,
     memory_bytes: Cell<u64>,
+    worn: Cell<bool>,
     /// Set until the first event has been answered, with the moment at which the cold start began.
     cold: Cell<Option<(Instant, Phases)>>,
     next_request: Cell<u32>,
@@ -188,6 +189,7 @@ impl ScriptInstance {
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
+            worn: Cell::new(false),
             cold: Cell::new(Some(cold)),
             next_request: Cell::new(1),
         }
@@ -312,6 +314,7 @@ impl ScriptInstance {
                 return;
             }
             self.memory_bytes.set(sandbox.memory_bytes());
+            self.worn.set(sandbox.store.data().is_worn());
             if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() {
                 self.settle_the_hopeless(&mut sandbox);
             }
@@ -785,6 +788,7 @@ impl Instance for ScriptInstance {
             lost: self.lost.get(),
             events: self.events.get(),
             memory_bytes: self.memory_bytes.get(),
+            worn: self.worn.get(),
         }
     }
 }

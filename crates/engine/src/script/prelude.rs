@@ -11,6 +11,9 @@ use super::codec::Encoder;
 /// What stands before the names of the prelude's modules in the guest.
 pub const PREFIX: &str = "selvedge:";
 
+/// The feature that makes of a WebAssembly module what an import of it finds.
+pub const WASM: &str = "webassembly";
+
 pub struct Prelude {
     script: Script,
     /// Whether a module is part of every image, by its index.
@@ -86,7 +89,10 @@ pub fn features_of(script: &Script) -> Vec<&'static str> {
     let is_code = |module: &&Module| matches!(module.kind, ModuleKind::Js | ModuleKind::Classic);
     let sources = || script.modules.iter().filter(is_code);
     let named = |word: &str| sources().any(|module| has_word(&module.source, word));
-    FEATURES.iter().filter(|feature| feature.triggers().any(named)).map(|feature| feature.name).collect()
+    let imports_wasm = script.modules.iter().any(|module| module.kind == ModuleKind::Wasm);
+    let is_wanted =
+        |feature: &&base::builtin::Feature| (imports_wasm && feature.name == WASM) || feature.triggers().any(named);
+    FEATURES.iter().filter(is_wanted).map(|feature| feature.name).collect()
 }
 
 /// Whether a word stands in the source by itself: `Cache` is no part of `Cache-Control`.

@@ -10,11 +10,13 @@
 //! the answer does not come whole, the image is taken of an evaluation without it: a deploy does
 //! not fail for it, and says why.
 
+use std::sync::Arc;
+
 use base::artifact::{ModuleKind, Script};
 use base::{WorkerLimits, builtin, code};
 use futures_util::FutureExt as _;
 use telemetry::Level;
-use wasmtime::{Module, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{AsContextMut as _, Module, TypedFunc, WasmParams, WasmResults};
 use worker::{Failure, Frame};
 
 use super::abi;
@@ -23,18 +25,21 @@ use super::guest::{CpuExhausted, Effect, Guest, GuestError, Layout, Phase, Respo
 use super::image::{self, Parts};
 use super::prelude::{self, Prelude};
 use super::sandbox::{Guestware, Sandbox};
+use super::wasm::{Bundle, Compiled, Snapshot, Wasm};
 
 /// The image of an evaluated script.
 pub struct Evaluated {
     /// An image module, encoded.
     pub image: Vec<u8>,
+    /// What it was taken with of WebAssembly, if the script has modules of that.
+    pub bundle: Option<Vec<u8>>,
     pub console: Vec<(Level, String)>,
 }
 
 /// Boots QuickJS and evaluates the prelude: the image that every other descends from.
 pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, Failure> {
     let prelude = guestware.prelude.clone();
-    let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0)).map_err(internal)?;
+    let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0, false)).map_err(internal)?;
     let limits = WorkerLimits { start_cpu_ms: 10_000, ..WorkerLimits::default() };
     let guest = Guest::evaluating(Layout::default(), &limits);
     let mut sandbox = guestware.instantiate(&bare, guest).map_err(internal)?;
@@ -54,7 +59,7 @@ pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, F
     }
     evaluate(&mut sandbox, &prelude.entry(), false)?;
     run::<(), ()>(&mut sandbox, "sv_collect", ())?;
-    Ok(snapshot(&sandbox, guestware))
+    Ok(snapshot(&sandbox, guestware, false))
 }
 
 /// The warm-up request's id; those of an instance begin at 1.
@@ -65,15 +70,16 @@ pub fn script_image(
     guestware: &Guestware,
     base: &Module,
     script: &Script,
+    modules: &[Arc<Compiled>],
     limits: &WorkerLimits,
 ) -> Result<Evaluated, Failure> {
-    let mut sandbox = evaluated(guestware, base, script, limits)?;
+    let mut sandbox = evaluated(guestware, base, script, modules, limits)?;
     let mut cold = None;
     if let Some(path) = &script.warm
         && let Err(reason) = warm_up(&mut sandbox, path)
     {
         // What it left half done must not be in the image.
-        sandbox = evaluated(guestware, base, script, limits)?;
+        sandbox = evaluated(guestware, base, script, modules, limits)?;
         cold = Some((Level::Warn, format!("the warm-up request GET {path} {reason}; the image is taken without it")));
     }
     let mut console = match &mut sandbox.store.data_mut().phase {
@@ -83,12 +89,31 @@ pub fn script_image(
     console.extend(cold);
     run::<(), ()>(&mut sandbox, "sv_collect", ())?;
     run::<(), ()>(&mut sandbox, "sv_seal", ())?;
-    let image = snapshot(&sandbox, guestware);
-    Ok(Evaluated { image, console })
+    let bundle = bundle(&mut sandbox)?;
+    let image = snapshot(&sandbox, guestware, bundle.is_some());
+    Ok(Evaluated { image, bundle, console })
 }
 
-fn evaluated(guestware: &Guestware, base: &Module, script: &Script, limits: &WorkerLimits) -> Result<Sandbox, Failure> {
-    let guest = Guest::evaluating(guestware.layout, limits);
+/// Takes down what the script has of WebAssembly. One that made a table or a global without having a
+/// module has something, too.
+fn bundle(sandbox: &mut Sandbox) -> Result<Option<Vec<u8>>, Failure> {
+    let mut store = sandbox.store.as_context_mut();
+    let Some(modules) = store.data().wasm.as_ref().map(|wasm| wasm.modules.clone()) else { return Ok(None) };
+    let taken = Snapshot::take(&mut store).map_err(|unkept| {
+        start_failed(format!("an image can't hold {unkept}; make the instance inside of a handler instead"))
+    })?;
+    Ok(Some(Bundle::encode(&modules, &taken)))
+}
+
+fn evaluated(
+    guestware: &Guestware,
+    base: &Module,
+    script: &Script,
+    modules: &[Arc<Compiled>],
+    limits: &WorkerLimits,
+) -> Result<Sandbox, Failure> {
+    let mut guest = Guest::evaluating(guestware.layout, limits);
+    guest.wasm = (!modules.is_empty()).then(|| Box::new(Wasm::new(modules.to_vec())));
     let mut sandbox = guestware.instantiate(base, guest).map_err(internal)?;
     preload(&mut sandbox, &guestware.prelude, script)?;
     add_modules(&mut sandbox, script)?;
@@ -141,12 +166,32 @@ fn module_name(script: &Script, index: u32) -> String {
 }
 
 fn add_modules(sandbox: &mut Sandbox, script: &Script) -> Result<(), Failure> {
+    let mut wasm = 0;
     for (index, module) in script.modules.iter().enumerate() {
-        if module.kind != ModuleKind::Builtin {
-            add_module(sandbox, module, &module_name(script, index as u32), |target| module_name(script, target))?;
+        let name = module_name(script, index as u32);
+        match module.kind {
+            ModuleKind::Builtin => {}
+            ModuleKind::Wasm => {
+                let stand_in = stand_in(module, wasm);
+                add_module(sandbox, &stand_in, &name, |_| prelude::feature_name(prelude::WASM))?;
+                wasm += 1;
+            }
+            _ => add_module(sandbox, module, &name, |target| module_name(script, target))?,
         }
     }
     Ok(())
+}
+
+/// The module that an import of a WebAssembly module finds: its default export is made by the prelude.
+fn stand_in(module: &base::artifact::Module, number: u32) -> base::artifact::Module {
+    const SPECIFIER: &str = "selvedge:wasm";
+    base::artifact::Module {
+        name: module.name.clone(),
+        kind: ModuleKind::Js,
+        source: format!("import {{ imported }} from {SPECIFIER:?};\nexport default imported({number});\n").into_bytes(),
+        imports: vec![(SPECIFIER.into(), 0)],
+        source_map: None,
+    }
 }
 
 fn add_module(
@@ -242,8 +287,8 @@ fn reported(report: &[u8]) -> Failure {
     Failure { frame, ..failure }
 }
 
-fn snapshot(sandbox: &Sandbox, guestware: &Guestware) -> Vec<u8> {
-    image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer)
+fn snapshot(sandbox: &Sandbox, guestware: &Guestware, has_wasm: bool) -> Vec<u8> {
+    image::encode(sandbox.memory.data(&sandbox.store), guestware.stack_pointer, has_wasm)
 }
 
 /// Calls an export that never suspends: while modules are evaluated a tick goes on or ends it.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use base::artifact::Script;
+use base::artifact::{ModuleKind, Script};
 use base::{Artifact, Clock, Digest, SystemClock, WorkerLimits, code};
 use telemetry::Phases;
 use wasmtime::Module;
@@ -17,6 +17,7 @@ use super::instance::ScriptInstance;
 use super::prelude::Prelude;
 use super::prepare;
 use super::sandbox::Guestware;
+use super::wasm::{self, Bundle, Compiled, Wasm};
 use crate::cache::{Cache, Kind};
 use crate::runtime::Runtime;
 
@@ -38,14 +39,17 @@ pub struct Scripts {
 pub struct Program {
     pub guestware: Arc<Guestware>,
     image: Module,
+    /// Its WebAssembly, if it has any.
+    bundle: Option<Bundle>,
     clock: Arc<dyn Clock>,
 }
 
 impl Scripts {
     /// Compiles the guest, or finds it compiled, and boots the base image.
     pub fn new(runtime: Arc<Runtime>, cache: Arc<Cache>) -> Result<Self, Failure> {
-        let generation =
-            Digest::of(&[Digest::of(GUEST).as_bytes().as_slice(), Digest::of(PRELUDE).as_bytes()].concat());
+        let (guest, prelude) = (Digest::of(GUEST), Digest::of(PRELUDE));
+        let generation = [guest.as_bytes().as_slice(), prelude.as_bytes(), &[wasm::VERSION]].concat();
+        let generation = Digest::of(&generation);
         let parts = image::split(GUEST).map_err(|e| Failure::new(&code::INTERNAL, e.to_string()))?;
         let module = |kind, bytes: &dyn Fn() -> Result<Vec<u8>, Failure>| -> Result<Module, Failure> {
             if let Some(module) = cache.module(&runtime.wasmtime, kind, &generation) {
@@ -60,7 +64,7 @@ impl Scripts {
             Ok(Artifact::Script(prelude)) => Arc::new(Prelude::new(prelude)),
             _ => return Err(Failure::new(&code::INTERNAL, "the prelude is no script")),
         };
-        let mut guestware = Guestware::new(runtime.clone(), compiled, prelude).map_err(internal)?;
+        let mut guestware = Guestware::new(runtime.clone(), compiled, prelude, cache.clone()).map_err(internal)?;
         let base = prepare::base_image(&mut guestware, &parts)?;
         let base = Module::new(&runtime.wasmtime, base).map_err(internal)?;
         Ok(Self { guestware: Arc::new(guestware), base, cache, clock: Arc::new(SystemClock::default()), generation })
@@ -74,10 +78,14 @@ impl Scripts {
     pub fn prepare(&self, artifact: &Digest, script: &Script, limits: &WorkerLimits) -> Result<StartReport, Failure> {
         let begun = Instant::now();
         let key = self.key(artifact);
-        if self.cache.is_sound(Kind::Image, &key) {
+        if self.cache.is_sound(Kind::Image, &key) && self.find(&key).is_some() {
             return Ok(StartReport { elapsed: begun.elapsed(), ..StartReport::default() });
         }
-        let evaluated = prepare::script_image(&self.guestware, &self.base, script, limits)?;
+        let modules = self.compile(script, limits)?;
+        let evaluated = prepare::script_image(&self.guestware, &self.base, script, &modules, limits)?;
+        if let Some(bundle) = &evaluated.bundle {
+            self.cache.store(Kind::Bundle, &key, bundle);
+        }
         let module = Module::new(&self.guestware.runtime.wasmtime, &evaluated.image).map_err(internal)?;
         self.cache.store(Kind::Image, &key, &module.serialize().map_err(internal)?);
         Ok(StartReport {
@@ -89,8 +97,26 @@ impl Scripts {
     }
 
     pub fn load(&self, artifact: &Digest) -> Option<Arc<dyn worker::Program>> {
-        let image = self.cache.module(&self.guestware.runtime.wasmtime, Kind::Image, &self.key(artifact))?;
-        Some(Arc::new(Program { guestware: self.guestware.clone(), image, clock: self.clock.clone() }))
+        let (image, bundle) = self.find(&self.key(artifact))?;
+        Some(Arc::new(Program { guestware: self.guestware.clone(), image, bundle, clock: self.clock.clone() }))
+    }
+
+    /// An image, and what it needs of WebAssembly; all of it, or nothing.
+    fn find(&self, key: &Digest) -> Option<(Module, Option<Bundle>)> {
+        let engine = &self.guestware.runtime.wasmtime;
+        let image = self.cache.module(engine, Kind::Image, key)?;
+        if !image::has_wasm(&image) {
+            return Some((image, None));
+        }
+        let bundle = Bundle::load(engine, &self.cache, &self.cache.bytes(Kind::Bundle, key)?)?;
+        Some((image, Some(bundle)))
+    }
+
+    /// Compiles the WebAssembly modules of a script, in their order.
+    fn compile(&self, script: &Script, limits: &WorkerLimits) -> Result<Vec<Arc<Compiled>>, Failure> {
+        let engine = &self.guestware.runtime.wasmtime;
+        let modules = script.modules.iter().filter(|module| module.kind == ModuleKind::Wasm);
+        modules.map(|m| wasm::bundle::compile(engine, &self.cache, &m.name, &m.source, limits.wasm_bytes)).collect()
     }
 }
 
@@ -109,7 +135,10 @@ impl worker::Program for Program {
         phases: &Cell<Phases>,
     ) -> Result<Rc<dyn Instance>, Failure> {
         let begun = Instant::now();
-        let guest = Guest::serving(self.guestware.layout, env.clone(), core.clone());
+        let mut guest = Guest::serving(self.guestware.layout, env.clone(), core.clone());
+        if let Some(bundle) = &self.bundle {
+            guest.wasm = Some(Box::new(Wasm::waiting(bundle.modules.clone(), bundle.snapshot.clone())));
+        }
         let sandbox = self.guestware.instantiate(&self.image, guest).map_err(|error| {
             // The pool of slots is the only thing that can run out here.
             Failure::new(&code::NODE_OVERLOADED, format!("no sandbox is free (instances_total): {error:#}"))

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use wasmtime::{Extern, Instance, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
 
 use super::abi::control;
 use super::guest::{Guest, Layout, on_tick};
 use super::image::MEMORY;
 use super::prelude::Prelude;
+use super::wasm::Shared;
+use crate::cache::Cache;
 use crate::runtime::Runtime;
 
 /// The code that all scripts share, with everything that can be resolved once.
@@ -38,9 +41,14 @@ pub struct Sandbox {
 }
 
 impl Guestware {
-    pub fn new(runtime: Arc<Runtime>, code: Module, prelude: Arc<Prelude>) -> wasmtime::Result<Self> {
+    pub fn new(
+        runtime: Arc<Runtime>,
+        code: Module,
+        prelude: Arc<Prelude>,
+        cache: Arc<Cache>,
+    ) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&runtime.wasmtime);
-        super::host::define(&mut linker)?;
+        super::host::define(&mut linker, Arc::new(Shared::new(runtime.wasmtime.clone(), cache)))?;
         let export = |name: &str| {
             code.get_export_index(name).ok_or_else(|| wasmtime::Error::msg(format!("the guest lacks {name}")))
         };
@@ -60,7 +68,7 @@ impl Guestware {
             runtime.entering();
             on_tick(cx)
         });
-        let image = Instance::new(&mut store, image, &[])?;
+        let image = at_once(Instance::new_async(&mut store, image, &[]))?;
         let memory =
             image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;
         store.data_mut().memory = Some(memory);
@@ -74,7 +82,7 @@ impl Guestware {
                 found.ok_or_else(|| wasmtime::Error::msg(format!("the guest wants {}", import.name())))?
             });
         }
-        let instance = Instance::new(&mut store, &self.code, &imports)?;
+        let instance = at_once(Instance::new_async(&mut store, &self.code, &imports))?;
         let function = |store: &mut Store<Guest>, export: &ModuleExport| {
             let found = instance.get_module_export(&mut *store, export).and_then(Extern::into_func);
             found.ok_or_else(|| wasmtime::Error::msg("a guest export is no function"))
@@ -83,6 +91,11 @@ impl Guestware {
         let alloc = function(&mut store, &self.exports.alloc)?.typed(&store)?;
         Ok(Sandbox { store, instance, memory, enter, alloc })
     }
+}
+
+/// Neither module has a start function: there is nothing to wait for.
+fn at_once(instance: impl Future<Output = wasmtime::Result<Instance>>) -> wasmtime::Result<Instance> {
+    instance.now_or_never().unwrap_or_else(|| Err(wasmtime::Error::msg("an instantiation was suspended")))
 }
 
 impl Sandbox {

@@ -15,4 +15,5 @@ mod rpc;
 mod scripts;
 mod sockets;
 mod warm;
+mod wasm;
 mod web;

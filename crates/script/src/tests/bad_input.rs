@@ -89,6 +89,7 @@ fn an_entry_must_be_a_script_that_exists() {
     check("src", "src: the entry is a directory", "did you mean \"src/index.ts\"?");
     let help = "name a .js .mjs .ts .mts .tsx or .jsx file as the entry";
     check("data.json", "data.json: the entry must be a script, and this is a .json file", help);
+    check("x.wasm", "x.wasm: the entry must be a script, and this is a .wasm file", help);
     let errors = build(&tree.path("nowhere"), Path::new("a.ts"), &Options::default()).expect_err("no such app");
     assert!(errors.to_string().contains("the app directory"), "{errors}");
 }
@@ -99,7 +100,6 @@ fn files_that_are_no_modules_are_refused_at_the_import() {
         let tree = Tree::new(&[("a.ts", &format!("import './{name}';")), (name, "")]);
         assert_eq!(tree.error("a.ts").0, format!("a.ts:1:8: {message}"));
     };
-    check("x.wasm", "importing WebAssembly modules from a script is not supported yet; use a component");
     check("x.css", ".css files can't be imported");
     check("x.d.ts", "a type declaration has no code");
     check("x", "a file without an extension can't be imported");

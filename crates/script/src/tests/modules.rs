@@ -74,6 +74,19 @@ fn data_files_have_their_kinds() {
 }
 
 #[test]
+fn a_webassembly_module_is_part_of_the_script() {
+    let source = "import a from './x.wasm'; import b from './x.wasm?module'; import p from 'p/y.wasm';\nexport default [a, b, p];";
+    let tree = Tree::new(&[("a.ts", source), ("x.wasm", "\0asm"), ("node_modules/p/package.json", "{\"name\":\"p\"}")]);
+    tree.write("node_modules/p/y.wasm", b"\0asm\xff");
+    let script = tree.build("a.ts").script;
+    let kinds: Vec<_> = script.modules.iter().map(|m| m.kind).collect();
+    assert_eq!(kinds, [ModuleKind::Js, ModuleKind::Wasm, ModuleKind::Wasm]);
+    let imports: Vec<_> = script.modules[0].imports.iter().map(|(s, i)| (s.as_str(), *i)).collect();
+    assert_eq!(imports, [("./x.wasm", 1), ("./x.wasm?module", 1), ("p/y.wasm", 2)]);
+    assert_eq!(script.modules[2].source, b"\0asm\xff");
+}
+
+#[test]
 fn an_import_without_a_matching_export_is_an_error() {
     let tree = Tree::new(&[
         ("a.ts", "import { usr } from './b';\nimport d from './b';\nexport default [usr, d];"),

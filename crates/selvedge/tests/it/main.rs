@@ -16,3 +16,4 @@ mod rpc;
 mod services;
 mod sockets;
 mod traces;
+mod wasm;

@@ -113,6 +113,7 @@ async fn answer(instance: &Rc<dyn Instance>, path: &str) {
         body: Body::empty(),
         client: None,
         cf: None,
+        entry: None,
     };
     instance.clone().run(call, Event::Fetch(Box::new(event))).await.map_err(|ended| ended.failure).expect("an answer");
 }
@@ -156,6 +157,7 @@ impl App {
             fetcher: Arc::new(NoNet),
             responses: ResponseCache::new(store, &node),
             source_map: None,
+            dev: true,
         });
         Self { program, env, core: Core::new(0) }
     }

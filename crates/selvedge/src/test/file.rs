@@ -347,6 +347,7 @@ impl Driver<'_> {
             body: Body::full(body),
             client: None,
             cf: None,
+            entry: None,
         };
         let (done, over) = oneshot::channel();
         let sink = StepSink { log: self.log.clone(), done: Mutex::new(Some(done)) };

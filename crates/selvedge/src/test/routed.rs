@@ -61,9 +61,15 @@ async fn file_or_worker(
     event: Box<FetchEvent>,
 ) -> Result<Response, Failure> {
     if matches!(event.method, Method::GET | Method::HEAD) {
-        let FetchEvent { method, url, headers, body: _, client, cf } = &*event;
-        let (method, url, headers) = (method.clone(), url.clone(), headers.clone());
-        let asked = FetchEvent { method, url, headers, body: Body::empty(), client: *client, cf: cf.clone() };
+        let asked = FetchEvent {
+            method: event.method.clone(),
+            url: event.url.clone(),
+            headers: event.headers.clone(),
+            body: Body::empty(),
+            client: event.client,
+            cf: event.cf.clone(),
+            entry: None,
+        };
         match files.invoke(call.clone(), Event::Fetch(Box::new(asked))).await {
             Ok(response) if response.status() == StatusCode::NOT_FOUND => {}
             // A path that no file can have is the worker's.

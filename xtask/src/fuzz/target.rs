@@ -54,7 +54,8 @@ pub fn find(repo: &Repo, packages: &[&str]) -> Result<Vec<Target>> {
     let messages = String::from_utf8(output.stdout).context("cargo printed something that is not text")?;
     let mut targets = Vec::new();
     for message in messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let (Some(program), Some(manifest)) = (message["executable"].as_str(), message["manifest_path"].as_str()) else {
+        let (Some(program), Some(manifest)) = (message["executable"].as_str(), message["manifest_path"].as_str())
+        else {
             continue;
         };
         let package = Path::new(manifest).parent().context("a manifest lies in a folder")?;
@@ -72,7 +73,10 @@ pub fn find(repo: &Repo, packages: &[&str]) -> Result<Vec<Target>> {
 /// The targets among the tests that a test binary lists.
 pub fn names(list: &str) -> impl Iterator<Item = &str> {
     let tests = list.lines().filter_map(|line| line.strip_suffix(": test"));
-    tests.filter(|test| test.strip_prefix(MARK).is_some_and(is_plain) || test.rsplit_once("::fuzz::").is_some_and(|(_, name)| is_plain(name)))
+    tests.filter(|test| {
+        test.strip_prefix(MARK).is_some_and(is_plain)
+            || test.rsplit_once("::fuzz::").is_some_and(|(_, name)| is_plain(name))
+    })
 }
 
 fn is_plain(name: &str) -> bool {
@@ -82,7 +86,8 @@ fn is_plain(name: &str) -> bool {
 /// Where inputs lie: beside what is built.
 pub fn folder(repo: &Repo) -> Result<PathBuf> {
     let metadata = repo.metadata()?;
-    let folder = Path::new(metadata["target_directory"].as_str().context("cargo has no target_directory")?).join("fuzz");
+    let folder =
+        Path::new(metadata["target_directory"].as_str().context("cargo has no target_directory")?).join("fuzz");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     Ok(folder)
 }

@@ -24,7 +24,8 @@ fn an_input_shrinks_to_what_matters() {
 
 #[test]
 fn a_cause_does_not_name_the_thread() {
-    let said = "running 1 test\n\nthread 'fuzz::codec' (12) panicked at src/a.rs:1:2:\nindex out of bounds\nnote: run\n";
+    let said =
+        "running 1 test\n\nthread 'fuzz::codec' (12) panicked at src/a.rs:1:2:\nindex out of bounds\nnote: run\n";
     assert_eq!(target::told(said), "panicked at src/a.rs:1:2:\n  index out of bounds\n  note: run");
     let said = "thread 'fuzz::codec' (123) has overflowed its stack\nfatal runtime error: stack overflow\n";
     assert!(target::told(said).starts_with("thread 'fuzz::codec'\n"));

@@ -35,7 +35,8 @@ impl World {
                 .start()
         };
         let answer = "return new Response(await work(w, new Uint8Array(await request.arrayBuffer())));";
-        let sealed = format!("{HEAP}\nconst w = make({program});\nexport default {{ async fetch(request) {{ {answer} }} }}");
+        let sealed =
+            format!("{HEAP}\nconst w = make({program});\nexport default {{ async fetch(request) {{ {answer} }} }}");
         let fresh = format!(
             "{HEAP}\nlet w;\nexport default {{ async fetch(request) {{
                 if (!w) {{ w = make({program}); await settle(); }}
@@ -101,12 +102,14 @@ fn ended(failures: &[Option<Failure>]) -> usize {
 }
 
 fn is_limit(failure: &Failure) -> bool {
-    [&code::CPU_EXCEEDED, &code::MEMORY_EXCEEDED, &code::HEAD_TIMEOUT].iter().any(|limit| failure.code.name == limit.name)
+    [&code::CPU_EXCEEDED, &code::MEMORY_EXCEEDED, &code::HEAD_TIMEOUT]
+        .iter()
+        .any(|limit| failure.code.name == limit.name)
 }
 
 fn seed(world: u8) -> Vec<u8> {
     let mut mutator = Mutator::new(1000 + u64::from(world), &[]);
     let mut bytes = vec![world, world];
-    bytes.resize_with(900, || mutator.byte());
+    bytes.resize_with(400, || mutator.byte());
     bytes
 }

@@ -3,8 +3,7 @@
 const BYTES_MAX: usize = 64 << 10;
 
 /// Numbers at the edges of their types.
-const EDGES: [u32; 12] =
-    [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+const EDGES: [u32; 12] = [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 const NUMBERS: [&str; 10] =
     ["0", "-1", "1", "255", "65536", "2147483648", "4294967295", "9007199254740993", "1e400", "18446744073709551616"];
 

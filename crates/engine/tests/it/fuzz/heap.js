@@ -75,7 +75,7 @@ function digest(value, depth = 4, seen = new Map()) {
   if (value === null) return 8;
   if (seen.has(value)) return seen.get(value);
   seen.set(value, seen.size + 1000);
-  if (depth === 0) return 9;
+  if (depth === 0 || seen.size > 120) return 9;
   return digestObject(value, depth - 1, seen);
 }
 

@@ -55,13 +55,13 @@ impl Options {
 }
 
 pub fn run(repo: &Repo, options: &Options) -> Result<()> {
-    let mut targets = target::find(repo, &PACKAGES)?;
+    let folder = target::folder(repo)?;
+    let mut targets = target::find(repo, &PACKAGES, &folder)?;
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     for name in &options.only {
         ensure!(names.contains(name), "there is no target {name}; there are: {}", names.join(", "));
     }
     targets.retain(|target| options.only.is_empty() || options.only.contains(&target.name));
-    let folder = target::folder(repo)?;
     if let (Some(input), [target]) = (&options.input, targets.as_slice()) {
         let input = fs::canonicalize(input).with_context(|| format!("{}", input.display()))?;
         return match target.replay(&folder, &input)? {

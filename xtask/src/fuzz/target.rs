@@ -42,8 +42,9 @@ pub enum Ended {
     Failed(Failure),
 }
 
-/// Builds the tests of the packages and finds the targets among them.
-pub fn find(repo: &Repo, packages: &[&str]) -> Result<Vec<Target>> {
+/// Builds the tests of the packages and finds the targets among them. The programs are copied to
+/// `folder`, so that who builds during a long run does not disturb it.
+pub fn find(repo: &Repo, packages: &[&str], folder: &Path) -> Result<Vec<Target>> {
     let mut build = repo.cargo();
     build.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     for package in packages {
@@ -58,11 +59,19 @@ pub fn find(repo: &Repo, packages: &[&str]) -> Result<Vec<Target>> {
         else {
             continue;
         };
+        if message["profile"]["test"] != true {
+            continue;
+        }
         let package = Path::new(manifest).parent().context("a manifest lies in a folder")?;
         let tests = repo::output(Command::new(program).args(["--list", "--format", "terse"]))?;
+        if names(&tests).next().is_none() {
+            continue;
+        }
+        let kept = folder.join(Path::new(program).file_name().context("a program has a name")?);
+        fs::copy(program, &kept).with_context(|| format!("copying {program}"))?;
         targets.extend(names(&tests).map(|test| Target {
             name: test.rsplit("::").next().unwrap_or(test).to_owned(),
-            program: program.into(),
+            program: kept.clone(),
             package: package.to_owned(),
             test: test.to_owned(),
         }));

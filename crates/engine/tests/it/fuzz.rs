@@ -1,14 +1,16 @@
 //! Programs made of random bytes, run in the guest: `cargo xtask fuzz` runs these for as long as
 //! one likes, the ordinary test run for a moment.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::time::Duration;
 
-use base::code;
+use base::{WorkerLimits, code};
 use testkit::fuzz::{Choices, Fuzz, Mutator};
 use worker::Failure;
 
 use crate::fixture::{Running, collect, on_core, post, setup};
+use crate::node::{importing, kv};
 
 const HEAP: &str = include_str!("fuzz/heap.js");
 
@@ -72,7 +74,7 @@ async fn run(running: &Running, parts: &[&[u8]]) -> Result<Vec<String>, Failure>
 fn heap() {
     let worlds = RefCell::new(HashMap::new());
     let fuzz = Fuzz::new("heap").seeds((0..WORLDS as u8).map(|world| seed(world))).quick_inputs(40);
-    fuzz.input_time_max(std::time::Duration::from_secs(60)).run(|input| {
+    fuzz.input_time_max(Duration::from_secs(60)).run(|input| {
         let mut choices = Choices::new(input);
         let number = choices.below(WORLDS);
         let parts = 1 + choices.below(3);
@@ -88,6 +90,51 @@ fn heap() {
                     sealed.iter().map(|answer| answer.len() / 64).sum()
                 }
                 (sealed, fresh) => ended(&[sealed.err(), fresh.err()]),
+            }
+        })
+    });
+}
+
+const SURFACE: &str = include_str!("fuzz/surface.js");
+const MODULES: [&str; 10] = [
+    "node:buffer",
+    "node:crypto",
+    "node:url",
+    "node:util",
+    "node:zlib",
+    "node:events",
+    "node:stream",
+    "node:querystring",
+    "node:async_hooks",
+    "node:string_decoder",
+];
+
+/// Whatever a script does with what it is given, only its own request fails.
+#[test]
+fn surface() {
+    let running: OnceCell<Running> = OnceCell::new();
+    let seeds = (0..24).map(|number| {
+        let mut mutator = Mutator::new(2000 + number, &[]);
+        (0..200).map(|_| mutator.byte()).collect::<Vec<u8>>()
+    });
+    let fuzz = Fuzz::new("surface").seeds(seeds).quick_inputs(60);
+    fuzz.input_time_max(Duration::from_secs(30)).run(|input| {
+        on_core(async {
+            let running = running.get_or_init(|| {
+                let limits = |limits: &mut WorkerLimits| {
+                    limits.cpu_ms = 400;
+                    limits.start_cpu_ms = 20_000;
+                    limits.head_ms = 4_000;
+                };
+                importing(&MODULES, SURFACE).limits(limits).bind("KV", kv()).start()
+            });
+            match run(running, &[input]).await {
+                Ok(answers) => answers[0].clone(),
+                Err(failure) => {
+                    let codes = [&code::GUEST_TRAP, &code::INTERNAL, &code::INSTANCE_LOST];
+                    assert!(codes.iter().all(|code| code.name != failure.code.name), "{failure}");
+                    failure.code.name.to_owned()
+                }
             }
         })
     });

@@ -96,7 +96,9 @@ fn request_target() {
         };
         let again: Uri = first.path_and_query.as_str().parse().expect("a target");
         let second = target::normalise(&Method::GET, &again, &mut headers).expect("what is normal is accepted");
-        assert_eq!((first.authority, first.path_and_query), (second.authority, second.path_and_query));
+        assert_eq!(first.authority, second.authority);
+        // A path that is not written compares as another than the slash it is read as.
+        assert_eq!(first.path_and_query.as_str(), second.path_and_query.as_str());
         Ok(())
     });
 }

@@ -56,6 +56,11 @@ fn codec() {
     });
 }
 
+#[test]
+fn calls() {
+    calls::fuzz();
+}
+
 const URL_WORDS: [&str; 34] = [
     "http:",
     "https://",

@@ -15,7 +15,7 @@ use crate::node::{importing, kv};
 const HEAP: &str = include_str!("fuzz/heap.js");
 
 /// Worlds whose making is in an image. Each is evaluated once per run.
-const WORLDS: usize = 12;
+const WORLDS: usize = 8;
 const WORLD_BYTES: usize = 1600;
 
 /// One world, made in the image and made by the first request.
@@ -73,7 +73,7 @@ async fn run(running: &Running, parts: &[&[u8]]) -> Result<Vec<String>, Failure>
 #[test]
 fn heap() {
     let worlds = RefCell::new(HashMap::new());
-    let fuzz = Fuzz::new("heap").seeds((0..WORLDS as u8).map(|world| seed(world))).quick_inputs(40);
+    let fuzz = Fuzz::new("heap").seeds((0..WORLDS as u8).map(|world| seed(world))).quick_inputs(25);
     fuzz.input_time_max(Duration::from_secs(60)).run(|input| {
         let mut choices = Choices::new(input);
         let number = choices.below(WORLDS);

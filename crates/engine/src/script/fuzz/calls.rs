@@ -146,8 +146,7 @@ const NUMBERS: [f64; 16] = [
     f64::INFINITY,
 ];
 
-#[test]
-fn calls() {
+pub fn fuzz() {
     let seeds =
         (0..CALLS.len() as u8).map(|index| vec![index, 1, 40, 2, 40, 3, 40, 4, 40, 5, 41, 6, index, 7, 40, 1, 1, 1]);
     Fuzz::new("calls").seeds(seeds).run(|input| {

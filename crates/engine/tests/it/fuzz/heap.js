@@ -176,6 +176,21 @@ function collect() {
   return chain;
 }
 
+// Changes an object, or the slots, in the middle of something.
+function upset(w, r, v) {
+  const how = r.byte();
+  if (isObject(v)) {
+    if (how & 1) for (const k of Reflect.ownKeys(v).slice(0, 12)) Reflect.deleteProperty(v, k);
+    if (how & 2) for (let i = 0; i < 20; i++) Reflect.set(v, "n" + i, { i });
+    if (how & 4 && Array.isArray(v)) v.length = how >> 4;
+    if (how & 8 && Array.isArray(v) && v.length < 500) v.push(1, {}, "x");
+    if (how & 16 && (v instanceof Map || v instanceof Set)) v.clear();
+  }
+  if (how & 32) for (let i = how & 7; i < SLOTS; i += 7) w.slots[i] = { how };
+  if (how > 250) collect();
+  return how;
+}
+
 function churn(n) {
   const first = { n };
   let last = first;
@@ -278,6 +293,24 @@ const CHANGE = [
   (w, r, v, x) => { const { a, ...rest } = isObject(v) ? v : {}; return [a, rest, x]; },
   (w, r, v) => { const i = r.byte() % SLOTS; w.slots[i] = r.byte(); },
   (w, r, v) => { for (let i = r.byte() % 8; i < SLOTS; i += 5) w.slots[i] = i; },
+  // What is at work on a value calls back, and the value changes under it.
+  (w, r, v) => { if (isObject(v) && !Array.isArray(v) && typeof v !== "function") { v.hook = { toJSON: () => upset(w, r, v) }; try { return JSON.stringify(v)?.length; } finally { delete v.hook; } } },
+  (w, r, v) => { if (Array.isArray(v) && v.length < 400) return v.map((x) => (upset(w, r, v), x)).length; },
+  (w, r, v) => { if (Array.isArray(v) && v.length < 400) { v.sort((a, b) => (upset(w, r, v), r.byte() - 128)); return v.length; } },
+  (w, r, v, x) => { if (Array.isArray(v) && v.length < 400) return v.concat([x], { [Symbol.isConcatSpreadable]: true, length: 3, get 1() { return upset(w, r, v); } }); },
+  (w, r, v) => { if (Array.isArray(v) && v.length < 400) return v.flatMap((x) => (upset(w, r, v), [x, x])).length; },
+  (w, r, v) => { if (Array.isArray(v)) return v.splice(0, { valueOf: () => upset(w, r, v) }).length; },
+  (w, r, v) => { if (Array.isArray(v) && v.length < 400) return v.join({ toString: () => (upset(w, r, v), "-") }).length; },
+  (w, r, v) => { if (v instanceof Map || v instanceof Set) { let n = 0; v.forEach((x, k) => { if (n++ < 30) upset(w, r, v), r.byte() & 1 ? v.delete(k) : v instanceof Set ? v.add({ n }) : v.set({ n }, x); }); return n; } },
+  (w, r, v) => { if (isText(v) && v.length < 900) return v.replace(/[a-e]/g, () => (upset(w, r, w.slots[9]), "z")).length; },
+  (w, r, v) => { if (ArrayBuffer.isView(v) && v.fill) return v.fill({ valueOf: () => (v.buffer.resizable ? v.buffer.resize(r.byte()) : upset(w, r, v), r.byte()) }).length; },
+  (w, r, v) => { if (ArrayBuffer.isView(v) && v.set) return v.set({ length: 4, get 2() { if (v.buffer.transfer && r.byte() & 1) v.buffer.transfer(); return 3; } }); },
+  (w, r, v) => { if (ArrayBuffer.isView(v) && v.sort && v.length < 300) return v.sort((a, b) => (v.buffer.resizable ? v.buffer.resize(r.byte()) : 0, a - b)).length; },
+  (w, r, v) => { if (isObject(v)) return Object.assign(v, { get a() { return upset(w, r, v); }, get zz() { return upset(w, r, v); } }) === v; },
+  (w, r, v) => { if (isObject(v)) { const [a, { b, ...c } = {}] = [v, { get b() { return upset(w, r, v); }, ...v }]; return [a === v, c]; } },
+  (w, r, v) => JSON.parse('{"a":[1,{"b":2},3],"c":{"d":[]},"e":"f"}', function (k, x) { if (isObject(this)) upset(w, r, this); return x; }),
+  (w, r, v) => { if (v && typeof v.next === "function") { let n = 0; for (const x of { [Symbol.iterator]: () => v }) { upset(w, r, x); if (n++ > 6) break; } return n; } },
+  (w, r, v) => { const d = { get() { return upset(w, r, d); }, deleteProperty: (t, k) => (upset(w, r, t), Reflect.deleteProperty(t, k)), ownKeys: (t) => (upset(w, r, t), Reflect.ownKeys(t)) }; const p = new Proxy(isObject(v) ? v : {}, d); return [Object.keys(p).length, p.a, delete p.b]; },
   () => collect(),
   (w, r) => churn(r.byte() * 8),
   (w, r) => { const o = {}; for (let i = 0; i < 400; i++) { const k = "unique" + i + "_" + r.byte(); o[k] = i; delete o[k]; } return o; },

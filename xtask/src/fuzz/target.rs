@@ -68,7 +68,9 @@ pub fn find(repo: &Repo, packages: &[&str], folder: &Path) -> Result<Vec<Target>
             continue;
         }
         let kept = folder.join(Path::new(program).file_name().context("a program has a name")?);
-        fs::copy(program, &kept).with_context(|| format!("copying {program}"))?;
+        // Another run may be at work with the last copy.
+        let new = kept.with_extension("new");
+        fs::copy(program, &new).and_then(|_| fs::rename(&new, &kept)).with_context(|| format!("copying {program}"))?;
         targets.extend(names(&tests).map(|test| Target {
             name: test.rsplit("::").next().unwrap_or(test).to_owned(),
             program: kept.clone(),

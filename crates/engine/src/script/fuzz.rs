@@ -1,9 +1,11 @@
 //! What crosses the border between guest and host, fed with nonsense: see `testkit::fuzz`.
 
 mod calls;
+mod operations;
 
 use std::sync::OnceLock;
 
+use base::artifact::{Module, ModuleKind, Script};
 use base::{Artifact, Digest};
 use encoding_rs::Encoding;
 use testkit::fuzz::{Choices, Fuzz};
@@ -59,6 +61,11 @@ fn codec() {
 #[test]
 fn calls() {
     calls::fuzz();
+}
+
+#[test]
+fn operations() {
+    operations::fuzz();
 }
 
 const URL_WORDS: [&str; 34] = [
@@ -317,11 +324,23 @@ fn rewriter() {
 
 #[test]
 fn artifact() {
-    let small = Artifact::Component(vec![0, b'a', b's', b'm']);
-    Fuzz::new("artifact").seeds([small.encode(), PRELUDE[..4000].to_vec(), PRELUDE[..200].to_vec()]).run(|input| {
-        let Ok(artifact) = Artifact::decode(input) else { return false };
+    let module = |name: &str, kind| Module {
+        name: name.into(),
+        kind,
+        source: b"export default 1;".to_vec(),
+        imports: vec![("./b.js".into(), 1)],
+        source_map: Some("{}".into()),
+    };
+    let modules = vec![module("a.js", ModuleKind::Js), module("b.js", ModuleKind::Classic)];
+    let script = Artifact::Script(Script { entry: 0, modules, warm: Some("/".into()) });
+    let component = Artifact::Component(vec![0, b'a', b's', b'm']);
+    Fuzz::new("artifact").seeds([component.encode(), script.encode(), PRELUDE[..4000].to_vec()]).run(|input| {
+        let artifact = Artifact::decode(input).map_err(|error| error.to_string())?;
         assert_eq!(Artifact::decode(&artifact.encode()).as_ref(), Ok(&artifact));
-        true
+        Ok::<_, String>(match artifact {
+            Artifact::Script(script) => script.modules.len(),
+            Artifact::Component(_) => 0,
+        })
     });
 }
 

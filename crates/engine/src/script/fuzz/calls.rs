@@ -173,7 +173,7 @@ pub fn fuzz() {
     });
 }
 
-fn guest() -> Guest {
+pub fn guest() -> Guest {
     let mut guest = Guest::evaluating(Layout::default(), &WorkerLimits::default());
     guest.phase = Phase::Serving;
     let record = RecordHandle::new(Record::default(), std::sync::Arc::new(NullSink));
@@ -191,7 +191,7 @@ fn guest() -> Guest {
 }
 
 /// An argument of this kind, now and then of another.
-fn argument<'v, 'i: 'v>(kind: char, choices: &mut Choices<'i>, answers: &'v [Vec<u8>]) -> Value<'v> {
+pub fn argument<'v, 'i: 'v>(kind: char, choices: &mut Choices<'i>, answers: &'v [Vec<u8>]) -> Value<'v> {
     let odd = choices.byte();
     let kind = if odd < 16 { ['u', 's', 'b', 'y', 'a', 'z', 'n', 'e'][usize::from(odd) % 8] } else { kind };
     match kind {

@@ -203,3 +203,21 @@ fn evaluation_has_limits_of_its_own() {
     let failure = failing("await new Promise(() => {});");
     assert!(failure.detail.contains("never settles"), "{failure}");
 }
+
+#[test]
+fn an_error_is_no_longer_than_what_its_request_may_log() {
+    on_core(async {
+        let throws = "const e = new Error('é'.repeat(2e6)); e.stack = e.message + '\\n    at f (a.js:1:1)'.repeat(1e5); throw e;";
+        let app = setup(&format!("export default {{ async fetch() {{ {throws} }} }}")).limits(|l| l.log_bytes = 20_000);
+        let failure = app.start().run(get("http://a.test/")).await.expect_err("it throws");
+        let stack = failure.stack.expect("a stack");
+        assert!(
+            failure.detail.starts_with("Error: éé")
+                && failure.detail.ends_with("é (the rest is dropped, limits.log_bytes)")
+        );
+        assert!(failure.detail.len() < 20_100 && stack.len() < 20_100, "{} {}", failure.detail.len(), stack.len());
+
+        let failure = setup(throws).try_start().err().expect("it throws at the start");
+        assert!(failure.detail.len() < 300 << 10, "{}", failure.detail.len());
+    });
+}

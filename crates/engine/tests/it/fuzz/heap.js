@@ -5,7 +5,7 @@
 
 const SLOTS = 48;
 const SIZES = [0, 1, 3, 7, 8, 15, 16, 31, 32, 63, 64, 65, 127, 128, 200, 255, 256, 257, 480, 500, 511, 512, 513, 1000, 2047, 4096, 9000];
-const KEYS = ["a", "b", "c", "id", "next", "value", "length", "0", "1", "7", "x1", "x2", "x3", "x4", "x5", "x6", "toString", "then_", "é", "長い"];
+const KEYS = ["a", "b", "c", "id", "next", "value", "size", "0", "1", "7", "x1", "x2", "x3", "x4", "x5", "x6", "toString", "then_", "é", "長い"];
 const LETTERS = ["", "a", "bc", "longer text, ", "é", "長", "🙂", "0", "-", " "];
 
 class Base {
@@ -43,7 +43,7 @@ function reader(bytes) {
 }
 
 function world() {
-  return { slots: new Array(SLOTS).fill(0), ids: new WeakMap(), count: 0, refs: [], resolvers: [], registry: new FinalizationRegistry(String) };
+  return { slots: new Array(SLOTS).fill(0), ids: new WeakMap(), count: 0, refs: [], resolvers: [], proxies: new WeakSet(), registry: new FinalizationRegistry(String) };
 }
 
 const isObject = (v) => (typeof v === "object" && v !== null) || typeof v === "function";
@@ -230,14 +230,14 @@ const MAKE = [
   (w, r, v) => new Date(r.byte() * 86400000),
   (w, r, v) => { const e = new RegExp(r.of(["a(b)?", "(?<n>.)", "x*", "[é長]"]), r.of(["g", "gu", "y", ""])); e.exec("aab é長 text"); return e; },
   (w, r, v) => { const e = new Error("failed", { cause: v }); void e.stack; return e; },
-  (w, r, v) => (isObject(v) && typeof v !== "function" ? new Proxy(v, { has: () => true, ownKeys: (t) => Reflect.ownKeys(t) }) : {}),
+  (w, r, v) => proxied(w, isObject(v) && typeof v !== "function" ? v : {}, { has: () => true, ownKeys: (t) => Reflect.ownKeys(t) }),
   (w, r, v) => (typeof v === "function" ? v : closure(1)).bind(w.slots[1], v),
   (w, r, v) => (function () { arguments[0] = r.byte(); return arguments; })(v, 2, 3),
   (w, r, v) => (function (x) { const f = () => x; arguments[0] = { x }; return [f, arguments]; })(v),
   (w, r, v) => Symbol(r.of(LETTERS)),
   (w, r, v) => new Function("v", `let n = ${r.byte()}; return { f: () => n++, v, t: \`\${n}\` }`)(v),
   (w, r, v) => { const o = { get x() { return this.y_ ?? v; }, set x(n) { this.y_ = n; } }; return o; },
-  (w, r, v) => Object.create(isObject(v) && typeof v !== "function" ? v : null, { own: { value: r.byte(), configurable: true } }),
+  (w, r, v) => Object.create(isObject(v) && !chained(w, v) ? v : null, { own: { value: r.byte(), configurable: true } }),
   (w, r, v) => (v instanceof Map || v instanceof Set || Array.isArray(v) ? v[Symbol.iterator]() : [v, 1, 2].values()),
   (w, r, v) => { const p = Promise.withResolvers ? Promise.withResolvers() : {}; p.promise?.catch(() => {}); return p; },
   (w, r, v) => class extends Base { static s = v; x = v; },
@@ -256,7 +256,7 @@ const CHANGE = [
   (w, r, v, x) => isObject(v) && Reflect.defineProperty(v, r.of(KEYS), { value: x, writable: r.byte() < 200, configurable: true }),
   (w, r, v) => { if (isObject(v) && !ArrayBuffer.isView(v) && r.byte() < 40) Object.freeze(v); },
   (w, r, v) => { if (isObject(v) && r.byte() < 40) Object.preventExtensions(v); },
-  (w, r, v, x) => isObject(v) && isObject(x) && !chained(x) && Reflect.setPrototypeOf(v, x),
+  (w, r, v, x) => isObject(v) && isObject(x) && !chained(w, x) && Reflect.setPrototypeOf(v, x),
   (w, r, v, x) => { if (Array.isArray(v) && v.length < 3000) v.push(x, r.byte()); },
   (w, r, v, x) => { if (Array.isArray(v)) return v.splice(r.byte() % (v.length + 1), r.byte() % 4, x, x); },
   (w, r, v) => { if (Array.isArray(v)) { v.pop(); v.shift(); v.reverse(); } },
@@ -310,7 +310,7 @@ const CHANGE = [
   (w, r, v) => { if (isObject(v)) { const [a, { b, ...c } = {}] = [v, { get b() { return upset(w, r, v); }, ...v }]; return [a === v, c]; } },
   (w, r, v) => JSON.parse('{"a":[1,{"b":2},3],"c":{"d":[]},"e":"f"}', function (k, x) { if (isObject(this)) upset(w, r, this); return x; }),
   (w, r, v) => { if (v && typeof v.next === "function") { let n = 0; for (const x of { [Symbol.iterator]: () => v }) { upset(w, r, x); if (n++ > 6) break; } return n; } },
-  (w, r, v) => { const d = { get() { return upset(w, r, d); }, deleteProperty: (t, k) => (upset(w, r, t), Reflect.deleteProperty(t, k)), ownKeys: (t) => (upset(w, r, t), Reflect.ownKeys(t)) }; const p = new Proxy(isObject(v) ? v : {}, d); return [Object.keys(p).length, p.a, delete p.b]; },
+  (w, r, v) => { const d = { get() { return upset(w, r, d); }, deleteProperty: (t, k) => (upset(w, r, t), Reflect.deleteProperty(t, k)), ownKeys: (t) => (upset(w, r, t), Reflect.ownKeys(t)) }; const p = proxied(w, isObject(v) ? v : {}, d); return [Object.keys(p).length, p.a, delete p.b]; },
   () => collect(),
   (w, r) => churn(r.byte() * 8),
   (w, r) => { const o = {}; for (let i = 0; i < 400; i++) { const k = "unique" + i + "_" + r.byte(); o[k] = i; delete o[k]; } return o; },
@@ -322,9 +322,16 @@ const CHANGE = [
   (w, r, v, x) => { if (r.byte() < 30) { Array.prototype[7] = x; const a = [1, , 2]; a.length = 9; const got = a[7]; delete Array.prototype[7]; return got; } },
 ];
 
-function chained(x) {
+function proxied(w, target, handler) {
+  const proxy = new Proxy(target, handler);
+  w.proxies.add(proxy);
+  return proxy;
+}
+
+// What must be nobody's prototype: behind a proxy the chain could end in itself, and never end.
+function chained(w, x) {
   let n = 0;
-  for (let p = x; p; p = Reflect.getPrototypeOf(p)) if (n++ > 12) return true;
+  for (let p = x; p; p = Reflect.getPrototypeOf(p)) if (n++ > 12 || w.proxies.has(p)) return true;
   return false;
 }
 

@@ -7,6 +7,7 @@
 
 mod bench;
 mod conformance;
+mod fuzz;
 mod guest;
 mod needs;
 mod repo;
@@ -29,6 +30,8 @@ usage: cargo xtask CHORE
   engine-guest [--verify]                   build what changed of the script engine's guest, or compare a fresh build
   bench functions [--json] [--quick] [--only CASE]...
                                             measure Selvedge beside its peers
+  fuzz [--seconds N] [--only TARGET]... [--seed S] [--input FILE]
+                                            feed mutated input to what parses a stranger's data; --input replays one
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
@@ -57,6 +60,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["engine-guest"] => guest::build(&repo),
         ["engine-guest", "--verify"] => guest::verify(&repo),
         ["bench", "functions", rest @ ..] => bench::run(&repo, &bench::Options::parse(rest)?),
+        ["fuzz", rest @ ..] => fuzz::run(&repo, &fuzz::Options::parse(rest)?),
         ["conformance", suite, rest @ ..] => conformance::run(&repo, suite, &conformance::Options::parse(rest)?),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

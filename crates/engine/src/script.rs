@@ -11,6 +11,8 @@ mod abi;
 mod codec;
 mod coding;
 mod compression;
+#[cfg(test)]
+mod fuzz;
 mod guest;
 mod held;
 mod host;

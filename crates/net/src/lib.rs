@@ -17,6 +17,8 @@ pub mod chunked;
 pub mod connector;
 
 pub mod counts;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 pub mod head;
 pub mod limits;

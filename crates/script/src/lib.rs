@@ -93,4 +93,6 @@ fn on_a_deep_stack<T: Send>(work: impl Fn() -> T + Sync) -> T {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -28,6 +28,8 @@ pub struct Position {
 /// The source maps of one script. A map is decoded when it is first needed.
 pub struct SourceMaps {
     modules: HashMap<String, Mapped>,
+    /// Bytes of the longest name.
+    name_bytes: usize,
 }
 
 struct Mapped {
@@ -46,7 +48,9 @@ impl SourceMaps {
             let mapped = Mapped { json: module.source_map.clone(), decoded: OnceLock::new(), wrapped };
             (module.name.clone(), mapped)
         });
-        Self { modules: modules.collect() }
+        let modules: HashMap<_, _> = modules.collect();
+        let name_bytes = modules.keys().map(String::len).max().unwrap_or(0);
+        Self { modules, name_bytes }
     }
 
     /// Where line `line`, column `column` (from 1) of a module comes from. `None` for a name that is
@@ -81,8 +85,11 @@ impl SourceMaps {
         let after = &line[place.len()..];
         let (rest, column) = take_number(place)?;
         let (rest, row) = take_number(rest)?;
-        // A name may hold spaces and parentheses: the longest known one wins.
-        let starts = rest.char_indices().filter(|&(_, c)| c == ' ' || c == '(').map(|(i, _)| i + 1);
+        // A name may hold spaces and parentheses: the longest known one wins. None can begin further
+        // from the end than that is long, and a script makes up lines of any length.
+        let from = rest.floor_char_boundary(rest.len().saturating_sub(self.name_bytes + 1));
+        let near = rest[from..].char_indices().filter(|&(_, c)| c == ' ' || c == '(');
+        let starts = near.map(|(i, _)| from + i + 1);
         let start = std::iter::once(0).chain(starts).find(|&i| self.modules.contains_key(&rest[i..]))?;
         let Position { file, line, column } = self.lookup(&rest[start..], row, column)?;
         Some(format!("{}{file}:{line}:{column}{after}", &rest[..start]))

@@ -21,7 +21,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let tree = Self { directory: TempDir::new().expect("a temporary directory") };
         for (name, text) in files {
             tree.write(name, text.as_bytes());
@@ -43,7 +43,7 @@ impl Tree {
         self.try_build(entry).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
     }
 
-    fn try_build(&self, entry: &str) -> Result<Built, BuildErrors> {
+    pub(crate) fn try_build(&self, entry: &str) -> Result<Built, BuildErrors> {
         build(self.directory.path(), Path::new(entry), &Options::default())
     }
 

@@ -96,6 +96,19 @@ impl GuestError {
         Self { name: text(0), message: text(1), stack: frames(&text(2)), code: text(3) }
     }
 
+    /// An error is told in the log, so it is as long as what its request may write there, and a few
+    /// lines in any case.
+    pub fn cut(mut self, log_bytes: u64) -> Self {
+        let max = usize::try_from(log_bytes).unwrap_or(usize::MAX).max(ERROR_BYTES_LEAST);
+        for text in [&mut self.name, &mut self.message, &mut self.stack] {
+            if text.len() > max {
+                text.truncate(text.floor_char_boundary(max));
+                text.push_str(" (the rest is dropped, limits.log_bytes)");
+            }
+        }
+        self
+    }
+
     /// The code that the host gave the error when it raised it. Only codes that tell of the guest
     /// or of a server it talks to: a guest may write what it likes into its errors.
     pub fn host_code(&self) -> Option<Code> {
@@ -197,6 +210,9 @@ pub struct Layout {
     pub inbox: usize,
     pub inbox_bytes: usize,
 }
+
+/// What is told of each part of an error whatever `log_bytes` says.
+const ERROR_BYTES_LEAST: usize = 4 << 10;
 
 /// CPU time beyond its limit that a request may use before its instance ends: what a script needs
 /// to notice the interrupt.

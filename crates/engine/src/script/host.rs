@@ -134,7 +134,7 @@ pub(super) fn put_answer(
 }
 
 /// A call that is answered at once.
-fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> Result<(), Refusal> {
+pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) -> Result<(), Refusal> {
     let mut args = Decoder::new(arguments);
     match code {
         call::RESPOND => {
@@ -242,7 +242,7 @@ fn text(code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Malf
 }
 
 /// Begins an operation: an id now, the work after this entry.
-fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal> {
+pub(super) fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i32, Refusal> {
     if guest.is_evaluating() {
         return Err(Refusal::at_start(match code {
             super::abi::operation::TIMER => "a timer",

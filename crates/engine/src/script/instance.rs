@@ -737,6 +737,7 @@ impl ScriptInstance {
 
     /// What a guest's error means to the outside.
     fn failure(&self, sandbox: &Sandbox, error: GuestError) -> Failure {
+        let error = error.cut(self.env.limits.log_bytes);
         let GuestError { name, message, .. } = &error;
         let failure = match name.as_str() {
             "InvalidResponse" => Failure::new(&code::INVALID_RESPONSE, message),

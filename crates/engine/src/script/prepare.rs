@@ -133,7 +133,7 @@ fn warm_up(sandbox: &mut Sandbox, path: &str) -> Result<(), String> {
     match asked {
         Err(failure) => return Err(format!("failed ({failure})")),
         Ok(abi::OK) => {}
-        Ok(_) => return Err(format!("failed ({})", reported(&sandbox.report()))),
+        Ok(_) => return Err(format!("failed ({})", reported(sandbox))),
     }
     // Only an answer that left nothing behind: ids of streams and operations begin anew in an instance.
     match std::mem::take(&mut sandbox.store.data_mut().effects).as_slice() {
@@ -246,7 +246,7 @@ fn preload(sandbox: &mut Sandbox, prelude: &Prelude, script: &Script) -> Result<
     let (at, len) = put(sandbox, &arguments.0)?;
     // The guest frees the arguments.
     let outcome: i32 = run(sandbox, "sv_enter", (abi::event::PRELOAD, 0, 0, at, len))?;
-    if outcome == abi::OK { Ok(()) } else { Err(reported(&sandbox.report())) }
+    if outcome == abi::OK { Ok(()) } else { Err(reported(sandbox)) }
 }
 
 /// Copies bytes into the guest, with a NUL behind them as its parser wants it.
@@ -270,7 +270,7 @@ fn evaluate(sandbox: &mut Sandbox, entry: &str, tell: bool) -> Result<(), Failur
             Err(start_failed("a top-level await never settles: there is no I/O while modules are evaluated"))
         }
         abi::INTERRUPTED => Err(start_failed("evaluation was interrupted")),
-        _ => Err(reported(&sandbox.report())),
+        _ => Err(reported(sandbox)),
     }
 }
 
@@ -279,8 +279,8 @@ fn start_failed(detail: impl Into<String>) -> Failure {
 }
 
 /// Makes a failure of what the guest reported.
-fn reported(report: &[u8]) -> Failure {
-    let error = GuestError::decode(report);
+fn reported(sandbox: &Sandbox) -> Failure {
+    let error = GuestError::decode(&sandbox.report()).cut(sandbox.store.data().limits.log_bytes);
     let code = error.host_code().unwrap_or(&code::START_FAILED);
     let frame = Frame::first(&error.stack);
     let failure = Failure::new(code, format!("{}: {}", error.name, error.message)).with_stack(error.stack);

@@ -96,7 +96,7 @@ impl Scripts {
         })
     }
 
-    pub fn load(&self, artifact: &Digest) -> Option<Arc<dyn worker::Program>> {
+    pub fn load(&self, artifact: &Digest) -> Option<Arc<Program>> {
         let (image, bundle) = self.find(&self.key(artifact))?;
         Some(Arc::new(Program { guestware: self.guestware.clone(), image, bundle, clock: self.clock.clone() }))
     }
@@ -125,15 +125,13 @@ impl Program {
     pub fn clock_us(&self) -> i64 {
         (self.clock.unix_ms() * 1000) as i64
     }
-}
 
-impl worker::Program for Program {
-    fn instantiate(
+    pub fn start(
         self: Arc<Self>,
         core: &Core,
         env: &Arc<Env>,
         phases: &Cell<Phases>,
-    ) -> Result<Rc<dyn Instance>, Failure> {
+    ) -> Result<ScriptInstance, Failure> {
         let begun = Instant::now();
         let mut guest = Guest::serving(self.guestware.layout, env.clone(), core.clone());
         if let Some(bundle) = &self.bundle {
@@ -147,7 +145,18 @@ impl worker::Program for Program {
         phases.set(now);
         let id = self.guestware.runtime.next_instance();
         let from = begun.checked_sub(now.load).unwrap_or(begun);
-        Ok(Rc::new(ScriptInstance::new(id, self, env.clone(), core.clone(), sandbox, (from, now))))
+        Ok(ScriptInstance::new(id, self, env.clone(), core.clone(), sandbox, (from, now)))
+    }
+}
+
+impl worker::Program for Program {
+    fn instantiate(
+        self: Arc<Self>,
+        core: &Core,
+        env: &Arc<Env>,
+        phases: &Cell<Phases>,
+    ) -> Result<Rc<dyn Instance>, Failure> {
+        Ok(Rc::new(self.start(core, env, phases)?))
     }
 }
 

@@ -37,6 +37,47 @@ fn runaway_recursion_is_a_range_error() {
     });
 }
 
+/// A guest's own stack and the engine's are two: what fills the second first would be a trap.
+#[test]
+fn what_nests_too_deeply_is_an_error_that_a_script_can_catch() {
+    const CASES: [&str; 21] = [
+        "JSON.parse('['.repeat(1e6))",
+        "JSON.parse('{\"a\":'.repeat(1e6))",
+        "JSON.parse('['.repeat(1e5) + ']'.repeat(1e5), (key, value) => value)",
+        "JSON.stringify(nested((v) => [v]))",
+        "JSON.stringify(nested((v) => ({ v })))",
+        "JSON.stringify(nested((v) => [v]), null, 1)",
+        "structuredClone(nested((v) => new Map([[v, v]])))",
+        "'x' in nested(proxy)",
+        "nested(proxy).x",
+        "delete nested(proxy).x",
+        "Reflect.ownKeys(nested(proxy))",
+        "Reflect.defineProperty(nested(proxy), 'x', { value: 1 })",
+        "Reflect.getPrototypeOf(nested(proxy))",
+        "Reflect.setPrototypeOf(nested(proxy), null)",
+        "new Function('('.repeat(1e5))",
+        "new Function('x = ' + '{a:'.repeat(1e5))",
+        "new Function('(a=' + '(a='.repeat(1e4))",
+        "new Function('!'.repeat(1e5) + '1')",
+        "new Function('a='.repeat(1e5) + '1')",
+        "new Function('x = ' + '1?'.repeat(1e5))",
+        "(() => { let i = [1].values(); for (let n = 0; n < 1e5; n++) i = i.map((v) => v); i.next(); })()",
+    ];
+    on_core(async {
+        for case in CASES {
+            let app = setup(&format!(
+                "const proxy = (v) => new Proxy(Object(v), {{}});
+                const nested = (wrap) => {{ let v = 0; for (let i = 0; i < 1e5; i++) v = wrap(v); return v; }};
+                export default {{ fetch() {{ try {{ {case}; return new Response('nothing') }} catch (e) {{ return new Response(e.name) }} }} }}"
+            ));
+            let app = app.limits(|l| l.cpu_ms = 20_000).start();
+            let name = app.text(get("http://a.test/")).await;
+            // The parser tells of it as of whatever it can't read.
+            assert!(name == "RangeError" || (name == "SyntaxError" && case.contains("Function")), "{case}: {name}");
+        }
+    });
+}
+
 #[test]
 fn endless_allocation_is_refused() {
     on_core(async {
@@ -161,4 +202,22 @@ fn evaluation_has_limits_of_its_own() {
     assert!(failure.detail.contains("evaluated"), "{failure}");
     let failure = failing("await new Promise(() => {});");
     assert!(failure.detail.contains("never settles"), "{failure}");
+}
+
+#[test]
+fn an_error_is_no_longer_than_what_its_request_may_log() {
+    on_core(async {
+        let throws = "const e = new Error('é'.repeat(2e6)); e.stack = e.message + '\\n    at f (a.js:1:1)'.repeat(1e5); throw e;";
+        let app = setup(&format!("export default {{ async fetch() {{ {throws} }} }}")).limits(|l| l.log_bytes = 20_000);
+        let failure = app.start().run(get("http://a.test/")).await.expect_err("it throws");
+        let stack = failure.stack.expect("a stack");
+        assert!(
+            failure.detail.starts_with("Error: éé")
+                && failure.detail.ends_with("é (the rest is dropped, limits.log_bytes)")
+        );
+        assert!(failure.detail.len() < 20_100 && stack.len() < 20_100, "{} {}", failure.detail.len(), stack.len());
+
+        let failure = setup(throws).try_start().err().expect("it throws at the start");
+        assert!(failure.detail.len() < 300 << 10, "{}", failure.detail.len());
+    });
 }

@@ -5,6 +5,7 @@ mod components;
 mod compression;
 mod crypto;
 mod fixture;
+mod fuzz;
 mod html_rewriter;
 mod limits;
 mod loss;

@@ -11,7 +11,7 @@ use worker::Handle;
 use crate::fixture::*;
 
 /// A script that imports modules of the platform.
-fn importing(modules: &[&str], source: &str) -> Setup {
+pub fn importing(modules: &[&str], source: &str) -> Setup {
     let mut main = module(source);
     let mut all = Vec::new();
     for (index, name) in modules.iter().enumerate() {
@@ -22,7 +22,7 @@ fn importing(modules: &[&str], source: &str) -> Setup {
     setup_artifact(Artifact::Script(Script { entry: 0, modules: all, warm: None }))
 }
 
-fn kv() -> Handle {
+pub fn kv() -> Handle {
     let provider = Arc::new(MemoryKv::new(Arc::new(SystemClock::default()), KvLimits::default()));
     let namespace = KvNamespace::new(
         TenantName::parse("t").unwrap(),

@@ -328,3 +328,24 @@ fn variables_are_used_after_their_declaration_only() {
         assert_eq!(setup(SOURCE).start().text(get("http://a.test/")).await, expected);
     });
 }
+
+#[test]
+fn an_object_may_change_while_it_is_written_as_json() {
+    on_core(async {
+        let app = setup(
+            "export default { fetch() {
+                const o = {};
+                for (let i = 0; i < 20; i++) o['k' + i] = i;
+                // So many that the object is left with a form of its own.
+                for (let i = 0; i < 10; i++) delete o['k' + i];
+                o.z = { toJSON() { for (let i = 0; i < 50; i++) o['n' + i] = { i }; delete o.last; return 'z'; } };
+                o.last = 1;
+                o.end = 2;
+                return new Response(JSON.stringify(o));
+            } }",
+        );
+        let members: Vec<String> = (10..20).map(|i| format!("\"k{i}\":{i}")).collect();
+        let expected = format!("{{{},\"z\":\"z\",\"end\":2}}", members.join(","));
+        assert_eq!(app.start().text(get("http://a.test/")).await, expected);
+    });
+}

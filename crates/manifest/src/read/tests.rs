@@ -304,13 +304,13 @@ fn a_spin_manifest_is_named() {
     assert_eq!(format_of("package.json"), None);
 }
 
-mod fuzz {
+mod nonsense {
     use proptest::prelude::*;
 
     use super::*;
 
     /// Whatever the text, a reader answers, and its report can be shown.
-    fn survives(text: &str) {
+    pub fn survives(text: &str) {
         let dev_vars = Some(Source { path: ".dev.vars", text });
         for format in [Format::Selvedge, Format::WranglerToml, Format::WranglerJson] {
             for options in [Options::default(), Options { env: Some("x"), dev_vars }] {
@@ -354,5 +354,77 @@ mod fuzz {
         fn no_damage_makes_a_reader_panic(text in damaged()) {
             survives(&text);
         }
+    }
+}
+
+mod fuzz {
+    use testkit::fuzz::Fuzz;
+
+    use super::*;
+
+    const WORDS: [&str; 44] = [
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "\"",
+        "\"\"\"",
+        "'",
+        ",",
+        "=",
+        ".",
+        "\n",
+        "#",
+        "//",
+        "/*",
+        "*/",
+        "\\u",
+        "null",
+        "true",
+        "1e9",
+        "é",
+        "\u{feff}",
+        "\r",
+        "name",
+        "[workers.web]",
+        "entry",
+        "bindings",
+        "kv",
+        "routes",
+        "match",
+        "/*",
+        "*.example.com/:id/*",
+        "limits",
+        "cpu_ms",
+        "egress",
+        "public",
+        "assets",
+        "upstreams",
+        "env.x",
+        "vars",
+        "secrets",
+        "isolation",
+        "{ worker = \"a\" }",
+    ];
+
+    #[test]
+    fn manifest() {
+        let files = golden("good").into_iter().chain(golden("bad"));
+        let seeds = files.filter_map(|(_, path)| std::fs::read(path).ok());
+        Fuzz::new("manifest").seeds(seeds).words(&WORDS).run(|input| {
+            let text = String::from_utf8_lossy(input);
+            nonsense::survives(&text);
+            let read = |format| read(format, Source { path: "f", text: &text }, &Options::default());
+            [Format::Selvedge, Format::WranglerToml, Format::WranglerJson].map(|format| match read(format) {
+                Ok(plan) => {
+                    typescript_env(&plan);
+                    limits_table(&plan);
+                    vec![]
+                }
+                Err(report) => report.problems.iter().map(|problem| problem.code).collect(),
+            })
+        });
     }
 }

@@ -208,3 +208,12 @@ fn a_long_chain_of_imports_is_followed() {
     files.push(("m3000.js", "import './m0.js';"));
     assert_eq!(Tree::new(&files).build("m0.js").script.modules.len(), 3_001);
 }
+
+#[test]
+fn a_stack_of_any_form_is_mapped_in_time_that_its_length_bounds() {
+    let maps = SourceMaps::new(&Tree::new(&[("a b.ts", "export const a: number = 1;")]).build("a b.ts").script);
+    let lead = " (".repeat(2 << 20);
+    assert_eq!(maps.map_stack(&format!("{lead}a b.ts:1:14")), format!("{lead}a b.ts:1:14"));
+    assert_eq!(maps.map_stack(&format!("{lead}:1:1")), format!("{lead}:1:1"));
+    assert_eq!(maps.map_stack("é a b.ts:1:14\n(a b.ts:1:14)"), "é a b.ts:1:14\n(a b.ts:1:14)");
+}

@@ -81,7 +81,7 @@ impl Room {
 }
 
 fn deflate(data: &[u8], format: &str, level: f64) -> Result<Vec<u8>, Refusal> {
-    let level = if level < 0.0 { Compression::default() } else { Compression::new(level as u32) };
+    let level = if level < 0.0 { Compression::default() } else { Compression::new(level.min(9.0) as u32) };
     let mut codec = match format {
         "gzip" => Compress::new_gzip(level, WINDOW_BITS),
         "deflate" => Compress::new(level, true),
@@ -179,3 +179,6 @@ fn brotli_decode(data: &[u8], partial: bool, room: &Room) -> Result<Vec<u8>, Ref
 fn bad_data(code: &'static str, message: &'static str) -> Refusal {
     Refusal { name: "Error", message: message.into(), code }
 }
+
+#[cfg(test)]
+mod tests;

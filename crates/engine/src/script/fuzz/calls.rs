@@ -3,7 +3,7 @@
 use base::WorkerLimits;
 use telemetry::{NullSink, Record, RecordHandle};
 use testkit::fuzz::{Choices, Fuzz};
-use worker::{Call, FetchEvent};
+use worker::{Call, Event, FetchEvent};
 
 use super::encode;
 use crate::script::abi::{call, crypto, node, operation};
@@ -184,8 +184,9 @@ pub fn guest() -> Guest {
         body: base::Body::empty(),
         client: None,
         cf: None,
+        entry: None,
     };
-    guest.calls.insert(1, GuestCall::new(Call { record, depth: 0, admission: None }, Box::new(event), None));
+    guest.calls.insert(1, GuestCall::new(Call { record, depth: 0, admission: None }, Some(Event::Fetch(Box::new(event))), None));
     guest.begin(1);
     guest
 }

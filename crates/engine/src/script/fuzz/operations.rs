@@ -137,6 +137,7 @@ fn env() -> Arc<Env> {
         fetcher: Arc::new(Net),
         responses: ResponseCache::new(store, &limits),
         source_map: None,
+        dev: true,
     })
 }
 

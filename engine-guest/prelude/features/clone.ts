@@ -171,8 +171,9 @@ function copyTagged(value: any, seen: Seen): object | undefined {
       case "[object BigInt]": return remember(seen, value, Object(bigintValue(value)));
     }
   } catch (error) {
-    if (error instanceof DOMException) throw error;
-    return undefined;
+    // Its tag says what it is not. Anything else, the end of the stack for example, is no word on that.
+    if (error instanceof TypeError) return undefined;
+    throw error;
   }
   return copyContainer(value, seen);
 }
@@ -205,8 +206,9 @@ function isReally(probe: () => unknown): boolean {
   try {
     probe();
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    throw error;
   }
 }
 

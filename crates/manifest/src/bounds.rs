@@ -20,16 +20,5 @@ pub static EGRESS_RULES: LimitRow = fixed("egress_rules", 256, "", "Egress rules
 pub static ENVS: LimitRow = fixed("envs", 64, "", "Environments of one manifest.");
 
 /// Every limit of this file, for `selvedge limits`.
-pub static MANIFEST: &[&LimitRow] = &[
-    &MANIFEST_BYTES,
-    &WORKERS,
-    &ROUTES,
-    &PATTERN_BYTES,
-    &ASSETS,
-    &BINDINGS,
-    &WARM_BYTES,
-    &VARS,
-    &VAR_BYTES,
-    &EGRESS_RULES,
-    &ENVS,
-];
+pub static MANIFEST: &[&LimitRow] =
+    &[&MANIFEST_BYTES, &WORKERS, &ROUTES, &PATTERN_BYTES, &ASSETS, &BINDINGS, &WARM_BYTES, &VARS, &VAR_BYTES, &EGRESS_RULES, &ENVS];

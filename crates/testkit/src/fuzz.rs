@@ -87,7 +87,7 @@ impl<'a> Fuzz<'a> {
         self
     }
 
-    /// An input that takes longer ends the process.
+    /// An input that takes longer on the processor ends the process, or ten times as long on the clock.
     pub fn input_time_max(mut self, time: Duration) -> Self {
         self.input_time_max = time;
         self

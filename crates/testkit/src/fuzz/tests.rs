@@ -32,3 +32,20 @@ fn an_input_that_is_over_decides_for_the_first() {
     assert!(choices.is_over());
     assert_eq!((choices.pick(&["a", "b"]), choices.u32(), choices.bytes(9)), ("a", 0, &[][..]));
 }
+
+#[test]
+fn an_input_that_never_ends_ends_its_process() {
+    const SPIN: &str = "SELVEDGE_FUZZ_SPIN";
+    if env::var_os(SPIN).is_some() {
+        let watch = Watch::start(Duration::from_millis(100), u64::MAX);
+        watch.begin();
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+    let itself = env::current_exe().expect("the test binary");
+    let test = ["--exact", "fuzz::tests::an_input_that_never_ends_ends_its_process", "--nocapture"];
+    let output = std::process::Command::new(itself).args(test).env(SPIN, "1").output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("the watch ended the process"), "{said}");
+}

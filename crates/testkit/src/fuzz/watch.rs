@@ -7,6 +7,10 @@ use std::{fs, process, thread};
 
 const LOOK: Duration = Duration::from_millis(50);
 
+/// An input may take so many times longer on the clock than on the processor: a long run is often
+/// one that yields to everything else on its machine.
+const WAITS: u32 = 10;
+
 /// Of a page, on every machine that this is run on.
 const PAGE_BYTES: u64 = 4096;
 
@@ -21,11 +25,15 @@ impl Watch {
         let watch = Self { since: Instant::now(), began_ms: Arc::default() };
         let (since, began_ms) = (watch.since, watch.began_ms.clone());
         thread::spawn(move || {
+            let (mut current, mut cpu_before) = (0, Duration::ZERO);
             loop {
                 thread::sleep(LOOK);
-                let began = began_ms.load(Ordering::Relaxed);
+                let (began, cpu) = (began_ms.load(Ordering::Relaxed), cpu_time());
+                if began != current {
+                    (current, cpu_before) = (began, cpu);
+                }
                 let took = Duration::from_millis((millis(since) + 1).saturating_sub(began));
-                if began > 0 && took > time_max {
+                if began > 0 && (cpu.saturating_sub(cpu_before) > time_max || took > time_max * WAITS) {
                     give_up(&format!("an input took longer than {} ms", time_max.as_millis()));
                 }
                 let resident = resident_bytes();
@@ -53,6 +61,17 @@ fn give_up(reason: &str) -> ! {
 
 fn millis(since: Instant) -> u64 {
     since.elapsed().as_millis() as u64
+}
+
+/// Of the whole process; nothing where the system does not say.
+fn cpu_time() -> Duration {
+    /// Of a tick, on every machine that this is run on.
+    const TICK_MS: u64 = 10;
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in parentheses, may hold anything.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * TICK_MS)
 }
 
 /// 0 where the system does not say.

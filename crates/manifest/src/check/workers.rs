@@ -107,8 +107,10 @@ impl Compiler<'_, '_> {
         } else if !path.value.starts_with('/') {
             ("`warm` is the path of a request, and begins with a slash", "for example: warm = \"/\"")
         } else if !is_plain || path.value.len() as u64 > WARM_BYTES.max {
-            ("`warm` is a path with its query as a request carries it: visible ASCII, at most 2048 bytes (warm_bytes)",
-             "escape what is no ASCII: %C3%BC")
+            (
+                "`warm` is a path with its query as a request carries it: visible ASCII, at most 2048 bytes (warm_bytes)",
+                "escape what is no ASCII: %C3%BC",
+            )
         } else {
             return Some(path.value.clone());
         };

@@ -186,7 +186,10 @@ pub fn guest() -> Guest {
         cf: None,
         entry: None,
     };
-    guest.calls.insert(1, GuestCall::new(Call { record, depth: 0, admission: None }, Some(Event::Fetch(Box::new(event))), None));
+    guest.calls.insert(
+        1,
+        GuestCall::new(Call { record, depth: 0, admission: None }, Some(Event::Fetch(Box::new(event))), None),
+    );
     guest.begin(1);
     guest
 }

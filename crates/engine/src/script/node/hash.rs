@@ -3,12 +3,11 @@
 use md5::Md5;
 use ripemd::Ripemd160;
 use sha1::Sha1;
-use sha2::digest::Digest;
-use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
 
 use crate::script::codec::{Decoder, Encoder};
 use crate::script::host::Refusal;
+use crate::script::operations::crypto::advance;
 
 /// HASH(name, state or null, data, last) → the next state, or the digest.
 ///
@@ -31,24 +30,4 @@ pub fn running(args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal>
         "sha512-256" => advance::<Sha512_256>(state, data, last, out),
         _ => Err(Refusal::type_error("Digest method not supported")),
     }
-}
-
-fn advance<D: Digest + SerializableState>(
-    state: Option<&[u8]>,
-    data: &[u8],
-    last: bool,
-    out: &mut Encoder,
-) -> Result<(), Refusal> {
-    let bad = || Refusal::type_error("this is no state of a hash");
-    let mut digest = match state {
-        None => D::new(),
-        Some(state) => D::deserialize(state.try_into().map_err(|_| bad())?).map_err(|_| bad())?,
-    };
-    digest.update(data);
-    if last {
-        out.bytes(&digest.finalize());
-    } else {
-        out.bytes(&digest.serialize());
-    }
-    Ok(())
 }

@@ -15,6 +15,8 @@ mod kdf;
 mod legacy;
 mod rsa;
 
+pub use hash::advance;
+
 use std::sync::atomic::Ordering;
 
 use base::{WorkerLimits, code};

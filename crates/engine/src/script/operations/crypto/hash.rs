@@ -101,7 +101,8 @@ pub fn running(mut args: Args<'_>, out: &mut Encoder) -> Result<(), Refusal> {
     }
 }
 
-fn advance<D: Digest + SerializableState>(
+/// Feeds a digest whose state is at hand as bytes; `state` is none at the beginning.
+pub fn advance<D: Digest + SerializableState>(
     state: Option<&[u8]>,
     data: &[u8],
     last: bool,

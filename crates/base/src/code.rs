@@ -144,6 +144,12 @@ codes! {
     BAD_EXPIRY = row("bad_expiry", 400, Guest, false, "The expiry is not acceptable", "Give an expiry in the future, a TTL of at least one second.");
     BAD_CURSOR = row("bad_cursor", 400, Guest, false, "The cursor was not made by this list", "Start the list again without a cursor.");
     REVISION_CONFLICT = row("revision_conflict", 409, Guest, true, "The key changed since it was read", "Read it again and retry.");
+    BAD_TRANSACTION = row("bad_transaction", 400, Guest, false, "The transaction can't be made", "Write each key once.");
+    TRANSACTION_TOO_LARGE = row("transaction_too_large", 413, Guest, false, "The transaction has more keys or bytes than it may", "Split it, or raise the limit that the message names.");
+    NOT_A_COUNTER = row("not_a_counter", 409, Guest, false, "The value is no counter", "Add to keys that hold whole numbers in decimal, or to new ones.");
+    COUNTER_OVERFLOW = row("counter_overflow", 409, Guest, false, "The counter would leave the range of 64 bits", "Begin the counter again.");
+    CHANGES_GONE = row("changes_gone", 410, Guest, false, "The changes since this revision are no longer kept", "List again, and watch from the revision of the page; or raise watch_changes.");
+    QUOTA_EXCEEDED = row("quota_exceeded", 507, Guest, false, "The app would store more than its quota", "Delete what is not needed, or raise the limit that the message names.");
     STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
     STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");
@@ -152,6 +158,7 @@ codes! {
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
     BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");
     SECRET_SEALED = row("secret_sealed", 500, Node, false, "A secret does not open with this node key", "Start the node with the key file it was sealed with, or set the secret again.");
+    UNKNOWN_VERSION = row("unknown_version", 404, Client, false, "The secret has no such version", "See which versions are kept with: selvedge secret versions.");
     DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");
     SECRET_MISSING = row("secret_missing", 500, Guest, false, "A secret that the worker binds has no value", "Set it with: selvedge secret put NAME.");
 

@@ -140,6 +140,14 @@ limits! {
         metadata_bytes: 1_024, 0, 64 << 10, "bytes", "metadata_too_large", "Metadata of a KV entry, as JSON.";
         list_keys: 1_000, 1, 10_000, "", "", "Keys in one page of a list.";
         get_keys: 100, 1, 1_000, "", "too_many_keys", "Keys that one KV read may name.";
+        list_bytes: 4 * MIB, 1, 64 * MIB, "bytes", "", "Values in one page of a list that asks for values; the page ends early.";
+        transaction_keys: 100, 1, 1_000, "", "transaction_too_large", "Checks and writes of one KV transaction.";
+        transaction_bytes: 4 * MIB, 1, 64 * MIB, "bytes", "transaction_too_large", "Keys, values and metadata of one KV transaction.";
+        watch_changes: 100_000, 0, 1_000_000, "", "changes_gone", "Changes of one app's KV that are kept for those who watch.";
+        kv_namespace_keys: 10_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of one KV namespace.";
+        kv_namespace_bytes: 16 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of one KV namespace.";
+        kv_app_keys: 20_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of all KV namespaces of one app.";
+        kv_app_bytes: 32 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of all KV namespaces of one app.";
         kv_files_open: 64, 4, 10_000, "", "", "Database files of KV kept open, one for each app; the least recently used is closed.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";

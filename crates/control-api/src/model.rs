@@ -9,6 +9,14 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod kv;
+mod secret;
+
+pub use kv::{
+    KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
+};
+pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
+
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Items_{T}")]
@@ -172,23 +180,6 @@ pub struct RollbackRequest {
     pub to: Option<String>,
 }
 
-/// A secret, without its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SecretEntry {
-    #[schemars(with = "String")]
-    pub name: ResourceName,
-    /// Rises each time it is set.
-    pub version: u64,
-    /// Milliseconds since the Unix epoch.
-    pub updated_ms: u64,
-}
-
-/// A secret that was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SecretVersion {
-    pub version: u64,
-}
-
 /// An entry. Over HTTP the value is the body, and the rest are header fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvValue {
@@ -251,6 +242,10 @@ pub struct KvListOptions {
     pub cursor: Option<String>,
     /// Keys in the page; at most `list_keys`.
     pub limit: Option<u64>,
+    /// Only entries with a higher revision than this.
+    pub after_revision: Option<u64>,
+    /// With the values that are not too large.
+    pub values: bool,
 }
 
 /// One page of keys, in the order of their bytes.
@@ -259,6 +254,10 @@ pub struct KvPage {
     pub keys: Vec<KvKey>,
     /// Asks for the next page; absent if this is the last.
     pub cursor: Option<String>,
+    /// The page holds everything up to this revision: from the first page of a walk on, the changes
+    /// since then tell what the walk may have missed.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -269,6 +268,9 @@ pub struct KvKey {
     /// JSON, as it was put.
     pub metadata: Option<String>,
     pub revision: u64,
+    /// The value in base64, if values were asked for and this one is not too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
 }
 
 /// A limit and its value.

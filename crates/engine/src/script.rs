@@ -18,6 +18,7 @@ mod held;
 mod host;
 mod image;
 mod instance;
+mod kv;
 mod node;
 mod operations;
 mod prelude;

@@ -114,7 +114,7 @@ impl Plan {
     /// Every secret that some worker is granted, once.
     pub fn secrets(&self) -> BTreeSet<&ResourceName> {
         let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
-        grants.filter_map(|g| if let Grant::Secret { secret } = g { Some(secret) } else { None }).collect()
+        grants.filter_map(|g| if let Grant::Secret { secret, .. } = g { Some(secret) } else { None }).collect()
     }
 }
 
@@ -221,6 +221,9 @@ pub enum Grant {
     },
     Secret {
         secret: ResourceName,
+        /// The version before, while the overlap of a rotation lasts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
     },
     /// Another worker of the app, or the worker itself.
     Worker {
@@ -233,9 +236,7 @@ pub enum Grant {
         props: Option<serde_json::Value>,
     },
     /// The app's files, for `env.ASSETS.fetch`.
-    Assets {
-        assets: AssetsIndex,
-    },
+    Assets { assets: AssetsIndex },
 }
 
 /// A directory of static files.

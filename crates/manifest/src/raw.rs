@@ -84,11 +84,13 @@ pub(crate) struct RawBinding {
     /// Of a binding to a worker.
     pub entrypoint: Option<Spanned<String>>,
     pub props: Option<Node>,
+    /// Of a secret: the version before.
+    pub previous: bool,
 }
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, entrypoint: None, props: None }
+        Self { name, kind, target, entrypoint: None, props: None, previous: false }
     }
 }
 

@@ -92,11 +92,12 @@ fn binding() -> Value {
         "assets" => json!({ "type": "string", "minLength": 1 }),
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
+        "previous" => json!({ "type": "boolean", "default": false }),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
     let kinds = ["kv", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
     binding["oneOf"] = json!(kinds);
-    binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"] });
+    binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"], "previous": ["secret"] });
     binding
 }
 

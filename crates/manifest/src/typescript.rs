@@ -89,7 +89,8 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
     let bindings = worker.bindings.iter().map(|binding| {
         let shape = match &binding.grant {
             Grant::Kv { .. } => "KVNamespace".to_owned(),
-            Grant::Secret { .. } => "string".to_owned(),
+            Grant::Secret { previous: false, .. } => "string".to_owned(),
+            Grant::Secret { previous: true, .. } => "string | undefined".to_owned(),
             Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
             Grant::Assets { .. } => "WorkerFetcher".to_owned(),
         };

@@ -215,8 +215,26 @@ pub struct Rollback {
 pub enum Secret {
     /// Set a secret; the value is read from standard input.
     Put {
-        app: String,
-        name: String,
+        #[command(flatten)]
+        of: OfSecret,
+        /// Seconds that the version before stays readable, by bindings with `previous = true`.
+        #[arg(long, value_name = "SECONDS")]
+        overlap: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List the versions that are kept; values are never shown.
+    Versions {
+        #[command(flatten)]
+        of: OfSecret,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Set a secret to what an earlier version was.
+    Rollback {
+        #[command(flatten)]
+        of: OfSecret,
+        version: u64,
         #[command(flatten)]
         data: Data,
     },
@@ -226,13 +244,22 @@ pub enum Secret {
         #[command(flatten)]
         data: Data,
     },
-    /// Delete a secret.
+    /// Delete a secret, with all its versions.
     Delete {
-        app: String,
-        name: String,
+        #[command(flatten)]
+        of: OfSecret,
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct OfSecret {
+    pub app: String,
+    pub name: String,
+    /// The value in this environment of the manifest; without it, in all that have none of their own.
+    #[arg(long)]
+    pub env: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -278,6 +305,43 @@ pub enum Kv {
         cursor: Option<String>,
         #[arg(long)]
         limit: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show what an app stores, and how much it may.
+    Usage {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print what changes, a line for each, until it is stopped.
+    Watch {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        /// Begin after this revision; with what changes from now on if left out.
+        #[arg(long)]
+        since: Option<u64>,
+        /// End when there is nothing more to tell.
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Write the entries of a namespace to standard output, a line of JSON for each.
+    Export {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Store the entries that standard input holds, as export writes them.
+    Import {
+        app: String,
+        namespace: String,
         #[command(flatten)]
         data: Data,
     },

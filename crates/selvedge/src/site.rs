@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, Secret, TenantName, WorkerName, code};
+use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts};
 use futures_util::future::LocalBoxFuture;
 use manifest::{Grant, Plan, Var, WorkerPlan};
-use services::AppId;
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
+use services::{AppId, SecretEntry, SecretName};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
 
 use crate::outbound::egress_rules;
@@ -124,7 +124,8 @@ impl Workshop {
         }
         for binding in &worker.bindings {
             match self.open(plan, &binding.grant, reservation, assets).await? {
-                Ok(handle) => bindings.push((binding.name.clone(), handle)),
+                Ok(Some(handle)) => bindings.push((binding.name.clone(), handle)),
+                Ok(None) => {}
                 Err(failure) => missing = Some(failure),
             }
         }
@@ -153,8 +154,8 @@ impl Workshop {
         grant: &Grant,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
-    ) -> Result<Result<Handle, Failure>> {
-        Ok(Ok(match grant {
+    ) -> Result<Result<Option<Handle>, Failure>> {
+        Ok(Ok(Some(match grant {
             Grant::Kv { namespace } => Handle::Kv {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
@@ -171,19 +172,41 @@ impl Workshop {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
-            Grant::Secret { secret } => {
-                let app = AppId::new(tenant(), plan.app.clone());
-                let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
-                    let app = &plan.app;
-                    let detail =
-                        format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
-                    tracing::warn!("{app}: {detail}");
-                    return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+            Grant::Secret { secret, previous } => {
+                let value = match self.secret(plan, secret).await? {
+                    Some(entry) if *previous => match entry.previous {
+                        Some(previous) => previous.value,
+                        // Most of the time there is none; the code finds the name unset.
+                        None => return Ok(Ok(None)),
+                    },
+                    Some(entry) => entry.value,
+                    None => {
+                        let app = &plan.app;
+                        let detail = format!(
+                            "the secret {secret} has no value; set it with: selvedge secret put {app} {secret}"
+                        );
+                        tracing::warn!("{app}: {detail}");
+                        return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+                    }
                 };
-                let text = String::from_utf8_lossy(entry.value.expose()).into_owned();
-                Handle::Secret(Secret::new(text))
+                Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
             }
-        }))
+        })))
+    }
+}
+
+impl Workshop {
+    /// What the secret is in the environment of the plan, or else in all of them.
+    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Option<SecretEntry>> {
+        let app = AppId::new(tenant(), plan.app.clone());
+        let env = plan.env_name.as_deref().and_then(|env| ResourceName::parse(env).ok());
+        if env.is_some() {
+            let own = SecretName { name: secret.clone(), env };
+            if let Some(entry) = self.stores.secrets.get(&app, &own).await? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
     }
 }
 

@@ -16,11 +16,13 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 mod artifact;
 mod kv;
 mod kv_model;
+mod kv_more;
 mod release;
 mod secret;
 
 pub use artifact::artifacts;
 pub use kv::kv;
+pub use kv_more::{kv_limits, small_limits};
 pub use release::releases;
 pub use secret::secrets;
 

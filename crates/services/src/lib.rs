@@ -24,9 +24,10 @@ pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
 pub use egress::{EgressPolicy, EgressRule};
 pub use futures_util::future::BoxFuture;
 pub use kv::{
-    Condition, DeleteReceipt, Kv, KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage, ListedKey,
-    PutOptions, PutReceipt,
+    Action, Change, ChangeKind, ChangesOptions, ChangesPage, Check, CommitReceipt, Condition, DeleteReceipt, Kv,
+    KvEntry, KvError, KvLimits, KvNamespace, KvUsage, ListOptions, ListPage, ListedKey, NamespaceUsage, PutOptions,
+    PutReceipt, Transaction, Write,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
-pub use secret::{SecretEntry, SecretError, SecretInfo, SecretStore};
+pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
 pub use store::{AppId, Durability, StoreError};

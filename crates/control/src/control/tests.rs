@@ -353,7 +353,10 @@ async fn a_secret_that_is_bound_and_not_set_is_named() {
     fs::write(&manifest, format!("{text}{bindings}")).expect("written");
     let bundle = build_app(built.dir.path(), &BuildOptions::default()).expect("a good app");
     let value = Secret::new(Bytes::from_static(b"hunter2"));
-    node.control.secret_put(app("shop"), resource("pepper"), value).await.expect("set");
+    node.control
+        .secret_put(app("shop"), SecretKey { name: resource("pepper"), env: None }, value, SecretPutOptions::default())
+        .await
+        .expect("set");
     let deployed = node.deploy(&bundle).await.expect("a good app");
     assert_eq!(deployed.missing_secrets, [resource("api-key")]);
 }

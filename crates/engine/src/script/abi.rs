@@ -121,6 +121,14 @@ pub mod rpc {
     pub const READ: i32 = 311;
 }
 
+/// What KV has beside the names of Workers: operations.
+pub mod kv {
+    pub const COMMIT: i32 = 530;
+    pub const ADD: i32 = 531;
+    pub const CHANGES: i32 = 532;
+    pub const LIST: i32 = 533;
+}
+
 /// Offsets in the shim's `struct control`.
 pub mod control {
     pub const INTERRUPT: usize = 0;

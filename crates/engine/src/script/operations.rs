@@ -19,7 +19,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{node, rpc, sockets};
+use super::{kv, node, rpc, sockets};
 
 mod caches;
 pub mod crypto;
@@ -247,6 +247,10 @@ impl Operation {
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
+            abi::kv::COMMIT => kv::commit(&self, args).await,
+            abi::kv::ADD => kv::add(&self, args).await,
+            abi::kv::CHANGES => kv::changes(&self, args).await,
+            abi::kv::LIST => kv::list(&self, args).await,
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
@@ -337,7 +341,7 @@ impl Operation {
         }
     }
 
-    fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
+    pub fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
         let binding = args.next()?.as_u32()? as usize;
         match self.env().bindings.get(binding) {
             Some((_, Handle::Kv { provider, namespace })) => Ok((provider.clone(), namespace.clone())),
@@ -391,6 +395,7 @@ impl Operation {
             prefix: prefix.as_optional_str()?.unwrap_or("").to_owned(),
             cursor: cursor.as_optional_str()?.map(str::to_owned),
             limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
+            ..ListOptions::default()
         };
         self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
         let page = provider.list(&namespace, options).await?;
@@ -418,7 +423,7 @@ async fn timer(mut args: Decoder<'_>) -> Result<Completion, Completion> {
 }
 
 /// `{expirationMs?, ttlS?, metadata?, ifRevision?, ifAbsent?}`
-fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
+pub fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
     let fields: serde_json::Value = serde_json::from_str(json).map_err(|_| Malformed)?;
     let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_f64);
     let expires_at_ms = match (number("expirationMs"), number("ttlS")) {
@@ -440,7 +445,7 @@ fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
 }
 
 /// The answer of `list`, as Workers code knows it, with revisions.
-fn list_document(page: &ListPage) -> String {
+pub fn list_document(page: &ListPage) -> String {
     let keys: Vec<serde_json::Value> = page
         .keys
         .iter()
@@ -455,7 +460,7 @@ fn list_document(page: &ListPage) -> String {
             entry
         })
         .collect();
-    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null });
+    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null, "revision": page.revision });
     if let Some(cursor) = &page.cursor {
         document["cursor"] = cursor.as_str().into();
     }

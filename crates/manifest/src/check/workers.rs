@@ -192,7 +192,9 @@ impl Compiler<'_, '_> {
         let name = self.env_name(&raw.name, "a binding");
         let grant = match raw.kind {
             BindingKind::Kv => Grant::Kv { namespace: self.resource(&raw.target, "a KV namespace")? },
-            BindingKind::Secret => Grant::Secret { secret: self.resource(&raw.target, "a secret")? },
+            BindingKind::Secret => {
+                Grant::Secret { secret: self.resource(&raw.target, "a secret")?, previous: raw.previous }
+            }
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
                 let worker = self.worker_index(&raw.target, &user)?;

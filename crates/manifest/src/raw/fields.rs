@@ -66,6 +66,10 @@ pub(crate) static TEST: &[Field] = &[
 pub(crate) static BINDING: &[Field] = &[
     field("kv", "The name of a KV namespace."),
     field("secret", "The name of a secret, set with: selvedge secret put."),
+    field(
+        "previous",
+        "With `secret`: true for the version before, which is there while the overlap of a rotation lasts.",
+    ),
     field("worker", "The name of a worker of this app."),
     field("assets", "A directory of files, relative to this file."),
     field(

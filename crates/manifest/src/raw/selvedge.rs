@@ -135,6 +135,13 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
     let mut binding = RawBinding::new(name, kind, reader.string_of(target)?);
     binding.entrypoint = reader.string(table, "entrypoint");
     binding.props = table.get("props").map(|props| props.node.clone());
+    if let Some(previous) = table.get("previous").filter(|_| kind != BindingKind::Secret) {
+        let message = format!("`previous` has no meaning in the binding `{}`, which opens no secret", entry.key);
+        reader.problems.add(code::BAD_BINDING, &previous.key_span, message).help =
+            Some("leave it out, or bind a secret".to_owned());
+        return None;
+    }
+    binding.previous = reader.bool(table, "previous").unwrap_or(false);
     Some(binding)
 }
 

@@ -4,11 +4,17 @@ use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use control_api::{KvCondition, KvListOptions, KvPutOptions};
+use control_api::{KvChangesOptions, KvCondition, KvListOptions, KvPutOptions, KvUsage};
 
 use super::{app_name, print, print_json, resource_name};
 use crate::admin::{Prepare, reach};
 use crate::cli;
+use crate::terminal;
+use crate::wire;
+
+mod transfer;
+
+use transfer::Place;
 
 pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
     match args {
@@ -55,7 +61,8 @@ pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
         }
         cli::Kv::List { app, namespace, prefix, cursor, limit, data } => {
             let api = reach(&data.data, Prepare::No)?;
-            let options = KvListOptions { prefix: prefix.unwrap_or_default(), cursor, limit };
+            let prefix = prefix.unwrap_or_default();
+            let options = KvListOptions { prefix, cursor, limit, ..KvListOptions::default() };
             let page = api.kv_list(app_name(&app)?, resource_name(&namespace)?, options).await?;
             if json {
                 return print_json(&page);
@@ -68,5 +75,64 @@ pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
                 None => Ok(()),
             }
         }
+        cli::Kv::Usage { app, data } => {
+            let usage = reach(&data.data, Prepare::No)?.kv_usage(app_name(&app)?).await?;
+            if json { print_json(&usage) } else { print(shown(&usage)) }
+        }
+        cli::Kv::Watch { app, namespace, prefix, since, once, data } => {
+            let place = place(&app, &namespace, &data)?;
+            watch(&place, prefix.unwrap_or_default(), since, once, json).await
+        }
+        cli::Kv::Export { app, namespace, prefix, data } => {
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            let lines = place(&app, &namespace, &data)?.export(&prefix.unwrap_or_default(), &mut out).await?;
+            out.flush().context("the export can't be written")?;
+            terminal::say(&format!("{lines} lines"));
+            Ok(())
+        }
+        cli::Kv::Import { app, namespace, data } => {
+            let place = place(&app, &namespace, &data)?;
+            let (stored, expired) = place.import(&mut std::io::stdin().lock(), &*wire::clock()).await?;
+            if json {
+                return print_json(&serde_json::json!({ "stored": stored, "expired": expired }));
+            }
+            let had = if expired > 0 { format!(", {expired} had expired") } else { String::new() };
+            print(format!("{stored} lines are stored{had}"))
+        }
+    }
+}
+
+fn place(app: &str, namespace: &str, data: &cli::Data) -> Result<Place> {
+    let (app, namespace) = (app_name(app)?, resource_name(namespace)?);
+    Ok(Place { api: reach(&data.data, Prepare::No)?, app, namespace })
+}
+
+fn shown(usage: &KvUsage) -> String {
+    let row = |name: &str, keys, keys_max, bytes, bytes_max| {
+        format!("{name:<24} {keys:>12} of {keys_max} keys {bytes:>16} of {bytes_max} bytes\n")
+    };
+    let mut text = String::new();
+    for of in &usage.namespaces {
+        text += &row(of.namespace.as_str(), of.keys, of.keys_max, of.bytes, of.bytes_max);
+    }
+    text += &row("(the app)", usage.keys, usage.keys_max, usage.bytes, usage.bytes_max);
+    text.trim_end().to_owned()
+}
+
+async fn watch(place: &Place, prefix: String, since: Option<u64>, once: bool, json: bool) -> Result<()> {
+    let wait_ms = if once { 0 } else { KvChangesOptions::WAIT_MS_MAX };
+    let mut options = KvChangesOptions { prefix, since, wait_ms };
+    loop {
+        let told = place.api.kv_changes(place.app.clone(), place.namespace.clone(), options.clone()).await?;
+        for change in &told.changes {
+            match json {
+                true => print(serde_json::to_string(change)?)?,
+                false => print(format!("{:>10} {:<6} {}", change.revision, change.kind, change.key))?,
+            }
+        }
+        if once && options.since == Some(told.through) {
+            return Ok(());
+        }
+        options.since = Some(told.through);
     }
 }

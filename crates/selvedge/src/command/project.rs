@@ -63,7 +63,8 @@ fn describe(bundle: &Bundle) -> String {
 fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
-        Grant::Secret { secret } => format!("secret {secret}"),
+        Grant::Secret { secret, previous: false } => format!("secret {secret}"),
+        Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
         Grant::Worker { worker, entrypoint, .. } => {
             let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));
             format!("worker {}{export}", plan.worker(*worker).name)

@@ -10,6 +10,7 @@ mod dev;
 mod egress;
 mod harness;
 mod init;
+mod kv;
 mod limits;
 mod recipes;
 mod rpc;

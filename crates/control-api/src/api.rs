@@ -7,9 +7,10 @@ use base::{AppName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status,
+    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
+    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
+    Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -110,6 +111,12 @@ pub trait Api: Send + Sync {
 
     /// What an app stores in KV, and how much it may.
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage>;
+
+    /// Adds a backup of all data of the node to a directory.
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;
+
+    /// Reads all data of the node and answers what is damaged.
+    fn check(&self) -> Answer<'_, Checked>;
 
     /// The limits of the node and, if one is named, of a released app and its workers.
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>>;

@@ -11,18 +11,19 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted, KvCondition,
-    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, Status,
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
+    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretKey,
+    SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status,
 };
 use manifest::WorkerKind;
-use services::{AppId, ArtifactStore, DeploymentRecord, Kv, KvError, KvNamespace, ReleaseStore, SecretStore};
+use services::{AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, ReleaseStore, SecretStore};
 use tokio::sync::Mutex;
 
 use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
+mod care;
 mod kv;
 mod limits;
 mod secrets;
@@ -58,6 +59,7 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that
@@ -381,6 +383,14 @@ impl Api for Control {
         Box::pin(self.delete_secret(app, secret))
     }
 
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
+        Box::pin(self.make_backup(request))
+    }
+
+    fn check(&self) -> Answer<'_, Checked> {
+        Box::pin(self.check_all())
+    }
+
     fn kv_get(&self, app: AppName, namespace: ResourceName, key: String) -> Answer<'_, Option<KvValue>> {
         Box::pin(self.get_entry(self.namespace(app, namespace), key))
     }
@@ -458,6 +468,12 @@ impl StoreFailure for services::ReleaseError {
 }
 
 impl StoreFailure for services::SecretError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::care::CareError {
     fn code(&self) -> Code {
         self.code()
     }

@@ -175,3 +175,94 @@ fn bad_keys_values_and_expiries_are_refused_by_name() {
     let left = place.on_data(&["kv", "list", "app", "things"]).expect_success();
     assert_eq!(left.lines().count(), 4, "{left}");
 }
+
+#[test]
+fn an_export_of_a_serving_node_is_imported_whole_into_another() {
+    let place = Place::new();
+    let node = place.serve_project(&project(&place));
+    for n in 0..1_234 {
+        ask(&node, "put", &json!({ "key": format!("key/{n:04}"), "value": format!("välue {n}") }));
+    }
+    let binary = [0, 0xff, b'\n', b'"'];
+    let large = "ä".repeat(100_000);
+    place.on_data_with(&["kv", "put", "app", "things", "binary", "--metadata", "{\"n\":1}"], &binary).expect_success();
+    place.on_data_with(&["kv", "put", "app", "things", "large", "--ttl", "1000"], large.as_bytes()).expect_success();
+    ask(&node, "add", &json!({ "key": "count", "by": 7 }));
+    let export = place.on_data(&["kv", "export", "app", "things"]).expect_success();
+    assert_eq!(export.lines().count(), 1_237);
+    let part = place.on_data(&["kv", "export", "app", "things", "--prefix", "key/00"]).expect_success();
+    assert_eq!(part.lines().count(), 100);
+
+    let other = Place::new();
+    let said = other.on_data_with(&["kv", "import", "app", "things"], export.as_bytes()).expect_success();
+    assert_eq!(said, "1237 lines are stored\n");
+    // The second time it comes to the same.
+    other.on_data_with(&["kv", "import", "app", "things"], export.as_bytes()).expect_success();
+    let without_revisions = |export: &str| -> Vec<Value> {
+        let parse = |line: &str| {
+            let mut line: Value = serde_json::from_str(line).expect("a line of JSON");
+            line.as_object_mut().expect("an object").remove("revision");
+            line
+        };
+        export.lines().map(parse).collect()
+    };
+    let again = other.on_data(&["kv", "export", "app", "things"]).expect_success();
+    assert_eq!(without_revisions(&again), without_revisions(&export));
+    assert_eq!(other.on_data(&["kv", "get", "app", "things", "large"]).expect_success(), large);
+    let usage = other.on_data(&["kv", "usage", "app", "--json"]).json();
+    assert_eq!(usage["namespaces"][0]["keys"], 1_237);
+    let shown = other.on_data(&["kv", "usage", "app"]).expect_success();
+    assert!(shown.starts_with("things ") && shown.contains("1237 of 10000000 keys"), "{shown}");
+
+    for (line, expected) in [
+        ("{\"key\":\"a\"}", "wants one of value, base64 and deleted"),
+        ("{\"key\":\"a\",\"base64\":\"?\"}", "is no base64"),
+        ("nonsense", "line 1 is not what export writes"),
+        ("{\"key\":\"\",\"value\":\"x\"}", "the key is empty"),
+    ] {
+        let refused = other.on_data_with(&["kv", "import", "app", "things"], line.as_bytes()).expect_failure();
+        assert!(refused.contains(expected), "{line}: {refused}");
+    }
+    let expired = "{\"key\":\"old\",\"value\":\"x\",\"expires_at_ms\":1}\n";
+    let said = other.on_data_with(&["kv", "import", "app", "things"], expired.as_bytes()).expect_success();
+    assert_eq!(said, "0 lines are stored, 1 had expired\n");
+}
+
+#[test]
+fn what_changes_is_told_on_the_command_line() {
+    let place = Place::new();
+    let node = place.serve_project(&project(&place));
+    ask(&node, "put", &json!({ "key": "a/1", "value": "x" }));
+    place.on_data(&["kv", "delete", "app", "things", "a/1"]).expect_success();
+    ask(&node, "put", &json!({ "key": "b", "value": "x" }));
+    let told = place.on_data(&["kv", "watch", "app", "things", "--since", "0", "--once"]).expect_success();
+    let words: Vec<&str> = told.split_whitespace().collect();
+    assert_eq!(words, ["1", "put", "a/1", "2", "delete", "a/1", "3", "put", "b"]);
+}
+
+#[test]
+fn a_quota_names_its_limit_and_spares_the_neighbour() {
+    let place = Place::new();
+    let manifest = |name: &str| {
+        format!(
+            "name = \"{name}\"\n[workers.web]\nentry = \"src/index.ts\"\n[workers.web.bindings]\nKV = {{ kv = \"things\" }}\n"
+        )
+    };
+    for name in ["app", "other"] {
+        place
+            .deploy(&place.project(name, &[("selvedge.toml", &manifest(name)), ("src/index.ts", SOURCE)]))
+            .expect_success();
+    }
+    let config = place.project("config", &[("node.toml", "[limits]\nkv_app_keys = 2\nkv_app_bytes = 1000\n")]);
+    let node = place.serve_with(&["--config", &config.join("node.toml").display().to_string()]);
+    for key in ["a", "b"] {
+        ask(&node, "put", &json!({ "key": key, "value": "x" }));
+    }
+    let put = |key: &str, value: &str| json!({ "key": key, "value": value });
+    assert_eq!(refuse(&node, "put", &put("c", "x")), "quota_exceeded");
+    assert_eq!(refuse(&node, "put", &put("a", &"x".repeat(1000))), "quota_exceeded");
+    ask(&node, "put", &put("a", "another"));
+    node.send(&Request::json("POST", "/put", &put("a", &"x".repeat(900))).at_app("other")).expect(200);
+    place.on_data(&["kv", "delete", "app", "things", "a"]).expect_success();
+    ask(&node, "put", &put("c", "x"));
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
+use crate::linear;
 use crate::workload::Writer;
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
@@ -25,6 +26,8 @@ pub enum Job {
     WriteThroughFaults,
     /// Writes until the disk is full, makes room, and waits for the store to recover.
     FillTheDisk,
+    /// Clients of some histories, until they are done or killed.
+    Histories,
     /// Opens the directory and says how that went.
     Open,
 }
@@ -36,6 +39,7 @@ impl Job {
             Job::WriteAndEnd => "write-and-end",
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
+            Job::Histories => "histories",
             Job::Open => "open",
         }
     }
@@ -54,7 +58,7 @@ pub fn command(wrapper: &[&str], job: Job, place: &Path, round: u64) -> Command 
 
 /// Says something to the parent, in one write, on a line of its own whatever the test harness has
 /// begun.
-fn say(line: &str) {
+pub fn say(line: &str) {
     std::io::stdout().lock().write_all(format!("\n{line}\n").as_bytes()).expect("the parent listens");
 }
 
@@ -84,6 +88,10 @@ fn job() {
         "fill-the-disk" => {
             let data = open().expect("the data directory opens");
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
+        }
+        "histories" => {
+            let data = open().expect("the data directory opens");
+            runtime.block_on(linear::write_histories(&data.kv(), round));
         }
         "open" => match open() {
             Ok(_) => say("opened"),

@@ -4,11 +4,13 @@
 // The name by which the rest of the workspace knows this crate.
 extern crate selvedge_services_local as services_local;
 
+mod care;
 mod child;
 mod conformance;
 mod crash;
 mod data_dir;
 mod faults;
+mod linear;
 mod power_loss;
 mod requirement;
 mod secrets;

@@ -159,6 +159,10 @@ impl<'a, M: Model> Search<'a, M> {
             }
             let seen = call.ended.as_ref().map(|(_, seen)| seen);
             let Some(state) = self.model.step(&self.state, &call.op, seen) else { continue };
+            // What changed nothing and showed nothing may as well never have happened.
+            if seen.is_none() && state == self.state {
+                continue;
+            }
             let mut done = self.done.clone();
             done[at / 64] |= 1 << (at % 64);
             if self.seen.insert((done, state.clone())) {

@@ -117,7 +117,7 @@ fn a_database_of_a_newer_schema_is_refused() {
     raised.pragma_update(None, "user_version", 9).expect("raise");
     drop(raised);
     let (message, _) = refuse(&place);
-    assert!(message.contains("has schema 9, this Selvedge knows 1; use a newer one"), "{message}");
+    assert!(message.contains("has schema 9, this Selvedge knows 2; use a newer one"), "{message}");
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl Workshop {
                         None => return Ok(Ok(None)),
                     },
                     Some(entry) => entry.value,
+                    None if *previous => return Ok(Ok(None)),
                     None => {
                         let app = &plan.app;
                         let detail = format!(

@@ -1,4 +1,5 @@
-//! `kv get`, `put`, `delete`, `list`, against a running node or a stopped one.
+//! `kv get`, `put`, `delete`, `list`, `usage`, `watch`, `export`, `import`, against a running node or a
+//! stopped one.
 
 use std::io::{Read as _, Write as _};
 
@@ -32,22 +33,8 @@ pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
             std::io::stdout().write_all(&entry.value).context("the value can't be written")
         }
         cli::Kv::Put { app, namespace, key, value, ttl, metadata, data } => {
-            let value = match value {
-                Some(value) => Bytes::from(value),
-                None => {
-                    let mut bytes = Vec::new();
-                    std::io::stdin().lock().read_to_end(&mut bytes).context("the value can't be read")?;
-                    bytes.into()
-                }
-            };
-            let options = KvPutOptions { ttl_s: ttl, expires_at_ms: None, metadata, condition: KvCondition::Always };
-            let api = reach(&data.data, Prepare::No)?;
-            let receipt = api.kv_put(app_name(&app)?, resource_name(&namespace)?, key, value, options).await?;
-            if json {
-                print_json(&receipt)
-            } else {
-                print(format!("stored {} bytes, revision {}, {}", receipt.size, receipt.revision, receipt.durability))
-            }
+            let options = KvPutOptions { ttl_s: ttl, metadata, ..KvPutOptions::default() };
+            put(&place(&app, &namespace, &data)?, key, value, options, json).await
         }
         cli::Kv::Delete { app, namespace, key, data } => {
             let api = reach(&data.data, Prepare::No)?;
@@ -99,6 +86,24 @@ pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
             let had = if expired > 0 { format!(", {expired} had expired") } else { String::new() };
             print(format!("{stored} lines are stored{had}"))
         }
+    }
+}
+
+/// Stores the value, or what standard input holds.
+async fn put(place: &Place, key: String, value: Option<String>, options: KvPutOptions, json: bool) -> Result<()> {
+    let value = match value {
+        Some(value) => Bytes::from(value),
+        None => {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).context("the value can't be read")?;
+            bytes.into()
+        }
+    };
+    let receipt = place.api.kv_put(place.app.clone(), place.namespace.clone(), key, value, options).await?;
+    if json {
+        print_json(&receipt)
+    } else {
+        print(format!("stored {} bytes, revision {}, {}", receipt.size, receipt.revision, receipt.durability))
     }
 }
 

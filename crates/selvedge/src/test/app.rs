@@ -162,8 +162,10 @@ fn unstarted(failure: &Failure) -> anyhow::Error {
 /// A secret of a test is a variable, from a file.
 fn check_secrets(plan: &Plan) -> Result<()> {
     let bindings = plan.workers.iter().flat_map(|worker| &worker.bindings);
-    let missing: BTreeSet<_> =
-        bindings.filter(|binding| matches!(binding.grant, Grant::Secret { .. })).map(|b| b.name.as_str()).collect();
+    let missing: BTreeSet<_> = bindings
+        .filter(|binding| matches!(binding.grant, Grant::Secret { previous: false, .. }))
+        .map(|b| b.name.as_str())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -87,6 +87,13 @@ fn refuse(node: &Node, step: &str, given: &Value) -> String {
     refused["code"].as_str().or(refused["name"].as_str()).unwrap_or_default().to_owned()
 }
 
+/// Stores so many entries, in a few transactions.
+fn fill(place: &Place, count: usize) {
+    let line = |n| format!("{{\"key\":\"key/{n:04}\",\"value\":\"välue {n}\"}}\n");
+    let lines: String = (0..count).map(line).collect();
+    place.on_data_with(&["kv", "import", "app", "things"], lines.as_bytes()).expect_success();
+}
+
 #[test]
 fn a_transaction_moves_what_two_keys_agree_on() {
     let place = Place::new();
@@ -144,9 +151,7 @@ fn a_watch_tells_every_write_and_a_gap_is_an_error() {
     assert_eq!(ask(&node, "watch", &json!({ "since": since, "writes": 1, "prefix": "b/" }))[0], told[1]);
     let new = ask(&node, "list", &json!({ "changedSince": told[0]["revision"] }));
     assert_eq!(new["keys"].as_array().map(Vec::len), Some(1));
-    for n in 0..600 {
-        ask(&node, "put", &json!({ "key": "a/1", "value": n.to_string() }));
-    }
+    fill(&place, 600);
     assert_eq!(refuse(&node, "watch", &json!({ "since": since, "writes": 1 })), "changes_gone");
 }
 
@@ -180,9 +185,7 @@ fn bad_keys_values_and_expiries_are_refused_by_name() {
 fn an_export_of_a_serving_node_is_imported_whole_into_another() {
     let place = Place::new();
     let node = place.serve_project(&project(&place));
-    for n in 0..1_234 {
-        ask(&node, "put", &json!({ "key": format!("key/{n:04}"), "value": format!("välue {n}") }));
-    }
+    fill(&place, 1_234);
     let binary = [0, 0xff, b'\n', b'"'];
     let large = "ä".repeat(100_000);
     place.on_data_with(&["kv", "put", "app", "things", "binary", "--metadata", "{\"n\":1}"], &binary).expect_success();

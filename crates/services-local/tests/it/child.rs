@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use base::Body;
+use services::{Action, Kv as _, PutOptions, Transaction, Write};
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
 use crate::linear;
-use crate::workload::Writer;
+use crate::workload::{Writer, namespace};
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
 const PLACE: &str = "SELVEDGE_TEST_PLACE";
@@ -145,6 +147,30 @@ async fn write_through_faults(kv: &Arc<LocalKv>, round: u64) {
     say(&format!("recovered after {failures}"));
 }
 
+/// On a full disk each kind of write fails by that name or that of the store that turned read-only,
+/// and does nothing.
+async fn refuse_every_kind(kv: &Arc<LocalKv>) {
+    let ns = namespace();
+    let large = vec![b'x'; 6 << 20];
+    let put = |key: &str, value: Vec<u8>| Write {
+        key: key.into(),
+        action: Action::Put { value: value.into(), metadata: None, expires_at_ms: None },
+    };
+    let pair =
+        Transaction { checks: Vec::new(), writes: vec![put("pair", vec![1; 60_000]), put("large", vec![2; 3 << 20])] };
+    let outcomes = [
+        kv.put(&ns, "large", Body::full(large), PutOptions::default()).await.map(drop),
+        kv.commit(&ns, pair).await.map(drop),
+    ];
+    for outcome in outcomes {
+        let code = outcome.expect_err("there is no room").code().name;
+        assert!(["store_full", "store_read_only"].contains(&code), "{code}");
+    }
+    for key in ["pair", "large"] {
+        assert!(kv.get(&ns, key).await.expect("reads go on").is_none(), "{key}");
+    }
+}
+
 async fn fill_the_disk(kv: &Arc<LocalKv>, place: &Path, round: u64) {
     let writer = Writer { round, number: 0 };
     let mut operation = 0;
@@ -155,6 +181,7 @@ async fn fill_the_disk(kv: &Arc<LocalKv>, place: &Path, round: u64) {
         }
     };
     say(&format!("failed {}", error.code().name));
+    refuse_every_kind(kv).await;
     writer.check(kv, operation).await.expect("what was acknowledged is readable");
     std::fs::remove_file(place.join("ballast")).expect("the ballast goes");
     while writer.run(kv, operation).await.is_err() {

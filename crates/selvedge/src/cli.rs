@@ -240,7 +240,9 @@ pub enum Secret {
     Rollback {
         #[command(flatten)]
         of: OfSecret,
-        version: u64,
+        /// As `secret versions` numbers them.
+        #[arg(value_name = "VERSION")]
+        to: u64,
         #[command(flatten)]
         data: Data,
     },

@@ -46,7 +46,7 @@ pub async fn run(args: cli::Secret, json: bool) -> Result<()> {
             }
             Ok(())
         }
-        cli::Secret::Rollback { of, version, data } => {
+        cli::Secret::Rollback { of, to: version, data } => {
             let (app, key) = parse(&of)?;
             let api = reach(&data.data, Prepare::No)?;
             let made = api.secret_rollback(app.clone(), key.clone(), SecretRollback { version }).await?;

@@ -67,7 +67,9 @@ async fn fill(kv: &Arc<LocalKv>) {
     let all: Vec<String> = (0..KEYS).map(|n| format!("key-{n}")).collect();
     for some in all.chunks(500) {
         let puts = some.iter().map(|key| kv.put(&ns, key, value(), PutOptions::default()));
-        futures_util::future::join_all(puts).await.into_iter().for_each(|put| drop(put.expect("put")));
+        for put in futures_util::future::join_all(puts).await {
+            put.expect("put");
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use kv_more::{kv_limits, small_limits};
 pub use release::releases;
 pub use secret::secrets;
 
-/// Random sequences tried per suite.
+/// Random sequences tried per suite in an ordinary run; `SELVEDGE_CONFORMANCE_CASES` asks for more.
 const CASES: u32 = 24;
 
 /// A fresh, empty provider, and the clock that it reads.
@@ -49,7 +49,8 @@ fn random<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCa
 where
     S::Value: Debug,
 {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let cases = std::env::var("SELVEDGE_CONFORMANCE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     if let Err(failure) = TestRunner::new(config).run(&strategy, test) {
         panic!("{failure}");
     }

@@ -176,9 +176,10 @@ export class KvWatcher {
     this.#first = false;
     return new Promise((resolve, reject) => {
       this.#waiting = { id, end: resolve };
-      whenComplete(id, (ok, value) => {
+      whenComplete(id, (ok, value): unknown => {
         this.#waiting = null;
-        if (!ok) return reject(value);
+        // Without a message it is not the host that failed: the request is over, and nobody listens any more.
+        if (!ok) return value.message === "" ? (this.#ended = true) : reject(value);
         this.#since = value[0];
         this.#gather(value[1]);
         resolve();

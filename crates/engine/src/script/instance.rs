@@ -148,7 +148,7 @@ impl Running {
 
 /// An operation that only waits: it is no work, leaves no trace, and goes with its request.
 fn is_passive(code: i32) -> bool {
-    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ)
+    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ | abi::kv::CHANGES)
 }
 
 struct Stream {
@@ -553,7 +553,7 @@ impl ScriptInstance {
                 match running.code {
                     abi::operation::TIMER => gone.push(operation),
                     // What it held of other workers goes at once.
-                    abi::rpc::READ => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    abi::rpc::READ | abi::kv::CHANGES => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
                     _ => {}
                 }
             }

@@ -57,9 +57,22 @@ const steps: Record<string, (kv: any, request: any) => Promise<any>> = {
   },
 };
 
+/** Server-sent events of what is written. */
+function stream(kv: any): Response {
+  const { readable, writable } = new TransformStream();
+  const watcher = kv.watch();
+  (async () => {
+    const writer = writable.getWriter();
+    await writer.write(new TextEncoder().encode(": open\n"));
+    for await (const { changes } of watcher) await writer.write(new TextEncoder().encode(`data: ${changes[0].key}\n`));
+  })();
+  return new Response(readable);
+}
+
 export default {
   async fetch(request: Request, env: any): Promise<Response> {
     const { pathname } = new URL(request.url);
+    if (pathname === "/stream") return stream(env.KV);
     const given: any = await request.json();
     try {
       return new Response(JSON.stringify(await steps[pathname.slice(1)](env.KV, given) ?? null, show));
@@ -153,6 +166,26 @@ fn a_watch_tells_every_write_and_a_gap_is_an_error() {
     assert_eq!(new["keys"].as_array().map(Vec::len), Some(1));
     fill(&place, 600);
     assert_eq!(refuse(&node, "watch", &json!({ "since": since, "writes": 1 })), "changes_gone");
+}
+
+#[test]
+fn a_watch_that_streams_goes_with_its_client() {
+    use std::io::{BufRead as _, Write as _};
+    let place = Place::new();
+    let node = place.serve_project(&project(&place));
+    let mut client = std::net::TcpStream::connect(node.address).expect("a connection");
+    client.set_read_timeout(Some(crate::harness::PATIENCE)).expect("a time-out");
+    client.write_all(b"GET /stream HTTP/1.1\r\nhost: app.localhost\r\n\r\n").expect("a request");
+    let mut lines = std::io::BufReader::new(client).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == ": open"));
+    for key in ["one", "two"] {
+        place.on_data(&["kv", "put", "app", "things", key, "x"]).expect_success();
+        assert!(lines.any(|line| line == format!("data: {key}")), "{key}");
+    }
+    drop(lines);
+    // The request is over when its record is written, and nothing went wrong.
+    let record = node.wait_for_log("/stream");
+    assert!(!record.contains("wait_until_exceeded"), "{record}");
 }
 
 #[test]

@@ -204,6 +204,7 @@ fn end_of(prefix: &str) -> Vec<u8> {
 }
 
 /// A namespace that holds something, or did.
+#[derive(Clone, Copy)]
 pub struct Namespace {
     pub id: i64,
     pub usage: KvUsage,

@@ -25,12 +25,14 @@ pub struct Counts {
     known: Mutex<Option<Count>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Count {
     /// Of all namespaces.
     total: KvUsage,
     /// Changes that are kept.
     changes: u64,
+    /// The namespace that was written to last, which most often is the next one's too.
+    last: Option<(ResourceName, Namespace)>,
 }
 
 impl Counts {
@@ -40,11 +42,11 @@ impl Counts {
 
     fn get(&self, connection: &Connection) -> rusqlite::Result<Count> {
         let mut known = self.known();
-        if let Some(count) = *known {
-            return Ok(count);
+        if let Some(count) = &*known {
+            return Ok(count.clone());
         }
-        let count = Count { total: rows::total(connection)?, changes: feed::count(connection)? };
-        Ok(*known.insert(count))
+        let count = Count { total: rows::total(connection)?, changes: feed::count(connection)?, last: None };
+        Ok(known.insert(count).clone())
     }
 
     fn doubt(&self) {
@@ -141,8 +143,11 @@ type Written<T> = Result<T, WriteError<KvError>>;
 
 impl<'a, 'tx> Writing<'a, 'tx> {
     pub fn begin(desk: Desk, tx: &'a mut Tx<'tx>, name: &'a ResourceName) -> Written<Self> {
-        let namespace = rows::namespace(tx, name)?;
         let count = desk.counts.get(tx.connection())?;
+        let namespace = match &count.last {
+            Some((last, namespace)) if last == name => Some(*namespace),
+            _ => rows::namespace(tx, name)?,
+        };
         let usage = namespace.as_ref().map_or_else(KvUsage::default, |namespace| namespace.usage);
         Ok(Self {
             now_ms: desk.clock.unix_ms(),
@@ -264,7 +269,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
 
     /// The last step of a write: quota, counts, and what happens when the commit is done.
     pub fn finish(self) -> Written<CommitReceipt> {
-        let Self { desk, tx, namespace, mut count, before, revision, told, sums, guards, dropped, .. } = self;
+        let Self { desk, tx, name, namespace, mut count, before, revision, told, sums, guards, dropped, .. } = self;
         let Some(revision) = revision else {
             let revision = rows::sequence(tx.connection())?;
             return Ok(CommitReceipt { revision, durability: Durability::Fsync, sums });
@@ -276,6 +281,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
             if namespace.usage != before.0 {
                 rows::set_usage(tx, namespace.id, namespace.usage)?;
             }
+            count.last = Some((name.clone(), namespace));
         }
         count.changes = feed::forget(tx, count.changes + told as u64, desk.limits.watch_changes as u64)?;
         settle(tx, &desk, count, revision, guards, dropped);
@@ -317,6 +323,7 @@ pub fn expire(desk: &Desk, tx: &mut Tx<'_>, limit: usize) -> Result<usize, rusql
         return Ok(0);
     }
     let mut count = desk.counts.get(tx.connection())?;
+    count.last = None;
     let mut freed: BTreeMap<i64, KvUsage> = BTreeMap::new();
     let (mut dropped, mut revision) = (Vec::new(), 0);
     for row in &expired {

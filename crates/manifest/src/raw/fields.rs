@@ -103,10 +103,13 @@ pub(crate) static ROUTE: &[Field] = &[
 pub(crate) static UPSTREAM: &[Field] =
     &[field("targets", "Its servers, as scheme, host and port: \"http://127.0.0.1:9000\". They take turns.")];
 
-pub(crate) static ROUTE_CACHE: &[Field] = &[field(
-    "default_ttl_s",
-    "Seconds for which a response is fresh that does not say so itself; without it, a guess (RFC 9111, section 4.2.2).",
-)];
+pub(crate) static ROUTE_CACHE: &[Field] = &[
+    field(
+        "default_ttl_s",
+        "Seconds for which a response is fresh that does not say so itself; without it, a guess (RFC 9111, section 4.2.2).",
+    ),
+    later("tags"),
+];
 
 /// Where a field belongs that people write in the wrong table.
 pub(crate) fn misplaced(name: &str, here: &[Field]) -> Option<&'static str> {

@@ -13,6 +13,7 @@ mod harness;
 mod init;
 mod kv;
 mod limits;
+mod proxy;
 mod recipes;
 mod rpc;
 mod services;

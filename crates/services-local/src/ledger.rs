@@ -35,9 +35,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use services::StoreError;
@@ -60,6 +60,9 @@ use log::Log;
 pub use log::Ticket;
 use segment::SEGMENT_BYTES;
 
+/// How long a transaction waits for a log that is twice as long as it may be.
+const SHORTEN_WAIT: Duration = Duration::from_secs(5);
+
 /// The log of a data directory. One exists for each, and is opened before any journaled database.
 pub struct Ledger {
     inner: Arc<Inner>,
@@ -73,8 +76,9 @@ struct Inner {
     log: Arc<Log>,
     dir: PathBuf,
     bytes_max: u64,
-    /// The oldest segment there is.
-    oldest: AtomicU64,
+    /// The oldest segment there is, and who waits for it to go.
+    oldest: Mutex<u64>,
+    shortened: Condvar,
     members: Mutex<Members>,
 }
 
@@ -99,7 +103,8 @@ impl Ledger {
             log: log.clone(),
             dir,
             bytes_max: root.options.limits.ledger_bytes,
-            oldest: AtomicU64::new(recovered.next_segment),
+            oldest: Mutex::new(recovered.next_segment),
+            shortened: Condvar::new(),
             members: Mutex::new(members),
         });
         let builder = std::thread::Builder::new().name("ledger".into());
@@ -170,13 +175,19 @@ impl Ledger {
         &self.inner.log
     }
 
-    /// Why no transaction should begin now, if so.
+    /// Why no transaction should begin now, if so. Waits for a while if the log is too long.
     fn refusal(&self) -> Result<(), StoreError> {
         self.inner.log.refusal()?;
-        let segments = self.inner.log.segment().saturating_sub(self.inner.oldest.load(Ordering::Relaxed));
-        match segments * SEGMENT_BYTES > 2 * self.inner.bytes_max {
-            // Copying does not keep up, or someone reads for too long.
-            true => Err(StoreError::Busy { in_flight: segments as usize }),
+        let most = 2 * self.inner.bytes_max / SEGMENT_BYTES;
+        let too_long = |oldest: &mut u64| self.inner.log.segment().saturating_sub(*oldest) > most;
+        let mut oldest = self.inner.oldest();
+        if !too_long(&mut oldest) {
+            return Ok(());
+        }
+        // Copying does not keep up, or someone reads for too long.
+        let waited = self.inner.shortened.wait_timeout_while(oldest, SHORTEN_WAIT, too_long);
+        match waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            true => Err(StoreError::Busy { in_flight: most as usize }),
             false => Ok(()),
         }
     }
@@ -207,8 +218,13 @@ impl Inner {
         }
     }
 
+    fn oldest(&self) -> MutexGuard<'_, u64> {
+        self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_oldest(&self, segment: u64) {
-        self.oldest.store(segment, Ordering::Relaxed);
+        *self.oldest() = segment;
+        self.shortened.notify_all();
     }
 }
 

@@ -2,17 +2,20 @@
 //! segments that none needs go.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use services::StoreError;
 
 use super::Inner;
+use super::journal::Member;
 use super::segment::{self, SEGMENT_BYTES};
 
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(250);
+/// Threads that flush files; they wait for the disk, not for a core.
+const THREADS: usize = 8;
 
 /// The thread; it ends when this is dropped.
 pub struct Care {
@@ -50,23 +53,18 @@ impl Inner {
         let current = self.log.segment();
         // Half of what the log may hold is for what comes while this works.
         let kept = (self.bytes_max / SEGMENT_BYTES / 2).max(1);
-        let mut needed_from = current;
+        let is_old = |needed: u64| needed + kept < current;
+        let mut late = Vec::new();
         for member in self.all() {
-            let Some(mut needed) = member.needed_from() else {
-                self.let_go(&member);
-                continue;
-            };
-            if needed + kept < current || !member.is_held() {
-                // One that can't be copied now, because it is read or written, is not in the way of
-                // the others.
-                if let Err(error) = member.copy_idle().and_then(|_| member.flush()) {
-                    tracing::warn!(file = %member.path.display(), %error, "a database holds up the ledger");
-                }
-                needed = member.needed_from().unwrap_or(current);
+            match member.needed_from() {
+                None => self.let_go(&member),
+                Some(needed) if is_old(needed) || !member.is_held() => late.push(member),
+                Some(_) => {}
             }
-            needed_from = needed_from.min(needed);
         }
-        self.retire_before(needed_from)
+        flush_all(late);
+        let needed_from = self.all().iter().filter_map(|member| member.needed_from()).min();
+        self.retire_before(needed_from.unwrap_or(current))
     }
 
     /// Gives up the segments before this one.
@@ -81,4 +79,21 @@ impl Inner {
         self.set_oldest(number.min(newest));
         Ok(())
     }
+}
+
+/// Copies and flushes these, by a few threads: the file system joins flushes that come together.
+fn flush_all(members: Vec<Arc<Member>>) {
+    let threads = THREADS.min(members.len());
+    let left = Mutex::new(members);
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some(member) = next() {
+            // One that can't be copied now, because it is read or written, is not in the way of the
+            // others.
+            if let Err(error) = member.copy_idle().and_then(|_| member.flush()) {
+                tracing::warn!(file = %member.path.display(), %error, "a database holds up the ledger");
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
+use crate::shelf;
 use crate::workload::Writer;
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
@@ -25,6 +26,14 @@ pub enum Job {
     WriteThroughFaults,
     /// Writes until the disk is full, makes room, and waits for the store to recover.
     FillTheDisk,
+    /// Commits to many journaled databases, until it is killed.
+    Commit,
+    /// Commits to a few, the directory closed and opened in between, then the end.
+    CommitAndEnd,
+    /// Commits to a few, and goes on after errors until the ledger has failed and recovered.
+    CommitThroughFaults,
+    /// Commits until the disk is full, makes room, and waits for the ledger to recover.
+    CommitOnAFullDisk,
     /// Opens the directory and says how that went.
     Open,
 }
@@ -36,6 +45,10 @@ impl Job {
             Job::WriteAndEnd => "write-and-end",
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
+            Job::Commit => "commit",
+            Job::CommitAndEnd => "commit-and-end",
+            Job::CommitThroughFaults => "commit-through-faults",
+            Job::CommitOnAFullDisk => "commit-on-a-full-disk",
             Job::Open => "open",
         }
     }
@@ -54,7 +67,7 @@ pub fn command(wrapper: &[&str], job: Job, place: &Path, round: u64) -> Command 
 
 /// Says something to the parent, in one write, on a line of its own whatever the test harness has
 /// begun.
-fn say(line: &str) {
+pub fn say(line: &str) {
     std::io::stdout().lock().write_all(format!("\n{line}\n").as_bytes()).expect("the parent listens");
 }
 
@@ -85,6 +98,14 @@ fn job() {
             let data = open().expect("the data directory opens");
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
         }
+        "commit" => shelf::commit(&open().expect("the data directory opens"), 48, u64::MAX),
+        "commit-and-end" => {
+            for part in 1..=2 {
+                shelf::commit(&open().expect("the data directory opens"), 4, part * 45);
+            }
+        }
+        "commit-through-faults" => shelf::commit_through_faults(&open().expect("the data directory opens")),
+        "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&open().expect("the data directory opens"), &place),
         "open" => match open() {
             Ok(_) => say("opened"),
             Err(error) => say(&format!("{}: {error}", error.code().name)),

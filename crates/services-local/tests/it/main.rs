@@ -12,6 +12,7 @@ mod faults;
 mod power_loss;
 mod requirement;
 mod secrets;
+mod shelf;
 mod workload;
 
 use std::path::{Path, PathBuf};

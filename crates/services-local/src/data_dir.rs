@@ -5,6 +5,7 @@
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
 //!   ledger/                   the log of all databases that are journaled
+//!   archive/                  what they were at each moment of the last days
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each

@@ -45,19 +45,25 @@ use services::StoreError;
 use crate::data_dir::Root;
 use crate::{DataDirError, disk};
 
+mod archive;
 mod care;
 mod journal;
 mod log;
+mod ltx;
 mod record;
 mod recovery;
+mod restore;
 mod segment;
 mod wal;
 
+use archive::Shelf;
+use base::Clock;
 use care::Care;
 pub use journal::Journal;
 use journal::{Member, beside, new_name};
 use log::Log;
 pub use log::Ticket;
+pub use restore::{RestoreError, Restored};
 use segment::SEGMENT_BYTES;
 
 /// How long a transaction waits for a log that is twice as long as it may be.
@@ -80,6 +86,12 @@ struct Inner {
     oldest: Mutex<u64>,
     shortened: Condvar,
     members: Mutex<Members>,
+    clock: Arc<dyn Clock>,
+    /// Where what the log no longer needs goes, and how long it is kept.
+    archive: Option<PathBuf>,
+    archive_ms: u64,
+    /// Held while segments move or are sorted, and while someone reads them.
+    moving: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -88,7 +100,8 @@ struct Members {
     ids: u32,
     /// Removed in the log that is kept: whoever is called so again is announced first.
     forgotten: HashSet<String>,
-    txids: HashMap<String, u64>,
+    /// Those that the archive knows from a whole on.
+    archived: HashSet<String>,
 }
 
 impl Ledger {
@@ -96,16 +109,27 @@ impl Ledger {
     /// Blocks.
     pub(crate) fn open(root: &Arc<Root>) -> Result<Arc<Self>, DataDirError> {
         let dir = root.create_dir(&["ledger"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
+        let archive = match root.options.limits.archive_days {
+            0 => None,
+            _ => {
+                let fail = |error| DataDirError::from_io(&root.path, error);
+                root.create_dir(&["archive", "log"]).map_err(fail)?;
+                Some(root.path.join("archive"))
+            }
+        };
         let recovered = recovery::run(&root.path, &dir)?;
         let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment);
-        let members = Members { txids: recovered.txids, ..Members::default() };
         let inner = Arc::new(Inner {
             log: log.clone(),
             dir,
             bytes_max: root.options.limits.ledger_bytes,
             oldest: Mutex::new(recovered.next_segment),
             shortened: Condvar::new(),
-            members: Mutex::new(members),
+            members: Mutex::default(),
+            clock: root.options.clock.clone(),
+            archive,
+            archive_ms: root.options.limits.archive_days * 24 * 3_600_000,
+            moving: Mutex::default(),
         });
         let builder = std::thread::Builder::new().name("ledger".into());
         let thread = builder.spawn(move || log.run(recovered.writer)).map_err(DataDirError::Threads)?;
@@ -117,15 +141,13 @@ impl Ledger {
     /// opened with SQLite's own defaults; `path` lies in the data directory.
     pub fn adopt(self: &Arc<Self>, path: &Path, connection: &Connection) -> Result<Journal, StoreError> {
         let name = self.name(path)?;
-        let (id, last_txid, announced) = {
+        let (id, announced, archived) = {
             let mut members = self.inner.members();
             members.ids += 1;
-            let known = members.by_path.get(path).map(|member| member.last_txid());
-            let last_txid = known.or_else(|| members.txids.get(&name).copied()).unwrap_or(0);
-            (members.ids, last_txid, members.forgotten.remove(&name))
+            (members.ids, members.forgotten.remove(&name), members.archived.contains(&name))
         };
         let clock = self.root.options.clock.clone();
-        let opened = Member::open(&self.inner.log, clock, path, new_name(id, name), last_txid, connection)?;
+        let opened = Member::open(&self.inner.log, clock, path, new_name(id, name.clone()), connection)?;
         let member = Arc::new(opened);
         let before = {
             let mut members = self.inner.members();
@@ -137,8 +159,34 @@ impl Ledger {
         if announced {
             member.announce()?.wait()?;
         }
+        if let (Some(archive), false) = (&self.inner.archive, archived) {
+            self.begin_archive(archive, &name, id, &member, connection)?;
+        }
         member.inherit(before.as_deref())?;
         Ok(Journal::new(self.clone(), member))
+    }
+
+    /// Sees that the archive has the whole that later changes build upon.
+    fn begin_archive(
+        &self,
+        archive: &Path,
+        name: &str,
+        id: u32,
+        member: &Member,
+        connection: &Connection,
+    ) -> Result<(), StoreError> {
+        let shelf = Shelf::of(archive, name);
+        if !shelf.goes_on()? {
+            let scratch = archive.join(format!("whole-{id}.tmp"));
+            if let Some(appended) = member.append_whole(connection, &scratch)?
+                && shelf.is_marked_removed()
+            {
+                appended.wait()?;
+                shelf.unmark_removed()?;
+            }
+        }
+        self.inner.members().archived.insert(name.to_owned());
+        Ok(())
     }
 
     /// Removes a database that no connection is open to, durably.
@@ -151,8 +199,13 @@ impl Ledger {
         members.by_path.remove(path);
         members.ids += 1;
         members.forgotten.insert(name.clone());
-        let name = new_name(members.ids, name);
+        members.archived.remove(&name);
+        let id = members.ids;
         drop(members);
+        if let Some(archive) = &self.inner.archive {
+            Shelf::of(archive, &name).mark_removed(archive)?;
+        }
+        let name = new_name(id, name);
         let mut bytes = Vec::new();
         record::forget(&mut bytes, name.id);
         let place = self.log().append(&name, &bytes)?;
@@ -194,9 +247,7 @@ impl Ledger {
 
     /// Lets go of a database whose file is whole.
     fn release(&self, member: &Member) {
-        let mut members = self.inner.members();
-        members.by_path.remove(&member.path);
-        members.txids.insert(member.name().to_owned(), member.last_txid());
+        self.inner.members().by_path.remove(&member.path);
     }
 }
 
@@ -216,6 +267,10 @@ impl Inner {
         if same && !member.is_held() {
             members.by_path.remove(&member.path);
         }
+    }
+
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn oldest(&self) -> MutexGuard<'_, u64> {

@@ -29,6 +29,6 @@ mod secret;
 pub use artifact::LocalArtifacts;
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
-pub use ledger::{Journal, Ledger, Ticket};
+pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};
 pub use release::LocalReleases;
 pub use secret::LocalSecrets;

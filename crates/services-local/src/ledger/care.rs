@@ -2,18 +2,23 @@
 //! segments that none needs go.
 
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
 use services::StoreError;
 
 use super::Inner;
+use super::archive::{Collected, Commit, Shelf};
 use super::journal::Member;
 use super::segment::{self, SEGMENT_BYTES};
 
 const EVERY: Duration = Duration::from_millis(250);
+/// What the archive took in is sorted when it is so much, or so old.
+const SORT_SEGMENTS: usize = 64;
+const SORT_EVERY: Duration = Duration::from_secs(3_600);
 /// Threads that flush files; they wait for the disk, not for a core.
 const THREADS: usize = 8;
 
@@ -64,20 +69,73 @@ impl Inner {
         }
         flush_all(late);
         let needed_from = self.all().iter().filter_map(|member| member.needed_from()).min();
-        self.retire_before(needed_from.unwrap_or(current))
+        self.retire_before(needed_from.unwrap_or(current))?;
+        self.sort(false)
     }
 
     /// Gives up the segments before this one.
     fn retire_before(&self, number: u64) -> Result<(), StoreError> {
         let fail = |error| crate::disk::store_error(&self.dir, &error);
+        let _moving = self.moving();
         // The one being filled may not exist yet, and the last one before it says where it ends.
         let segments = segment::list(&self.dir).map_err(fail)?;
         let newest = segments.last().copied().unwrap_or(0);
         for &old in segments.iter().filter(|&&old| old < number && old < newest) {
-            segment::retire(&self.dir, old).map_err(fail)?;
+            let moved = match self.archived_log() {
+                Some(log) => segment::shift(&self.dir, old, &log),
+                None => segment::retire(&self.dir, old, &self.dir),
+            };
+            moved.map_err(fail)?;
         }
         self.set_oldest(number.min(newest));
         Ok(())
+    }
+
+    /// Sorts what the archive took in, database by database, if it is time to or if it must be.
+    pub(super) fn sort(&self, at_once: bool) -> Result<(), StoreError> {
+        let (Some(archive), Some(log)) = (&self.archive, self.archived_log()) else { return Ok(()) };
+        let fail = |error| crate::disk::store_error(&log, &error);
+        let _moving = self.moving();
+        let numbers = segment::list(&log).map_err(fail)?;
+        let Some(&last) = numbers.last() else { return Ok(()) };
+        let age =
+            |number| std::fs::metadata(segment::path(&log, number))?.modified()?.elapsed().map_err(io::Error::other);
+        let aged = age(numbers[0]).is_ok_and(|age| age > SORT_EVERY);
+        if !at_once && !aged && numbers.len() < SORT_SEGMENTS {
+            return Ok(());
+        }
+        let mut collected = Collected::default();
+        for (reader, until) in self.segments()?.into_iter().filter(|(reader, _)| reader.header.number <= last) {
+            collected.take(reader, until, None)?;
+        }
+        let open_since = collected.open_since().unwrap_or(u64::MAX);
+        self.put_away(archive, collected.commits.into_iter().collect())?;
+        for number in numbers.into_iter().filter(|&number| number < open_since) {
+            segment::retire(&log, number, &self.dir).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the commits of each database into its directory, by a few threads.
+    fn put_away(&self, archive: &Path, commits: Vec<(String, Vec<Commit>)>) -> Result<(), StoreError> {
+        let (threads, now_ms) = (THREADS.min(commits.len()), self.clock.unix_ms());
+        let left = Mutex::new(commits);
+        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let work = || -> Result<(), StoreError> {
+            while let Some((name, commits)) = next() {
+                let shelf = Shelf::of(archive, &name);
+                shelf.append(archive, &commits)?;
+                shelf.tidy(now_ms, self.archive_ms)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |thread: ScopedJoinHandle<'_, Result<(), StoreError>>| {
+                thread.join().unwrap_or_else(|_| Err(StoreError::Failed("sorting the archive panicked".into())))
+            };
+            threads.into_iter().map(join).fold(Ok(()), Result::and)
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::Clock;
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use services::StoreError;
@@ -21,6 +22,8 @@ use crate::disk;
 
 /// Frames in the write-ahead log before they are copied into the database.
 const COPY_FRAMES: u64 = 256;
+/// Pages in one part of a whole database.
+const WHOLE_PART_PAGES: usize = 256;
 /// Stands for a commit that is in no batch.
 const IN_DOUBT: u64 = u64::MAX;
 /// How long the ledger waits for the writer when it copies on its own.
@@ -48,8 +51,7 @@ struct State {
     /// it does not hold at all.
     needed_from: Option<u64>,
     uncopied_from: Option<u64>,
-    /// The last commit's number and time.
-    txid: u64,
+    /// When the last commit was made.
     time_ms: u64,
     /// A flush of the file failed: nobody knows what it holds, and the ledger keeps everything
     /// until the next start writes it anew.
@@ -69,7 +71,6 @@ impl Member {
         clock: Arc<dyn Clock>,
         path: &Path,
         name: Name,
-        last_txid: u64,
         connection: &Connection,
     ) -> Result<Self, StoreError> {
         prepare(path, connection)?;
@@ -85,7 +86,6 @@ impl Member {
             copied: 0,
             needed_from: None,
             uncopied_from: None,
-            txid: last_txid,
             time_ms: 0,
             failure: None,
         };
@@ -116,6 +116,40 @@ impl Member {
         Ok(self.log.ticket(place.batch))
     }
 
+    /// Appends the whole database, for the archive, which knows nothing of it yet. `scratch` is a
+    /// file that is made for the time being.
+    pub fn append_whole(&self, connection: &Connection, scratch: &Path) -> Result<Option<Ticket>, StoreError> {
+        let copied = copy_to(connection, scratch).map_err(|error| store_error(&self.path, &error));
+        let appended = copied.and_then(|()| self.append_file(scratch));
+        disk::remove(scratch).map_err(|error| disk::store_error(scratch, &error))?;
+        appended
+    }
+
+    fn append_file(&self, file: &Path) -> Result<Option<Ticket>, StoreError> {
+        let fail = |error| disk::store_error(file, &error);
+        let bytes = std::fs::read(file).map_err(fail)?;
+        // The page size, as the header has it; 1 stands for what two bytes can't hold.
+        let Some(&[high, low]) = bytes.get(16..18) else { return Ok(None) };
+        let page_bytes = match u32::from_be_bytes([0, 0, high, low]) {
+            1 => 65_536,
+            bytes => bytes,
+        };
+        let database_pages = bytes.len() as u32 / page_bytes;
+        let mut state = self.state();
+        state.time_ms = state.time_ms.max(self.clock.unix_ms());
+        let head =
+            PagesHead { id: self.name.id, time_ms: state.time_ms, page_bytes, last: false, base: true, database_pages };
+        let all: Vec<(u32, &[u8])> = (1..).zip(bytes.chunks_exact(page_bytes as usize)).collect();
+        let mut ticket = None;
+        for part in all.chunks(WHOLE_PART_PAGES) {
+            let last = part.last().is_some_and(|&(page, _)| page == database_pages);
+            let mut record = Vec::new();
+            record::pages(&mut record, PagesHead { last, ..head }, &part.iter().copied().collect());
+            ticket = Some(self.log.ticket(self.log.append(&self.name, &record)?.batch));
+        }
+        Ok(ticket)
+    }
+
     /// Appends what was committed since the last look; after a failure of the log, everything
     /// that the write-ahead log holds, which is all since the file was last whole.
     fn catch_up(&self, state: &mut State) -> Result<(), StoreError> {
@@ -133,11 +167,9 @@ impl Member {
     fn log_commits(&self, state: &mut State) -> Result<(), StoreError> {
         let fail = |error| disk::store_error(&self.path, &error);
         let Some(commits) = state.wal.look().map_err(fail)? else { return Ok(()) };
-        state.txid += 1;
         state.time_ms = state.time_ms.max(self.clock.unix_ms());
         let head = PagesHead {
             id: self.name.id,
-            txid: state.txid,
             time_ms: state.time_ms,
             page_bytes: commits.page_bytes as u32,
             last: false,
@@ -235,14 +267,6 @@ impl Member {
         copied
     }
 
-    pub fn last_txid(&self) -> u64 {
-        self.state().txid
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name.path
-    }
-
     /// A journal exists.
     pub fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire)
@@ -307,11 +331,6 @@ impl Journal {
     /// saw waits for this, since readers see a commit before it is durable.
     pub fn last_ticket(&self) -> Ticket {
         self.ledger.log().ticket(self.member.state().last)
-    }
-
-    /// The number of the last commit.
-    pub fn last_txid(&self) -> u64 {
-        self.member.state().txid
     }
 
     /// Makes the file whole without the ledger, and lets go of it. All other connections to it are
@@ -380,6 +399,13 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
         "wal" => Ok(()),
         mode => Err(StoreError::Failed(format!("{} is in journal mode {mode}", path.display()))),
     }
+}
+
+/// Copies the database as readers see it, page by page.
+fn copy_to(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let mut copy = Connection::open(path)?;
+    copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    Backup::new(connection, &mut copy)?.run_to_completion(WHOLE_PART_PAGES as i32, Duration::ZERO, None)
 }
 
 /// Copies the write-ahead log into the file; answers whether all of it.

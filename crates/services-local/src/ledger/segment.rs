@@ -91,15 +91,23 @@ pub fn list(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Gives up a segment; its file is kept for the next one if none is kept yet. The name is gone
-/// durably before the file is used again.
-pub fn retire(dir: &Path, number: u64) -> io::Result<()> {
-    let (path, spare) = (path(dir, number), dir.join(SPARE));
+/// Gives up a segment; its file is kept for the next one of `home` if none is kept yet. The name
+/// is gone durably before the file is used again.
+pub fn retire(dir: &Path, number: u64, home: &Path) -> io::Result<()> {
+    let (path, spare) = (path(dir, number), home.join(SPARE));
     if spare.exists() {
         disk::remove(&path)?;
     } else {
         fs::rename(&path, &spare)?;
+        disk::sync_dir(home)?;
     }
+    disk::sync_dir(dir)
+}
+
+/// Moves a segment to another directory, durably.
+pub fn shift(dir: &Path, number: u64, to: &Path) -> io::Result<()> {
+    fs::rename(path(dir, number), path(to, number))?;
+    disk::sync_dir(to)?;
     disk::sync_dir(dir)
 }
 

@@ -6,6 +6,18 @@ use tempfile::TempDir;
 use super::*;
 use crate::{DataDir, DataDirOptions};
 
+impl Inner {
+    /// Makes every database whole without the log, begins a new segment, and moves the old ones.
+    fn retire_all(&self) {
+        self.log.turn_over();
+        for member in self.all() {
+            assert!(member.copy_idle().expect("copied"), "nobody writes");
+            member.flush().expect("flushed").map(|ticket| ticket.wait().expect("durable"));
+        }
+        self.tend().expect("tended");
+    }
+}
+
 struct Fixture {
     place: TempDir,
     data: DataDir,
@@ -230,3 +242,5 @@ fn tickets_of_many_databases_share_flushes() {
     let batches = f.data.ledger().log().durable();
     assert!(batches < 16 * 51, "{batches} batches for {} commits", 16 * 51);
 }
+
+mod archive;

@@ -57,6 +57,7 @@ mod segment;
 mod wal;
 
 use archive::Shelf;
+pub use archive::check as check_archive;
 use base::Clock;
 use care::Care;
 pub use journal::Journal;

@@ -13,10 +13,12 @@
 //! layout and `database` for how writes are grouped.
 
 mod artifact;
+mod backup;
 mod content;
 mod data_dir;
 mod database;
 mod disk;
+mod fsck;
 mod kv;
 mod ledger;
 mod maintenance;
@@ -27,7 +29,9 @@ mod release;
 mod secret;
 
 pub use artifact::LocalArtifacts;
+pub use backup::{BackupError, BackupReport, backup, prune, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
+pub use fsck::{FsckReport, Problem, fsck};
 pub use kv::LocalKv;
 pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};
 pub use release::LocalReleases;

@@ -348,6 +348,35 @@ impl Commit {
     }
 }
 
+/// Reads every file of an archive to its end; each with what is wrong with it.
+pub fn check(archive: &Path) -> Result<Vec<(PathBuf, Result<(), String>)>, StoreError> {
+    let mut checked = Vec::new();
+    let mut dirs = vec![archive.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        let Ok(found) = fs::read_dir(&dir) else { continue };
+        dirs.extend(found.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
+        let mut last = None;
+        for entry in (Shelf { dir }).entries()? {
+            let gap = last.is_some_and(|last| entry.first > last + 1);
+            let whole = match gap {
+                true => Err("changes are missing before it".to_owned()),
+                false => check_file(&entry).map_err(|error| error.to_string()),
+            };
+            last = Some(entry.last);
+            checked.push((entry.path, whole));
+        }
+    }
+    Ok(checked)
+}
+
+fn check_file(entry: &Entry) -> io::Result<()> {
+    let mut decoder = entry.open()?;
+    while decoder.next()?.is_some() {
+        decoder.pages(|_, _| Ok(()))?;
+    }
+    Ok(())
+}
+
 /// Creates what leads from the archive to a directory below it, durably.
 fn create_dirs(archive: &Path, dir: &Path) -> Result<(), StoreError> {
     let mut path = archive.to_owned();

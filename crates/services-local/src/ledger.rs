@@ -34,6 +34,7 @@
 //! database's file, that database takes no more commits until the next start writes the file anew.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -42,7 +43,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use services::StoreError;
 
+use crate::backup::open_beside as open_source;
 use crate::data_dir::Root;
+use crate::database::store_error;
 use crate::{DataDirError, disk};
 
 mod archive;
@@ -61,7 +64,7 @@ pub use archive::check as check_archive;
 use base::Clock;
 use care::Care;
 pub use journal::Journal;
-use journal::{Member, beside, new_name};
+use journal::{Member, beside, copy_to, new_name};
 use log::Log;
 pub use log::Ticket;
 pub use restore::{RestoreError, Restored};
@@ -188,6 +191,23 @@ impl Ledger {
         }
         self.inner.members().archived.insert(name.to_owned());
         Ok(())
+    }
+
+    /// Copies a database, which may be in use, to a new file as it is at one moment: a branch.
+    /// Answers whether the two share what they hold, as far as neither changes it. Blocks.
+    pub fn branch(&self, path: &Path, into: &Path) -> Result<bool, StoreError> {
+        let temporary = beside(into, ".tmp");
+        let fail = |error| disk::store_error(into, &error);
+        let member = self.inner.members().by_path.get(path).cloned();
+        let mut file = disk::create_file(&temporary).map_err(fail)?;
+        let shared = member.map_or(Ok(false), |member| member.share(&file))?;
+        if !shared {
+            let copied = open_source(path).and_then(|source| copy_to(&source, &temporary));
+            copied.map_err(|error| store_error(path, &error))?;
+            file = File::open(&temporary).map_err(fail)?;
+        }
+        disk::publish(&file, &temporary, into).map_err(fail)?;
+        Ok(shared)
     }
 
     /// Removes a database that no connection is open to, durably.

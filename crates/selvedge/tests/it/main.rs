@@ -3,6 +3,7 @@
 
 mod admin;
 mod app_tests;
+mod backup;
 mod bad_input;
 mod browser;
 mod deploy;

@@ -258,11 +258,12 @@ impl Member {
             // The writer is in the middle of something; the next round will do.
             return Ok(false);
         }
-        let unlogged = state.wal.look().map_err(|error| self.io_error(error))?.is_some();
-        let copied = match unlogged {
-            true => Ok(false),
-            false => open_beside(&self.path).map_err(fail).and_then(|other| self.copy(&mut state, &other)),
-        };
+        // What its owner is about to append is appended already then, and what a failure of the log
+        // left in doubt is appended again.
+        let copied = self
+            .catch_up(&mut state)
+            .and_then(|()| open_beside(&self.path).map_err(fail))
+            .and_then(|other| self.copy(&mut state, &other));
         guard.execute_batch("ROLLBACK").map_err(fail)?;
         copied
     }
@@ -270,6 +271,27 @@ impl Member {
     /// A journal exists.
     pub fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire)
+    }
+
+    /// Makes a copy that shares what it holds with the file, where the file system can do that and
+    /// nobody is reading what is not copied into the file yet. Answers whether it did.
+    pub fn share(&self, into: &File) -> Result<bool, StoreError> {
+        let last = {
+            let mut state = self.state();
+            self.catch_up(&mut state)?;
+            state.last
+        };
+        self.log.ticket(last).wait()?;
+        let fail = |error| store_error(&self.path, &error);
+        let mut state = self.state();
+        let (guard, other) = (open_beside(&self.path).map_err(fail)?, open_beside(&self.path).map_err(fail)?);
+        if guard.execute_batch("BEGIN IMMEDIATE").is_err() {
+            return Ok(false);
+        }
+        self.catch_up(&mut state)?;
+        let shared = self.copy(&mut state, &other)? && reflink(&self.file, into);
+        guard.execute_batch("ROLLBACK").map_err(fail)?;
+        Ok(shared)
     }
 
     /// Goes on where a journal that was dropped without being closed has left off, and appends what
@@ -401,8 +423,19 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
+/// Lets two files share their content until one changes; not every file system can.
+#[cfg(target_os = "linux")]
+fn reflink(from: &File, into: &File) -> bool {
+    rustix::fs::ioctl_ficlone(into, from).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reflink(_: &File, _: &File) -> bool {
+    false
+}
+
 /// Copies the database as readers see it, page by page.
-fn copy_to(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+pub fn copy_to(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     let mut copy = Connection::open(path)?;
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     Backup::new(connection, &mut copy)?.run_to_completion(WHOLE_PART_PAGES as i32, Duration::ZERO, None)

@@ -9,11 +9,12 @@
 
 use std::io::{self, Read, Write};
 
-use crc_fast::{CrcAlgorithm, Digest};
+use crc::{CRC_64_GO_ISO, Crc, Digest, Table};
 use lz4_flex::block;
 
 const MAGIC: &[u8; 4] = b"LTX1";
 const NO_DATABASE_CHECKSUM: u32 = 1 << 1;
+static CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
 const HEADER_BYTES: usize = 100;
 const TRAILER_BYTES: usize = 16;
 /// Set in a page's flags if the length of its data follows.
@@ -71,7 +72,7 @@ pub fn lock_page(page_bytes: u32) -> u32 {
 pub struct Encoder<W> {
     into: W,
     page_bytes: usize,
-    hash: Digest,
+    hash: Digest<'static, u64, Table<16>>,
     written: u64,
     /// Page, offset and size.
     index: Vec<(u32, u64, u64)>,
@@ -82,7 +83,7 @@ impl<W: Write> Encoder<W> {
     pub fn begin(into: W, header: Header) -> io::Result<Self> {
         let page_bytes = header.page_bytes as usize;
         let packed = vec![0; block::get_maximum_output_size(page_bytes)];
-        let hash = Digest::new(CrcAlgorithm::Crc64GoIso);
+        let hash = CHECKSUM.digest();
         let mut encoder = Self { into, page_bytes, hash, written: 0, index: Vec::new(), packed };
         encoder.write(&header.encode())?;
         Ok(encoder)
@@ -122,7 +123,7 @@ impl<W: Write> Encoder<W> {
         self.write(&(index.len() as u64).to_be_bytes())?;
         // No checksum of the database; then that of the file.
         self.write(&[0; 8])?;
-        let sum = CHECKSUM_SET | self.hash.finalize();
+        let sum = CHECKSUM_SET | self.hash.clone().finalize();
         self.into.write_all(&sum.to_be_bytes())?;
         Ok(self.into)
     }
@@ -139,13 +140,13 @@ fn varint(into: &mut Vec<u8>, mut number: u64) {
 /// Reads files that follow each other in a stream.
 pub struct Decoder<R> {
     from: R,
-    hash: Digest,
+    hash: Digest<'static, u64, Table<16>>,
     page_bytes: usize,
 }
 
 impl<R: Read> Decoder<R> {
     pub fn new(from: R) -> Self {
-        Self { from, hash: Digest::new(CrcAlgorithm::Crc64GoIso), page_bytes: 0 }
+        Self { from, hash: CHECKSUM.digest(), page_bytes: 0 }
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
@@ -161,7 +162,7 @@ impl<R: Read> Decoder<R> {
             return Ok(None);
         }
         self.from.read_exact(&mut bytes[1..])?;
-        self.hash = Digest::new(CrcAlgorithm::Crc64GoIso);
+        self.hash = CHECKSUM.digest();
         self.hash.update(&bytes);
         let header = Header::decode(&bytes)?;
         self.page_bytes = header.page_bytes as usize;
@@ -208,7 +209,7 @@ impl<R: Read> Decoder<R> {
         self.read(&mut [0; 8])?;
         let mut trailer = [0; TRAILER_BYTES];
         self.read(&mut trailer[..8])?;
-        let sum = CHECKSUM_SET | self.hash.finalize();
+        let sum = CHECKSUM_SET | self.hash.clone().finalize();
         self.from.read_exact(&mut trailer[8..])?;
         match trailer[8..] == sum.to_be_bytes() {
             true => Ok(()),

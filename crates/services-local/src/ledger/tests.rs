@@ -227,6 +227,25 @@ fn a_reader_sees_a_commit_and_can_wait_for_it() {
 }
 
 #[test]
+fn a_branch_is_a_database_of_its_own() {
+    let f = open_in(place());
+    let mut numbers = f.numbers("a.db");
+    (0..300).for_each(|n| drop(numbers.insert(n)));
+    let ledger = f.data.ledger();
+    ledger.branch(&f.path("a.db"), &f.path("b.db")).expect("branched");
+    numbers.insert(300).wait().expect("durable");
+    let mut branch = f.numbers("b.db");
+    assert_eq!(branch.sum(), (300, 300 * 299 / 2));
+    branch.run("DELETE FROM t").wait().expect("durable");
+    assert_eq!(numbers.sum().0, 301);
+    let Numbers { journal, connection } = branch;
+    journal.close(&connection).expect("closed").wait().expect("durable");
+    drop(connection);
+    ledger.branch(&f.path("b.db"), &f.path("c.db")).expect("one that is closed is branched as well");
+    assert_eq!(f.numbers("c.db").sum(), (0, 0));
+}
+
+#[test]
 fn tickets_of_many_databases_share_flushes() {
     let f = Arc::new(open_in(place()));
     let work = |number: usize| {

@@ -31,7 +31,8 @@
 //! **Failing.** After a failed write or flush of the log, what was not known to be flushed is in
 //! doubt, its tickets fail, and nothing is taken until a new segment is begun. Then each database
 //! in doubt appends what its write-ahead log holds, before it goes on. After a failed flush of a
-//! database's file, that database takes no more commits until the next start writes the file anew.
+//! database's file, that database takes no more commits until all that the file may lack was written
+//! to it anew, from the ledger, and flushed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -145,6 +146,10 @@ impl Ledger {
     /// opened with SQLite's own defaults; `path` lies in the data directory.
     pub fn adopt(self: &Arc<Self>, path: &Path, connection: &Connection) -> Result<Journal, StoreError> {
         let name = self.name(path)?;
+        let known = self.inner.members().by_path.get(path).cloned();
+        if let Some(known) = known.filter(|known| !known.is_held() && known.is_in_doubt()) {
+            self.inner.mend(&known)?;
+        }
         let (id, announced, archived) = {
             let mut members = self.inner.members();
             members.ids += 1;

@@ -61,6 +61,12 @@ impl Inner {
         let is_old = |needed: u64| needed + kept < current;
         let mut late = Vec::new();
         for member in self.all() {
+            if member.is_in_doubt()
+                && let Err(error) = self.mend(&member)
+            {
+                tracing::warn!(file = %member.path.display(), %error, "a database could not be written anew yet");
+                continue;
+            }
             match member.needed_from() {
                 None => self.let_go(&member),
                 Some(needed) if is_old(needed) || !member.is_held() => late.push(member),
@@ -71,6 +77,13 @@ impl Inner {
         let needed_from = self.all().iter().filter_map(|member| member.needed_from()).min();
         self.retire_before(needed_from.unwrap_or(current))?;
         self.sort(false)
+    }
+
+    /// Writes a database anew whose file could not be flushed.
+    pub(super) fn mend(&self, member: &Member) -> Result<(), StoreError> {
+        let _moving = self.moving();
+        let collected = self.unsorted(Some(member.name()))?;
+        member.mend(collected.commits.get(member.name()).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// Gives up the segments before this one.

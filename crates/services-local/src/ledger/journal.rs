@@ -1,7 +1,8 @@
 //! The journaled databases: what beside each one's writing connection keeps it in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use services::StoreError;
 
 use super::Ledger;
+use super::archive::Commit;
 use super::log::{Log, Name, Ticket};
 use super::record::{self, PagesHead};
 use super::wal::{Frame, Wal};
@@ -53,8 +55,8 @@ struct State {
     uncopied_from: Option<u64>,
     /// When the last commit was made.
     time_ms: u64,
-    /// A flush of the file failed: nobody knows what it holds, and the ledger keeps everything
-    /// until the next start writes it anew.
+    /// A flush of the file failed: nobody knows what it holds, until all that it may lack was
+    /// written anew from the ledger.
     failure: Option<StoreError>,
 }
 
@@ -234,7 +236,7 @@ impl Member {
         record::checkpoint(&mut bytes, self.name.id, copied);
         let mut state = self.state();
         if let Err(error) = flushed {
-            tracing::error!(file = %self.path.display(), %error, "a flush failed; the database is read-only until the next start");
+            tracing::error!(file = %self.path.display(), %error, "a flush failed; the database takes no commits");
             state.failure = Some(error);
         }
         state.refusal()?;
@@ -243,6 +245,36 @@ impl Member {
             state.needed_from = state.uncopied_from;
         }
         Ok(Some(self.log.ticket(place.batch)))
+    }
+
+    /// Whether a flush of the file failed.
+    pub fn is_in_doubt(&self) -> bool {
+        self.state().failure.is_some()
+    }
+
+    /// After a failed flush: writes again all that the file may lack, from the ledger, and flushes
+    /// that. `commits` are those of this database that the ledger still has, and it has every one
+    /// since the last flush that succeeded.
+    pub fn mend(&self, commits: &[Commit]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let known = commits.iter().rev().skip_while(|commit| commit.batch > state.copied);
+        let write = || -> std::io::Result<()> {
+            let (mut size, mut written) = (None, HashSet::new());
+            // From the last one on, so that those who read meanwhile never see an older page.
+            for commit in known {
+                let page_bytes = u64::from(commit.page_bytes);
+                let last = *size.get_or_insert(commit.database_pages);
+                commit.each(|page, image| match page <= last && written.insert(page) {
+                    true => self.file.write_all_at(image, u64::from(page - 1) * page_bytes),
+                    false => Ok(()),
+                })?;
+            }
+            self.file.sync_all()
+        };
+        write().map_err(|error| self.io_error(error))?;
+        tracing::info!(file = %self.path.display(), "the database takes commits again");
+        state.failure = None;
+        Ok(())
     }
 
     /// Copies from outside of the writing connection, while no one can commit: for databases that
@@ -266,6 +298,11 @@ impl Member {
             .and_then(|other| self.copy(&mut state, &other));
         guard.execute_batch("ROLLBACK").map_err(fail)?;
         copied
+    }
+
+    /// How the log calls it.
+    pub fn name(&self) -> &str {
+        &self.name.path
     }
 
     /// A journal exists.

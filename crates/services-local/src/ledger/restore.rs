@@ -91,7 +91,7 @@ impl Inner {
     }
 
     /// The commits that were not sorted yet, of one database or of all.
-    fn unsorted(&self, only: Option<&str>) -> Result<Collected, StoreError> {
+    pub(super) fn unsorted(&self, only: Option<&str>) -> Result<Collected, StoreError> {
         let mut collected = Collected::default();
         for (reader, until) in self.segments()? {
             collected.take(reader, until, only)?;

@@ -32,6 +32,8 @@ pub enum Job {
     CommitAndEnd,
     /// Commits to a few, and goes on after errors until the ledger has failed and recovered.
     CommitThroughFaults,
+    /// Commits, and closes a database whose file can't be flushed.
+    CloseUnflushed,
     /// Commits until the disk is full, makes room, and waits for the ledger to recover.
     CommitOnAFullDisk,
     /// Opens the directory and says how that went.
@@ -48,6 +50,7 @@ impl Job {
             Job::Commit => "commit",
             Job::CommitAndEnd => "commit-and-end",
             Job::CommitThroughFaults => "commit-through-faults",
+            Job::CloseUnflushed => "close-unflushed",
             Job::CommitOnAFullDisk => "commit-on-a-full-disk",
             Job::Open => "open",
         }
@@ -105,6 +108,7 @@ fn job() {
             }
         }
         "commit-through-faults" => shelf::commit_through_faults(&open().expect("the data directory opens")),
+        "close-unflushed" => shelf::close_unflushed(&open().expect("the data directory opens")),
         "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&open().expect("the data directory opens"), &place),
         "open" => match open() {
             Ok(_) => say("opened"),

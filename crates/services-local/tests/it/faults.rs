@@ -64,14 +64,17 @@ fn a_write_that_finds_no_space_says_so() {
 }
 
 fn check_ledger_fault(inject: &str, expected: &[&str]) {
+    check_fault_of(&Place::new(), Job::CommitThroughFaults, inject, &[], expected);
+}
+
+fn check_fault_of(place: &Place, job: Job, inject: &str, more: &[&str], expected: &[&str]) {
     if !requirement::strace() {
         return;
     }
-    let place = Place::new();
     let calls = inject.split(':').next().expect("the system call");
     let (trace, inject) = (format!("trace={calls}"), format!("inject={inject}"));
     let wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-    let said = run(&wrapper, Job::CommitThroughFaults, &place);
+    let said = run(&[&wrapper, more].concat(), job, place);
     let failure = said.iter().find_map(|line| line.strip_prefix("failed ")).expect("the ledger failed");
     assert!(expected.contains(&failure), "{inject}: {failure}");
     assert!(said.iter().any(|line| line.starts_with("recovered")), "{said:?}");
@@ -88,6 +91,14 @@ fn check_ledger_fault(inject: &str, expected: &[&str]) {
 #[test]
 fn a_failed_flush_of_the_ledger_loses_nothing() {
     check_ledger_fault("fdatasync:error=EIO:when=30..31", &["store_read_only", "store_failed"]);
+}
+
+#[test]
+fn a_database_that_could_not_be_flushed_is_written_anew() {
+    let place = Place::new();
+    let file = place.path().canonicalize().expect("a path").join("data/shelf-0.db").display().to_string();
+    let inject = "fdatasync:error=EIO:when=1";
+    check_fault_of(&place, Job::CloseUnflushed, inject, &["-P", &file], &["store_read_only", "store_failed"]);
 }
 
 #[test]

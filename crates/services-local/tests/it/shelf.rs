@@ -177,6 +177,23 @@ pub fn commit_through_faults(data: &DataDir) {
     say("recovered");
 }
 
+/// The first flush of the database's file fails; it is written anew, and goes on.
+pub fn close_unflushed(data: &DataDir) {
+    let mut shelf = Shelf::new(data, 0);
+    (0..20).for_each(|_| shelf.commit().expect("committed"));
+    let (journal, connection) = shelf.open.take().expect("open");
+    let error = journal.close(&connection).err().expect("the flush fails");
+    say(&format!("failed {}", error.code().name));
+    drop(connection);
+    shelf.open(data).expect("it is written anew");
+    shelf.commit().expect("committed");
+    shelf.ticket.clone().expect("a ticket").wait().expect("durable");
+    shelf.settle();
+    let (journal, connection) = shelf.open.take().expect("open");
+    journal.close(&connection).expect("closed").wait().expect("durable");
+    say("recovered");
+}
+
 pub fn commit_on_a_full_disk(data: &DataDir, place: &Path) {
     let mut shelf = Shelf::new(data, 0);
     let filler = data.path().join("filler.db");

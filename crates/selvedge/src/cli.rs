@@ -44,12 +44,6 @@ pub enum Command {
     /// Read and write KV entries.
     #[command(subcommand)]
     Kv(Kv),
-    /// Copy all that a node keeps, whether it runs or not; what an earlier backup has is not copied again.
-    Backup(Backup),
-    /// Put a backup back into a new data directory.
-    Restore(Restore),
-    /// Check every file of a data directory, whether its node runs or not.
-    Fsck(Data),
 }
 
 #[derive(Debug, Args)]
@@ -188,28 +182,6 @@ pub struct Data {
     /// The data directory, of a running node or of none.
     #[arg(long, default_value = "data")]
     pub data: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub struct Backup {
-    /// The directory that holds the backups; made if it is missing.
-    pub into: PathBuf,
-    /// Remove all backups in it but the last so many.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub keep: Option<u64>,
-    #[command(flatten)]
-    pub data: Data,
-}
-
-#[derive(Debug, Args)]
-pub struct Restore {
-    /// The directory that holds the backups.
-    pub from: PathBuf,
-    /// The backup to put back, by the name that it was given; the last one if left out.
-    #[arg(long, value_name = "NAME")]
-    pub backup: Option<u64>,
-    #[command(flatten)]
-    pub data: Data,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,5 @@
 //! The commands that do one thing and end.
 
-pub mod care;
 pub mod init;
 pub mod kv;
 pub mod project;

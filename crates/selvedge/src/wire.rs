@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemClock};
 use cache::{MemoryStore, MemoryStoreLimits};
 use engine::{Engine, RuntimeOptions};
@@ -13,8 +13,7 @@ use services::kv::{Kv, KvLimits};
 use services::memory::MemoryKv;
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
-pub use services_local::FsckReport;
-use services_local::{BackupReport, DataDir, DataDirError, DataDirOptions, Problem};
+use services_local::{DataDir, DataDirError, DataDirOptions};
 use worker::ResponseCache;
 
 /// The stores of a node, opened.
@@ -58,46 +57,6 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         engine_key: keys.join("engine.key"),
         data: opened.path().to_owned(),
     })
-}
-
-/// Holds the data directory while no node does, so that none starts meanwhile and what a crash left
-/// is mended; nothing if a node runs.
-fn hold(data: &Path) -> Result<Option<DataDir>> {
-    if !data.join("format").is_file() {
-        bail!("{} is no data directory; name one with --data", data.display());
-    }
-    match DataDir::open(data, DataDirOptions::new(key_dir(data).join("node.key"))) {
-        Ok(opened) => Ok(Some(opened)),
-        Err(DataDirError::Locked { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Copies a data directory, live or not, beside the backups that are there.
-pub fn backup(data: &Path, into: &Path) -> Result<BackupReport> {
-    let _held = hold(data)?;
-    Ok(services_local::backup(data, into, &*clock())?)
-}
-
-/// Removes all backups but the last few.
-pub fn prune(dir: &Path, keep: usize) -> Result<usize> {
-    Ok(services_local::prune(dir, keep)?)
-}
-
-/// Puts a backup back, and checks what is there then. Answers its name and its files.
-pub fn restore(from: &Path, backup: Option<u64>, data: &Path) -> Result<(u64, usize, FsckReport)> {
-    let (taken_ms, files) = services_local::restore(from, backup, data)?;
-    Ok((taken_ms, files, services_local::fsck(data)?))
-}
-
-/// Checks a data directory, live or not.
-pub fn fsck(data: &Path) -> Result<FsckReport> {
-    let held = hold(data);
-    let mut report = services_local::fsck(data)?;
-    if let Err(error) = held {
-        report.problems.push(Problem { path: data.display().to_string(), what: format!("{error:#}") });
-    }
-    Ok(report)
 }
 
 /// Stores in a directory that its owner throws away, with compiled code that outlives them: what

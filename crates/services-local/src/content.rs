@@ -34,7 +34,7 @@ const TEMPORARY: &str = "tmp";
 pub struct ContentId(pub [u8; 16]);
 
 impl ContentId {
-    pub fn file_name(self) -> String {
+    fn file_name(self) -> String {
         hex::encode(self.0)
     }
 

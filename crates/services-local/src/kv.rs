@@ -21,7 +21,6 @@ use crate::database::{Fate, Tx, WriteError};
 mod rows;
 mod stores;
 
-pub use rows::contents;
 use rows::{Place, Row};
 use stores::{Store, Stores};
 

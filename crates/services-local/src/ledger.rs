@@ -44,7 +44,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 use services::StoreError;
 
-use crate::backup::open_beside as open_source;
 use crate::data_dir::Root;
 use crate::database::store_error;
 use crate::{DataDirError, disk};
@@ -65,7 +64,7 @@ pub use archive::check as check_archive;
 use base::Clock;
 use care::Care;
 pub use journal::Journal;
-use journal::{Member, beside, copy_to, new_name};
+use journal::{Member, beside, copy_to, new_name, open_beside};
 use log::Log;
 pub use log::Ticket;
 pub use restore::{RestoreError, Restored};
@@ -207,7 +206,7 @@ impl Ledger {
         let mut file = disk::create_file(&temporary).map_err(fail)?;
         let shared = member.map_or(Ok(false), |member| member.share(&file))?;
         if !shared {
-            let copied = open_source(path).and_then(|source| copy_to(&source, &temporary));
+            let copied = open_beside(path).and_then(|source| copy_to(&source, &temporary));
             copied.map_err(|error| store_error(path, &error))?;
             file = File::open(&temporary).map_err(fail)?;
         }

@@ -16,12 +16,10 @@
 //! them: the [`Ledger`], from which the archive for point-in-time recovery is made as well.
 
 mod artifact;
-mod backup;
 mod content;
 mod data_dir;
 mod database;
 mod disk;
-mod fsck;
 mod kv;
 mod ledger;
 mod maintenance;
@@ -32,9 +30,7 @@ mod release;
 mod secret;
 
 pub use artifact::LocalArtifacts;
-pub use backup::{BackupError, BackupReport, backup, prune, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
-pub use fsck::{FsckReport, Problem, fsck};
 pub use kv::LocalKv;
 pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};
 pub use release::LocalReleases;

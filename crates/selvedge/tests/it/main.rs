@@ -3,7 +3,6 @@
 
 mod admin;
 mod app_tests;
-mod backup;
 mod bad_input;
 mod browser;
 mod deploy;

@@ -4,7 +4,6 @@
 // The name by which the rest of the workspace knows this crate.
 extern crate selvedge_services_local as services_local;
 
-mod backup;
 mod child;
 mod conformance;
 mod crash;

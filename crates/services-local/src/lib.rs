@@ -16,6 +16,7 @@
 //! them: the [`Ledger`], from which the archive for point-in-time recovery is made as well.
 
 mod artifact;
+mod care;
 mod content;
 mod data_dir;
 mod database;
@@ -30,6 +31,7 @@ mod release;
 mod secret;
 
 pub use artifact::LocalArtifacts;
+pub use care::{BackupInfo, LocalCare, backups, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
 pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};

@@ -25,10 +25,10 @@ use crate::disk;
 /// Frames in the write-ahead log before they are copied into the database.
 const COPY_FRAMES: u64 = 256;
 /// Pages in one part of a whole database.
-const WHOLE_PART_PAGES: usize = 256;
+const WHOLE_PART_PAGES: u32 = 256;
 /// Stands for a commit that is in no batch.
 const IN_DOUBT: u64 = u64::MAX;
-/// How long the ledger waits for the writer when it copies on its own.
+/// How long the ledger waits for a lock when it copies on its own.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// A database that the ledger knows.
@@ -62,6 +62,19 @@ struct State {
 
 /// Keeps one database in the ledger. It lives beside the one connection that writes, and goes
 /// before it does.
+///
+/// ```text
+/// let mut journal = ledger.adopt(&path, &connection)?;
+/// journal.ready(&connection)?;                 refuses what could not be kept
+///   BEGIN IMMEDIATE … COMMIT                   visible to readers from here on
+/// let ticket = journal.committed(&connection)?;
+/// ticket.await?;                               durable: now tell somebody
+/// journal.close(&connection)?;                 or drop it: the ledger does the rest in time
+/// ```
+///
+/// SQL of strangers on the connection must not reach `PRAGMA journal_mode`, `synchronous`,
+/// `wal_autocheckpoint`, `locking_mode` or `wal_checkpoint`: what is copied into the file before it
+/// is durable in the ledger is not mended after a power cut.
 pub struct Journal {
     ledger: Arc<Ledger>,
     member: Arc<Member>,
@@ -127,26 +140,34 @@ impl Member {
         appended
     }
 
-    fn append_file(&self, file: &Path) -> Result<Option<Ticket>, StoreError> {
-        let fail = |error| disk::store_error(file, &error);
-        let bytes = std::fs::read(file).map_err(fail)?;
+    fn append_file(&self, path: &Path) -> Result<Option<Ticket>, StoreError> {
+        let fail = |error| disk::store_error(path, &error);
+        let file = File::open(path).map_err(fail)?;
+        let length = file.metadata().map_err(fail)?.len();
+        let mut size = [0; 2];
+        if length == 0 {
+            return Ok(None);
+        }
         // The page size, as the header has it; 1 stands for what two bytes can't hold.
-        let Some(&[high, low]) = bytes.get(16..18) else { return Ok(None) };
-        let page_bytes = match u32::from_be_bytes([0, 0, high, low]) {
+        file.read_exact_at(&mut size, 16).map_err(fail)?;
+        let page_bytes = match u16::from_be_bytes(size) {
             1 => 65_536,
-            bytes => bytes,
+            bytes => u32::from(bytes),
         };
-        let database_pages = bytes.len() as u32 / page_bytes;
+        let database_pages = (length / u64::from(page_bytes)) as u32;
         let mut state = self.state();
         state.time_ms = state.time_ms.max(self.clock.unix_ms());
         let head =
             PagesHead { id: self.name.id, time_ms: state.time_ms, page_bytes, last: false, base: true, database_pages };
-        let all: Vec<(u32, &[u8])> = (1..).zip(bytes.chunks_exact(page_bytes as usize)).collect();
-        let mut ticket = None;
-        for part in all.chunks(WHOLE_PART_PAGES) {
-            let last = part.last().is_some_and(|&(page, _)| page == database_pages);
+        let (mut first, mut ticket) = (1, None);
+        while first <= database_pages {
+            let count = (database_pages - first + 1).min(WHOLE_PART_PAGES);
+            let mut bytes = vec![0; count as usize * page_bytes as usize];
+            file.read_exact_at(&mut bytes, u64::from(first - 1) * u64::from(page_bytes)).map_err(fail)?;
+            let images = (first..).zip(bytes.chunks_exact(page_bytes as usize)).collect();
+            first += count;
             let mut record = Vec::new();
-            record::pages(&mut record, PagesHead { last, ..head }, &part.iter().copied().collect());
+            record::pages(&mut record, PagesHead { last: first > database_pages, ..head }, &images);
             ticket = Some(self.log.ticket(self.log.append(&self.name, &record)?.batch));
         }
         Ok(ticket)
@@ -277,27 +298,27 @@ impl Member {
         Ok(())
     }
 
-    /// Copies from outside of the writing connection, while no one can commit: for databases that
-    /// hold an old segment and write nothing. Answers whether everything is copied.
+    /// Copies from outside of the writing connection, for databases that hold an old segment and
+    /// write nothing. Answers whether everything is copied.
     pub fn copy_idle(&self) -> Result<bool, StoreError> {
         let mut state = self.state();
         if state.copied == state.last {
             return Ok(true);
         }
+        self.copy_beside(&mut state)
+    }
+
+    /// Copies by connections of the ledger's own. The first one's read transaction holds the copy back
+    /// at what it sees, so that a commit of the owner's that comes meanwhile is not copied before it
+    /// was appended; what it sees is appended first. The owner is never in the way, nor it in the
+    /// owner's: to lock out writers would fail a transaction of theirs that began with a read.
+    fn copy_beside(&self, state: &mut State) -> Result<bool, StoreError> {
         let fail = |error| store_error(&self.path, &error);
-        let guard = open_beside(&self.path).map_err(fail)?;
-        if guard.execute_batch("BEGIN IMMEDIATE").is_err() {
-            // The writer is in the middle of something; the next round will do.
-            return Ok(false);
-        }
-        // What its owner is about to append is appended already then, and what a failure of the log
-        // left in doubt is appended again.
-        let copied = self
-            .catch_up(&mut state)
-            .and_then(|()| open_beside(&self.path).map_err(fail))
-            .and_then(|other| self.copy(&mut state, &other));
-        guard.execute_batch("ROLLBACK").map_err(fail)?;
-        copied
+        let (guard, other) = (open_beside(&self.path).map_err(fail)?, open_beside(&self.path).map_err(fail)?);
+        let view = guard.unchecked_transaction().map_err(fail)?;
+        view.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
+        self.catch_up(state)?;
+        self.copy(state, &other)
     }
 
     /// How the log calls it.
@@ -319,16 +340,9 @@ impl Member {
             state.last
         };
         self.log.ticket(last).wait()?;
-        let fail = |error| store_error(&self.path, &error);
+        // Nothing is copied while the state is held but here, so the file stays as it is meanwhile.
         let mut state = self.state();
-        let (guard, other) = (open_beside(&self.path).map_err(fail)?, open_beside(&self.path).map_err(fail)?);
-        if guard.execute_batch("BEGIN IMMEDIATE").is_err() {
-            return Ok(false);
-        }
-        self.catch_up(&mut state)?;
-        let shared = self.copy(&mut state, &other)? && reflink(&self.file, into);
-        guard.execute_batch("ROLLBACK").map_err(fail)?;
-        Ok(shared)
+        Ok(self.copy_beside(&mut state)? && reflink(&self.file, into))
     }
 
     /// Goes on where a journal that was dropped without being closed has left off, and appends what
@@ -337,8 +351,10 @@ impl Member {
         let mut state = self.state();
         if let Some(before) = before {
             let before = before.state();
-            (state.copied, state.last, state.needed_from) = (before.copied, before.copied, before.needed_from);
-            state.time_ms = before.time_ms;
+            (state.copied, state.last) = (before.copied, before.copied);
+            state.needed_from = before.needed_from.into_iter().chain(state.needed_from).min();
+            state.time_ms = state.time_ms.max(before.time_ms);
+            state.wal.rewind();
         }
         self.catch_up(&mut state)
     }

@@ -53,6 +53,11 @@ fn every_flipped_bit_and_every_cut_is_noticed() {
 }
 
 #[test]
+fn the_checksum_is_that_of_the_format() {
+    assert_eq!(CHECKSUM.checksum(b"123456789"), 0xb909_56c7_75a4_1001);
+}
+
+#[test]
 fn the_bytes_are_those_of_the_format() {
     let mut encoder = Encoder::begin(Vec::new(), header(1, 1)).expect("begun");
     encoder.page(1, &[0; 512]).expect("written");

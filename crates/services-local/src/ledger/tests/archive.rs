@@ -116,7 +116,8 @@ fn check(steps: &[Step]) {
             Step::Delete(n) => drop(open.run(&format!("DELETE FROM t WHERE n = {n}"))),
             Step::Vacuum => drop(open.run("VACUUM")),
             Step::Wait(ms) => {
-                moments.push((timed.now(), rows(&open.connection)));
+                // From the first to the last millisecond of it.
+                moments.push((timed.now(), timed.now() + ms - 1, rows(&open.connection)));
                 timed.clock.advance(*ms);
             }
             Step::Tend => timed.ledger().inner.tend().expect("tended"),
@@ -140,11 +141,12 @@ fn check(steps: &[Step]) {
     }
     let open = numbers.as_ref().expect("open");
     open.journal.last_ticket().wait().expect("durable");
-    moments.push((timed.now(), rows(&open.connection)));
-    for (at, (time_ms, expected)) in moments.iter().enumerate() {
-        // A moment lasts until the next one begins.
-        let found = timed.restored("a.db", *time_ms).expect("restored");
-        assert_eq!(&found, expected, "moment {at}");
+    moments.push((timed.now(), u64::MAX, rows(&open.connection)));
+    for (at, (first_ms, last_ms, expected)) in moments.iter().enumerate() {
+        for time_ms in [first_ms, last_ms] {
+            let found = timed.restored("a.db", *time_ms).expect("restored");
+            assert_eq!(&found, expected, "moment {at}, {time_ms} of {first_ms} to {last_ms}");
+        }
     }
 }
 

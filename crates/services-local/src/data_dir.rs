@@ -4,6 +4,8 @@
 //! DATA/
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
+//!   ledger/                   the log of all databases that are journaled
+//!   archive/                  what they were at each moment of the last days
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
@@ -31,6 +33,7 @@ use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
+use crate::ledger::Ledger;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
 use crate::pool::{Pool, Threads};
@@ -87,6 +90,7 @@ struct Inner {
     secrets: OnceLock<Arc<LocalSecrets>>,
     care: Arc<LocalCare>,
     node: Arc<Database>,
+    ledger: Arc<Ledger>,
     root: Arc<Root>,
 }
 
@@ -142,6 +146,7 @@ impl DataDir {
             removals: Arc::default(),
             _lock: lock,
         });
+        let ledger = Ledger::open(&root)?;
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
@@ -153,6 +158,7 @@ impl DataDir {
             secrets: OnceLock::new(),
             kv,
             node,
+            ledger,
             root,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -173,6 +179,11 @@ impl DataDir {
 
     pub fn releases(&self) -> Arc<LocalReleases> {
         self.inner.releases.clone()
+    }
+
+    /// The log of the databases that are journaled.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.inner.ledger.clone()
     }
 
     pub fn care(&self) -> Arc<LocalCare> {

@@ -12,6 +12,7 @@ use services_local::{DataDir, DataDirOptions, LocalKv};
 
 use crate::linear;
 use crate::workload::{Writer, namespace};
+use crate::shelf;
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
 const PLACE: &str = "SELVEDGE_TEST_PLACE";
@@ -30,6 +31,16 @@ pub enum Job {
     FillTheDisk,
     /// Clients of some histories, until they are done or killed.
     Histories,
+    /// Commits to many journaled databases, until it is killed.
+    Commit,
+    /// Commits to a few, the directory closed and opened in between, then the end.
+    CommitAndEnd,
+    /// Commits to a few, and goes on after errors until the ledger has failed and recovered.
+    CommitThroughFaults,
+    /// Commits, and closes a database whose file can't be flushed.
+    CloseUnflushed,
+    /// Commits until the disk is full, makes room, and waits for the ledger to recover.
+    CommitOnAFullDisk,
     /// Opens the directory and says how that went.
     Open,
 }
@@ -42,6 +53,11 @@ impl Job {
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
             Job::Histories => "histories",
+            Job::Commit => "commit",
+            Job::CommitAndEnd => "commit-and-end",
+            Job::CommitThroughFaults => "commit-through-faults",
+            Job::CloseUnflushed => "close-unflushed",
+            Job::CommitOnAFullDisk => "commit-on-a-full-disk",
             Job::Open => "open",
         }
     }
@@ -95,6 +111,15 @@ fn job() {
             let data = open().expect("the data directory opens");
             runtime.block_on(linear::write_histories(&data.kv(), round));
         }
+        "commit" => shelf::commit(&open().expect("the data directory opens"), 48, u64::MAX),
+        "commit-and-end" => {
+            for part in 1..=2 {
+                shelf::commit(&open().expect("the data directory opens"), 4, part * 45);
+            }
+        }
+        "commit-through-faults" => shelf::commit_through_faults(&open().expect("the data directory opens")),
+        "close-unflushed" => shelf::close_unflushed(&open().expect("the data directory opens")),
+        "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&open().expect("the data directory opens"), &place),
         "open" => match open() {
             Ok(_) => say("opened"),
             Err(error) => say(&format!("{}: {error}", error.code().name)),

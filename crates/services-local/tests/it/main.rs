@@ -14,6 +14,7 @@ mod linear;
 mod power_loss;
 mod requirement;
 mod secrets;
+mod shelf;
 mod workload;
 
 use std::path::{Path, PathBuf};

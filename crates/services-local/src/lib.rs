@@ -24,6 +24,7 @@ mod node_key;
 mod pool;
 mod release;
 mod secret;
+mod tenant_sql;
 
 pub use artifact::LocalArtifacts;
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};

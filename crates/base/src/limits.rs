@@ -148,6 +148,7 @@ limits! {
         sql_statements: 1_000, 1, 100_000, "", "sql_limit", "Statements of one batch.";
         sql_result_bytes: 32 * MIB, 1_024, 1 << 30, "bytes", "sql_result_too_large", "What one batch answers, or holds of one statement's rows.";
         sql_ms: 5_000, 1, 600_000, "ms", "sql_time_limit", "How long one SQL statement may run.";
+        sql_migration_ms: 60_000, 1, 3_600_000, "ms", "sql_time_limit", "How long one migration, or one import, may run.";
         sql_database_bytes: 10 << 30, MIB, 1 << 40, "bytes", "sql_database_full", "One SQL database.";
         sql_transaction_ms: 5_000, 1, 600_000, "ms", "sql_transaction_over", "How long an interactive transaction may last; the database has no other writer meanwhile.";
         sql_transaction_idle_ms: 1_000, 1, 600_000, "ms", "sql_transaction_over", "Pause between two statements of an interactive transaction.";

@@ -7,6 +7,7 @@
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
+//!   sql/TENANT/APP/NAME.db    one SQL database of an app
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
-use services::KvLimits;
+use services::{KvLimits, SqlLimits};
 
 use crate::artifact::LocalArtifacts;
 use crate::database::Database;
@@ -32,6 +33,7 @@ use crate::node_key::NodeKey;
 use crate::pool::{Pool, Threads};
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
+use crate::sql::LocalSql;
 
 mod error;
 
@@ -45,6 +47,9 @@ const FORMAT_NAME: &str = "selvedge-data";
 const WRITER_THREADS: usize = 4;
 /// Threads for everything else that may block: opening, listing, content files.
 const READER_THREADS: usize = 4;
+/// Threads for SQL, whose statements may take seconds; and how many of them one app may have.
+const SQL_THREADS: usize = 24;
+const SQL_APP_THREADS: usize = 8;
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -78,6 +83,7 @@ pub struct DataDir {
 struct Inner {
     _maintenance: Maintenance,
     kv: Arc<LocalKv>,
+    sql: Arc<LocalSql>,
     artifacts: Arc<LocalArtifacts>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
@@ -90,6 +96,7 @@ struct Inner {
 pub(crate) struct Root {
     writers: Threads,
     readers: Threads,
+    sql: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
     _lock: File,
@@ -104,6 +111,11 @@ impl Root {
     /// Threads for everything else that may block.
     pub fn readers(&self) -> Pool {
         self.readers.pool()
+    }
+
+    /// Threads for statements of SQL.
+    pub fn sql(&self) -> Pool {
+        self.sql.pool()
     }
 
     /// A directory below this one, created durably with what leads to it.
@@ -130,6 +142,7 @@ impl DataDir {
         let root = Arc::new(Root {
             writers: threads("store-write", WRITER_THREADS)?,
             readers: threads("store-read", READER_THREADS)?,
+            sql: Threads::start_shared("store-sql", SQL_THREADS, SQL_APP_THREADS).map_err(DataDirError::Threads)?,
             path,
             options,
             _lock: lock,
@@ -140,6 +153,7 @@ impl DataDir {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
             artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
+            sql: Arc::new(LocalSql::open(root.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
             kv,
             node,
@@ -155,6 +169,10 @@ impl DataDir {
 
     pub fn kv(&self) -> Arc<LocalKv> {
         self.inner.kv.clone()
+    }
+
+    pub fn sql(&self) -> Arc<LocalSql> {
+        self.inner.sql.clone()
     }
 
     pub fn artifacts(&self) -> Arc<LocalArtifacts> {

@@ -24,6 +24,7 @@ mod node_key;
 mod pool;
 mod release;
 mod secret;
+mod sql;
 mod tenant_sql;
 
 pub use artifact::LocalArtifacts;
@@ -31,3 +32,4 @@ pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
 pub use release::LocalReleases;
 pub use secret::LocalSecrets;
+pub use sql::LocalSql;

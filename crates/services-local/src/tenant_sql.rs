@@ -37,7 +37,6 @@ mod policy;
 
 use guard::Guard;
 pub use guard::{Cancel, Mode};
-pub use policy::RESERVED_PREFIX;
 
 /// SQLite's own size of a page, which nobody may change.
 const PAGE_BYTES: u64 = 4_096;

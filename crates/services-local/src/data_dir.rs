@@ -12,6 +12,9 @@
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
 //!
+//! A `.db` is a SQLite database; any other file never changes once it has its name. Backups rely on
+//! both (`care`).
+//!
 //! The directory is its owner's alone (0700). The node key lies elsewhere, so that a copy of the
 //! directory opens no secret.
 
@@ -25,6 +28,7 @@ use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
 use services::{KvLimits, SqlLimits};
 
 use crate::artifact::LocalArtifacts;
+use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
@@ -87,6 +91,7 @@ struct Inner {
     artifacts: Arc<LocalArtifacts>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
+    care: Arc<LocalCare>,
     node: Arc<Database>,
     root: Arc<Root>,
 }
@@ -99,6 +104,8 @@ pub(crate) struct Root {
     sql: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
+    /// How files that nothing refers to go.
+    pub removals: Arc<Removals>,
     _lock: File,
 }
 
@@ -145,13 +152,16 @@ impl DataDir {
             sql: Threads::start_shared("store-sql", SQL_THREADS, SQL_APP_THREADS).map_err(DataDirError::Threads)?,
             path,
             options,
+            removals: Arc::default(),
             _lock: lock,
         });
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
+        let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
-            artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
+            care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
+            artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             sql: Arc::new(LocalSql::open(root.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
@@ -181,6 +191,14 @@ impl DataDir {
 
     pub fn releases(&self) -> Arc<LocalReleases> {
         self.inner.releases.clone()
+    }
+
+    pub fn care(&self) -> Arc<LocalCare> {
+        self.inner.care.clone()
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.inner.root
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

@@ -158,6 +158,7 @@ limits! {
         sql_cached_statements: 64, 1, 10_000, "", "", "Compiled statements kept by one connection.";
         sql_files_open: 256, 4, 10_000, "", "", "SQL databases kept open; the least recently used is closed.";
         sql_idle_ms: 60_000, 1_000, 3_600_000, "ms", "", "How long a SQL database may stand unused before it is closed.";
+        ledger_bytes: 256 * MIB, 64 * MIB, 1 << 40, "bytes", "node_overloaded", "The log of commits of SQL databases and durable objects; what it holds is what a start after a crash has to go through.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
         cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";

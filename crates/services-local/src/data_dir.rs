@@ -4,6 +4,7 @@
 //! DATA/
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
+//!   ledger/                   the log of all databases that are journaled
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
@@ -32,6 +33,7 @@ use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
+use crate::ledger::Ledger;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
 use crate::pool::{Pool, Threads};
@@ -93,6 +95,7 @@ struct Inner {
     secrets: OnceLock<Arc<LocalSecrets>>,
     care: Arc<LocalCare>,
     node: Arc<Database>,
+    ledger: Arc<Ledger>,
     root: Arc<Root>,
 }
 
@@ -155,6 +158,7 @@ impl DataDir {
             removals: Arc::default(),
             _lock: lock,
         });
+        let ledger = Ledger::open(&root)?;
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
@@ -163,10 +167,11 @@ impl DataDir {
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
-            sql: Arc::new(LocalSql::open(root.clone(), SqlLimits::from(&root.options.limits))?),
+            sql: Arc::new(LocalSql::open(root.clone(), ledger.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
             kv,
             node,
+            ledger,
             root,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -199,6 +204,11 @@ impl DataDir {
 
     pub(crate) fn root(&self) -> &Root {
         &self.inner.root
+    }
+
+    /// The log of the databases that are journaled.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.inner.ledger.clone()
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

@@ -5,10 +5,14 @@
 //! given [`INLINE`] for that. What takes longer is stopped, begun again on a thread that may wait,
 //! and remembered, so that the next time it goes there at once.
 //!
-//! **Writing.** Each database has one writer and a queue before it. What has gathered while the
-//! last commit was flushed is committed together, each batch in a savepoint of its own. A batch
-//! that ends the whole transaction (`ON CONFLICT ROLLBACK`, or a deferred constraint that does not
-//! hold at the commit) makes its group run again, each batch alone: nobody has been answered yet.
+//! **Writing.** Each database has one writer and a queue before it. What has gathered there is
+//! committed together, each batch in a savepoint of its own. A batch that ends the whole
+//! transaction (`ON CONFLICT ROLLBACK`, or a deferred constraint that does not hold at the commit)
+//! makes its group run again, each batch alone: nobody has been answered yet.
+//!
+//! **Flushing.** Databases are journaled in the node's [`ledger`](crate::ledger): a commit is
+//! durable when its ticket resolves, and no thread waits for that, only whoever asked. A read that
+//! may have seen a commit waits for its ticket too.
 //!
 //! **Threads.** A statement may take seconds, so SQL has threads of its own, and one app never has
 //! more than a third of them.
@@ -25,6 +29,7 @@ use services::{AppId, Durability, Sql, SqlDatabase, SqlError, SqlLimits, StoreEr
 
 use crate::DataDirError;
 use crate::data_dir::Root;
+use crate::ledger::Ledger;
 use crate::pool::{Lane, Pool};
 
 mod file;
@@ -57,6 +62,7 @@ pub struct LocalSql {
 
 /// What all files share.
 pub struct Settings {
+    pub ledger: Arc<Ledger>,
     pub limits: Arc<SqlLimits>,
     pub clock: Arc<dyn Clock>,
     pub pool: Pool,
@@ -74,10 +80,14 @@ impl Settings {
 }
 
 impl LocalSql {
-    pub(crate) fn open(root: Arc<Root>, limits: SqlLimits) -> Result<Self, DataDirError> {
+    pub(crate) fn open(root: Arc<Root>, ledger: Arc<Ledger>, limits: SqlLimits) -> Result<Self, DataDirError> {
         let path = root.create_dir(&["sql"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
-        let settings =
-            Arc::new(Settings { limits: Arc::new(limits), clock: root.options.clock.clone(), pool: root.sql() });
+        let settings = Arc::new(Settings {
+            ledger,
+            limits: Arc::new(limits),
+            clock: root.options.clock.clone(),
+            pool: root.sql(),
+        });
         let files = Files::new(path, settings.clone());
         let timer = Timer::start(files.shared(), settings.clone()).map_err(DataDirError::Threads)?;
         Ok(Self { streams: Streams::new(settings.clone()), timer, files, settings, _root: root })
@@ -123,7 +133,10 @@ impl LocalSql {
             && !file.is_slow(&statement.sql)
         {
             match file.read_inline(statement, INLINE)? {
-                Read::Answer(results) => return Ok(file.answer(results)),
+                Read::Answer(results) => {
+                    file.durable().await?;
+                    return Ok(file.answer(results));
+                }
                 Read::Writes => return file.write(Work::Statements(statements)).await.map(|done| done.into_answer()),
                 Read::TooSlow => {}
             }
@@ -131,7 +144,10 @@ impl LocalSql {
         let (reader, lane, shared) = (file.clone(), file.lane(), Arc::new(statements));
         let statements = shared.clone();
         match self.settings.run(lane, move || reader.read(&shared)).await?? {
-            Read::Answer(results) => Ok(file.answer(results)),
+            Read::Answer(results) => {
+                file.durable().await?;
+                Ok(file.answer(results))
+            }
             Read::Writes | Read::TooSlow => {
                 let statements = Arc::unwrap_or_clone(statements);
                 file.write(Work::Statements(statements)).await.map(|done| done.into_answer())

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::Settings;
 use super::job::{BatchJob, Done, Job, Queue, Turn, Work};
 use super::transaction::Lease;
-use super::writer::{Origin, Writer, applied, open_reader};
+use super::writer::{Committing, Origin, Seen, Writer, applied, open_reader};
+use crate::ledger::Ticket;
 use crate::pool::Lane;
 use crate::tenant_sql::{Budget, TenantConnection};
 
@@ -29,6 +30,7 @@ pub struct SqlFile {
     lane: Lane,
     queue: Mutex<Queue>,
     size_bytes: AtomicU64,
+    seen: Arc<Seen>,
     slow: Mutex<HashSet<Arc<str>>>,
     /// Before the writer, so that they close first: the last connection folds the log into the
     /// database, and a reader may not.
@@ -52,7 +54,8 @@ impl SqlFile {
         lane: Lane,
         settings: Arc<Settings>,
     ) -> Result<Arc<Self>, StoreError> {
-        let writer = Writer::open(path, &settings)?;
+        let seen = Arc::new(Seen::default());
+        let writer = Writer::open(path, &settings, seen.clone())?;
         let size_bytes = writer.connection.size_bytes().unwrap_or(0);
         Ok(Arc::new(Self {
             database,
@@ -61,6 +64,7 @@ impl SqlFile {
             lane,
             queue: Mutex::default(),
             size_bytes: AtomicU64::new(size_bytes),
+            seen,
             slow: Mutex::default(),
             idle_readers: Mutex::default(),
             writer: Mutex::new(writer),
@@ -168,7 +172,17 @@ impl SqlFile {
     pub async fn write(self: &Arc<Self>, work: Work) -> Result<Done, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job::Batch(BatchJob::new(work, reply)))?;
-        answer.await.unwrap_or_else(|_| Err(abandoned()))
+        let (done, ticket) = answer.await.unwrap_or_else(|_| Err(abandoned()))?;
+        wait(ticket).await?;
+        Ok(done)
+    }
+
+    /// Waits until everything is durable that a read which has ended may have seen. Mostly it is.
+    pub async fn durable(self: &Arc<Self>) -> Result<(), SqlError> {
+        match self.seen.ticket() {
+            Ok(ticket) => Ok(wait(ticket).await?),
+            Err(Committing) => self.write(Work::Nothing).await.map(drop),
+        }
     }
 
     /// Waits for the writer and begins a transaction on it.
@@ -181,7 +195,9 @@ impl SqlFile {
     pub async fn migrate(self: &Arc<Self>, migrations: Arc<[Migration]>) -> Result<Vec<String>, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job::Migrate { migrations, reply })?;
-        answer.await.unwrap_or_else(|_| Err(abandoned()))
+        let (names, ticket) = answer.await.unwrap_or_else(|_| Err(abandoned()))?;
+        wait(ticket).await?;
+        Ok(names)
     }
 
     /// The migrations that were applied. Blocks.
@@ -242,15 +258,17 @@ impl SqlFile {
         let ready = writer.ready(&self.path, &self.settings);
         match (turn, ready) {
             (Turn::Group(group), Err(error)) => {
-                group.into_iter().for_each(|job| job.finish(Err(error.clone().into())));
+                group.into_iter().for_each(|job| job.finish(Err(error.clone().into()), None));
             }
             (Turn::Alone(job), Err(error)) => job.refuse(error),
             (Turn::Group(group), Ok(())) => self.commit(&mut writer, group),
             (Turn::Alone(Job::Batch(job)), Ok(())) => self.commit(&mut writer, vec![job]),
             (Turn::Alone(Job::Migrate { migrations, reply }), Ok(())) => {
-                let outcome = writer.migrate(&migrations, &self.origin());
+                let origin = self.origin();
+                let outcome = writer.migrate(&migrations, &origin);
                 self.settle(&mut writer, outcome.as_ref().err());
-                drop(reply.send(outcome));
+                let ticket = writer.last_ticket();
+                drop(reply.send(outcome.map(|names| (names, ticket))));
             }
             (Turn::Alone(Job::Begin(reply)), Ok(())) => match writer.control("BEGIN IMMEDIATE") {
                 Ok(()) => {
@@ -272,17 +290,23 @@ impl SqlFile {
         if group.is_empty() {
             return;
         }
-        match writer.commit(&group, &self.origin()) {
+        if group.iter().all(|job| matches!(job.work, Work::Nothing)) {
+            let ticket = writer.last_ticket();
+            return group.into_iter().for_each(|job| job.finish(Ok(Done::default()), ticket.clone()));
+        }
+        let origin = self.origin();
+        match writer.commit(&group, &origin) {
             Ok(outcomes) => {
                 self.settle(writer, None);
+                let ticket = writer.last_ticket();
                 let size_bytes = self.size_bytes.load(Ordering::Relaxed);
                 for (job, outcome) in group.into_iter().zip(outcomes) {
-                    job.finish(outcome.map(|done| Done { size_bytes, ..done }));
+                    job.finish(outcome.map(|done| Done { size_bytes, ..done }), ticket.clone());
                 }
             }
             Err(error) => {
                 self.settle(writer, Some(&error));
-                group.into_iter().for_each(|job| job.finish(Err(error.clone())));
+                group.into_iter().for_each(|job| job.finish(Err(error.clone()), None));
             }
         }
     }
@@ -308,6 +332,13 @@ impl SqlFile {
 
     fn idle_readers(&self) -> MutexGuard<'_, Vec<TenantConnection>> {
         self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn wait(ticket: Option<Ticket>) -> Result<(), StoreError> {
+    match ticket {
+        Some(ticket) if !ticket.is_durable() => ticket.await,
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use services::{Durability, SqlError, StoreError};
 use tokio::sync::oneshot;
 
 use super::transaction::Lease;
+use crate::ledger::Ticket;
 use crate::tenant_sql::ScriptOutcome;
 
 /// Batches in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
@@ -19,6 +20,8 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// What a batch does.
 pub enum Work {
+    /// To wait until what was committed before is durable.
+    Nothing,
     Statements(Vec<SqlStatement>),
     Script(String),
 }
@@ -26,6 +29,7 @@ pub enum Work {
 impl Work {
     fn bytes(&self) -> usize {
         match self {
+            Work::Nothing => 0,
             Work::Statements(statements) => statements.iter().map(SqlStatement::weight).sum(),
             Work::Script(text) => text.len(),
         }
@@ -47,28 +51,31 @@ impl Done {
     }
 }
 
+/// An answer goes out with the ticket that says when it may be believed.
+pub type Reply<T> = oneshot::Sender<Result<(T, Option<Ticket>), SqlError>>;
+
 /// A batch, and who waits for it.
 pub struct BatchJob {
     pub work: Work,
     pub bytes: usize,
-    pub reply: oneshot::Sender<Result<Done, SqlError>>,
+    pub reply: Reply<Done>,
 }
 
 impl BatchJob {
-    pub fn new(work: Work, reply: oneshot::Sender<Result<Done, SqlError>>) -> Self {
+    pub fn new(work: Work, reply: Reply<Done>) -> Self {
         Self { bytes: work.bytes(), work, reply }
     }
 
     /// Answers. Nobody waits any more if the caller's future was dropped.
-    pub fn finish(self, outcome: Result<Done, SqlError>) {
-        let _ = self.reply.send(outcome);
+    pub fn finish(self, outcome: Result<Done, SqlError>, ticket: Option<Ticket>) {
+        let _ = self.reply.send(outcome.map(|done| (done, ticket)));
     }
 }
 
 pub enum Job {
     Batch(BatchJob),
     Begin(oneshot::Sender<Result<Arc<Lease>, SqlError>>),
-    Migrate { migrations: Arc<[Migration]>, reply: oneshot::Sender<Result<Vec<String>, SqlError>> },
+    Migrate { migrations: Arc<[Migration]>, reply: Reply<Vec<String>> },
 }
 
 impl Job {
@@ -82,7 +89,7 @@ impl Job {
 
     pub fn refuse(self, error: StoreError) {
         match self {
-            Job::Batch(job) => job.finish(Err(error.into())),
+            Job::Batch(job) => job.finish(Err(error.into()), None),
             Job::Begin(reply) => drop(reply.send(Err(error.into()))),
             Job::Migrate { reply, .. } => drop(reply.send(Err(error.into()))),
         }

@@ -188,10 +188,16 @@ impl SqlTransaction for LocalTransaction {
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Durability, SqlError>> {
         let job = |file: &Arc<SqlFile>, _: Duration| {
-            let committed = file.writer().control("COMMIT").map(|()| Durability::Fsync);
+            let committed = file.writer().commit_now();
             (committed, Then::End("it was committed".into()))
         };
-        async move { self.lease.with_writer(job).await }.boxed()
+        async move {
+            if let Some(ticket) = self.lease.with_writer(job).await? {
+                ticket.await?;
+            }
+            Ok(Durability::Fsync)
+        }
+        .boxed()
     }
 
     fn rollback(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -1,11 +1,13 @@
 //! The writing side of a database: groups of batches, and what happens when the file fails.
 //!
-//! After a failed write or flush nobody knows which of the file's pages the disk has. So nothing is
+//! After a failed write nobody knows what SQLite's own log beside the file holds. So nothing is
 //! retried on that connection: the group is answered with an error, the file takes no more writes,
-//! and after a pause it is opened again, what its log holds of committed writes is copied into the
-//! database and the log is cut off, and a probe is committed. (`database` argues this for KV.)
+//! and after a pause it is opened and journaled anew, which appends to the ledger what the file's log
+//! holds, and a probe is committed. (A failing ledger refuses by itself, before anything is begun.)
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -15,6 +17,7 @@ use services::{SqlDatabase, SqlError, StoreError};
 use super::Settings;
 use super::job::{BatchJob, Done, Work};
 use crate::database::store_error;
+use crate::ledger::{Journal, Ticket};
 use crate::tenant_sql::{Budget, TenantConnection};
 
 /// Written into the header, so that a file in the wrong place is noticed.
@@ -30,8 +33,7 @@ const SCHEMA: &str = "
     CREATE TABLE _selvedge_probe (value INTEGER NOT NULL) STRICT;
     INSERT INTO _selvedge_probe VALUES (0);";
 
-/// Pages of the log before it is copied into the database, and bytes it keeps on disk after that.
-const CHECKPOINT_PAGES: u32 = 1_000;
+/// Bytes that a file's own log keeps on disk once it is copied.
 const LOG_BYTES_KEPT: u32 = 4 << 20;
 /// The page cache of one connection.
 const CACHE_KIB: u32 = 1_024;
@@ -41,9 +43,33 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// What a reader may have seen and is not durable yet.
+#[derive(Default)]
+pub struct Seen {
+    /// Something is being committed: visible from some moment on, and with no ticket yet.
+    committing: AtomicBool,
+    last: Mutex<Option<Ticket>>,
+}
+
+/// What a reader saw may have no ticket yet.
+pub struct Committing;
+
+impl Seen {
+    /// Resolves when everything is durable that a read which has ended may have seen.
+    pub fn ticket(&self) -> Result<Option<Ticket>, Committing> {
+        if self.committing.load(Ordering::SeqCst) {
+            return Err(Committing);
+        }
+        Ok(self.last.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
 /// The connection that writes, and how it fares.
 pub struct Writer {
+    /// Goes before the connection does. `None` only while the file is opened anew.
+    journal: Option<Journal>,
     pub connection: TenantConnection,
+    seen: Arc<Seen>,
     failure: Option<Failure>,
 }
 
@@ -54,13 +80,17 @@ struct Failure {
 }
 
 impl Writer {
-    pub fn open(path: &Path, settings: &Settings) -> Result<Self, StoreError> {
-        Ok(Self { connection: open_writer(path, settings)?, failure: None })
+    pub fn open(path: &Path, settings: &Settings, seen: Arc<Seen>) -> Result<Self, StoreError> {
+        let (connection, journal) = open_writer(path, settings)?;
+        Ok(Self { journal: Some(journal), connection, seen, failure: None })
     }
 
     /// Sees to it that the file takes writes, or says why it does not.
     pub fn ready(&mut self, path: &Path, settings: &Settings) -> Result<(), StoreError> {
-        let Some(failure) = &self.failure else { return Ok(()) };
+        let Some(failure) = &self.failure else {
+            let Some(journal) = &mut self.journal else { return Ok(()) };
+            return self.connection.unfenced(|connection| journal.ready(connection));
+        };
         let now = settings.clock.monotonic();
         if now < failure.retry_at {
             return Err(match &failure.cause {
@@ -68,14 +98,22 @@ impl Writer {
                 cause => cause.clone(),
             });
         }
-        let recovered = open_writer(path, settings).and_then(|connection| {
-            let certain = connection.trusted(make_certain).map_err(|error| as_store(&error));
-            certain.map(|()| connection)
+        // One journal at a time; the ledger goes on holding what the file lacks.
+        self.journal = None;
+        let recovered = open_writer(path, settings).and_then(|(connection, mut journal)| {
+            connection.unfenced(|connection| {
+                let probe = connection.execute("UPDATE _selvedge_probe SET value = value + 1", []);
+                probe.map_err(|error| store_error(path, &error))?;
+                journal.committed(connection)?.wait()
+            })?;
+            Ok((connection, journal))
         });
         match recovered {
-            Ok(connection) => {
+            Ok((connection, journal)) => {
                 tracing::info!(file = %path.display(), "the database takes writes again");
-                *self = Self { connection, failure: None };
+                self.journal = Some(journal);
+                self.connection = connection;
+                self.failure = None;
                 Ok(())
             }
             Err(error) => {
@@ -83,6 +121,27 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Commits, appends it to the ledger, and keeps the ticket for readers before they can take
+    /// what they see for durable.
+    pub fn commit_now(&mut self) -> Result<Option<Ticket>, SqlError> {
+        self.seen.committing.store(true, Ordering::SeqCst);
+        let committed = self.control("COMMIT").and_then(|()| self.append());
+        *self.seen.last.lock().unwrap_or_else(PoisonError::into_inner) = self.last_ticket();
+        self.seen.committing.store(false, Ordering::SeqCst);
+        committed
+    }
+
+    fn append(&mut self) -> Result<Option<Ticket>, SqlError> {
+        let Some(journal) = &mut self.journal else { return Ok(None) };
+        let ticket = self.connection.unfenced(|connection| journal.committed(connection));
+        Ok(ticket.map(Some)?)
+    }
+
+    /// Resolves when all that was committed is durable.
+    pub fn last_ticket(&self) -> Option<Ticket> {
+        self.journal.as_ref().map(Journal::last_ticket)
     }
 
     /// Whether an error leaves the file in doubt.
@@ -113,7 +172,7 @@ impl Writer {
     }
 
     /// Applies a group and commits it; what each came to. Nobody is answered here.
-    pub fn commit(&self, group: &[BatchJob], of: &Origin<'_>) -> Result<Vec<Result<Done, SqlError>>, SqlError> {
+    pub fn commit(&mut self, group: &[BatchJob], of: &Origin<'_>) -> Result<Vec<Result<Done, SqlError>>, SqlError> {
         if let [only] = group {
             return self.alone(only, of).map(|outcome| vec![outcome]);
         }
@@ -128,7 +187,11 @@ impl Writer {
     }
 
     /// All in one transaction; `None` if it did not last.
-    fn together(&self, group: &[BatchJob], of: &Origin<'_>) -> Result<Option<Vec<Result<Done, SqlError>>>, SqlError> {
+    fn together(
+        &mut self,
+        group: &[BatchJob],
+        of: &Origin<'_>,
+    ) -> Result<Option<Vec<Result<Done, SqlError>>>, SqlError> {
         let mut outcomes = Vec::with_capacity(group.len());
         self.control("BEGIN IMMEDIATE")?;
         for job in group {
@@ -143,17 +206,17 @@ impl Writer {
             self.control("RELEASE job")?;
             outcomes.push(outcome);
         }
-        match self.control("COMMIT") {
-            Ok(()) => Ok(Some(outcomes)),
+        match self.commit_now() {
+            Ok(_) => Ok(Some(outcomes)),
             Err(SqlError::Constraint(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// One in a transaction of its own. The outer error is the file's.
-    fn alone(&self, job: &BatchJob, of: &Origin<'_>) -> Result<Result<Done, SqlError>, SqlError> {
+    fn alone(&mut self, job: &BatchJob, of: &Origin<'_>) -> Result<Result<Done, SqlError>, SqlError> {
         self.control("BEGIN IMMEDIATE")?;
-        let outcome = self.apply(&job.work, of).and_then(|done| self.control("COMMIT").map(|()| done));
+        let outcome = self.apply(&job.work, of).and_then(|done| self.commit_now().map(|_| done));
         match outcome {
             Err(error @ SqlError::Store(_)) => Err(error),
             outcome => {
@@ -167,6 +230,7 @@ impl Writer {
         let mut done = Done::default();
         let mut budget = Budget::of(&of.settings.limits);
         match work {
+            Work::Nothing => {}
             Work::Script(text) => done.script = self.connection.script(text, &budget)?,
             Work::Statements(statements) => {
                 let bytes_max = budget.result_bytes;
@@ -186,7 +250,7 @@ impl Writer {
     }
 
     /// Applies the migrations that are missing, each in a transaction of its own.
-    pub fn migrate(&self, migrations: &[Migration], of: &Origin<'_>) -> Result<Vec<String>, SqlError> {
+    pub fn migrate(&mut self, migrations: &[Migration], of: &Origin<'_>) -> Result<Vec<String>, SqlError> {
         let applied = applied(&self.connection)?;
         let pending = Migration::pending(migrations, &applied).map_err(SqlError::Migration)?;
         let mut names = Vec::new();
@@ -206,7 +270,7 @@ impl Writer {
         Ok(names)
     }
 
-    fn migrate_one(&self, migration: &Migration, of: &Origin<'_>) -> Result<(), SqlError> {
+    fn migrate_one(&mut self, migration: &Migration, of: &Origin<'_>) -> Result<(), SqlError> {
         let time = Duration::from_millis(of.settings.limits.sql_migration_ms);
         let budget = Budget { time, ..Budget::of(&of.settings.limits) };
         self.connection.migration(&migration.text, &budget)?;
@@ -216,9 +280,9 @@ impl Writer {
         let now_ms = of.settings.clock.unix_ms() as i64;
         self.connection.trusted(|connection| {
             let note = "INSERT INTO _selvedge_migration (name, checksum, applied_ms) VALUES (?1, ?2, ?3)";
-            connection.execute(note, rusqlite::params![migration.name, migration.checksum(), now_ms])?;
-            connection.execute_batch("COMMIT")
-        })
+            connection.execute(note, rusqlite::params![migration.name, migration.checksum(), now_ms])
+        })?;
+        self.commit_now().map(drop)
     }
 }
 
@@ -269,21 +333,23 @@ fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection
     Ok(connection)
 }
 
-fn open_writer(path: &Path, settings: &Settings) -> Result<TenantConnection, StoreError> {
+fn open_writer(path: &Path, settings: &Settings) -> Result<(TenantConnection, Journal), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let prepare = || -> rusqlite::Result<(Connection, u32, u32)> {
-        let connection = open_connection(path, flags)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    let fail = |error: rusqlite::Error| store_error(path, &error);
+    let connection = open_connection(path, flags).map_err(fail)?;
+    let mut journal = settings.ledger.adopt(path, &connection)?;
+    let look = || -> rusqlite::Result<(u32, u32)> {
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
         let format = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let application_id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok((connection, format, application_id))
+        Ok((format, application_id))
     };
-    let (connection, format, application_id) = prepare().map_err(|error| store_error(path, &error))?;
-    match (format, application_id) {
-        (0, 0) => create(&connection).map_err(|error| store_error(path, &error))?,
+    match look().map_err(fail)? {
+        (0, 0) => {
+            journal.ready(&connection)?;
+            create(&connection).map_err(fail)?;
+            journal.committed(&connection)?;
+        }
         (FORMAT, APPLICATION_ID) => {}
         (newer, APPLICATION_ID) => {
             return Err(StoreError::Failed(format!(
@@ -294,7 +360,18 @@ fn open_writer(path: &Path, settings: &Settings) -> Result<TenantConnection, Sto
         _ => return Err(StoreError::Corrupt(format!("{} is a file of another kind", path.display()))),
     }
     let fenced = TenantConnection::new(connection, path, settings.limits.clone(), settings.clock.clone());
-    fenced.map_err(|error| store_error(path, &error))
+    Ok((fenced.map_err(fail)?, journal))
+}
+
+impl Drop for Writer {
+    /// Makes the file whole, so that the ledger need not keep anything for it.
+    fn drop(&mut self) {
+        self.undo();
+        let Some(journal) = self.journal.take() else { return };
+        if let Err(error) = self.connection.unfenced(|connection| journal.close(connection)) {
+            tracing::warn!(%error, "a database could not be made whole when it closed; its commits stay in the ledger");
+        }
+    }
 }
 
 fn create(connection: &Connection) -> rusqlite::Result<()> {
@@ -303,21 +380,4 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
-}
-
-/// Copies what is committed out of the log, cuts the log off, and proves that a commit works.
-fn make_certain(connection: &Connection) -> rusqlite::Result<()> {
-    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy {
-        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-        return Err(rusqlite::Error::SqliteFailure(error, Some("the log could not be cut off".into())));
-    }
-    connection.execute("UPDATE _selvedge_probe SET value = value + 1", []).map(drop)
-}
-
-fn as_store(error: &SqlError) -> StoreError {
-    match error {
-        SqlError::Store(error) => error.clone(),
-        other => StoreError::Failed(other.to_string()),
-    }
 }

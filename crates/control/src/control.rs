@@ -19,7 +19,7 @@ use control_api::{
 use manifest::WorkerKind;
 use services::{
     AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions,
-    PutOptions, ReleaseStore, SecretStore,
+    PutOptions, ReleaseStore, SecretStore, Sql, SqlError,
 };
 use tokio::sync::Mutex;
 
@@ -28,6 +28,7 @@ use crate::document::Document;
 
 mod care;
 mod limits;
+mod sql;
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";
@@ -58,6 +59,7 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub sql: Arc<dyn Sql>,
     pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
@@ -157,6 +159,10 @@ impl Control {
         let mut start_log = Vec::new();
         if fresh {
             start_log = self.prepare(&document).await?;
+        }
+        // Before the deployment is there: code never meets a database that it does not know.
+        self.migrate(&app, &document).await?;
+        if fresh {
             let record = DeploymentRecord {
                 id,
                 created_ms: self.parts.clock.unix_ms(),
@@ -514,6 +520,12 @@ impl StoreFailure for services::SecretError {
 }
 
 impl StoreFailure for services::care::CareError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for SqlError {
     fn code(&self) -> Code {
         self.code()
     }

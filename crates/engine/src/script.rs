@@ -27,6 +27,7 @@ mod rewriter;
 mod rpc;
 mod sandbox;
 mod sockets;
+mod sql;
 mod streams;
 mod textcodec;
 mod wasm;

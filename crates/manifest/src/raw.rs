@@ -81,6 +81,8 @@ pub(crate) struct RawBinding {
     pub name: Spanned<String>,
     pub kind: BindingKind,
     pub target: Spanned<String>,
+    /// Of a binding to a database.
+    pub migrations: Option<Spanned<String>>,
     /// Of a binding to a worker.
     pub entrypoint: Option<Spanned<String>>,
     pub props: Option<Node>,
@@ -88,13 +90,14 @@ pub(crate) struct RawBinding {
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, entrypoint: None, props: None }
+        Self { name, kind, target, migrations: None, entrypoint: None, props: None }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BindingKind {
     Kv,
+    Sql,
     Secret,
     Worker,
     Assets,

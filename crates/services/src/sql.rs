@@ -41,7 +41,8 @@ pub use name::{SqlDatabase, SqlFamily, SqlName};
 ///    is rolled back.
 /// 8. **Migrations** are applied in the order of their names, each exactly once, each in a
 ///    transaction together with the note that it was. One that was applied and has changed since
-///    is an error, and then none is applied.
+///    is an error, and then none is applied; those that were applied after the last one given are
+///    left as they are.
 pub trait Sql: Send + Sync {
     /// Runs the statements in order, in one transaction; an answer for each.
     fn batch<'a>(

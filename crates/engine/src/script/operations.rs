@@ -19,7 +19,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{node, rpc, sockets};
+use super::{node, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -247,6 +247,7 @@ impl Operation {
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
+            abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
@@ -483,6 +484,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                     serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() })
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
+                Handle::Sql(binding) => sql::describe(name, index, binding),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

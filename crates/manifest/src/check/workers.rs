@@ -192,6 +192,7 @@ impl Compiler<'_, '_> {
         let name = self.env_name(&raw.name, "a binding");
         let grant = match raw.kind {
             BindingKind::Kv => Grant::Kv { namespace: self.resource(&raw.target, "a KV namespace")? },
+            BindingKind::Sql => self.sql(raw)?,
             BindingKind::Secret => Grant::Secret { secret: self.resource(&raw.target, "a secret")? },
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use crate::model::{
     AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion,
+    SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -80,6 +81,21 @@ pub trait Api: Send + Sync {
 
     /// One page of keys.
     fn kv_list(&self, app: AppName, namespace: ResourceName, options: KvListOptions) -> Answer<'_, KvPage>;
+
+    /// The SQL databases of an app that were used.
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>>;
+
+    /// Runs statements in one transaction. Those that only read are safe to repeat.
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered>;
+
+    /// Runs a text of statements in one transaction.
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported>;
+
+    /// The migrations that were applied, in order.
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>>;
+
+    /// Applies the migrations that are missing; answers all that are applied now.
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;

@@ -23,6 +23,7 @@ pub use error::ApiError;
 pub use model::{
     AppEntry, BackupMade, BackupRequest, Blobs, Checked, Damage, DeployRequest, Deployed, Items, KvCondition,
     KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
 };
 pub use route::Operation;

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use control_api::{
     Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
     KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry,
-    RollbackRequest, SecretEntry, SecretVersion, Status,
+    RollbackRequest, SecretEntry, SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
+    SqlRequest, Status,
 };
 use manifest::WorkerKind;
 use services::{
@@ -480,6 +481,26 @@ impl Api for Control {
             };
             Ok(KvPage { keys: page.keys.into_iter().map(key).collect(), cursor: page.cursor })
         })
+    }
+
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>> {
+        Box::pin(self.list_databases(app))
+    }
+
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered> {
+        Box::pin(self.query_database(app, database, request))
+    }
+
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported> {
+        Box::pin(self.import_into(app, database, text))
+    }
+
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move { self.applied(&self.database(&app, &database)?).await })
+    }
+
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(self.migrate_database(app, database, request))
     }
 
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {

@@ -17,7 +17,6 @@
 //! **Threads.** A statement may take seconds, so SQL has threads of its own, and one app never has
 //! more than a third of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use crate::DataDirError;
 use crate::data_dir::Root;
 use crate::ledger::Ledger;
 use crate::pool::{Lane, Pool};
+use crate::tenant_sql::first_word;
 
 mod file;
 mod files;
@@ -93,11 +93,6 @@ impl LocalSql {
         Ok(Self { streams: Streams::new(settings.clone()), timer, files, settings, _root: root })
     }
 
-    /// The databases of each app, open or not. Blocks.
-    pub fn databases(&self) -> Result<BTreeMap<AppId, Vec<SqlDatabase>>, StoreError> {
-        self.files.on_disk()
-    }
-
     /// How many files are open.
     pub fn open_count(&self) -> usize {
         self.files.open_count()
@@ -113,6 +108,11 @@ impl LocalSql {
         let file = self.files.get(database).await?;
         let lane = file.lane();
         Ok(self.settings.run(lane, move || file.check()).await??)
+    }
+
+    async fn run_script(&self, database: &SqlDatabase, work: Work) -> Result<ScriptAnswer, SqlError> {
+        let script = self.files.get(database).await?.write(work).await?.script;
+        Ok(ScriptAnswer { statements: script.statements, cost: script.cost, durability: Durability::Fsync })
     }
 
     async fn read_or_write(
@@ -159,20 +159,9 @@ impl LocalSql {
 /// Whether a statement can be one that only reads, by its first word. The connection knows for
 /// certain; this saves compiling what surely writes twice.
 fn may_read(sql: &str) -> bool {
-    let mut rest = sql.trim_start();
-    loop {
-        rest = if let Some(comment) = rest.strip_prefix("--") {
-            comment.split_once('\n').map_or("", |(_, after)| after).trim_start()
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.split_once("*/").map_or("", |(_, after)| after).trim_start()
-        } else {
-            break;
-        };
-    }
-    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
-    ["INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP", "ALTER"]
-        .iter()
-        .all(|write| !write.eq_ignore_ascii_case(word))
+    let word = first_word(sql);
+    let writes = ["INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP", "ALTER"];
+    !writes.iter().any(|write| write.eq_ignore_ascii_case(word))
 }
 
 impl Sql for LocalSql {
@@ -187,9 +176,19 @@ impl Sql for LocalSql {
     fn script<'a>(&'a self, database: &'a SqlDatabase, text: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>> {
         async move {
             self.settings.limits.check_text(&text)?;
-            let file = self.files.get(database).await?;
-            let script = file.write(Work::Script(text)).await?.script;
-            Ok(ScriptAnswer { statements: script.statements, cost: script.cost, durability: Durability::Fsync })
+            self.run_script(database, Work::Script(text)).await
+        }
+        .boxed()
+    }
+
+    fn import<'a>(&'a self, database: &'a SqlDatabase, text: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>> {
+        self.run_script(database, Work::Import(text)).boxed()
+    }
+
+    fn databases<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<SqlDatabase>, SqlError>> {
+        async move {
+            let (shared, app) = (self.files.shared(), app.clone());
+            Ok(self.settings.run(Lane::default(), move || shared.on_disk(&app)).await??)
         }
         .boxed()
     }

@@ -18,11 +18,13 @@ mod kv;
 mod kv_model;
 mod release;
 mod secret;
+mod sql;
 
 pub use artifact::artifacts;
 pub use kv::kv;
 pub use release::releases;
 pub use secret::secrets;
+pub use sql::sql;
 
 /// Random sequences tried per suite.
 const CASES: u32 = 24;

@@ -384,7 +384,7 @@ export class D1Database {
   }
 
   dump(): Promise<never> {
-    return promiseRejected(new Error("D1_ERROR: dump() is not there; use: selvedge sql APP DATABASE export"));
+    return promiseRejected(new Error("D1_ERROR: dump() is not there; use: selvedge sql export APP DATABASE"));
   }
 }
 webClass(D1Database);

@@ -1,6 +1,6 @@
 //! The databases that are open; the least recently used close, and so do those that nobody uses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use base::{AppName, TenantName};
 use services::sql::SqlName;
 use services::{AppId, SqlDatabase, SqlError, StoreError};
 
@@ -78,27 +77,6 @@ impl Files {
         let slots: Vec<Arc<Slot>> = self.shared.places().slots.values().cloned().collect();
         slots.iter().filter(|slot| slot.file.try_read().is_ok_and(|file| file.is_some())).count()
     }
-
-    /// What lies in the directory.
-    pub fn on_disk(&self) -> Result<BTreeMap<AppId, Vec<SqlDatabase>>, StoreError> {
-        let root = &self.shared.path;
-        let mut found: BTreeMap<AppId, Vec<SqlDatabase>> = BTreeMap::new();
-        for tenant in names_in(root)? {
-            let Ok(tenant) = TenantName::parse(&tenant) else { continue };
-            for app in names_in(&root.join(tenant.as_str()))? {
-                let Ok(app) = AppName::parse(&app) else { continue };
-                let owner = AppId::new(tenant.clone(), app);
-                let dir = root.join(tenant.as_str()).join(owner.app.as_str());
-                let databases = found.entry(owner.clone()).or_default();
-                for name in names_in(&dir)? {
-                    let name = name.strip_suffix(EXTENSION).and_then(|name| SqlName::parse(name).ok());
-                    databases.extend(name.map(|name| SqlDatabase::new(&owner, name)));
-                }
-                databases.sort();
-            }
-        }
-        Ok(found)
-    }
 }
 
 fn names_in(path: &Path) -> Result<Vec<String>, StoreError> {
@@ -111,6 +89,19 @@ fn names_in(path: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 impl Shared {
+    /// The databases of an app, open or not. Blocks.
+    pub fn on_disk(&self, app: &AppId) -> Result<Vec<SqlDatabase>, StoreError> {
+        let dir = self.path.join(app.tenant.as_str()).join(app.app.as_str());
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let names = names_in(&dir)?.into_iter();
+        let names = names.filter_map(|name| SqlName::parse(name.strip_suffix(EXTENSION)?).ok());
+        let mut databases: Vec<SqlDatabase> = names.map(|name| SqlDatabase::new(app, name)).collect();
+        databases.sort();
+        Ok(databases)
+    }
+
     fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,6 +24,8 @@ pub enum Work {
     Nothing,
     Statements(Vec<SqlStatement>),
     Script(String),
+    /// A script as long as a migration.
+    Import(String),
 }
 
 impl Work {
@@ -31,7 +33,7 @@ impl Work {
         match self {
             Work::Nothing => 0,
             Work::Statements(statements) => statements.iter().map(SqlStatement::weight).sum(),
-            Work::Script(text) => text.len(),
+            Work::Script(text) | Work::Import(text) => text.len(),
         }
     }
 }

@@ -231,6 +231,10 @@ impl Writer {
         let mut budget = Budget::of(&of.settings.limits);
         match work {
             Work::Nothing => {}
+            Work::Import(text) => {
+                budget.time = Duration::from_millis(of.settings.limits.sql_migration_ms);
+                done.script = self.connection.migration(text, &budget)?;
+            }
             Work::Script(text) => done.script = self.connection.script(text, &budget)?,
             Work::Statements(statements) => {
                 let bytes_max = budget.result_bytes;

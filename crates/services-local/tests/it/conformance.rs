@@ -25,6 +25,11 @@ fn local_kv_conforms() {
 }
 
 #[test]
+fn local_sql_conforms() {
+    conformance::sql(|| subject(DataDir::sql));
+}
+
+#[test]
 fn local_artifacts_conform() {
     conformance::artifacts(|| subject(DataDir::artifacts));
 }

@@ -13,6 +13,7 @@ mod faults;
 mod power_loss;
 mod requirement;
 mod secrets;
+mod sql;
 mod workload;
 
 use std::path::{Path, PathBuf};

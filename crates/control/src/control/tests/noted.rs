@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use services::sql::{
     Applied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlDatabase, SqlError, SqlStatement, SqlStream, SqlTransaction,
 };
-use services::{BoxFuture, StoreError};
+use services::{AppId, BoxFuture, StoreError};
 
 #[derive(Default)]
 pub struct NotedMigrations(pub Mutex<Vec<(String, String)>>);
@@ -20,6 +20,14 @@ impl Sql for NotedMigrations {
     }
 
     fn script<'a>(&'a self, _: &'a SqlDatabase, _: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>> {
+        nothing()
+    }
+
+    fn import<'a>(&'a self, _: &'a SqlDatabase, _: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>> {
+        nothing()
+    }
+
+    fn databases<'a>(&'a self, _: &'a AppId) -> BoxFuture<'a, Result<Vec<SqlDatabase>, SqlError>> {
         nothing()
     }
 

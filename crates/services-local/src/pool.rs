@@ -87,7 +87,9 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.pool.line().closed = true;
         self.pool.shared.wake.notify_all();
-        for handle in self.handles.drain(..) {
+        let own = std::thread::current().id();
+        // A job may hold the last of what holds the threads; its own thread ends by itself.
+        for handle in self.handles.drain(..).filter(|handle| handle.thread().id() != own) {
             // A job contains its own panics, so a thread ends well.
             let _ = handle.join();
         }

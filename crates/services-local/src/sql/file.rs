@@ -179,10 +179,16 @@ impl SqlFile {
 
     /// Waits until everything is durable that a read which has ended may have seen. Mostly it is.
     pub async fn durable(self: &Arc<Self>) -> Result<(), SqlError> {
-        match self.seen.ticket() {
-            Ok(ticket) => Ok(wait(ticket).await?),
-            Err(Committing) => self.write(Work::Nothing).await.map(drop),
+        let is_durable = match self.seen.ticket() {
+            Ok(ticket) => wait(ticket).await.is_ok(),
+            Err(Committing) => false,
+        };
+        if is_durable {
+            return Ok(());
         }
+        // After a failure of the ledger a ticket says so for good; the writer knows whether what is
+        // there was appended again since.
+        self.write(Work::Nothing).await.map(drop)
     }
 
     /// Waits for the writer and begins a transaction on it.
@@ -291,7 +297,7 @@ impl SqlFile {
             return;
         }
         if group.iter().all(|job| matches!(job.work, Work::Nothing)) {
-            let ticket = writer.last_ticket();
+            let ticket = writer.refresh();
             return group.into_iter().for_each(|job| job.finish(Ok(Done::default()), ticket.clone()));
         }
         let origin = self.origin();

@@ -128,7 +128,7 @@ impl Writer {
     pub fn commit_now(&mut self) -> Result<Option<Ticket>, SqlError> {
         self.seen.committing.store(true, Ordering::SeqCst);
         let committed = self.control("COMMIT").and_then(|()| self.append());
-        *self.seen.last.lock().unwrap_or_else(PoisonError::into_inner) = self.last_ticket();
+        self.refresh();
         self.seen.committing.store(false, Ordering::SeqCst);
         committed
     }
@@ -137,6 +137,13 @@ impl Writer {
         let Some(journal) = &mut self.journal else { return Ok(None) };
         let ticket = self.connection.unfenced(|connection| journal.committed(connection));
         Ok(ticket.map(Some)?)
+    }
+
+    /// Tells readers the ticket of what they see now.
+    pub fn refresh(&self) -> Option<Ticket> {
+        let ticket = self.last_ticket();
+        self.seen.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&ticket);
+        ticket
     }
 
     /// Resolves when all that was committed is durable.

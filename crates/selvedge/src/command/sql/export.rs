@@ -39,7 +39,8 @@ pub async fn export(api: &dyn Api, app: &AppName, database: &str) -> Result<Stri
         .collect();
     if !tables.is_empty() {
         let columns = tables.iter().map(|t| SqlText { sql: COLUMNS.to_owned(), params: vec![t.name.clone().into()] });
-        for (table, columns) in tables.iter_mut().zip(ask(columns.collect()).await?) {
+        let columns = ask(columns.collect()).await?;
+        for (table, columns) in tables.iter_mut().zip(columns) {
             table.columns = columns.rows.iter().map(|row| text(&row[0])).collect();
         }
     }

@@ -180,3 +180,13 @@ export const RPC_STACK = 304;
 export const RPC_LIMIT = 305;
 export const OP_RPC_CALL = 310;
 export const OP_RPC_READ = 311;
+
+// SQL.
+export const OP_SQL_BATCH = 400;
+export const OP_SQL_SCRIPT = 401;
+export const OP_SQL_BEGIN = 402;
+export const OP_SQL_RUN = 403;
+export const OP_SQL_END = 404;
+export const OP_SQL_STREAM = 405;
+export const OP_SQL_NEXT = 406;
+export const OP_SQL_CLOSE = 407;

@@ -78,6 +78,7 @@ pub const FEATURES: &[Feature] = &[
     },
     Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
+    Feature { name: "sql", globals: &[], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
     Feature { name: "webassembly", globals: &["WebAssembly"], words: &[] },
@@ -150,6 +151,9 @@ pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 /// What a worker that calls methods of others uses, as a module of its artifact that nothing imports:
 /// no word of its source says so, but its bindings and its source together do.
 pub const CALLS: &str = "features:rpc";
+
+/// What a worker with a SQL database uses, in the same way.
+pub const SQL: &str = "features:sql";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -7,10 +7,7 @@ use base::{AppName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
-    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
-    Status,
+    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
 };
 use crate::{ApiError, KvCondition};
 
@@ -111,6 +108,20 @@ pub trait Api: Send + Sync {
 
     /// What an app stores in KV, and how much it may.
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage>;
+    /// The SQL databases of an app that were used.
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>>;
+
+    /// Runs statements in one transaction. Those that only read are safe to repeat.
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered>;
+
+    /// Runs a text of statements in one transaction.
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported>;
+
+    /// The migrations that were applied, in order.
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>>;
+
+    /// Applies the migrations that are missing; answers all that are applied now.
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;

@@ -16,10 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
-    KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
-    KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, Status,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -297,6 +294,41 @@ impl Api for Client {
             let parameters = [app.as_str(), secret.name.as_str()];
             self.call(Operation::SecretDelete, &parameters, of_env(&secret), Payload::Nothing).await?;
             Ok(())
+        })
+    }
+
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>> {
+        Box::pin(async move { self.items(Operation::SqlList, &[app.as_str()], QueryText::default()).await })
+    }
+
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.read(Operation::SqlQuery, &parameters, QueryText::default(), Payload::json(&request)).await
+        })
+    }
+
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.read(Operation::SqlImport, &parameters, QueryText::default(), Payload::Bytes(text)).await
+        })
+    }
+
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.items(Operation::SqlMigrations, &parameters, QueryText::default()).await
+        })
+    }
+
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            let payload = Payload::json(&request);
+            let answer: Items<SqlMigration> =
+                self.read(Operation::SqlMigrate, &parameters, QueryText::default(), payload).await?;
+            Ok(answer.items)
         })
     }
 

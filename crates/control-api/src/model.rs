@@ -233,6 +233,81 @@ pub struct KvDeleted {
     pub durability: String,
 }
 
+/// A SQL database of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlEntry {
+    pub name: String,
+}
+
+/// Statements that run in one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    pub statements: Vec<SqlText>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlText {
+    pub sql: String,
+    /// A value for each parameter: null, a number, a boolean, a string, or a blob as `{"hex": "00ff"}`.
+    #[serde(default)]
+    pub params: Vec<serde_json::Value>,
+}
+
+/// What statements answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlAnswered {
+    /// One for each statement.
+    pub results: Vec<SqlTable>,
+    /// What the writes among them survive: `memory`, `fsync` or `quorum`.
+    pub durability: String,
+    /// Bytes of the database.
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlTable {
+    pub columns: Vec<String>,
+    /// A blob is `{"hex": "00ff"}`.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    pub changes: u64,
+    pub rows_read: u64,
+    pub rows_written: u64,
+    pub duration_ms: f64,
+}
+
+/// What a text of statements came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlImported {
+    pub statements: u64,
+    pub rows_written: u64,
+    pub duration_ms: f64,
+}
+
+/// Migrations, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlMigrateRequest {
+    pub migrations: Vec<SqlMigrationText>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlMigrationText {
+    pub name: String,
+    pub text: String,
+}
+
+/// A migration that was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlMigration {
+    pub name: String,
+    pub checksum: String,
+    /// Milliseconds since the Unix epoch.
+    pub applied_ms: u64,
+}
+
 /// Where a backup goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -32,6 +32,11 @@ pub enum Operation {
     KvGet,
     KvPut,
     KvDelete,
+    SqlList,
+    SqlQuery,
+    SqlImport,
+    SqlMigrations,
+    SqlMigrate,
     Limits,
     BackUp,
     Check,
@@ -179,6 +184,18 @@ const DEPLOY_ERRORS: &[Code] = &[
     &code::START_FAILED,
     &code::IO_AT_START,
     &code::BAD_COMPONENT,
+];
+
+const SQL_ERRORS: &[Code] = &[
+    &code::SQL_NAME,
+    &code::SQL_ERROR,
+    &code::SQL_CONSTRAINT,
+    &code::SQL_FORBIDDEN,
+    &code::SQL_PARAMETERS,
+    &code::SQL_LIMIT,
+    &code::SQL_RESULT_TOO_LARGE,
+    &code::SQL_TIME_LIMIT,
+    &code::SQL_DATABASE_FULL,
 ];
 
 /// Every route, in the order in which they are documented.
@@ -340,6 +357,47 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&CONDITIONS)
     .answers(Json("KvDeleted"))
     .errors(&[&code::REVISION_CONFLICT]),
+    row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
+        .answers(Json("Items_SqlEntry")),
+    row(
+        O::SqlQuery,
+        "sql_query",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/query",
+        "Runs statements in one transaction.",
+    )
+    .takes(Json("SqlRequest"))
+    .answers(Json("SqlAnswered"))
+    .errors(SQL_ERRORS),
+    row(
+        O::SqlImport,
+        "sql_import",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/import",
+        "Runs the body, a text of statements, in one transaction.",
+    )
+    .takes(Bytes)
+    .answers(Json("SqlImported"))
+    .errors(SQL_ERRORS),
+    row(
+        O::SqlMigrations,
+        "sql_migrations",
+        Method::GET,
+        "/v1/apps/{app}/sql/{database}/migrations",
+        "The migrations that were applied, in order.",
+    )
+    .answers(Json("Items_SqlMigration"))
+    .errors(&[&code::SQL_NAME]),
+    row(
+        O::SqlMigrate,
+        "sql_migrate",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/migrations",
+        "Applies the migrations that are missing; answers all that are applied now.",
+    )
+    .takes(Json("SqlMigrateRequest"))
+    .answers(Json("Items_SqlMigration"))
+    .errors(&[&code::SQL_NAME, &code::SQL_MIGRATION]),
 ];
 
 impl Operation {

@@ -128,6 +128,13 @@ impl Admin {
             | Operation::SecretDelete
             | Operation::SecretVersions
             | Operation::SecretRollback => self.secret(call).await?,
+            Operation::KvList | Operation::KvGet | Operation::KvPut | Operation::KvDelete => self.kv(call).await?,
+            Operation::SqlList
+            | Operation::SqlQuery
+            | Operation::SqlImport
+            | Operation::SqlMigrations
+            | Operation::SqlMigrate => self.sql(call).await?,
+            Operation::SecretList | Operation::SecretPut | Operation::SecretDelete => self.secret(call).await?,
             _ => self.node(call).await?,
         };
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::OK);
@@ -256,6 +263,25 @@ impl Admin {
                 let condition = condition(&call.query)?;
                 json(&api.kv_delete(app, namespace, key, condition).await?)
             }
+            other => Err(not_here(other)),
+        }
+    }
+
+    async fn sql(&self, call: Call) -> Result<Reply, ApiError> {
+        let api = &self.parts.api;
+        let app: AppName = name("app", call.parameter(0))?;
+        if call.operation == Operation::SqlList {
+            return items(api.sql_list(app).await?);
+        }
+        let database = call.parameter(1).to_owned();
+        match call.operation {
+            Operation::SqlQuery => json(&api.sql_query(app, database, self.json_body(call).await?).await?),
+            Operation::SqlImport => {
+                let text = call.collect(self.body_limit()).await?;
+                json(&api.sql_import(app, database, text).await?)
+            }
+            Operation::SqlMigrations => items(api.sql_migrations(app, database).await?),
+            Operation::SqlMigrate => items(api.sql_migrate(app, database, self.json_body(call).await?).await?),
             other => Err(not_here(other)),
         }
     }

@@ -18,6 +18,16 @@ use control_api::{
 };
 use manifest::WorkerKind;
 use services::{AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, ReleaseStore, SecretStore};
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry,
+    RollbackRequest, SecretEntry, SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
+    SqlRequest, Status,
+};
+use manifest::WorkerKind;
+use services::{
+    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions,
+    PutOptions, ReleaseStore, SecretStore, Sql, SqlError,
+};
 use tokio::sync::Mutex;
 
 use crate::bounds::RELEASES_LISTED;
@@ -29,6 +39,7 @@ mod limits;
 mod secrets;
 
 use kv::{condition, durability};
+mod sql;
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";
@@ -59,6 +70,7 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub sql: Arc<dyn Sql>,
     pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
@@ -158,6 +170,10 @@ impl Control {
         let mut start_log = Vec::new();
         if fresh {
             start_log = self.prepare(&document).await?;
+        }
+        // Before the deployment is there: code never meets a database that it does not know.
+        self.migrate(&app, &document).await?;
+        if fresh {
             let record = DeploymentRecord {
                 id,
                 created_ms: self.parts.clock.unix_ms(),
@@ -436,6 +452,26 @@ impl Api for Control {
         Box::pin(self.used(app))
     }
 
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>> {
+        Box::pin(self.list_databases(app))
+    }
+
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered> {
+        Box::pin(self.query_database(app, database, request))
+    }
+
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported> {
+        Box::pin(self.import_into(app, database, text))
+    }
+
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move { self.applied(&self.database(&app, &database)?).await })
+    }
+
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(self.migrate_database(app, database, request))
+    }
+
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {
         Box::pin(async move {
             let mut entries = limits::of_node(&self.parts.limits);
@@ -474,6 +510,12 @@ impl StoreFailure for services::SecretError {
 }
 
 impl StoreFailure for services::care::CareError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for SqlError {
     fn code(&self) -> Code {
         self.code()
     }

@@ -28,6 +28,7 @@ mod rewriter;
 mod rpc;
 mod sandbox;
 mod sockets;
+mod sql;
 mod streams;
 mod textcodec;
 mod wasm;

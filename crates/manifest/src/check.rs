@@ -2,6 +2,7 @@
 //! comes out can't be wrong any more.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base::limits::{APP, LimitRow, NODE, TEST, WORKER};
 use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
@@ -9,13 +10,14 @@ use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;
 use crate::origin::{Origins, PathRole, PathUse};
-use crate::plan::{AssetsIndex, AssetsPlan, NotFound, Plan, TestsPlan, WorkerIndex};
+use crate::plan::{AssetsIndex, AssetsPlan, Databases, NotFound, Plan, TestsPlan, WorkerIndex};
 use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
 mod routes;
 mod upstreams;
+mod sql;
 mod workers;
 
 /// What the check knows beside the manifest.
@@ -43,6 +45,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         assets: Vec::new(),
         upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
+        migrations: BTreeMap::new(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
@@ -123,6 +126,8 @@ struct Compiler<'c, 'p> {
     assets: Vec<AssetsPlan>,
     /// The upstreams' names in the order of the plan.
     upstreams: Vec<String>,
+    /// The directory of migrations of each database, and who named it.
+    migrations: BTreeMap<Databases, (String, Range<usize>)>,
     origins: Origins,
 }
 

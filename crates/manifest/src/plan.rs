@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
+use base::{AppLimits, AppName, BindingName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;
@@ -112,7 +112,7 @@ impl Plan {
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
             Grant::Worker { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
-            Grant::Kv { .. } | Grant::Secret { .. } => true,
+            Grant::Kv { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
         if !routes_hold || !bindings_hold {
             return Err("the plan names a worker or a directory that it does not hold".to_owned());
@@ -125,6 +125,16 @@ impl Plan {
             Some(name) => Err(format!("the plan's limit {name} is out of range")),
             None => Ok(()),
         }
+    }
+
+    /// The directories of migrations, by the databases that they are for.
+    pub fn migrations(&self) -> BTreeMap<&Databases, &str> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        let named = grants.filter_map(|grant| match grant {
+            Grant::Sql { sql, migrations: Some(directory) } => Some((sql, directory.as_str())),
+            _ => None,
+        });
+        named.collect()
     }
 
     /// Every secret that some worker is granted, once.
@@ -235,6 +245,13 @@ pub enum Grant {
         #[serde(rename = "kv")]
         namespace: ResourceName,
     },
+    /// A SQL database, or a family of them.
+    Sql {
+        sql: Databases,
+        /// The directory of its migrations, relative to the manifest's directory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrations: Option<String>,
+    },
     Secret {
         secret: ResourceName,
         /// The version before, while the overlap of a rotation lasts.
@@ -266,6 +283,46 @@ pub struct UpstreamPlan {
 /// Whether a rule names one server: a scheme and a host.
 pub(crate) fn is_target(rule: &EgressRule) -> bool {
     matches!(rule, EgressRule::Host { scheme: Some(_), .. })
+}
+
+/// Which databases a binding opens, as the manifest writes it: `main`, or `tenant-*`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Databases {
+    One(ResourceName),
+    /// One for each key that the code chooses; their names are this, a hyphen, and the key.
+    Family(ResourceName),
+}
+
+impl Databases {
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match text.strip_suffix("-*") {
+            Some(family) => ResourceName::parse(family).map(Self::Family),
+            None => ResourceName::parse(text).map(Self::One),
+        }
+    }
+}
+
+impl std::fmt::Display for Databases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(name) => write!(f, "{name}"),
+            Self::Family(name) => write!(f, "{name}-*"),
+        }
+    }
+}
+
+impl TryFrom<String> for Databases {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Databases> for String {
+    fn from(databases: Databases) -> Self {
+        databases.to_string()
+    }
 }
 
 /// A directory of static files.

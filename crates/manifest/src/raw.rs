@@ -82,6 +82,8 @@ pub(crate) struct RawBinding {
     pub name: Spanned<String>,
     pub kind: BindingKind,
     pub target: Spanned<String>,
+    /// Of a binding to a database.
+    pub migrations: Option<Spanned<String>>,
     /// Of a binding to a worker.
     pub entrypoint: Option<Spanned<String>>,
     pub props: Option<Node>,
@@ -91,13 +93,14 @@ pub(crate) struct RawBinding {
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, entrypoint: None, props: None, previous: false }
+        Self { name, kind, target, migrations: None, entrypoint: None, props: None, previous: false }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BindingKind {
     Kv,
+    Sql,
     Secret,
     Worker,
     Assets,

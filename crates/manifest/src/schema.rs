@@ -102,11 +102,18 @@ fn binding() -> Value {
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
         "previous" => json!({ "type": "boolean", "default": false }),
+        "sql" => json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(-\\*)?$" }),
+        "migrations" => json!({ "type": "string", "minLength": 1 }),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
+    let kinds = ["kv", "sql", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
     binding["oneOf"] = json!(kinds);
-    binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"], "previous": ["secret"] });
+    binding["dependentRequired"] = json!({
+        "entrypoint": ["worker"],
+        "props": ["worker"],
+        "previous": ["secret"],
+        "migrations": ["sql"],
+    });
     binding
 }
 

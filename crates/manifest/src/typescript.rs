@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::plan::{Grant, Plan, Var, WorkerKind, WorkerPlan};
+use crate::plan::{Databases, Grant, Plan, Var, WorkerKind, WorkerPlan};
 
 /// The text of the declaration file.
 pub fn typescript_env(plan: &Plan) -> String {
@@ -25,6 +25,9 @@ pub fn typescript_env(plan: &Plan) -> String {
     let grants = || scripts.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
     if grants().any(|g| matches!(g, Grant::Kv { .. })) {
         text.push_str(KV);
+    }
+    if grants().any(|g| matches!(g, Grant::Sql { .. })) {
+        text.push_str(SQL);
     }
     if grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
         text.push_str(FETCHER);
@@ -91,6 +94,8 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
             Grant::Kv { .. } => "KVNamespace".to_owned(),
             Grant::Secret { previous: false, .. } => "string".to_owned(),
             Grant::Secret { previous: true, .. } => "string | undefined".to_owned(),
+            Grant::Sql { sql: Databases::One(_), .. } => "D1Database".to_owned(),
+            Grant::Sql { sql: Databases::Family(_), .. } => "SqlFamily".to_owned(),
             Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
             Grant::Assets { .. } => "WorkerFetcher".to_owned(),
         };
@@ -136,6 +141,8 @@ fn property(key: &str) -> String {
 }
 
 const TESTS: &str = include_str!("typescript/tests_module.d.ts");
+
+const SQL: &str = include_str!("typescript/sql.d.ts");
 
 const KV: &str = r#"
 interface KVNamespace<Key extends string = string> {

@@ -41,6 +41,9 @@ pub enum Command {
     /// Set, list or delete secrets.
     #[command(subcommand)]
     Secret(Secret),
+    /// Look into SQL databases, and change them.
+    #[command(subcommand)]
+    Sql(Sql),
     /// Read and write KV entries.
     #[command(subcommand)]
     Kv(Kv),
@@ -297,6 +300,62 @@ pub struct Restore {
     /// The data directory to make; missing or empty.
     #[arg(long)]
     pub data: PathBuf,
+}
+
+/// Whose database, and where its node is.
+#[derive(Debug, Args)]
+pub struct Database {
+    pub app: String,
+    /// Its name in the manifest; of a family, the name with the key: tenant-acme.
+    pub database: String,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Sql {
+    /// List the databases of an app.
+    List {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Run one statement.
+    Query {
+        #[command(flatten)]
+        database: Database,
+        sql: String,
+        /// The values of its parameters, as a JSON array.
+        #[arg(long)]
+        params: Option<String>,
+    },
+    /// Run statements from standard input, each when it is complete.
+    Shell {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Apply the migrations of a directory that are missing.
+    Migrate {
+        #[command(flatten)]
+        database: Database,
+        /// The directory, with files NNNN_name.sql.
+        migrations: PathBuf,
+    },
+    /// List the migrations that were applied.
+    Migrations {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Run a text of statements from standard input, in one transaction.
+    Import {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Write the database to standard output, as statements that make it anew.
+    Export {
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ pub mod kv;
 pub mod project;
 pub mod release;
 pub mod secret;
+pub mod sql;
 
 use std::fmt;
 use std::io::Write as _;

@@ -225,6 +225,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
         assets.push(AssetIndex::new(entries, memory));
     }
     let blueprint = Blueprint {
+        migrations: document.migrations().clone(),
         deployment: released.record.id.short().into(),
         plan: Arc::new(document.into_plan()),
         workers,

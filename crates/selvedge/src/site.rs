@@ -1,20 +1,23 @@
 //! From a plan to a site: opens what every worker was granted, deploys the workers, and puts the
 //! routes in front of them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
+use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code, AppName};
+use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Grant, Plan, Var, WorkerPlan};
+use manifest::{Grant, Plan, Var, WorkerPlan, Databases};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
 use services::{AppId, SecretEntry, SecretName};
-use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
+use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
+use services::sql::{Migration, SqlDatabase, SqlFamily};
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;
@@ -40,6 +43,8 @@ pub struct Workshop {
 pub struct Testing {
     /// The worker that tests it, and what that may call besides what its plan grants.
     pub worker: WorkerName,
+    /// The owner of its databases.
+    pub data: AppName,
     pub bindings: TestBindings,
     /// Hears of failures behind service bindings, of which the caller is told the message alone.
     pub on_failure: OnFailure,
@@ -66,20 +71,22 @@ pub struct Blueprint {
     pub deployment: Arc<str>,
     pub workers: Vec<Code>,
     pub assets: Vec<Arc<AssetIndex>>,
+    pub migrations: Migrations,
     pub dev: Option<PathBuf>,
 }
 
 impl Workshop {
     pub async fn site(&self, blueprint: Blueprint) -> Result<(Arc<Site>, Arc<Deployment>)> {
-        let Blueprint { plan, deployment, workers, assets, dev } = blueprint;
+        let Blueprint { plan, deployment, workers, assets, migrations, dev } = blueprint;
         if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
             bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
         }
+        let migrations = self.migrate(&plan, &migrations).await?;
         let reservation = Reservation::default();
         let mut specs = Vec::with_capacity(workers.len());
         let mut refusals = Vec::with_capacity(workers.len());
         for (worker, code) in plan.workers.iter().zip(workers) {
-            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets).await?;
+            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets, &migrations).await?;
             env.source_map = code.source_map;
             env.dev = dev.is_some();
             refusals.push(missing);
@@ -122,6 +129,7 @@ impl Workshop {
         worker: &WorkerPlan,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
+        migrations: &BTreeMap<Databases, Arc<[Migration]>>,
     ) -> Result<(Env, Option<Failure>)> {
         let mut missing = None;
         let mut bindings: Vec<(BindingName, Handle)> = Vec::new();
@@ -134,6 +142,12 @@ impl Workshop {
             bindings.push((name.clone(), handle));
         }
         for binding in &worker.bindings {
+            if let Grant::Sql { sql, .. } = &binding.grant {
+                let migrations = migrations.get(sql).cloned().unwrap_or_default();
+                let opened = SqlBinding::new(self.stores.sql.clone(), self.databases(plan, sql), migrations);
+                bindings.push((binding.name.clone(), Handle::Sql(Arc::new(opened))));
+                continue;
+            }
             match self.open(plan, &binding.grant, reservation, assets).await? {
                 Ok(Some(handle)) => bindings.push((binding.name.clone(), handle)),
                 Ok(None) => {}
@@ -158,6 +172,29 @@ impl Workshop {
         Ok((env, missing))
     }
 
+    /// Brings each database to the shape that the deployment knows, before it is served. Those of a
+    /// family follow when they are used.
+    async fn migrate(&self, plan: &Plan, texts: &Migrations) -> Result<BTreeMap<Databases, Arc<[Migration]>>> {
+        let mut all = BTreeMap::new();
+        for (databases, texts) in texts {
+            let migrations: Arc<[Migration]> = texts.iter().map(Migration::from).collect();
+            if let SqlTarget::One(database) = self.databases(plan, databases) {
+                self.stores.sql.migrate(&database, migrations.clone()).await?;
+            }
+            all.insert(databases.clone(), migrations);
+        }
+        Ok(all)
+    }
+
+    fn databases(&self, plan: &Plan, databases: &Databases) -> SqlTarget {
+        let app = self.testing.as_ref().map_or(&plan.app, |testing| &testing.data);
+        let app = AppId::new(tenant(), app.clone());
+        match databases {
+            Databases::One(name) => SqlTarget::One(SqlDatabase::new(&app, name.into())),
+            Databases::Family(name) => SqlTarget::Family(SqlFamily { app, prefix: format!("{name}-").into() }),
+        }
+    }
+
     /// Opens one binding: the station "wire" of the way that DESIGN gives every binding.
     async fn open(
         &self,
@@ -171,6 +208,7 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
+            Grant::Sql { .. } => bail!("a database is opened with its migrations"),
             Grant::Worker { worker, entrypoint, props } => {
                 let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
                 let (name, invoker) = (plan.worker(*worker).name.clone(), At::new(reservation.invoker(*worker), entry));

@@ -14,6 +14,7 @@ use services::kv::{Kv, KvLimits};
 use services::memory::MemoryKv;
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
+use services::sql::Sql;
 use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
 use worker::ResponseCache;
 
@@ -21,6 +22,7 @@ use worker::ResponseCache;
 #[derive(Clone)]
 pub struct Stores {
     pub kv: Arc<dyn Kv>,
+    pub sql: Arc<dyn Sql>,
     pub care: Arc<dyn Care>,
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
@@ -51,6 +53,7 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
     };
     Ok(Stores {
         kv: opened.kv(),
+        sql: opened.sql(),
         care: opened.care(),
         artifacts: opened.artifacts(),
         releases: opened.releases(),

@@ -29,6 +29,8 @@ mod node_key;
 mod pool;
 mod release;
 mod secret;
+mod sql;
+mod tenant_sql;
 
 pub use artifact::LocalArtifacts;
 pub use care::{BackupInfo, LocalCare, backups, restore};
@@ -37,3 +39,4 @@ pub use kv::LocalKv;
 pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};
 pub use release::LocalReleases;
 pub use secret::LocalSecrets;
+pub use sql::LocalSql;

@@ -19,12 +19,14 @@ mod kv_model;
 mod kv_more;
 mod release;
 mod secret;
+mod sql;
 
 pub use artifact::artifacts;
 pub use kv::kv;
 pub use kv_more::{kv_limits, small_limits};
 pub use release::releases;
 pub use secret::secrets;
+pub use sql::sql;
 
 /// Random sequences tried per suite in an ordinary run; `SELVEDGE_CONFORMANCE_CASES` asks for more.
 const CASES: u32 = 24;

@@ -19,6 +19,7 @@ pub mod kv;
 pub mod memory;
 pub mod release;
 pub mod secret;
+pub mod sql;
 mod store;
 
 pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
@@ -32,4 +33,5 @@ pub use kv::{
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
+pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};
 pub use store::{AppId, Durability, StoreError};

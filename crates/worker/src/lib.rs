@@ -15,6 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod response_cache;
 pub mod rpc;
+pub mod sql;
 
 pub use crate::core::{Core, ToldTime};
 pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport};
@@ -23,3 +24,4 @@ pub use event::{Call, Entry, Event, FetchEvent};
 pub use failure::{Again, Ended, Failure, Frame};
 pub use response_cache::{CacheRequest, CacheScope, Put, ResponseCache};
 pub use rpc::RpcEvent;
+pub use sql::{SqlBinding, SqlHeld, SqlTarget};

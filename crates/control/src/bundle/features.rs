@@ -31,6 +31,7 @@ pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
         // What these take is in every image, or depends on the source.
+        Grant::Sql { .. } => Some(builtin::SQL),
         Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
     }
 }

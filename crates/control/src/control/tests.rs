@@ -10,8 +10,12 @@ use services::KvLimits;
 use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryReleases, MemorySecrets};
 use testkit::ManualClock;
 
+use noted::NotedMigrations;
+
 use super::*;
 use crate::{AssetEntry, BuildOptions, Bundle, build_app, upload};
+
+mod noted;
 
 /// A control plane over the memory model.
 pub(crate) struct Node {
@@ -38,6 +42,7 @@ impl Node {
             artifacts: artifacts.clone(),
             releases: Arc::new(MemoryReleases::new(clock.clone())),
             secrets: Arc::new(MemorySecrets::new(clock.clone())),
+            sql: Arc::new(NotedMigrations::default()),
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
             care: Arc::new(MemoryCare),
             clock: clock.clone(),
@@ -207,7 +212,7 @@ async fn an_artifact_that_does_not_fit_the_plan_is_refused() {
         let text = "name = \"shop\"\n[workers.web]\nentry = \"a.js\"\n";
         let source = Source { path: "selvedge.toml", text };
         let plan = manifest::read_selvedge(source, &manifest::Options::default()).expect("a good manifest");
-        let document = Document::new(plan, vec![digest], Vec::new()).expect("it fits");
+        let document = Document::new(plan, vec![digest], Vec::new(), BTreeMap::new()).expect("it fits");
         let document = serde_json::to_value(&document).expect("JSON");
         node.control.deploy(DeployRequest { document, message: None }).await
     };
@@ -340,7 +345,7 @@ async fn assets_of_equal_content_are_one_blob() {
     let entry = AssetEntry { digest: Digest::of(b"x"), bytes: 1 };
     let plan = bundle("shop", &[], "one").bundle.plan;
     let files = BTreeMap::from([("/a".to_owned(), entry), ("/b".to_owned(), entry)]);
-    let document = Document::new(plan, vec![Digest::of(b"w")], vec![files]).expect("it fits");
+    let document = Document::new(plan, vec![Digest::of(b"w")], vec![files], BTreeMap::new()).expect("it fits");
     assert_eq!(document.blobs().len(), 2);
 }
 

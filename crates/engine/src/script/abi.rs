@@ -129,6 +129,21 @@ pub mod kv {
     pub const LIST: i32 = 533;
 }
 
+/// SQL: operations.
+pub mod sql {
+    pub const FIRST: i32 = BATCH;
+    pub const LAST: i32 = 439;
+
+    pub const BATCH: i32 = 400;
+    pub const SCRIPT: i32 = 401;
+    pub const BEGIN: i32 = 402;
+    pub const RUN: i32 = 403;
+    pub const END: i32 = 404;
+    pub const STREAM: i32 = 405;
+    pub const NEXT: i32 = 406;
+    pub const CLOSE: i32 = 407;
+}
+
 /// Offsets in the shim's `struct control`.
 pub mod control {
     pub const INTERRUPT: usize = 0;

@@ -19,7 +19,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{kv, node, rpc, sockets};
+use super::{kv, node, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -251,6 +251,7 @@ impl Operation {
             abi::kv::ADD => kv::add(&self, args).await,
             abi::kv::CHANGES => kv::changes(&self, args).await,
             abi::kv::LIST => kv::list(&self, args).await,
+            abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
@@ -488,6 +489,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                     serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() })
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
+                Handle::Sql(binding) => sql::describe(name, index, binding),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

@@ -195,6 +195,7 @@ impl Compiler<'_, '_> {
             BindingKind::Secret => {
                 Grant::Secret { secret: self.resource(&raw.target, "a secret")?, previous: raw.previous }
             }
+            BindingKind::Sql => self.sql(raw)?,
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
                 let worker = self.worker_index(&raw.target, &user)?;

@@ -65,6 +65,8 @@ pub(crate) static TEST: &[Field] = &[
 
 pub(crate) static BINDING: &[Field] = &[
     field("kv", "The name of a KV namespace."),
+    field("sql", "The name of a SQL database, or \"NAME-*\" for a family of them, one for each key."),
+    field("migrations", "With `sql`: the directory of its migrations, relative to this file: NNNN_name.sql."),
     field("secret", "The name of a secret, set with: selvedge secret put."),
     field(
         "previous",
@@ -77,8 +79,6 @@ pub(crate) static BINDING: &[Field] = &[
         "With `worker`: the export that answers, a class that extends WorkerEntrypoint; without, the default one.",
     ),
     field("props", "With `worker`: what the worker finds in `ctx.props` when it is called over this binding."),
-    later("sql"),
-    later("migrations"),
     later("blob"),
     later("queue"),
     later("object"),

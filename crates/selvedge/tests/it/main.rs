@@ -18,5 +18,6 @@ mod recipes;
 mod rpc;
 mod services;
 mod sockets;
+mod sql;
 mod traces;
 mod wasm;

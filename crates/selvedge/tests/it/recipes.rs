@@ -232,3 +232,26 @@ fn sessions_know_who_is_signed_in_and_survive_a_rotated_key() {
     let left = place.on_data(&["kv", "list", "sessions", "sessions"]).expect_success();
     assert_eq!(left, "user/ada\n");
 }
+
+#[test]
+fn todo_keeps_lists_in_a_database_and_searches_them() {
+    let place = Place::new();
+    let project = place.recipe("todo");
+    let node = place.dev(&project);
+    let post = |path: &str, body: serde_json::Value| node.send(&Request::json("POST", path, &body));
+    let list = post("/lists", json!({ "name": "shopping" })).expect(200).text();
+    assert_eq!(list, r#"{"id":1,"name":"shopping"}"#);
+    for text in ["milk and bread", "tea"] {
+        post("/lists/1/items", json!({ "text": text })).expect(200);
+    }
+    post("/items/2/move/1", json!({})).expect(200);
+    post("/items/1/done", json!({})).expect(200);
+    let items = node.get("/lists/1").expect(200).text();
+    let expected = r#"{"id":1,"name":"shopping","items":[{"id":2,"text":"tea","done":0},{"id":1,"text":"milk and bread","done":1}]}"#;
+    assert_eq!(items, expected);
+    assert!(node.get("/search?q=bread").expect(200).text().contains("milk and bread"));
+    let twice = post("/lists", json!({ "name": "shopping" })).expect(409).text();
+    assert_eq!(twice, r#"{"error":"UNIQUE constraint failed: list.name"}"#);
+    node.stop();
+    assert_eq!(place.dev(&project).get("/lists/1").expect(200).text(), expected, "it outlives the node");
+}

@@ -497,7 +497,9 @@ pub fn copy_to(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
 /// Copies the write-ahead log into the file; answers whether all of it.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    let mut statement = connection.prepare_cached(&sql)?;
+    // Never from the cache: on a connection that a tenant's statements run on, one that says the
+    // same would find it there, and be allowed what it is not.
+    let mut statement = connection.prepare(&sql)?;
     statement.query_row([], |row| {
         let (busy, frames, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(!busy && frames == copied)

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use base::Body;
-use services::{Action, Kv as _, PutOptions, Transaction, Write};
+use base::{Body, AppName, TenantName};
+use services::{Action, Kv as _, PutOptions, Transaction, Write, AppId, Sql as _, SqlDatabase, SqlStatement, SqlValue};
+use services::sql::SqlName;
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
 use crate::linear;
@@ -23,6 +24,8 @@ const ROUND: &str = "SELVEDGE_TEST_ROUND";
 pub enum Job {
     /// Thirty-two writers, until it is killed.
     Write,
+    /// Thirty-two writers in eight SQL databases, until it is killed.
+    WriteSql,
     /// A few writers for a while, the directory closed and opened in between, then the end.
     WriteAndEnd,
     /// One writer that goes on after errors, until the store has failed and recovered.
@@ -49,6 +52,7 @@ impl Job {
     fn name(self) -> &'static str {
         match self {
             Job::Write => "write",
+            Job::WriteSql => "write-sql",
             Job::WriteAndEnd => "write-and-end",
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
@@ -92,6 +96,10 @@ fn job() {
         "write" => {
             let data = open().expect("the data directory opens");
             runtime.block_on(write(&data.kv(), round, 32, 0, u64::MAX));
+        }
+        "write-sql" => {
+            let data = open().expect("the data directory opens");
+            runtime.block_on(write_sql(&data, round));
         }
         "write-and-end" => {
             for part in 0..2 {
@@ -141,6 +149,36 @@ async fn write(kv: &Arc<LocalKv>, round: u64, writers: u64, from: u64, to: u64) 
     for task in (0..writers).map(writer).collect::<Vec<_>>() {
         task.await.expect("the writer ends well");
     }
+}
+
+/// Each operation is one batch, which leaves a row in two tables.
+async fn write_sql(data: &DataDir, round: u64) {
+    let writer = |number: u64| {
+        let sql = data.sql();
+        tokio::spawn(async move {
+            let database = sql_database(number);
+            sql.script(&database, SQL_TABLES.into()).await.expect("the tables are there");
+            for operation in 0_u64.. {
+                let values = [round, number, operation].map(|n| SqlValue::Integer(n as i64));
+                let insert =
+                    |table| SqlStatement::bind(format!("INSERT INTO {table} VALUES (?, ?, ?)"), values.to_vec());
+                sql.batch(&database, vec![insert("a"), insert("b")]).await.expect("the batch is acknowledged");
+                say(&format!("ack {round} {number} {operation}"));
+            }
+        })
+    };
+    for task in (0..32).map(writer).collect::<Vec<_>>() {
+        task.await.expect("the writer ends well");
+    }
+}
+
+const SQL_TABLES: &str = "CREATE TABLE IF NOT EXISTS a (round, writer, operation, UNIQUE (round, writer, operation));
+    CREATE TABLE IF NOT EXISTS b (round, writer, operation, UNIQUE (round, writer, operation));";
+
+/// Where a writer writes.
+pub fn sql_database(writer: u64) -> SqlDatabase {
+    let app = AppId::new(TenantName::parse("acme").expect("a name"), AppName::parse("shop").expect("a name"));
+    SqlDatabase::new(&app, SqlName::parse(&format!("shard-{}", writer % 8)).expect("a name"))
 }
 
 /// An operation that failed is tried again: it is the same write, so it may happen twice.

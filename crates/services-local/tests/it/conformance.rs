@@ -35,6 +35,11 @@ fn local_kv_conforms_at_its_limits() {
 }
 
 #[test]
+fn local_sql_conforms() {
+    conformance::sql(|| subject(DataDir::sql));
+}
+
+#[test]
 fn local_artifacts_conform() {
     conformance::artifacts(|| subject(DataDir::artifacts));
 }

@@ -15,6 +15,7 @@ mod power_loss;
 mod requirement;
 mod secrets;
 mod shelf;
+mod sql;
 mod workload;
 
 use std::path::{Path, PathBuf};

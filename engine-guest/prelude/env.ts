@@ -1,13 +1,14 @@
 /**
  * `env`: what the manifest granted, by name.
  */
+import { feature, lazy } from "./features.ts";
 import { TypeError, jsonParse } from "./primordials.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "service" | "assets";
+  kind: "text" | "json" | "secret" | "kv" | "service" | "assets" | "objects";
   value?: any;
   binding?: number;
 }
@@ -34,5 +35,9 @@ export const env: any = {};
 /** Fills `env` from the host's JSON. */
 export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
-  for (let i = 0; i < bindings.length; i++) env[bindings[i]!.name] = bindingValue(bindings[i]!);
+  for (let i = 0; i < bindings.length; i++) {
+    const { name, kind, binding } = bindings[i]!;
+    if (kind === "objects") lazy(env, name, () => feature("objects").makeNamespace(binding), true);
+    else env[name] = bindingValue(bindings[i]!);
+  }
 }

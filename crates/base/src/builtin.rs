@@ -75,7 +75,8 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
-    Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
@@ -149,6 +150,9 @@ pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 /// What a worker that calls methods of others uses, as a module of its artifact that nothing imports:
 /// no word of its source says so, but its bindings and its source together do.
 pub const CALLS: &str = "features:rpc";
+
+/// What stubs of durable objects take, as a specifier too.
+pub const OBJECTS: &str = "features:objects";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

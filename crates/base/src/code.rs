@@ -144,6 +144,14 @@ codes! {
     BAD_EXPIRY = row("bad_expiry", 400, Guest, false, "The expiry is not acceptable", "Give an expiry in the future, a TTL of at least one second.");
     BAD_CURSOR = row("bad_cursor", 400, Guest, false, "The cursor was not made by this list", "Start the list again without a cursor.");
     REVISION_CONFLICT = row("revision_conflict", 409, Guest, true, "The key changed since it was read", "Read it again and retry.");
+    BAD_OBJECT_ID = row("bad_object_id", 400, Guest, false, "This is no id of an object of the class", "Use an id that idFromName or newUniqueId of the same binding made.");
+    NO_OBJECT_CLASS = row("no_object_class", 500, Guest, false, "The worker has no such class of durable objects", "Export the class under the name that the binding gives.");
+    OBJECT_FULL = row("object_full", 507, Guest, false, "The durable object stores more than object_bytes allows", "Delete what is no longer needed, use more objects, or raise limits.object_bytes.");
+    OBJECT_OVERLOADED = row("object_overloaded", 503, Guest, true, "Too many events wait for one durable object", "Spread the work over more objects, or raise limits.object_queue.");
+    OBJECT_RESET = row("object_reset", 503, Guest, true, "The durable object was reset", "Send the request again; what was acknowledged is kept, what was only in memory is gone.");
+    OBJECT_MOVED = row("object_moved", 503, Node, true, "The durable object lives elsewhere now", "Send the request again.");
+    BAD_OBJECT_DATA = row("bad_object_data", 422, Client, false, "This is no export of a durable object", "Give a file that selvedge objects export wrote.");
+    OBJECT_MISSING = row("object_missing", 404, Client, false, "There is no such durable object", "See: selvedge objects APP CLASS list.");
     STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
     STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");

@@ -19,6 +19,7 @@ mod host;
 mod image;
 mod instance;
 mod node;
+mod objects;
 mod operations;
 mod prelude;
 mod prepare;

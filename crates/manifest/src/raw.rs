@@ -83,12 +83,14 @@ pub(crate) struct RawBinding {
     pub target: Spanned<String>,
     /// Of a binding to a worker.
     pub entrypoint: Option<Spanned<String>>,
+    /// Of a class of objects: the worker that exports it, if it is another one.
+    pub worker: Option<Spanned<String>>,
     pub props: Option<Node>,
 }
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, entrypoint: None, props: None }
+        Self { name, kind, target, entrypoint: None, worker: None, props: None }
     }
 }
 
@@ -98,6 +100,7 @@ pub(crate) enum BindingKind {
     Secret,
     Worker,
     Assets,
+    Object,
 }
 
 #[derive(Debug)]

@@ -92,10 +92,14 @@ fn binding() -> Value {
         "assets" => json!({ "type": "string", "minLength": 1 }),
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
+        "object" => identifier(),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
-    binding["oneOf"] = json!(kinds);
+    let kinds = ["kv", "secret", "assets"].map(|kind| json!({ "required": [kind] }));
+    // The worker that exports a class stands beside it.
+    let object = json!({ "required": ["object"] });
+    let worker = json!({ "required": ["worker"], "not": object });
+    binding["oneOf"] = json!(kinds.into_iter().chain([object, worker]).collect::<Vec<_>>());
     binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"] });
     binding
 }

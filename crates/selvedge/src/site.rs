@@ -14,6 +14,7 @@ use manifest::{Grant, Plan, Var, WorkerPlan};
 use services::AppId;
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
+use services::object::ObjectClass;
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
 
 use crate::outbound::egress_rules;
@@ -167,6 +168,10 @@ impl Workshop {
                     None => invoker,
                 })
             }
+            Grant::Object { class, .. } => Handle::Objects {
+                class: ObjectClass::new(AppId::new(tenant(), plan.app.clone()), class.clone()),
+                objects: self.dispatcher.objects(),
+            },
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))

@@ -7,6 +7,8 @@
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
+//!   objects/TENANT/APP/CLASS/ durable objects, a file each
+//!   objects/alarms.db         which of them are to be woken when
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -29,6 +31,7 @@ use crate::disk;
 use crate::kv::LocalKv;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
+use crate::object::LocalObjects;
 use crate::pool::{Pool, Threads};
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
@@ -79,6 +82,7 @@ struct Inner {
     _maintenance: Maintenance,
     kv: Arc<LocalKv>,
     artifacts: Arc<LocalArtifacts>,
+    objects: Arc<LocalObjects>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     node: Arc<Database>,
@@ -139,6 +143,7 @@ impl DataDir {
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
             artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
+            objects: Arc::new(LocalObjects::open(root.clone())?),
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             secrets: OnceLock::new(),
             kv,
@@ -159,6 +164,10 @@ impl DataDir {
 
     pub fn artifacts(&self) -> Arc<LocalArtifacts> {
         self.inner.artifacts.clone()
+    }
+
+    pub fn objects(&self) -> Arc<LocalObjects> {
+        self.inner.objects.clone()
     }
 
     pub fn releases(&self) -> Arc<LocalReleases> {

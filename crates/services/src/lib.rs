@@ -16,6 +16,7 @@ pub mod conformance;
 pub mod egress;
 pub mod kv;
 pub mod memory;
+pub mod object;
 pub mod release;
 pub mod secret;
 mod store;
@@ -26,6 +27,9 @@ pub use futures_util::future::BoxFuture;
 pub use kv::{
     Condition, DeleteReceipt, Kv, KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage, ListedKey,
     PutOptions, PutReceipt,
+};
+pub use object::{
+    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore, Ticket,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use secret::{SecretEntry, SecretError, SecretInfo, SecretStore};

@@ -6,11 +6,13 @@
 
 mod artifact;
 mod kv;
+mod object;
 mod release;
 mod secret;
 
 pub use artifact::MemoryArtifacts;
 pub use kv::{KvSnapshot, MemoryKv};
+pub use object::MemoryObjects;
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;
 

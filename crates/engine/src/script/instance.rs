@@ -20,6 +20,8 @@ use futures_util::future::LocalBoxFuture;
 use http::header;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
+use services::StoreError;
+use worker::object::ObjectEvent;
 use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response, RpcEvent};
 
 use super::abi;
@@ -37,9 +39,12 @@ use crate::lines::Line;
 
 mod arguments;
 mod loss;
+mod objects;
 mod outgoing;
 mod rpc;
 mod sockets;
+
+use objects::Held;
 
 /// What waits to enter the guest.
 enum Input {
@@ -57,6 +62,15 @@ enum Input {
         operation: u32,
         request: u32,
         completion: Completion,
+    },
+    Object {
+        request: u32,
+        call: Call,
+        event: Box<ObjectEvent>,
+    },
+    /// What an object wrote is durable, or will never be known to be.
+    Durable {
+        result: Result<(), StoreError>,
     },
     Abort {
         request: u32,
@@ -96,6 +110,10 @@ pub struct ScriptInstance {
     linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
     sessions: RefCell<Sessions>,
+    /// What waits until an object's writes are durable.
+    held: RefCell<VecDeque<Held>>,
+    /// The instance is to end after this entry, and why.
+    ending: RefCell<Option<Failure>>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -186,6 +204,8 @@ impl ScriptInstance {
             gone_timers: RefCell::default(),
             linked: RefCell::default(),
             sessions: RefCell::default(),
+            held: RefCell::default(),
+            ending: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -210,6 +230,7 @@ impl ScriptInstance {
                 Input::Fetch { request, call, event }
             }
             Event::Rpc(event) => Input::Rpc { request, call, event },
+            Event::Object(event) => Input::Object { request, call, event },
             _ => return Err(Failure::new(&code::NO_HANDLER, "scripts take no events of this kind").into()),
         };
         self.inbox.borrow_mut().push_back(input);
@@ -313,9 +334,13 @@ impl ScriptInstance {
                 self.lose(&mut sandbox, &trap);
                 return;
             }
+            if let Some(failure) = self.ending.take() {
+                self.reset(&mut sandbox, &failure);
+                return;
+            }
             self.memory_bytes.set(sandbox.memory_bytes());
             self.worn.set(sandbox.store.data().is_worn());
-            if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() {
+            if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() && self.holds_nothing() {
                 self.settle_the_hopeless(&mut sandbox);
             }
         }
@@ -336,12 +361,28 @@ impl ScriptInstance {
                 let body = self.encode_fetch(sandbox, &mut event, &mut arguments);
                 let call = GuestCall::new(call, Some(Event::Fetch(event)), body);
                 sandbox.store.data_mut().calls.insert(request, call);
-                (abi::event::FETCH, request, request)
+                let is_object = sandbox.store.data().object.is_some();
+                (if is_object { abi::object::EVENT_FETCH } else { abi::event::FETCH }, request, request)
             }
             Input::Rpc { request, call, event } => {
                 sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
                 self.encode_rpc(sandbox, request, *event, &mut arguments);
-                (abi::event::RPC, request, request)
+                let is_object = sandbox.store.data().object.is_some();
+                (if is_object { abi::object::EVENT_RPC } else { abi::event::RPC }, request, request)
+            }
+            Input::Object { request, call, event } => {
+                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
+                match self.encode_object(sandbox, request, *event, &mut arguments) {
+                    Some(kind) => (kind, request, request),
+                    None => {
+                        self.carry_out(sandbox);
+                        return Ok(());
+                    }
+                }
+            }
+            Input::Durable { result } => {
+                self.durable(sandbox, result);
+                return Ok(());
             }
             Input::Complete { operation, request, completion } => {
                 if self.strike(sandbox, operation).is_none() {
@@ -368,14 +409,17 @@ impl ScriptInstance {
             }
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
+        if outcome == abi::EXCEPTION {
+            let error = GuestError::decode(&sandbox.report());
+            sandbox.store.data_mut().effects.push(Effect::Fail { request, error, pending: false });
+        }
+        if outcome == abi::INTERRUPTED && self.interrupt_object(sandbox) {
+            self.carry_out(sandbox);
+            return Ok(());
+        }
         self.carry_out(sandbox);
-        match outcome {
-            abi::INTERRUPTED => self.end_interrupted(sandbox)?,
-            abi::EXCEPTION => {
-                let failure = self.failure(sandbox, GuestError::decode(&sandbox.report()));
-                self.fail(sandbox, request, failure, false);
-            }
-            _ => {}
+        if outcome == abi::INTERRUPTED {
+            self.end_interrupted(sandbox)?;
         }
         match kind {
             abi::event::ABORT => self.after_abort(sandbox, request),
@@ -394,6 +438,7 @@ impl ScriptInstance {
             arguments.string(&environment);
             sandbox.enter(abi::event::INIT, 0, 0, &arguments.0).await?;
         }
+        self.introduce(sandbox).await?;
         if let Some((from, phases)) = self.cold.get() {
             self.cold.set(Some((from, Phases { prepare: begun.elapsed(), ..phases })));
         }
@@ -403,6 +448,15 @@ impl ScriptInstance {
     /// Carries out what the guest asked for.
     fn carry_out(self: &Rc<Self>, sandbox: &mut Sandbox) {
         let mut effects = std::mem::take(&mut sandbox.store.data_mut().effects);
+        if sandbox.store.data().object.is_some() {
+            return self.through_the_gate(sandbox, effects);
+        }
+        self.perform(sandbox, &mut effects);
+        // The vector's capacity serves the next entry.
+        sandbox.store.data_mut().effects = effects;
+    }
+
+    fn perform(self: &Rc<Self>, sandbox: &mut Sandbox, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Respond(responded) => self.respond(sandbox, responded),
@@ -445,10 +499,9 @@ impl ScriptInstance {
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
                 Effect::Rpc(asked) => self.carry_out_rpc(sandbox, asked),
+                Effect::Object(asked) => self.carry_out_object(asked, sandbox),
             }
         }
-        // The vector's capacity serves the next entry.
-        sandbox.store.data_mut().effects = effects;
     }
 
     fn respond(self: &Rc<Self>, sandbox: &mut Sandbox, responded: Responded) {
@@ -526,6 +579,9 @@ impl ScriptInstance {
         let Some(entry) = self.requests.borrow_mut().remove(&request) else { return };
         sandbox.store.data_mut().charge_native(request);
         sandbox.store.data_mut().held.end(request);
+        if let Some(object) = sandbox.store.data_mut().object.as_deref_mut() {
+            object.request_over(request);
+        }
         if let Some(call) = sandbox.store.data_mut().calls.remove(&request) {
             call.meter.cpu_us.store(call.cpu.as_micros() as u64, Ordering::Relaxed);
             let usage = call.meter.usage(sandbox.memory_bytes());
@@ -779,6 +835,10 @@ impl Instance for ScriptInstance {
 
     fn retire(&self) {
         self.close_for_successor();
+    }
+
+    fn end(self: Rc<Self>, failure: Failure) {
+        self.end_with(failure);
     }
 
     fn state(&self) -> InstanceState {

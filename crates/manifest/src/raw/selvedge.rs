@@ -84,7 +84,8 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 4] = [
+const KINDS: [(&str, BindingKind); 5] = [
+    ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("secret", BindingKind::Secret),
     ("worker", BindingKind::Worker),
@@ -108,7 +109,11 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         return None;
     }
     reader.check_fields(table, BINDING, &format!("the binding `{}`", entry.key));
-    let mut kinds = KINDS.iter().filter_map(|(name, kind)| Some((*kind, table.get(name)?)));
+    let is_object = table.get("object").is_some();
+    // A class of objects may say which worker exports it.
+    let is_own = |name: &str| !(is_object && name == "worker");
+    let named = KINDS.iter().filter(|(name, _)| is_own(name));
+    let mut kinds = named.filter_map(|(name, kind)| Some((*kind, table.get(name)?)));
     let first = kinds.next();
     if let Some((_, second)) = kinds.next() {
         let message = format!("the binding `{}` opens more than one thing", entry.key);
@@ -121,7 +126,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, secret, worker, assets".to_owned());
+                Some("name one of: kv, secret, worker, assets, object".to_owned());
         }
         return None;
     };
@@ -134,6 +139,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
     let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
     let mut binding = RawBinding::new(name, kind, reader.string_of(target)?);
     binding.entrypoint = reader.string(table, "entrypoint");
+    binding.worker = if is_object { reader.string(table, "worker") } else { None };
     binding.props = table.get("props").map(|props| props.node.clone());
     Some(binding)
 }

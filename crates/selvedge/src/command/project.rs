@@ -63,6 +63,7 @@ fn describe(bundle: &Bundle) -> String {
 fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
+        Grant::Object { class, .. } => format!("durable objects of the class {class}"),
         Grant::Secret { secret } => format!("secret {secret}"),
         Grant::Worker { worker, entrypoint, .. } => {
             let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
 use base::{AppLimits, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
 use control::{BuildOptions, Bundle, DEV_VARS, TEST_VARS, build_app};
-use dispatch::{CoreGuard, Deployment, Dispatcher};
+use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
@@ -261,7 +261,7 @@ impl App {
     /// core for as long as the stage stands. `on_failure` hears why a worker of the app failed.
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
-        let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
+        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), &node);
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });

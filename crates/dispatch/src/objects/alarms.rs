@@ -34,7 +34,8 @@ pub(crate) async fn run(core: Weak<CorePools>) {
         let store = objects.parts.store.clone();
         let is_mine = objects.registry.is_first(here.core.index);
         if is_mine && store.next_alarm().is_some_and(|next| next <= now_ms) {
-            match store.due(now_ms, BATCH + under_way.borrow().len()).await {
+            let limit = BATCH + under_way.borrow().len();
+            match store.due(now_ms, limit).await {
                 Ok(due) => due.into_iter().for_each(|(key, _)| fire(&here, &under_way, key)),
                 Err(error) => tracing::warn!(%error, "alarms of durable objects can't be read; it is tried again"),
             }

@@ -4,6 +4,7 @@
 //! DATA/
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
+//!   ledger/                   the log of all databases that are journaled
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
@@ -29,6 +30,7 @@ use crate::artifact::LocalArtifacts;
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
+use crate::ledger::Ledger;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
 use crate::object::LocalObjects;
@@ -86,6 +88,7 @@ struct Inner {
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     node: Arc<Database>,
+    ledger: Arc<Ledger>,
     root: Arc<Root>,
 }
 
@@ -138,6 +141,7 @@ impl DataDir {
             options,
             _lock: lock,
         });
+        let ledger = Ledger::open(&root)?;
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
         let inner = Inner {
@@ -148,6 +152,7 @@ impl DataDir {
             secrets: OnceLock::new(),
             kv,
             node,
+            ledger,
             root,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -172,6 +177,11 @@ impl DataDir {
 
     pub fn releases(&self) -> Arc<LocalReleases> {
         self.inner.releases.clone()
+    }
+
+    /// The log of the databases that are journaled.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.inner.ledger.clone()
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

@@ -152,6 +152,17 @@ codes! {
     OBJECT_MOVED = row("object_moved", 503, Node, true, "The durable object lives elsewhere now", "Send the request again.");
     BAD_OBJECT_DATA = row("bad_object_data", 422, Client, false, "This is no export of a durable object", "Give a file that selvedge objects export wrote.");
     OBJECT_MISSING = row("object_missing", 404, Client, false, "There is no such durable object", "See: selvedge objects APP CLASS list.");
+    SQL_ERROR = row("sql_error", 500, Guest, false, "SQLite refused the statement", "See the message; correct the statement.");
+    SQL_CONSTRAINT = row("sql_constraint", 409, Guest, false, "A constraint of the database does not hold", "Change the values, or the constraint.");
+    SQL_FORBIDDEN = row("sql_forbidden", 403, Guest, false, "The statement is not allowed here", "See the message for what there is instead.");
+    SQL_PARAMETERS = row("sql_parameters", 400, Guest, false, "The bound values do not fit the statement", "Bind a value for each parameter.");
+    SQL_LIMIT = row("sql_limit", 413, Guest, false, "The statement goes beyond a limit on SQL", "Use a smaller statement or value, or raise the limit that the message names.");
+    SQL_RESULT_TOO_LARGE = row("sql_result_too_large", 413, Guest, false, "The result is larger than sql_result_bytes", "Ask for less, iterate over the rows, or raise the limit.");
+    SQL_TIME_LIMIT = row("sql_time_limit", 504, Guest, false, "The statement ran longer than it may", "Add an index, ask for less, or raise the limit that the message names.");
+    SQL_DATABASE_FULL = row("sql_database_full", 507, Guest, false, "The database has as many bytes as it may", "Delete what is not needed, or raise sql_database_bytes.");
+    SQL_TRANSACTION_OVER = row("sql_transaction_over", 409, Guest, true, "The transaction is over", "Begin it again; keep it short, and wait for nothing else in it.");
+    SQL_NAME = row("sql_name", 400, Guest, false, "This can't be the name of a database", "Use 1 to 128 letters, digits and -_.@+, not beginning with a dot.");
+    SQL_MIGRATION = row("sql_migration", 422, Guest, false, "The migrations can't be applied", "See the message; correct the migration that it names.");
     STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
     STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");

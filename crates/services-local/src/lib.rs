@@ -26,6 +26,7 @@ mod object;
 mod pool;
 mod release;
 mod secret;
+mod tenant_sql;
 
 pub use artifact::LocalArtifacts;
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod object;
 pub mod release;
 pub mod secret;
+pub mod sql;
 mod store;
 
 pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
@@ -33,4 +34,5 @@ pub use object::{
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use secret::{SecretEntry, SecretError, SecretInfo, SecretStore};
+pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};
 pub use store::{AppId, Durability, StoreError};

@@ -198,6 +198,7 @@ export const OBJECT_ALARM_OVER = 458;
 export const OBJECT_BEGIN = 459;
 export const OBJECT_END = 460;
 export const OBJECT_BYTES = 461;
+export const OBJECT_SQL = 462;
 export const OBJECT_SOCKET_ACCEPT = 465;
 export const OBJECT_SOCKET_SEND = 466;
 export const OBJECT_SOCKET_CLOSE = 467;

@@ -149,6 +149,7 @@ codes! {
     OBJECT_FULL = row("object_full", 507, Guest, false, "The durable object stores more than object_bytes allows", "Delete what is no longer needed, use more objects, or raise limits.object_bytes.");
     OBJECT_OVERLOADED = row("object_overloaded", 503, Guest, true, "Too many events wait for one durable object", "Spread the work over more objects, or raise limits.object_queue.");
     OBJECT_RESET = row("object_reset", 503, Guest, true, "The durable object was reset", "Send the request again; what was acknowledged is kept, what was only in memory is gone.");
+    OBJECT_AWAKE = row("object_awake", 409, Client, true, "The durable object is awake", "Wait until it sleeps (object_idle_ms after its last use), or stop the node, then try again.");
     OBJECT_MOVED = row("object_moved", 503, Node, true, "The durable object lives elsewhere now", "Send the request again.");
     BAD_OBJECT_DATA = row("bad_object_data", 422, Client, false, "This is no export of a durable object", "Give a file that selvedge objects export wrote.");
     OBJECT_MISSING = row("object_missing", 404, Client, false, "There is no such durable object", "See: selvedge objects APP CLASS list.");

@@ -173,6 +173,7 @@ limits! {
         object_bytes: 1 << 30, MIB, 1 << 40, "bytes", "object_full", "What one durable object stores.";
         object_attachment_bytes: 16 << 10, 0, MIB, "bytes", "value_too_large", "What a durable object keeps with one of its WebSockets, as it is encoded.";
         object_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long a durable object may stand unused before it is put to sleep.";
+        object_sql_ms: 500, 1, 60_000, "ms", "sql_time_limit", "How long one SQL statement of a durable object may run; its core waits for it.";
         object_alarm_retries: 6, 0, 100, "", "", "How often an alarm runs again after its handler failed.";
         artifact_bytes: 128 * MIB, MIB, 1 << 30, "bytes", "body_too_large", "One artifact or asset of a deployment.";
         egress_connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Connecting to a target of an outbound request.";

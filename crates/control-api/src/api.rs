@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use base::{AppName, Digest, ResourceName, Secret};
+use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
     AppEntry, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry,
+    ObjectInfo, ObjectPage,
     ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use crate::{ApiError, KvCondition};
@@ -80,6 +81,30 @@ pub trait Api: Send + Sync {
 
     /// One page of keys.
     fn kv_list(&self, app: AppName, namespace: ResourceName, options: KvListOptions) -> Answer<'_, KvPage>;
+
+    /// One page of the ids of a class's objects, those after `after`.
+    fn object_list(
+        &self,
+        app: AppName,
+        class: ClassName,
+        after: Option<String>,
+        limit: Option<u64>,
+    ) -> Answer<'_, ObjectPage>;
+
+    /// What there is of an object, which is named by its id or by its name.
+    fn object_inspect(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<ObjectInfo>>;
+
+    /// The whole object, as a file.
+    fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>>;
+
+    /// Puts an export in the place of what an object has that sleeps; nothing removes it.
+    fn object_replace(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        export: Option<Bytes>,
+    ) -> Answer<'_, ()>;
 
     /// The limits of the node and, if one is named, of a released app and its workers.
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>>;

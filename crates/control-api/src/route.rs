@@ -27,6 +27,11 @@ pub enum Operation {
     KvGet,
     KvPut,
     KvDelete,
+    ObjectList,
+    ObjectInspect,
+    ObjectExport,
+    ObjectImport,
+    ObjectDelete,
     Limits,
 }
 
@@ -142,6 +147,8 @@ const CONDITIONS: [QueryRow; 2] = [
     number("if_revision", "Only if the entry has this revision."),
 ];
 
+const OBJECT_ERRORS: &[Code] = &[&code::OBJECT_AWAKE, &code::BAD_OBJECT_DATA];
+
 const DEPLOY_ERRORS: &[Code] = &[
     &code::BAD_DEPLOYMENT,
     &code::BLOB_MISSING,
@@ -235,6 +242,46 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&CONDITIONS)
     .answers(Json("KvDeleted"))
     .errors(&[&code::REVISION_CONFLICT]),
+    row(O::ObjectList, "object_list", Method::GET, "/v1/apps/{app}/objects/{class}", "One page of the objects of a class.")
+        .query(&[text("after", "The last id of the page before."), number("limit", "Objects in the page.")])
+        .answers(Json("ObjectPage")),
+    row(
+        O::ObjectInspect,
+        "object_inspect",
+        Method::GET,
+        "/v1/apps/{app}/objects/{class}/{object}/info",
+        "What there is of an object, which is named by its id or its name.",
+    )
+    .answers(Json("ObjectInfo"))
+    .errors(&[&code::OBJECT_MISSING]),
+    row(
+        O::ObjectExport,
+        "object_export",
+        Method::GET,
+        "/v1/apps/{app}/objects/{class}/{object}",
+        "The whole object, as a SQLite file.",
+    )
+    .answers(Bytes)
+    .errors(&[&code::OBJECT_MISSING]),
+    row(
+        O::ObjectImport,
+        "object_import",
+        Method::PUT,
+        "/v1/apps/{app}/objects/{class}/{object}",
+        "Puts the body, an export, in the place of what the object has.",
+    )
+    .takes(Bytes)
+    .no_content()
+    .errors(OBJECT_ERRORS),
+    row(
+        O::ObjectDelete,
+        "object_delete",
+        Method::DELETE,
+        "/v1/apps/{app}/objects/{class}/{object}",
+        "Removes all that an object has.",
+    )
+    .no_content()
+    .errors(OBJECT_ERRORS),
 ];
 
 impl Operation {

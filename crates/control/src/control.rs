@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    AppName, Artifact, Body, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName, WorkerLimits,
+    AppName, Artifact, Body, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName, WorkerLimits,
     code,
 };
 use bytes::Bytes;
 use control_api::{
     Answer, Api, ApiError, AppEntry, DeployRequest, Deployed, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use manifest::WorkerKind;
 use services::{
-    AppId, ArtifactStore, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions, PutOptions,
-    ReleaseStore, SecretStore,
+    AppId, ArtifactStore, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, Leases, ListOptions,
+    ObjectStore, PutOptions, ReleaseStore, SecretStore,
 };
 use tokio::sync::Mutex;
 
@@ -26,6 +26,7 @@ use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
 mod limits;
+mod objects;
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";
@@ -56,6 +57,8 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub objects: Arc<dyn ObjectStore>,
+    pub leases: Arc<dyn Leases>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that
@@ -465,6 +468,34 @@ impl Api for Control {
         })
     }
 
+    fn object_list(
+        &self,
+        app: AppName,
+        class: ClassName,
+        after: Option<String>,
+        limit: Option<u64>,
+    ) -> Answer<'_, ObjectPage> {
+        Box::pin(self.list_objects(app, class, after, limit))
+    }
+
+    fn object_inspect(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<ObjectInfo>> {
+        Box::pin(self.inspect_object(app, class, object))
+    }
+
+    fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>> {
+        Box::pin(self.export_object(app, class, object))
+    }
+
+    fn object_replace(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        export: Option<Bytes>,
+    ) -> Answer<'_, ()> {
+        Box::pin(self.replace_object(app, class, object, export))
+    }
+
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {
         Box::pin(async move {
             let mut entries = limits::of_node(&self.parts.limits);
@@ -497,6 +528,18 @@ impl StoreFailure for services::ReleaseError {
 }
 
 impl StoreFailure for services::SecretError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::ObjectError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::StoreError {
     fn code(&self) -> Code {
         self.code()
     }

@@ -106,6 +106,8 @@ pub fn control(
         releases: stores.releases.clone(),
         secrets: stores.secrets.clone(),
         kv: stores.kv.clone(),
+        objects: stores.objects.clone(),
+        leases: stores.leases.clone(),
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

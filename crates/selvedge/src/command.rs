@@ -2,6 +2,7 @@
 
 pub mod init;
 pub mod kv;
+pub mod objects;
 pub mod project;
 pub mod release;
 pub mod secret;

@@ -147,7 +147,7 @@ impl DataDir {
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
             artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
-            objects: Arc::new(LocalObjects::open(root.clone())?),
+            objects: Arc::new(LocalObjects::open(root.clone(), ledger.clone())?),
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             secrets: OnceLock::new(),
             kv,

@@ -1,23 +1,19 @@
 //! Durable objects on SQLite: a file for each, open while its object is awake.
 //!
-//! **Commits.** A turn is one transaction of the object's one connection, in WAL mode with
-//! `synchronous=NORMAL`: to commit is to append to the log, on the core that runs the object, and
-//! waits for nothing. The flush of the log follows on threads of its own ([`sync`]), and resolves
-//! the ticket. While one flush is on its way further commits gather for the next, so an object that
-//! commits a thousand times a second pays for as many flushes as the disk can do, and not one more.
-//! A log that was flushed is exactly what `synchronous=FULL` leaves; a torn end is cut off by its
-//! checksums, and nothing of it was acknowledged.
+//! **Commits.** A turn is one transaction of the object's one connection: to commit is to append to
+//! the file's own log and to the node's ledger, on the core that runs the object, and waits for
+//! nothing. The ledger's flush, one for all that was committed meanwhile, resolves the ticket. What
+//! the connection may do on a tenant's behalf, `tenant_sql` says.
 //!
 //! **Making.** An object that never wrote has no file. The first write makes one from a template,
 //! by flush and rename, so that no half file ever has its name; one that holds nothing any more when
 //! it closes is removed.
 //!
-//! **Failing.** After a flush that failed, the storage takes nothing more. When the object is opened
-//! again its log is copied into the file, flushed and cut off first, so that nothing is built upon
-//! pages in doubt.
+//! **Failing.** After a failure the storage takes nothing more, and is closed without another word
+//! to the file. When it is opened again the ledger goes on where it was left.
 //!
 //! **Alarms** stand in the object's own file, which counts, and in an index for the node, which is
-//! written before the flush that acknowledges them. What the index has too much of does no harm: an
+//! part of what a ticket waits for. What the index has too much of does no harm: an
 //! object that is woken for nothing says so.
 //!
 //! **Owners.** The node's lock on the directory leaves one process; within it a set of leases does
@@ -27,24 +23,29 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base::NodeLimits;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use services::object::{
-    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore,
+    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey, ObjectLimits, ObjectStorage,
+    ObjectStore,
 };
-use services::{BoxFuture, StoreError};
+use services::{BoxFuture, SqlLimits, StoreError};
 
 use crate::data_dir::{DataDirError, Root};
 use crate::disk;
+use crate::ledger::Ledger;
 use crate::pool::{Lane, Pool, Threads};
 
 mod alarms;
+mod file;
 mod storage;
-mod sync;
 
 use alarms::Alarms;
+use file::{Statements, Unsound};
 use storage::LocalStorage;
 
 /// Threads that flush, open and close.
@@ -63,6 +64,10 @@ struct Shared {
     pool: Pool,
     /// `objects/` of the data directory.
     path: PathBuf,
+    ledger: Arc<Ledger>,
+    sql_limits: Arc<SqlLimits>,
+    sql_ms: u64,
+    statements: Statements,
     /// An empty object's file.
     template: Vec<u8>,
     alarms: Alarms,
@@ -79,21 +84,28 @@ struct Slot {
     gate: Mutex<()>,
     /// Of the latest owner.
     fence: AtomicU64,
-    /// A flush has failed.
-    in_doubt: AtomicBool,
+    /// The file, open for the latest owner; `None` while nothing is stored.
+    open: Mutex<Option<file::Open>>,
 }
 
 impl LocalObjects {
-    pub(crate) fn open(root: Arc<Root>) -> Result<Self, DataDirError> {
+    pub(crate) fn open(root: Arc<Root>, ledger: Arc<Ledger>) -> Result<Self, DataDirError> {
         let path = root.path.join("objects");
         let fail = |error| DataDirError::from_io(&path, error);
         root.create_dir(&["objects"]).map_err(fail)?;
         let threads = Threads::start("objects", THREADS).map_err(DataDirError::Threads)?;
         let boot = next_boot(&path).map_err(fail)?;
+        let limits = ObjectLimits::from(&root.options.limits);
+        let mut secret = [0; 16];
+        root.options.rng.fill(&mut secret);
         let shared = Shared {
-            limits: ObjectLimits::from(&root.options.limits),
+            sql_limits: Arc::new(sql_limits(&root.options.limits, limits)),
+            sql_ms: root.options.limits.object_sql_ms,
+            statements: Statements::new(secret),
+            ledger,
+            limits,
             pool: threads.pool(),
-            template: storage::template(&path)?,
+            template: file::template(&path)?,
             alarms: Alarms::open(&root)?,
             slots: Mutex::default(),
             leased: Arc::default(),
@@ -103,6 +115,13 @@ impl LocalObjects {
         };
         Ok(Self { _threads: threads, shared: Arc::new(shared) })
     }
+}
+
+/// The limits on SQL, for a file whose size is the object's, and which holds its values too.
+fn sql_limits(node: &NodeLimits, limits: ObjectLimits) -> SqlLimits {
+    let row = (limits.key_bytes + limits.value_bytes) as u64 + 1_024;
+    let sql = SqlLimits::from(node);
+    SqlLimits { sql_database_bytes: limits.object_bytes, sql_value_bytes: sql.sql_value_bytes.max(row), ..sql }
 }
 
 /// How often this directory was opened.
@@ -131,9 +150,37 @@ impl Shared {
     fn leave(&self, key: &ObjectKey, slot: Arc<Slot>) {
         let mut slots = self.slots();
         drop(slot);
-        if slots.get(key).is_some_and(|slot| Arc::strong_count(slot) == 1 && !slot.in_doubt.load(Ordering::Acquire)) {
+        if slots.get(key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
             slots.remove(key);
         }
+    }
+
+    /// Puts other data in the place of what an object has. Blocks.
+    fn replace(&self, key: &ObjectKey, fence: u64, export: Option<Bytes>) -> Result<(), ObjectError> {
+        let slot = self.slot(key);
+        let gate = slot.clone();
+        let _turn = lock(&gate.gate);
+        if slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
+            return Err(ObjectError::Fenced);
+        }
+        let path = self.file(key);
+        let mut due_ms = None;
+        if let Some(bytes) = &export {
+            let temporary = self.path.join(format!("{}.import", key.id));
+            due_ms = file::check(&temporary, bytes).map_err(|unsound| match unsound {
+                Unsound::Foreign(why) => ObjectError::BadExport(why),
+                Unsound::Store(error) => ObjectError::Store(error),
+            })?;
+        }
+        if path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
+            self.ledger.remove(&path)?;
+        }
+        if let Some(bytes) = export {
+            file::create(self, key, &path, &bytes)?;
+        }
+        self.alarms.set_now(key, due_ms)?;
+        self.leave(key, slot);
+        Ok(())
     }
 
     fn class_dir(&self, class: &ObjectClass) -> PathBuf {
@@ -171,6 +218,35 @@ impl ObjectStore for LocalObjects {
     ) -> BoxFuture<'a, Result<Vec<ObjectId>, ObjectError>> {
         let (path, class, pool) = (self.shared.class_dir(class), class.clone(), self.shared.pool.clone());
         async move { Ok(pool.run(Lane::default(), move || listed(&path, &class, after, limit)).await??) }.boxed()
+    }
+
+    fn info<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<ObjectInfo>, ObjectError>> {
+        let (path, pool) = (self.shared.file(key), self.shared.pool.clone());
+        async move { Ok(pool.run(Lane::default(), move || file::info(&path)).await??) }.boxed()
+    }
+
+    fn export<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<Bytes>, ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        let export = move || {
+            let slot = shared.slot(&key);
+            // One at a time of the same object.
+            let turn = lock(&slot.gate);
+            let exported = file::export(&shared.file(&key), &shared.path.join(format!("{}.export", key.id)));
+            drop(turn);
+            shared.leave(&key, slot);
+            exported
+        };
+        async move { Ok(pool.run(Lane::default(), export).await??) }.boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        fence: u64,
+        export: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<(), ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        async move { pool.run(Lane::default(), move || shared.replace(&key, fence, export)).await? }.boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

@@ -16,11 +16,13 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 mod artifact;
 mod kv;
 mod kv_model;
+mod object;
 mod release;
 mod secret;
 
 pub use artifact::artifacts;
 pub use kv::kv;
+pub use object::objects;
 pub use release::releases;
 pub use secret::secrets;
 

@@ -21,13 +21,12 @@ use base::{ClassName, Code, Digest, NodeLimits, code};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use serde::{Deserialize, Serialize};
 
-use crate::{AppId, StoreError};
+use crate::sql::{SqlResult, SqlStatement};
+use crate::{AppId, SqlError, StoreError};
 
 pub mod alarm;
-mod export;
-
-pub use export::{Entry, Export};
 
 /// All objects of one class of an app. A class is the app's, not a worker's: a class that moves to
 /// another worker keeps its objects.
@@ -209,6 +208,21 @@ pub trait ObjectStore: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<ObjectId>, ObjectError>>;
 
+    /// What there is of an object, as it was committed last; `None` if it stores nothing.
+    fn info<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<ObjectInfo>, ObjectError>>;
+
+    /// The whole object, as it was committed last, in the provider's own format.
+    fn export<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<Bytes>, ObjectError>>;
+
+    /// Puts an export in the place of what an object has that is not open, or nothing. The caller
+    /// has its lease. Durable when it is answered.
+    fn replace<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        fence: u64,
+        export: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<(), ObjectError>>;
+
     /// Objects whose alarm is due at `now_ms`, the earliest first, at most `limit`.
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>>;
 
@@ -238,12 +252,16 @@ pub trait ObjectStorage: Send {
 
     fn list(&mut self, options: &ListOptions<'_>) -> Result<Vec<(String, Bytes)>, ObjectError>;
 
-    /// Removes everything but the alarm.
+    /// Removes everything but the alarm, tables of its own included.
     fn delete_all(&mut self) -> Result<(), ObjectError>;
 
     fn alarm(&mut self) -> Result<Option<Alarm>, ObjectError>;
 
     fn set_alarm(&mut self, alarm: Option<Alarm>) -> Result<(), ObjectError>;
+
+    /// Runs a statement in the object's own database. What it writes is part of the turn; a failed
+    /// one changes nothing. Several statements at once take no parameters and answer no rows.
+    fn sql(&mut self, statement: &SqlStatement) -> Result<SqlResult, ObjectError>;
 
     /// Begins a part of the turn that can be undone by itself. Parts nest.
     fn begin(&mut self) -> Result<(), ObjectError>;
@@ -284,7 +302,7 @@ impl ListOptions<'_> {
 }
 
 /// When an object is to be woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// When it is due next, in milliseconds since the Unix epoch.
     pub due_ms: u64,
@@ -348,6 +366,10 @@ pub enum ObjectError {
     ValueTooLarge { bytes: usize, max: usize },
     #[error("the object would store more than {max} bytes (object_bytes)")]
     Full { max: u64 },
+    #[error(transparent)]
+    Sql(SqlError),
+    #[error("this is no export of an object: {0}")]
+    BadExport(String),
     #[error("the object was opened by its next owner")]
     Fenced,
     #[error("the storage has failed before: {0}")]
@@ -364,6 +386,8 @@ impl ObjectError {
             ObjectError::KeyTooLong { .. } => &code::KEY_TOO_LONG,
             ObjectError::ValueTooLarge { .. } => &code::VALUE_TOO_LARGE,
             ObjectError::Full { .. } => &code::OBJECT_FULL,
+            ObjectError::Sql(error) => error.code(),
+            ObjectError::BadExport(_) => &code::BAD_OBJECT_DATA,
             ObjectError::Fenced => &code::OBJECT_MOVED,
             ObjectError::Spent(error) | ObjectError::Store(error) => error.code(),
         }
@@ -373,6 +397,18 @@ impl ObjectError {
     pub fn is_fatal(&self) -> bool {
         matches!(self, ObjectError::Fenced | ObjectError::Spent(_) | ObjectError::Store(_))
     }
+}
+
+/// What there is of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub name: Option<String>,
+    pub alarm_ms: Option<u64>,
+    /// Keys in its storage.
+    pub entries: u64,
+    pub bytes: u64,
+    /// Of its own, in their order.
+    pub tables: Vec<String>,
 }
 
 /// The bounds that every provider keeps.

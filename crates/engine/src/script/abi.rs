@@ -145,6 +145,7 @@ pub mod object {
     pub const BEGIN: i32 = 459;
     pub const END: i32 = 460;
     pub const BYTES: i32 = 461;
+    pub const SQL: i32 = 462;
     pub const SOCKET_ACCEPT: i32 = 465;
     pub const SOCKET_SEND: i32 = 466;
     pub const SOCKET_CLOSE: i32 = 467;

@@ -13,6 +13,8 @@ use base::socket::{self, Ended, Message, SocketOptions, close_code};
 use base::{Code, code};
 use bytes::Bytes;
 use services::object::alarm::{self, Begun};
+use services::SqlValue;
+use services::sql::SqlStatement;
 use services::object::{Alarm, ListOptions, ObjectClass, ObjectError, Ticket};
 use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
@@ -162,6 +164,7 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
         return Err(Refusal::type_error("this instance is no durable object"));
     };
     let result = match code {
+        abi::SQL => sql(object, &mut args, out),
         abi::GET..=abi::BYTES => store(object, code, &mut args, out),
         abi::SOCKET_SEND..=abi::AUTO_TIME => {
             let (asked, result) = talk(object, code, message_bytes, &mut args, out);
@@ -284,6 +287,44 @@ fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut 
         _ => drop(out.integer(storage.bytes()?)),
     }
     Ok(())
+}
+
+/// SQL(text, values) → [columns, values, rows read, rows written]
+fn sql(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Wrong> {
+    let (text, values) = (args.next()?, args.next()?);
+    let Value::Array(values) = values else { return Err(Malformed.into()) };
+    let params = values.iter().map(sql_value).collect::<Result<Vec<_>, Malformed>>()?;
+    let result = object.seat.storage.sql(&SqlStatement::bind(text.as_str()?, params))?;
+    out.array(4).array(result.columns.len() as u32);
+    result.columns.iter().for_each(|column| {
+        out.string(column);
+    });
+    out.array(result.rows.values.len() as u32);
+    for value in &result.rows.values {
+        match value {
+            SqlValue::Null => out.null(),
+            // Beyond 2^53 a number is the nearest that there is.
+            SqlValue::Integer(number) => out.number(*number as f64),
+            SqlValue::Real(number) => out.number(*number),
+            SqlValue::Text(text) => out.string(text),
+            SqlValue::Blob(bytes) => out.bytes(bytes),
+        };
+    }
+    out.integer(result.cost.rows_read).integer(result.cost.rows_written);
+    Ok(())
+}
+
+fn sql_value(value: &Value<'_>) -> Result<SqlValue, Malformed> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    Ok(match value {
+        Value::Undefined | Value::Null => SqlValue::Null,
+        Value::Bool(truth) => SqlValue::Integer(i64::from(*truth)),
+        Value::Number(number) if number.fract() == 0.0 && number.abs() <= EXACT => SqlValue::Integer(*number as i64),
+        Value::Number(number) => SqlValue::Real(*number),
+        Value::String(text) => SqlValue::Text(text.clone().into_owned()),
+        Value::Bytes(bytes) => SqlValue::Blob(bytes.to_vec()),
+        Value::Array(_) => return Err(Malformed),
+    })
 }
 
 /// LIST(start, startAfter, end, prefix, reverse, limit) → [key, value, …]

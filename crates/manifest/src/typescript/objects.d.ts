@@ -62,6 +62,23 @@ interface DurableObjectTransaction {
   rollback(): void;
 }
 
+interface SqlStorageCursor<Row extends Record<string, SqlStorageValue>> extends Iterable<Row> {
+  next(): { done?: false; value: Row } | { done: true; value?: never };
+  toArray(): Row[];
+  one(): Row;
+  raw<Raw extends SqlStorageValue[] = SqlStorageValue[]>(): IterableIterator<Raw> & { toArray(): Raw[] };
+  readonly columnNames: string[];
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+}
+
+type SqlStorageValue = ArrayBuffer | string | number | null;
+
+interface SqlStorage {
+  exec<Row extends Record<string, SqlStorageValue>>(query: string, ...bindings: any[]): SqlStorageCursor<Row>;
+  readonly databaseSize: number;
+}
+
 interface DurableObjectStorage extends Omit<DurableObjectTransaction, "rollback"> {
   readonly kv: {
     get<Value = unknown>(key: string): Value | undefined;
@@ -69,6 +86,7 @@ interface DurableObjectStorage extends Omit<DurableObjectTransaction, "rollback"
     put(key: string, value: unknown): void;
     delete(key: string): boolean;
   };
+  readonly sql: SqlStorage;
   deleteAll(): Promise<void>;
   sync(): Promise<void>;
   transaction<Result>(callback: (transaction: DurableObjectTransaction) => Promise<Result>): Promise<Result>;

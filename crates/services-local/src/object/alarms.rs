@@ -33,7 +33,7 @@ const NONE: u64 = u64::MAX;
 pub struct Alarms {
     database: Arc<Database>,
     /// A lower bound of all that are due.
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
     changed: Arc<Notify>,
 }
 
@@ -41,7 +41,7 @@ impl Alarms {
     pub fn open(root: &Root) -> Result<Self, StoreError> {
         let path = root.path.join("objects").join("alarms.db");
         let database = Database::open(&path, KIND, root.options.clock.clone(), root.writers())?;
-        let alarms = Self { database, next: AtomicU64::new(NONE), changed: Arc::default() };
+        let alarms = Self { database, next: Arc::new(AtomicU64::new(NONE)), changed: Arc::default() };
         alarms.next.store(alarms.earliest()?, Ordering::SeqCst);
         Ok(alarms)
     }
@@ -53,25 +53,26 @@ impl Alarms {
     }
 
     /// Blocks until it is durable. Not for a thread that commits: one of those is waited for.
-    pub fn set(&self, key: &ObjectKey, due_ms: Option<u64>) -> Result<(), StoreError> {
-        let key = key.clone();
-        block_on(self.database.write::<(), StoreError, _>(256, move |tx| {
-            let ObjectKey { class: ObjectClass { app, name }, id } = &key;
-            let named = params![app.tenant.as_str(), app.app.as_str(), name.as_str(), id.as_bytes(), due_ms.map(|ms| ms as i64)];
-            let statement = match due_ms {
-                Some(_) => "INSERT OR REPLACE INTO alarm (tenant, app, class, id, due_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-                None => "DELETE FROM alarm WHERE tenant = ?1 AND app = ?2 AND class = ?3 AND id = ?4 AND ?5 IS NULL",
-            };
-            tx.prepare(statement)?.execute(named)?;
-            Ok(())
-        }))?;
-        if let Some(due_ms) = due_ms {
-            self.next.fetch_min(due_ms, Ordering::SeqCst);
-            self.changed.notify_waiters();
-        }
-        Ok(())
+    pub fn set_now(&self, key: &ObjectKey, due_ms: Option<u64>) -> Result<(), StoreError> {
+        block_on(self.set(key, due_ms))
     }
 
+    /// What the index is to say of an object; resolves when it is durable.
+    pub fn set(
+        &self,
+        key: &ObjectKey,
+        due_ms: Option<u64>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let (key, database, next, changed) = (key.clone(), self.database.clone(), self.next.clone(), self.changed.clone());
+        async move {
+            write(&database, key, due_ms).await?;
+            if let Some(due_ms) = due_ms {
+                next.fetch_min(due_ms, Ordering::SeqCst);
+                changed.notify_waiters();
+            }
+            Ok(())
+        }
+    }
     pub fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<(ObjectKey, u64)>, StoreError> {
         const DUE: &str =
             "SELECT tenant, app, class, id, due_ms FROM alarm WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2";
@@ -102,4 +103,19 @@ impl Alarms {
         let changed = self.changed.clone();
         async move { changed.notified().await }.boxed()
     }
+}
+
+async fn write(database: &Arc<Database>, key: ObjectKey, due_ms: Option<u64>) -> Result<(), StoreError> {
+    let write = database.write::<(), StoreError, _>(256, move |tx| {
+        let ObjectKey { class: ObjectClass { app, name }, id } = &key;
+        let due_ms = due_ms.map(|ms| ms as i64);
+        let named = params![app.tenant.as_str(), app.app.as_str(), name.as_str(), id.as_bytes(), due_ms];
+        let statement = match due_ms {
+            Some(_) => "INSERT OR REPLACE INTO alarm (tenant, app, class, id, due_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            None => "DELETE FROM alarm WHERE tenant = ?1 AND app = ?2 AND class = ?3 AND id = ?4 AND ?5 IS NULL",
+        };
+        tx.prepare(statement)?.execute(named)?;
+        Ok(())
+    });
+    write.await
 }

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::object::{
-    Alarm, Lease, LeaseError, Leases, ListOptions, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits,
-    ObjectStorage, ObjectStore, Ticket,
+    Alarm, Lease, LeaseError, Leases, ListOptions, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey,
+    ObjectLimits, ObjectStorage, ObjectStore, Ticket,
 };
+use crate::sql::{SqlResult, SqlStatement};
+use crate::SqlError;
 
 /// [`ObjectStore`] and [`Leases`] on maps.
 pub struct MemoryObjects {
@@ -33,10 +36,10 @@ struct Books {
     leased: HashSet<ObjectKey>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct State {
     name: Option<String>,
-    entries: BTreeMap<String, Bytes>,
+    entries: BTreeMap<String, Vec<u8>>,
     alarm: Option<Alarm>,
 }
 
@@ -44,11 +47,30 @@ impl State {
     fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.alarm.is_none()
     }
+
+    fn bytes(&self) -> u64 {
+        self.entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
 }
 
 impl MemoryObjects {
     pub fn new(limits: ObjectLimits) -> Self {
         Self { limits, shared: Arc::default() }
+    }
+
+    fn replace_now(&self, key: &ObjectKey, fence: u64, export: Option<Bytes>) -> Result<(), ObjectError> {
+        let mut books = self.shared.books();
+        if books.fences.get(key).is_some_and(|highest| *highest > fence) {
+            return Err(ObjectError::Fenced);
+        }
+        match export {
+            Some(bytes) => {
+                let state = serde_json::from_slice(&bytes).map_err(|error| ObjectError::BadExport(error.to_string()))?;
+                books.objects.insert(key.clone(), state);
+            }
+            None => drop(books.objects.remove(key)),
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +141,32 @@ impl ObjectStore for MemoryObjects {
         std::future::ready(Ok(ids)).boxed()
     }
 
+    fn info<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<ObjectInfo>, ObjectError>> {
+        let info = self.shared.books().objects.get(key).map(|state| ObjectInfo {
+            name: state.name.clone(),
+            alarm_ms: state.alarm.map(|alarm| alarm.due_ms),
+            entries: state.entries.len() as u64,
+            bytes: state.bytes(),
+            tables: Vec::new(),
+        });
+        std::future::ready(Ok(info)).boxed()
+    }
+
+    fn export<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<Bytes>, ObjectError>> {
+        let books = self.shared.books();
+        let export = books.objects.get(key).map(|state| Bytes::from(serde_json::to_vec(state).unwrap_or_default()));
+        std::future::ready(Ok(export)).boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        fence: u64,
+        export: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<(), ObjectError>> {
+        std::future::ready(self.replace_now(key, fence, export)).boxed()
+    }
+
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {
         let books = self.shared.books();
         let alarms = books.objects.iter().filter_map(|(key, state)| Some((key.clone(), state.alarm?.due_ms)));
@@ -164,7 +212,7 @@ impl MemoryStorage {
     }
 
     fn size(&self) -> u64 {
-        self.state.entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+        self.state.bytes()
     }
 }
 
@@ -181,7 +229,7 @@ impl ObjectStorage for MemoryStorage {
 
     fn get(&mut self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, ObjectError> {
         keys.iter().try_for_each(|key| self.limits.check_key(key))?;
-        Ok(keys.iter().map(|key| self.state.entries.get(*key).cloned()).collect())
+        Ok(keys.iter().map(|key| self.state.entries.get(*key).map(|value| Bytes::copy_from_slice(value))).collect())
     }
 
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ObjectError> {
@@ -190,7 +238,7 @@ impl ObjectStorage for MemoryStorage {
         if self.size() + (key.len() + value.len()) as u64 > self.limits.object_bytes {
             return Err(ObjectError::Full { max: self.limits.object_bytes });
         }
-        self.writes().entries.insert(key.to_owned(), Bytes::copy_from_slice(value));
+        self.writes().entries.insert(key.to_owned(), value.to_vec());
         Ok(())
     }
 
@@ -206,7 +254,7 @@ impl ObjectStorage for MemoryStorage {
     fn list(&mut self, options: &ListOptions<'_>) -> Result<Vec<(String, Bytes)>, ObjectError> {
         let entries = self.state.entries.iter().filter(|(key, _)| options.takes(key));
         let limit = options.limit.unwrap_or(usize::MAX);
-        let copy = |(key, value): (&String, &Bytes)| (key.clone(), value.clone());
+        let copy = |(key, value): (&String, &Vec<u8>)| (key.clone(), Bytes::copy_from_slice(value));
         Ok(match options.reverse {
             true => entries.rev().take(limit).map(copy).collect(),
             false => entries.take(limit).map(copy).collect(),
@@ -229,6 +277,11 @@ impl ObjectStorage for MemoryStorage {
             self.writes().alarm = alarm;
         }
         Ok(())
+    }
+
+    fn sql(&mut self, _: &SqlStatement) -> Result<SqlResult, ObjectError> {
+        let what = "objects that are kept in memory have no SQL".to_owned();
+        Err(ObjectError::Sql(SqlError::Forbidden(what)))
     }
 
     fn begin(&mut self) -> Result<(), ObjectError> {

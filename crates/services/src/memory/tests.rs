@@ -4,7 +4,7 @@ use base::NodeLimits;
 use testkit::ManualClock;
 
 use super::*;
-use crate::KvLimits;
+use crate::{KvLimits, ObjectLimits};
 use crate::conformance::{self, Subject};
 
 fn subject<P>(open: impl Fn(Arc<ManualClock>) -> P) -> Subject<P> {
@@ -69,4 +69,9 @@ async fn snapshots() {
     assert!(put(ns("one"), "a", "4").await > second);
     kv.restore(&KvSnapshot::default());
     assert_eq!(get(ns("one"), "a").await, None);
+}
+
+#[test]
+fn the_model_of_objects_conforms() {
+    conformance::objects(|| subject(|_| MemoryObjects::new(ObjectLimits::from(&NodeLimits::default()))));
 }

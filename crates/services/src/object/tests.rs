@@ -50,20 +50,6 @@ fn an_alarm_is_tried_with_longer_and_longer_pauses_and_then_given_up() {
 }
 
 #[test]
-fn an_export_comes_back_as_it_was_and_nonsense_is_told_by_its_line() {
-    let export = Export {
-        name: Some("lobby".to_owned()),
-        alarm_ms: Some(7),
-        entries: vec![Entry { key: "a\n\"b".to_owned(), value: Bytes::from_static(b"\0\xff") }],
-    };
-    assert_eq!(Export::parse(&export.to_text()), Ok(export.clone()));
-    assert_eq!(Export::parse("").map_err(|e| e.line), Err(1));
-    assert_eq!(Export::parse("{\"format\":\"selvedge-object 2\"}").map_err(|e| e.line), Err(1));
-    let cut = export.to_text().replace("AP8=", "A");
-    assert_eq!(Export::parse(&cut).map_err(|e| e.line), Err(2));
-}
-
-#[test]
 fn a_ticket_tells_the_same_end_as_often_as_it_is_asked() {
     let ticket = Ticket::of(async { Err(StoreError::Full("x".into())) });
     assert_eq!(ticket.peek(), None);

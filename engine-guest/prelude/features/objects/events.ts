@@ -2,6 +2,7 @@
  * The events of an instance that is an object.
  */
 import { answerResult, fail, namedExport, noMethod } from "../../dispatch.ts";
+import { wholeBuffer } from "../../body.ts";
 import { env } from "../../env.ts";
 import { hostError } from "../../errors.ts";
 import { HostBody } from "../../hostbody.ts";
@@ -122,7 +123,7 @@ export function onAlarm(id: number, scheduledTime: number, retryCount: number): 
 
 export function onMessage(id: number, socket: number, data: any): void {
   begin(id, (invocation) => {
-    const message = typeof data === "string" ? data : data.buffer;
+    const message = typeof data === "string" ? data : wholeBuffer(data);
     const handles = typeof object.webSocketMessage === "function";
     settle(invocation, handles ? object.webSocketMessage(wrapKept(socket), message) : undefined, nothing);
   });

@@ -4,7 +4,7 @@
  */
 import { INTERNAL } from "../../internal.ts";
 import {
-  OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_BYTES, OBJECT_DELETE, OBJECT_DELETE_ALL, OBJECT_END,
+  OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_DELETE, OBJECT_DELETE_ALL, OBJECT_END,
   OBJECT_GET, OBJECT_LIST, OBJECT_PUT, OP_OBJECT_SYNC, call, start,
 } from "../../native.ts";
 import { operation } from "../../operations.ts";
@@ -13,6 +13,7 @@ import {
 } from "../../primordials.ts";
 import { isThenable } from "../rpc/settled.ts";
 import { block, unblock } from "./gate.ts";
+import { SqlStorage } from "./sql.ts";
 import { decodeValue, encodeValue } from "./values.ts";
 
 function checkKey(key: unknown): string {
@@ -177,21 +178,21 @@ let last: Promise<void> = promiseResolved(undefined) as any;
 
 export class DurableObjectStorage extends Keys {
   #kv: SyncKvStorage;
+  #sql: SqlStorage;
 
   constructor(token: unknown) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
     super();
     this.#kv = new SyncKvStorage(INTERNAL);
+    this.#sql = new SqlStorage(INTERNAL);
   }
 
   get kv(): SyncKvStorage {
     return this.#kv;
   }
 
-  /** What is stored, in bytes. */
-  get databaseSize(): number {
-    void this.#kv;
-    return call(OBJECT_BYTES);
+  get sql(): SqlStorage {
+    return this.#sql;
   }
 
   async deleteAll(_options: any = undefined): Promise<void> {

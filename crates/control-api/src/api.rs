@@ -8,8 +8,7 @@ use bytes::Bytes;
 
 use crate::model::{
     AppEntry, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry,
-    ObjectInfo, ObjectPage,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -98,13 +97,7 @@ pub trait Api: Send + Sync {
     fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>>;
 
     /// Puts an export in the place of what an object has that sleeps; nothing removes it.
-    fn object_replace(
-        &self,
-        app: AppName,
-        class: ClassName,
-        object: String,
-        export: Option<Bytes>,
-    ) -> Answer<'_, ()>;
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()>;
 
     /// The limits of the node and, if one is named, of a released app and its workers.
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>>;

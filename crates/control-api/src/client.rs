@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use crate::model::{
     AppEntry, Blobs, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions,
-    KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion,
+    Status,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -352,13 +353,7 @@ impl Api for Client {
         })
     }
 
-    fn object_replace(
-        &self,
-        app: AppName,
-        class: ClassName,
-        object: String,
-        export: Option<Bytes>,
-    ) -> Answer<'_, ()> {
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
         Box::pin(async move {
             let parameters = [app.as_str(), class.as_str(), &object];
             let (operation, payload) = match export {

@@ -22,7 +22,7 @@ pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
     AppEntry, Blobs, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretVersion, Status,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ObjectInfo, ObjectPage, ReleaseEntry,
+    RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 pub use route::Operation;

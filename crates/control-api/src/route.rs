@@ -242,9 +242,15 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&CONDITIONS)
     .answers(Json("KvDeleted"))
     .errors(&[&code::REVISION_CONFLICT]),
-    row(O::ObjectList, "object_list", Method::GET, "/v1/apps/{app}/objects/{class}", "One page of the objects of a class.")
-        .query(&[text("after", "The last id of the page before."), number("limit", "Objects in the page.")])
-        .answers(Json("ObjectPage")),
+    row(
+        O::ObjectList,
+        "object_list",
+        Method::GET,
+        "/v1/apps/{app}/objects/{class}",
+        "One page of the objects of a class.",
+    )
+    .query(&[text("after", "The last id of the page before."), number("limit", "Objects in the page.")])
+    .answers(Json("ObjectPage")),
     row(
         O::ObjectInspect,
         "object_inspect",

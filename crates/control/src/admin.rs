@@ -239,7 +239,9 @@ impl Admin {
         let object = call.parameter(2).to_owned();
         let missing = || ApiError::new(&code::OBJECT_MISSING, format!("no object {object:?} stores anything"));
         match call.operation {
-            Operation::ObjectInspect => json(&api.object_inspect(app, class, object.clone()).await?.ok_or_else(missing)?),
+            Operation::ObjectInspect => {
+                json(&api.object_inspect(app, class, object.clone()).await?.ok_or_else(missing)?)
+            }
             Operation::ObjectExport => {
                 Ok(Reply::Bytes(api.object_export(app, class, object.clone()).await?.ok_or_else(missing)?))
             }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    AppName, Artifact, Body, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName, WorkerLimits,
-    code,
+    AppName, Artifact, Body, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName,
+    WorkerLimits, code,
 };
 use bytes::Bytes;
 use control_api::{
     Answer, Api, ApiError, AppEntry, DeployRequest, Deployed, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
+    SecretVersion, Status,
 };
 use manifest::WorkerKind;
 use services::{
@@ -486,13 +487,7 @@ impl Api for Control {
         Box::pin(self.export_object(app, class, object))
     }
 
-    fn object_replace(
-        &self,
-        app: AppName,
-        class: ClassName,
-        object: String,
-        export: Option<Bytes>,
-    ) -> Answer<'_, ()> {
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
         Box::pin(self.replace_object(app, class, object, export))
     }
 

@@ -102,7 +102,8 @@ impl Deployment {
             })
         });
         let workers = workers.collect();
-        let classes = plan.classes().into_iter().map(|(class, worker)| (class.clone(), usize::from(worker.0))).collect();
+        let classes =
+            plan.classes().into_iter().map(|(class, worker)| (class.clone(), usize::from(worker.0))).collect();
         let inner = Arc::new(Inner { id, admission, limits: plan.limits.clone(), workers, lifecycle, classes, node });
         let bound = reservation.0.set(Arc::downgrade(&inner));
         assert!(bound.is_ok(), "a reservation is for one deployment");

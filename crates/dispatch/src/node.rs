@@ -60,7 +60,12 @@ pub(crate) struct Counters {
 }
 
 impl Node {
-    pub fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, limits: NodeLimits, objects: Option<ObjectParts>) -> Arc<Self> {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        limits: NodeLimits,
+        objects: Option<ObjectParts>,
+    ) -> Arc<Self> {
         let preparations = usize::try_from(limits.preparations).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             engine,

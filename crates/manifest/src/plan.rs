@@ -114,7 +114,9 @@ impl Plan {
     /// The classes of durable objects, with the workers that export them.
     pub fn classes(&self) -> BTreeMap<&ClassName, WorkerIndex> {
         let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
-        grants.filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None }).collect()
+        grants
+            .filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None })
+            .collect()
     }
 
     /// Every secret that some worker is granted, once.

@@ -31,7 +31,8 @@ pub fn typescript_env(plan: &Plan) -> String {
         text.push_str(FETCHER);
     }
     if has_objects
-        || grants().any(|g| matches!(g, Grant::Worker { worker, .. } if plan.worker(*worker).kind == WorkerKind::Script))
+        || grants()
+            .any(|g| matches!(g, Grant::Worker { worker, .. } if plan.worker(*worker).kind == WorkerKind::Script))
     {
         text.push_str(SERVICE);
     }

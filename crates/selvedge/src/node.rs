@@ -60,8 +60,7 @@ impl Node {
         let mut sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone()];
         sinks.extend(log.clone().map(|log| log as Arc<dyn Sink>));
         let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks));
-        let parts =
-            ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
+        let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let hosts = Hosts::new(HostMap::default());
         let drain = Drain::new();

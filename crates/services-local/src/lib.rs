@@ -31,7 +31,7 @@ mod tenant_sql;
 pub use artifact::LocalArtifacts;
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
-pub use object::LocalObjects;
 pub use ledger::{Journal, Ledger, Ticket};
+pub use object::LocalObjects;
 pub use release::LocalReleases;
 pub use secret::LocalSecrets;

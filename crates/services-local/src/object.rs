@@ -265,7 +265,12 @@ impl ObjectStore for LocalObjects {
 }
 
 /// The ids that have a file, in their order.
-fn listed(path: &Path, class: &ObjectClass, after: Option<ObjectId>, limit: usize) -> Result<Vec<ObjectId>, StoreError> {
+fn listed(
+    path: &Path,
+    class: &ObjectClass,
+    after: Option<ObjectId>,
+    limit: usize,
+) -> Result<Vec<ObjectId>, StoreError> {
     let fail = |error| disk::store_error(path, &error);
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,

@@ -30,7 +30,8 @@ pub use kv::{
     PutOptions, PutReceipt,
 };
 pub use object::{
-    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore, Ticket,
+    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore,
+    Ticket,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use secret::{SecretEntry, SecretError, SecretInfo, SecretStore};

@@ -194,11 +194,8 @@ impl LeaseError {
 /// 10. **Nesting.** What is written since [`ObjectStorage::begin`] can be undone by itself.
 pub trait ObjectStore: Send + Sync {
     /// Opens an object's state, for the owner of a lease with this fence.
-    fn open<'a>(
-        &'a self,
-        key: &'a ObjectKey,
-        fence: u64,
-    ) -> BoxFuture<'a, Result<Box<dyn ObjectStorage>, ObjectError>>;
+    fn open<'a>(&'a self, key: &'a ObjectKey, fence: u64)
+    -> BoxFuture<'a, Result<Box<dyn ObjectStorage>, ObjectError>>;
 
     /// Ids of a class in their order, those after `after`, at most `limit`.
     fn list<'a>(

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use control_api::Message;
 use manifest::Source;
-use services::{KvLimits, ObjectLimits};
 use services::memory::{MemoryArtifacts, MemoryKv, MemoryObjects, MemoryReleases, MemorySecrets};
+use services::{KvLimits, ObjectLimits};
 use testkit::ManualClock;
 
 use super::*;

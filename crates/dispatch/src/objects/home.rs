@@ -107,7 +107,10 @@ async fn take_jobs(core: std::rc::Weak<CorePools>, mut jobs: UnboundedReceiver<J
     while let Some(Job { target, call, event, mut reply }) = jobs.recv().await {
         let Some(core) = core.upgrade() else { return };
         // It may have moved on meanwhile.
-        let here = core.node.objects().is_ok_and(|o| o.registry.home(&target.key()).is_some_and(|(at, _)| at == core.core.index));
+        let here = core
+            .node
+            .objects()
+            .is_ok_and(|o| o.registry.home(&target.key()).is_some_and(|(at, _)| at == core.core.index));
         let node = core.node.clone();
         tokio::task::spawn_local(async move {
             let served = async {
@@ -126,7 +129,12 @@ async fn take_jobs(core: std::rc::Weak<CorePools>, mut jobs: UnboundedReceiver<J
 }
 
 /// Serves an event at home.
-pub(crate) async fn serve(core: Rc<CorePools>, target: Target, mut call: Call, mut event: Event) -> Result<Response, Failure> {
+pub(crate) async fn serve(
+    core: Rc<CorePools>,
+    target: Target,
+    mut call: Call,
+    mut event: Event,
+) -> Result<Response, Failure> {
     let object = core.home.object(target);
     // Declared first, so that it is dropped last, whichever way this ends.
     let visit = Visit::new(core.clone(), object.clone());
@@ -139,7 +147,8 @@ pub(crate) async fn serve(core: Rc<CorePools>, target: Target, mut call: Call, m
     };
     let queue = deployment.limits.object_queue;
     if object.waiting.get() + u64::from(object.in_use()) > queue {
-        let detail = format!("{} has {queue} events that wait or are in progress (limits.object_queue)", object.target.key());
+        let detail =
+            format!("{} has {queue} events that wait or are in progress (limits.object_queue)", object.target.key());
         return Err(Failure::new(&code::OBJECT_OVERLOADED, detail).with_retry_after_s(1));
     }
     let mut tries = 0;
@@ -295,7 +304,9 @@ impl CorePools {
                 Step::Replace => object.give_way(),
                 Step::WaitForLast(left) => wait_for_last(object, left).await,
             }
-            if let Some(awake) = object.awake.borrow().as_ref().filter(|awake| awake.pool.worker.key == worker_key(&deployment, object)) {
+            if let Some(awake) =
+                object.awake.borrow().as_ref().filter(|awake| awake.pool.worker.key == worker_key(&deployment, object))
+            {
                 return Ok(awake.clone());
             }
         }
@@ -361,7 +372,8 @@ impl CorePools {
         let count = self.home.awake_of(app);
         while count.get() >= max {
             if !self.evict_object(|other| other.pool.worker.app == *app) {
-                let detail = format!("{max} durable objects of the app are awake on one core (limits.objects), all in use");
+                let detail =
+                    format!("{max} durable objects of the app are awake on one core (limits.objects), all in use");
                 return Err(Failure::new(&code::APP_OVERLOADED, detail).with_retry_after_s(1));
             }
         }
@@ -369,7 +381,8 @@ impl CorePools {
         while self.node.instances.fetch_add(1, Ordering::SeqCst) >= node_max {
             self.node.instances.fetch_sub(1, Ordering::SeqCst);
             if !self.evict_any() {
-                let detail = format!("no place for an object came free: {node_max} instances on the node (instances_total)");
+                let detail =
+                    format!("no place for an object came free: {node_max} instances on the node (instances_total)");
                 return Err(Failure::new(&code::NODE_OVERLOADED, detail).with_retry_after_s(1));
             }
         }
@@ -445,7 +458,11 @@ impl CorePools {
         let of_pools = |object: &&Rc<Object>| {
             object.awake.borrow().as_ref().is_some_and(|awake| pools.contains(&awake.pool.worker.key))
         };
-        objects.values().filter(of_pools).filter(|object| object.in_use() == 0).for_each(|object| object.over.notify_waiters());
+        objects
+            .values()
+            .filter(of_pools)
+            .filter(|object| object.in_use() == 0)
+            .for_each(|object| object.over.notify_waiters());
     }
 
     /// The thread stops being a core.

@@ -40,7 +40,9 @@ async fn read(core: std::rc::Weak<CorePools>, object: Rc<Object>, socket: u32, n
         let call = core.node.own_call(&of_node.parts, if last { "CLOSE" } else { "MESSAGE" }, &key);
         let record = call.record.clone();
         let target = object.target.clone();
-        let result = home::serve(core.clone(), target, call, Event::Object(Box::new(event))).await;
+        // Boxed, for tens of thousands of these tasks only wait.
+        let served = Box::pin(home::serve(core.clone(), target, call, Event::Object(Box::new(event))));
+        let result = served.await;
         if let Err(failure) = result {
             let mut record = record.edit();
             record.code = Some(failure.code);

@@ -18,16 +18,16 @@ use base::{Body, Code, code};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use http::header;
+use services::StoreError;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
-use services::StoreError;
 use worker::object::ObjectEvent;
 use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response, RpcEvent};
 
 use super::abi;
 use super::codec::Encoder;
 use super::coding::{self, AlreadyCoded, Coding};
-use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
+use super::guest::{Effect, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
@@ -38,12 +38,14 @@ use super::streams::{Left, StreamBody, StreamSender, stream};
 use crate::lines::Line;
 
 mod arguments;
+mod failures;
 mod loss;
 mod objects;
 mod outgoing;
 mod rpc;
 mod sockets;
 
+use arguments::Entry;
 use objects::Held;
 
 /// What waits to enter the guest.
@@ -355,58 +357,8 @@ impl ScriptInstance {
             self.initialise(sandbox).await?;
         }
         let mut arguments = Encoder::default();
-        let mut ended = false;
-        let (kind, id, request) = match input {
-            Input::Fetch { request, call, mut event } => {
-                let body = self.encode_fetch(sandbox, &mut event, &mut arguments);
-                let call = GuestCall::new(call, Some(Event::Fetch(event)), body);
-                sandbox.store.data_mut().calls.insert(request, call);
-                let is_object = sandbox.store.data().object.is_some();
-                (if is_object { abi::object::EVENT_FETCH } else { abi::event::FETCH }, request, request)
-            }
-            Input::Rpc { request, call, event } => {
-                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
-                self.encode_rpc(sandbox, request, *event, &mut arguments);
-                let is_object = sandbox.store.data().object.is_some();
-                (if is_object { abi::object::EVENT_RPC } else { abi::event::RPC }, request, request)
-            }
-            Input::Object { request, call, event } => {
-                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
-                match self.encode_object(sandbox, request, *event, &mut arguments) {
-                    Some(kind) => (kind, request, request),
-                    None => {
-                        self.carry_out(sandbox);
-                        return Ok(());
-                    }
-                }
-            }
-            Input::Durable { result } => {
-                self.durable(sandbox, result);
-                return Ok(());
-            }
-            Input::Complete { operation, request, completion } => {
-                if self.strike(sandbox, operation).is_none() {
-                    return Ok(());
-                }
-                sandbox.store.data_mut().charge_native(request);
-                ended = completion.is_end();
-                completion.encode(request, self, sandbox.store.data_mut(), &mut arguments);
-                (abi::event::COMPLETE, operation, request)
-            }
-            Input::Abort { request } => {
-                if !self.requests.borrow().contains_key(&request) {
-                    return Ok(());
-                }
-                (abi::event::ABORT, request, request)
-            }
-            Input::Expire { request } => {
-                self.expire(sandbox, request);
-                return Ok(());
-            }
-            Input::Forget { operation } => {
-                Completion::type_error("").encode(0, self, sandbox.store.data_mut(), &mut arguments);
-                (abi::event::COMPLETE, operation, 0)
-            }
+        let Some(Entry { kind, id, request, ended }) = self.encode(sandbox, input, &mut arguments) else {
+            return Ok(());
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
         if outcome == abi::EXCEPTION {
@@ -753,63 +705,6 @@ impl ScriptInstance {
 
     pub(super) fn clock_ms(&self) -> u64 {
         (self.core.told_us().unwrap_or_else(|| self.program.clock_us()) / 1000) as u64
-    }
-
-    /// Nothing is under way that could ever wake the guest: what still waits, waits for ever.
-    fn settle_the_hopeless(self: &Rc<Self>, sandbox: &mut Sandbox) {
-        if self.requests.borrow().is_empty() {
-            return;
-        }
-        let waiting: Vec<u32> = {
-            let requests = self.requests.borrow();
-            requests.iter().filter(|(_, entry)| !self.is_streaming(entry)).map(|(&request, _)| request).collect()
-        };
-        for request in waiting {
-            let detail = "the handler's promise is pending and nothing is left that could settle it";
-            let failure = Failure::new(&code::NEVER_SETTLED, detail);
-            let answered = self.requests.borrow().get(&request).is_some_and(|entry| entry.answered);
-            if answered { self.finish(sandbox, request) } else { self.fail(sandbox, request, failure, false) }
-        }
-    }
-
-    /// The script gave way to an interrupt: the request it was meant for ends.
-    fn end_interrupted(self: &Rc<Self>, sandbox: &mut Sandbox) -> wasmtime::Result<()> {
-        sandbox.clear_interrupt()?;
-        let calls = &sandbox.store.data().calls;
-        let ended: Vec<u32> = calls.iter().filter(|(_, c)| c.interrupted_at.is_some()).map(|(&id, _)| id).collect();
-        for request in ended {
-            self.abort_operations(sandbox, request);
-            self.fail(sandbox, request, self.cpu_exceeded(), false);
-        }
-        Ok(())
-    }
-
-    fn cpu_exceeded(&self) -> Failure {
-        Failure::new(
-            &code::CPU_EXCEEDED,
-            format!("more than {} ms of CPU time (limits.cpu_ms)", self.env.limits.cpu_ms),
-        )
-    }
-
-    /// What a guest's error means to the outside.
-    fn failure(&self, sandbox: &Sandbox, error: GuestError) -> Failure {
-        let error = error.cut(self.env.limits.log_bytes);
-        let GuestError { name, message, .. } = &error;
-        let failure = match name.as_str() {
-            "InvalidResponse" => Failure::new(&code::INVALID_RESPONSE, message),
-            "NoHandler" => Failure::new(&code::NO_HANDLER, message),
-            _ if sandbox.store.data().memory_denied && message.contains("out of memory") => self.memory_exceeded(),
-            _ => match error.host_code() {
-                Some(code) => Failure::new(code, message),
-                None => Failure::new(&code::GUEST_EXCEPTION, format!("{name}: {message}")),
-            },
-        };
-        self.env.located(failure, error.stack)
-    }
-
-    fn memory_exceeded(&self) -> Failure {
-        let max = self.env.limits.memory_mib;
-        Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
     }
 }
 

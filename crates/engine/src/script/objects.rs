@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 use base::socket::{self, Ended, Message, SocketOptions, close_code};
 use base::{Code, code};
 use bytes::Bytes;
-use services::object::alarm::{self, Begun};
 use services::SqlValue;
-use services::sql::SqlStatement;
+use services::object::alarm::{self, Begun};
 use services::object::{Alarm, ListOptions, ObjectClass, ObjectError, Ticket};
+use services::sql::SqlStatement;
 use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
 
@@ -56,7 +56,10 @@ pub enum Which {
 
 /// What becomes of an alarm that was delivered.
 pub enum AlarmBegun {
-    Run { scheduled_ms: u64, retries: u32 },
+    Run {
+        scheduled_ms: u64,
+        retries: u32,
+    },
     /// It is not due any more, or runs already.
     Nothing,
     GivenUp,
@@ -175,7 +178,9 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
             let (reason, stack) = (args.next()?, args.next()?);
             let detail = format!("the object was reset: {}", reason.as_str()?);
             let failure = Failure::new(&code::OBJECT_RESET, detail);
-            let stack = GuestError { stack: stack.as_str()?.to_owned(), ..GuestError::default() }.cut(guest.limits.log_bytes).stack;
+            let stack = GuestError { stack: stack.as_str()?.to_owned(), ..GuestError::default() }
+                .cut(guest.limits.log_bytes)
+                .stack;
             object.reset(match &guest.env {
                 Some(env) => env.located(failure, stack),
                 None => failure,
@@ -225,9 +230,8 @@ fn texts<'a>(value: &'a Value<'a>) -> Result<Vec<&'a str>, Malformed> {
 
 fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Wrong> {
     let keys_max = object.seat.bounds.keys as usize;
-    let too_many = || {
-        Wrong::Refused(failed(&code::TOO_MANY_KEYS, format!("more than {keys_max} keys at once (object_keys)")))
-    };
+    let too_many =
+        || Wrong::Refused(failed(&code::TOO_MANY_KEYS, format!("more than {keys_max} keys at once (object_keys)")));
     let storage = &mut object.seat.storage;
     match code {
         abi::GET => {

@@ -252,7 +252,8 @@ impl Compiler<'_, '_> {
                 let message = format!("the class `{class}` can't be both `{first}`'s and `{}`'s", shorten(&at.value));
                 let problem = self.problems.add(code::BAD_BINDING, span, message);
                 problem.also = Some((earlier.target.span.clone(), "bound here".to_owned()));
-                problem.help = Some(format!("say which worker exports it: {{ object = \"{class}\", worker = \"{first}\" }}"));
+                problem.help =
+                    Some(format!("say which worker exports it: {{ object = \"{class}\", worker = \"{first}\" }}"));
             }
         }
     }

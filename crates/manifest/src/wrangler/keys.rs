@@ -176,12 +176,8 @@ pub(super) static SERVICE: &[Key] = &[
 
 pub(super) static OBJECTS: &[Key] = &[read("bindings")];
 
-pub(super) static OBJECT: &[Key] = &[
-    read("name"),
-    read("class_name"),
-    read("script_name"),
-    refuse("environment", "a class of another environment"),
-];
+pub(super) static OBJECT: &[Key] =
+    &[read("name"), read("class_name"), read("script_name"), refuse("environment", "a class of another environment")];
 
 pub(super) static MIGRATION: &[Key] = &[
     pass("tag"),

@@ -78,7 +78,7 @@ export class Counter extends DurableObject {
   }
   async wrong() {
     const { storage } = this.ctx;
-    const code = async (run: () => unknown) => { try { await run(); return null; } catch (error: any) { return error.code ?? error.name; } };
+    const code = async (run: () => unknown) => { try { await run(); return null; } catch (error: any) { return typeof error.code === "string" ? error.code : error.name; } };
     return [
       await code(() => storage.put("", 1)), await code(() => storage.put("k".repeat(2049), 1)),
       await code(() => storage.put("k", "v".repeat(2 << 20))), await code(() => storage.put("k", () => 1)),
@@ -186,8 +186,20 @@ fn storage_keeps_what_structured_clone_can_and_refuses_the_rest() {
     let kept = json!([["c", 3], ["k", { "x": 1 }]]);
     assert_eq!(values, json!([5, true, 2, false, listed, 2, { "x": 1 }, kept, true, "gone"]));
     let wrong = json!([
-        "key_empty", "key_too_long", "value_too_large", "DataCloneError", "TypeError", "too_many_keys", "TypeError",
-        "TypeError", "TypeError", "sql_error", "sql_forbidden", "sql_forbidden", "sql_forbidden", "sql_forbidden",
+        "key_empty",
+        "key_too_long",
+        "value_too_large",
+        "DataCloneError",
+        "TypeError",
+        "too_many_keys",
+        "TypeError",
+        "TypeError",
+        "TypeError",
+        "sql_error",
+        "sql_forbidden",
+        "sql_forbidden",
+        "sql_forbidden",
+        "sql_forbidden",
         "sql_time_limit",
     ]);
     assert_eq!(ask(&node, "/a/wrong"), wrong);
@@ -284,7 +296,9 @@ fn an_alarm_wakes_its_object_and_runs_again_until_it_succeeds_also_after_a_resta
     assert_eq!(ask(&node, "/b/later/1500"), json!(true));
     node.stop();
     let node = place.serve();
-    until("the alarm of an object that slept", || (ask(&node, "/b/runs")[0] == json!([[0, false, null]])).then_some(()));
+    until("the alarm of an object that slept", || {
+        (ask(&node, "/b/runs")[0] == json!([[0, false, null]])).then_some(())
+    });
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl Alarms {
         key: &ObjectKey,
         due_ms: Option<u64>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
-        let (key, database, next, changed) = (key.clone(), self.database.clone(), self.next.clone(), self.changed.clone());
+        let (key, database, next, changed) =
+            (key.clone(), self.database.clone(), self.next.clone(), self.changed.clone());
         async move {
             write(&database, key, due_ms).await?;
             if let Some(due_ms) = due_ms {

@@ -73,10 +73,8 @@ impl Statements {
             list: list("ASC"),
             list_reversed: list("DESC"),
             get: own("SELECT value FROM _selvedge_entry WHERE key = ?1"),
-            put: own(
-                "INSERT INTO _selvedge_entry (key, value) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            ),
+            put: own("INSERT INTO _selvedge_entry (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
             delete: own("DELETE FROM _selvedge_entry WHERE key = ?1"),
             name: own("SELECT name FROM _selvedge_object"),
             set_name: own("UPDATE _selvedge_object SET name = ?1"),
@@ -250,8 +248,7 @@ fn check_file(path: &Path) -> Result<Option<u64>, Unsound> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(foreign)?;
     let not_ours = |error: StoreError| Unsound::Foreign(error.to_string());
     check_header(&connection, path).map_err(not_ours)?;
-    let verdict: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(foreign)?;
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(foreign)?;
     if verdict != "ok" {
         return Err(Unsound::Foreign(verdict));
     }
@@ -268,4 +265,3 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
-

@@ -180,8 +180,9 @@ impl ObjectStorage for LocalStorage {
             return Ok(self.name.clone());
         }
         let shared = self.shared.clone();
-        let stored =
-            self.read(|c| c.prepare_cached(&shared.statements.name)?.query_row([], |row| row.get::<_, Option<String>>(0)))?;
+        let stored = self.read(|c| {
+            c.prepare_cached(&shared.statements.name)?.query_row([], |row| row.get::<_, Option<String>>(0))
+        })?;
         Ok(stored.flatten())
     }
 
@@ -208,7 +209,9 @@ impl ObjectStorage for LocalStorage {
         self.shared.limits.check_key(key)?;
         self.shared.limits.check_value(value)?;
         let shared = self.shared.clone();
-        self.write(|connection| connection.prepare_cached(&shared.statements.put)?.execute(params![key, value]).map(drop))
+        self.write(|connection| {
+            connection.prepare_cached(&shared.statements.put)?.execute(params![key, value]).map(drop)
+        })
     }
 
     fn delete(&mut self, key: &str) -> Result<bool, ObjectError> {
@@ -216,7 +219,9 @@ impl ObjectStorage for LocalStorage {
             return Ok(false);
         }
         let shared = self.shared.clone();
-        self.write(|connection| connection.prepare_cached(&shared.statements.delete)?.execute([key]).map(|rows| rows > 0))
+        self.write(|connection| {
+            connection.prepare_cached(&shared.statements.delete)?.execute([key]).map(|rows| rows > 0)
+        })
     }
 
     fn list(&mut self, options: &ListOptions<'_>) -> Result<Vec<(String, Bytes)>, ObjectError> {
@@ -271,7 +276,8 @@ impl ObjectStorage for LocalStorage {
             connection.prepare_cached(&shared.statements.alarm)?.query_row([], |row| {
                 let (due, scheduled) = (row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?);
                 let tries = row.get::<_, Option<u32>>(2)?.unwrap_or(0);
-                let alarm = |due: i64| Alarm { due_ms: due as u64, scheduled_ms: scheduled.unwrap_or(due) as u64, tries };
+                let alarm =
+                    |due: i64| Alarm { due_ms: due as u64, scheduled_ms: scheduled.unwrap_or(due) as u64, tries };
                 Ok(due.map(alarm))
             })
         })?;
@@ -395,7 +401,9 @@ impl ObjectStorage for LocalStorage {
 /// One statement; or several, which take no values and answer no rows.
 fn run(connection: &TenantConnection, statement: &SqlStatement, budget: &Budget) -> Result<SqlResult, SqlError> {
     match connection.run(statement, budget) {
-        Err(SqlError::Statement(why)) if why.contains("only one statement") && statement.params == SqlParams::default() => {
+        Err(SqlError::Statement(why))
+            if why.contains("only one statement") && statement.params == SqlParams::default() =>
+        {
             let outcome = connection.script(&statement.sql, budget)?;
             Ok(SqlResult { cost: outcome.cost, wrote: true, ..SqlResult::default() })
         }

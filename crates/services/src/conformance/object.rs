@@ -152,7 +152,11 @@ async fn limits_are_kept(store: &impl ObjectStore) {
     let refused = storage.put("k", &vec![7; max + 1]).err();
     assert_eq!(refused, Some(ObjectError::ValueTooLarge { bytes: max + 1, max }));
     commit(&mut *storage).await;
-    assert_eq!(storage.get(&[&long]).expect("get")[0].as_ref().map(Bytes::len), Some(max), "what was refused did no harm");
+    assert_eq!(
+        storage.get(&[&long]).expect("get")[0].as_ref().map(Bytes::len),
+        Some(max),
+        "what was refused did no harm"
+    );
 }
 
 async fn a_stale_owner_writes_nothing(store: &impl ObjectStore) {

@@ -8,12 +8,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::SqlError;
 use crate::object::{
     Alarm, Lease, LeaseError, Leases, ListOptions, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey,
     ObjectLimits, ObjectStorage, ObjectStore, Ticket,
 };
 use crate::sql::{SqlResult, SqlStatement};
-use crate::SqlError;
 
 /// [`ObjectStore`] and [`Leases`] on maps.
 pub struct MemoryObjects {
@@ -65,7 +65,8 @@ impl MemoryObjects {
         }
         match export {
             Some(bytes) => {
-                let state = serde_json::from_slice(&bytes).map_err(|error| ObjectError::BadExport(error.to_string()))?;
+                let state =
+                    serde_json::from_slice(&bytes).map_err(|error| ObjectError::BadExport(error.to_string()))?;
                 books.objects.insert(key.clone(), state);
             }
             None => drop(books.objects.remove(key)),

@@ -4,8 +4,8 @@ use base::NodeLimits;
 use testkit::ManualClock;
 
 use super::*;
-use crate::{KvLimits, ObjectLimits};
 use crate::conformance::{self, Subject};
+use crate::{KvLimits, ObjectLimits};
 
 fn subject<P>(open: impl Fn(Arc<ManualClock>) -> P) -> Subject<P> {
     let clock = ManualClock::new();

@@ -42,3 +42,6 @@ pub fn sleeps(view: View, unused: Duration, idle: Duration) -> bool {
     let Some(runs) = view.runs else { return false };
     view.in_use == 0 && (unused >= idle || view.current != Some(runs))
 }
+
+#[cfg(test)]
+mod tests;

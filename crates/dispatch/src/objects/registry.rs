@@ -66,3 +66,6 @@ impl Registry {
         self.books().cores.keys().next() == Some(&core)
     }
 }
+
+#[cfg(test)]
+mod tests;

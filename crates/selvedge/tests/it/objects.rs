@@ -240,8 +240,9 @@ fn increments_from_many_callers_lose_nothing_and_each_value_comes_once() {
 fn what_was_acknowledged_is_there_after_kill_9() {
     let place = Place::new();
     let project = project(&place);
+    let rounds = std::env::var("SELVEDGE_CRASH_ROUNDS").map_or(3, |text| text.parse().expect("a number"));
     let mut acknowledged = 0;
-    for round in 0..3 {
+    for round in 0..rounds {
         let mut node = if round == 0 { place.serve_project(&project) } else { place.serve() };
         let before = ask(&node, "/a/increment").as_u64().expect("a number");
         assert!(before > acknowledged, "round {round}: {acknowledged} were acknowledged, {before} is next");
@@ -335,4 +336,40 @@ fn a_class_that_is_not_there_or_is_two_workers_is_an_error_of_the_deployment() {
     let twice = "\"things\" }\nOTHER = { object = \"Counter\" }\nPLAIN";
     wrong("\"things\" }\nPLAIN", twice, &["the class `Counter` can't be both"]);
     wrong("\"Counter\"", "\"not a name\"", &["is no name for a class of objects"]);
+}
+
+#[test]
+fn objects_are_listed_looked_at_and_moved_by_command() {
+    let place = Place::new();
+    let node = place.serve_project(&project(&place));
+    let objects = |args: &[&str]| place.on_data(&[&["objects", "app", "Counter"], args].concat());
+    assert_eq!(objects(&["list"]).expect_success(), "");
+    assert_eq!(ask(&node, "/a/increment"), json!(1));
+    assert_eq!(ask(&node, "/a/sql")[3], json!(1));
+    let listed = objects(&["list"]).expect_success();
+    let id = listed.trim();
+    assert_eq!(id.len(), 64, "{listed}");
+    let info = place.on_data(&["--json", "objects", "app", "Counter", "inspect", "a"]).json();
+    assert_eq!((&info["id"], &info["name"], &info["entries"]), (&json!(id), &json!("a"), &json!(1)), "{info}");
+    assert_eq!(info["tables"], json!(["note"]));
+    assert!(objects(&["inspect", "nobody"]).expect_failure().contains("stores anything"));
+
+    // An export is taken of an object that is awake; to put one in its place, it has to sleep.
+    let file = place.path("a.db");
+    let path = file.to_str().expect("a path");
+    objects(&["export", "a", path]).expect_success();
+    assert_eq!(ask(&node, "/a/increment"), json!(2));
+    assert!(objects(&["import", "a", path]).expect_failure().contains("object_awake"));
+    objects(&["import", "b", path]).expect_success();
+    assert_eq!(ask(&node, "/b/increment"), json!(2), "what it had when it was exported");
+    node.stop();
+    objects(&["import", "a", path]).expect_success();
+    objects(&["delete", "b"]).expect_success();
+    let nonsense = place.path("nonsense");
+    write(&nonsense, "no database");
+    let refused = objects(&["import", "c", nonsense.to_str().expect("a path")]).expect_failure();
+    assert!(refused.contains("bad_object_data"), "{refused}");
+    let node = place.serve();
+    assert_eq!(ask(&node, "/a/increment"), json!(2));
+    assert_eq!(ask(&node, "/b/increment"), json!(1));
 }

@@ -7,8 +7,9 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry,
-    ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
+    SecretVersion, Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -98,6 +99,12 @@ pub trait Api: Send + Sync {
 
     /// Puts an export in the place of what an object has that sleeps; nothing removes it.
     fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()>;
+
+    /// Adds a backup of all data of the node to a directory.
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;
+
+    /// Reads all data of the node and answers what is damaged.
+    fn check(&self) -> Answer<'_, Checked>;
 
     /// The limits of the node and, if one is named, of a released app and its workers.
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>>;

@@ -12,13 +12,13 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, DeployRequest, Deployed, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretVersion, Status,
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use manifest::WorkerKind;
 use services::{
-    AppId, ArtifactStore, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, Leases, ListOptions,
+    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, Leases, ListOptions,
     ObjectStore, PutOptions, ReleaseStore, SecretStore,
 };
 use tokio::sync::Mutex;
@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
+mod care;
 mod limits;
 mod objects;
 
@@ -60,6 +61,7 @@ pub struct ControlParts {
     pub kv: Arc<dyn Kv>,
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,
+    pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that
@@ -424,6 +426,14 @@ impl Api for Control {
         })
     }
 
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
+        Box::pin(self.make_backup(request))
+    }
+
+    fn check(&self) -> Answer<'_, Checked> {
+        Box::pin(self.check_all())
+    }
+
     fn kv_get(&self, app: AppName, namespace: ResourceName, key: String) -> Answer<'_, Option<KvValue>> {
         Box::pin(self.get_entry(self.namespace(app, namespace), key))
     }
@@ -535,6 +545,12 @@ impl StoreFailure for services::ObjectError {
 }
 
 impl StoreFailure for services::StoreError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::care::CareError {
     fn code(&self) -> Code {
         self.code()
     }

@@ -108,6 +108,7 @@ pub fn control(
         kv: stores.kv.clone(),
         objects: stores.objects.clone(),
         leases: stores.leases.clone(),
+        care: stores.care.clone(),
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

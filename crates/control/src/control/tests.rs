@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use control_api::Message;
 use manifest::Source;
-use services::memory::{MemoryArtifacts, MemoryKv, MemoryObjects, MemoryReleases, MemorySecrets};
+use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryObjects, MemoryReleases, MemorySecrets};
 use services::{KvLimits, ObjectLimits};
 use testkit::ManualClock;
 
@@ -42,6 +42,7 @@ impl Node {
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
             objects: objects.clone(),
             leases: objects,
+            care: Arc::new(MemoryCare),
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {

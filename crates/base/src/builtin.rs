@@ -76,7 +76,8 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
-    Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "sql", globals: &[], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
@@ -154,6 +155,8 @@ pub const CALLS: &str = "features:rpc";
 
 /// What a worker with a SQL database uses, in the same way.
 pub const SQL: &str = "features:sql";
+/// What stubs of durable objects take, as a specifier too.
+pub const OBJECTS: &str = "features:objects";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

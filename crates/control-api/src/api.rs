@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use base::{AppName, Digest, ResourceName, Secret};
+use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
+    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, ObjectInfo, ObjectPage,
 };
 use crate::{ApiError, KvCondition};
 
@@ -122,6 +122,23 @@ pub trait Api: Send + Sync {
 
     /// Applies the migrations that are missing; answers all that are applied now.
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;
+    /// One page of the ids of a class's objects, those after `after`.
+    fn object_list(
+        &self,
+        app: AppName,
+        class: ClassName,
+        after: Option<String>,
+        limit: Option<u64>,
+    ) -> Answer<'_, ObjectPage>;
+
+    /// What there is of an object, which is named by its id or by its name.
+    fn object_inspect(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<ObjectInfo>>;
+
+    /// The whole object, as a file.
+    fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>>;
+
+    /// Puts an export in the place of what an object has that sleeps; nothing removes it.
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()>;
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use base::{AppName, Digest, ResourceName, Secret, code};
+use base::{AppName, ClassName, Digest, ResourceName, Secret, code};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, ObjectInfo, ObjectPage,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -409,6 +409,53 @@ impl Api for Client {
         Box::pin(
             async move { self.read(Operation::KvUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await },
         )
+    }
+
+    fn object_list(
+        &self,
+        app: AppName,
+        class: ClassName,
+        after: Option<String>,
+        limit: Option<u64>,
+    ) -> Answer<'_, ObjectPage> {
+        Box::pin(async move {
+            let query = QueryText::default().with("after", after).with("limit", limit);
+            self.read(Operation::ObjectList, &[app.as_str(), class.as_str()], query, Payload::Nothing).await
+        })
+    }
+
+    fn object_inspect(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<ObjectInfo>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            match self.read(Operation::ObjectInspect, &parameters, QueryText::default(), Payload::Nothing).await {
+                Ok(info) => Ok(Some(info)),
+                Err(error) if error.is(&code::OBJECT_MISSING) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            match self.call(Operation::ObjectExport, &parameters, QueryText::default(), Payload::Nothing).await {
+                Ok(response) => Ok(Some(response.body)),
+                Err(error) if error.is(&code::OBJECT_MISSING) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            let (operation, payload) = match export {
+                Some(bytes) => (Operation::ObjectImport, Payload::Bytes(bytes)),
+                None => (Operation::ObjectDelete, Payload::Nothing),
+            };
+            self.call(operation, &parameters, QueryText::default(), payload).await?;
+            Ok(())
+        })
     }
 
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {

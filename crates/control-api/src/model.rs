@@ -368,6 +368,30 @@ pub struct KvListOptions {
     pub values: bool,
 }
 
+/// One page of durable objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectPage {
+    /// In their order.
+    pub ids: Vec<String>,
+    /// There are more behind the last.
+    pub more: bool,
+}
+
+/// A durable object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectInfo {
+    pub id: String,
+    /// What its id was made of, if that is known.
+    pub name: Option<String>,
+    pub bytes: u64,
+    /// Keys in its storage.
+    pub entries: u64,
+    /// Tables of its own.
+    pub tables: Vec<String>,
+    /// When its alarm is due, in milliseconds since the Unix epoch.
+    pub alarm_ms: Option<u64>,
+}
+
 /// One page of keys, in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KvPage {

@@ -32,11 +32,7 @@ pub enum Operation {
     KvGet,
     KvPut,
     KvDelete,
-    SqlList,
-    SqlQuery,
-    SqlImport,
-    SqlMigrations,
-    SqlMigrate,
+    SqlList, SqlQuery, SqlImport, SqlMigrations, SqlMigrate, ObjectList, ObjectInspect, ObjectExport, ObjectImport, ObjectDelete,
     Limits,
     BackUp,
     Check,
@@ -176,6 +172,7 @@ const CONDITIONS: [QueryRow; 2] = [
 
 const SECRET_ENV: QueryRow =
     text("env", "The environment of the manifest; without it, for all that have no own value.");
+const OBJECT_ERRORS: &[Code] = &[&code::OBJECT_AWAKE, &code::BAD_OBJECT_DATA];
 
 const DEPLOY_ERRORS: &[Code] = &[
     &code::BAD_DEPLOYMENT,
@@ -398,6 +395,52 @@ pub static ROUTES: &[RouteRow] = &[
     .takes(Json("SqlMigrateRequest"))
     .answers(Json("Items_SqlMigration"))
     .errors(&[&code::SQL_NAME, &code::SQL_MIGRATION]),
+    row(
+        O::ObjectList,
+        "object_list",
+        Method::GET,
+        "/v1/apps/{app}/objects/{class}",
+        "One page of the objects of a class.",
+    )
+    .query(&[text("after", "The last id of the page before."), number("limit", "Objects in the page.")])
+    .answers(Json("ObjectPage")),
+    row(
+        O::ObjectInspect,
+        "object_inspect",
+        Method::GET,
+        "/v1/apps/{app}/objects/{class}/{object}/info",
+        "What there is of an object, which is named by its id or its name.",
+    )
+    .answers(Json("ObjectInfo"))
+    .errors(&[&code::OBJECT_MISSING]),
+    row(
+        O::ObjectExport,
+        "object_export",
+        Method::GET,
+        "/v1/apps/{app}/objects/{class}/{object}",
+        "The whole object, as a SQLite file.",
+    )
+    .answers(Bytes)
+    .errors(&[&code::OBJECT_MISSING]),
+    row(
+        O::ObjectImport,
+        "object_import",
+        Method::PUT,
+        "/v1/apps/{app}/objects/{class}/{object}",
+        "Puts the body, an export, in the place of what the object has.",
+    )
+    .takes(Bytes)
+    .no_content()
+    .errors(OBJECT_ERRORS),
+    row(
+        O::ObjectDelete,
+        "object_delete",
+        Method::DELETE,
+        "/v1/apps/{app}/objects/{class}/{object}",
+        "Removes all that an object has.",
+    )
+    .no_content()
+    .errors(OBJECT_ERRORS),
 ];
 
 impl Operation {

@@ -13,7 +13,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base::{AppName, Body, Digest, NodeLimits, ResourceName, Secret, code};
+use base::{AppName, Body, ClassName, Digest, NodeLimits, ResourceName, Secret, code};
 use bytes::Bytes;
 use control_api::query::{Query, encode};
 use control_api::route::{self, KV_EXPIRES, KV_METADATA, KV_REVISION, Match, Miss};
@@ -59,6 +59,7 @@ enum Reply {
     Text(&'static str, String),
     Json(Vec<u8>),
     Entry(KvValue),
+    Bytes(Bytes),
 }
 
 /// A limit that a body is read under.
@@ -128,6 +129,11 @@ impl Admin {
             | Operation::SecretDelete
             | Operation::SecretVersions
             | Operation::SecretRollback => self.secret(call).await?,
+            Operation::ObjectList
+            | Operation::ObjectInspect
+            | Operation::ObjectExport
+            | Operation::ObjectImport
+            | Operation::ObjectDelete => self.objects(call).await?,
             Operation::KvList | Operation::KvGet | Operation::KvPut | Operation::KvDelete => self.kv(call).await?,
             Operation::SqlList
             | Operation::SqlQuery
@@ -286,6 +292,36 @@ impl Admin {
         }
     }
 
+    async fn objects(&self, call: Call) -> Result<Reply, ApiError> {
+        let api = &self.parts.api;
+        let app: AppName = name("app", call.parameter(0))?;
+        let class: ClassName = name("class", call.parameter(1))?;
+        if call.operation == Operation::ObjectList {
+            let after = call.query.text("after").map(str::to_owned);
+            return json(&api.object_list(app, class, after, call.query.number("limit")?).await?);
+        }
+        let object = call.parameter(2).to_owned();
+        let missing = || ApiError::new(&code::OBJECT_MISSING, format!("no object {object:?} stores anything"));
+        match call.operation {
+            Operation::ObjectInspect => {
+                json(&api.object_inspect(app, class, object.clone()).await?.ok_or_else(missing)?)
+            }
+            Operation::ObjectExport => {
+                Ok(Reply::Bytes(api.object_export(app, class, object.clone()).await?.ok_or_else(missing)?))
+            }
+            Operation::ObjectImport => {
+                let export = call.collect(self.body_limit()).await?;
+                api.object_replace(app, class, object, Some(export)).await?;
+                Ok(Reply::Nothing)
+            }
+            Operation::ObjectDelete => {
+                api.object_replace(app, class, object, None).await?;
+                Ok(Reply::Nothing)
+            }
+            other => Err(not_here(other)),
+        }
+    }
+
     fn body_limit(&self) -> BodyLimit {
         BodyLimit { name: "admin_body_bytes", bytes: self.parts.limits.admin_body_bytes }
     }
@@ -336,6 +372,7 @@ impl Reply {
             Reply::Nothing => return response,
             Reply::Text(kind, text) => (kind, Body::full(text)),
             Reply::Json(text) => ("application/json", Body::full(text)),
+            Reply::Bytes(bytes) => ("application/octet-stream", Body::full(bytes)),
             Reply::Entry(entry) => {
                 headers.insert(KV_REVISION, entry.revision.into());
                 if let Some(at) = entry.expires_at_ms {

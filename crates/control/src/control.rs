@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    AppName, Artifact, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName, WorkerLimits, code,
+    AppName, Artifact, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName, WorkerLimits, code, Body, ClassName,
 };
 use bytes::Bytes;
 use control_api::{
@@ -19,14 +19,11 @@ use control_api::{
 use manifest::WorkerKind;
 use services::{AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, ReleaseStore, SecretStore};
     Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
-    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry,
-    RollbackRequest, SecretEntry, SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, Status,
+    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, ObjectInfo, ObjectPage,
 };
-use manifest::WorkerKind;
+use manifest::{WorkerKind};
 use services::{
-    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions,
-    PutOptions, ReleaseStore, SecretStore, Sql, SqlError,
+    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions, PutOptions, ReleaseStore, SecretStore, Sql, SqlError, Leases, ObjectStore,
 };
 use tokio::sync::Mutex;
 
@@ -36,10 +33,11 @@ use crate::document::Document;
 mod care;
 mod kv;
 mod limits;
+mod objects;
 mod secrets;
+mod sql;
 
 use kv::{condition, durability};
-mod sql;
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";
@@ -71,6 +69,8 @@ pub struct ControlParts {
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
     pub sql: Arc<dyn Sql>,
+    pub objects: Arc<dyn ObjectStore>,
+    pub leases: Arc<dyn Leases>,
     pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
@@ -472,6 +472,28 @@ impl Api for Control {
         Box::pin(self.migrate_database(app, database, request))
     }
 
+    fn object_list(
+        &self,
+        app: AppName,
+        class: ClassName,
+        after: Option<String>,
+        limit: Option<u64>,
+    ) -> Answer<'_, ObjectPage> {
+        Box::pin(self.list_objects(app, class, after, limit))
+    }
+
+    fn object_inspect(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<ObjectInfo>> {
+        Box::pin(self.inspect_object(app, class, object))
+    }
+
+    fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>> {
+        Box::pin(self.export_object(app, class, object))
+    }
+
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
+        Box::pin(self.replace_object(app, class, object, export))
+    }
+
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {
         Box::pin(async move {
             let mut entries = limits::of_node(&self.parts.limits);
@@ -504,6 +526,18 @@ impl StoreFailure for services::ReleaseError {
 }
 
 impl StoreFailure for services::SecretError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::ObjectError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::StoreError {
     fn code(&self) -> Code {
         self.code()
     }

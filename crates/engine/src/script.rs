@@ -20,6 +20,7 @@ mod image;
 mod instance;
 mod kv;
 mod node;
+mod objects;
 mod operations;
 mod prelude;
 mod prepare;

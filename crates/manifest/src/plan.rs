@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
+use base::{AppLimits, AppName, BindingName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName, ClassName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;
@@ -110,7 +110,7 @@ impl Plan {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
-            Grant::Worker { worker, .. } => worker_is_there(worker),
+            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
             Grant::Kv { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
@@ -135,6 +135,14 @@ impl Plan {
             _ => None,
         });
         named.collect()
+    }
+
+    /// The classes of durable objects, with the workers that export them.
+    pub fn classes(&self) -> BTreeMap<&ClassName, WorkerIndex> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        grants
+            .filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None })
+            .collect()
     }
 
     /// Every secret that some worker is granted, once.
@@ -241,6 +249,13 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Grant {
+    /// A class of durable objects. First, since what is read of a worker would fit it too.
+    Object {
+        #[serde(rename = "object")]
+        class: ClassName,
+        /// The worker that exports it.
+        worker: WorkerIndex,
+    },
     Kv {
         #[serde(rename = "kv")]
         namespace: ResourceName,

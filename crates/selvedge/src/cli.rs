@@ -47,6 +47,8 @@ pub enum Command {
     /// Read and write KV entries.
     #[command(subcommand)]
     Kv(Kv),
+    /// List, inspect, move and delete durable objects.
+    Objects(Objects),
     /// Copy all data of a node, running or not, to a directory of backups.
     Backup(Backup),
     /// Make a data directory of a backup.
@@ -218,6 +220,47 @@ pub struct Rollback {
     pub deployment: Option<String>,
     #[command(flatten)]
     pub data: Data,
+}
+
+#[derive(Debug, Args)]
+pub struct Objects {
+    pub app: String,
+    /// The class, as the app exports it.
+    pub class: String,
+    /// The data directory, of a running node or of none.
+    #[arg(long, default_value = "data", global = true)]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub what: Option<ObjectsWhat>,
+}
+
+/// An object is named by its id or by its name.
+#[derive(Debug, Subcommand)]
+pub enum ObjectsWhat {
+    /// The ids of those that store something, in their order.
+    List {
+        /// Only ids behind this one.
+        #[arg(long)]
+        after: Option<String>,
+        #[arg(long)]
+        limit: Option<u64>,
+    },
+    /// Its size, its tables, its alarm.
+    Inspect { object: String },
+    /// The whole object, as a SQLite file.
+    Export {
+        object: String,
+        /// Standard output if left out.
+        file: Option<PathBuf>,
+    },
+    /// Put an export in the place of what it has; it has to sleep.
+    Import {
+        object: String,
+        /// Standard input if left out.
+        file: Option<PathBuf>,
+    },
+    /// Remove all that it has; it has to sleep.
+    Delete { object: String },
 }
 
 #[derive(Debug, Subcommand)]

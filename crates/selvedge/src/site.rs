@@ -18,6 +18,7 @@ use services::kv::KvNamespace;
 use services::{AppId, SecretEntry, SecretName};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 use services::sql::{Migration, SqlDatabase, SqlFamily};
+use services::object::ObjectClass;
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;
@@ -217,6 +218,10 @@ impl Workshop {
                     None => invoker,
                 })
             }
+            Grant::Object { class, .. } => Handle::Objects {
+                class: ObjectClass::new(AppId::new(tenant(), plan.app.clone()), class.clone()),
+                objects: self.dispatcher.objects(),
+            },
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))

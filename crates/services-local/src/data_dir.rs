@@ -10,6 +10,8 @@
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
 //!   sql/TENANT/APP/NAME.db    one SQL database of an app
+//!   objects/TENANT/APP/CLASS/ durable objects, a file each
+//!   objects/alarms.db         which of them are to be woken when
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -37,6 +39,7 @@ use crate::kv::LocalKv;
 use crate::ledger::Ledger;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
+use crate::object::LocalObjects;
 use crate::pool::{Pool, Threads};
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
@@ -92,6 +95,7 @@ struct Inner {
     kv: Arc<LocalKv>,
     sql: Arc<LocalSql>,
     artifacts: Arc<LocalArtifacts>,
+    objects: Arc<LocalObjects>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     care: Arc<LocalCare>,
@@ -165,6 +169,7 @@ impl DataDir {
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
+            objects: Arc::new(LocalObjects::open(root.clone(), ledger.clone())?),
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
@@ -193,6 +198,10 @@ impl DataDir {
 
     pub fn artifacts(&self) -> Arc<LocalArtifacts> {
         self.inner.artifacts.clone()
+    }
+
+    pub fn objects(&self) -> Arc<LocalObjects> {
+        self.inner.objects.clone()
     }
 
     pub fn releases(&self) -> Arc<LocalReleases> {

@@ -17,6 +17,7 @@ pub mod conformance;
 pub mod egress;
 pub mod kv;
 pub mod memory;
+pub mod object;
 pub mod release;
 pub mod secret;
 pub mod sql;
@@ -30,6 +31,10 @@ pub use kv::{
     Action, Change, ChangeKind, ChangesOptions, ChangesPage, Check, CommitReceipt, Condition, DeleteReceipt, Kv,
     KvEntry, KvError, KvLimits, KvNamespace, KvUsage, ListOptions, ListPage, ListedKey, NamespaceUsage, PutOptions,
     PutReceipt, Transaction, Write,
+};
+pub use object::{
+    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore,
+    Ticket,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};

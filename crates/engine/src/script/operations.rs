@@ -8,10 +8,11 @@ use std::time::Duration;
 use base::socket::{Received, Upgrade};
 use base::{Body, Code, code};
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
 use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
 use worker::rpc::{Message, RpcAnswer};
-use worker::{Call, Env, Failure, Handle, Meter, Response};
+use worker::{Call, Env, Event, Failure, Handle, Meter, Response};
 
 use super::abi::{self, operation};
 use super::codec::{Decoder, Encoder, Malformed, Value};
@@ -19,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{kv, node, rpc, sockets, sql};
+use super::{kv, node, rpc, sockets, sql, objects};
 
 mod caches;
 pub mod crypto;
@@ -252,6 +253,8 @@ impl Operation {
             abi::kv::CHANGES => kv::changes(&self, args).await,
             abi::kv::LIST => kv::list(&self, args).await,
             abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
+            // It was begun when everything before it was durable.
+            abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
@@ -403,6 +406,23 @@ impl Operation {
         Ok(Completion::value(|e| e.array(1).string(&list_document(&page))))
     }
 
+    /// What a call goes to: a service binding by its number, or an object by its stub.
+    pub fn invoke(
+        &self,
+        callee: &Value<'_>,
+        call: Call,
+        event: Event,
+    ) -> Result<LocalBoxFuture<'static, Result<Response, Failure>>, Completion> {
+        if let Value::String(stub) = callee {
+            let (objects, target) = objects::target(self, stub)?;
+            return Ok(objects.invoke(target, call, event));
+        }
+        match self.env().bindings.get(callee.as_u32()? as usize) {
+            Some((_, Handle::Service(invoker))) => Ok(invoker.invoke(call, event)),
+            _ => Err(Completion::type_error("this binding is no service")),
+        }
+    }
+
     /// A body as the prelude passes it: null, whole, or the id of a stream.
     pub fn body(&self, value: &Value<'_>, stream: &Value<'_>) -> Result<Body, Completion> {
         match value {
@@ -490,6 +510,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
                 Handle::Sql(binding) => sql::describe(name, index, binding),
+                Handle::Objects { .. } => serde_json::json!({ "name": name, "kind": "objects", "binding": index }),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

@@ -67,6 +67,7 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
         Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
         Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
         Grant::Sql { sql, .. } => format!("SQL databases {sql}, one for each key"),
+        Grant::Object { class, .. } => format!("durable objects of the class {class}"),
         Grant::Worker { worker, entrypoint, .. } => {
             let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));
             format!("worker {}{export}", plan.worker(*worker).name)

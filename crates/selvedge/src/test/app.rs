@@ -284,7 +284,7 @@ impl App {
     /// core for as long as the stage stands. `on_failure` hears why a worker of the app failed.
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
-        let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
+        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), &node);
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });

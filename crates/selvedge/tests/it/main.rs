@@ -13,6 +13,7 @@ mod harness;
 mod init;
 mod kv;
 mod limits;
+mod objects;
 mod proxy;
 mod recipes;
 mod rpc;

@@ -53,3 +53,8 @@ fn local_releases_conform() {
 fn local_secrets_conform() {
     conformance::secrets(|| subject(|data| data.secrets().expect("the node key is made")));
 }
+
+#[test]
+fn local_objects_conform() {
+    conformance::objects(|| subject(DataDir::objects));
+}

@@ -4,8 +4,8 @@ use base::NodeLimits;
 use testkit::ManualClock;
 
 use super::*;
-use crate::KvLimits;
 use crate::conformance::{self, Subject};
+use crate::{KvLimits, ObjectLimits};
 
 fn subject<P>(open: impl Fn(Arc<ManualClock>) -> P) -> Subject<P> {
     let clock = ManualClock::new();
@@ -75,4 +75,9 @@ async fn snapshots() {
     assert!(put(ns("one"), "a", "4").await > second);
     kv.restore(&KvSnapshot::default());
     assert_eq!(get(ns("one"), "a").await, None);
+}
+
+#[test]
+fn the_model_of_objects_conforms() {
+    conformance::objects(|| subject(|_| MemoryObjects::new(ObjectLimits::from(&NodeLimits::default()))));
 }

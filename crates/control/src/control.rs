@@ -7,23 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    AppName, Artifact, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName, WorkerLimits, code, Body, ClassName,
+    AppName, Artifact, Body, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName,
+    WorkerLimits, code,
 };
 use bytes::Bytes;
 use control_api::{
     Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
     KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
-    KvTransaction, KvUsage, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretKey,
-    SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, Status,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
+    SecretKey, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use manifest::WorkerKind;
-use services::{AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, ReleaseStore, SecretStore};
-    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
-    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, ObjectInfo, ObjectPage,
-};
-use manifest::{WorkerKind};
 use services::{
-    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions, PutOptions, ReleaseStore, SecretStore, Sql, SqlError, Leases, ObjectStore,
+    AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, Leases, ObjectStore, ReleaseStore,
+    SecretStore, Sql, SqlError,
 };
 use tokio::sync::Mutex;
 

@@ -16,8 +16,8 @@ use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
 mod routes;
-mod upstreams;
 mod sql;
+mod upstreams;
 mod workers;
 
 /// What the check knows beside the manifest.

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName, ClassName};
+use base::{
+    AppLimits, AppName, BindingName, ClassName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;

@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code, AppName};
+use base::{AppName, BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Grant, Plan, Var, WorkerPlan, Databases};
+use manifest::{Databases, Grant, Plan, Var, WorkerPlan};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
+use services::object::ObjectClass;
+use services::sql::{Migration, SqlDatabase, SqlFamily};
 use services::{AppId, SecretEntry, SecretName};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
-use services::sql::{Migration, SqlDatabase, SqlFamily};
-use services::object::ObjectClass;
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;

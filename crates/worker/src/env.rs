@@ -10,7 +10,7 @@ use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
 use services::object::ObjectClass;
 
-use crate::{Call, Event, Failure, Frame, Response, ResponseCache, SqlBinding, SqlHeld, Objects};
+use crate::{Call, Event, Failure, Frame, Objects, Response, ResponseCache, SqlBinding, SqlHeld};
 
 /// Everything one worker may reach. Made when a deployment is released, shared by its instances.
 pub struct Env {

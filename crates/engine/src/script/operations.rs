@@ -20,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{kv, node, rpc, sockets, sql, objects};
+use super::{kv, node, objects, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;

@@ -87,7 +87,7 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 5] = [
+const KINDS: [(&str, BindingKind); 6] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("sql", BindingKind::Sql),

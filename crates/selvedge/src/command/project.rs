@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base::NodeLimits;
 use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
-use manifest::{Grant, Plan, RouteCache, Target, Var, Databases};
+use manifest::{Databases, Grant, Plan, RouteCache, Target, Var};
 
 use super::{Unbuilt, print, print_json};
 use crate::cli::{Project, Types};

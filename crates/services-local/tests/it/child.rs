@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use base::{Body, AppName, TenantName};
-use services::{Action, Kv as _, PutOptions, Transaction, Write, AppId, Sql as _, SqlDatabase, SqlStatement, SqlValue};
+use base::{AppName, Body, TenantName};
 use services::sql::SqlName;
+use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
 use crate::linear;
-use crate::workload::{Writer, namespace};
 use crate::shelf;
+use crate::workload::{Writer, namespace};
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
 const PLACE: &str = "SELVEDGE_TEST_PLACE";

@@ -44,8 +44,8 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         problems,
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         assets: Vec::new(),
-        upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         migrations: BTreeMap::new(),
+        upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
@@ -125,10 +125,10 @@ struct Compiler<'c, 'p> {
     /// so that a reference to it is not reported as well.
     names: Vec<String>,
     assets: Vec<AssetsPlan>,
-    /// The upstreams' names in the order of the plan.
-    upstreams: Vec<String>,
     /// The directory of migrations of each database, and who named it.
     migrations: BTreeMap<Databases, (String, Range<usize>)>,
+    /// The upstreams' names in the order of the plan.
+    upstreams: Vec<String>,
     origins: Origins,
 }
 

@@ -289,19 +289,6 @@ pub enum Grant {
     Assets { assets: AssetsIndex },
 }
 
-/// Servers that routes pass requests on to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpstreamPlan {
-    pub name: ResourceName,
-    /// At least one; each `scheme://host` with a port where it is not the scheme's own.
-    pub targets: Vec<EgressRule>,
-}
-
-/// Whether a rule names one server: a scheme and a host.
-pub(crate) fn is_target(rule: &EgressRule) -> bool {
-    matches!(rule, EgressRule::Host { scheme: Some(_), .. })
-}
-
 /// Which databases a binding opens, as the manifest writes it: `main`, or `tenant-*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -340,6 +327,19 @@ impl From<Databases> for String {
     fn from(databases: Databases) -> Self {
         databases.to_string()
     }
+}
+
+/// Servers that routes pass requests on to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamPlan {
+    pub name: ResourceName,
+    /// At least one; each `scheme://host` with a port where it is not the scheme's own.
+    pub targets: Vec<EgressRule>,
+}
+
+/// Whether a rule names one server: a scheme and a host.
+pub(crate) fn is_target(rule: &EgressRule) -> bool {
+    matches!(rule, EgressRule::Host { scheme: Some(_), .. })
 }
 
 /// A directory of static files.

@@ -107,11 +107,11 @@ impl SqlFile {
     pub fn read(&self, statements: &[SqlStatement]) -> Result<Read, SqlError> {
         self.with_reader(|reader| {
             if statements.len() > 1 {
-                reader.trusted(|connection| connection.execute_batch("BEGIN"))?;
+                reader.control("BEGIN")?;
             }
             let answer = self.read_all(reader, statements);
             if reader.in_transaction() {
-                reader.trusted(|connection| connection.execute_batch("COMMIT"))?;
+                reader.control("COMMIT")?;
             }
             answer
         })?

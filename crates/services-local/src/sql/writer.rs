@@ -173,9 +173,8 @@ impl Writer {
         }
     }
 
-    /// A statement of the platform's own. It is compiled each time: see `trusted`.
     pub fn control(&self, sql: &str) -> Result<(), SqlError> {
-        self.connection.trusted(|connection| connection.execute_batch(sql))
+        self.connection.control(sql)
     }
 
     /// Applies a group and commits it; what each came to. Nobody is answered here.

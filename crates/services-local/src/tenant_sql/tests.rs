@@ -128,7 +128,9 @@ fn the_platforms_tables_are_out_of_reach() {
 #[test]
 fn a_statement_compiled_by_the_platform_is_not_found_by_a_tenant() {
     let db = open();
-    db.trusted(|c| c.execute_batch("BEGIN; COMMIT")).unwrap();
+    for sql in ["BEGIN", "COMMIT", "BEGIN", "COMMIT"] {
+        db.control(sql).unwrap();
+    }
     assert_eq!(code(&db, "BEGIN"), "sql_forbidden");
     assert!(!db.in_transaction());
 }

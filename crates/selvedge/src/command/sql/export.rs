@@ -59,16 +59,19 @@ fn write_all(schema: &SqlTable, tables: &[Table], rows: &[SqlTable]) -> Result<S
         let row = schema.rows.iter().find(|row| row[0] == "table" && row[1] == name);
         row.map(|row| text(&row[2])).with_context(|| format!("{name} has no definition"))
     };
-    // What is virtual may take its content from a table.
-    for is_virtual in [false, true] {
-        for (table, rows) in tables.iter().zip(rows).filter(|(table, _)| table.is_virtual == is_virtual) {
-            let sql = sql_of(&table.name)?;
-            writeln!(out, "{sql};")?;
-            let has_own_content = !is_virtual || !sql.to_ascii_lowercase().replace(' ', "").contains("content=");
-            match has_own_content {
-                true => write_rows(&mut out, table, rows)?,
-                false => writeln!(out, "INSERT INTO {0} ({0}) VALUES ('rebuild');", quoted(&table.name))?,
-            }
+    // Tables refer to each other, whatever their names; what is virtual may take its content from one.
+    for table in tables.iter().filter(|table| !table.is_virtual) {
+        writeln!(out, "{};", sql_of(&table.name)?)?;
+    }
+    for (table, rows) in tables.iter().zip(rows).filter(|(table, _)| !table.is_virtual) {
+        write_rows(&mut out, table, rows)?;
+    }
+    for (table, rows) in tables.iter().zip(rows).filter(|(table, _)| table.is_virtual) {
+        let sql = sql_of(&table.name)?;
+        writeln!(out, "{sql};")?;
+        match sql.to_ascii_lowercase().replace(' ', "").contains("content=") {
+            false => write_rows(&mut out, table, rows)?,
+            true => writeln!(out, "INSERT INTO {0} ({0}) VALUES ('rebuild');", quoted(&table.name))?,
         }
     }
     for row in schema.rows.iter().filter(|row| row[0] != "table") {

@@ -134,13 +134,11 @@ impl Admin {
             | Operation::ObjectExport
             | Operation::ObjectImport
             | Operation::ObjectDelete => self.objects(call).await?,
-            Operation::KvList | Operation::KvGet | Operation::KvPut | Operation::KvDelete => self.kv(call).await?,
             Operation::SqlList
             | Operation::SqlQuery
             | Operation::SqlImport
             | Operation::SqlMigrations
             | Operation::SqlMigrate => self.sql(call).await?,
-            Operation::SecretList | Operation::SecretPut | Operation::SecretDelete => self.secret(call).await?,
             _ => self.node(call).await?,
         };
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::OK);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    AppName, Artifact, Body, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName,
+    AppName, Artifact, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName,
     WorkerLimits, code,
 };
 use bytes::Bytes;

@@ -22,8 +22,10 @@ use super::wal::{Frame, Wal};
 use crate::database::store_error;
 use crate::disk;
 
-/// Frames in the write-ahead log before they are copied into the database.
-const COPY_FRAMES: u64 = 256;
+/// Frames in the write-ahead log before they are copied into the database, if all are durable; and
+/// before a transaction waits until they are. One flush in so many is not much.
+const COPY_FRAMES: u64 = 128;
+const COPY_FRAMES_MAX: u64 = 512;
 /// Pages in one part of a whole database.
 const WHOLE_PART_PAGES: u32 = 256;
 /// Stands for a commit that is in no batch.
@@ -58,6 +60,8 @@ struct State {
     /// A flush of the file failed: nobody knows what it holds, until all that it may lack was
     /// written anew from the ledger.
     failure: Option<StoreError>,
+    /// Another has taken over, or the file is whole: whoever still holds this one does nothing.
+    retired: bool,
 }
 
 /// Keeps one database in the ledger. It lives beside the one connection that writes, and goes
@@ -103,6 +107,7 @@ impl Member {
             uncopied_from: None,
             time_ms: 0,
             failure: None,
+            retired: false,
         };
         Ok(Self {
             path: path.into(),
@@ -247,7 +252,7 @@ impl Member {
         let copied = {
             let state = self.state();
             state.refusal()?;
-            state.copied
+            if state.retired { 0 } else { state.copied }
         };
         if copied == 0 {
             return Ok(None);
@@ -302,7 +307,7 @@ impl Member {
     /// write nothing. Answers whether everything is copied.
     pub fn copy_idle(&self) -> Result<bool, StoreError> {
         let mut state = self.state();
-        if state.copied == state.last {
+        if state.retired || state.copied == state.last {
             return Ok(true);
         }
         self.copy_beside(&mut state)
@@ -336,13 +341,16 @@ impl Member {
     pub fn share(&self, into: &File) -> Result<bool, StoreError> {
         let last = {
             let mut state = self.state();
+            if state.retired {
+                return Ok(false);
+            }
             self.catch_up(&mut state)?;
             state.last
         };
         self.log.ticket(last).wait()?;
         // Nothing is copied while the state is held but here, so the file stays as it is meanwhile.
         let mut state = self.state();
-        Ok(self.copy_beside(&mut state)? && reflink(&self.file, into))
+        Ok(!state.retired && self.copy_beside(&mut state)? && reflink(&self.file, into))
     }
 
     /// Goes on where a journal that was dropped without being closed has left off, and appends what
@@ -350,7 +358,8 @@ impl Member {
     pub fn inherit(&self, before: Option<&Member>) -> Result<(), StoreError> {
         let mut state = self.state();
         if let Some(before) = before {
-            let before = before.state();
+            let mut before = before.state();
+            before.retired = true;
             (state.copied, state.last) = (before.copied, before.copied);
             state.needed_from = before.needed_from.into_iter().chain(state.needed_from).min();
             state.time_ms = state.time_ms.max(before.time_ms);
@@ -384,7 +393,11 @@ impl Journal {
         if self.ledger.log().in_doubt(state.last) {
             self.member.catch_up(&mut state)?;
         }
-        if state.wal.frames() > COPY_FRAMES {
+        let frames = state.wal.frames();
+        if frames > COPY_FRAMES_MAX && state.copied != state.last {
+            self.ledger.log().ticket(state.last).wait()?;
+        }
+        if frames > COPY_FRAMES {
             self.member.copy(&mut state, connection)?;
         }
         Ok(())
@@ -425,6 +438,7 @@ impl Journal {
         // Nothing is left to copy when the connection closes, but the files beside it go then.
         let on_close = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(on_close, false).map_err(fail)?;
+        member.state().retired = true;
         self.ledger.release(member);
         Ok(flushed.unwrap_or_else(|| self.ledger.log().ticket(0)))
     }

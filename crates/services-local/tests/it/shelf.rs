@@ -1,7 +1,7 @@
 //! Journaled databases whose every commit follows from its number, so that whoever knows how many
 //! were acknowledged knows what each must hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -11,6 +11,8 @@ use services_local::{DataDir, Journal, Ticket};
 use crate::child::say;
 
 const KEYS: u64 = 11;
+/// Commits of one database that are under way at the same time.
+const IN_FLIGHT: usize = 3;
 /// A database is closed and opened again after so many commits.
 const REOPEN: u64 = 10;
 
@@ -47,12 +49,14 @@ struct Shelf {
     path: PathBuf,
     open: Option<(Journal, Connection)>,
     commits: u64,
-    ticket: Option<Ticket>,
+    /// What is not known to be durable yet: how many commits there were then.
+    tickets: VecDeque<(u64, Ticket)>,
 }
 
 impl Shelf {
     fn new(data: &DataDir, number: u64) -> Self {
-        let mut shelf = Self { number, path: path(data.path(), number), open: None, commits: 0, ticket: None };
+        let mut shelf =
+            Self { number, path: path(data.path(), number), open: None, commits: 0, tickets: VecDeque::new() };
         shelf.open(data).expect("the database opens");
         let count = |c: &Connection| c.query_row("SELECT n FROM count", [], |row| row.get::<_, i64>(0));
         shelf.commits = count(&shelf.open.as_ref().expect("open").1).expect("a count") as u64;
@@ -77,7 +81,7 @@ impl Shelf {
         journal.ready(connection)?;
         apply(connection, self.number, self.commits).map_err(|error| StoreError::Full(error.to_string()))?;
         self.commits += 1;
-        self.ticket = Some(journal.committed(connection)?);
+        self.tickets.push_back((self.commits, journal.committed(connection)?));
         Ok(())
     }
 
@@ -95,13 +99,14 @@ impl Shelf {
 
     /// Says what became durable; answers whether the next commit may begin.
     fn settle(&mut self) -> bool {
-        if self.ticket.as_ref().is_some_and(|ticket| !ticket.is_durable()) {
-            return false;
+        while let Some((commits, _)) = self.tickets.pop_front_if(|(_, ticket)| ticket.is_durable()) {
+            say(&format!("kept {} {commits}", self.number));
         }
-        if self.ticket.take().is_some() {
-            say(&format!("kept {} {}", self.number, self.commits));
-        }
-        true
+        self.tickets.len() < IN_FLIGHT
+    }
+
+    fn last_ticket(&self) -> Ticket {
+        self.tickets.back().expect("a ticket").1.clone()
     }
 }
 
@@ -123,14 +128,13 @@ fn apply(connection: &Connection, number: u64, commit: u64) -> rusqlite::Result<
     transaction.commit()
 }
 
-/// Commits to many databases by two threads, each database one commit after the other, until each
-/// has so many.
+/// Commits to many databases by two threads until each has so many.
 pub fn commit(data: &DataDir, databases: u64, until: u64) {
     let mut shelves: Vec<Shelf> = (0..databases).map(|number| Shelf::new(data, number)).collect();
     std::thread::scope(|scope| {
         for mine in shelves.chunks_mut(databases.div_ceil(2) as usize) {
             scope.spawn(move || {
-                while mine.iter().any(|shelf| shelf.commits < until || shelf.ticket.is_some()) {
+                while mine.iter().any(|shelf| shelf.commits < until || !shelf.tickets.is_empty()) {
                     let mut waited_for = None;
                     for shelf in &mut *mine {
                         if shelf.settle() && shelf.commits < until {
@@ -139,7 +143,7 @@ pub fn commit(data: &DataDir, databases: u64, until: u64) {
                                 shelf.reopen(data);
                             }
                         }
-                        waited_for = waited_for.or(shelf.ticket.clone());
+                        waited_for = waited_for.or(shelf.tickets.front().map(|(_, ticket)| ticket.clone()));
                     }
                     if let Some(ticket) = waited_for {
                         ticket.wait().expect("durable");
@@ -156,13 +160,14 @@ pub fn commit_through_faults(data: &DataDir) {
     let (mut failed, mut since) = (false, 0);
     while !failed || since < 60 {
         for shelf in &mut shelves {
-            let outcome = shelf.commit().and_then(|()| shelf.ticket.clone().expect("a ticket").wait());
+            let outcome = shelf.commit().and_then(|()| shelf.last_ticket().wait());
             match outcome {
                 Ok(()) => {
                     shelf.settle();
                     since += 1;
                 }
                 Err(error) => {
+                    shelf.tickets.clear();
                     if !failed {
                         say(&format!("failed {}", error.code().name));
                     }
@@ -187,7 +192,7 @@ pub fn close_unflushed(data: &DataDir) {
     drop(connection);
     shelf.open(data).expect("it is written anew");
     shelf.commit().expect("committed");
-    shelf.ticket.clone().expect("a ticket").wait().expect("durable");
+    shelf.last_ticket().wait().expect("durable");
     shelf.settle();
     let (journal, connection) = shelf.open.take().expect("open");
     journal.close(&connection).expect("closed").wait().expect("durable");
@@ -215,7 +220,7 @@ pub fn commit_on_a_full_disk(data: &DataDir, place: &Path) {
     say(&format!("failed {}", error.code().name));
     count_rows(&shelf.open.as_ref().expect("open").1).expect("reads go on");
     std::fs::remove_file(place.join("ballast")).expect("the ballast goes");
-    while shelf.commit().and_then(|()| shelf.ticket.clone().expect("a ticket").wait()).is_err() {
+    while shelf.commit().and_then(|()| shelf.last_ticket().wait()).is_err() {
         std::thread::yield_now();
     }
     let count = shelf.commits;

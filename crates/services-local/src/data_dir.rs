@@ -10,6 +10,7 @@
 //!   kv/TENANT/APP.content/    its larger values, a file each
 //!   objects/TENANT/APP/CLASS/ durable objects, a file each
 //!   objects/alarms.db         which of them are to be woken when
+//!   starts                    how often a process has opened this directory
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```

@@ -10,7 +10,7 @@ use crate::disk;
 
 /// Entries of the directory itself that are no data: the lock, what a running node tells the command
 /// line, and what can be made again.
-pub const LEFT_OUT: [&str; 4] = ["lock", "cache", "admin.token", "admin.json"];
+pub const LEFT_OUT: [&str; 5] = ["lock", "cache", "admin.token", "admin.json", "starts"];
 /// Endings of what is on its way to its name, and of what belongs to an open database.
 const PASSING: [&str; 4] = ["tmp", "new", "db-wal", "db-shm"];
 const DATABASE: &str = "db";

@@ -89,7 +89,7 @@ struct Inner {
     _maintenance: Maintenance,
     kv: Arc<LocalKv>,
     artifacts: Arc<LocalArtifacts>,
-    objects: Arc<LocalObjects>,
+    objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     care: Arc<LocalCare>,
@@ -156,7 +156,7 @@ impl DataDir {
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
-            objects: Arc::new(LocalObjects::open(root.clone(), ledger.clone())?),
+            objects: OnceLock::new(),
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
@@ -182,8 +182,13 @@ impl DataDir {
         self.inner.artifacts.clone()
     }
 
-    pub fn objects(&self) -> Arc<LocalObjects> {
-        self.inner.objects.clone()
+    /// The durable objects. The first call makes what they need.
+    pub fn objects(&self) -> Result<Arc<LocalObjects>, DataDirError> {
+        if let Some(objects) = self.inner.objects.get() {
+            return Ok(objects.clone());
+        }
+        let objects = LocalObjects::open(self.inner.root.clone(), self.inner.ledger.clone())?;
+        Ok(self.inner.objects.get_or_init(|| Arc::new(objects)).clone())
     }
 
     pub fn releases(&self) -> Arc<LocalReleases> {

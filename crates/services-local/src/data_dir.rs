@@ -12,6 +12,7 @@
 //!   sql/TENANT/APP/NAME.db    one SQL database of an app
 //!   objects/TENANT/APP/CLASS/ durable objects, a file each
 //!   objects/alarms.db         which of them are to be woken when
+//!   starts                    how often a process has opened this directory
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -95,7 +96,7 @@ struct Inner {
     kv: Arc<LocalKv>,
     sql: Arc<LocalSql>,
     artifacts: Arc<LocalArtifacts>,
-    objects: Arc<LocalObjects>,
+    objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     care: Arc<LocalCare>,
@@ -169,7 +170,7 @@ impl DataDir {
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
-            objects: Arc::new(LocalObjects::open(root.clone(), ledger.clone())?),
+            objects: OnceLock::new(),
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
@@ -200,8 +201,13 @@ impl DataDir {
         self.inner.artifacts.clone()
     }
 
-    pub fn objects(&self) -> Arc<LocalObjects> {
-        self.inner.objects.clone()
+    /// The durable objects. The first call makes what they need.
+    pub fn objects(&self) -> Result<Arc<LocalObjects>, DataDirError> {
+        if let Some(objects) = self.inner.objects.get() {
+            return Ok(objects.clone());
+        }
+        let objects = LocalObjects::open(self.inner.root.clone(), self.inner.ledger.clone())?;
+        Ok(self.inner.objects.get_or_init(|| Arc::new(objects)).clone())
     }
 
     pub fn releases(&self) -> Arc<LocalReleases> {

@@ -94,7 +94,7 @@ impl LocalObjects {
         let fail = |error| DataDirError::from_io(&path, error);
         root.create_dir(&["objects"]).map_err(fail)?;
         let threads = Threads::start("objects", THREADS).map_err(DataDirError::Threads)?;
-        let boot = next_boot(&path).map_err(fail)?;
+        let boot = next_boot(&root.path).map_err(fail)?;
         let limits = ObjectLimits::from(&root.options.limits);
         let mut secret = [0; 16];
         root.options.rng.fill(&mut secret);
@@ -128,7 +128,7 @@ fn sql_limits(node: &NodeLimits, limits: ObjectLimits) -> SqlLimits {
 fn next_boot(path: &Path) -> io::Result<u64> {
     let file = path.join("starts");
     let before = match fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse().map_err(|_| io::Error::other("objects/starts holds no number"))?,
+        Ok(text) => text.trim().parse().map_err(|_| io::Error::other("the file `starts` holds no number"))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0_u64,
         Err(error) => return Err(error),
     };
@@ -166,7 +166,7 @@ impl Shared {
         let path = self.file(key);
         let mut due_ms = None;
         if let Some(bytes) = &export {
-            let temporary = self.path.join(format!("{}.import", key.id));
+            let temporary = self.path.join(format!("{}.import.tmp", key.id));
             due_ms = file::check(&temporary, bytes).map_err(|unsound| match unsound {
                 Unsound::Foreign(why) => ObjectError::BadExport(why),
                 Unsound::Store(error) => ObjectError::Store(error),
@@ -231,7 +231,7 @@ impl ObjectStore for LocalObjects {
             let slot = shared.slot(&key);
             // One at a time of the same object.
             let turn = lock(&slot.gate);
-            let exported = file::export(&shared.file(&key), &shared.path.join(format!("{}.export", key.id)));
+            let exported = file::export(&shared.file(&key), &shared.path.join(format!("{}.export.tmp", key.id)));
             drop(turn);
             shared.leave(&key, slot);
             exported

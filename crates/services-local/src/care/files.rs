@@ -10,7 +10,7 @@ use crate::disk;
 
 /// Entries of the directory itself that are no data: the lock, what a running node tells the command
 /// line, what can be made again, the log of commits that are in the databases, and their past.
-pub const LEFT_OUT: [&str; 6] = ["lock", "cache", "admin.token", "admin.json", "ledger", "archive"];
+pub const LEFT_OUT: [&str; 7] = ["lock", "cache", "admin.token", "admin.json", "ledger", "archive", "starts"];
 /// Endings of what is on its way to its name, and of what belongs to an open database.
 const PASSING: [&str; 4] = ["tmp", "new", "db-wal", "db-shm"];
 const DATABASE: &str = "db";

@@ -56,5 +56,5 @@ fn local_secrets_conform() {
 
 #[test]
 fn local_objects_conform() {
-    conformance::objects(|| subject(DataDir::objects));
+    conformance::objects(|| subject(|data| data.objects().expect("their files are made")));
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
 use base::{AppLimits, AppName, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
 use control::{BuildOptions, Bundle, DEV_VARS, Migrations, TEST_VARS, build_app};
-use dispatch::{CoreGuard, Deployment, Dispatcher};
+use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};

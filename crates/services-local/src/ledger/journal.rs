@@ -542,3 +542,6 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub fn new_name(id: u32, path: String) -> Name {
     Name { id, path, told: AtomicU64::new(0) }
 }
+
+#[cfg(test)]
+mod tests;

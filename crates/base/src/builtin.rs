@@ -151,6 +151,9 @@ pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 /// no word of its source says so, but its bindings and its source together do.
 pub const CALLS: &str = "features:rpc";
 
+/// The same for what a KV namespace has beside the names of Workers.
+pub const KV_MORE: &str = "features:kv";
+
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {
     MODULES.contains(&specifier)

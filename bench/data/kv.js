@@ -1,5 +1,5 @@
-// Selvedge and miniflare: one KV operation a request, on ten thousand keys in turn.
-const KEYS = 10000;
+// Selvedge and miniflare: one KV operation a request, on a thousand keys in turn.
+const KEYS = 1000;
 const VALUE = "x".repeat(100);
 let count = 0;
 

@@ -157,6 +157,8 @@ pub const CALLS: &str = "features:rpc";
 pub const SQL: &str = "features:sql";
 /// What stubs of durable objects take, as a specifier too.
 pub const OBJECTS: &str = "features:objects";
+/// The same for what a KV namespace has beside the names of Workers.
+pub const KV_MORE: &str = "features:kv";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

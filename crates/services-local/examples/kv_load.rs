@@ -16,7 +16,7 @@ use services::{Kv, KvNamespace, PutOptions};
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
 /// Keys that are written and read, as many as the load of the peers has.
-const KEYS: u64 = 10_000;
+const KEYS: u64 = 1_000;
 const VALUE_BYTES: usize = 100;
 
 fn main() {

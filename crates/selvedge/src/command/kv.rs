@@ -19,19 +19,7 @@ use transfer::Place;
 
 pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
     match args {
-        cli::Kv::Get { app, namespace, key, data } => {
-            let api = reach(&data.data, Prepare::No)?;
-            let Some(entry) = api.kv_get(app_name(&app)?, resource_name(&namespace)?, key.clone()).await? else {
-                bail!("{namespace} has no entry under {key:?}");
-            };
-            if json {
-                let value = String::from_utf8_lossy(&entry.value);
-                return print_json(&serde_json::json!({
-                    "value": value, "metadata": entry.metadata, "expires_at_ms": entry.expires_at_ms, "revision": entry.revision,
-                }));
-            }
-            std::io::stdout().write_all(&entry.value).context("the value can't be written")
-        }
+        cli::Kv::Get { app, namespace, key, data } => get(&place(&app, &namespace, &data)?, key, json).await,
         cli::Kv::Put { app, namespace, key, value, ttl, metadata, data } => {
             let options = KvPutOptions { ttl_s: ttl, metadata, ..KvPutOptions::default() };
             put(&place(&app, &namespace, &data)?, key, value, options, json).await
@@ -87,6 +75,19 @@ pub async fn run(args: cli::Kv, json: bool) -> Result<()> {
             print(format!("{stored} lines are stored{had}"))
         }
     }
+}
+
+async fn get(place: &Place, key: String, json: bool) -> Result<()> {
+    let Some(entry) = place.api.kv_get(place.app.clone(), place.namespace.clone(), key.clone()).await? else {
+        bail!("{} has no entry under {key:?}", place.namespace);
+    };
+    if json {
+        let value = String::from_utf8_lossy(&entry.value);
+        return print_json(&serde_json::json!({
+            "value": value, "metadata": entry.metadata, "expires_at_ms": entry.expires_at_ms, "revision": entry.revision,
+        }));
+    }
+    std::io::stdout().write_all(&entry.value).context("the value can't be written")
 }
 
 /// Stores the value, or what standard input holds.

@@ -23,7 +23,7 @@ const PEERS_FOLDER: &str = "SELVEDGE_BENCH_PEERS";
 const WARM_S: u32 = 1;
 const START_MAX: Duration = Duration::from_secs(20);
 /// Keys of the workers, and how many one request to `/fill` writes.
-const KEYS: u32 = 10_000;
+const KEYS: u32 = 1_000;
 const FILLED: u32 = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

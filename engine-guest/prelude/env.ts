@@ -2,12 +2,13 @@
  * `env`: what the manifest granted, by name.
  */
 import { TypeError, jsonParse } from "./primordials.ts";
+import { feature, lazy } from "./features.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "service" | "assets";
+  kind: "text" | "json" | "secret" | "kv" | "service" | "assets" | "postgres";
   value?: any;
   binding?: number;
 }
@@ -34,5 +35,9 @@ export const env: any = {};
 /** Fills `env` from the host's JSON. */
 export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
-  for (let i = 0; i < bindings.length; i++) env[bindings[i]!.name] = bindingValue(bindings[i]!);
+  for (let i = 0; i < bindings.length; i++) {
+    const granted = bindings[i]!;
+    if (granted.kind === "postgres") lazy(env, granted.name, () => feature("postgres").makeDatabase(granted.binding), true);
+    else env[granted.name] = bindingValue(granted);
+  }
 }

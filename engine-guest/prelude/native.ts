@@ -176,3 +176,11 @@ export const RPC_STACK = 304;
 export const RPC_LIMIT = 305;
 export const OP_RPC_CALL = 310;
 export const OP_RPC_READ = 311;
+
+// PostgreSQL.
+export const OP_POSTGRES_QUERY = 560;
+export const OP_POSTGRES_BEGIN = 561;
+export const OP_POSTGRES_END = 562;
+export const OP_POSTGRES_LISTEN = 563;
+export const OP_POSTGRES_NEXT = 564;
+export const OP_POSTGRES_CLOSE = 565;

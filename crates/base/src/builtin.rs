@@ -75,6 +75,7 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
+    Feature { name: "postgres", globals: &[], words: &[] },
     Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
@@ -149,6 +150,9 @@ pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 /// What a worker that calls methods of others uses, as a module of its artifact that nothing imports:
 /// no word of its source says so, but its bindings and its source together do.
 pub const CALLS: &str = "features:rpc";
+
+/// What a worker with a PostgreSQL binding uses, in the same way.
+pub const POSTGRES: &str = "features:postgres";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -24,6 +24,7 @@ mod prelude;
 mod prepare;
 mod program;
 mod rewriter;
+mod postgres;
 mod rpc;
 mod sandbox;
 mod sockets;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use base::limits::{APP, LimitRow, NODE, TEST, WORKER};
+use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, WORKER};
 use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
@@ -14,6 +14,7 @@ use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
+mod postgres;
 mod routes;
 mod workers;
 
@@ -40,11 +41,13 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         context,
         problems,
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
+        databases: raw.postgres.iter().map(|db| db.name.value.clone()).collect(),
         assets: Vec::new(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
     let routes = compiler.routes(&raw);
+    let postgres = compiler.postgres(&raw);
     let workers: Vec<_> = raw.workers.iter().map(|w| compiler.worker(w)).collect();
     compiler.check_entrypoints(&raw, &workers);
     let mut limits = AppLimits::default();
@@ -60,6 +63,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         routes,
         hosts,
         limits,
+        postgres: postgres?,
         tests,
         origins,
     })
@@ -116,6 +120,8 @@ struct Compiler<'c, 'p> {
     /// The workers' names in the order of the plan. A name that is no proper one stands here too,
     /// so that a reference to it is not reported as well.
     names: Vec<String>,
+    /// The names of databases, in the same way.
+    databases: Vec<String>,
     assets: Vec<AssetsPlan>,
     origins: Origins,
 }
@@ -214,6 +220,8 @@ impl Compiler<'_, '_> {
             Some(format!("`{name}` is a limit of a worker: [workers.NAME] limits = {{ {name} = … }}"))
         } else if is_in(APP) {
             Some(format!("`{name}` is a limit of the app: write it under [limits] at the top level"))
+        } else if is_in(POSTGRES) {
+            Some(format!("`{name}` is a limit of a database: [postgres.NAME] limits = {{ {name} = … }}"))
         } else if is_in(TEST) {
             Some(format!("`{name}` is a limit of tests: [test] limits = {{ {name} = … }}"))
         } else if is_in(NODE) {

@@ -7,6 +7,7 @@ use crate::report::{Problems, code, suggest};
 use crate::tree::{Entry, Node, Table, Value};
 
 pub(crate) mod fields;
+mod postgres;
 mod selvedge;
 
 pub(crate) use selvedge::read;
@@ -31,6 +32,18 @@ pub(crate) struct RawManifest {
     pub routes: Vec<RawRoute>,
     pub limits: Vec<RawLimit>,
     pub tests: RawTests,
+    pub postgres: Vec<RawPostgres>,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub(crate) struct RawPostgres {
+    pub name: Spanned<String>,
+    /// The secret that holds it.
+    pub url: Option<Spanned<String>>,
+    pub tls: Option<Spanned<String>>,
+    pub ca: Option<Spanned<String>>,
+    pub limits: Vec<RawLimit>,
 }
 
 /// How the app's own tests run.
@@ -98,6 +111,7 @@ pub(crate) enum BindingKind {
     Secret,
     Worker,
     Assets,
+    Postgres,
 }
 
 #[derive(Debug)]

@@ -2,11 +2,13 @@
 //! limits that the reader uses. It describes shapes; what depends on other parts of the file (names
 //! of workers, equal routes) only the reader finds.
 
-use base::limits::{APP, LimitRow, TEST, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, TEST, WORKER};
 use serde_json::{Map, Value, json};
 
 use crate::bounds::ENTRYPOINT_BYTES;
-use crate::raw::fields::{BINDING, Field, ROOT, ROUTE, TEST as TEST_FIELDS, WORKER as WORKER_FIELDS};
+use crate::raw::fields::{
+    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, TEST as TEST_FIELDS, WORKER as WORKER_FIELDS,
+};
 
 /// The schema, in the dialect of JSON Schema 2020-12.
 pub fn json_schema() -> Value {
@@ -19,6 +21,11 @@ pub fn json_schema() -> Value {
         }),
         "routes" => json!({ "type": "array", "items": { "$ref": "#/$defs/route" } }),
         "limits" => limits(APP),
+        "postgres" => json!({
+            "type": "object",
+            "propertyNames": { "$ref": "#/$defs/label" },
+            "additionalProperties": { "$ref": "#/$defs/postgres" },
+        }),
         "test" => object(TEST_FIELDS, |name| match name {
             "globals" => json!({ "type": "boolean", "default": false }),
             "worker" => json!({ "$ref": "#/$defs/label" }),
@@ -44,6 +51,7 @@ pub fn json_schema() -> Value {
         "worker_overlay": worker_overlay,
         "overlay": overlay,
         "binding": binding(),
+        "postgres": postgres(),
         "route": route(),
     });
     let keys = root.as_object_mut().expect("it is an object");
@@ -94,10 +102,24 @@ fn binding() -> Value {
         "props" => json!({ "type": "object" }),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
+    let kinds = ["kv", "secret", "worker", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
     binding["oneOf"] = json!(kinds);
     binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"] });
     binding
+}
+
+fn postgres() -> Value {
+    object(POSTGRES_FIELDS, |name| match name {
+        "url" => {
+            let mut url = object(POSTGRES_URL, |_| json!({ "$ref": "#/$defs/label" }));
+            url["required"] = json!(["secret"]);
+            url
+        }
+        "tls" => json!({ "enum": ["verify", "off"], "default": "verify" }),
+        "ca" => json!({ "type": "string", "pattern": "-----BEGIN CERTIFICATE-----" }),
+        "limits" => limits(POSTGRES),
+        _ => unreachable!("the table of fields has no other"),
+    })
 }
 
 fn route() -> Value {

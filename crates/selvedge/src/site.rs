@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, Secret, TenantName, WorkerName, code};
+use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Grant, Plan, Var, WorkerPlan};
+use manifest::{Grant, Plan, PostgresTls, Var, WorkerPlan};
 use services::AppId;
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
+use services::postgres::{Address, DatabaseOptions, Postgres, Tls};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
 
 use crate::outbound::egress_rules;
@@ -29,6 +30,7 @@ pub struct Workshop {
     pub stores: Stores,
     pub dispatcher: Arc<Dispatcher>,
     pub fetcher: Arc<dyn Fetcher>,
+    pub postgres: Arc<dyn Postgres>,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
     /// What is different where an app is tested.
@@ -112,6 +114,7 @@ impl Workshop {
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
     ) -> Result<(Env, Option<Failure>)> {
+        let egress = Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone()));
         let mut missing = None;
         let mut bindings: Vec<(BindingName, Handle)> = Vec::new();
         for (name, var) in &worker.vars {
@@ -123,7 +126,7 @@ impl Workshop {
             bindings.push((name.clone(), handle));
         }
         for binding in &worker.bindings {
-            match self.open(plan, &binding.grant, reservation, assets).await? {
+            match self.open(plan, &binding.grant, reservation, assets, &egress).await? {
                 Ok(handle) => bindings.push((binding.name.clone(), handle)),
                 Err(failure) => missing = Some(failure),
             }
@@ -137,7 +140,7 @@ impl Workshop {
             worker: worker.name.clone(),
             bindings,
             limits: worker.limits.clone(),
-            egress: Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone())),
+            egress,
             fetcher: self.fetcher.clone(),
             responses: self.stores.responses.clone(),
             source_map: None,
@@ -153,6 +156,7 @@ impl Workshop {
         grant: &Grant,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
+        egress: &Arc<EgressPolicy>,
     ) -> Result<Result<Handle, Failure>> {
         Ok(Ok(match grant {
             Grant::Kv { namespace } => Handle::Kv {
@@ -171,20 +175,51 @@ impl Workshop {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
-            Grant::Secret { secret } => {
-                let app = AppId::new(tenant(), plan.app.clone());
-                let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
-                    let app = &plan.app;
-                    let detail =
-                        format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
-                    tracing::warn!("{app}: {detail}");
-                    return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+            Grant::Secret { secret } => match self.secret(plan, secret).await? {
+                Ok(text) => Handle::Secret(text),
+                Err(failure) => return Ok(Err(failure)),
+            },
+            Grant::Postgres { database, dev_url } => {
+                let described = &plan.postgres[database];
+                let url = match dev_url {
+                    Some(url) => Ok(url.clone()),
+                    None => self.secret(plan, &described.url).await?,
                 };
-                let text = String::from_utf8_lossy(entry.value.expose()).into_owned();
-                Handle::Secret(Secret::new(text))
+                match url.and_then(|url| database_options(plan, database, &url)) {
+                    Ok(options) => Handle::Postgres(self.postgres.database(options, egress.clone())),
+                    Err(failure) => return Ok(Err(failure)),
+                }
             }
         }))
     }
+
+    /// The value of a secret, or the failure of a worker that needs it.
+    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Result<Secret<String>, Failure>> {
+        let app = AppId::new(tenant(), plan.app.clone());
+        let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
+            let app = &plan.app;
+            let detail = format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
+            tracing::warn!("{app}: {detail}");
+            return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+        };
+        Ok(Ok(Secret::new(String::from_utf8_lossy(entry.value.expose()).into_owned())))
+    }
+}
+
+/// What a plan and a secret say of a database.
+fn database_options(plan: &Plan, name: &ResourceName, url: &Secret<String>) -> Result<DatabaseOptions, Failure> {
+    let described = &plan.postgres[name];
+    let tls = match described.tls {
+        PostgresTls::Verify => Tls::Verify { ca: described.ca.clone() },
+        PostgresTls::Off => Tls::Off,
+    };
+    let address = Address::parse(url.expose(), &tls).map_err(|error| {
+        let app = &plan.app;
+        tracing::warn!("{app}: the database {name}: {error}");
+        Failure::new(&code::POSTGRES_ADDRESS, format!("the database {name}: {error}"))
+    })?;
+    let app = AppId::new(tenant(), plan.app.clone());
+    Ok(DatabaseOptions { app, name: name.clone(), address, tls, limits: described.limits.clone() })
 }
 
 /// A worker whose failures somebody listens to.

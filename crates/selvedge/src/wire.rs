@@ -13,6 +13,7 @@ use services::kv::{Kv, KvLimits};
 use services::memory::MemoryKv;
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
+use services_cluster::{Network, PostgresPools};
 use services_local::{DataDir, DataDirError, DataDirOptions};
 use worker::ResponseCache;
 
@@ -79,6 +80,11 @@ pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
 /// Responses in memory, of one file of tests.
 pub fn memory_responses(limits: &NodeLimits) -> ResponseCache {
     ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits)
+}
+
+/// Databases that the owners of apps run, reached through this connector.
+pub fn open_postgres(network: Arc<dyn Network>) -> Arc<PostgresPools> {
+    Arc::new(PostgresPools::new(network))
 }
 
 /// Starts the engine for these stores' cache.

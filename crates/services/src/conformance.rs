@@ -16,11 +16,13 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 mod artifact;
 mod kv;
 mod kv_model;
+mod postgres;
 mod release;
 mod secret;
 
 pub use artifact::artifacts;
 pub use kv::kv;
+pub use postgres::{PostgresSubject, postgres};
 pub use release::releases;
 pub use secret::secrets;
 

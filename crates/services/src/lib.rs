@@ -16,6 +16,7 @@ pub mod conformance;
 pub mod egress;
 pub mod kv;
 pub mod memory;
+pub mod postgres;
 pub mod release;
 pub mod secret;
 mod store;

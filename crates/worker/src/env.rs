@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
+use services::postgres::Database;
 
 use crate::{Call, Event, Failure, Frame, Response, ResponseCache};
 
@@ -62,6 +63,7 @@ pub enum Handle {
     },
     /// Another worker of the app, or its assets.
     Service(Arc<dyn Invoker>),
+    Postgres(Arc<dyn Database>),
 }
 
 /// Calls guest code (or what answers like it) inside the node: no network hop.

@@ -30,6 +30,7 @@ pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
 /// The feature that a binding always takes, as a specifier of the platform: `features:NAME`.
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
+        Grant::Postgres { .. } => Some(builtin::POSTGRES),
         // What these take is in every image, or depends on the source.
         Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
     }

@@ -28,6 +28,7 @@ use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
+use super::postgres::Postgres;
 use super::program::Program;
 use super::rpc::Sessions;
 use super::sandbox::Sandbox;
@@ -96,6 +97,7 @@ pub struct ScriptInstance {
     linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
     sessions: RefCell<Sessions>,
+    pub(super) postgres: RefCell<Postgres>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -148,7 +150,7 @@ impl Running {
 
 /// An operation that only waits: it is no work, leaves no trace, and goes with its request.
 fn is_passive(code: i32) -> bool {
-    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ)
+    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ | abi::postgres::NEXT)
 }
 
 struct Stream {
@@ -186,6 +188,7 @@ impl ScriptInstance {
             gone_timers: RefCell::default(),
             linked: RefCell::default(),
             sessions: RefCell::default(),
+            postgres: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -537,6 +540,7 @@ impl ScriptInstance {
         }
         self.sockets.end_request(request, None);
         self.sessions.borrow_mut().end_request(request);
+        self.postgres.borrow_mut().end_request(request);
         if let Some(watch) = entry.watch {
             watch.abort();
         }
@@ -553,7 +557,7 @@ impl ScriptInstance {
                 match running.code {
                     abi::operation::TIMER => gone.push(operation),
                     // What it held of other workers goes at once.
-                    abi::rpc::READ => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    abi::rpc::READ | abi::postgres::NEXT => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
                     _ => {}
                 }
             }
@@ -658,7 +662,7 @@ impl ScriptInstance {
             }
             (call.call.clone(), call.meter.clone())
         });
-        let work = Operation { instance: self.clone(), context, code, arguments };
+        let work = Operation { instance: self.clone(), context, request, code, arguments };
         let instance = self.clone();
         let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
         // What is ready at once needs no task.

@@ -1,6 +1,7 @@
 //! The reader of `selvedge.toml`.
 
 use super::fields::{BINDING, ROOT, ROUTE, TEST, WORKER};
+use super::postgres;
 use super::{BindingKind, RawBinding, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned};
 use crate::report::{Problems, code, nearest};
 use crate::tree::{Entry, Node, Table, Value};
@@ -19,6 +20,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         routes: routes(&mut reader, root),
         limits: reader.limits(root, "limits"),
         tests: tests(&mut reader, root),
+        postgres: postgres::read(&mut reader, root),
     }
 }
 
@@ -84,11 +86,12 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 4] = [
+const KINDS: [(&str, BindingKind); 5] = [
     ("kv", BindingKind::Kv),
     ("secret", BindingKind::Secret),
     ("worker", BindingKind::Worker),
     ("assets", BindingKind::Assets),
+    ("postgres", BindingKind::Postgres),
 ];
 
 fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<RawBinding> {
@@ -121,7 +124,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, secret, worker, assets".to_owned());
+                Some("name one of: kv, secret, worker, assets, postgres".to_owned());
         }
         return None;
     };

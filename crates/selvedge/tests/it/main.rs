@@ -11,6 +11,7 @@ mod egress;
 mod harness;
 mod init;
 mod limits;
+mod postgres;
 mod recipes;
 mod rpc;
 mod services;

@@ -4,16 +4,18 @@
  *
  * The host speaks the protocol and knows the types; this makes parameters of values and rows of answers.
  */
+import { abortError } from "../errors.ts";
 import { INTERNAL } from "../internal.ts";
+import { whenAbandoned } from "../invocation.ts";
 import { isSafeInteger, symbolAsyncIterator } from "../library.ts";
 import {
-  OP_POSTGRES_BEGIN, OP_POSTGRES_CLOSE, OP_POSTGRES_END, OP_POSTGRES_LISTEN, OP_POSTGRES_NEXT, OP_POSTGRES_QUERY, start,
-  type Wire,
+  OP_POSTGRES_BEGIN, OP_POSTGRES_CLOSE, OP_POSTGRES_END, OP_POSTGRES_LISTEN, OP_POSTGRES_NEXT, OP_POSTGRES_QUERY,
+  getContext, start, type Wire,
 } from "../native.ts";
-import { operation } from "../operations.ts";
+import { cancelOperation, operation, whenComplete } from "../operations.ts";
 import {
-  BigInt, Date, Error, Number, TypeError, apply, defineProperty, isArray, isObject, jsonParse, promiseRejected, toStr,
-  webClass,
+  BigInt, Date, Error, Map, Number, Promise, TypeError, defineProperty, isArray, isObject, jsonParse, mapDelete,
+  mapForEach, mapGet, mapSet, promiseRejected, toStr, webClass,
 } from "../primordials.ts";
 import { encodeParam } from "./postgres/params.ts";
 
@@ -37,8 +39,37 @@ function checked(answer: any): any[] {
   throw error;
 }
 
-async function ask(code: number, ...args: Wire[]): Promise<any[]> {
-  return checked(await operation(apply(start, undefined, [code, ...args]) as number));
+/** Statements that run: the request that each is for, and how it is given up. */
+const running = new Map<number, [request: number, reject: (reason: unknown) => void]>();
+
+whenAbandoned((request) => {
+  const abandoned: number[] = [];
+  mapForEach(running, (statement: [number, unknown], id: number) => {
+    if (statement[0] === request) abandoned[abandoned.length] = id;
+  });
+  for (let i = 0; i < abandoned.length; i++) {
+    const id = abandoned[i]!;
+    const reject = mapGet(running, id)[1];
+    mapDelete(running, id);
+    cancelOperation(id);
+    reject(abortError("the client left, and the statement was cancelled"));
+  }
+});
+
+function ask(id: number): Promise<any[]> {
+  const request = getContext();
+  return new Promise((resolve, reject) => {
+    mapSet(running, id, [request, reject]);
+    whenComplete(id, (ok, answer) => {
+      mapDelete(running, id);
+      try {
+        if (!ok) reject(answer);
+        else resolve(checked(answer));
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
 }
 
 /** What becomes of the values of a column; see `kind` in the host's postgres.rs. */
@@ -132,9 +163,9 @@ async function runQuery(
   const plainTimes = oneOf("timestamps", settings.timestamps, "date", "string");
   const encoded: Wire[] = [];
   for (let i = 0; i < values.length; i++) encoded[i] = encodeParam(values[i]);
-  const answer = await ask(
+  const answer = await ask(start(
     OP_POSTGRES_QUERY, binding, transaction, text, encoded, plainTimes, timeout(settings.timeoutMs),
-  );
+  ));
   return makeResult(answer, asArrays);
 }
 
@@ -199,20 +230,20 @@ async function inTransaction(binding: number, run: any, options: any): Promise<a
   checkRun(run);
   const { isolation, readOnly, deferrable } = options ?? {};
   const level = isolation === undefined || isolation === null ? null : toStr(isolation);
-  const id: number = (await ask(OP_POSTGRES_BEGIN, binding, level, !!readOnly, !!deferrable))[1];
+  const id: number = (await ask(start(OP_POSTGRES_BEGIN, binding, level, !!readOnly, !!deferrable)))[1];
   const transaction = new Transaction(INTERNAL, binding, id);
   let result;
   try {
     result = await run(transaction);
   } catch (error) {
     try {
-      await ask(OP_POSTGRES_END, id, false);
+      await operation(start(OP_POSTGRES_END, id, false));
     } catch {
       // What was thrown first is the reason; a connection that is lost has rolled back too.
     }
     throw error;
   }
-  await ask(OP_POSTGRES_END, id, true);
+  checked(await operation(start(OP_POSTGRES_END, id, true)));
   return result;
 }
 
@@ -274,7 +305,7 @@ export class Listener {
 
   /** Resolves when it listens: what is sent from then on is heard. */
   async ready(): Promise<void> {
-    this.#opening ??= ask(OP_POSTGRES_LISTEN, this.#binding, this.#channel);
+    this.#opening ??= ask(start(OP_POSTGRES_LISTEN, this.#binding, this.#channel));
     await this.#opening;
   }
 
@@ -299,7 +330,7 @@ export class Listener {
   async return(value: any = undefined): Promise<IteratorResult<any>> {
     this.#over = true;
     const opening = this.#opening;
-    if (opening !== null) await ask(OP_POSTGRES_CLOSE, (await opening)[1]);
+    if (opening !== null) await operation(start(OP_POSTGRES_CLOSE, (await opening)[1]));
     return { done: true, value };
   }
 }

@@ -5,6 +5,7 @@ mod admin;
 mod app_tests;
 mod bad_input;
 mod browser;
+mod care;
 mod deploy;
 mod dev;
 mod egress;

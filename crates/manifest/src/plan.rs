@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, POSTGRES, WORKER};
-use base::{AppLimits, AppName, BindingName, PostgresLimits, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
+use base::{
+    AppLimits, AppName, BindingName, PostgresLimits, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;

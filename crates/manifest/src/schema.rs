@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::bounds::ENTRYPOINT_BYTES;
 use crate::raw::fields::{
-    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, TEST as TEST_FIELDS, WORKER as WORKER_FIELDS,
+    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, TEST as TEST_FIELDS,
+    WORKER as WORKER_FIELDS,
 };
 
 /// The schema, in the dialect of JSON Schema 2020-12.

@@ -162,10 +162,7 @@ impl Database for Granted {
         self.ask(|pool, check, answer| run(pool, check, query, answer))
     }
 
-    fn begin(
-        &self,
-        options: TransactionOptions,
-    ) -> BoxFuture<'static, Result<Arc<dyn Transaction>, PostgresError>> {
+    fn begin(&self, options: TransactionOptions) -> BoxFuture<'static, Result<Arc<dyn Transaction>, PostgresError>> {
         self.ask(|pool, check, answer| transaction::run(pool, check, options, answer))
     }
 

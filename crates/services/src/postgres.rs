@@ -64,8 +64,7 @@ pub trait Database: Send + Sync {
     /// Runs one statement, in a transaction of its own.
     fn query(&self, query: Query) -> BoxFuture<'static, Result<ResultSet, PostgresError>>;
 
-    fn begin(&self, options: TransactionOptions)
-    -> BoxFuture<'static, Result<Arc<dyn Transaction>, PostgresError>>;
+    fn begin(&self, options: TransactionOptions) -> BoxFuture<'static, Result<Arc<dyn Transaction>, PostgresError>>;
 
     fn listen(&self, channel: String) -> BoxFuture<'static, Result<Arc<dyn Listener>, PostgresError>>;
 }

@@ -118,7 +118,20 @@ impl PostgresServer {
     #[track_caller]
     pub fn sql(&self, text: &str) -> String {
         let mut command = Command::new(self.place.bin.join("psql"));
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", USER, "-d", "postgres"]);
+        command.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            USER,
+            "-d",
+            "postgres",
+        ]);
         command.args(["-p", &self.port.to_string(), "-c", text]).env("PGPASSWORD", PASSWORD);
         let output = command.output().expect("psql runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

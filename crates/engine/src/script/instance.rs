@@ -557,7 +557,9 @@ impl ScriptInstance {
                 match running.code {
                     abi::operation::TIMER => gone.push(operation),
                     // What it held of other workers goes at once.
-                    abi::rpc::READ | abi::postgres::NEXT => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    abi::rpc::READ | abi::postgres::NEXT => {
+                        self.inbox.borrow_mut().push_back(Input::Forget { operation })
+                    }
                     _ => {}
                 }
             }

@@ -86,7 +86,10 @@ pub(super) static ROOT: &[Key] = &[
     refuse("durable_objects", "durable objects"),
     refuse("exports", "exports by configuration"),
     refuse("flagship", "feature flags"),
-    refuse("hyperdrive", "pools of database connections by binding; describe the database as [postgres.NAME] in a selvedge.toml"),
+    refuse(
+        "hyperdrive",
+        "pools of database connections by binding; describe the database as [postgres.NAME] in a selvedge.toml",
+    ),
     refuse("images", "image transformation"),
     refuse("jsx_factory", "a JSX factory by configuration; use a pragma in the file"),
     refuse("jsx_fragment", "a JSX fragment by configuration; use a pragma in the file"),

@@ -14,9 +14,7 @@ use futures_util::FutureExt as _;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
-use services::postgres::{
-    DatabaseOptions, Effects, PostgresError, Query, ResultSet, Row, ServerError,
-};
+use services::postgres::{DatabaseOptions, Effects, PostgresError, Query, ResultSet, Row, ServerError};
 use tokio::time::Instant;
 
 use super::cancel::Canceller;
@@ -252,16 +250,14 @@ impl Connection {
         }
         match outcome.error.take() {
             // The server heard of the cancelling, and that is why it ended.
-            Some(PostgresError::Statement(error)) if error.sqlstate == QUERY_CANCELED => {
-                Err(match outcome.stopped {
-                    Some(stop) => stop.error(),
-                    None if error.message.contains("statement timeout") => PostgresError::Timeout(format!(
-                        "{} (limits.statement_ms of the database, or a statement_timeout of its own)",
-                        error.message
-                    )),
-                    None => PostgresError::Statement(error),
-                })
-            }
+            Some(PostgresError::Statement(error)) if error.sqlstate == QUERY_CANCELED => Err(match outcome.stopped {
+                Some(stop) => stop.error(),
+                None if error.message.contains("statement timeout") => PostgresError::Timeout(format!(
+                    "{} (limits.statement_ms of the database, or a statement_timeout of its own)",
+                    error.message
+                )),
+                None => PostgresError::Statement(error),
+            }),
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -378,7 +374,8 @@ const IDLE: u8 = b'I';
 const QUERY_CANCELED: &str = "57014";
 
 fn copy() -> PostgresError {
-    let message = "COPY moves data over the connection itself, which a binding does not; use INSERT with unnest() or SELECT";
+    let message =
+        "COPY moves data over the connection itself, which a binding does not; use INSERT with unnest() or SELECT";
     PostgresError::Refused(message.to_owned())
 }
 

@@ -61,11 +61,7 @@ struct Subscriber {
 
 impl Hub {
     /// Asks the task that listens, or starts one.
-    pub async fn subscribe(
-        pool: Arc<Pool>,
-        check: Check,
-        channel: String,
-    ) -> Result<Arc<dyn Listener>, PostgresError> {
+    pub async fn subscribe(pool: Arc<Pool>, check: Check, channel: String) -> Result<Arc<dyn Listener>, PostgresError> {
         if channel.is_empty() || channel.len() > CHANNEL_BYTES_MAX || channel.contains('\0') {
             let message = format!("a channel has a name of 1 to {CHANNEL_BYTES_MAX} bytes");
             return Err(PostgresError::Refused(message));

@@ -120,10 +120,8 @@ impl Pool {
             let max = limits.pool_queue;
             return Err(self.busy(format!("{max} others wait for one (limits.pool_queue)")));
         }
-        let waited = tokio::time::timeout(
-            Duration::from_millis(limits.pool_wait_ms),
-            self.places.clone().acquire_owned(),
-        );
+        let waited =
+            tokio::time::timeout(Duration::from_millis(limits.pool_wait_ms), self.places.clone().acquire_owned());
         match waited.await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(self.busy(format!("none was free within {} ms (limits.pool_wait_ms)", limits.pool_wait_ms))),

@@ -147,7 +147,11 @@ async fn authenticate(wire: &mut Wire, options: &DatabaseOptions) -> Result<(), 
                 continue;
             }
             Message::ErrorResponse(body) => return Err(login_error(options, &error_of(&body).map_err(gone)?)),
-            _ => return Err(refused("the server wants a way to log in that is not supported: Kerberos, GSSAPI or SSPI")),
+            _ => {
+                return Err(refused(
+                    "the server wants a way to log in that is not supported: Kerberos, GSSAPI or SSPI",
+                ));
+            }
         }
         wire.flush().await.map_err(gone)?;
     }

@@ -60,12 +60,7 @@ impl Transaction for Open {
 }
 
 /// Begins one and serves it to its end.
-pub async fn run(
-    pool: Arc<Pool>,
-    check: Check,
-    options: TransactionOptions,
-    mut answer: Answer<Arc<dyn Transaction>>,
-) {
+pub async fn run(pool: Arc<Pool>, check: Check, options: TransactionOptions, mut answer: Answer<Arc<dyn Transaction>>) {
     let lease = tokio::select! {
         lease = pool.checkout(&check) => lease,
         () = answer.closed() => return,
@@ -88,12 +83,7 @@ pub async fn run(
     serve(&pool, lease, received, &ended).await;
 }
 
-async fn serve(
-    pool: &Pool,
-    mut lease: Lease,
-    mut commands: mpsc::Receiver<Command>,
-    ended: &OnceLock<PostgresError>,
-) {
+async fn serve(pool: &Pool, mut lease: Lease, mut commands: mpsc::Receiver<Command>, ended: &OnceLock<PostgresError>) {
     let limits = &pool.options.limits;
     let deadline = Instant::now() + Duration::from_millis(limits.transaction_ms);
     let reason = loop {

@@ -139,7 +139,9 @@ pub fn too_long() -> io::Error {
 
 pub fn unexpected(message: &Message) -> io::Error {
     let what = match message {
-        Message::ErrorResponse(body) => return error_of(body).map_or_else(|error| error, |e| io::Error::other(e.message)),
+        Message::ErrorResponse(body) => {
+            return error_of(body).map_or_else(|error| error, |e| io::Error::other(e.message));
+        }
         Message::DataRow(_) => "a row",
         Message::ReadyForQuery(_) => "readiness",
         Message::CommandComplete(_) => "the end of a command",

@@ -1,7 +1,7 @@
 //! Connections without TLS, as the binary's connector makes them.
 
-use services::BoxFuture;
 use selvedge_services_cluster::{Check, Link, LinkError, Network};
+use services::BoxFuture;
 use tokio::net::TcpStream;
 
 pub struct Plain;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use base::{AppName, PostgresLimits, ResourceName, TenantName};
 use selvedge_services_cluster::PostgresPools;
+use services::AppId;
 use services::conformance::{self, PostgresSubject};
 use services::egress::{EgressPolicy, EgressRule};
 use services::postgres::{
     Address, Database, DatabaseOptions, Postgres as _, PostgresError, Query, Tls, TransactionOptions,
 };
-use services::AppId;
 use testkit::PostgresServer;
 
 use crate::network::Plain;
@@ -69,7 +69,8 @@ fn a_connection_serves_many_statements_and_ages() {
     let Some(server) = PostgresServer::start() else { return };
     let pools = PostgresPools::new(Arc::new(Plain));
     let database = open(&pools, &server, PostgresLimits { pool_idle_ms: 200, prepared: 3, ..small() });
-    let (same, usage) = (open(&pools, &server, PostgresLimits { pool_idle_ms: 200, prepared: 3, ..small() }), pools.usage());
+    let (same, usage) =
+        (open(&pools, &server, PostgresLimits { pool_idle_ms: 200, prepared: 3, ..small() }), pools.usage());
     block_on(async {
         let first = number(&database, "SELECT pg_backend_pid()").await.unwrap();
         for n in 0..20 {
@@ -154,10 +155,8 @@ fn a_worker_that_may_not_go_there_gets_no_connection_of_another() {
     let pools = PostgresPools::new(Arc::new(Plain));
     let allowed = open(&pools, &server, PostgresLimits::default());
     let rules = vec![EgressRule::Public];
-    let denied = pools.database(
-        options(&server.url(), PostgresLimits::default()),
-        Arc::new(EgressPolicy::new(rules, Vec::new())),
-    );
+    let denied = pools
+        .database(options(&server.url(), PostgresLimits::default()), Arc::new(EgressPolicy::new(rules, Vec::new())));
     block_on(async {
         number(&allowed, "SELECT 1").await.expect("it may");
         let _listens = allowed.listen("c".to_owned()).await.expect("it may");
@@ -171,7 +170,10 @@ fn a_worker_that_may_not_go_there_gets_no_connection_of_another() {
 fn the_servers_own_ways_of_logging_in_are_known() {
     let Some(mut server) = PostgresServer::start_with(&[("password_encryption", "md5")]) else { return };
     server.sql("CREATE ROLE old LOGIN PASSWORD 'old-password'");
-    let hba = server.private_file("pg_hba.conf", b"host all old all md5\nhost all app 127.0.0.1/32 password\nhost all app ::1/128 password\n");
+    let hba = server.private_file(
+        "pg_hba.conf",
+        b"host all old all md5\nhost all app 127.0.0.1/32 password\nhost all app ::1/128 password\n",
+    );
     assert!(hba.is_file());
     server.restart_with(&[("password_encryption", "md5")]);
     let pools = PostgresPools::new(Arc::new(Plain));

@@ -196,7 +196,7 @@ async fn a_dropped_statement_is_cancelled(subject: &PostgresSubject) {
 
 /// Promise 7.
 async fn a_large_result_is_not_gathered(subject: &PostgresSubject) {
-    for text in ["SELECT repeat('x', 1000) FROM generate_series(1, 100000000)", "SELECT repeat('x', 100000000)"] {
+    for text in ["SELECT repeat('x', 1000 + 0 * generate_series(1, 100000000))", "SELECT repeat('x', 100000000)"] {
         let error = run(&subject.database, text).await.expect_err("too large");
         assert!(matches!(error, PostgresError::ResultTooLarge { .. }), "{text}: {error}");
     }
@@ -225,8 +225,7 @@ async fn what_finds_no_connection_is_refused(subject: &PostgresSubject) {
 }
 
 async fn either<T>(wanted: impl Future<Output = T>, beside: impl Future<Output = T>) -> T {
-    let (value, _) =
-        futures_util::future::select(Box::pin(wanted), Box::pin(beside)).await.factor_first();
+    let (value, _) = futures_util::future::select(Box::pin(wanted), Box::pin(beside)).await.factor_first();
     value
 }
 

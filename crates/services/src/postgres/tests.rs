@@ -135,7 +135,11 @@ fn parameters_are_written_as_the_server_reads_them() {
     check(Param::Bytes(Bytes::from_static(&[1, 254])), 25, (0, Some(b"\\x01fe")));
     check(Param::Json("[1,2]".into()), 3802, (0, Some(b"[1,2]")));
     check(Param::Json("[1,null,[2]]".into()), 1007, (0, Some(b"{1,NULL,{2}}")));
-    check(Param::Json("[\"a\\\"\\\\\",true,{\"b\":1}]".into()), 1009, (0, Some(b"{\"a\\\"\\\\\",true,\"{\\\"b\\\":1}\"}")));
+    check(
+        Param::Json("[\"a\\\"\\\\\",true,{\"b\":1}]".into()),
+        1009,
+        (0, Some(b"{\"a\\\"\\\\\",true,\"{\\\"b\\\":1}\"}")),
+    );
     check(Param::Json("{\"a\":1}".into()), 1009, (0, Some(b"{\"a\":1}")));
 }
 

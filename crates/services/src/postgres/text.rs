@@ -26,18 +26,8 @@ const WORDS: [&str; 12] = [
 ];
 
 /// Command tags that leave something behind.
-const TAGS: [&str; 10] = [
-    "SET",
-    "RESET",
-    "LISTEN",
-    "UNLISTEN",
-    "PREPARE",
-    "DEALLOCATE",
-    "DISCARD",
-    "LOAD",
-    "DECLARE CURSOR",
-    "DO",
-];
+const TAGS: [&str; 10] =
+    ["SET", "RESET", "LISTEN", "UNLISTEN", "PREPARE", "DEALLOCATE", "DISCARD", "LOAD", "DECLARE CURSOR", "DO"];
 
 /// What the text of a statement shows; computed once, when it is prepared.
 pub fn effects(text: &str) -> Effects {

@@ -34,12 +34,12 @@ mod oid {
 const ARRAYS: [(u32, u32); 29] = [
     (1000, oid::BOOL),
     (1001, oid::BYTEA),
-    (1002, 18),   // "char"
-    (1003, 19),   // name
+    (1002, 18), // "char"
+    (1003, 19), // name
     (1016, oid::INT8),
     (1005, oid::INT2),
     (1007, oid::INT4),
-    (1009, 25),   // text
+    (1009, 25), // text
     (1028, oid::OID),
     (199, oid::JSON),
     (1021, oid::FLOAT4),

@@ -4,7 +4,7 @@
  *
  * The host speaks the protocol and knows the types; this makes parameters of values and rows of answers.
  */
-import { abortError } from "../errors.ts";
+import { hostError } from "../errors.ts";
 import { INTERNAL } from "../internal.ts";
 import { whenAbandoned } from "../invocation.ts";
 import { isSafeInteger, symbolAsyncIterator } from "../library.ts";
@@ -52,7 +52,7 @@ whenAbandoned((request) => {
     const reject = mapGet(running, id)[1];
     mapDelete(running, id);
     cancelOperation(id);
-    reject(abortError("the client left, and the statement was cancelled"));
+    reject(hostError("Error", "the client left, and the statement was cancelled", "client_gone"));
   }
 });
 

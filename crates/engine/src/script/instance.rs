@@ -28,7 +28,6 @@ use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
-use super::postgres::Postgres;
 use super::program::Program;
 use super::rpc::Sessions;
 use super::sandbox::Sandbox;
@@ -97,7 +96,7 @@ pub struct ScriptInstance {
     linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
     sessions: RefCell<Sessions>,
-    pub(super) postgres: RefCell<Postgres>,
+    pub(super) postgres: RefCell<super::postgres::Postgres>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,

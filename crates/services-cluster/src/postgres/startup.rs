@@ -79,7 +79,6 @@ async fn log_in(wire: &mut Wire, options: &DatabaseOptions) -> Result<Option<(i3
         ("client_encoding", "UTF8"),
         ("DateStyle", "ISO"),
         ("TimeZone", "UTC"),
-        ("bytea_output", "hex"),
         // The server's own end of a statement that nobody is left to cancel.
         ("statement_timeout", &statement_ms),
     ];

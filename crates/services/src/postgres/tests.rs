@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
 
 use super::value::instant_ms;
 use super::*;
@@ -157,10 +160,47 @@ fn a_statement_shows_what_it_leaves_behind() {
 }
 
 #[test]
+fn a_statement_that_is_too_large_is_refused_before_it_is_sent() {
+    let limits = PostgresLimits { statement_bytes: 10, parameter_bytes: 3, ..PostgresLimits::default() };
+    let check = |query: Query, expect: &str| {
+        let error = query.check(&limits).expect_err(expect);
+        assert!(error.to_string().contains(expect), "{error}");
+        assert_eq!(error.code().name, "postgres_refused");
+    };
+    assert!(Query::new("SELECT 123").bind(Param::Text("abc".into())).check(&limits).is_ok());
+    check(Query::new("SELECT 1234"), "limits.statement_bytes allows 10");
+    check(Query::new("SELECT $1").bind(Param::Bytes(vec![0; 4].into())), "limits.parameter_bytes allows 3");
+    check(Query::new("SELECT $1").bind(Param::Text("\0".into())), "NUL");
+    let many = Query { params: vec![Param::Null; 65_536], ..Query::new("SELECT $1") };
+    check(many, "room for 65535");
+}
+
+#[test]
 fn rows_end_where_their_layout_does() {
     let row = Row(Bytes::from_static(b"\0\0\0\x01a\xff\xff\xff\xff\0\0\0\0"));
     let cells: Vec<_> = row.cells().collect();
     assert_eq!(cells, [Some(&b"a"[..]), None, Some(&b""[..])]);
     let broken = Row(Bytes::from_static(b"\0\0\0\x09a"));
     assert_eq!(broken.cells().count(), 0);
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_as_an_array_is_read_as_the_same(items in vec(option::of(any::<String>()), 0..6)) {
+        // PostgreSQL's text has no NUL.
+        let items: Vec<Option<String>> = items.into_iter().map(|item| item.map(|text| text.replace('\0', ""))).collect();
+        let literal = array_literal(&serde_json::to_string(&items).unwrap()).unwrap();
+        let expect = items.iter().map(|item| item.clone().map_or(Value::Null, |text| Value::Text(text.into()))).collect();
+        prop_assert_eq!(read(1009, &literal), Value::Array(expect), "{}", literal);
+    }
+
+    #[test]
+    fn nothing_that_a_server_sends_as_text_is_too_much(oid in prop_oneof![Just(1009_u32), Just(1184), Just(1001), any::<u32>()], text in "[{}\"\\\\,0-9:+ -]{0,24}") {
+        read(oid, &text);
+    }
+
+    #[test]
+    fn no_text_is_too_odd_to_be_no_address(text in any::<String>(), tail in "[:@/?%&=a0\\[\\]]{0,16}") {
+        let _ = (parsed(&text), parsed(&format!("postgres://{tail}")), effects(&text), Row(Bytes::from(text)).cells().count());
+    }
 }

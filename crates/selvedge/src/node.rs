@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::Dispatcher;
-use edge::{CoreConfig, Drain, HostMap, Hosts};
+use edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache};
 use net::{ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener};
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
@@ -72,6 +72,7 @@ impl Node {
         observe(&metrics, &dispatcher, &counts, log.as_ref());
         observe_postgres(&metrics, &postgres.usage());
 
+        let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
         let waiting = listeners
             .into_iter()
             .map(|listener| CoreConfig {
@@ -83,6 +84,7 @@ impl Node {
                 rng: Arc::new(SystemRng),
                 sink: sink.clone(),
                 drain: drain.clone(),
+                cache: cache.clone(),
             })
             .collect();
         let own = vec![options.admin];

@@ -13,6 +13,7 @@ mod harness;
 mod init;
 mod limits;
 mod postgres;
+mod proxy;
 mod recipes;
 mod rpc;
 mod services;

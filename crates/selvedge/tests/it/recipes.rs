@@ -215,9 +215,8 @@ fn orders_and_the_stock_change_together_or_not_at_all() {
     write(&project.join(".dev.vars"), &format!("DB={}\n", server.url()));
     let node = place.dev(&project);
 
-    let order = |item: &str, units: i64| {
-        node.send(&Request::json("POST", "/orders", &json!({ "item": item, "units": units })))
-    };
+    let order =
+        |item: &str, units: i64| node.send(&Request::json("POST", "/orders", &json!({ "item": item, "units": units })));
     assert_eq!(order("lamp", 2).expect(201).text(), "{\"id\":1}");
     order("lamp", 2).expect(409);
     order("sofa", 1).expect(404);

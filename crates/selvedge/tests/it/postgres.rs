@@ -272,3 +272,20 @@ fn a_url_comes_from_a_secret_and_is_told_to_nobody() {
     let everything = [said, checked, node.stderr(), node.log()].concat();
     assert!(!everything.contains(testkit::postgres::PASSWORD), "the password is told: {everything}");
 }
+
+#[test]
+fn a_slow_statement_is_named_in_the_log_without_what_it_was_given() {
+    let Some(server) = PostgresServer::start() else { return };
+    let place = Place::new();
+    let manifest = MANIFEST.replace("PORT", &server.port.to_string()) + "limits = { slow_ms = 100 }\n";
+    let body = "return (await db.query('select pg_sleep(0.2)::text, $1::text as told', ['in confidence'])).rowCount;";
+    let node = place.dev(&project_of(&place, &manifest, &server.url(), body));
+    assert_eq!(json_of(&node, "/"), json!(1));
+    let said = node.wait_for_stderr("a statement on the database main took");
+    assert!(said.contains("select pg_sleep(0.2)::text, $1::text as told"), "{said}");
+    assert!(!said.contains("in confidence"), "{said}");
+    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+    for line in ["selvedge_postgres_connections 1", "selvedge_postgres_slow_total 1"] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use postgres_protocol::message::frontend;
 use services::postgres::DatabaseOptions;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinHandle;
 
 use super::startup;
 use crate::network::{Check, Network};
@@ -28,18 +29,18 @@ impl Canceller {
         Self { key, ..self }
     }
 
-    /// Asks, and does not wait. The server gives no answer; whether it heard shows on the connection
-    /// itself.
-    pub fn cancel(&self) {
-        let Some((process, secret)) = self.key else { return };
+    /// Asks. The server gives no answer; whether it heard shows on the connection itself. The task ends
+    /// when the server has passed the request on, within `cancel_ms`.
+    pub fn cancel(&self) -> Option<JoinHandle<()>> {
+        let (process, secret) = self.key?;
         let canceller = self.clone();
-        tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             let limit = Duration::from_millis(canceller.options.limits.cancel_ms);
             let asking = canceller.ask(process, secret);
             if !matches!(tokio::time::timeout(limit, asking).await, Ok(Ok(()))) {
                 tracing::debug!(database = %canceller.options.address, "a request to cancel did not get through");
             }
-        });
+        }))
     }
 
     async fn ask(&self, process: i32, secret: i32) -> Result<(), ()> {

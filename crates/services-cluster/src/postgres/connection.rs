@@ -15,6 +15,7 @@ use postgres_protocol::IsNull;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use services::postgres::{DatabaseOptions, Effects, PostgresError, Query, ResultSet, Row, ServerError};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::cancel::Canceller;
@@ -36,6 +37,8 @@ pub struct Connection {
     dirty: bool,
     /// Nothing more can be done with it.
     broken: bool,
+    /// A request to cancel that is on its way.
+    cancelling: Option<JoinHandle<()>>,
 }
 
 /// Why a statement is to end before its time.
@@ -80,6 +83,7 @@ impl Connection {
             status: IDLE,
             dirty: false,
             broken: false,
+            cancelling: None,
         }
     }
 
@@ -232,10 +236,16 @@ impl Connection {
         mut take: impl FnMut(&Message, &mut Outcome) -> io::Result<bool>,
     ) -> Result<(), PostgresError> {
         let read = self.read_to_end(outcome, stop, &mut take).await;
+        if let Some(cancelling) = self.cancelling.take() {
+            // One that came late would meet the statement after this one. So it is waited for, and
+            // what follows is the cleaning, which may be cancelled without harm.
+            let _ = cancelling.await;
+            self.dirty = true;
+        }
         if let Err(error) = read {
             self.broken = true;
             if error.kind() == io::ErrorKind::FileTooLarge {
-                self.canceller.cancel();
+                drop(self.canceller.cancel());
                 return Err(PostgresError::ResultTooLarge { bytes_max: self.options.limits.result_bytes });
             }
             // What the server said before it closed is the reason.
@@ -301,8 +311,8 @@ impl Connection {
     }
 
     /// Asks the server to cancel; until when it has to.
-    fn give_up(&self) -> Instant {
-        self.canceller.cancel();
+    fn give_up(&mut self) -> Instant {
+        self.cancelling = self.canceller.cancel();
         Instant::now() + Duration::from_millis(self.options.limits.cancel_ms)
     }
 

@@ -90,6 +90,21 @@ fn a_connection_serves_many_statements_and_ages() {
 }
 
 #[test]
+fn many_at_once_share_few_connections() {
+    let Some(server) = PostgresServer::start() else { return };
+    let pools = PostgresPools::new(Arc::new(Plain));
+    let database = open(&pools, &server, PostgresLimits { pool: 3, pool_wait_ms: 60_000, ..PostgresLimits::default() });
+    block_on(async {
+        let statements = (0..300).map(|n| database.query(Query::new(format!("SELECT pg_backend_pid() AS p{}", n % 7))));
+        let results = futures_util::future::join_all(statements).await;
+        let pids: std::collections::HashSet<_> =
+            results.iter().map(|result| result.as_ref().expect("a place").rows[0].0.clone()).collect();
+        assert!(pids.len() <= 3, "{} connections", pids.len());
+        assert!(pools.usage().connections.load(Ordering::Relaxed) <= 3);
+    });
+}
+
+#[test]
 fn a_server_that_restarts_costs_what_was_in_progress_and_no_more() {
     let Some(mut server) = PostgresServer::start() else { return };
     let pools = PostgresPools::new(Arc::new(Plain));

@@ -65,12 +65,11 @@ fn every_promise_holds() {
 }
 
 #[test]
-fn a_connection_serves_many_statements_and_ages() {
+fn a_connection_serves_many_statements() {
     let Some(server) = PostgresServer::start() else { return };
     let pools = PostgresPools::new(Arc::new(Plain));
-    let database = open(&pools, &server, PostgresLimits { pool_idle_ms: 200, prepared: 3, ..small() });
-    let (same, usage) =
-        (open(&pools, &server, PostgresLimits { pool_idle_ms: 200, prepared: 3, ..small() }), pools.usage());
+    let limits = PostgresLimits { prepared: 3, ..PostgresLimits::default() };
+    let (database, same) = (open(&pools, &server, limits.clone()), open(&pools, &server, limits));
     block_on(async {
         let first = number(&database, "SELECT pg_backend_pid()").await.unwrap();
         for n in 0..20 {
@@ -79,9 +78,19 @@ fn a_connection_serves_many_statements_and_ages() {
         }
         let kept = number(&database, "SELECT count(*) FROM pg_prepared_statements").await.unwrap();
         assert!(kept.parse::<u32>().unwrap() <= 4, "{kept}");
-        assert_eq!(usage.connections.load(Ordering::Relaxed), 1);
+        assert_eq!(pools.usage().connections.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_connection_that_is_not_used_is_closed() {
+    let Some(server) = PostgresServer::start() else { return };
+    let pools = PostgresPools::new(Arc::new(Plain));
+    let database = open(&pools, &server, PostgresLimits { pool_idle_ms: 200, ..PostgresLimits::default() });
+    block_on(async {
+        let first = number(&database, "SELECT pg_backend_pid()").await.unwrap();
         let begun = Instant::now();
-        while usage.connections.load(Ordering::Relaxed) > 0 {
+        while pools.usage().connections.load(Ordering::Relaxed) > 0 {
             assert!(begun.elapsed() < Duration::from_secs(30), "it was never closed");
             tokio::task::yield_now().await;
         }

@@ -8,7 +8,7 @@ import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets" | "objects";
+  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets" | "objects" | "postgres";
   value?: any;
   binding?: number;
 }
@@ -19,6 +19,7 @@ const FEATURES: Record<string, string[] | undefined> = {
   sql: ["sql", "makeDatabase"],
   sqlfamily: ["sql", "makeFamily"],
   objects: ["objects", "makeNamespace"],
+  postgres: ["postgres", "makeDatabase"],
 };
 
 function bindingValue(granted: Binding): unknown {

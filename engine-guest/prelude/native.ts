@@ -224,3 +224,10 @@ export const OBJECT_AUTO_GET = 473;
 export const OBJECT_AUTO_TIME = 474;
 export const OBJECT_ABORT = 475;
 export const OP_OBJECT_SYNC = 480;
+// PostgreSQL.
+export const OP_POSTGRES_QUERY = 560;
+export const OP_POSTGRES_BEGIN = 561;
+export const OP_POSTGRES_END = 562;
+export const OP_POSTGRES_LISTEN = 563;
+export const OP_POSTGRES_NEXT = 564;
+export const OP_POSTGRES_CLOSE = 565;

@@ -78,6 +78,7 @@ pub const FEATURES: &[Feature] = &[
     },
     Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
+    Feature { name: "postgres", globals: &[], words: &[] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "sql", globals: &[], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
@@ -159,6 +160,8 @@ pub const SQL: &str = "features:sql";
 pub const OBJECTS: &str = "features:objects";
 /// The same for what a KV namespace has beside the names of Workers.
 pub const KV_MORE: &str = "features:kv";
+/// What a worker with a PostgreSQL binding uses, in the same way.
+pub const POSTGRES: &str = "features:postgres";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -185,6 +185,19 @@ codes! {
     DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");
     SECRET_MISSING = row("secret_missing", 500, Guest, false, "A secret that the worker binds has no value", "Set it with: selvedge secret put NAME.");
 
+    // PostgreSQL.
+    POSTGRES_ADDRESS = row("postgres_address", 500, Guest, false, "The address of the database can't be used", "Store a URL such as postgres://user:password@host:5432/database in the secret that the manifest names.");
+    POSTGRES_UNREACHABLE = row("postgres_unreachable", 502, Upstream, true, "The database can't be reached", "Check that the server is up and takes connections.");
+    POSTGRES_TLS = row("postgres_tls", 502, Upstream, false, "The database can't be reached over TLS that can be trusted", "Give the server a certificate for its name, name its authority with ca, or write tls = \"off\".");
+    POSTGRES_LOGIN = row("postgres_login", 500, Guest, false, "The database refused the login", "Check user, password and database of the URL.");
+    POSTGRES_BUSY = row("postgres_busy", 503, Guest, true, "All connections to the database are in use", "Hold transactions for less long, or raise the limit that the message names.");
+    POSTGRES_TIMEOUT = row("postgres_timeout", 504, Guest, true, "The database took longer than it may", "Make the statement cheaper, or raise the limit that the message names.");
+    POSTGRES_STATEMENT = row("postgres_statement", 500, Guest, false, "The database refused the statement", "See the error's sqlstate, detail and hint.");
+    POSTGRES_REFUSED = row("postgres_refused", 500, Guest, false, "The statement is of a kind that a binding does not run", "See the message for what to do instead.");
+    POSTGRES_RESULT_TOO_LARGE = row("postgres_result_too_large", 500, Guest, false, "The rows are larger than result_bytes", "Ask for fewer rows at a time, or raise limits.result_bytes of the database.");
+    POSTGRES_LOST = row("postgres_lost", 502, Upstream, false, "The connection to the database was lost before it had answered", "Find out whether the statement took effect before sending it again.");
+    POSTGRES_OVERFLOW = row("postgres_overflow", 503, Guest, true, "Notifications came faster than they were taken", "Take them faster, or raise limits.notifications of the database.");
+
     // Overload and operation.
     APP_OVERLOADED = row("app_overloaded", 503, Node, true, "The application is at its concurrency limit", "Retry after the given time, or raise limits.concurrency.");
     NODE_OVERLOADED = row("node_overloaded", 503, Node, true, "The node is at its limit", "Retry after the given time.");

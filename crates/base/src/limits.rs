@@ -193,6 +193,29 @@ limits! {
 }
 
 limits! {
+    /// Limits on one PostgreSQL database of an app, set under `[postgres.NAME] limits`. Each node keeps
+    /// them for itself.
+    PostgresLimits, POSTGRES {
+        pool: 10, 1, 1_000, "", "postgres_busy", "Connections that statements and transactions share, on one node.";
+        pool_queue: 1_000, 0, 100_000, "", "postgres_busy", "Statements and transactions that may wait for a connection.";
+        pool_wait_ms: 5_000, 0, 600_000, "ms", "postgres_busy", "How long one may wait for a connection.";
+        pool_idle_ms: 60_000, 100, 3_600_000, "ms", "", "How long a connection may stand unused before it is closed.";
+        connect_ms: 10_000, 10, 600_000, "ms", "postgres_unreachable", "Connecting, TLS and login together.";
+        statement_ms: 30_000, 1, 3_600_000, "ms", "postgres_timeout", "How long one statement may run.";
+        transaction_idle_ms: 5_000, 10, 3_600_000, "ms", "postgres_timeout", "How long an open transaction may wait for its next statement.";
+        transaction_ms: 60_000, 10, 3_600_000, "ms", "postgres_timeout", "How long a transaction may be open.";
+        cancel_ms: 5_000, 10, 60_000, "ms", "postgres_lost", "How long the server may take to end a statement that it was asked to cancel; then its connection is closed.";
+        statement_bytes: MIB, 1, 64 * MIB, "bytes", "postgres_refused", "Text of one statement.";
+        parameter_bytes: 16 * MIB, 1, 1 << 30, "bytes", "postgres_refused", "Parameters of one statement, together.";
+        result_bytes: 16 * MIB, 1 << 10, 1 << 30, "bytes", "postgres_result_too_large", "Rows that one statement answers with.";
+        prepared: 100, 1, 10_000, "", "", "Prepared statements that one connection keeps; the least recently used goes.";
+        listeners: 100, 0, 10_000, "", "postgres_busy", "Listeners on one node; they share one connection of their own.";
+        notifications: 1_000, 1, 100_000, "", "postgres_overflow", "Notifications on their way to one listener that it has not taken.";
+        slow_ms: 1_000, 0, 3_600_000, "ms", "", "A statement that takes longer is named in the log; 0 for none.";
+    }
+}
+
+limits! {
     /// Limits of `selvedge test`, set under `[test] limits`.
     TestLimits, TEST {
         test_ms: 5_000, 1, 3_600_000, "ms", "", "How long one test may take, its beforeEach and afterEach hooks included; --timeout and the test itself come before. Nine tenths of it are the CPU time of one step.";

@@ -22,6 +22,7 @@ mod kv;
 mod node;
 mod objects;
 mod operations;
+mod postgres;
 mod prelude;
 mod prepare;
 mod program;

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::limits::{APP, LimitRow, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, WORKER};
 use base::{
-    AppLimits, AppName, BindingName, ClassName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName,
+    AppLimits, AppName, BindingName, ClassName, NameError, PostgresLimits, ResourceName, Secret, TestLimits,
+    WorkerLimits, WorkerName,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::egress::EgressRule;
+use crate::egress::{EgressRule, Scheme};
 use crate::origin::Origins;
 use crate::route::{RouteTable, Target};
 
@@ -35,6 +36,9 @@ pub struct Plan {
     /// host is not among them: every app has it.
     pub hosts: BTreeSet<String>,
     pub limits: AppLimits,
+    /// The PostgreSQL databases, by the app's names for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub postgres: BTreeMap<ResourceName, PostgresPlan>,
     /// How the app's own tests run. No part of a deployment, and so not of a plan that was read back.
     #[serde(skip)]
     pub tests: TestsPlan,
@@ -111,19 +115,21 @@ impl Plan {
         if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
-        let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
-            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(worker),
-            Grant::Assets { assets } => assets_are_there(assets),
+        let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match &b.grant {
+            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(*worker),
+            Grant::Assets { assets } => assets_are_there(*assets),
+            Grant::Postgres { database, .. } => self.postgres.contains_key(database),
             Grant::Kv { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
         if !routes_hold || !bindings_hold {
-            return Err("the plan names a worker or a directory that it does not hold".to_owned());
+            return Err("the plan names a worker, a directory or a database that it does not hold".to_owned());
         }
         let out_of_range = |rows: &[LimitRow], get: &dyn Fn(&str) -> Option<u64>| {
             rows.iter().find(|row| get(row.name).is_some_and(|v| !(row.min..=row.max).contains(&v))).map(|row| row.name)
         };
         let in_workers = self.workers.iter().find_map(|w| out_of_range(WORKER, &|name| w.limits.get(name)));
-        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers) {
+        let in_databases = self.postgres.values().find_map(|db| out_of_range(POSTGRES, &|name| db.limits.get(name)));
+        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers).or(in_databases) {
             Some(name) => Err(format!("the plan's limit {name} is out of range")),
             None => Ok(()),
         }
@@ -148,9 +154,15 @@ impl Plan {
     }
 
     /// Every secret that some worker is granted, once.
-    pub fn secrets(&self) -> BTreeSet<&ResourceName> {
+    pub fn secrets<'a>(&'a self) -> BTreeSet<&'a ResourceName> {
         let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
-        grants.filter_map(|g| if let Grant::Secret { secret, .. } = g { Some(secret) } else { None }).collect()
+        let of_grant = |grant: &'a Grant| match grant {
+            Grant::Secret { secret, .. } => Some(secret),
+            // One from `.dev.vars` stands in for it.
+            Grant::Postgres { database, dev_url: None } => self.postgres.get(database).map(|db| &db.url),
+            _ => None,
+        };
+        grants.filter_map(of_grant).collect()
     }
 }
 
@@ -287,6 +299,14 @@ pub enum Grant {
     },
     /// The app's files, for `env.ASSETS.fetch`.
     Assets { assets: AssetsIndex },
+    /// One of [`Plan::postgres`].
+    Postgres {
+        #[serde(rename = "postgres")]
+        database: ResourceName,
+        /// What `.dev.vars` has in place of its URL; never part of a plan that is stored.
+        #[serde(skip)]
+        dev_url: Option<Secret<String>>,
+    },
 }
 
 /// Which databases a binding opens, as the manifest writes it: `main`, or `tenant-*`.
@@ -329,6 +349,25 @@ impl From<Databases> for String {
     }
 }
 
+/// A PostgreSQL database that the app's owner runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresPlan {
+    /// The secret that holds its URL.
+    pub url: ResourceName,
+    pub tls: PostgresTls,
+    /// PEM text of the only authorities that are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    pub limits: PostgresLimits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostgresTls {
+    Verify,
+    Off,
+}
+
 /// Servers that routes pass requests on to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamPlan {
@@ -337,9 +376,9 @@ pub struct UpstreamPlan {
     pub targets: Vec<EgressRule>,
 }
 
-/// Whether a rule names one server: a scheme and a host.
+/// Whether a rule names one server of HTTP: a scheme and a host.
 pub(crate) fn is_target(rule: &EgressRule) -> bool {
-    matches!(rule, EgressRule::Host { scheme: Some(_), .. })
+    matches!(rule, EgressRule::Host { scheme: Some(Scheme::Http | Scheme::Https), .. })
 }
 
 /// A directory of static files.

@@ -7,6 +7,7 @@ use crate::report::{Problems, code, suggest};
 use crate::tree::{Entry, Node, Table, Value};
 
 pub(crate) mod fields;
+mod postgres;
 mod selvedge;
 
 pub(crate) use selvedge::read;
@@ -32,6 +33,18 @@ pub(crate) struct RawManifest {
     pub upstreams: Vec<RawUpstream>,
     pub limits: Vec<RawLimit>,
     pub tests: RawTests,
+    pub postgres: Vec<RawPostgres>,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub(crate) struct RawPostgres {
+    pub name: Spanned<String>,
+    /// The secret that holds it.
+    pub url: Option<Spanned<String>>,
+    pub tls: Option<Spanned<String>>,
+    pub ca: Option<Spanned<String>>,
+    pub limits: Vec<RawLimit>,
 }
 
 /// How the app's own tests run.
@@ -107,6 +120,7 @@ pub(crate) enum BindingKind {
     Worker,
     Assets,
     Object,
+    Postgres,
 }
 
 #[derive(Debug)]

@@ -29,6 +29,9 @@ pub fn typescript_env(plan: &Plan) -> String {
     if grants().any(|g| matches!(g, Grant::Sql { .. })) {
         text.push_str(SQL);
     }
+    if grants().any(|g| matches!(g, Grant::Postgres { .. })) {
+        text.push_str(POSTGRES);
+    }
     let has_objects = grants().any(|g| matches!(g, Grant::Object { .. }));
     if has_objects || grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
         text.push_str(FETCHER);
@@ -119,6 +122,7 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
             Grant::Object { class, worker } => objects(plan.worker(*worker), class.as_str()),
             Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
             Grant::Assets { .. } => "WorkerFetcher".to_owned(),
+            Grant::Postgres { .. } => "PostgresDatabase".to_owned(),
         };
         (binding.name.to_string(), shape)
     });
@@ -160,6 +164,8 @@ fn property(key: &str) -> String {
     let bare = base::BindingName::parse(key).is_ok();
     if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
+
+const POSTGRES: &str = include_str!("typescript/postgres.d.ts");
 
 const TESTS: &str = include_str!("typescript/tests_module.d.ts");
 

@@ -28,7 +28,7 @@ pub mod server;
 pub mod target;
 pub mod websocket;
 
-pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, strip_hop_by_hop};
+pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, RawStream, strip_hop_by_hop};
 pub use counts::ConnectionCounts;
 pub use limits::ServerLimits;
 pub use listen::{ListenError, ListenOptions, Listener};

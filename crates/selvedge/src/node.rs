@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
@@ -9,6 +10,7 @@ use base::{NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
 use edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache};
 use net::{ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener};
+use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 
 use crate::outbound::NetFetcher;
@@ -67,7 +69,9 @@ impl Node {
         let counts = ConnectionCounts::new(&options.limits);
         let connector = Connector::new(ConnectorOptions::from(&options.limits));
         let fetcher = Arc::new(NetFetcher(connector.clone()));
+        let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());
+        observe_postgres(&metrics, &postgres.usage());
 
         let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
         let waiting = listeners
@@ -85,7 +89,7 @@ impl Node {
             })
             .collect();
         let own = vec![options.admin];
-        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, own, testing: None });
+        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
         Ok(Self { address, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
     }
 
@@ -129,6 +133,22 @@ fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
         }
         drop(core);
     });
+}
+
+fn observe_postgres(metrics: &Metrics, usage: &Arc<PostgresUsage>) {
+    use telemetry::metrics::Kind::{Counter, Gauge};
+    type Read = fn(&PostgresUsage) -> &AtomicU64;
+    let values: [(&str, &str, telemetry::metrics::Kind, Read); 5] = [
+        ("selvedge_postgres_connections", "Connections to PostgreSQL.", Gauge, |usage| &usage.connections),
+        ("selvedge_postgres_statements_total", "Statements run.", Counter, |usage| &usage.statements),
+        ("selvedge_postgres_failures_total", "Statements that failed.", Counter, |usage| &usage.failures),
+        ("selvedge_postgres_slow_total", "Statements that took longer than slow_ms.", Counter, |usage| &usage.slow),
+        ("selvedge_postgres_busy_total", "Statements that found no connection.", Counter, |usage| &usage.busy),
+    ];
+    for (name, help, kind, read) in values {
+        let usage = usage.clone();
+        metrics.observe_value(name, help, kind, move || read(&usage).load(Ordering::Relaxed));
+    }
 }
 
 /// Values that others keep, for the metrics.

@@ -12,10 +12,11 @@ use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Databases, Grant, Plan, Var, WorkerPlan};
+use manifest::{Databases, Grant, Plan, PostgresTls, Var, WorkerPlan};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
 use services::object::ObjectClass;
+use services::postgres::{Address, DatabaseOptions, Postgres, Tls};
 use services::sql::{Migration, SqlDatabase, SqlFamily};
 use services::{AppId, SecretEntry, SecretName};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
@@ -33,6 +34,7 @@ pub struct Workshop {
     pub stores: Stores,
     pub dispatcher: Arc<Dispatcher>,
     pub fetcher: Arc<dyn Fetcher>,
+    pub postgres: Arc<dyn Postgres>,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
     /// What is different where an app is tested.
@@ -132,6 +134,7 @@ impl Workshop {
         assets: &[Arc<AssetIndex>],
         migrations: &BTreeMap<Databases, Arc<[Migration]>>,
     ) -> Result<(Env, Option<Failure>)> {
+        let egress = Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone()));
         let mut missing = None;
         let mut bindings: Vec<(BindingName, Handle)> = Vec::new();
         for (name, var) in &worker.vars {
@@ -149,7 +152,7 @@ impl Workshop {
                 bindings.push((binding.name.clone(), Handle::Sql(Arc::new(opened))));
                 continue;
             }
-            match self.open(plan, &binding.grant, reservation, assets).await? {
+            match self.open(plan, &binding.grant, reservation, assets, &egress).await? {
                 Ok(Some(handle)) => bindings.push((binding.name.clone(), handle)),
                 Ok(None) => {}
                 Err(failure) => missing = Some(failure),
@@ -164,7 +167,7 @@ impl Workshop {
             worker: worker.name.clone(),
             bindings,
             limits: worker.limits.clone(),
-            egress: Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone())),
+            egress,
             fetcher: self.fetcher.clone(),
             responses: self.stores.responses.clone(),
             source_map: None,
@@ -203,6 +206,7 @@ impl Workshop {
         grant: &Grant,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
+        egress: &Arc<EgressPolicy>,
     ) -> Result<Result<Option<Handle>, Failure>> {
         Ok(Ok(Some(match grant {
             Grant::Kv { namespace } => Handle::Kv {
@@ -235,16 +239,20 @@ impl Workshop {
                     },
                     Some(entry) => entry.value,
                     None if *previous => return Ok(Ok(None)),
-                    None => {
-                        let app = &plan.app;
-                        let detail = format!(
-                            "the secret {secret} has no value; set it with: selvedge secret put {app} {secret}"
-                        );
-                        tracing::warn!("{app}: {detail}");
-                        return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
-                    }
+                    None => return Ok(Err(secret_missing(plan, secret))),
                 };
                 Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
+            }
+            Grant::Postgres { database, dev_url } => {
+                let described = &plan.postgres[database];
+                let url = match dev_url {
+                    Some(url) => Ok(url.clone()),
+                    None => self.secret_text(plan, &described.url).await?,
+                };
+                match url.and_then(|url| database_options(plan, database, &url)) {
+                    Ok(options) => Handle::Postgres(self.postgres.database(options, egress.clone())),
+                    Err(failure) => return Ok(Err(failure)),
+                }
             }
         })))
     }
@@ -263,6 +271,37 @@ impl Workshop {
         }
         Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
     }
+
+    /// The value of a secret, or the failure of a worker that needs it.
+    async fn secret_text(&self, plan: &Plan, secret: &ResourceName) -> Result<Result<Secret<String>, Failure>> {
+        Ok(match self.secret(plan, secret).await? {
+            Some(entry) => Ok(Secret::new(String::from_utf8_lossy(entry.value.expose()).into_owned())),
+            None => Err(secret_missing(plan, secret)),
+        })
+    }
+}
+
+/// What a plan and a secret say of a database.
+fn database_options(plan: &Plan, name: &ResourceName, url: &Secret<String>) -> Result<DatabaseOptions, Failure> {
+    let described = &plan.postgres[name];
+    let tls = match described.tls {
+        PostgresTls::Verify => Tls::Verify { ca: described.ca.clone() },
+        PostgresTls::Off => Tls::Off,
+    };
+    let address = Address::parse(url.expose(), &tls).map_err(|error| {
+        let app = &plan.app;
+        tracing::warn!("{app}: the database {name}: {error}");
+        Failure::new(&code::POSTGRES_ADDRESS, format!("the database {name}: {error}"))
+    })?;
+    let app = AppId::new(tenant(), plan.app.clone());
+    Ok(DatabaseOptions { app, name: name.clone(), address, tls, limits: described.limits.clone() })
+}
+
+fn secret_missing(plan: &Plan, secret: &ResourceName) -> Failure {
+    let app = &plan.app;
+    let detail = format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
+    tracing::warn!("{app}: {detail}");
+    Failure::new(&code::SECRET_MISSING, detail)
 }
 
 /// A worker whose failures somebody listens to.

@@ -17,6 +17,7 @@ use services::object::{Leases, ObjectLimits, ObjectStore};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services::sql::Sql;
+use services_cluster::{Network, PostgresPools};
 use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
 use telemetry::NullSink;
 use worker::ResponseCache;
@@ -114,6 +115,11 @@ pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> 
 /// Responses in memory, of one file of tests.
 pub fn memory_responses(limits: &NodeLimits) -> ResponseCache {
     ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits)
+}
+
+/// Databases that the owners of apps run, reached through this connector.
+pub fn open_postgres(network: Arc<dyn Network>) -> Arc<PostgresPools> {
+    Arc::new(PostgresPools::new(network))
 }
 
 /// Starts the engine for these stores' cache.

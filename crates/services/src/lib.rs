@@ -18,6 +18,7 @@ pub mod egress;
 pub mod kv;
 pub mod memory;
 pub mod object;
+pub mod postgres;
 pub mod release;
 pub mod secret;
 pub mod sql;

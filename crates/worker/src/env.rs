@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
 use services::object::ObjectClass;
+use services::postgres::Database;
 
 use crate::{Call, Event, Failure, Frame, Objects, Response, ResponseCache, SqlBinding, SqlHeld};
 
@@ -70,6 +71,7 @@ pub enum Handle {
         class: ObjectClass,
         objects: Arc<dyn Objects>,
     },
+    Postgres(Arc<dyn Database>),
 }
 
 /// Calls guest code (or what answers like it) inside the node: no network hop.

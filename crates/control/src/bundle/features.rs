@@ -48,6 +48,7 @@ fn calls(
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
         Grant::Object { .. } => Some(builtin::OBJECTS),
+        Grant::Postgres { .. } => Some(builtin::POSTGRES),
         // What these take is in every image, or depends on the source.
         Grant::Sql { .. } => Some(builtin::SQL),
         Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,

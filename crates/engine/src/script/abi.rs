@@ -184,6 +184,19 @@ pub mod object {
     pub const SYNC: i32 = 480;
 }
 
+/// PostgreSQL: operations.
+pub mod postgres {
+    pub const FIRST: i32 = QUERY;
+    pub const LAST: i32 = CLOSE;
+
+    pub const QUERY: i32 = 560;
+    pub const BEGIN: i32 = 561;
+    pub const END: i32 = 562;
+    pub const LISTEN: i32 = 563;
+    pub const NEXT: i32 = 564;
+    pub const CLOSE: i32 = 565;
+}
+
 /// Offsets in the shim's `struct control`.
 pub mod control {
     pub const INTERRUPT: usize = 0;

@@ -20,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{kv, node, objects, rpc, sockets, sql};
+use super::{kv, node, objects, postgres, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -31,6 +31,7 @@ pub struct Operation {
     pub instance: Rc<ScriptInstance>,
     /// The request on whose behalf, unless it has ended.
     pub context: Option<(Call, Arc<Meter>)>,
+    pub request: u32,
     pub code: i32,
     pub arguments: Vec<u8>,
 }
@@ -257,6 +258,7 @@ impl Operation {
             abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
+            abi::postgres::FIRST..=abi::postgres::LAST => postgres::perform(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
@@ -511,6 +513,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
                 Handle::Sql(binding) => sql::describe(name, index, binding),
                 Handle::Objects { .. } => serde_json::json!({ "name": name, "kind": "objects", "binding": index }),
+                Handle::Postgres(_) => serde_json::json!({ "name": name, "kind": "postgres", "binding": index }),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

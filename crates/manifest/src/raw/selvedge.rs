@@ -1,6 +1,7 @@
 //! The reader of `selvedge.toml`.
 
 use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, UPSTREAM, WORKER};
+use super::postgres;
 use super::{
     BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawUpstream, RawWorker, Reader, Spanned,
 };
@@ -22,6 +23,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         upstreams: upstreams(&mut reader, root),
         limits: reader.limits(root, "limits"),
         tests: tests(&mut reader, root),
+        postgres: postgres::read(&mut reader, root),
     }
 }
 
@@ -87,13 +89,14 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 6] = [
+const KINDS: [(&str, BindingKind); 7] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("sql", BindingKind::Sql),
     ("secret", BindingKind::Secret),
     ("worker", BindingKind::Worker),
     ("assets", BindingKind::Assets),
+    ("postgres", BindingKind::Postgres),
 ];
 
 fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<RawBinding> {
@@ -130,7 +133,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, sql, secret, worker, assets, object".to_owned());
+                Some("name one of: kv, sql, secret, worker, assets, object, postgres".to_owned());
         }
         return None;
     };

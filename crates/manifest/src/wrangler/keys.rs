@@ -87,7 +87,10 @@ pub(super) static ROOT: &[Key] = &[
     refuse("dispatch_namespaces", "workers that dispatch to tenants"),
     refuse("exports", "exports by configuration"),
     refuse("flagship", "feature flags"),
-    refuse("hyperdrive", "pools of database connections"),
+    refuse(
+        "hyperdrive",
+        "pools of database connections by binding; describe the database as [postgres.NAME] in a selvedge.toml",
+    ),
     refuse("images", "image transformation"),
     refuse("jsx_factory", "a JSX factory by configuration; use a pragma in the file"),
     refuse("jsx_fragment", "a JSX fragment by configuration; use a pragma in the file"),

@@ -73,6 +73,7 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
             format!("worker {}{export}", plan.worker(*worker).name)
         }
         Grant::Assets { assets } => format!("files in {}", plan.asset_dir(*assets).directory),
+        Grant::Postgres { database, .. } => format!("PostgreSQL database {database}"),
     }
 }
 
@@ -121,7 +122,8 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
         print("project")?;
         for line in of_project {
             let value = format!("{} {}", line.value, line.unit);
-            let owner = line.worker.as_ref().map_or("app", |worker| worker.as_str());
+            let database = line.database.as_ref().map(base::ResourceName::as_str);
+            let owner = line.worker.as_ref().map(base::WorkerName::as_str).or(database).unwrap_or("app");
             print(format!(
                 "  {owner:<12} {:<24} {:>20}  {:<20} {}",
                 line.name,

@@ -14,6 +14,7 @@ use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::memory::MemoryKv;
+use services::postgres::Postgres;
 use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
 use super::control::{Control, ToldClock};
@@ -69,6 +70,7 @@ pub struct Suite {
     stores: Stores,
     node: NodeLimits,
     fetcher: Arc<dyn Fetcher>,
+    postgres: Arc<dyn Postgres>,
     memory: Arc<AssetMemory>,
     /// What is cleared up at the end.
     left: Mutex<Option<(Sweep, Throwaway)>>,
@@ -84,11 +86,12 @@ impl Suite {
         }
         let stores = wire::open_throwaway(&data.path().join("data"), &options.compiled, &node)?;
         let engine = wire::open_engine(&stores, &node)?;
-        let connector = Connector::new(ConnectorOptions::from(&node));
+        let fetcher = Arc::new(NetFetcher(Connector::new(ConnectorOptions::from(&node))));
         Ok(Arc::new(Self {
             engine,
             stores,
-            fetcher: Arc::new(NetFetcher(connector)),
+            postgres: wire::open_postgres(fetcher.clone()),
+            fetcher,
             memory: AssetMemory::new(ASSET_MEMORY_BYTES),
             left: Mutex::new(Some((Sweep::begin(&cache), data))),
             node,
@@ -296,6 +299,7 @@ impl App {
             stores,
             dispatcher,
             fetcher: self.suite.fetcher.clone(),
+            postgres: self.suite.postgres.clone(),
             own: Vec::new(),
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,

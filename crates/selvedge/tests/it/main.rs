@@ -14,6 +14,7 @@ mod init;
 mod kv;
 mod limits;
 mod objects;
+mod postgres;
 mod proxy;
 mod recipes;
 mod rpc;

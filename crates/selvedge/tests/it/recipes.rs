@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Place, Request};
+use crate::harness::{Place, Request, write};
 
 #[test]
 fn guestbook_shows_what_visitors_wrote_as_text() {
@@ -254,4 +254,28 @@ fn todo_keeps_lists_in_a_database_and_searches_them() {
     assert_eq!(twice, r#"{"error":"UNIQUE constraint failed: list.name"}"#);
     node.stop();
     assert_eq!(place.dev(&project).get("/lists/1").expect(200).text(), expected, "it outlives the node");
+}
+
+#[test]
+fn orders_and_the_stock_change_together_or_not_at_all() {
+    let Some(server) = testkit::PostgresServer::start() else { return };
+    let place = Place::new();
+    let project = place.recipe("orders");
+    server.sql(&std::fs::read_to_string(project.join("schema.sql")).expect("the schema"));
+    let manifest = std::fs::read_to_string(project.join("selvedge.toml")).expect("the manifest");
+    let manifest = manifest.replace("postgres://localhost", &format!("postgres://localhost:{}", server.port));
+    write(&project.join("selvedge.toml"), &manifest);
+    write(&project.join(".dev.vars"), &format!("DB={}\n", server.url()));
+    let node = place.dev(&project);
+
+    let order =
+        |item: &str, units: i64| node.send(&Request::json("POST", "/orders", &json!({ "item": item, "units": units })));
+    assert_eq!(order("lamp", 2).expect(201).text(), "{\"id\":1}");
+    order("lamp", 2).expect(409);
+    order("sofa", 1).expect(404);
+    order("lamp", -1).expect(409);
+    let stock = node.get("/stock").expect(200).text();
+    assert_eq!(stock, "[{\"item\":\"chair\",\"units\":10},{\"item\":\"lamp\",\"units\":1}]");
+    let orders: serde_json::Value = serde_json::from_str(&node.get("/orders").expect(200).text()).expect("JSON");
+    assert_eq!(orders.as_array().map(Vec::len), Some(1), "{orders}");
 }

@@ -58,7 +58,8 @@ fn main() -> std::io::Result<()> {
     let listener = Listener::bind(address, &ListenOptions::default()).map_err(std::io::Error::other)?.remove(0);
     let metrics = telemetry::Metrics::new();
     let config = CoreConfig {
-        listener,
+        listeners: vec![listener],
+        doors: Arc::default(),
         hosts: Hosts::new(HostMap::single(site())),
         counts: ConnectionCounts::new(&limits),
         limits,

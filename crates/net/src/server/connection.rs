@@ -6,27 +6,31 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::{Body, BodyError, code};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Version, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::upgraded::{self, Switching};
-use super::{Server, farewell};
+use super::{Leave, Server, farewell};
 use crate::ServerLimits;
 use crate::gate::{State, Upgrading, Wire};
 use crate::head::Refusal;
+use crate::listen::Reception;
 use crate::request::{Protocol, Request, RequestBody};
-use crate::{target, websocket};
+use crate::stream::{Raw, Stream};
+use crate::target::split_port;
+use crate::tls::{AcceptError, Policies, Secured, Shaken};
+use crate::{proxy_protocol, target, websocket};
 
 /// RFC 9113, section 3.4.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -38,52 +42,153 @@ const HYPER_HEADER_COUNT: usize = 100;
 /// on its way still gets an answer, and with it `connection: close`.
 const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
-/// An HTTP/2 client that gives up more requests than this, and half of all it makes, is one that
-/// makes them to give them up (CVE-2023-44487).
-const H2_CANCELLED_MAX: u64 = 200;
+/// A piece of an answer that is handed to HTTP/2 at once; more stays where it is until the client
+/// has room for it.
+const H2_PIECE_BYTES: usize = 64 << 10;
 
-pub(super) async fn serve<S, F>(stream: TcpStream, peer: SocketAddr, server: &Rc<Server>, state: Rc<State>, service: S)
+/// What is known of a connection when it is accepted.
+pub(super) struct Entrance {
+    pub peer: SocketAddr,
+    /// It begins with a header of the PROXY protocol.
+    pub proxied: bool,
+    pub reception: Arc<Reception>,
+    pub state: Rc<State>,
+}
+
+pub(super) async fn serve<S, F>(mut stream: Raw, entrance: Entrance, leave: &mut Leave, service: S)
 where
     S: Fn(Request) -> F + Clone + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let _ = stream.set_nodelay(true);
-    let mut stream = stream;
-    let Some(before) = read_preface(&mut stream, &state, &server.limits).await else { return };
-    let shared = Rc::new(Shared { peer, server: server.clone(), state, service });
-    if before.starts_with(H2_PREFACE) {
+    let Entrance { mut peer, proxied, reception, state } = entrance;
+    let server = leave.server.clone();
+    let limits = &server.limits;
+    if proxied {
+        let told = within(&state, limits.header, read_proxy_header(&mut stream, limits)).await;
+        let Some(told) = told else { return };
+        let refused = match told {
+            Ok(client) => {
+                peer = client.unwrap_or(peer);
+                let claimed = client.map_or(Ok(()), |client| leave.place.claim(client.ip()));
+                claimed.err().map(|refused| Refusal::new(&code::NODE_OVERLOADED, refused.to_string()))
+            }
+            Err(reason) => Some(Refusal::new(&code::BAD_PROXY_HEADER, reason)),
+        };
+        if let Some(refusal) = refused {
+            let mute = reception.tls.is_some() || std::ptr::eq(refusal.code, &code::BAD_PROXY_HEADER);
+            return server.turn_away(stream, peer, refusal, mute);
+        }
+    }
+    let arrived = match &reception.tls {
+        None => arrive_plain(stream, &state, limits).await,
+        Some(tls) => match within(&state, limits.tls_handshake, tls.accept(stream)).await {
+            Some(Ok(shaken)) => arrive_secured(shaken, &state, limits).await,
+            Some(Err(AcceptError::Plain(stream))) => {
+                let refusal = Refusal::new(&code::TLS_REQUIRED, "the request came in the clear");
+                return server.turn_away(stream, peer, refusal, false);
+            }
+            Some(Err(AcceptError::Failed(error))) => {
+                tracing::debug!(%peer, %error, "a TLS handshake failed");
+                None
+            }
+            None => None,
+        },
+    };
+    let Some(Arrived { stream, before, h2, secured, guard }) = arrived else { return };
+    let listener = reception.listener;
+    let shared = Rc::new(Shared { peer, listener, secured, guard, server, state, service });
+    if h2 {
         serve_http2(stream, before, shared).await;
     } else {
         serve_http1(stream, before, shared).await;
     }
 }
 
+/// A connection on which HTTP begins.
+struct Arrived {
+    stream: Stream,
+    /// What was read of it.
+    before: Bytes,
+    h2: bool,
+    secured: Option<Arc<Secured>>,
+    guard: Option<Guard>,
+}
+
+/// Which hosts a connection may ask for, where that depends on the client's certificate.
+struct Guard {
+    policies: Arc<Policies>,
+    policy: usize,
+}
+
+async fn arrive_plain(stream: Raw, state: &State, limits: &ServerLimits) -> Option<Arrived> {
+    let mut stream = Stream::Plain(stream);
+    let before = within(state, limits.header, read_preface(&mut stream)).await??;
+    let h2 = before.starts_with(H2_PREFACE);
+    Some(Arrived { stream, before, h2, secured: None, guard: None })
+}
+
+async fn arrive_secured(shaken: Shaken, state: &State, limits: &ServerLimits) -> Option<Arrived> {
+    let mut stream = Stream::Tls(shaken.stream);
+    let (before, h2) = match shaken.h2 {
+        Some(h2) => (Bytes::new(), h2),
+        None => {
+            let before = within(state, limits.header, read_preface(&mut stream)).await??;
+            let h2 = before.starts_with(H2_PREFACE);
+            (before, h2)
+        }
+    };
+    let guard = Some(Guard { policies: shaken.policies, policy: shaken.policy });
+    Some(Arrived { stream, before, h2, secured: Some(Arc::new(shaken.secured)), guard })
+}
+
 /// Reads until it is clear whether the client speaks HTTP/2. `None` if it says nothing.
-async fn read_preface(stream: &mut TcpStream, state: &State, limits: &ServerLimits) -> Option<Bytes> {
+async fn read_preface(stream: &mut Stream) -> Option<Bytes> {
     let mut bytes = BytesMut::with_capacity(1024);
     let undecided = |bytes: &[u8]| bytes.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(bytes);
-    let started = Instant::now();
-    let mut timer = pin!(tokio::time::sleep_until(started + limits.header));
     while undecided(&bytes) {
-        let mut read = pin!(stream.read_buf(&mut bytes));
-        let n = poll_fn(|cx| {
-            remember(state, cx);
-            if let Poll::Ready(n) = read.as_mut().poll(cx) {
-                return Poll::Ready(n.unwrap_or(0));
-            }
-            if state.rearm.take()
-                && let Some(since) = state.draining_since.get()
-            {
-                timer.as_mut().reset((since + DRAIN_LINGER).min(started + limits.header));
-            }
-            if state.cut.get() { Poll::Ready(0) } else { timer.as_mut().poll(cx).map(|()| 0) }
-        })
-        .await;
-        if n == 0 {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
             return None;
         }
     }
     Some(bytes.freeze())
+}
+
+/// The client that a proxy names, `None` if it speaks for itself; the error is what is wrong.
+async fn read_proxy_header(stream: &mut Raw, limits: &ServerLimits) -> Result<Option<SocketAddr>, String> {
+    let mut bytes = BytesMut::with_capacity(512);
+    loop {
+        match proxy_protocol::read(&bytes, limits.proxy_header_bytes) {
+            Ok(Some(header)) => {
+                stream.unread(bytes.split_off(header.bytes).freeze());
+                return Ok(header.client);
+            }
+            Ok(None) => {}
+            Err(malformed) => return Err(malformed.to_string()),
+        }
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return Err("the connection ended before its PROXY header".to_owned());
+        }
+    }
+}
+
+/// Waits for what comes before HTTP: no longer than `limit`, and hardly longer than a drain.
+async fn within<T>(state: &State, limit: Duration, arriving: impl Future<Output = T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    let mut timer = pin!(tokio::time::sleep_until(end));
+    let mut arriving = pin!(arriving);
+    poll_fn(|cx| {
+        remember(state, cx);
+        if let Poll::Ready(arrived) = arriving.as_mut().poll(cx) {
+            return Poll::Ready(Some(arrived));
+        }
+        if state.rearm.take()
+            && let Some(since) = state.draining_since.get()
+        {
+            timer.as_mut().reset((since + DRAIN_LINGER).min(end));
+        }
+        if state.cut.get() { Poll::Ready(None) } else { timer.as_mut().poll(cx).map(|()| None) }
+    })
+    .await
 }
 
 /// So that a drain reaches a connection that waits.
@@ -94,7 +199,7 @@ fn remember(state: &State, cx: &Context<'_>) {
     }
 }
 
-async fn serve_http1<S, F>(stream: TcpStream, before: Bytes, shared: Rc<Shared<S>>)
+async fn serve_http1<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
 where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
@@ -142,13 +247,13 @@ where
     }
 }
 
-async fn serve_http2<S, F>(stream: TcpStream, before: Bytes, shared: Rc<Shared<S>>)
+async fn serve_http2<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
 where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
     let (limits, state) = (&shared.server.limits, &shared.state);
-    let wire = Wire::http2(stream, before, state.clone());
+    let wire = Wire::http2(stream, before, limits, state.clone());
     let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
     builder
         .timer(TokioTimer::new())
@@ -157,9 +262,9 @@ where
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(256 << 10)
-        .max_pending_accept_reset_streams(20)
+        .max_pending_accept_reset_streams(limits.h2_pending_resets)
         .enable_connect_protocol()
-        .max_local_error_reset_streams(64);
+        .max_local_error_reset_streams(limits.h2_refused_streams);
     let service = service_fn(|request| {
         // What the gate counts for HTTP/1.1.
         state.passed.set(state.passed.get() + 1);
@@ -169,6 +274,10 @@ where
     let watch = Watch::new(state, limits.clone(), true);
     let close = |connection: Pin<&mut _>| hyper::server::conn::http2::Connection::graceful_shutdown(connection);
     drive(connection, close, watch, state).await;
+    // What is in flight ends with the connection that it would be answered on.
+    if let Some(refusal) = state.refusal.take() {
+        (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
+    }
 }
 
 enum End {
@@ -206,6 +315,9 @@ async fn drive<C: Future>(
 /// What the requests of a connection have in common.
 struct Shared<S> {
     peer: SocketAddr,
+    listener: usize,
+    secured: Option<Arc<Secured>>,
+    guard: Option<Guard>,
     server: Rc<Server>,
     state: Rc<State>,
     service: S,
@@ -225,7 +337,7 @@ where
     let state = &connection.state;
     let held = http1 && websocket::asks(request.headers());
     let switching = Switching::of(&mut request);
-    let (mut response, mut close) = match normalise(request, &switching, connection.peer, &connection.server.limits) {
+    let (mut response, mut close) = match normalise(request, &switching, &connection) {
         Ok(request) => ((connection.service)(request).await, false),
         Err(refusal) => {
             (connection.server.on_refusal)(connection.peer, refusal.code, &refusal.detail);
@@ -252,15 +364,15 @@ where
     if http1 && close && flight.is_some() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Tracked { body, _flight: flight }))
+    Ok(response.map(|body| Tracked { body, flight, pieces: !http1 }))
 }
 
-fn normalise(
+fn normalise<S>(
     request: http::Request<Incoming>,
     switching: &Result<Switching, Option<Refusal>>,
-    peer: SocketAddr,
-    limits: &ServerLimits,
+    connection: &Shared<S>,
 ) -> Result<Request, Refusal> {
+    let limits = &*connection.server.limits;
     if let Err(Some(refusal)) = switching {
         return Err(refusal.clone());
     }
@@ -272,8 +384,16 @@ fn normalise(
     };
     if protocol == Protocol::Http2 {
         check_http2(&parts, limits)?;
+        join_cookies(&mut parts.headers);
     }
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
+    if let Some(guard) = &connection.guard {
+        let (host, _) = split_port(target.authority.to_str().unwrap_or_default());
+        if !guard.policies.covers(guard.policy, host) {
+            let detail = "the host wants another client certificate than the server name of this connection";
+            return Err(Refusal::new(&code::MISDIRECTED, detail));
+        }
+    }
     let upgrade = switching.is_ok();
     Ok(Request {
         method: parts.method,
@@ -281,8 +401,10 @@ fn normalise(
         authority: target.authority,
         headers: parts.headers,
         body: if upgrade { Body::empty() } else { RequestBody::wrap(incoming, limits) },
-        peer,
+        peer: connection.peer,
         protocol,
+        listener: connection.listener,
+        secured: connection.secured.clone(),
         upgrade,
     })
 }
@@ -308,10 +430,25 @@ fn check_http2(parts: &http::request::Parts, limits: &ServerLimits) -> Result<()
     }
 }
 
+/// A client of HTTP/2 may send its cookies one by one; everybody behind it reads one field (RFC
+/// 9113, section 8.2.3).
+fn join_cookies(headers: &mut http::HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if cookies.nth(1).is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// A request on its way, from hyper's call to the last byte of the response, or the end of the
 /// socket that it opened.
 pub(super) struct Flight {
     state: Rc<State>,
+    /// Its number on this connection.
+    id: u64,
     complete: Cell<bool>,
 }
 
@@ -319,6 +456,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let state = &self.state;
         state.finished.set(state.finished.get() + 1);
+        state.hand_over(self.id, None);
         if !self.complete.get() {
             state.cancelled.set(state.cancelled.get() + 1);
         }
@@ -327,7 +465,7 @@ impl Drop for Flight {
         }
         // The gate holds the end of the stream back until the last answer before it is given.
         let awaited = state.is_refused() || state.draining_since.get().is_some();
-        if awaited || state.cancelled.get() > H2_CANCELLED_MAX {
+        if awaited || (!self.complete.get() && state.passed.get() > 1) {
             state.wake();
         }
     }
@@ -335,7 +473,7 @@ impl Drop for Flight {
 
 impl Flight {
     fn new(state: &Rc<State>) -> Self {
-        Self { state: state.clone(), complete: Cell::new(false) }
+        Self { state: state.clone(), id: state.passed.get(), complete: Cell::new(false) }
     }
 
     /// The client did not give it up.
@@ -344,11 +482,38 @@ impl Flight {
     }
 }
 
-/// A response body that tells when it has been taken in full or given up.
+/// A response body that tells when it has been taken in full or given up, and while it waits.
 struct Tracked {
     body: Body,
     /// A socket keeps it otherwise.
-    _flight: Option<Flight>,
+    flight: Option<Flight>,
+    /// On HTTP/2 a body is handed over piece by piece, each when the client has room for it.
+    pieces: bool,
+}
+
+impl Tracked {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let taken = |flight: &Option<Flight>, at| {
+            if let Some(flight) = flight {
+                flight.state.hand_over(flight.id, at);
+            }
+        };
+        taken(&self.flight, None);
+        let piece = match self.body.take_whole() {
+            Some(mut whole) if whole.len() > H2_PIECE_BYTES => {
+                let piece = whole.split_to(H2_PIECE_BYTES);
+                self.body = Body::full(whole);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Some(whole) if !whole.is_empty() => Poll::Ready(Some(Ok(Frame::data(whole)))),
+            Some(_) => Poll::Ready(None),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        };
+        if let Poll::Ready(Some(Ok(_))) = &piece {
+            taken(&self.flight, Some(Instant::now()));
+        }
+        piece
+    }
 }
 
 impl http_body::Body for Tracked {
@@ -356,7 +521,7 @@ impl http_body::Body for Tracked {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.pieces { self.poll_piece(cx) } else { Pin::new(&mut self.body).poll_frame(cx) }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -455,6 +620,7 @@ impl Watch {
         }
         if self.multiplexed {
             self.check_cancelled(state)?;
+            next = next.min(self.check_windows(state, now)?);
         }
         if let Some(since) = state.head_since.get().filter(|_| !state.is_refused()) {
             let end = since + self.limits.header;
@@ -492,12 +658,30 @@ impl Watch {
         }
     }
 
+    /// A client that makes requests to give them up (CVE-2023-44487).
     fn check_cancelled(&self, state: &State) -> Result<(), Verdict> {
-        let cancelled = state.cancelled.get();
-        if cancelled > H2_CANCELLED_MAX && cancelled * 2 > state.passed.get() {
-            tracing::debug!(cancelled, "an HTTP/2 client gives up most of its requests");
+        let (cancelled, max) = (state.cancelled.get(), self.limits.h2_resets);
+        if cancelled > max && cancelled * 2 > state.passed.get() {
+            let detail = format!("the client gave up {cancelled} of {} requests (h2_resets)", state.passed.get());
+            *state.refusal.borrow_mut() = Some(Refusal::new(&code::H2_FLOOD, detail));
             return Err(Verdict::Cut);
         }
         Ok(())
+    }
+
+    /// A client that leaves a window closed holds what was made for it (CVE-2019-9517). When to
+    /// look again; every answer moves that, so it is looked for now and then.
+    fn check_windows(&self, state: &State, now: Instant) -> Result<Instant, Verdict> {
+        let oldest = state.handed_over.borrow().iter().map(|(_, at)| *at).min();
+        let limit = self.limits.write_idle;
+        match oldest {
+            Some(since) if since + limit <= now => {
+                let detail = "the client took nothing of an answer within write_idle_ms";
+                *state.refusal.borrow_mut() = Some(Refusal::new(&code::CLIENT_GONE, detail));
+                Err(Verdict::Cut)
+            }
+            Some(since) => Ok(since + limit),
+            None => Ok(now + limit),
+        }
     }
 }

@@ -34,6 +34,7 @@ usage: cargo xtask CHORE
                                             feed mutated input to what parses a stranger's data; --input replays one
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
+  conformance h2spec [--json] [--only clear|tls]  run h2spec against HTTP/2, in the clear and under TLS
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 

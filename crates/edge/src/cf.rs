@@ -16,10 +16,7 @@ pub(crate) struct Cf {
 impl Cf {
     pub fn new() -> Self {
         let describe = |protocol: Protocol| format!("{{\"httpProtocol\":\"{}\"}}", protocol.as_str()).into();
-        Self {
-            plain: [Protocol::Http10, Protocol::Http11, Protocol::Http2].map(describe),
-            secured: RefCell::default(),
-        }
+        Self { plain: [Protocol::Http10, Protocol::Http11, Protocol::Http2].map(describe), secured: RefCell::default() }
     }
 
     pub fn of(&self, request: &Request) -> Arc<str> {
@@ -36,10 +33,9 @@ impl Cf {
 fn describe(protocol: Protocol, secured: &Secured) -> Arc<str> {
     let Secured { version, cipher, .. } = secured;
     let client = match &secured.client {
-        Some(client) => format!(
-            r#"{{"certPresented":"1","certVerified":"SUCCESS","certFingerprintSHA256":"{}"}}"#,
-            client.sha256
-        ),
+        Some(client) => {
+            format!(r#"{{"certPresented":"1","certVerified":"SUCCESS","certFingerprintSHA256":"{}"}}"#, client.sha256)
+        }
         None => r#"{"certPresented":"0","certVerified":"NONE"}"#.to_owned(),
     };
     let protocol = protocol.as_str();

@@ -103,12 +103,10 @@ async fn answer_by<'a>(
     let worker = match target {
         Target::Worker(worker) => worker,
         Target::Assets(assets) => return (file(site, assets, &request).await, None),
-        Target::AssetsThenWorker { assets, worker } => {
-            match file_before_worker(site, assets, &request).await {
-                Some(outcome) => return (outcome, None),
-                None => worker,
-            }
-        }
+        Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
+            Some(outcome) => return (outcome, None),
+            None => worker,
+        },
     };
     (run(site, worker, request, open).await, Some((site, worker)))
 }

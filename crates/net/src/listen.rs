@@ -179,9 +179,7 @@ impl Listener {
     pub(crate) fn into_tokio(self) -> io::Result<Accepting> {
         let (socket, file) = match self.socket {
             Listening::Tcp(socket) => (Accepted::Tcp(tokio::net::TcpListener::from_std(socket)?), None),
-            Listening::Unix(socket, file) => {
-                (Accepted::Unix(tokio::net::UnixListener::from_std(socket)?), Some(file))
-            }
+            Listening::Unix(socket, file) => (Accepted::Unix(tokio::net::UnixListener::from_std(socket)?), Some(file)),
         };
         Ok(Accepting { socket, reception: self.reception, _file: file })
     }

@@ -97,8 +97,7 @@ fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
         if (row.min..=row.max).contains(&value) {
             limits.set(row.name, value);
         } else {
-            let message =
-                format!("limits.{} is {value}; it must lie between {} and {}", row.name, row.min, row.max);
+            let message = format!("limits.{} is {value}; it must lie between {} and {}", row.name, row.min, row.max);
             reader.problem(code::LIMIT_RANGE, &span, message, row.about);
         }
     }

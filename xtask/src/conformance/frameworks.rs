@@ -14,6 +14,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
+pub(super) use self::drive::Server;
 use self::expected::Expected;
 use super::Options;
 use crate::repo::{self, Repo};
@@ -161,7 +162,8 @@ fn apps(folder: &Path, options: &Options) -> Result<Vec<String>> {
     Ok(apps)
 }
 
-fn program(repo: &Repo) -> Result<PathBuf> {
+/// The program that is tested.
+pub(super) fn program(repo: &Repo) -> Result<PathBuf> {
     if let Some(given) = std::env::var_os(BINARY) {
         return PathBuf::from(given).canonicalize().context(BINARY);
     }

@@ -67,6 +67,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("rusqlite", &["services-local"]),
     Heavy::of("libsqlite3-sys", &["services-local"]),
     Heavy::of("rustls*", &["net"]),
+    Heavy::of("rcgen", &["net"]).or_tests(),
     Heavy::of("tokio-rustls", &["net"]),
     Heavy::of("tokio-tungstenite", &["net"]),
     Heavy::of("quinn*", &["net"]),
@@ -76,7 +77,8 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("aws-lc-rs", &["net", "engine", "services-local"]),
     // What aws-lc-rs leaves out of Web Cryptography.
     Heavy::of("aes*", &["engine"]),
-    Heavy::of("der", &["engine"]),
+    // And what rustls does not tell of a certificate.
+    Heavy::of("der", &["engine", "net"]),
     Heavy::of("md-5", &["engine"]),
     Heavy::of("pkcs1", &["engine"]),
     Heavy::of("pkcs8", &["engine"]),

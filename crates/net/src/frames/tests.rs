@@ -11,12 +11,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 fn gate() -> Frames {
-    let limits = NodeLimits {
-        h2_control_frames: 50,
-        h2_window_updates: 60,
-        h2_continuations: 4,
-        ..NodeLimits::default()
-    };
+    let limits =
+        NodeLimits { h2_control_frames: 50, h2_window_updates: 60, h2_continuations: 4, ..NodeLimits::default() };
     let mut frames = Frames::new(&ServerLimits::from(&limits));
     frames.judge(&[b'x'; PREFACE_BYTES], 0, Instant::now()).unwrap();
     frames
@@ -52,7 +48,8 @@ fn each_kind_of_overhead_has_an_end() {
 
 #[test]
 fn requests_and_their_bodies_cost_nothing() {
-    let request = [frame(HEADERS, END_HEADERS, 1, b"head"), frame(DATA, NOTHING, 1, b"body"), frame(DATA, END_STREAM, 1, b"")];
+    let request =
+        [frame(HEADERS, END_HEADERS, 1, b"head"), frame(DATA, NOTHING, 1, b"body"), frame(DATA, END_STREAM, 1, b"")];
     assert_eq!(through(&request.concat(), 10_000), (10_000, None));
     let in_parts = [frame(HEADERS, NOTHING, 1, b"he"), frame(CONTINUATION, END_HEADERS, 1, b"ad")].concat();
     assert_eq!(through(&in_parts, 10_000), (10_000, None));

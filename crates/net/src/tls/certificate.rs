@@ -134,7 +134,8 @@ impl Pair<'_> {
         })?;
         let mut key = CertifiedKey::from_der(chain, secret, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                let help = "the certificate of the host comes first in its file; check that both are of the same renewal";
+                let help =
+                    "the certificate of the host comes first in its file; check that both are of the same renewal";
                 wrong(Field::Key, format!("{key} is not the key of the first certificate in {cert}"), help)
             }
             error => wrong(Field::Key, format!("{key} can't be used: {error}"), "use an ECDSA, Ed25519 or RSA key"),
@@ -218,7 +219,12 @@ impl Found {
                 Ok(Some(before)) => {
                     let _ = self.names.insert(host, before);
                     let message = format!("{host} has a certificate already; the one of {shown} is not used for it");
-                    self.warnings.push(TlsProblem::new(source, Field::Hosts, message, "name its hosts with hosts = […]"));
+                    self.warnings.push(TlsProblem::new(
+                        source,
+                        Field::Hosts,
+                        message,
+                        "name its hosts with hosts = […]",
+                    ));
                 }
                 Err(error) if hosts.is_empty() => tracing::debug!(%host, %error, "a name of {shown} is left out"),
                 Err(error) => {

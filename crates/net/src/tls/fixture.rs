@@ -44,7 +44,8 @@ impl Authority {
     /// Signs a certificate for these hosts; as PEM, with its key.
     pub fn sign(&self, hosts: &[&str], (from, to): Years) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
+        let mut params =
+            CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }

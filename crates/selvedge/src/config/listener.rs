@@ -101,7 +101,12 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
             Some(ListenerConfig { address, address_span: listen.span, mode, proxies, proxied_unix, tls, door })
         }
         Err(error) => {
-            reader.problem(code::BAD_VALUE, &listen.span, format!("`{}` is no address to listen on", listen.value), error);
+            reader.problem(
+                code::BAD_VALUE,
+                &listen.span,
+                format!("`{}` is no address to listen on", listen.value),
+                error,
+            );
             None
         }
     }
@@ -167,7 +172,11 @@ fn read_tls(reader: &mut Reader<'_>, table: &Table, base: &Path) -> TlsConfig {
 
 fn read_certificate(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<(Source, Places)> {
     reader.check_fields(table, CERTIFICATE_FIELDS, "a certificate");
-    let cert = reader.required(table, "cert", "cert names a PEM file with the certificate and those that lead to its authority");
+    let cert = reader.required(
+        table,
+        "cert",
+        "cert names a PEM file with the certificate and those that lead to its authority",
+    );
     let key = reader.required(table, "key", "key names a PEM file with the private key");
     let ocsp = reader.string(table, "ocsp");
     let hosts = read_hosts(reader, table);

@@ -34,13 +34,16 @@ pub fn open(own: IpAddr, limits: &NodeLimits, clock: &Arc<dyn Clock>) -> Result<
     let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()));
     let mode = fs::metadata(&key).with_context(|| format!("can't read {}", key.display()))?.permissions().mode();
     if mode & 0o077 != 0 {
-        bail!("others can read {}, the key of the local authority: delete {} and start again", key.display(), folder.display());
+        bail!(
+            "others can read {}, the key of the local authority: delete {} and start again",
+            key.display(),
+            folder.display()
+        );
     }
     let made_max = limits.local_certificates as usize;
     let opened = LocalCa::open(&read(&certificate)?, &read(&key)?, &[own], made_max, clock.clone());
-    let ca = opened.with_context(|| {
-        format!("the local authority can't be used: delete {} and start again", folder.display())
-    })?;
+    let ca = opened
+        .with_context(|| format!("the local authority can't be used: delete {} and start again", folder.display()))?;
     let options = TlsOptions::new(vec![Source::Local(ca)], limits);
     let now = std::time::Duration::from_millis(clock.unix_ms());
     let tls = Tls::open(options, now).map_err(|problems| match problems.into_iter().next() {
@@ -72,7 +75,9 @@ impl Authority {
 fn folder() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-    Ok(data.context("there is no home directory to keep the local authority in; set XDG_DATA_HOME")?.join("selvedge/ca"))
+    Ok(data
+        .context("there is no home directory to keep the local authority in; set XDG_DATA_HOME")?
+        .join("selvedge/ca"))
 }
 
 fn make(folder: &Path, clock: &dyn Clock) -> Result<()> {
@@ -85,7 +90,8 @@ fn make(folder: &Path, clock: &dyn Clock) -> Result<()> {
     let write = |name: &str, mode: u32, content: &str| -> Result<()> {
         let (path, temporary) = (folder.join(name), folder.join(format!("{name}.new")));
         let written = || -> std::io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
             file.write_all(content.as_bytes())?;
             file.sync_all()?;
             fs::rename(&temporary, &path)

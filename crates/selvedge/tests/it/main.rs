@@ -11,6 +11,7 @@ mod egress;
 mod harness;
 mod init;
 mod limits;
+mod listeners;
 mod recipes;
 mod rpc;
 mod services;

@@ -13,7 +13,7 @@ use super::{ENTRIES, Outcome, SHOWN_BYTES};
 use crate::repo;
 
 /// What a server says once it listens, in front of its addresses.
-const LISTENS: &str = "http://";
+const LISTENS: &str = "://";
 const LISTENS_FOR_ADMIN: &str = "admin on http://";
 
 pub struct Compared {
@@ -29,7 +29,7 @@ pub fn compare(program: &Path, folder: &Path, app: &str) -> Result<Compared> {
     let requests = directory.join("requests.json");
     let mut node = script(folder, "answer.mjs");
     let expected = repo::output(node.arg(&entry).arg(&requests)).with_context(|| format!("{app} under node"))?;
-    let server = Server::start(program, folder, &directory)?;
+    let server = Server::start(program, folder, &directory, &[])?;
     let mut ask = script(folder, "ask.mjs");
     let found = repo::output(ask.arg(&server.address).arg(&requests));
     let complaint = server.stop();
@@ -86,18 +86,20 @@ fn body(answer: &Value) -> String {
 }
 
 /// `selvedge dev` on one app; ended when dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    address: String,
+    pub address: String,
     said: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Server {
-    fn start(program: &Path, folder: &Path, app: &Path) -> Result<Self> {
+    /// Its data, and its authority if it has one, lie in `folder`.
+    pub fn start(program: &Path, folder: &Path, app: &Path, more: &[&str]) -> Result<Self> {
         let data = folder.join("data");
         fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
         let mut command = Command::new(program);
         command.arg("dev").arg(app).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"]).arg(&data);
+        command.args(more).env("XDG_DATA_HOME", &data);
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let stderr = child.stderr.take().context("a pipe")?;
@@ -112,7 +114,7 @@ impl Server {
     }
 
     /// Ends it, and gives what it said.
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         self.end();
         self.said.take().and_then(|said| said.join().ok()).unwrap_or_default()
     }

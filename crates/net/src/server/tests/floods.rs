@@ -7,7 +7,13 @@ use super::*;
 const CALM: u32 = 0xb;
 
 fn limits() -> NodeLimits {
-    NodeLimits { h2_control_frames: 200, h2_window_updates: 300, h2_continuations: 8, h2_resets: 50, ..NodeLimits::default() }
+    NodeLimits {
+        h2_control_frames: 200,
+        h2_window_updates: 300,
+        h2_continuations: 8,
+        h2_resets: 50,
+        ..NodeLimits::default()
+    }
 }
 
 /// Sends without end until the server has had enough; a neighbour is served meanwhile.
@@ -48,7 +54,8 @@ fn flood_with(limits: NodeLimits, frames: impl Fn(u32) -> Vec<u8>, refusal: &str
     });
 }
 
-const CONTROL: &str = "h2_flood: the client sent more than 200 frames that carry nothing within ten seconds (h2_control_frames)";
+const CONTROL: &str =
+    "h2_flood: the client sent more than 200 frames that carry nothing within ten seconds (h2_control_frames)";
 
 #[test]
 fn settings() {
@@ -87,7 +94,10 @@ fn window_updates() {
 fn continuations() {
     let refusal = "the client sent a head in more than 8 continuations (h2_continuations)";
     let part = block(&[(b"x", b"y")]);
-    flood(|n| if n == 0 { frame(HEADERS, 0, 1, &block(&GET_FIELDS)) } else { frame(CONTINUATION, 0, 1, &part) }, refusal);
+    flood(
+        |n| if n == 0 { frame(HEADERS, 0, 1, &block(&GET_FIELDS)) } else { frame(CONTINUATION, 0, 1, &part) },
+        refusal,
+    );
 }
 
 #[test]
@@ -110,7 +120,8 @@ fn a_window_that_stays_closed_ends_the_connection() {
     with_node(limits, async |node| {
         // SETTINGS_INITIAL_WINDOW_SIZE of 10 bytes.
         let mut client = RawH2::connect(&node, &[0, 4, 0, 0, 0, 10]).await;
-        let large = [(&b":method"[..], &b"GET"[..]), (b":scheme", b"http"), (b":authority", b"h"), (b":path", b"/large")];
+        let large =
+            [(&b":method"[..], &b"GET"[..]), (b":scheme", b"http"), (b":authority", b"h"), (b":path", b"/large")];
         assert!(client.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&large))).await);
         let mut received = 0;
         while let Some((kind, _, payload)) = client.frame().await {
@@ -126,7 +137,8 @@ fn a_window_that_stays_closed_ends_the_connection() {
 fn a_large_answer_is_read_in_full_by_who_opens_the_window() {
     with_node(NodeLimits::default(), async |node| {
         let mut client = RawH2::connect(&node, &[]).await;
-        let large = [(&b":method"[..], &b"GET"[..]), (b":scheme", b"http"), (b":authority", b"h"), (b":path", b"/large")];
+        let large =
+            [(&b":method"[..], &b"GET"[..]), (b":scheme", b"http"), (b":authority", b"h"), (b":path", b"/large")];
         assert!(client.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&large))).await);
         let mut received = 0;
         while received < 32 << 20 {
@@ -134,7 +146,9 @@ fn a_large_answer_is_read_in_full_by_who_opens_the_window() {
             if kind == DATA && !payload.is_empty() {
                 received += payload.len();
                 let more = u32::try_from(payload.len()).unwrap().to_be_bytes();
-                assert!(client.send(&[frame(WINDOW_UPDATE, 0, 0, &more), frame(WINDOW_UPDATE, 0, 1, &more)].concat()).await);
+                assert!(
+                    client.send(&[frame(WINDOW_UPDATE, 0, 0, &more), frame(WINDOW_UPDATE, 0, 1, &more)].concat()).await
+                );
             }
         }
         assert_eq!(received, 32 << 20);

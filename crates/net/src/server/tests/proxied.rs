@@ -75,7 +75,10 @@ fn a_socket_of_the_file_system_is_served_replaced_and_removed() {
         let options = ListenOptions { cores: 2, mode: 0o600, ..ListenOptions::default() };
         let listeners = Listener::bind(address.clone(), &options).unwrap();
         let again = Listener::bind(address, &options).unwrap_err().to_string();
-        assert_eq!(again, format!("unix:{} is in use by another process; choose another with --listen", path.display()));
+        assert_eq!(
+            again,
+            format!("unix:{} is in use by another process; choose another with --listen", path.display())
+        );
         let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         // Behind it, nobody is counted by address.

@@ -1,7 +1,5 @@
 //! TLS as clients meet it.
 
-use std::rc::Rc;
-
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio_rustls::client::TlsStream;
@@ -57,7 +55,8 @@ fn each_host_has_its_certificate_and_both_protocols_their_name() {
         assert!(shake(&node, &config, "other.example").await.is_err(), "the first certificate is not for it");
         let plain = Arc::new(ca.client(None));
         let answer = ask(&mut shake(&node, &plain, "a.example").await.unwrap(), "a.example", "/secured").await;
-        for part in ["version: \"TLSv1.3\"", "cipher: \"TLS_AES", "server_name: Some(\"a.example\")", "resumed: false"] {
+        for part in ["version: \"TLSv1.3\"", "cipher: \"TLS_AES", "server_name: Some(\"a.example\")", "resumed: false"]
+        {
             assert!(answer.contains(part), "{part}: {answer}");
         }
         let mut strange = ca.client(None);
@@ -176,7 +175,8 @@ fn a_host_asks_for_certificates_of_its_own_clients() {
     let (ca, staff, tls) = guarded(true);
     with_reception(NodeLimits::default(), reception(&tls), async |node| {
         let member = Arc::new(ca.client(Some(staff.sign(&["member"], GOOD))));
-        let answer = ask(&mut shake(&node, &member, "admin.a.example").await.unwrap(), "admin.a.example", "/secured").await;
+        let answer =
+            ask(&mut shake(&node, &member, "admin.a.example").await.unwrap(), "admin.a.example", "/secured").await;
         assert!(answer.contains("client: Some(ClientCertificate { sha256: \""), "{answer}");
         // In TLS 1.3 the client learns of its refusal when it reads.
         for (what, own) in [
@@ -255,8 +255,9 @@ fn who_speaks_in_the_clear_is_told_so() {
     with_reception(NodeLimits::default(), reception(&tls), async |node| {
         let answer = node.exchange(GET.as_bytes()).await;
         is_problem(&answer, 400, "tls_required", "the request came in the clear");
-        assert_eq!(node.exchange(b"\x16\x03\x01\x00\x05hello").await.chars().next(), Some('\u{15}'), "an alert");
-        for nonsense in [&b"\x00\x00\x00\x00"[..], b"\x80\x2e\x01\x00\x02", &[0x16; 3000]] {
+        for nonsense in [&b"\x16\x03\x01\x00\x05hello"[..], b"\x00\x00\x00\x00", b"\x80\x2e\x01\x00\x02", &[0x16; 3000]]
+        {
+            // An alert at most.
             let mut stream = node.connect().await;
             stream.write_all(nonsense).await.unwrap();
             let mut bytes = Vec::new();

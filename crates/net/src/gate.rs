@@ -201,6 +201,10 @@ fn poll_source(
     let n = before.len().min(buf.remaining());
     buf.put_slice(&before[..n]);
     before.advance(n);
+    if before.is_empty() {
+        // An empty rest would keep its memory for as long as the connection lasts.
+        *before = Bytes::new();
+    }
     Poll::Ready(Ok(()))
 }
 

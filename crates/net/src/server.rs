@@ -27,6 +27,7 @@ use crate::listen::{Accepting, Incoming, Listener, Reception};
 use crate::request::Request;
 use crate::stream::Raw;
 
+mod arrival;
 mod connection;
 mod farewell;
 pub(crate) mod upgraded;
@@ -122,7 +123,7 @@ impl Server {
                 let (service, reception) = (service.clone(), reception.clone());
                 tokio::task::spawn_local(async move {
                     let mut leave = leave;
-                    let entrance = connection::Entrance { peer, proxied, reception, state };
+                    let entrance = arrival::Entrance { peer, proxied, reception, state };
                     connection::serve(stream, entrance, &mut leave, service).await;
                 });
             }

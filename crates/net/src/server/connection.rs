@@ -11,191 +11,54 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::{Body, BodyError, code};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, Sleep};
 
+use super::arrival::{Arrived, Entrance, Guard, arrive, remember};
 use super::upgraded::{self, Switching};
 use super::{Leave, Server, farewell};
 use crate::ServerLimits;
 use crate::gate::{State, Upgrading, Wire};
 use crate::head::Refusal;
-use crate::listen::Reception;
 use crate::request::{Protocol, Request, RequestBody};
 use crate::stream::{Raw, Stream};
 use crate::target::split_port;
-use crate::tls::{AcceptError, Policies, Secured, Shaken};
-use crate::{proxy_protocol, target, websocket};
-
-/// RFC 9113, section 3.4.
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::tls::Secured;
+use crate::{target, websocket};
 
 /// So many fields hyper parses on the stack; one more, and it allocates for every request.
 const HYPER_HEADER_COUNT: usize = 100;
 
 /// While draining, an unused HTTP/1.1 connection stays open this long: a request that is already
 /// on its way still gets an answer, and with it `connection: close`.
-const DRAIN_LINGER: Duration = Duration::from_millis(250);
+pub(super) const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
 /// A piece of an answer that is handed to HTTP/2 at once; more stays where it is until the client
 /// has room for it.
 const H2_PIECE_BYTES: usize = 64 << 10;
 
-/// What is known of a connection when it is accepted.
-pub(super) struct Entrance {
-    pub peer: SocketAddr,
-    /// It begins with a header of the PROXY protocol.
-    pub proxied: bool,
-    pub reception: Arc<Reception>,
-    pub state: Rc<State>,
-}
-
-pub(super) async fn serve<S, F>(mut stream: Raw, entrance: Entrance, leave: &mut Leave, service: S)
+pub(super) async fn serve<S, F>(stream: Raw, mut entrance: Entrance, leave: &mut Leave, service: S)
 where
     S: Fn(Request) -> F + Clone + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let Entrance { mut peer, proxied, reception, state } = entrance;
-    let server = leave.server.clone();
-    let limits = &server.limits;
-    if proxied {
-        let told = within(&state, limits.header, read_proxy_header(&mut stream, limits)).await;
-        let Some(told) = told else { return };
-        let refused = match told {
-            Ok(client) => {
-                peer = client.unwrap_or(peer);
-                let claimed = client.map_or(Ok(()), |client| leave.place.claim(client.ip()));
-                claimed.err().map(|refused| Refusal::new(&code::NODE_OVERLOADED, refused.to_string()))
-            }
-            Err(reason) => Some(Refusal::new(&code::BAD_PROXY_HEADER, reason)),
-        };
-        if let Some(refusal) = refused {
-            let mute = reception.tls.is_some() || std::ptr::eq(refusal.code, &code::BAD_PROXY_HEADER);
-            return server.turn_away(stream, peer, refusal, mute);
-        }
-    }
-    let arrived = match &reception.tls {
-        None => arrive_plain(stream, &state, limits).await,
-        Some(tls) => match within(&state, limits.tls_handshake, tls.accept(stream)).await {
-            Some(Ok(shaken)) => arrive_secured(shaken, &state, limits).await,
-            Some(Err(AcceptError::Plain(stream))) => {
-                let refusal = Refusal::new(&code::TLS_REQUIRED, "the request came in the clear");
-                return server.turn_away(stream, peer, refusal, false);
-            }
-            Some(Err(AcceptError::Failed(error))) => {
-                tracing::debug!(%peer, %error, "a TLS handshake failed");
-                None
-            }
-            None => None,
-        },
-    };
-    let Some(Arrived { stream, before, h2, secured, guard }) = arrived else { return };
-    let listener = reception.listener;
+    // Boxed, each of them: what arriving takes is given back before HTTP begins, and a connection
+    // of one version does not keep the room that the other would take.
+    let Some(arrived) = Box::pin(arrive(stream, &mut entrance, leave)).await else { return };
+    let Entrance { peer, reception, state, .. } = entrance;
+    let Arrived { stream, before, h2, secured, guard } = arrived;
+    let (server, listener) = (leave.server.clone(), reception.listener);
+    drop(reception);
     let shared = Rc::new(Shared { peer, listener, secured, guard, server, state, service });
     if h2 {
-        serve_http2(stream, before, shared).await;
+        Box::pin(serve_http2(stream, before, shared)).await;
     } else {
-        serve_http1(stream, before, shared).await;
-    }
-}
-
-/// A connection on which HTTP begins.
-struct Arrived {
-    stream: Stream,
-    /// What was read of it.
-    before: Bytes,
-    h2: bool,
-    secured: Option<Arc<Secured>>,
-    guard: Option<Guard>,
-}
-
-/// Which hosts a connection may ask for, where that depends on the client's certificate.
-struct Guard {
-    policies: Arc<Policies>,
-    policy: usize,
-}
-
-async fn arrive_plain(stream: Raw, state: &State, limits: &ServerLimits) -> Option<Arrived> {
-    let mut stream = Stream::Plain(stream);
-    let before = within(state, limits.header, read_preface(&mut stream)).await??;
-    let h2 = before.starts_with(H2_PREFACE);
-    Some(Arrived { stream, before, h2, secured: None, guard: None })
-}
-
-async fn arrive_secured(shaken: Shaken, state: &State, limits: &ServerLimits) -> Option<Arrived> {
-    let mut stream = Stream::Tls(shaken.stream);
-    let (before, h2) = match shaken.h2 {
-        Some(h2) => (Bytes::new(), h2),
-        None => {
-            let before = within(state, limits.header, read_preface(&mut stream)).await??;
-            let h2 = before.starts_with(H2_PREFACE);
-            (before, h2)
-        }
-    };
-    let guard = Some(Guard { policies: shaken.policies, policy: shaken.policy });
-    Some(Arrived { stream, before, h2, secured: Some(Arc::new(shaken.secured)), guard })
-}
-
-/// Reads until it is clear whether the client speaks HTTP/2. `None` if it says nothing.
-async fn read_preface(stream: &mut Stream) -> Option<Bytes> {
-    let mut bytes = BytesMut::with_capacity(1024);
-    let undecided = |bytes: &[u8]| bytes.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(bytes);
-    while undecided(&bytes) {
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return None;
-        }
-    }
-    Some(bytes.freeze())
-}
-
-/// The client that a proxy names, `None` if it speaks for itself; the error is what is wrong.
-async fn read_proxy_header(stream: &mut Raw, limits: &ServerLimits) -> Result<Option<SocketAddr>, String> {
-    let mut bytes = BytesMut::with_capacity(512);
-    loop {
-        match proxy_protocol::read(&bytes, limits.proxy_header_bytes) {
-            Ok(Some(header)) => {
-                stream.unread(bytes.split_off(header.bytes).freeze());
-                return Ok(header.client);
-            }
-            Ok(None) => {}
-            Err(malformed) => return Err(malformed.to_string()),
-        }
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return Err("the connection ended before its PROXY header".to_owned());
-        }
-    }
-}
-
-/// Waits for what comes before HTTP: no longer than `limit`, and hardly longer than a drain.
-async fn within<T>(state: &State, limit: Duration, arriving: impl Future<Output = T>) -> Option<T> {
-    let end = Instant::now() + limit;
-    let mut timer = pin!(tokio::time::sleep_until(end));
-    let mut arriving = pin!(arriving);
-    poll_fn(|cx| {
-        remember(state, cx);
-        if let Poll::Ready(arrived) = arriving.as_mut().poll(cx) {
-            return Poll::Ready(Some(arrived));
-        }
-        if state.rearm.take()
-            && let Some(since) = state.draining_since.get()
-        {
-            timer.as_mut().reset((since + DRAIN_LINGER).min(end));
-        }
-        if state.cut.get() { Poll::Ready(None) } else { timer.as_mut().poll(cx).map(|()| None) }
-    })
-    .await
-}
-
-/// So that a drain reaches a connection that waits.
-fn remember(state: &State, cx: &Context<'_>) {
-    let mut waker = state.waker.borrow_mut();
-    if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-        *waker = Some(cx.waker().clone());
+        Box::pin(serve_http1(stream, before, shared)).await;
     }
 }
 
@@ -389,7 +252,7 @@ fn normalise<S>(
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
     if let Some(guard) = &connection.guard {
         let (host, _) = split_port(target.authority.to_str().unwrap_or_default());
-        if !guard.policies.covers(guard.policy, host) {
+        if !guard.covers(host) {
             let detail = "the host wants another client certificate than the server name of this connection";
             return Err(Refusal::new(&code::MISDIRECTED, detail));
         }

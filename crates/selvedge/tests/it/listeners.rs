@@ -71,7 +71,8 @@ fn curl(place: &Place, ca: &Path, args: &[&str]) -> Result<String, String> {
 /// The ports of what a node said it serves under TLS, in the order of its listeners.
 fn ports(node: &Node, scheme: &str) -> Vec<String> {
     let said = node.stderr();
-    let after = said.split(&format!("{scheme}://127.0.0.1:")).skip(1);
+    let start = format!("{scheme}://127.0.0.1:");
+    let after = said.split(&start).skip(1);
     after.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect()).collect()
 }
 

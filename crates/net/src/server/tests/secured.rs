@@ -1,7 +1,8 @@
 //! TLS as clients meet it.
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, NamedGroup, ProtocolVersion, SignatureScheme};
 use tokio_rustls::client::TlsStream;
 
 use super::*;
@@ -138,25 +139,69 @@ fn a_certificate_is_replaced_while_connections_go_on() {
     });
 }
 
+/// Takes every certificate, and keeps the response that came with it.
+#[derive(Debug, Default)]
+struct Stapled(std::sync::Mutex<Vec<u8>>);
+
+impl ServerCertVerifier for Stapled {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        response: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.0.lock().unwrap() = response.to_vec();
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
 #[test]
 fn the_response_of_the_authority_is_stapled() {
     let ca = Authority::new("ca");
     ca.write("a", &["a.example"], GOOD);
     std::fs::write(ca.path("a.ocsp"), b"what the authority says").unwrap();
-    let folder = fixture::open(vec![Source::Directory(ca.dir.path().to_owned())]).unwrap();
-    let files = ca.source("a");
-    let Source::Files { cert, key, hosts, default, .. } = files else { unreachable!("files") };
+    let Source::Files { cert, key, hosts, default, .. } = ca.source("a") else { unreachable!("files") };
     let with = |name: &str| {
         let ocsp = Some(ca.path(name));
         vec![Source::Files { cert: cert.clone(), key: key.clone(), hosts: hosts.clone(), default, ocsp }]
     };
-    let named = fixture::open(with("a.ocsp")).unwrap();
-    for tls in [&folder, &named] {
-        assert!(tls.summary().files.contains(&ca.path("a.ocsp")), "it is read, and watched");
-        assert!(tls.summary().warnings.is_empty(), "{:?}", tls.summary());
-    }
     let missing = fixture::open(with("none.ocsp")).unwrap().summary();
     assert!(missing.warnings[0].message.contains("none.ocsp does not exist"), "{missing:?}");
+    let folder = vec![Source::Directory(ca.dir.path().to_owned())];
+    for tls in [fixture::open(folder).unwrap(), fixture::open(with("a.ocsp")).unwrap()] {
+        assert!(tls.summary().files.contains(&ca.path("a.ocsp")), "it is watched");
+        with_reception(NodeLimits::default(), reception(&tls), async |node| {
+            let stapled = Arc::new(Stapled::default());
+            let mut config = ca.client(None);
+            config.dangerous().set_certificate_verifier(stapled.clone());
+            shake(&node, &Arc::new(config), "a.example").await.unwrap();
+            assert_eq!(*stapled.0.lock().unwrap(), b"what the authority says");
+        });
+    }
 }
 
 /// Hosts `admin.a.example` and `open.a.example`; the first wants a certificate.
@@ -307,7 +352,6 @@ fn the_local_authority_serves_names_below_localhost() {
     let ca = LocalCa::open(&fresh.certificate_pem, &fresh.key_pem, &[], 8, clock).unwrap();
     let tls = fixture::open(vec![Source::Local(ca)]).unwrap();
     with_reception(NodeLimits::default(), reception(&tls), async |node| {
-        use rustls::pki_types::CertificateDer;
         use rustls::pki_types::pem::PemObject as _;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(fresh.certificate_pem.as_bytes()).unwrap()).unwrap();

@@ -81,7 +81,8 @@ where
     if limits.header_count > HYPER_HEADER_COUNT {
         builder.max_headers(limits.header_count);
     }
-    let service = service_fn(|request| answer(shared.clone(), Flight::new(&shared.state), request));
+    // Boxed, since hyper keeps the room for an answer for as long as the connection stands unused.
+    let service = service_fn(|request| Box::pin(answer(shared.clone(), Flight::new(&shared.state), request)));
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
     let watch = Watch::new(state, limits.clone(), false);
     let close = |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
@@ -93,7 +94,7 @@ where
     if let Some(accepted) = state.accepted.take() {
         let (stream, held) = wire.into_upgraded();
         let before = [&parts.read_buf[..], &held[..]].concat();
-        let (stream, clean) = upgraded::serve(stream, before, accepted, &state).await;
+        let (stream, clean) = Box::pin(upgraded::serve(stream, before, accepted, state)).await;
         if !clean && !state.cut.get() {
             // A client that is refused may still be sending.
             farewell::linger(stream).await;

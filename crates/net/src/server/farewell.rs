@@ -33,7 +33,8 @@ pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         return;
     }
     let read_on = async {
-        let mut space = [0; 16 << 10];
+        // Not within the future, for every connection has room for that from its start.
+        let mut space = vec![0; 16 << 10];
         let mut total = 0;
         while total < LINGER_BYTES {
             match stream.read(&mut space).await {

@@ -76,7 +76,7 @@ fn nothing_is_a_configuration_too() {
 fn a_setting_that_is_not_there_is_named_with_the_nearest_one() {
     bad(
         "[[listeners]]\nlisten = \"0.0.0.0:80\"\nredirect_https = true\n",
-        &["node.toml:3:1: a listener has no setting `redirect_https`…did you mean `redirect_to_https`?"],
+        &["node.toml:3: a listener has no setting `redirect_https`…did you mean `redirect_to_https`?"],
     );
     bad("[[listener]]\nlisten = \"0.0.0.0:80\"\n", &["the configuration has no setting `listener`…`listeners`"]);
     bad("[limits]\nconections = 5\n", &["[limits] has no setting `conections`…did you mean `connections`?"]);
@@ -105,11 +105,11 @@ redirect_to_https = { port = 0, hosts = ["*"] }
 tls = { directories = "certs" }
 "#,
         &[
-            "node.toml:3:10: `localhost:80` is no address to listen on…[ADDRESS]:PORT",
-            "node.toml:6:8: `999` is no mode of a file",
-            "node.toml:7:24: `10.0.0.0/40` is no network",
+            "node.toml:3: `localhost:80` is no address to listen on…[ADDRESS]:PORT",
+            "node.toml:6: `999` is no mode of a file",
+            "node.toml:7: `10.0.0.0/40` is no network",
             "clients take no notice of HSTS in the clear",
-            "node.toml:10:10: another listener has 0.0.0.0:80 already",
+            "node.toml:10: another listener has 0.0.0.0:80 already",
             "`tls` names no certificate",
             "TLS 1.1 is not to be had",
             "`client_auth` without `client_ca` asks for nothing",

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 
-use crate::harness::{Node, Place, until, write};
+use crate::harness::{Node, ONE_WORKER, Place, until, write};
 
 const ANSWER: &str = r#"
 export default {
@@ -30,6 +30,8 @@ impl<'a> Authority<'a> {
     fn new(place: &'a Place) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Another name than what it signs, which would pass for its own issuer.
+        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         write(&place.path("ca.pem"), &certificate.pem());
@@ -78,7 +80,11 @@ fn ports(node: &Node, scheme: &str) -> Vec<String> {
 
 /// A node with these listeners, whose one app answers every host.
 fn serve(place: &Place, config: &str) -> Node {
-    place.deploy(&place.worker(ANSWER)).expect_success();
+    let hosts = ["app.example", "other.example", "new.example", "newer.example", "admin.example", "127.0.0.1"];
+    let routes = hosts.map(|host| format!("[[routes]]\nmatch = \"{host}/*\"\nworker = \"web\"\n"));
+    let manifest = format!("{ONE_WORKER}{}", routes.concat());
+    let project = place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", ANSWER)]);
+    place.deploy(&project).expect_success();
     write(&place.path("node.toml"), config);
     place.serve_with(&["--config", "node.toml"])
 }

@@ -2,8 +2,11 @@
 //! folder under `conformance/` that says where it comes from and which of its tests fail here, with
 //! a reason for each; a test that fails or passes against that record fails the run.
 
+mod cachetests;
+mod expected;
 mod frameworks;
 mod h2spec;
+mod server;
 mod wpt;
 
 use anyhow::{Context as _, Result, bail};
@@ -37,9 +40,10 @@ impl Options {
 
 pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
+        "cache-tests" => cachetests::run(repo, options),
         "frameworks" => frameworks::run(repo, options),
         "h2spec" => h2spec::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are frameworks, h2spec and wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec and wpt"),
     }
 }

@@ -266,7 +266,7 @@ impl Build<'_> {
 
     fn script(&mut self, worker: &WorkerPlan) -> Option<Artifact> {
         match script::build(&self.dir, Path::new(&worker.entry), &script::Options::default()) {
-            Ok(mut built) => {
+            Ok(built) => {
                 self.inputs.extend(built.inputs);
                 self.exports.extend(built.exports.map(|exports| (worker.name.clone(), exports)));
                 let mut script = built.script;

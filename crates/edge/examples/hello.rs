@@ -15,7 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use manifest::{Isolation, Origins, Plan, Route, RouteTable, Target, WorkerIndex, WorkerKind, WorkerPlan};
 use net::tls::Source;
 use net::{ConnectionCounts, ListenOptions, Listener, Reception, Tls, TlsOptions};
-use selvedge_edge::{CoreConfig, Drain, HostMap, Hosts, Site, SiteParts, run_core};
+use selvedge_edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache, Site, SiteParts, run_core};
 use worker::{Call, Event, Failure, Invoker, Response};
 
 struct Hello;
@@ -46,6 +46,7 @@ fn site() -> Arc<Site> {
         env_name: None,
         workers: vec![worker],
         assets: Vec::new(),
+        upstreams: Vec::new(),
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
         limits: AppLimits::default(),
@@ -53,7 +54,14 @@ fn site() -> Arc<Site> {
         origins: Origins::default(),
     };
     let (plan, workers): (_, Vec<Arc<dyn Invoker>>) = (Arc::new(plan), vec![Arc::new(Hello)]);
-    Site::new(SiteParts { deployment: "d1".into(), plan, workers, assets: Vec::new(), dev: None })
+    Site::new(SiteParts {
+        deployment: "d1".into(),
+        plan,
+        workers,
+        assets: Vec::new(),
+        upstreams: Vec::new(),
+        dev: None,
+    })
 }
 
 fn source() -> Option<Source> {
@@ -86,6 +94,8 @@ fn main() -> std::io::Result<()> {
         listeners.push(bind(8791)?.with(&Arc::new(Reception { listener: 1, tls: Some(tls), ..Reception::default() })));
     }
     let metrics = telemetry::Metrics::new();
+    let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
+    let cache = ProxyCache::new(Arc::new(store), limits.cache_key_bytes);
     let config = CoreConfig {
         listeners,
         doors: Arc::default(),
@@ -96,6 +106,7 @@ fn main() -> std::io::Result<()> {
         rng: Arc::new(SystemRng),
         sink: metrics,
         drain: Drain::new(),
+        cache,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, run_core(config)).map(drop)

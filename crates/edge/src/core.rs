@@ -12,6 +12,7 @@ use crate::cf::Cf;
 use crate::door::{Door, Doors};
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
+use crate::proxy::ProxyCache;
 use crate::site::{Hosts, HostsReader};
 
 /// What a core needs. All but the listeners is shared with the other cores.
@@ -26,6 +27,8 @@ pub struct CoreConfig {
     pub rng: Arc<dyn Rng>,
     pub sink: Arc<dyn Sink>,
     pub drain: Drain,
+    /// In front of upstreams.
+    pub cache: Arc<ProxyCache>,
 }
 
 /// What the pipeline needs on this core.
@@ -36,6 +39,7 @@ pub(crate) struct Core {
     /// Counts what is open, then passes on.
     pub sink: Arc<dyn Sink>,
     pub drain: Drain,
+    pub cache: Arc<ProxyCache>,
     pub cf: Cf,
     pub doors: Doors,
 }
@@ -59,6 +63,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         ids: Buffered::new(config.rng),
         sink: Arc::new(Counted { sink: config.sink.clone(), drain: config.drain.clone() }),
         drain: config.drain.clone(),
+        cache: config.cache,
         cf: Cf::new(),
         doors: config.doors,
     });

@@ -16,6 +16,7 @@ mod door;
 mod drain;
 mod overlay;
 mod pipeline;
+mod proxy;
 mod respond;
 mod site;
 mod upgrade;
@@ -24,6 +25,7 @@ pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError}
 pub use core::{CoreConfig, run_core};
 pub use door::{Door, Doors, Hsts, Redirect};
 pub use drain::Drain;
+pub use proxy::{ProxyCache, Upstream};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::Dispatcher;
-use edge::{CoreConfig, Doors, Drain, HostMap, Hosts};
+use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
 use net::{Address, ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Reception};
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 
@@ -69,6 +69,7 @@ impl Node {
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         observe(&metrics, &dispatcher, &counts, log.as_ref());
 
+        let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
         let waiting = by_core
             .into_iter()
             .map(|listeners| CoreConfig {
@@ -81,6 +82,7 @@ impl Node {
                 rng: Arc::new(SystemRng),
                 sink: sink.clone(),
                 drain: drain.clone(),
+                cache: cache.clone(),
             })
             .collect();
         let own = vec![options.admin];

@@ -1,7 +1,6 @@
 //! `conformance/h2spec`: h2spec, which holds a server of HTTP/2 against RFC 9113's forerunner and
 //! RFC 7541 case by case, run in the clear and under TLS.
 
-mod expected;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -12,23 +11,15 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use self::expected::Expected;
 use super::Options;
-use super::frameworks::{Server, program};
+use super::expected::{Expected, Outcome};
+use super::server::{Server, program};
 use crate::repo::{self, Repo};
 
 const SUITE: &str = "conformance/h2spec";
 
 /// The two ways of getting to HTTP/2.
 const WAYS: [&str; 2] = ["clear", "tls"];
-
-/// What became of one case.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Way, section and title: `tls http2/6.9.1 Sends SETTINGS frame …`.
-    pub case: String,
-    pub failure: Option<String>,
-}
 
 pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let text = fs::read_to_string(repo.path(SUITE).join("expected.toml")).context("reading expected.toml")?;
@@ -38,17 +29,20 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let folder = repo.cache_folder().join("conformance/h2spec");
     let app = folder.join("app");
     copy_app(&repo.path(SUITE).join("app"), &app)?;
-    let mut outcomes = Vec::new();
-    for way in WAYS.into_iter().filter(|way| options.only.is_empty() || options.only.iter().any(|only| only == way)) {
-        outcomes.extend(one_way(&suite, &program, &folder, &app, way)?);
+    let ways = WAYS.into_iter().filter(|way| options.only.is_empty() || options.only.iter().any(|only| only == way));
+    let (mut cases, mut passed, mut wrong) = (0, 0, Vec::new());
+    for way in ways {
+        let outcomes = one_way(&suite, &program, &folder, &app, way)?;
+        cases += outcomes.len();
+        passed += outcomes.iter().filter(|outcome| outcome.difference.is_none()).count();
+        wrong.extend(expected.judge(way, &outcomes).iter().map(|complaint| format!("{way}: {complaint}")));
     }
-    let passed = outcomes.iter().filter(|outcome| outcome.failure.is_none()).count();
+    wrong.extend(expected.of_no_app(&WAYS.map(str::to_owned)));
     if options.json {
-        println!("{}", serde_json::json!({ "cases": outcomes.len(), "passed": passed }));
+        println!("{}", serde_json::json!({ "cases": cases, "passed": passed }));
     } else {
-        println!("h2spec: {passed} of {} cases passed", outcomes.len());
+        println!("h2spec: {passed} of {cases} cases passed");
     }
-    let wrong = expected.judge(&outcomes, options.only.is_empty());
     wrong.iter().for_each(|complaint| eprintln!("  {complaint}"));
     match wrong.len() {
         0 => Ok(()),
@@ -68,7 +62,7 @@ fn copy_app(from: &Path, to: &Path) -> Result<()> {
 
 fn one_way(suite: &Path, program: &Path, folder: &Path, app: &Path, way: &str) -> Result<Vec<Outcome>> {
     let tls: &[&str] = if way == "tls" { &["--tls"] } else { &[] };
-    let server = Server::start(program, folder, app, tls)?;
+    let server = Server::start(program, &folder.join("data"), app, tls)?;
     let report = folder.join(format!("{way}.xml"));
     let (host, port) = server.address.split_once(':').context("an address has a port")?;
     let mut command = Command::new(suite);
@@ -82,11 +76,11 @@ fn one_way(suite: &Path, program: &Path, folder: &Path, app: &Path, way: &str) -
     let complaint = server.stop();
     let text = fs::read_to_string(&report)
         .with_context(|| format!("h2spec wrote no report\n{}{complaint}", String::from_utf8_lossy(&said.stderr)))?;
-    outcomes(way, &text)
+    outcomes(&text)
 }
 
 /// Reads the report, of whose XML the suite writes an element a line.
-fn outcomes(way: &str, report: &str) -> Result<Vec<Outcome>> {
+fn outcomes(report: &str) -> Result<Vec<Outcome>> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     for line in report.lines().map(str::trim) {
         let attribute = |name: &str| -> Option<&str> {
@@ -96,13 +90,13 @@ fn outcomes(way: &str, report: &str) -> Result<Vec<Outcome>> {
         if line.starts_with("<testcase ") {
             let package = attribute("package").context("a case has a section")?;
             let title = attribute("classname").context("a case has a title")?;
-            outcomes.push(Outcome { case: format!("{way} {package} {}", plain(title)), failure: None });
+            outcomes.push(Outcome { request: format!("{package} {}", plain(title)), difference: None });
         }
         if (line.contains("<failure") || line.contains("<error"))
             && let Some(last) = outcomes.last_mut()
         {
             let text = line.split_once("<failure").or(line.split_once("<error")).map_or("", |(_, text)| text);
-            last.failure = Some(plain(text.trim_start_matches('>')));
+            last.difference = Some(plain(text.trim_start_matches('>')));
         }
     }
     if outcomes.is_empty() {

@@ -1,16 +1,25 @@
 /**
  * `env`: what the manifest granted, by name.
  */
+import { feature, lazy } from "./features.ts";
 import { TypeError, jsonParse } from "./primordials.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "service" | "assets";
+  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets" | "objects";
   value?: any;
   binding?: number;
 }
+
+/** Bindings that are features: which, and what makes them there. */
+const FEATURES: Record<string, string[] | undefined> = {
+  __proto__: null as any,
+  sql: ["sql", "makeDatabase"],
+  sqlfamily: ["sql", "makeFamily"],
+  objects: ["objects", "makeNamespace"],
+};
 
 function bindingValue(granted: Binding): unknown {
   switch (granted.kind) {
@@ -34,5 +43,10 @@ export const env: any = {};
 /** Fills `env` from the host's JSON. */
 export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
-  for (let i = 0; i < bindings.length; i++) env[bindings[i]!.name] = bindingValue(bindings[i]!);
+  for (let i = 0; i < bindings.length; i++) {
+    const granted = bindings[i]!;
+    const made = FEATURES[granted.kind];
+    if (made === undefined) env[granted.name] = bindingValue(granted);
+    else lazy(env, granted.name, () => feature(made[0]!)[made[1]!](granted.binding), true);
+  }
 }

@@ -30,7 +30,9 @@ pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
 /// The feature that a binding always takes, as a specifier of the platform: `features:NAME`.
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
+        Grant::Object { .. } => Some(builtin::OBJECTS),
         // What these take is in every image, or depends on the source.
+        Grant::Sql { .. } => Some(builtin::SQL),
         Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
     }
 }

@@ -65,19 +65,23 @@ pub(crate) static TEST: &[Field] = &[
 
 pub(crate) static BINDING: &[Field] = &[
     field("kv", "The name of a KV namespace."),
+    field("sql", "The name of a SQL database, or \"NAME-*\" for a family of them, one for each key."),
+    field("migrations", "With `sql`: the directory of its migrations, relative to this file: NNNN_name.sql."),
     field("secret", "The name of a secret, set with: selvedge secret put."),
-    field("worker", "The name of a worker of this app."),
+    field(
+        "previous",
+        "With `secret`: true for the version before, which is there while the overlap of a rotation lasts.",
+    ),
+    field("worker", "The name of a worker of this app; with `object`, the one that exports the class."),
     field("assets", "A directory of files, relative to this file."),
     field(
         "entrypoint",
         "With `worker`: the export that answers, a class that extends WorkerEntrypoint; without, the default one.",
     ),
+    field("object", "The name of a class of durable objects, which the worker exports."),
     field("props", "With `worker`: what the worker finds in `ctx.props` when it is called over this binding."),
-    later("sql"),
-    later("migrations"),
     later("blob"),
     later("queue"),
-    later("object"),
     later("stream"),
     later("topic"),
     later("workflow"),

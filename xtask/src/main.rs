@@ -37,6 +37,7 @@ usage: cargo xtask CHORE
   conformance cache-tests [--json]         run the HTTP caching tests against their record
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
+  conformance h2spec [--json] [--only clear|tls]  run h2spec against HTTP/2, in the clear and under TLS
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 

@@ -151,9 +151,10 @@ pub struct Types {
 
 #[derive(Debug, Args)]
 pub struct Listening {
-    /// Where to serve.
-    #[arg(long, default_value = "127.0.0.1:8787")]
-    pub listen: SocketAddr,
+    /// Where to serve in the clear; 127.0.0.1:8787 if left out, and if the configuration has no
+    /// listener.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
     /// Where the admin API listens.
     #[arg(long, default_value = "127.0.0.1:8788")]
     pub admin: SocketAddr,
@@ -174,6 +175,9 @@ pub struct Dev {
     /// Where data is kept; .selvedge/data in the project if left out.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Serve with TLS, with certificates of an authority of this machine.
+    #[arg(long)]
+    pub tls: bool,
 }
 
 #[derive(Debug, Args)]

@@ -71,6 +71,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("postgres*", &["services-cluster"]),
     Heavy::of("fallible-iterator", &["services-cluster"]),
     Heavy::of("rustls*", &["net"]),
+    Heavy::of("rcgen", &["net"]).or_tests(),
     Heavy::of("tokio-rustls", &["net"]),
     Heavy::of("tokio-tungstenite", &["net"]),
     Heavy::of("quinn*", &["net"]),
@@ -80,7 +81,8 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("aws-lc-rs", &["net", "engine", "services-local"]),
     // What aws-lc-rs leaves out of Web Cryptography.
     Heavy::of("aes*", &["engine"]),
-    Heavy::of("der", &["engine"]),
+    // And what rustls does not tell of a certificate.
+    Heavy::of("der", &["engine", "net"]),
     Heavy::of("md-5", &["engine"]),
     Heavy::of("pkcs1", &["engine"]),
     Heavy::of("pkcs8", &["engine"]),

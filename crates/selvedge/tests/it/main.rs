@@ -13,6 +13,7 @@ mod harness;
 mod init;
 mod kv;
 mod limits;
+mod listeners;
 mod objects;
 mod postgres;
 mod proxy;

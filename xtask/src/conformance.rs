@@ -2,7 +2,10 @@
 //! folder under `conformance/` that says where it comes from and which of its tests fail here, with
 //! a reason for each; a test that fails or passes against that record fails the run.
 
+mod cachetests;
+mod expected;
 mod frameworks;
+mod server;
 mod wpt;
 
 use anyhow::{Context as _, Result, bail};
@@ -36,8 +39,9 @@ impl Options {
 
 pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
+        "cache-tests" => cachetests::run(repo, options),
         "frameworks" => frameworks::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are frameworks and wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks and wpt"),
     }
 }

@@ -131,6 +131,7 @@ codes! {
     // Servers the guest talks to.
     UPSTREAM_UNREACHABLE = row("upstream_unreachable", 502, Upstream, true, "The target could not be reached", "Check that the target is up and its name resolves.");
     UPSTREAM_PROTOCOL = row("upstream_protocol", 502, Upstream, true, "The target broke the protocol", "Check the target.");
+    NOT_CACHED = row("not_cached", 504, Client, true, "Nothing stored answers the request", "Leave out Cache-Control: only-if-cached.");
     UPSTREAM_TIMEOUT = row("upstream_timeout", 504, Upstream, true, "The target did not answer in time", "Check the target.");
     UPSTREAM_TLS = row("upstream_tls", 502, Upstream, false, "The TLS connection to the target failed", "Check the target's certificate.");
 
@@ -148,6 +149,8 @@ codes! {
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
     STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");
     STORE_FAILED = row("store_failed", 500, Node, true, "The store failed", "See the log.");
+    BAD_BACKUP = row("bad_backup", 409, Client, false, "The backup can't be used", "Name a directory of backups, and one of those that it lists.");
+    BACKUP_UNVERIFIED = row("backup_unverified", 500, Node, false, "The backup does not restore", "Check the disk of the backup, and `selvedge fsck`; keep older backups.");
     DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
     BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");

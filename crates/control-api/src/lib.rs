@@ -21,8 +21,8 @@ pub use api::{Answer, Api};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
-    AppEntry, Blobs, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, Damage, DeployRequest, Deployed, Items, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 pub use route::Operation;

@@ -12,19 +12,21 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, DeployRequest, Deployed, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry,
+    RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use manifest::WorkerKind;
 use services::{
-    AppId, ArtifactStore, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions, PutOptions,
-    ReleaseStore, SecretStore,
+    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions,
+    PutOptions, ReleaseStore, SecretStore,
 };
 use tokio::sync::Mutex;
 
 use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
+mod care;
 mod limits;
 
 /// Who releases, as the history shows it: whoever holds the token.
@@ -56,6 +58,7 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that
@@ -420,6 +423,14 @@ impl Api for Control {
         })
     }
 
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
+        Box::pin(self.make_backup(request))
+    }
+
+    fn check(&self) -> Answer<'_, Checked> {
+        Box::pin(self.check_all())
+    }
+
     fn kv_get(&self, app: AppName, namespace: ResourceName, key: String) -> Answer<'_, Option<KvValue>> {
         Box::pin(self.get_entry(self.namespace(app, namespace), key))
     }
@@ -497,6 +508,12 @@ impl StoreFailure for services::ReleaseError {
 }
 
 impl StoreFailure for services::SecretError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::care::CareError {
     fn code(&self) -> Code {
         self.code()
     }

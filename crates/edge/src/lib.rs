@@ -14,6 +14,7 @@ mod core;
 mod drain;
 mod overlay;
 mod pipeline;
+mod proxy;
 mod respond;
 mod site;
 mod upgrade;
@@ -21,6 +22,7 @@ mod upgrade;
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use core::{CoreConfig, run_core};
 pub use drain::Drain;
+pub use proxy::{ProxyCache, Upstream};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};
 
 #[cfg(test)]

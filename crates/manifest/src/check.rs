@@ -15,6 +15,7 @@ use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
 mod routes;
+mod upstreams;
 mod workers;
 
 /// What the check knows beside the manifest.
@@ -41,6 +42,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         problems,
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         assets: Vec::new(),
+        upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
@@ -50,6 +52,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     let mut limits = AppLimits::default();
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
+    let upstreams: Vec<_> = raw.upstreams.iter().map(|u| compiler.upstream(u)).collect();
     let Compiler { assets, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {
@@ -57,6 +60,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         env_name: context.env.map(str::to_owned),
         workers: workers.into_iter().collect::<Option<_>>()?,
         assets,
+        upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes,
         hosts,
         limits,
@@ -117,6 +121,8 @@ struct Compiler<'c, 'p> {
     /// so that a reference to it is not reported as well.
     names: Vec<String>,
     assets: Vec<AssetsPlan>,
+    /// The upstreams' names in the order of the plan.
+    upstreams: Vec<String>,
     origins: Origins,
 }
 

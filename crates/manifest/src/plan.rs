@@ -25,6 +25,9 @@ pub struct Plan {
     pub workers: Vec<WorkerPlan>,
     /// Indexed by [`AssetsIndex`].
     pub assets: Vec<AssetsPlan>,
+    /// Indexed by [`UpstreamIndex`], in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamPlan>,
     pub routes: RouteTable,
     /// The hosts that routes name: exact (`example.com`) and wildcard (`*.example.com`). The default
     /// host is not among them: every app has it.
@@ -47,6 +50,10 @@ pub struct WorkerIndex(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AssetsIndex(pub u16);
 
+/// Position of an upstream in [`Plan::upstreams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UpstreamIndex(pub u16);
+
 impl Plan {
     /// The worker at an index of this plan.
     pub fn worker(&self, index: WorkerIndex) -> &WorkerPlan {
@@ -56,6 +63,11 @@ impl Plan {
     /// The asset directory at an index of this plan.
     pub fn asset_dir(&self, index: AssetsIndex) -> &AssetsPlan {
         &self.assets[usize::from(index.0)]
+    }
+
+    /// The upstream at an index of this plan.
+    pub fn upstream(&self, index: UpstreamIndex) -> &UpstreamPlan {
+        &self.upstreams[usize::from(index.0)]
     }
 
     pub fn worker_named(&self, name: &str) -> Option<(WorkerIndex, &WorkerPlan)> {
@@ -68,7 +80,7 @@ impl Plan {
     pub fn main_worker(&self) -> WorkerIndex {
         let worker_of = |target: &Target| match target {
             Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
-            Target::Assets(_) => None,
+            Target::Assets(_) | Target::Upstream { .. } => None,
         };
         let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
         self.tests
@@ -92,7 +104,11 @@ impl Plan {
             Target::Worker(worker) => worker_is_there(worker),
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
+            Target::Upstream { upstream, .. } => usize::from(upstream.0) < self.upstreams.len(),
         });
+        if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
+            return Err("the plan has an upstream whose target is none".to_owned());
+        }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
             Grant::Worker { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
@@ -236,6 +252,19 @@ pub enum Grant {
     Assets {
         assets: AssetsIndex,
     },
+}
+
+/// Servers that routes pass requests on to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamPlan {
+    pub name: ResourceName,
+    /// At least one; each `scheme://host` with a port where it is not the scheme's own.
+    pub targets: Vec<EgressRule>,
+}
+
+/// Whether a rule names one server: a scheme and a host.
+pub(crate) fn is_target(rule: &EgressRule) -> bool {
+    matches!(rule, EgressRule::Host { scheme: Some(_), .. })
 }
 
 /// A directory of static files.

@@ -106,6 +106,7 @@ pub fn control(
         releases: stores.releases.clone(),
         secrets: stores.secrets.clone(),
         kv: stores.kv.clone(),
+        care: stores.care.clone(),
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

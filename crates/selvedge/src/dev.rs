@@ -196,6 +196,7 @@ impl Studio {
             deployment: "dev".into(),
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
+            upstreams: self.node.workshop.upstreams(&plan),
             plan,
             dev: Some(self.dir.clone()),
         });

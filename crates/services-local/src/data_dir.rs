@@ -11,6 +11,9 @@
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
 //!
+//! A `.db` is a SQLite database; any other file never changes once it has its name. Backups rely on
+//! both (`care`).
+//!
 //! The directory is its owner's alone (0700). The node key lies elsewhere, so that a copy of the
 //! directory opens no secret.
 
@@ -24,6 +27,7 @@ use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
 use services::KvLimits;
 
 use crate::artifact::LocalArtifacts;
+use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
@@ -81,6 +85,7 @@ struct Inner {
     artifacts: Arc<LocalArtifacts>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
+    care: Arc<LocalCare>,
     node: Arc<Database>,
     root: Arc<Root>,
 }
@@ -92,6 +97,8 @@ pub(crate) struct Root {
     readers: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
+    /// How files that nothing refers to go.
+    pub removals: Arc<Removals>,
     _lock: File,
 }
 
@@ -132,13 +139,16 @@ impl DataDir {
             readers: threads("store-read", READER_THREADS)?,
             path,
             options,
+            removals: Arc::default(),
             _lock: lock,
         });
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
+        let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
-            artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
+            care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
+            artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             secrets: OnceLock::new(),
             kv,
@@ -163,6 +173,14 @@ impl DataDir {
 
     pub fn releases(&self) -> Arc<LocalReleases> {
         self.inner.releases.clone()
+    }
+
+    pub fn care(&self) -> Arc<LocalCare> {
+        self.inner.care.clone()
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.inner.root
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

@@ -13,6 +13,7 @@
 //! layout and `database` for how writes are grouped.
 
 mod artifact;
+mod care;
 mod content;
 mod data_dir;
 mod database;
@@ -26,6 +27,7 @@ mod release;
 mod secret;
 
 pub use artifact::LocalArtifacts;
+pub use care::{BackupInfo, LocalCare, backups, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
 pub use release::LocalReleases;

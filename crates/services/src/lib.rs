@@ -11,6 +11,7 @@
 //! executor: a provider brings its own threads and never asks for a runtime.
 
 pub mod artifact;
+pub mod care;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod egress;
@@ -21,6 +22,7 @@ pub mod secret;
 mod store;
 
 pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
+pub use care::Care;
 pub use egress::{EgressPolicy, EgressRule};
 pub use futures_util::future::BoxFuture;
 pub use kv::{

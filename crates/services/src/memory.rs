@@ -5,11 +5,13 @@
 //! ([`Durability::Memory`](crate::Durability::Memory)).
 
 mod artifact;
+mod care;
 mod kv;
 mod release;
 mod secret;
 
 pub use artifact::MemoryArtifacts;
+pub use care::MemoryCare;
 pub use kv::{KvSnapshot, MemoryKv};
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use control_api::Message;
 use manifest::Source;
 use services::KvLimits;
-use services::memory::{MemoryArtifacts, MemoryKv, MemoryReleases, MemorySecrets};
+use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryReleases, MemorySecrets};
 use testkit::ManualClock;
 
 use super::*;
@@ -39,6 +39,7 @@ impl Node {
             releases: Arc::new(MemoryReleases::new(clock.clone())),
             secrets: Arc::new(MemorySecrets::new(clock.clone())),
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
+            care: Arc::new(MemoryCare),
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {

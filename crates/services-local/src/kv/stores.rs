@@ -11,6 +11,7 @@ use base::{AppName, Clock, Rng, TenantName};
 use services::{AppId, KvNamespace, StoreError};
 
 use super::rows;
+use crate::care::Removals;
 use crate::content::Contents;
 use crate::data_dir::Root;
 use crate::database::Database;
@@ -51,6 +52,7 @@ struct Shared {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+    removals: Arc<Removals>,
     writers: Pool,
     readers: Pool,
     open_max: usize,
@@ -73,6 +75,7 @@ impl Stores {
             path,
             clock: root.options.clock.clone(),
             rng: root.options.rng.clone(),
+            removals: root.removals.clone(),
             writers: root.writers(),
             readers: root.readers(),
             open_max: root.options.limits.kv_files_open as usize,
@@ -183,7 +186,7 @@ impl Shared {
         let dir = self.path.join(app.tenant.as_str());
         disk::create_dir(&dir).map_err(|error| disk::store_error(&dir, &error))?;
         let contents = dir.join(format!("{}.content", app.app));
-        let contents = Contents::open(contents, self.rng.clone(), self.readers.clone())?;
+        let contents = Contents::open(contents, self.rng.clone(), self.readers.clone(), self.removals.clone())?;
         let file = dir.join(format!("{}.db", app.app));
         let database = Database::open(&file, rows::KIND, self.clock.clone(), self.writers.clone())?;
         let store = Store { lane, database, contents };

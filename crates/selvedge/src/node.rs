@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache, Doors};
-use net::{ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Address, Reception};
+use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
+use net::{Address, ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Reception};
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 

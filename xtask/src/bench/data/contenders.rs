@@ -150,6 +150,9 @@ fn over_http(tools: &Tools, case: &Case, server: &Server, host: &str, seconds: u
     wrk(WARM_S)?;
     let before = server.cpu_us()?;
     let closed = wrk(seconds)?;
+    if closed.requests == 0.0 {
+        bail!("no request was answered within {seconds} s");
+    }
     let cpu_us = Some((server.cpu_us()? - before) / closed.requests);
     Ok(Figures { cpu_us, per_s: closed.per_s, p50_us: closed.p50_us, p99_us: closed.p99_us })
 }

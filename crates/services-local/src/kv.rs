@@ -19,10 +19,10 @@ use crate::data_dir::Root;
 use crate::database::{Fate, Tx, WriteError};
 
 mod rows;
-mod stores;
+pub(crate) mod stores;
 
 use rows::{Place, Row};
-use stores::{Store, Stores};
+use stores::{Layout, Store, Stores};
 
 /// Values up to this size lie in the row.
 pub(crate) const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -51,7 +51,9 @@ enum Value {
 impl LocalKv {
     pub(crate) fn open(root: Arc<Root>, limits: KvLimits) -> Result<Self, DataDirError> {
         let path = root.create_dir(&["kv"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
-        Ok(Self { stores: Stores::new(path, &root), limits, clock: root.options.clock.clone(), _root: root })
+        let open_max = root.options.limits.kv_files_open as usize;
+        let layout = Layout { kind: rows::KIND, named: rows::contents, open_max };
+        Ok(Self { stores: Stores::new(path, layout, &root), limits, clock: root.options.clock.clone(), _root: root })
     }
 
     /// Reclaims the space of expired entries and orphaned content files in the files that are

@@ -13,13 +13,18 @@ use base::Clock;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+mod access_key;
 mod artifact;
+mod blob;
+mod blob_model;
 mod kv;
 mod kv_model;
 mod release;
 mod secret;
 
+pub use access_key::access_keys;
 pub use artifact::artifacts;
+pub use blob::blobs;
 pub use kv::kv;
 pub use release::releases;
 pub use secret::secrets;

@@ -10,7 +10,9 @@
 //! Futures are boxed and `Send`, and hold no lock across a wait. They may be polled by any
 //! executor: a provider brings its own threads and never asks for a runtime.
 
+pub mod access_key;
 pub mod artifact;
+pub mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod egress;
@@ -20,6 +22,7 @@ pub mod release;
 pub mod secret;
 mod store;
 
+pub use access_key::{AccessKey, AccessKeyError, AccessKeyStore};
 pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
 pub use egress::{EgressPolicy, EgressRule};
 pub use futures_util::future::BoxFuture;

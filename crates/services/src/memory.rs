@@ -4,12 +4,16 @@
 //! is not a provider for production: nothing outlives the process, and receipts say so
 //! ([`Durability::Memory`](crate::Durability::Memory)).
 
+mod access_key;
 mod artifact;
+mod blob;
 mod kv;
 mod release;
 mod secret;
 
+pub use access_key::MemoryAccessKeys;
 pub use artifact::MemoryArtifacts;
+pub use blob::MemoryBlobs;
 pub use kv::{KvSnapshot, MemoryKv};
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;

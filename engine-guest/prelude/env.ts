@@ -2,12 +2,13 @@
  * `env`: what the manifest granted, by name.
  */
 import { TypeError, jsonParse } from "./primordials.ts";
+import { feature, lazy } from "./features.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "service" | "assets";
+  kind: "text" | "json" | "secret" | "kv" | "blob" | "service" | "assets";
   value?: any;
   binding?: number;
 }
@@ -34,5 +35,10 @@ export const env: any = {};
 /** Fills `env` from the host's JSON. */
 export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
-  for (let i = 0; i < bindings.length; i++) env[bindings[i]!.name] = bindingValue(bindings[i]!);
+  for (let i = 0; i < bindings.length; i++) {
+    const granted = bindings[i]!;
+    // What takes a feature is made when it is looked at.
+    if (granted.kind === "blob") lazy(env, granted.name, () => feature("blobs").makeBucket(granted.binding), true);
+    else env[granted.name] = bindingValue(granted);
+  }
 }

@@ -3,6 +3,7 @@
 //! a reason for each; a test that fails or passes against that record fails the run.
 
 mod frameworks;
+mod s3;
 mod wpt;
 
 use anyhow::{Context as _, Result, bail};
@@ -37,7 +38,8 @@ impl Options {
 pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
         "frameworks" => frameworks::run(repo, options),
+        "s3" => s3::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are frameworks and wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are frameworks, s3 and wpt"),
     }
 }

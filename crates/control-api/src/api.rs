@@ -12,6 +12,10 @@ use crate::model::{
 };
 use crate::{ApiError, KvCondition};
 
+mod blob;
+
+pub use blob::BlobApi;
+
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
 
@@ -21,10 +25,10 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send
 /// - An answered change is durable, as far as the node's stores promise it.
 /// - Each change happens as a whole or not at all. If an answer is lost, the operation may be
 ///   repeated: every one of them is idempotent, except for a [`rollback`](Api::rollback) that
-///   names no deployment, and [`kv_put`](Api::kv_put) and [`kv_delete`](Api::kv_delete) under a
+///   names no deployment, [`access_key_create`](BlobApi::access_key_create), and [`kv_put`](Api::kv_put) and [`kv_delete`](Api::kv_delete) under a
 ///   condition.
-/// - No answer ever holds the value of a secret.
-pub trait Api: Send + Sync {
+/// - No answer ever holds the value of a secret, but for that of an access key when it is made.
+pub trait Api: BlobApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.

@@ -17,12 +17,12 @@ pub mod openapi;
 pub mod query;
 pub mod route;
 
-pub use api::{Answer, Api};
+pub use api::{Answer, Api, BlobApi};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
-    AppEntry, Blobs, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
+    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, BlobDeleted, BlobEntry, BlobPage, Blobs, DamagedBlob, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
     KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretVersion, Status,
+    ScrubResult, SecretVersion, Status,
 };
 pub use route::Operation;

@@ -23,6 +23,7 @@ use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+mod blobs;
 mod guard;
 
 use guard::Guard;
@@ -56,6 +57,7 @@ enum Reply {
     Text(&'static str, String),
     Json(Vec<u8>),
     Entry(KvValue),
+    Bytes(Bytes),
 }
 
 /// A limit that a body is read under.
@@ -115,6 +117,15 @@ impl Admin {
         let call = Call { operation: row.operation, parameters, query, headers: head.headers, body };
         let reply = match row.operation {
             Operation::KvList | Operation::KvGet | Operation::KvPut | Operation::KvDelete => self.kv(call).await?,
+            Operation::BucketList
+            | Operation::BucketGet
+            | Operation::BucketHead
+            | Operation::BucketPut
+            | Operation::BucketDelete
+            | Operation::BucketScrub
+            | Operation::AccessKeyCreate
+            | Operation::AccessKeyList
+            | Operation::AccessKeyDelete => self.blobs(call).await?,
             Operation::SecretList | Operation::SecretPut | Operation::SecretDelete => self.secret(call).await?,
             _ => self.node(call).await?,
         };
@@ -272,6 +283,7 @@ impl Reply {
             Reply::Nothing => return response,
             Reply::Text(kind, text) => (kind, Body::full(text)),
             Reply::Json(text) => ("application/json", Body::full(text)),
+            Reply::Bytes(bytes) => ("application/octet-stream", Body::full(bytes)),
             Reply::Entry(entry) => {
                 headers.insert(KV_REVISION, entry.revision.into());
                 if let Some(at) = entry.expires_at_ms {

@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
+mod blobs;
 mod limits;
 
 /// Who releases, as the history shows it: whoever holds the token.
@@ -56,6 +57,8 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub blobs: Arc<dyn services::blob::Blobs>,
+    pub access_keys: Arc<dyn services::AccessKeyStore>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that

@@ -42,6 +42,7 @@ fn site() -> Arc<Site> {
         env_name: None,
         workers: vec![worker],
         assets: Vec::new(),
+        buckets: Vec::new(),
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
         limits: AppLimits::default(),
@@ -49,7 +50,7 @@ fn site() -> Arc<Site> {
         origins: Origins::default(),
     };
     let (plan, workers): (_, Vec<Arc<dyn Invoker>>) = (Arc::new(plan), vec![Arc::new(Hello)]);
-    Site::new(SiteParts { deployment: "d1".into(), plan, workers, assets: Vec::new(), dev: None })
+    Site::new(SiteParts { deployment: "d1".into(), plan, workers, assets: Vec::new(), buckets: Vec::new(), dev: None })
 }
 
 fn main() -> std::io::Result<()> {

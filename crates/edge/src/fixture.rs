@@ -61,6 +61,7 @@ pub fn plan(app: &str, routes: Vec<Route>, hosts: &[&str], limits: WorkerLimits,
         env_name: None,
         workers: vec![worker],
         assets: vec![AssetsPlan { directory: "public".into(), not_found }],
+        buckets: Vec::new(),
         routes: RouteTable::new(routes).unwrap(),
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         limits: AppLimits::default(),
@@ -75,6 +76,7 @@ pub fn site(plan: Plan, worker: Arc<dyn Invoker>, files: Arc<AssetIndex>) -> Arc
         plan: Arc::new(plan),
         workers: vec![worker],
         assets: vec![files],
+        buckets: Vec::new(),
         dev: None,
     };
     Site::new(parts)

@@ -9,6 +9,7 @@
 //! On each core, [`run_core`] accepts and serves until the node drains.
 
 pub mod assets;
+mod blobs;
 mod body;
 mod core;
 mod drain;
@@ -19,6 +20,7 @@ mod site;
 mod upgrade;
 
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
+pub use blobs::PublicBucket;
 pub use core::{CoreConfig, run_core};
 pub use drain::Drain;
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};

@@ -46,7 +46,7 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
             None => Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path()))),
             Some(matched) => {
                 open.record.edit().route = Some(site.pattern(matched.index).clone());
-                Ok((site, matched.route.target))
+                Ok((site, matched.route))
             }
         },
     };
@@ -59,14 +59,18 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     let asked = Asked::of(&request);
     let (mut outcome, worker) = match routed {
         Err(failure) => (Err(failure), None),
-        Ok((site, Target::Worker(worker))) => (run(site, worker, request, &open).await, Some((site, worker))),
-        Ok((site, Target::Assets(assets))) => (file(site, assets, &request).await, None),
-        Ok((site, Target::AssetsThenWorker { assets, worker })) => {
-            match file_before_worker(site, assets, &request).await {
+        Ok((site, route)) => match route.target {
+            Target::Worker(worker) => (run(site, worker, request, &open).await, Some((site, worker))),
+            Target::Blob(bucket) => {
+                let rest = route.path.rest(request.path());
+                (site.bucket(bucket).answer(&method, &request.headers, rest).await, None)
+            }
+            Target::Assets(assets) => (file(site, assets, &request).await, None),
+            Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
                 Some(outcome) => (outcome, None),
                 None => (run(site, worker, request, &open).await, Some((site, worker))),
-            }
-        }
+            },
+        },
     };
 
     // 8. Store, response filters, write.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use base::limits::{APP, LimitRow, NODE, TEST, WORKER};
-use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
+use base::{AppLimits, AppName, NameError, ResourceName, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;
@@ -41,6 +41,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         problems,
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         assets: Vec::new(),
+        buckets: Vec::new(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
@@ -50,13 +51,14 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     let mut limits = AppLimits::default();
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
-    let Compiler { assets, origins, .. } = compiler;
+    let Compiler { assets, buckets, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {
         app: app?,
         env_name: context.env.map(str::to_owned),
         workers: workers.into_iter().collect::<Option<_>>()?,
         assets,
+        buckets,
         routes,
         hosts,
         limits,
@@ -117,6 +119,8 @@ struct Compiler<'c, 'p> {
     /// so that a reference to it is not reported as well.
     names: Vec<String>,
     assets: Vec<AssetsPlan>,
+    /// The buckets that routes make public.
+    buckets: Vec<ResourceName>,
     origins: Origins,
 }
 

@@ -25,6 +25,9 @@ pub struct Plan {
     pub workers: Vec<WorkerPlan>,
     /// Indexed by [`AssetsIndex`].
     pub assets: Vec<AssetsPlan>,
+    /// The buckets that routes make public, indexed by [`BucketIndex`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<ResourceName>,
     pub routes: RouteTable,
     /// The hosts that routes name: exact (`example.com`) and wildcard (`*.example.com`). The default
     /// host is not among them: every app has it.
@@ -47,6 +50,10 @@ pub struct WorkerIndex(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AssetsIndex(pub u16);
 
+/// Position of a bucket in [`Plan::buckets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BucketIndex(pub u16);
+
 impl Plan {
     /// The worker at an index of this plan.
     pub fn worker(&self, index: WorkerIndex) -> &WorkerPlan {
@@ -68,7 +75,7 @@ impl Plan {
     pub fn main_worker(&self) -> WorkerIndex {
         let worker_of = |target: &Target| match target {
             Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
-            Target::Assets(_) => None,
+            Target::Assets(_) | Target::Blob(_) => None,
         };
         let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
         self.tests
@@ -92,11 +99,12 @@ impl Plan {
             Target::Worker(worker) => worker_is_there(worker),
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
+            Target::Blob(bucket) => usize::from(bucket.0) < self.buckets.len(),
         });
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
             Grant::Worker { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
-            Grant::Kv { .. } | Grant::Secret { .. } => true,
+            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Secret { .. } => true,
         });
         if !routes_hold || !bindings_hold {
             return Err("the plan names a worker or a directory that it does not hold".to_owned());
@@ -218,6 +226,10 @@ pub enum Grant {
     Kv {
         #[serde(rename = "kv")]
         namespace: ResourceName,
+    },
+    Blob {
+        #[serde(rename = "blob")]
+        bucket: ResourceName,
     },
     Secret {
         secret: ResourceName,

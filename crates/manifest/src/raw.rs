@@ -95,6 +95,7 @@ impl RawBinding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BindingKind {
     Kv,
+    Blob,
     Secret,
     Worker,
     Assets,
@@ -111,6 +112,7 @@ pub(crate) struct RawRoute {
     pub pattern: Spanned<String>,
     pub worker: Option<Spanned<String>>,
     pub assets: Option<Spanned<String>>,
+    pub blob: Option<Spanned<String>>,
     pub not_found: Option<Spanned<String>>,
 }
 

@@ -94,7 +94,7 @@ fn binding() -> Value {
         "props" => json!({ "type": "object" }),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
+    let kinds = ["kv", "blob", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
     binding["oneOf"] = json!(kinds);
     binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"] });
     binding
@@ -103,11 +103,11 @@ fn binding() -> Value {
 fn route() -> Value {
     let mut route = object(ROUTE, |name| match name {
         "not_found" => json!({ "enum": ["none", "single-page", "404-page"], "default": "none" }),
-        "worker" => json!({ "$ref": "#/$defs/label" }),
+        "worker" | "blob" => json!({ "$ref": "#/$defs/label" }),
         _ => json!({ "type": "string", "minLength": 1 }),
     });
     route["required"] = json!(["match"]);
-    route["anyOf"] = json!([{ "required": ["worker"] }, { "required": ["assets"] }]);
+    route["anyOf"] = json!([{ "required": ["worker"] }, { "required": ["assets"] }, { "required": ["blob"] }]);
     route["dependentRequired"] = json!({ "not_found": ["assets"] });
     route
 }

@@ -26,6 +26,9 @@ pub fn typescript_env(plan: &Plan) -> String {
     if grants().any(|g| matches!(g, Grant::Kv { .. })) {
         text.push_str(KV);
     }
+    if grants().any(|g| matches!(g, Grant::Blob { .. })) {
+        text.push_str(BLOBS);
+    }
     if grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
         text.push_str(FETCHER);
     }
@@ -89,6 +92,7 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
     let bindings = worker.bindings.iter().map(|binding| {
         let shape = match &binding.grant {
             Grant::Kv { .. } => "KVNamespace".to_owned(),
+            Grant::Blob { .. } => "R2Bucket".to_owned(),
             Grant::Secret { .. } => "string".to_owned(),
             Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
             Grant::Assets { .. } => "WorkerFetcher".to_owned(),
@@ -133,6 +137,8 @@ fn property(key: &str) -> String {
     let bare = base::BindingName::parse(key).is_ok();
     if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
+
+const BLOBS: &str = include_str!("typescript/blobs.d.ts");
 
 const TESTS: &str = include_str!("typescript/tests_module.d.ts");
 

@@ -106,6 +106,8 @@ pub fn control(
         releases: stores.releases.clone(),
         secrets: stores.secrets.clone(),
         kv: stores.kv.clone(),
+        blobs: stores.blobs.clone(),
+        access_keys: stores.access_keys.clone(),
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

@@ -20,6 +20,7 @@ use crate::admin;
 use crate::cli;
 use crate::node::{Node, NodeOptions};
 use crate::prepare;
+use crate::s3;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
 use crate::watch::Watch;
@@ -47,6 +48,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         },
         stores.clone(),
     )?;
+    let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
         api: admin::control(&stores, Some(node.engine.clone()), limits.clone(), Arc::new(|| {})),
@@ -70,9 +72,10 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     studio.rebuild(&[]).await;
     studio.node.accept()?;
     terminal::say(&format!(
-        "\n{}\n  admin on http://{admin_address} (token in {})\n",
+        "\n{}\n  admin on http://{admin_address} (token in {}){}\n",
         studio.addresses(),
         stores.data.join("admin.token").display(),
+        s3::told(s3.as_ref(), "\n  S3 on "),
     ));
     loop {
         tokio::select! {
@@ -81,6 +84,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         }
     }
     terminal::say("stopping: finishing what is in progress");
+    drop(s3);
     studio.node.stop();
     serving_admin.abort();
     Ok(())
@@ -196,6 +200,7 @@ impl Studio {
             deployment: "dev".into(),
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
+            buckets: self.node.workshop.buckets(&plan),
             plan,
             dev: Some(self.dir.clone()),
         });

@@ -11,6 +11,7 @@ mod dev;
 mod node;
 mod outbound;
 mod prepare;
+mod s3;
 mod serve;
 mod site;
 mod source_map;
@@ -68,6 +69,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
+            Command::Blob(args) => command::blob::run(args, json).await,
         }?;
         Ok(ExitCode::SUCCESS)
     })

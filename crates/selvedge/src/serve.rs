@@ -1,6 +1,7 @@
 //! `selvedge serve`: runs what is released, and follows changes of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use worker::Failure;
 use crate::admin;
 use crate::cli;
 use crate::node::{Node, NodeOptions};
+use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::terminal;
@@ -31,6 +33,16 @@ const ASSET_MEMORY_BYTES: u64 = 128 << 20;
 #[serde(default, deny_unknown_fields)]
 struct NodeConfig {
     limits: NodeLimits,
+    s3: S3Config,
+}
+
+/// How the S3 protocol is served.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct S3Config {
+    listen: Option<SocketAddr>,
+    /// Names of the endpoint: `BUCKET.NAME` is a bucket.
+    hosts: Vec<String>,
 }
 
 fn read_config(path: Option<&Path>) -> Result<NodeConfig> {
@@ -85,6 +97,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         },
         stores.clone(),
     )?;
+    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits)?;
     let changed = Arc::new(Notify::new());
     let on_release = {
         let changed = changed.clone();
@@ -107,9 +120,14 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
     fleet.node.accept()?;
-    terminal::say(&format!("serving {} apps on http://{address}, admin on http://{admin_address}", fleet.served.len()));
+    terminal::say(&format!(
+        "serving {} apps on http://{address}, admin on http://{admin_address}{}",
+        fleet.served.len(),
+        s3::told(s3.as_ref(), ", S3 on ")
+    ));
     fleet.follow(generation, &changed, stop).await;
     terminal::say("stopping: finishing what is in progress");
+    drop(s3);
     fleet.node.stop();
     serving_admin.abort();
     Ok(())

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, Secret, TenantName, WorkerName, code};
+use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
-use edge::{AssetIndex, AssetService, Site, SiteParts};
+use edge::{AssetIndex, AssetService, PublicBucket, Site, SiteParts};
 use futures_util::future::LocalBoxFuture;
 use manifest::{Grant, Plan, Var, WorkerPlan};
 use services::AppId;
+use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
@@ -75,6 +76,9 @@ impl Workshop {
         if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
             bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
         }
+        for public in self.buckets(&plan) {
+            self.stores.blobs.create_bucket(&public.bucket).await?;
+        }
         let reservation = Reservation::default();
         let mut specs = Vec::with_capacity(workers.len());
         let mut refusals = Vec::with_capacity(workers.len());
@@ -100,8 +104,14 @@ impl Workshop {
                 None => deployed.invoker(manifest::WorkerIndex(index as u16)),
             })
             .collect();
-        let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, dev });
+        let site =
+            Site::new(SiteParts { deployment, buckets: self.buckets(&plan), plan, workers: invokers, assets, dev });
         Ok((site, deployed))
+    }
+
+    /// The buckets that the plan's routes make public.
+    pub fn buckets(&self, plan: &Plan) -> Vec<PublicBucket> {
+        public_buckets(&self.stores.blobs, plan)
     }
 
     /// The environment; with it the reason, if something that was granted is not there yet.
@@ -159,6 +169,12 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
+            Grant::Blob { bucket } => {
+                let bucket = Bucket::new(tenant(), plan.app.clone(), bucket.clone());
+                // Clients of the S3 protocol find it from now on, whoever writes first.
+                self.stores.blobs.create_bucket(&bucket).await?;
+                Handle::Blob { provider: self.stores.blobs.clone(), bucket }
+            }
             Grant::Worker { worker, entrypoint, props } => {
                 let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
                 let (name, invoker) = (plan.worker(*worker).name.clone(), At::new(reservation.invoker(*worker), entry));
@@ -185,6 +201,15 @@ impl Workshop {
             }
         }))
     }
+}
+
+/// The buckets that a plan's routes make public.
+pub fn public_buckets(blobs: &Arc<dyn Blobs>, plan: &Plan) -> Vec<PublicBucket> {
+    let public = |name: &ResourceName| PublicBucket {
+        provider: blobs.clone(),
+        bucket: Bucket::new(tenant(), plan.app.clone(), name.clone()),
+    };
+    plan.buckets.iter().map(public).collect()
 }
 
 /// A worker whose failures somebody listens to.

@@ -8,9 +8,11 @@ use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemClock};
 use cache::{MemoryStore, MemoryStoreLimits};
 use engine::{Engine, RuntimeOptions};
+use services::access_key::AccessKeyStore;
 use services::artifact::ArtifactStore;
+use services::blob::{BlobLimits, Blobs};
 use services::kv::{Kv, KvLimits};
-use services::memory::MemoryKv;
+use services::memory::{MemoryBlobs, MemoryKv};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services_local::{DataDir, DataDirError, DataDirOptions};
@@ -20,6 +22,8 @@ use worker::ResponseCache;
 #[derive(Clone)]
 pub struct Stores {
     pub kv: Arc<dyn Kv>,
+    pub blobs: Arc<dyn Blobs>,
+    pub access_keys: Arc<dyn AccessKeyStore>,
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
@@ -49,6 +53,8 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
     };
     Ok(Stores {
         kv: opened.kv(),
+        blobs: opened.blobs()?,
+        access_keys: opened.access_keys()?,
         artifacts: opened.artifacts(),
         releases: opened.releases(),
         secrets: opened.secrets()?,
@@ -74,6 +80,11 @@ pub fn cache_of(data: &Path) -> PathBuf {
 /// The KV of one file of tests: the memory model, whose content can be put back between tests.
 pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
     Arc::new(MemoryKv::new(clock, KvLimits::from(limits)))
+}
+
+/// The blobs of one file of tests, likewise.
+pub fn memory_blobs(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryBlobs> {
+    Arc::new(MemoryBlobs::new(clock, BlobLimits::from(limits)))
 }
 
 /// Responses in memory, of one file of tests.

@@ -7,6 +7,9 @@
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
+//!   blob/TENANT/APP.db        blobs of one app: rows, and small blobs, sealed
+//!   blob/TENANT/APP.content/  larger blobs, and parts of them, a sealed file each
+//!   blob/keys.db              access keys of the S3 protocol, their secrets sealed
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -23,7 +26,9 @@ use std::sync::{Arc, OnceLock};
 use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
 use services::KvLimits;
 
+use crate::access_key::LocalAccessKeys;
 use crate::artifact::LocalArtifacts;
+use crate::blob::LocalBlobs;
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
@@ -81,6 +86,8 @@ struct Inner {
     artifacts: Arc<LocalArtifacts>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
+    blobs: OnceLock<(Maintenance, Arc<LocalBlobs>)>,
+    access_keys: OnceLock<Arc<LocalAccessKeys>>,
     node: Arc<Database>,
     root: Arc<Root>,
 }
@@ -141,6 +148,8 @@ impl DataDir {
             artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             secrets: OnceLock::new(),
+            blobs: OnceLock::new(),
+            access_keys: OnceLock::new(),
             kv,
             node,
             root,
@@ -171,11 +180,33 @@ impl DataDir {
         if let Some(secrets) = self.inner.secrets.get() {
             return Ok(secrets.clone());
         }
+        let secrets = LocalSecrets::open(self.node_key()?, self.inner.node.clone(), self.inner.root.clone())?;
+        Ok(self.inner.secrets.get_or_init(|| Arc::new(secrets)).clone())
+    }
+
+    /// The blobs, which are sealed as well.
+    pub fn blobs(&self) -> Result<Arc<LocalBlobs>, DataDirError> {
+        if let Some((_, blobs)) = self.inner.blobs.get() {
+            return Ok(blobs.clone());
+        }
+        let blobs = Arc::new(LocalBlobs::open(self.node_key()?, self.inner.node.clone(), self.inner.root.clone())?);
+        let sweeping = Maintenance::start_blobs(&blobs).map_err(DataDirError::Threads)?;
+        Ok(self.inner.blobs.get_or_init(|| (sweeping, blobs)).1.clone())
+    }
+
+    /// The access keys of the S3 protocol.
+    pub fn access_keys(&self) -> Result<Arc<LocalAccessKeys>, DataDirError> {
+        if let Some(keys) = self.inner.access_keys.get() {
+            return Ok(keys.clone());
+        }
+        let keys = LocalAccessKeys::open(self.node_key()?, self.inner.node.clone(), self.inner.root.clone())?;
+        Ok(self.inner.access_keys.get_or_init(|| Arc::new(keys)).clone())
+    }
+
+    fn node_key(&self) -> Result<NodeKey, DataDirError> {
         let (root, node) = (&self.inner.root, &self.inner.node);
         let sealed_with = LocalSecrets::sealed_with(node)?;
-        let key = NodeKey::load(&root.options.node_key, &root.path, &*root.options.rng, sealed_with)?;
-        let secrets = LocalSecrets::open(key, node.clone(), root.clone())?;
-        Ok(self.inner.secrets.get_or_init(|| Arc::new(secrets)).clone())
+        NodeKey::load(&root.options.node_key, &root.path, &*root.options.rng, sealed_with)
     }
 
     /// The directory for compiled code; private (0700), and free to be deleted while no node runs.

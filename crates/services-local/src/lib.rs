@@ -12,7 +12,9 @@
 //! one per group, which only many apps that write at the same moment pay; see [`DataDir`] for the
 //! layout and `database` for how writes are grouped.
 
+mod access_key;
 mod artifact;
+mod blob;
 mod content;
 mod data_dir;
 mod database;
@@ -25,7 +27,9 @@ mod pool;
 mod release;
 mod secret;
 
+pub use access_key::LocalAccessKeys;
 pub use artifact::LocalArtifacts;
+pub use blob::LocalBlobs;
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
 pub use release::LocalReleases;

@@ -25,10 +25,7 @@ pub trait AccessKeyStore: Send + Sync {
     ) -> BoxFuture<'a, Result<(AccessKey, Secret<String>), AccessKeyError>>;
 
     /// The key with this id and its secret, whichever app it belongs to.
-    fn find<'a>(
-        &'a self,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>>;
+    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>>;
 
     /// The keys of an app, oldest first.
     fn list<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<AccessKey>, AccessKeyError>>;
@@ -106,7 +103,9 @@ pub fn secret_of(random: [u8; SECRET_RANDOM_BYTES]) -> Secret<String> {
 pub enum AccessKeyError {
     #[error("the app has {keys_max} access keys, which is what access_keys allows")]
     TooMany { keys_max: usize },
-    #[error("the access key {id} does not open with this node key; make another, or start the node with the key it was sealed with")]
+    #[error(
+        "the access key {id} does not open with this node key; make another, or start the node with the key it was sealed with"
+    )]
     Sealed { id: String },
     #[error("access keys are not available")]
     Store(#[from] StoreError),

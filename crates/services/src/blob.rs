@@ -76,11 +76,7 @@ pub trait Blobs: Send + Sync {
     fn bucket<'a>(&'a self, bucket: &'a Bucket) -> BoxFuture<'a, Result<Option<BucketInfo>, BlobError>>;
 
     /// Changes a setting of a bucket.
-    fn change_bucket<'a>(
-        &'a self,
-        bucket: &'a Bucket,
-        change: BucketChange,
-    ) -> BoxFuture<'a, Result<(), BlobError>>;
+    fn change_bucket<'a>(&'a self, bucket: &'a Bucket, change: BucketChange) -> BoxFuture<'a, Result<(), BlobError>>;
 
     /// A version without its content: the current one, or the one that is named. A delete marker
     /// is answered only if it is named.
@@ -175,11 +171,8 @@ pub trait Blobs: Send + Sync {
     ) -> BoxFuture<'a, Result<(UploadInfo, Vec<PartInfo>), BlobError>>;
 
     /// Uploads that are neither completed nor aborted, by key and age.
-    fn uploads<'a>(
-        &'a self,
-        bucket: &'a Bucket,
-        options: ListOptions,
-    ) -> BoxFuture<'a, Result<UploadsPage, BlobError>>;
+    fn uploads<'a>(&'a self, bucket: &'a Bucket, options: ListOptions)
+    -> BoxFuture<'a, Result<UploadsPage, BlobError>>;
 
     /// Makes a blob of the parts, which are named in rising order.
     fn complete_upload<'a>(

@@ -13,7 +13,7 @@ mod secret;
 
 pub use access_key::MemoryAccessKeys;
 pub use artifact::MemoryArtifacts;
-pub use blob::MemoryBlobs;
+pub use blob::{BlobSnapshot, MemoryBlobs};
 pub use kv::{KvSnapshot, MemoryKv};
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;

@@ -57,6 +57,8 @@ struct App {
     subrequests: AtomicU64,
     kv_reads: AtomicU64,
     kv_writes: AtomicU64,
+    blob_reads: AtomicU64,
+    blob_writes: AtomicU64,
     rejected: AtomicU64,
 }
 
@@ -131,9 +133,13 @@ impl Metrics {
         app.invocations.fetch_add(1, Relaxed);
         app.cpu_us.fetch_add(micros(usage.cpu), Relaxed);
         app.memory_bytes.store(usage.memory_bytes, Relaxed);
-        for (counter, n) in
-            [(&app.subrequests, usage.subrequests), (&app.kv_reads, usage.kv_reads), (&app.kv_writes, usage.kv_writes)]
-        {
+        for (counter, n) in [
+            (&app.subrequests, usage.subrequests),
+            (&app.kv_reads, usage.kv_reads),
+            (&app.kv_writes, usage.kv_writes),
+            (&app.blob_reads, usage.blob_reads),
+            (&app.blob_writes, usage.blob_writes),
+        ] {
             if n > 0 {
                 counter.fetch_add(n, Relaxed);
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base::{BindingName, Body, Secret, SocketOptions, WorkerLimits, WorkerName, code};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderMap, Method};
+use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
 
@@ -60,6 +61,10 @@ pub enum Handle {
         provider: Arc<dyn Kv>,
         namespace: KvNamespace,
     },
+    Blob {
+        provider: Arc<dyn Blobs>,
+        bucket: Bucket,
+    },
     /// Another worker of the app, or its assets.
     Service(Arc<dyn Invoker>),
 }
@@ -107,6 +112,8 @@ pub struct Meter {
     pub subrequests: AtomicU64,
     pub kv_reads: AtomicU64,
     pub kv_writes: AtomicU64,
+    pub blob_reads: AtomicU64,
+    pub blob_writes: AtomicU64,
     pub log_bytes: AtomicU64,
     /// `subrequests` and `log_bytes` when the allowances were renewed last.
     renewed: [AtomicU64; 2],
@@ -146,6 +153,8 @@ impl Meter {
             subrequests: read(&self.subrequests),
             kv_reads: read(&self.kv_reads),
             kv_writes: read(&self.kv_writes),
+            blob_reads: read(&self.blob_reads),
+            blob_writes: read(&self.blob_writes),
             log_bytes: read(&self.log_bytes),
         }
     }

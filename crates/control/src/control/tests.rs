@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use control_api::Message;
 use manifest::Source;
 use services::KvLimits;
-use services::memory::{MemoryArtifacts, MemoryKv, MemoryReleases, MemorySecrets};
+use services::blob::BlobLimits;
+use services::memory::{MemoryAccessKeys, MemoryBlobs, MemoryArtifacts, MemoryKv, MemoryReleases, MemorySecrets};
 use testkit::ManualClock;
 
 use super::*;
@@ -39,6 +40,8 @@ impl Node {
             releases: Arc::new(MemoryReleases::new(clock.clone())),
             secrets: Arc::new(MemorySecrets::new(clock.clone())),
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
+            blobs: Arc::new(MemoryBlobs::new(clock.clone(), BlobLimits::from(&limits))),
+            access_keys: Arc::new(MemoryAccessKeys::new(clock.clone())),
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {

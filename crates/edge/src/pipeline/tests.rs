@@ -331,6 +331,7 @@ fn a_developer_sees_what_happened() {
         plan: Arc::new(plan("app", vec![route("/*", WORKER)], &[], limits(), NotFound::None)),
         workers: vec![worker()],
         assets: vec![no_files()],
+        buckets: Vec::new(),
         dev: Some(sources.path().to_owned()),
     };
     with_node(HostMap::single(Site::new(parts)), NodeLimits::default(), async |node| {

@@ -19,7 +19,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{node, rpc, sockets};
+use super::{blobs, node, rpc, sockets};
 
 mod caches;
 pub mod crypto;
@@ -47,6 +47,8 @@ pub enum Completion {
         entries: Vec<Option<KvEntry>>,
         many: bool,
     },
+    /// A blob with its content, if there is one.
+    Blob(Option<Box<services::blob::Blob>>),
     /// What a WebSocket received.
     Socket {
         socket: u32,
@@ -93,7 +95,7 @@ impl From<Failure> for Completion {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -188,6 +190,7 @@ impl Completion {
                     }
                 }
             }
+            Completion::Blob(found) => blobs::encode(found, instance, guest, out),
             Completion::Entries { mut entries, many: false } => {
                 out.bool(true);
                 encode_entry(entries.pop().flatten(), instance, guest, out);
@@ -206,7 +209,7 @@ impl Completion {
 }
 
 /// `bytes, 0` for a whole body, `null, handle` for another.
-fn encode_body(mut body: Body, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+pub(super) fn encode_body(mut body: Body, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     match body.take_whole() {
         Some(whole) => {
             out.bytes(&whole).integer(0);
@@ -249,6 +252,7 @@ impl Operation {
             operation::CACHE_DELETE => caches::delete(&self, args).await,
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
+            abi::blob::FIRST..=abi::blob::LAST => blobs::perform(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
@@ -483,6 +487,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                     serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() })
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
+                Handle::Blob { .. } => serde_json::json!({ "name": name, "kind": "blob", "binding": index }),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

@@ -192,6 +192,7 @@ impl Compiler<'_, '_> {
         let name = self.env_name(&raw.name, "a binding");
         let grant = match raw.kind {
             BindingKind::Kv => Grant::Kv { namespace: self.resource(&raw.target, "a KV namespace")? },
+            BindingKind::Blob => Grant::Blob { bucket: self.resource(&raw.target, "a blob bucket")? },
             BindingKind::Secret => Grant::Secret { secret: self.resource(&raw.target, "a secret")? },
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
@@ -255,7 +256,7 @@ impl Compiler<'_, '_> {
         Some(Some(json))
     }
 
-    fn resource(&mut self, target: &Spanned<String>, of_what: &str) -> Option<ResourceName> {
+    pub(super) fn resource(&mut self, target: &Spanned<String>, of_what: &str) -> Option<ResourceName> {
         match ResourceName::parse(&target.value) {
             Ok(name) => Some(name),
             Err(error) => {

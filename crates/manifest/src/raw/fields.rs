@@ -65,6 +65,7 @@ pub(crate) static TEST: &[Field] = &[
 
 pub(crate) static BINDING: &[Field] = &[
     field("kv", "The name of a KV namespace."),
+    field("blob", "The name of a blob bucket."),
     field("secret", "The name of a secret, set with: selvedge secret put."),
     field("worker", "The name of a worker of this app."),
     field("assets", "A directory of files, relative to this file."),
@@ -75,7 +76,6 @@ pub(crate) static BINDING: &[Field] = &[
     field("props", "With `worker`: what the worker finds in `ctx.props` when it is called over this binding."),
     later("sql"),
     later("migrations"),
-    later("blob"),
     later("queue"),
     later("object"),
     later("stream"),
@@ -87,6 +87,7 @@ pub(crate) static ROUTE: &[Field] = &[
     field("match", "Host (may be left out) and path: \"example.com/api/*\", \"*.example.com/*\", \"/users/:id\"."),
     field("worker", "The worker that answers; with `assets`, the one that answers where there is no file."),
     field("assets", "The directory whose files are served, relative to this file."),
+    field("blob", "The bucket whose blobs are served to everybody, each under what the pattern's `*` stands for."),
     field(
         "not_found",
         "What a path without a file gets: \"none\" (a plain 404), \"single-page\" (/index.html) or \"404-page\" (the \

@@ -84,8 +84,9 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 4] = [
+const KINDS: [(&str, BindingKind); 5] = [
     ("kv", BindingKind::Kv),
+    ("blob", BindingKind::Blob),
     ("secret", BindingKind::Secret),
     ("worker", BindingKind::Worker),
     ("assets", BindingKind::Assets),
@@ -121,7 +122,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, secret, worker, assets".to_owned());
+                Some("name one of: kv, blob, secret, worker, assets".to_owned());
         }
         return None;
     };
@@ -158,6 +159,7 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
     reader.check_fields(table, ROUTE, "[[routes]]");
     let worker = reader.string(table, "worker");
     let assets = reader.string(table, "assets");
+    let blob = reader.string(table, "blob");
     let not_found = reader.string(table, "not_found");
     if table.get("match").is_none() {
         reader.problems.add(code::MISSING_FIELD, &item.span, "the route has no `match`").help =
@@ -165,12 +167,12 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
         return None;
     }
     let pattern = reader.string(table, "match")?;
-    let has_target = ["worker", "assets", "upstream"].iter().any(|key| table.get(key).is_some());
+    let has_target = ["worker", "assets", "blob", "upstream"].iter().any(|key| table.get(key).is_some());
     if !has_target {
         let message = format!("the route `{}` leads nowhere", pattern.value);
         reader.problems.add(code::MISSING_FIELD, &item.span, message).help =
-            Some("add worker = \"NAME\" or assets = \"DIRECTORY\"".to_owned());
+            Some("add worker = \"NAME\", assets = \"DIRECTORY\" or blob = \"BUCKET\"".to_owned());
         return None;
     }
-    Some(RawRoute { pattern, worker, assets, not_found })
+    Some(RawRoute { pattern, worker, assets, blob, not_found })
 }

@@ -168,6 +168,7 @@ fn targets(
         pattern: Spanned::new(format!("{}{path}", place.host), place.span.clone()),
         worker: worker.cloned(),
         assets: files.map(|f| f.directory.clone()),
+        blob: None,
         not_found: files.and_then(|f| f.not_found.clone()),
     };
     let (Some(files), Some(_)) = (files, worker) else { return vec![at(&place.path, worker, files)] };

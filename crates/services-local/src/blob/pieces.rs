@@ -19,6 +19,7 @@ use services::blob::{BlobError, Digests, Expected, Range, Running};
 
 use super::sealing::{AppKey, CHUNK_BYTES, PieceKey, SEALED_CHUNK_BYTES, Sealer, chunks_of, sealed_size};
 use crate::content::{ContentGuard, ContentId, ContentWriter, Contents};
+use crate::kv::stores::Store;
 
 /// What is gathered of a body before it is sealed and written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -178,17 +179,18 @@ impl Pins {
 /// Holds pieces for a reader.
 pub struct Pinned {
     pins: Arc<Pins>,
-    contents: Arc<Contents>,
+    /// Kept open, for to open it anew is to remove what no row names.
+    store: Arc<Store>,
     names: Vec<ContentId>,
 }
 
 impl Pinned {
-    pub fn new(pins: &Arc<Pins>, contents: &Arc<Contents>, pieces: &[Piece]) -> Self {
+    pub fn new(pins: &Arc<Pins>, store: &Arc<Store>, pieces: &[Piece]) -> Self {
         let names: Vec<_> = pieces.iter().filter(|piece| piece.inline.is_none()).map(|piece| piece.name).collect();
         let mut held = pins.lock();
         names.iter().for_each(|name| held.entry(*name).or_default().readers += 1);
         drop(held);
-        Self { pins: pins.clone(), contents: contents.clone(), names }
+        Self { pins: pins.clone(), store: store.clone(), names }
     }
 }
 
@@ -202,7 +204,7 @@ impl Drop for Pinned {
                 let dropped = pin.dropped;
                 held.remove(name);
                 if dropped {
-                    self.contents.discard(*name);
+                    self.store.contents.discard(*name);
                 }
             }
         }
@@ -247,7 +249,7 @@ impl Reader {
         while pieces.front().is_some_and(|piece| piece.size <= offset) && range.length > 0 {
             offset -= pieces.pop_front().map_or(0, |piece| piece.size);
         }
-        let contents = pinned.contents.clone();
+        let contents = pinned.store.contents.clone();
         Self { contents, key, pieces, offset, left: range.length, open: None, reading: None, _pinned: pinned }
     }
 
@@ -295,8 +297,7 @@ impl Opened {
         let chunks = (last - first + 1).min(READ_CHUNKS).min(count - first);
         let start = first * SEALED_CHUNK_BYTES as u64;
         let end = (start + chunks * SEALED_CHUNK_BYTES as u64).min(sealed_size(self.size));
-        let damaged =
-            |what: String| StoreError::Corrupt(format!("{}: {what}", contents.name_of(self.name)));
+        let damaged = |what: String| StoreError::Corrupt(format!("{}: {what}", contents.name_of(self.name)));
         let mut sealed = vec![0; (end - start) as usize];
         match &self.source {
             Source::File(file) => {

@@ -38,3 +38,13 @@ fn local_releases_conform() {
 fn local_secrets_conform() {
     conformance::secrets(|| subject(|data| data.secrets().expect("the node key is made")));
 }
+
+#[test]
+fn local_blobs_conform() {
+    conformance::blobs(|| subject(|data| data.blobs().expect("the node key is made")));
+}
+
+#[test]
+fn local_access_keys_conform() {
+    conformance::access_keys(|| subject(|data| data.access_keys().expect("the node key is made")));
+}

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crc_fast::CrcAlgorithm;
+use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, CRC_64_NVME, Crc, Table};
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
@@ -47,12 +47,13 @@ impl Algorithm {
         }
     }
 
-    /// The CRC, if it is one: those of parts make that of the whole.
-    fn crc(self) -> Option<CrcAlgorithm> {
+    /// The polynomial with its bits turned round, if it is a CRC: those of parts make that of the
+    /// whole.
+    fn polynomial(self) -> Option<u64> {
         match self {
-            Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
-            Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
-            Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Self::Crc32 => Some(u64::from(CRC_32_ISO_HDLC.poly.reverse_bits())),
+            Self::Crc32c => Some(u64::from(CRC_32_ISCSI.poly.reverse_bits())),
+            Self::Crc64Nvme => Some(CRC_64_NVME.poly.reverse_bits()),
             Self::Sha1 | Self::Sha256 => None,
         }
     }
@@ -65,12 +66,13 @@ impl Algorithm {
 
     /// The checksum of a whole from those of its parts, in order, each with its length.
     pub fn combine(self, parts: impl IntoIterator<Item = (Checksum, u64)>) -> Option<Checksum> {
-        let crc = self.crc()?;
+        let polynomial = self.polynomial()?;
+        let bits = 8 * self.bytes() as u32;
         let whole = parts.into_iter().fold(None, |whole, (part, length)| {
             let part = number(&part.value);
             Some(match whole {
                 None => part,
-                Some(before) => crc_fast::checksum_combine(crc, before, part, length),
+                Some(before) => behind(polynomial, bits, before, length) ^ part,
             })
         });
         Some(Checksum { algorithm: self, value: self.value(whole.unwrap_or_default()), parts: None })
@@ -86,6 +88,39 @@ impl Algorithm {
         crc.to_be_bytes()[8 - self.bytes()..].to_vec()
     }
 }
+
+/// What a CRC comes to when so many zero bytes follow. In the field of the CRC that is to multiply
+/// it with x^(8·length), whose powers of two are found by squaring; all three CRCs turn their bits
+/// round and have initial and final values of ones, which cancel each other out.
+fn behind(polynomial: u64, bits: u32, crc: u64, length: u64) -> u64 {
+    let multiply = |mut a: u64, mut b: u64| {
+        let mut product = 0;
+        let top = 1 << (bits - 1);
+        while a != 0 {
+            if a & top != 0 {
+                product ^= b;
+            }
+            a = (a << 1) & (top | (top - 1));
+            b = if b & 1 == 1 { (b >> 1) ^ polynomial } else { b >> 1 };
+        }
+        product
+    };
+    // x^8; the highest bit is x^0.
+    let mut power = 1 << (bits - 1 - 8);
+    let (mut left, mut crc) = (length, crc);
+    while left > 0 {
+        if left & 1 == 1 {
+            crc = multiply(power, crc);
+        }
+        power = multiply(power, power);
+        left >>= 1;
+    }
+    crc
+}
+
+static CRC32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
+static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+static CRC64_NVME: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_NVME);
 
 fn number(value: &[u8]) -> u64 {
     value.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -203,23 +238,27 @@ impl Running {
 // A digest is made once for a body, and the sizes differ by what the crates keep in them.
 #[allow(clippy::large_enum_variant)]
 enum Hasher {
-    Crc(Algorithm, crc_fast::Digest),
+    Crc32(Algorithm, crc::Digest<'static, u32, Table<16>>),
+    Crc64(crc::Digest<'static, u64, Table<16>>),
     Sha1(Sha1),
     Sha256(Sha256),
 }
 
 impl Hasher {
     fn new(algorithm: Algorithm) -> Self {
-        match (algorithm, algorithm.crc()) {
-            (_, Some(crc)) => Self::Crc(algorithm, crc_fast::Digest::new(crc)),
-            (Algorithm::Sha1, None) => Self::Sha1(Sha1::new()),
-            (_, None) => Self::Sha256(Sha256::new()),
+        match algorithm {
+            Algorithm::Crc32 => Self::Crc32(algorithm, CRC32.digest()),
+            Algorithm::Crc32c => Self::Crc32(algorithm, CRC32C.digest()),
+            Algorithm::Crc64Nvme => Self::Crc64(CRC64_NVME.digest()),
+            Algorithm::Sha1 => Self::Sha1(Sha1::new()),
+            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
         }
     }
 
     fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Crc(_, digest) => digest.update(bytes),
+            Self::Crc32(_, digest) => digest.update(bytes),
+            Self::Crc64(digest) => digest.update(bytes),
             Self::Sha1(digest) => digest.update(bytes),
             Self::Sha256(digest) => digest.update(bytes),
         }
@@ -227,7 +266,8 @@ impl Hasher {
 
     fn finish(self) -> Checksum {
         let (algorithm, value) = match self {
-            Self::Crc(algorithm, digest) => (algorithm, algorithm.value(digest.finalize())),
+            Self::Crc32(algorithm, digest) => (algorithm, algorithm.value(u64::from(digest.finalize()))),
+            Self::Crc64(digest) => (Algorithm::Crc64Nvme, Algorithm::Crc64Nvme.value(digest.finalize())),
             Self::Sha1(digest) => (Algorithm::Sha1, digest.finalize().to_vec()),
             Self::Sha256(digest) => (Algorithm::Sha256, digest.finalize().to_vec()),
         };

@@ -80,9 +80,7 @@ impl Conditions {
         };
         match self.judge(info) {
             Verdict::Holds => Ok(()),
-            Verdict::NotModified | Verdict::Refused => {
-                Err(BlobError::Precondition { etag: Some(info.etag.clone()) })
-            }
+            Verdict::NotModified | Verdict::Refused => Err(BlobError::Precondition { etag: Some(info.etag.clone()) }),
         }
     }
 

@@ -180,9 +180,8 @@ async fn a_failed_put_changes_nothing<P: Blobs>(subject: &Subject<P>) {
         let error = blobs.put(&files, "f", torn, PutOptions::default()).await.expect_err("a torn body");
         assert_eq!(error.code().name, code::CLIENT_GONE.name);
         let wrong = |algorithm: Algorithm| Checksum { value: vec![0; algorithm.bytes()], ..algorithm.of(b"") };
-        let mut expectations: Vec<Expected> = Algorithm::ALL
-            .map(|algorithm| Expected { checksum: Some(wrong(algorithm)), ..Expected::default() })
-            .into();
+        let mut expectations: Vec<Expected> =
+            Algorithm::ALL.map(|algorithm| Expected { checksum: Some(wrong(algorithm)), ..Expected::default() }).into();
         expectations.push(Expected { md5: Some([0; 16]), ..Expected::default() });
         expectations.push(Expected { sha256: Some([0; 32]), ..Expected::default() });
         expectations.push(Expected { trailer: Some(Default::default()), ..Expected::default() });
@@ -191,8 +190,7 @@ async fn a_failed_put_changes_nothing<P: Blobs>(subject: &Subject<P>) {
             let error = blobs.put(&files, "f", Body::full(content(size, 2)), options).await.expect_err("wrong");
             assert_eq!(error.code().name, code::BLOB_DIGEST.name);
         }
-        let options =
-            PutOptions { expect: Expected { size: Some(9), ..Expected::default() }, ..PutOptions::default() };
+        let options = PutOptions { expect: Expected { size: Some(9), ..Expected::default() }, ..PutOptions::default() };
         let error = blobs.put(&files, "f", pieces(&content(size, 2)), options).await.expect_err("another size");
         assert_eq!(error.code().name, code::BLOB_LENGTH.name);
         assert_eq!(read(blobs, &files, "f", GetOptions::default()).await.expect("there"), "old");
@@ -344,9 +342,9 @@ async fn uploads_are_whole_or_nothing<P: Blobs>(subject: &Subject<P>) {
     assert_eq!((info.key.as_str(), &info.options), ("big", &options));
     assert_eq!(parts.iter().map(|part| part.number).collect::<Vec<_>>(), [7, 9]);
     assert_eq!(blobs.uploads(&files, ListOptions::default()).await.expect("uploads").uploads, [info]);
-    let want = |part: &crate::blob::PartInfo| PartWanted { number: part.number, etag: part.etag.clone(), checksum: None };
-    let complete =
-        |parts, conditions| blobs.complete_upload(&files, "big", &id, parts, conditions);
+    let want =
+        |part: &crate::blob::PartInfo| PartWanted { number: part.number, etag: part.etag.clone(), checksum: None };
+    let complete = |parts, conditions| blobs.complete_upload(&files, "big", &id, parts, conditions);
     let fails = |parts, code: base::Code| async move {
         let error = complete(parts, Conditions::default()).await.expect_err(code.name);
         assert_eq!(error.code().name, code.name);
@@ -356,8 +354,11 @@ async fn uploads_are_whole_or_nothing<P: Blobs>(subject: &Subject<P>) {
     fails(vec![PartWanted { etag: "x".into(), ..want(&first) }], &code::BAD_PART).await;
     fails(vec![PartWanted { checksum: Some(vec![1]), ..want(&first) }], &code::BAD_PART).await;
     fails(vec![], &code::BAD_PART).await;
-    fails(vec![want(&second), PartWanted { number: 9, etag: parts[1].etag.clone(), checksum: None }], &code::PART_TOO_SMALL)
-        .await;
+    fails(
+        vec![want(&second), PartWanted { number: 9, etag: parts[1].etag.clone(), checksum: None }],
+        &code::PART_TOO_SMALL,
+    )
+    .await;
     complete(vec![want(&first)], matching("*")).await.expect_err("nothing is there yet");
     let receipt = complete(vec![want(&first), want(&second)], absent()).await.expect("complete");
     assert_eq!((receipt.info.parts, receipt.info.size), (Some(2), (5 << 20) + 70_000));
@@ -385,8 +386,7 @@ async fn copies_and_tags_stand_alone<P: Blobs>(subject: &Subject<P>) {
     for size in [100, 200_000] {
         let bytes = content(size, 4);
         blobs.put(&files, "from", Body::full(bytes.clone()), options.clone()).await.expect("put");
-        let source =
-            |conditions| Source { bucket: &files, key: "from", version: None, conditions };
+        let source = |conditions| Source { bucket: &files, key: "from", version: None, conditions };
         let plain = CopyOptions::default();
         let receipt = blobs.copy(source(Conditions::default()), &other, "to", plain).await.expect("copy");
         let receipt = receipt.expect("the source is there");

@@ -8,8 +8,8 @@ use proptest::test_runner::TestCaseError;
 use super::blob::{bucket, content, read};
 use super::{Subject, block_on, random};
 use crate::blob::{
-    BlobInfo, BlobLimits, Blobs, Bucket, BucketChange, Conditions, CopyOptions, DeleteKey, Etags, Expected,
-    GetOptions, ListOptions, PartWanted, PutOptions, RangeSpec, Source, UploadId, UploadOptions, Version, Versioning,
+    BlobInfo, BlobLimits, Blobs, Bucket, BucketChange, Conditions, CopyOptions, DeleteKey, Etags, Expected, GetOptions,
+    ListOptions, PartWanted, PutOptions, RangeSpec, Source, UploadId, UploadOptions, Version, Versioning,
     VersionsOptions,
 };
 use crate::memory::MemoryBlobs;

@@ -4,10 +4,10 @@ use base::{Clock, NodeLimits, Rng as _, Secret, SystemRng};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use crate::AppId;
 use crate::access_key::{
     AccessKey, AccessKeyError, AccessKeyStore, Grant, ID_RANDOM_BYTES, SECRET_RANDOM_BYTES, id_of, secret_of,
 };
-use crate::AppId;
 
 /// [`AccessKeyStore`] on a list.
 pub struct MemoryAccessKeys {
@@ -48,10 +48,7 @@ impl AccessKeyStore for MemoryAccessKeys {
         .boxed()
     }
 
-    fn find<'a>(
-        &'a self,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>> {
+    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>> {
         async move { Ok(self.keys().iter().find(|(key, _)| key.id == id).cloned()) }.boxed()
     }
 

@@ -21,6 +21,10 @@ pub struct MemoryBlobs {
     state: Mutex<State>,
 }
 
+/// Everything that a [`MemoryBlobs`] held at a moment.
+#[derive(Clone, Default)]
+pub struct BlobSnapshot(BTreeMap<Bucket, Held>);
+
 #[derive(Default)]
 struct State {
     buckets: BTreeMap<Bucket, Held>,
@@ -28,7 +32,7 @@ struct State {
     sequence: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Held {
     created_ms: u64,
     settings: Settings,
@@ -43,6 +47,7 @@ struct Stored {
     content: Bytes,
 }
 
+#[derive(Clone)]
 struct Upload {
     info: UploadInfo,
     parts: BTreeMap<u32, (PartInfo, Bytes)>,
@@ -62,6 +67,15 @@ struct New {
 impl MemoryBlobs {
     pub fn new(clock: Arc<dyn Clock>, limits: BlobLimits) -> Self {
         Self { clock, limits, state: Mutex::default() }
+    }
+
+    pub fn snapshot(&self) -> BlobSnapshot {
+        BlobSnapshot(self.state().buckets.clone())
+    }
+
+    /// Puts back what was there. Versions go on from where they are.
+    pub fn restore(&self, snapshot: &BlobSnapshot) {
+        self.state().buckets.clone_from(&snapshot.0);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,12 +99,13 @@ impl MemoryBlobs {
 
     async fn receive(&self, body: Body, expect: Expected) -> Result<(Bytes, crate::blob::Digests), BlobError> {
         let bytes_max = self.limits.blob_put_bytes;
-        let content = body.collect(usize::try_from(bytes_max).unwrap_or(usize::MAX)).await.map_err(|error| {
-            match error.code.name == code::BODY_TOO_LARGE.name {
-                true => BlobError::TooLarge { limit: "blob_put_bytes", bytes_max },
-                false => BlobError::Body(error),
-            }
-        })?;
+        let content =
+            body.collect(usize::try_from(bytes_max).unwrap_or(usize::MAX)).await.map_err(|error| {
+                match error.code.name == code::BODY_TOO_LARGE.name {
+                    true => BlobError::TooLarge { limit: "blob_put_bytes", bytes_max },
+                    false => BlobError::Body(error),
+                }
+            })?;
         let mut running = Running::new(expect);
         running.update(&content);
         Ok((content, running.finish()?))
@@ -105,16 +120,21 @@ impl MemoryBlobs {
         new: New,
     ) -> Result<PutReceipt, BlobError> {
         let now_ms = self.clock.unix_ms();
-        let app: u64 = state.buckets.iter().filter(|(b, _)| b.app_id() == bucket.app_id()).map(|(_, h)| h.bytes()).sum();
+        let app: u64 =
+            state.buckets.iter().filter(|(b, _)| b.app_id() == bucket.app_id()).map(|(_, h)| h.bytes()).sum();
         let (bytes, bytes_max) = (app + new.content.len() as u64, self.limits.blob_app_bytes);
         if bytes > bytes_max {
             return Err(BlobError::Quota { bytes, bytes_max });
         }
+        let new_bucket = !state.buckets.contains_key(bucket);
         let (held, sequence) = self.create(state, bucket)?;
         let versions = held.keys.entry(key.to_owned()).or_default();
         let checked = conditions.check(versions.last().map(|stored| &stored.info));
         if let Err(error) = checked {
             held.keys.retain(|_, versions| !versions.is_empty());
+            if new_bucket {
+                state.buckets.remove(bucket);
+            }
             return Err(error);
         }
         *sequence += 1;
@@ -322,7 +342,8 @@ impl MemoryBlobs {
         mut expect: Expected,
     ) -> Result<PartInfo, BlobError> {
         self.limits.check_part(number)?;
-        expect.algorithm = expect.algorithm.or(Self::upload(&mut self.state(), bucket, key, id)?.info.options.algorithm);
+        expect.algorithm =
+            expect.algorithm.or(Self::upload(&mut self.state(), bucket, key, id)?.info.options.algorithm);
         let (content, digests) = self.receive(body, expect).await?;
         let mut state = self.state();
         let upload = Self::upload(&mut state, bucket, key, id)?;
@@ -486,11 +507,7 @@ impl Blobs for MemoryBlobs {
         async move { Ok(self.state().buckets.get(bucket).map(|held| held.info(bucket))) }.boxed()
     }
 
-    fn change_bucket<'a>(
-        &'a self,
-        bucket: &'a Bucket,
-        change: BucketChange,
-    ) -> BoxFuture<'a, Result<(), BlobError>> {
+    fn change_bucket<'a>(&'a self, bucket: &'a Bucket, change: BucketChange) -> BoxFuture<'a, Result<(), BlobError>> {
         async move {
             let mut state = self.state();
             let held = state.buckets.get_mut(bucket).ok_or_else(|| BlobError::NoBucket(bucket.name.to_string()))?;

@@ -71,7 +71,7 @@ impl Node {
     /// Starts it on ports that the kernel chooses, and waits until it has told which.
     pub fn start(command: &mut Command, data: &Path) -> Self {
         command
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--s3", "127.0.0.1:0", "--data"])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -34,6 +34,8 @@ usage: cargo xtask CHORE
                                             feed mutated input to what parses a stranger's data; --input replays one
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
+  conformance s3 [--json] [--only CLIENT/SCENARIO]...
+                                            drive boto3 and the AWS SDK for JavaScript against the S3 listener
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 

@@ -6,6 +6,7 @@ mod cases;
 mod cold;
 mod fairness;
 mod load;
+mod origin;
 mod overload;
 mod peer;
 mod process;
@@ -164,6 +165,9 @@ fn measure(tools: &Tools, case: &Case, stage: &Stage, pace: Pace) -> Result<Figu
     let peak = load::closed(tools, stage, &target, pace.run_s)?;
     let cpu_us = server.cpu_us()? - before;
     let rss_kib = server.rss_kib()?;
-    let open = load::open(tools, stage, &target, peak.per_s * 0.7, pace)?;
+    let open = match case.paces() {
+        true => load::open(tools, stage, &target, peak.per_s * 0.7, pace)?,
+        false => None,
+    };
     Ok(Figures { cpu_us: cpu_us / peak.requests, peak, open, rss_kib, first_ms })
 }

@@ -7,8 +7,8 @@ use base::{AppName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage,
+    KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -84,6 +84,12 @@ pub trait Api: BlobApi + Send + Sync {
 
     /// One page of keys.
     fn kv_list(&self, app: AppName, namespace: ResourceName, options: KvListOptions) -> Answer<'_, KvPage>;
+
+    /// Adds a backup of all data of the node to a directory.
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;
+
+    /// Reads all data of the node and answers what is damaged.
+    fn check(&self) -> Answer<'_, Checked>;
 
     /// The limits of the node and, if one is named, of a released app and its workers.
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>>;

@@ -16,8 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, Blobs, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions,
-    KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvCondition, KvDeleted,
+    KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry,
+    SecretVersion, Status,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -44,13 +45,22 @@ pub struct ClientOptions {
     /// How long an answer may take, from connecting to its last byte. A deployment is prepared
     /// before it is answered.
     pub answer_ms: u64,
+    /// The same for what reads or writes everything.
+    pub slow_answer_ms: u64,
     /// The longest answer.
     pub answer_bytes_max: usize,
 }
 
 impl ClientOptions {
     pub fn new(address: SocketAddr, token: Secret<String>) -> Self {
-        Self { address, token, connect_ms: 5_000, answer_ms: 600_000, answer_bytes_max: 256 << 20 }
+        Self {
+            address,
+            token,
+            connect_ms: 5_000,
+            answer_ms: 600_000,
+            slow_answer_ms: 86_400_000,
+            answer_bytes_max: 256 << 20,
+        }
     }
 }
 
@@ -87,7 +97,8 @@ impl Client {
     ) -> Result<Response, ApiError> {
         let target = operation.path(parameters) + query.as_str();
         let request = self.request(operation, &target, payload)?;
-        let limit = Duration::from_millis(self.options.answer_ms);
+        let answer_ms = if operation.row().slow { self.options.slow_answer_ms } else { self.options.answer_ms };
+        let limit = Duration::from_millis(answer_ms);
         match timeout(limit, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(self.unreachable(format!("did not answer within {} s", limit.as_secs()))),
@@ -317,6 +328,17 @@ impl Api for Client {
             let parameters = [app.as_str(), namespace.as_str()];
             self.read(Operation::KvList, &parameters, query, Payload::Nothing).await
         })
+    }
+
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
+        Box::pin(async move {
+            let payload = Payload::json(&request);
+            self.read(Operation::BackUp, &[], QueryText::default(), payload).await
+        })
+    }
+
+    fn check(&self) -> Answer<'_, Checked> {
+        Box::pin(async move { self.read(Operation::Check, &[], QueryText::default(), Payload::Nothing).await })
     }
 
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {

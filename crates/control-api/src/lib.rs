@@ -21,8 +21,9 @@ pub use api::{Answer, Api, BlobApi};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
-    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, BlobDeleted, BlobEntry, BlobPage, Blobs, DamagedBlob, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ReleaseEntry, RollbackRequest, SecretEntry,
-    ScrubResult, SecretVersion, Status,
+    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, BackupMade, BackupRequest, BlobDeleted, BlobEntry,
+    BlobPage, Blobs, Checked, Damage, DamagedBlob, DeployRequest, Deployed, Items, KvCondition, KvDeleted, KvKey,
+    KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message, ReleaseEntry,
+    RollbackRequest, ScrubResult, SecretEntry, SecretVersion, Status,
 };
 pub use route::Operation;

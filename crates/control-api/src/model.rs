@@ -248,6 +248,51 @@ pub struct KvDeleted {
     pub durability: String,
 }
 
+/// Where a backup goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// A directory of the node's machine, as an absolute path; made if it is missing.
+    pub to: String,
+    /// Whether to restore the backup to a temporary place, and check it there.
+    pub verify: bool,
+    /// How many backups remain, this one among them; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u64>,
+}
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupMade {
+    /// By which it is restored: when it began, in milliseconds since the Unix epoch.
+    pub id: u64,
+    pub files: u64,
+    pub bytes: u64,
+    /// What had to be stored for it.
+    pub new_bytes: u64,
+    /// Whether it was restored and checked.
+    pub verified: bool,
+    /// How many older backups were removed.
+    pub removed: u64,
+}
+
+/// What was read, and what of it is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Checked {
+    pub databases: u64,
+    /// Beside the databases.
+    pub files: u64,
+    pub bytes: u64,
+    pub damage: Vec<Damage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Damage {
+    /// A path below the data directory, or another place to look at.
+    pub place: String,
+    pub what: String,
+}
+
 /// Which keys to list. Over HTTP these are query parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KvListOptions {

@@ -126,6 +126,9 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::AccessKeyMade>();
     generator.subschema_for::<model::Items<model::AccessKeyEntry>>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
+    generator.subschema_for::<model::BackupRequest>();
+    generator.subschema_for::<model::BackupMade>();
+    generator.subschema_for::<model::Checked>();
     let mut schemas = generator.take_definitions(false);
     schemas.insert("Problem".into(), problem());
     schemas

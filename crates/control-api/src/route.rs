@@ -37,6 +37,8 @@ pub enum Operation {
     AccessKeyList,
     AccessKeyDelete,
     Limits,
+    BackUp,
+    Check,
 }
 
 /// One row of the table.
@@ -55,6 +57,8 @@ pub struct RouteRow {
     pub status: u16,
     /// Whether the caller must show the token.
     pub token: bool,
+    /// Whether an answer may take hours, for it reads or writes everything that the node has.
+    pub slow: bool,
     /// The errors that belong to this operation, beside those that any may have.
     pub errors: &'static [Code],
     pub summary: &'static str,
@@ -108,12 +112,30 @@ const fn row(
     summary: &'static str,
 ) -> RouteRow {
     let (takes, answers) = (Payload::None, Payload::None);
-    RouteRow { operation, id, method, path, query: &[], takes, answers, status: 200, token: true, errors: &[], summary }
+    RouteRow {
+        operation,
+        id,
+        method,
+        path,
+        query: &[],
+        takes,
+        answers,
+        status: 200,
+        token: true,
+        slow: false,
+        errors: &[],
+        summary,
+    }
 }
 
 impl RouteRow {
     const fn open(mut self) -> Self {
         self.token = false;
+        self
+    }
+
+    const fn slow(mut self) -> Self {
+        self.slow = true;
         self
     }
 
@@ -174,6 +196,20 @@ pub static ROUTES: &[RouteRow] = &[
         .query(&[text("app", "The name of a released app.")])
         .answers(Json("Items_LimitEntry"))
         .errors(&[&code::UNKNOWN_APP]),
+    row(
+        O::BackUp,
+        "back_up",
+        Method::POST,
+        "/v1/backups",
+        "Adds a backup of all data to a directory of the node's machine.",
+    )
+    .takes(Json("BackupRequest"))
+    .answers(Json("BackupMade"))
+    .slow()
+    .errors(&[&code::BAD_BACKUP, &code::BACKUP_UNVERIFIED, &code::STORE_FULL]),
+    row(O::Check, "check", Method::POST, "/v1/check", "Reads all data and answers what is damaged.")
+        .answers(Json("Checked"))
+        .slow(),
     row(O::MissingBlobs, "missing_blobs", Method::POST, "/v1/blobs/missing", "Which blobs the node does not have.")
         .takes(Json("Blobs"))
         .answers(Json("Blobs")),
@@ -257,9 +293,15 @@ pub static ROUTES: &[RouteRow] = &[
     row(O::BucketGet, "bucket_get", Method::GET, "/v1/apps/{app}/buckets/{bucket}/{key}", "The content of a blob.")
         .answers(Bytes)
         .errors(&[&code::KEY_MISSING]),
-    row(O::BucketHead, "bucket_head", Method::GET, "/v1/apps/{app}/blob-info/{bucket}/{key}", "What is known of a blob.")
-        .answers(Json("BlobEntry"))
-        .errors(&[&code::KEY_MISSING]),
+    row(
+        O::BucketHead,
+        "bucket_head",
+        Method::GET,
+        "/v1/apps/{app}/blob-info/{bucket}/{key}",
+        "What is known of a blob.",
+    )
+    .answers(Json("BlobEntry"))
+    .errors(&[&code::KEY_MISSING]),
     row(O::BucketPut, "bucket_put", Method::PUT, "/v1/apps/{app}/buckets/{bucket}/{key}", "Stores the body as a blob.")
         .query(&[text("content_type", "Its type.")])
         .takes(Bytes)

@@ -144,6 +144,8 @@ impl Admin {
             Operation::Metrics => Ok(Reply::Text("text/plain; version=0.0.4; charset=utf-8", (self.parts.metrics)())),
             Operation::OpenApi => json(&openapi::document()),
             Operation::Status => json(&api.status().await?),
+            Operation::BackUp => json(&api.back_up(self.json_body(call).await?).await?),
+            Operation::Check => json(&api.check().await?),
             Operation::Apps => items(api.apps().await?),
             Operation::Limits => {
                 let app = call.query.text("app").map(|text| name("app", text)).transpose()?;

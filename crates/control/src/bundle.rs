@@ -19,9 +19,9 @@ use manifest::{Diagnostic, ExportUse, PathRole, PathUse, Plan, Report, Source, W
 use crate::document::{AssetEntry, Document, DocumentError};
 
 mod assets;
-mod calls;
 mod component;
 mod failure;
+mod features;
 
 pub use failure::{BuildFailure, BuildFault, FaultView, FileFault, code};
 
@@ -266,12 +266,12 @@ impl Build<'_> {
 
     fn script(&mut self, worker: &WorkerPlan) -> Option<Artifact> {
         match script::build(&self.dir, Path::new(&worker.entry), &script::Options::default()) {
-            Ok(mut built) => {
+            Ok(built) => {
                 self.inputs.extend(built.inputs);
                 self.exports.extend(built.exports.map(|exports| (worker.name.clone(), exports)));
                 let mut script = built.script;
                 script.warm.clone_from(&worker.warm);
-                calls::mark(worker, &mut script);
+                features::mark(worker, &mut script);
                 Some(Artifact::Script(script))
             }
             Err(errors) => {

@@ -12,13 +12,14 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, DeployRequest, Deployed, KvCondition, KvDeleted, KvKey, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry,
+    RollbackRequest, SecretEntry, SecretVersion, Status,
 };
 use manifest::WorkerKind;
 use services::{
-    AppId, ArtifactStore, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions, PutOptions,
-    ReleaseStore, SecretStore,
+    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, ListOptions,
+    PutOptions, ReleaseStore, SecretStore,
 };
 use tokio::sync::Mutex;
 
@@ -26,6 +27,7 @@ use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
 mod blobs;
+mod care;
 mod limits;
 
 /// Who releases, as the history shows it: whoever holds the token.
@@ -59,6 +61,7 @@ pub struct ControlParts {
     pub kv: Arc<dyn Kv>,
     pub blobs: Arc<dyn services::blob::Blobs>,
     pub access_keys: Arc<dyn services::AccessKeyStore>,
+    pub care: Arc<dyn Care>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that
@@ -423,6 +426,14 @@ impl Api for Control {
         })
     }
 
+    fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
+        Box::pin(self.make_backup(request))
+    }
+
+    fn check(&self) -> Answer<'_, Checked> {
+        Box::pin(self.check_all())
+    }
+
     fn kv_get(&self, app: AppName, namespace: ResourceName, key: String) -> Answer<'_, Option<KvValue>> {
         Box::pin(self.get_entry(self.namespace(app, namespace), key))
     }
@@ -500,6 +511,12 @@ impl StoreFailure for services::ReleaseError {
 }
 
 impl StoreFailure for services::SecretError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
+impl StoreFailure for services::care::CareError {
     fn code(&self) -> Code {
         self.code()
     }

@@ -170,7 +170,9 @@ fn check_scope(asked: &Asked, signed: &Signed) -> Result<(), Error> {
         name.starts_with("x-amz-") && *name != "x-amz-content-sha256" && !signed.headers.iter().any(|s| s == name)
     });
     match unsigned {
-        Some(name) => Err(Error::denied(format!("There were headers present in the request which were not signed: {name}"))),
+        Some(name) => {
+            Err(Error::denied(format!("There were headers present in the request which were not signed: {name}")))
+        }
         None => Ok(()),
     }
 }

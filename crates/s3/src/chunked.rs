@@ -63,7 +63,11 @@ pub struct Content {
 enum State {
     /// The line before a chunk.
     Line,
-    Data { left: u64, hash: digest::Context, signature: String },
+    Data {
+        left: u64,
+        hash: digest::Context,
+        signature: String,
+    },
     /// The line's end behind a chunk's data.
     End,
     Trailers,
@@ -119,7 +123,11 @@ impl Content {
 
     fn line(&mut self) -> Result<Step, BodyError> {
         let Some(at) = find(&self.buffer, b"\r\n") else {
-            return if self.buffer.len() > LINE_BYTES_MAX { Err(malformed("a chunk's line is too long")) } else { Ok(Step::More) };
+            return if self.buffer.len() > LINE_BYTES_MAX {
+                Err(malformed("a chunk's line is too long"))
+            } else {
+                Ok(Step::More)
+            };
         };
         let line = self.buffer.split_to(at);
         self.buffer.advance(2);
@@ -197,7 +205,8 @@ impl Content {
             canonical += &format!("{name}:{value}\n");
             if let Some(algorithm) = name.strip_prefix("x-amz-checksum-").and_then(Algorithm::parse) {
                 let value = STANDARD.decode(value).ok().filter(|value| value.len() == algorithm.bytes());
-                let value = value.ok_or_else(|| BodyError::new(&code::BLOB_DIGEST, "the checksum in a trailer is none"))?;
+                let value =
+                    value.ok_or_else(|| BodyError::new(&code::BLOB_DIGEST, "the checksum in a trailer is none"))?;
                 // There is one, and whoever sends two is told by the first.
                 let _ = self.trailer.set(Checksum { algorithm, value, parts: None });
             }

@@ -25,7 +25,8 @@ impl Origin {
 /// request whose header will be signed, nothing) names. Without a name there is no way to tell whose
 /// bucket is meant, so rules apply to presigned URLs and to forms that name the key in their URL.
 pub async fn preflight(parts: &Parts, asked: &Asked, origin: Option<&Origin>) -> Result<Response<Body>, Error> {
-    let refused = || Error::new(403, "AccessForbidden", &code::S3_DENIED, "CORSResponse: this CORS request is not allowed.");
+    let refused =
+        || Error::new(403, "AccessForbidden", &code::S3_DENIED, "CORSResponse: this CORS request is not allowed.");
     let (origin, method) = (origin.ok_or_else(refused)?, asked.field("access-control-request-method"));
     let method = method.ok_or_else(refused)?;
     let headers = asked.field("access-control-request-headers").unwrap_or_default();

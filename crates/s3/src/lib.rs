@@ -63,9 +63,9 @@ impl S3 {
         let path = head.uri.path().to_owned();
         let asked = Asked::read(head, &self.parts.hosts);
         let mut response = match asked {
-            Ok(asked) if asked.method == Method::OPTIONS => {
-                cors::preflight(&self.parts, &asked, origin.as_ref()).await.unwrap_or_else(|error| error.respond(&path, &id))
-            }
+            Ok(asked) if asked.method == Method::OPTIONS => cors::preflight(&self.parts, &asked, origin.as_ref())
+                .await
+                .unwrap_or_else(|error| error.respond(&path, &id)),
             Ok(asked) => {
                 let answered = operation::answer(&self.parts, &asked, body).await;
                 let mut response = match answered {

@@ -50,9 +50,9 @@ impl SigningKey {
     pub fn derive(secret: &str, credential: &Credential) -> Self {
         let first = hmac::Key::new(HMAC_SHA256, format!("AWS4{secret}").as_bytes());
         let steps = [&credential.date, &credential.region, &credential.service, "aws4_request"];
-        let key = steps.iter().fold(first, |key, step: &&str| {
-            hmac::Key::new(HMAC_SHA256, hmac::sign(&key, step.as_bytes()).as_ref())
-        });
+        let key = steps
+            .iter()
+            .fold(first, |key, step: &&str| hmac::Key::new(HMAC_SHA256, hmac::sign(&key, step.as_bytes()).as_ref()));
         Self(key)
     }
 

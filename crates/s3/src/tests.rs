@@ -32,8 +32,7 @@ fn signatures_are_those_of_the_reference() {
         ("x-amz-content-sha256", EMPTY_SHA256),
         ("x-amz-date", AMZ_DATE),
     ]);
-    let signed: Vec<String> =
-        ["host", "range", "x-amz-content-sha256", "x-amz-date"].map(str::to_owned).into();
+    let signed: Vec<String> = ["host", "range", "x-amz-content-sha256", "x-amz-date"].map(str::to_owned).into();
     let request = Canonical {
         method: "GET",
         path: "/test.txt",

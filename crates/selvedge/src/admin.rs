@@ -108,6 +108,7 @@ pub fn control(
         kv: stores.kv.clone(),
         blobs: stores.blobs.clone(),
         access_keys: stores.access_keys.clone(),
+        care: stores.care.clone(),
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

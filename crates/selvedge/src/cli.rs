@@ -47,6 +47,12 @@ pub enum Command {
     /// Read and write blobs, look after buckets, and make access keys.
     #[command(subcommand)]
     Blob(Blob),
+    /// Copy all data of a node, running or not, to a directory of backups.
+    Backup(Backup),
+    /// Make a data directory of a backup.
+    Restore(Restore),
+    /// Read all data of a node, running or not, and tell what is damaged.
+    Fsck(Data),
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +245,35 @@ pub enum Secret {
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The directory of backups; made if it is missing. What a backup in it has is not stored again.
+    pub to: PathBuf,
+    /// Do not restore the backup to a temporary place, and check it there.
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Remove all backups but the newest N, this one among them.
+    #[arg(long, value_name = "N")]
+    pub keep: Option<u64>,
+    /// List the backups that there are, and make none.
+    #[arg(long, conflicts_with_all = ["no_verify", "keep"])]
+    pub list: bool,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The directory of backups.
+    pub from: PathBuf,
+    /// The backup, as `backup --list` names it; the newest if left out.
+    #[arg(long, value_name = "ID")]
+    pub backup: Option<u64>,
+    /// The data directory to make; missing or empty.
+    #[arg(long)]
+    pub data: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -70,6 +70,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,
+            Command::Backup(args) => command::care::backup(args, json).await,
+            Command::Restore(args) => command::care::restore(&args, json),
+            Command::Fsck(args) => command::care::fsck(args, json).await,
         }?;
         Ok(ExitCode::SUCCESS)
     })

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use anyhow::{Context as _, Result};
 use ::s3::{Parts, S3};
+use anyhow::{Context as _, Result};
 use base::{Body, NodeLimits, SystemRng};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
 use tokio::sync::Notify;
@@ -68,7 +68,8 @@ impl S3Listener {
         let (stop, limits) = (Arc::new(Notify::new()), limits.clone());
         let stopping = stop.clone();
         let run = move || serve(listener, service, &limits, &stopping);
-        let thread = std::thread::Builder::new().name("s3".into()).spawn(run).context("the S3 listener did not start")?;
+        let thread =
+            std::thread::Builder::new().name("s3".into()).spawn(run).context("the S3 listener did not start")?;
         Ok(Self { address, stop, thread: Some(thread) })
     }
 }

@@ -11,11 +11,12 @@ use engine::{Engine, RuntimeOptions};
 use services::access_key::AccessKeyStore;
 use services::artifact::ArtifactStore;
 use services::blob::{BlobLimits, Blobs};
+use services::care::{Care, CareError};
 use services::kv::{Kv, KvLimits};
 use services::memory::{MemoryBlobs, MemoryKv};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
-use services_local::{DataDir, DataDirError, DataDirOptions};
+use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
 use worker::ResponseCache;
 
 /// The stores of a node, opened.
@@ -24,6 +25,7 @@ pub struct Stores {
     pub kv: Arc<dyn Kv>,
     pub blobs: Arc<dyn Blobs>,
     pub access_keys: Arc<dyn AccessKeyStore>,
+    pub care: Arc<dyn Care>,
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
@@ -55,6 +57,7 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         kv: opened.kv(),
         blobs: opened.blobs()?,
         access_keys: opened.access_keys()?,
+        care: opened.care(),
         artifacts: opened.artifacts(),
         releases: opened.releases(),
         secrets: opened.secrets()?,
@@ -70,6 +73,21 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
 pub fn open_throwaway(data: &Path, compiled: &Path, limits: &NodeLimits) -> Result<Stores> {
     let stores = open_stores(data, limits)?;
     Ok(Stores { cache: cache_of(compiled), engine_key: key_dir(compiled).join("engine.key"), ..stores })
+}
+
+/// The backups in a directory, oldest first.
+pub fn backups(from: &Path) -> Result<Vec<BackupInfo>> {
+    services_local::backups(from).map_err(refused)
+}
+
+/// Makes a data directory of a backup.
+pub fn restore(from: &Path, id: Option<u64>, to: &Path) -> Result<BackupInfo> {
+    services_local::restore(from, id, to).map_err(refused)
+}
+
+/// The error as the control plane would tell it.
+fn refused(error: CareError) -> anyhow::Error {
+    control_api::ApiError::new(error.code(), error.to_string()).into()
 }
 
 /// Where compiled code lies in a data directory.

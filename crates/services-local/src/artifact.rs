@@ -42,6 +42,11 @@ impl LocalArtifacts {
         Ok(Self { files: Arc::new(files), lane: Lane::default(), bytes_max, root })
     }
 
+    /// Whether a file lies where artifacts do.
+    pub(crate) fn holds(&self, file: &Path) -> bool {
+        file.starts_with(&self.files.path)
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Files) -> Result<T, ArtifactError> + Send + 'static,

@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use services::StoreError;
 
+use crate::care::Removals;
 use crate::disk;
 use crate::pool::{Lane, Pool};
 
@@ -53,13 +54,19 @@ pub struct Contents {
     lane: Lane,
     /// Files whose row is not committed yet: no orphans.
     in_flight: Mutex<HashSet<ContentId>>,
+    removals: Arc<Removals>,
 }
 
 impl Contents {
     /// Opens or creates the directory, durably. Blocks.
-    pub fn open(path: PathBuf, rng: Arc<dyn Rng>, pool: Pool) -> Result<Arc<Self>, StoreError> {
+    pub fn open(
+        path: PathBuf,
+        rng: Arc<dyn Rng>,
+        pool: Pool,
+        removals: Arc<Removals>,
+    ) -> Result<Arc<Self>, StoreError> {
         disk::create_dir(&path).map_err(|error| disk::store_error(&path, &error))?;
-        Ok(Arc::new(Self { path, rng, pool, lane: Lane::default(), in_flight: Mutex::default() }))
+        Ok(Arc::new(Self { path, rng, pool, lane: Lane::default(), in_flight: Mutex::default(), removals }))
     }
 
     fn in_flight(&self) -> MutexGuard<'_, HashSet<ContentId>> {
@@ -110,11 +117,7 @@ impl Contents {
     /// Removes a file that no row names any more. If that fails, the next sweep does it.
     pub fn discard(self: &Arc<Self>, id: ContentId) {
         let this = self.clone();
-        let _ = self.pool.spawn(self.lane, move || {
-            if let Err(error) = disk::remove(&this.file(id)) {
-                tracing::warn!(%error, "a content file could not be removed");
-            }
-        });
+        let _ = self.pool.spawn(self.lane, move || this.removals.remove(this.file(id)));
     }
 
     /// Checks that these files are there, with these sizes. Blocks.
@@ -138,6 +141,9 @@ impl Contents {
         &self,
         referenced: impl FnOnce() -> Result<HashSet<ContentId>, StoreError>,
     ) -> Result<usize, StoreError> {
+        if self.removals.is_held() {
+            return Ok(0);
+        }
         let fail = |error: io::Error| disk::store_error(&self.path, &error);
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(fail)? {

@@ -14,6 +14,9 @@
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
 //!
+//! A `.db` is a SQLite database; any other file never changes once it has its name. Backups rely on
+//! both (`care`).
+//!
 //! The directory is its owner's alone (0700). The node key lies elsewhere, so that a copy of the
 //! directory opens no secret.
 
@@ -29,6 +32,7 @@ use services::KvLimits;
 use crate::access_key::LocalAccessKeys;
 use crate::artifact::LocalArtifacts;
 use crate::blob::LocalBlobs;
+use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
@@ -88,6 +92,7 @@ struct Inner {
     secrets: OnceLock<Arc<LocalSecrets>>,
     blobs: OnceLock<(Maintenance, Arc<LocalBlobs>)>,
     access_keys: OnceLock<Arc<LocalAccessKeys>>,
+    care: Arc<LocalCare>,
     node: Arc<Database>,
     root: Arc<Root>,
 }
@@ -99,6 +104,8 @@ pub(crate) struct Root {
     readers: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
+    /// How files that nothing refers to go.
+    pub removals: Arc<Removals>,
     _lock: File,
 }
 
@@ -139,13 +146,16 @@ impl DataDir {
             readers: threads("store-read", READER_THREADS)?,
             path,
             options,
+            removals: Arc::default(),
             _lock: lock,
         });
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
+        let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
-            artifacts: Arc::new(LocalArtifacts::open(root.clone())?),
+            care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
+            artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             secrets: OnceLock::new(),
             blobs: OnceLock::new(),
@@ -172,6 +182,14 @@ impl DataDir {
 
     pub fn releases(&self) -> Arc<LocalReleases> {
         self.inner.releases.clone()
+    }
+
+    pub fn care(&self) -> Arc<LocalCare> {
+        self.inner.care.clone()
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.inner.root
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

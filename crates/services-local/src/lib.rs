@@ -15,6 +15,7 @@
 mod access_key;
 mod artifact;
 mod blob;
+mod care;
 mod content;
 mod data_dir;
 mod database;
@@ -30,6 +31,7 @@ mod secret;
 pub use access_key::LocalAccessKeys;
 pub use artifact::LocalArtifacts;
 pub use blob::LocalBlobs;
+pub use care::{BackupInfo, LocalCare, backups, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
 pub use release::LocalReleases;

@@ -74,7 +74,7 @@ impl Drop for Maintenance {
 }
 
 /// Waits for a future on this thread, which has nothing else to do.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

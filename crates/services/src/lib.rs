@@ -13,6 +13,7 @@
 pub mod access_key;
 pub mod artifact;
 pub mod blob;
+pub mod care;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod egress;
@@ -24,6 +25,7 @@ mod store;
 
 pub use access_key::{AccessKey, AccessKeyError, AccessKeyStore};
 pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
+pub use care::Care;
 pub use egress::{EgressPolicy, EgressRule};
 pub use futures_util::future::BoxFuture;
 pub use kv::{

@@ -7,6 +7,7 @@
 mod access_key;
 mod artifact;
 mod blob;
+mod care;
 mod kv;
 mod release;
 mod secret;
@@ -14,6 +15,7 @@ mod secret;
 pub use access_key::MemoryAccessKeys;
 pub use artifact::MemoryArtifacts;
 pub use blob::{BlobSnapshot, MemoryBlobs};
+pub use care::MemoryCare;
 pub use kv::{KvSnapshot, MemoryKv};
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;

@@ -92,7 +92,7 @@ fn slowest(times: Vec<f64>) -> Result<Slowest> {
     Ok(Slowest { p50_ms: table::median(times).context("no app was served")?, max_ms })
 }
 
-const CASE: Case = Case { name: NAME, kind: Kind::Script, path: "/", body: None, expect: "", seed: None };
+const CASE: Case = Case { name: NAME, folder: "", kind: Kind::Script, path: "/", body: None, expect: "", seed: None };
 
 /// Any app of a server, by its host.
 pub fn target<'a>(server: &Server, host: &str) -> Target<'a> {

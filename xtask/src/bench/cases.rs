@@ -1,10 +1,13 @@
 //! The workloads: what is asked of the server, and what must come back.
 
+use super::origin;
 use super::peer::Contender;
 
 #[derive(Debug)]
 pub struct Case {
     pub name: &'static str,
+    /// Its folder in bench/functions, or the recipe.
+    pub folder: &'static str,
     pub kind: Kind,
     pub path: &'static str,
     /// The JSON to post; a GET where there is none.
@@ -17,21 +20,34 @@ pub struct Case {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A folder of bench/functions, for every contender.
+    /// For every contender.
     Script,
     /// As a script, bundled with its packages first.
     Bundle,
-    /// A folder of bench/functions, for Selvedge alone.
+    /// As a script, which is told where a server answers with [`origin::BODY_BYTES`].
+    Proxy,
+    /// For Selvedge alone.
     Own,
     /// A recipe, for Selvedge as it stands.
     Recipe,
 }
 
-const HELLO: Case =
-    Case { name: "hello", kind: Kind::Script, path: "/", body: None, expect: "Hello, world!", seed: None };
+const HELLO: Case = Case {
+    name: "hello",
+    folder: "hello",
+    kind: Kind::Script,
+    path: "/",
+    body: None,
+    expect: "Hello, world!",
+    seed: None,
+};
+
+/// What a case is, apart from its name, if it asks for `/` of a script.
+const PLAIN: Case = Case { name: "", folder: "", kind: Kind::Script, path: "/", body: None, expect: "", seed: None };
 
 const HONO: Case = Case {
     name: "hono",
+    folder: "hono",
     kind: Kind::Bundle,
     path: "/api/users/42/posts/7?verbose=yes",
     body: None,
@@ -41,18 +57,14 @@ const HONO: Case = Case {
 
 pub const CASES: &[Case] = &[
     HELLO,
-    Case { name: "echo", kind: Kind::Script, path: "/", body: Some(one_kib_of_json), expect: "\"name-7\"", seed: None },
+    Case { name: "echo", folder: "echo", body: Some(one_kib_of_json), expect: "\"name-7\"", ..PLAIN },
+    Case { name: "echo-100k", folder: "echo", body: Some(a_hundred_kib_of_json), expect: "\"name-7\"", ..PLAIN },
     HONO,
-    Case {
-        name: "kv",
-        kind: Kind::Script,
-        path: "/",
-        body: None,
-        expect: "Hello from the store!",
-        seed: Some("/seed"),
-    },
-    Case { name: "kv-put", kind: Kind::Own, path: "/", body: None, expect: "Stored.", seed: None },
-    Case { name: "component", kind: Kind::Recipe, path: "/", body: None, expect: "", seed: None },
+    Case { name: "react", folder: "react", kind: Kind::Bundle, path: "/?q=a%26b", expect: "<h1>a&amp;b</h1>", ..PLAIN },
+    Case { name: "proxy", folder: "proxy", kind: Kind::Proxy, expect: origin::PIECE, ..PLAIN },
+    Case { name: "kv", folder: "kv", expect: "Hello from the store!", seed: Some("/seed"), ..PLAIN },
+    Case { name: "kv-put", folder: "kv-put", kind: Kind::Own, expect: "Stored.", ..PLAIN },
+    Case { name: "component", folder: "component", kind: Kind::Recipe, ..PLAIN },
 ];
 
 pub fn hello() -> &'static Case {
@@ -66,10 +78,15 @@ pub fn hono() -> &'static Case {
 impl Case {
     pub fn admits(&self, contender: Contender) -> bool {
         match self.kind {
-            Kind::Script | Kind::Bundle => true,
+            Kind::Script | Kind::Bundle | Kind::Proxy => true,
             Kind::Own => contender.is_selvedge(),
             Kind::Recipe => contender == Contender::SelvedgeRequest,
         }
+    }
+
+    /// Whether there is an open loop: h2load ends in the middle of large answers, and takes that for failures.
+    pub fn paces(&self) -> bool {
+        self.kind != Kind::Proxy
     }
 
     pub fn method(&self) -> &'static str {
@@ -77,11 +94,19 @@ impl Case {
     }
 }
 
-/// Objects as APIs send them, 1,024 bytes in all.
 fn one_kib_of_json() -> String {
+    json(14, 1 << 10)
+}
+
+fn a_hundred_kib_of_json() -> String {
+    json(1_300, 100 << 10)
+}
+
+/// Objects as APIs send them, and text to fill it up.
+fn json(items: usize, bytes: usize) -> String {
     let item = |n: usize| format!(r#"{{"id":{n},"name":"name-{n}","tags":["a","b"],"score":{n}.5,"active":true}}"#);
-    let items = (0..14).map(item).collect::<Vec<_>>().join(",");
+    let items = (0..items).map(item).collect::<Vec<_>>().join(",");
     let start = format!(r#"{{"items":[{items}],"note":""#);
-    let filling = "x".repeat(1024 - start.len() - 2);
+    let filling = "x".repeat(bytes - start.len() - 2);
     format!("{start}{filling}\"}}")
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result, bail};
 
 use super::cases::{Case, Kind};
+use super::origin::Origin;
 use super::peer::{Contender, Tools};
 use super::process::Server;
 use crate::repo::{self, Repo};
@@ -27,12 +28,14 @@ pub struct Stage {
     folder: PathBuf,
     /// The app that Selvedge serves.
     app: String,
+    /// Where its worker fetches from.
+    origin: Option<Origin>,
 }
 
 impl Stage {
     /// A folder with nothing in it.
     pub fn empty(contender: Contender) -> Result<Self> {
-        Ok(Self { contender, folder: fresh_folder()?, app: APP.to_owned() })
+        Ok(Self { contender, folder: fresh_folder()?, app: APP.to_owned(), origin: None })
     }
 
     pub fn prepare(repo: &Repo, tools: &Tools, case: &Case, contender: Contender) -> Result<Self> {
@@ -41,19 +44,27 @@ impl Stage {
             stage.deploy_recipe(repo, tools, case)?;
             return Ok(stage);
         }
-        let source = repo.path(WORKLOADS).join(case.name);
+        let source = repo.path(WORKLOADS).join(case.folder);
         let worker = stage.own_file(&source);
         if case.kind == Kind::Bundle {
             bundle(tools, &worker, &stage.folder)?;
         } else {
             copy(&worker, &stage.folder.join("worker.js"))?;
         }
+        if case.kind == Kind::Proxy {
+            let origin = Origin::start()?;
+            replace(&stage.folder.join("worker.js"), "ORIGIN", &origin.address().to_string())?;
+            stage.origin = Some(origin);
+        }
         fs::create_dir_all(stage.folder.join("store"))?;
         copy(&repo.path(WORKLOADS).join("workerd.capnp"), &stage.folder.join("workerd.capnp"))?;
         if contender.is_selvedge() {
             write_manifest(repo, &stage.folder, APP, contender)?;
             if case.kind == Kind::Bundle {
-                warm_up(&stage.folder, case)?;
+                set(&stage.folder, "warm", &format!("{:?}", case.path))?;
+            }
+            if let Some(origin) = &stage.origin {
+                set(&stage.folder, "egress", &format!("[\"http://{}\"]", origin.address()))?;
             }
             deploy(tools, contender, &stage.folder, &stage.data())?;
         }
@@ -67,9 +78,9 @@ impl Stage {
     }
 
     fn deploy_recipe(&mut self, repo: &Repo, tools: &Tools, case: &Case) -> Result<()> {
-        let recipe = repo.path("recipes").join(case.name);
+        let recipe = repo.path("recipes").join(case.folder);
         if !recipe.is_dir() {
-            bail!("recipes/{} is not there", case.name);
+            bail!("recipes/{} is not there", case.folder);
         }
         let manifest = fs::read_to_string(recipe.join("selvedge.toml")).context("reading the recipe's manifest")?;
         self.app = app_name(&manifest).context("the recipe's manifest has no name")?.to_owned();
@@ -158,7 +169,15 @@ impl Stage {
                 command.args(["serve", "workerd.capnp", "--socket-addr", &format!("http={address}")]);
             }
             Contender::Deno => {
-                command.args(["serve", "--quiet", "--no-lock", "--unstable-kv", "--allow-read", "--allow-write"]);
+                command.args([
+                    "serve",
+                    "--quiet",
+                    "--no-lock",
+                    "--unstable-kv",
+                    "--allow-read",
+                    "--allow-write",
+                    "--allow-net",
+                ]);
                 command.args(["--host", "127.0.0.1", "--port", &port, "worker.js"]);
                 command.env("DENO_DIR", self.folder.join("deno")).env("DENO_NO_UPDATE_CHECK", "1");
             }
@@ -210,13 +229,15 @@ pub fn write_manifest(repo: &Repo, folder: &Path, app: &str, contender: Contende
     fs::write(folder.join("selvedge.toml"), manifest).context("writing a manifest")
 }
 
-/// Has the worker answer the case's request once before its image is taken, as the author of a worker with a router
-/// would.
-fn warm_up(folder: &Path, case: &Case) -> Result<()> {
-    let path = folder.join("selvedge.toml");
-    let manifest = fs::read_to_string(&path).context("reading the manifest")?;
+/// Gives the worker of a manifest one more key. For `warm`, that is what the author of a worker with a router would do.
+fn set(folder: &Path, key: &str, value: &str) -> Result<()> {
     let entry = "entry = \"worker.js\"";
-    fs::write(&path, manifest.replace(entry, &format!("{entry}\nwarm = {:?}", case.path))).context("writing a manifest")
+    replace(&folder.join("selvedge.toml"), entry, &format!("{entry}\n{key} = {value}"))
+}
+
+fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    fs::write(file, text.replace(from, to)).with_context(|| format!("writing {}", file.display()))
 }
 
 pub fn deploy(tools: &Tools, contender: Contender, project: &Path, data: &Path) -> Result<()> {
@@ -232,12 +253,16 @@ pub fn app_name(manifest: &str) -> Option<&str> {
 
 /// One file out of the worker and its packages, the same for everyone.
 fn bundle(tools: &Tools, worker: &Path, to: &Path) -> Result<()> {
-    let packages = tools.packages.as_ref().context("hono is missing; to get it: npm install --prefix PEERS hono")?;
+    let packages = tools
+        .packages
+        .as_ref()
+        .context("the packages are missing; to get them: npm install --prefix PEERS hono react react-dom")?;
     let esbuild =
         tools.esbuild.as_ref().context("esbuild is missing; to get it: npm install --prefix PEERS esbuild")?;
     let out = format!("--outfile={}", to.join("worker.js").display());
     let mut command = Command::new(esbuild);
     command.arg(worker).args(["--bundle", "--format=esm", "--target=es2022", "--log-level=warning", &out]);
+    command.arg("--define:process.env.NODE_ENV=\"production\"");
     repo::run(command.env("NODE_PATH", packages.join("node_modules")))
 }
 

@@ -109,6 +109,11 @@ fn options_are_read() {
     let only = vec!["hello".to_owned(), "apps".to_owned()];
     assert_eq!(options, Options { json: true, quick: true, only });
     assert!(options.wants("hello") && !options.wants("kv"));
-    assert!(Options::parse(&["--only", "nothing"]).unwrap_err().to_string().contains("hello, echo, hono, kv"));
+    assert!(
+        Options::parse(&["--only", "nothing"])
+            .unwrap_err()
+            .to_string()
+            .contains("hello, echo, echo-100k, hono, react, proxy, kv")
+    );
     assert!(Options::parse(&["--fast"]).is_err());
 }

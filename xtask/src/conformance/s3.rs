@@ -52,7 +52,8 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let mut outcomes = Vec::new();
     for (client, mut command) in clients(&suite, &packages) {
         node.describe(&mut command);
-        let only: Vec<&str> = options.only.iter().filter_map(|only| only.strip_prefix(client)?.strip_prefix('/')).collect();
+        let only: Vec<&str> =
+            options.only.iter().filter_map(|only| only.strip_prefix(client)?.strip_prefix('/')).collect();
         if options.only.is_empty() || !only.is_empty() {
             outcomes.extend(drive(command.args(only))?);
         }

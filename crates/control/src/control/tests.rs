@@ -8,7 +8,9 @@ use control_api::Message;
 use manifest::Source;
 use services::KvLimits;
 use services::blob::BlobLimits;
-use services::memory::{MemoryAccessKeys, MemoryBlobs, MemoryArtifacts, MemoryKv, MemoryReleases, MemorySecrets};
+use services::memory::{
+    MemoryAccessKeys, MemoryArtifacts, MemoryBlobs, MemoryCare, MemoryKv, MemoryReleases, MemorySecrets,
+};
 use testkit::ManualClock;
 
 use super::*;
@@ -42,6 +44,7 @@ impl Node {
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
             blobs: Arc::new(MemoryBlobs::new(clock.clone(), BlobLimits::from(&limits))),
             access_keys: Arc::new(MemoryAccessKeys::new(clock.clone())),
+            care: Arc::new(MemoryCare),
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {

@@ -78,7 +78,8 @@ async fn location(call: &Call<'_>, name: &str) -> Answer {
 async fn show(call: &Call<'_>, name: &str, setting: &str) -> Answer {
     let (_, info) = call.open(name, Access::Read).await?;
     let settings = info.settings;
-    let missing = |name, what: &str| Err(Error::new(404, name, &base::code::NOT_FOUND, format!("The {what} does not exist")));
+    let missing =
+        |name, what: &str| Err(Error::new(404, name, &base::code::NOT_FOUND, format!("The {what} does not exist")));
     match setting {
         "versioning" => {
             let mut document = xml::Writer::root("VersioningConfiguration");
@@ -148,7 +149,8 @@ fn days(node: Node<'_, '_>, name: &'static str) -> Result<Option<u32>, Error> {
 }
 
 fn read_rule(n: usize, rule: Node<'_, '_>) -> Result<LifecycleRule, Error> {
-    let mut read = LifecycleRule { id: xml::text(rule, "ID").unwrap_or_else(|| format!("rule-{n}")), ..Default::default() };
+    let mut read =
+        LifecycleRule { id: xml::text(rule, "ID").unwrap_or_else(|| format!("rule-{n}")), ..Default::default() };
     read.enabled = match xml::text(rule, "Status").as_deref() {
         Some("Enabled") => true,
         Some("Disabled") => false,
@@ -194,7 +196,8 @@ fn write_lifecycle(settings: &Settings) -> String {
     for rule in &settings.lifecycle {
         document.open("Rule").text("ID", &rule.id);
         document.open("Filter");
-        let several = rule.tags.len() + usize::from(rule.larger_than.is_some()) + usize::from(rule.smaller_than.is_some());
+        let several =
+            rule.tags.len() + usize::from(rule.larger_than.is_some()) + usize::from(rule.smaller_than.is_some());
         let several = several + usize::from(!rule.prefix.is_empty()) > 1;
         if several {
             document.open("And");
@@ -245,7 +248,9 @@ fn read_cors(rule: Node<'_, '_>) -> Result<CorsRule, Error> {
     let texts = |name| xml::all(rule, name).map(|node| node.text().unwrap_or_default().to_owned()).collect::<Vec<_>>();
     let methods = texts("AllowedMethod");
     if let Some(other) = methods.iter().find(|m| !["GET", "PUT", "POST", "DELETE", "HEAD"].contains(&m.as_str())) {
-        return Err(Error::request(format!("Found unsupported HTTP method in CORS config. Unsupported method is {other}")));
+        return Err(Error::request(format!(
+            "Found unsupported HTTP method in CORS config. Unsupported method is {other}"
+        )));
     }
     Ok(CorsRule {
         id: xml::text(rule, "ID").unwrap_or_default(),

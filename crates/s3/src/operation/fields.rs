@@ -19,7 +19,8 @@ const META: &str = "x-amz-meta-";
 pub fn metadata(asked: &Asked) -> Result<(HttpMetadata, Map), Error> {
     check_choices(asked)?;
     let mut http = HttpMetadata::default();
-    for name in ["content-type", "content-language", "content-disposition", "content-encoding", "cache-control", "expires"]
+    for name in
+        ["content-type", "content-language", "content-disposition", "content-encoding", "cache-control", "expires"]
     {
         if let (Some(value), Some(field)) = (asked.field(name), http.field(name)) {
             *field = Some(value.to_owned()).filter(|value| !value.is_empty());
@@ -44,7 +45,12 @@ pub fn metadata(asked: &Asked) -> Result<(HttpMetadata, Map), Error> {
 fn check_choices(asked: &Asked) -> Result<(), Error> {
     let other = |name: &str, ours: &[&str]| asked.field(name).is_some_and(|value| !ours.contains(&value));
     if other("x-amz-storage-class", &["STANDARD"]) {
-        return Err(Error::new(400, "InvalidStorageClass", &base::code::S3_UNSUPPORTED, "the storage class is STANDARD"));
+        return Err(Error::new(
+            400,
+            "InvalidStorageClass",
+            &base::code::S3_UNSUPPORTED,
+            "the storage class is STANDARD",
+        ));
     }
     if other("x-amz-server-side-encryption", &["AES256"]) {
         return Err(Error::unsupported("keys of others; blobs are encrypted with the app's own key (AES256)"));
@@ -83,8 +89,8 @@ pub fn checksum(asked: &Asked) -> Result<Option<Checksum>, Error> {
             return Err(Error::request("Expecting a single x-amz-checksum- header"));
         }
         let value = STANDARD.decode(text).ok().filter(|value| value.len() == algorithm.bytes());
-        let value =
-            value.ok_or_else(|| Error::request(format!("Value for {} header is invalid.", checksum_field(algorithm))))?;
+        let value = value
+            .ok_or_else(|| Error::request(format!("Value for {} header is invalid.", checksum_field(algorithm))))?;
         found = Some(Checksum { algorithm, value, parts: None });
     }
     Ok(found)
@@ -155,8 +161,14 @@ pub fn content(call: &Call<'_>, body: Body) -> Result<(Body, Expected), Error> {
             expect.size = length("content-length").transpose()?;
         }
         Payload::Chunks(framing) => {
-            let missing =
-                || Error::new(411, "MissingContentLength", &base::code::S3_BAD_REQUEST, "x-amz-decoded-content-length is missing");
+            let missing = || {
+                Error::new(
+                    411,
+                    "MissingContentLength",
+                    &base::code::S3_BAD_REQUEST,
+                    "x-amz-decoded-content-length is missing",
+                )
+            };
             expect.size = Some(length("x-amz-decoded-content-length").ok_or_else(missing)??);
             let trailer = services::blob::Trailer::default();
             if let Some(named) = asked.field("x-amz-trailer") {

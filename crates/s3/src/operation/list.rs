@@ -175,12 +175,7 @@ pub async fn versions(call: &Call<'_>, bucket: &str) -> Answer {
 }
 
 /// The place that the markers of a request name.
-async fn place(
-    call: &Call<'_>,
-    bucket: &Bucket,
-    key: &str,
-    id: Option<&str>,
-) -> Result<Option<Place>, Error> {
+async fn place(call: &Call<'_>, bucket: &Bucket, key: &str, id: Option<&str>) -> Result<Option<Place>, Error> {
     if key.is_empty() {
         return Ok(None);
     }

@@ -4,7 +4,8 @@ use base::Body;
 use http::{Method, Response, StatusCode, header};
 use services::access_key::Access;
 use services::blob::{
-    BlobError, BlobInfo, Bucket, Content, DeleteKey, Etags, GetOptions, Map, PutOptions, RangeSpec, VersionId, Versioning,
+    BlobError, BlobInfo, Bucket, Content, DeleteKey, Etags, GetOptions, Map, PutOptions, RangeSpec, VersionId,
+    Versioning,
 };
 
 use super::{Call, copy, fields, upload};
@@ -99,13 +100,7 @@ fn override_fields(call: &Call<'_>, headers: &mut http::HeaderMap) {
 }
 
 /// Why there is nothing: there was no such version, or the key is behind a delete marker.
-async fn missing(
-    call: &Call<'_>,
-    bucket: &Bucket,
-    key: &str,
-    id: Option<VersionId>,
-    versioning: Versioning,
-) -> Answer {
+async fn missing(call: &Call<'_>, bucket: &Bucket, key: &str, id: Option<VersionId>, versioning: Versioning) -> Answer {
     if id.is_some() {
         return Err(Error::no_version());
     }

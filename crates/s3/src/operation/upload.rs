@@ -23,7 +23,8 @@ pub async fn create(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
     let tags = fields::tags(call.asked)?.unwrap_or_default();
     let algorithm = fields::algorithm(call.asked)?;
     let composite = match (algorithm, call.asked.field("x-amz-checksum-type")) {
-        (Some(Algorithm::Crc64Nvme), Some("COMPOSITE")) | (Some(Algorithm::Sha1 | Algorithm::Sha256), Some("FULL_OBJECT")) => {
+        (Some(Algorithm::Crc64Nvme), Some("COMPOSITE"))
+        | (Some(Algorithm::Sha1 | Algorithm::Sha256), Some("FULL_OBJECT")) => {
             return Err(Error::request("The checksum type and the algorithm don't go together."));
         }
         (_, Some("FULL_OBJECT")) | (None | Some(Algorithm::Crc64Nvme), _) => false,
@@ -167,7 +168,11 @@ async fn check_whole(
 ) -> Result<(), Error> {
     let size = call.asked.field("x-amz-mp-object-size").map(str::parse::<u64>).transpose();
     let size = size.map_err(|_| Error::argument("x-amz-mp-object-size is no length"))?;
-    let checksum = if call.asked.field("x-amz-checksum-type") == Some("COMPOSITE") { None } else { fields::checksum(call.asked).ok().flatten() };
+    let checksum = if call.asked.field("x-amz-checksum-type") == Some("COMPOSITE") {
+        None
+    } else {
+        fields::checksum(call.asked).ok().flatten()
+    };
     if size.is_none() && checksum.is_none() {
         return Ok(());
     }

@@ -3,10 +3,10 @@
 
 use std::io::{Read as _, Write as _};
 
+use ::s3::presign::Presign;
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use control_api::{AccessKeyEntry, AccessKeyRequest, BlobEntry, KvListOptions};
-use ::s3::presign::Presign;
 
 use super::{app_name, print, print_json, resource_name};
 use crate::admin::{Prepare, reach};
@@ -70,7 +70,9 @@ pub async fn run(args: cli::Blob, json: bool) -> Result<()> {
                 print_json(&found)?;
             } else {
                 print(format!("read {} blobs, {} bytes", found.blobs, found.bytes))?;
-                let line = |blob: &control_api::DamagedBlob| format!("damaged: {} ({}): {}", blob.key, blob.version, blob.what);
+                let line = |blob: &control_api::DamagedBlob| {
+                    format!("damaged: {} ({}): {}", blob.key, blob.version, blob.what)
+                };
                 found.damaged.iter().try_for_each(|blob| print(line(blob)))?;
             }
             if found.damaged.is_empty() { Ok(()) } else { bail!("{} blobs are damaged", found.damaged.len()) }

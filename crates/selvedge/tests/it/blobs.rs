@@ -218,7 +218,11 @@ fn the_command_line_reads_and_writes_blobs() {
     let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
     let id = made["key"]["id"].as_str().expect("an id");
     let list = blob(&["key", "list", "app"]).expect_success();
-    assert!(list.contains(id) && list.contains("read  images") && !list.contains(made["secret"].as_str().expect("a secret")));
+    assert!(
+        list.contains(id)
+            && list.contains("read  images")
+            && !list.contains(made["secret"].as_str().expect("a secret"))
+    );
     assert_eq!(blob(&["key", "delete", "app", id]).expect_success(), "deleted\n");
     blob(&["key", "delete", "app", id]).expect_failure();
     assert_eq!(blob(&["delete", "app", "images", "a/b"]).expect_success(), "deleted\n");

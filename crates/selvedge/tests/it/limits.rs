@@ -179,9 +179,10 @@ export default {
     let at = |request: Request| node.send(&request.at_app("app"));
     at(Request::get("/")).expect(200);
     std::thread::scope(|scope| {
+        // One after the other: whoever comes while the instance runs may be given another.
         let innocent = scope.spawn(|| at(Request::post("/innocent", "its body")));
-        let marked = scope.spawn(|| at(Request::get("/marked")));
         node.wait_for_log("/innocent waits");
+        let marked = scope.spawn(|| at(Request::get("/marked")));
         node.wait_for_log("/marked waits");
         at(Request::get("/die")).expect_problem(503, "cpu_exceeded");
         assert_eq!(innocent.join().expect("an answer").expect(200).text(), "its body");

@@ -11,6 +11,7 @@ use base::{AppName, Clock, Rng, TenantName};
 use rusqlite::Connection;
 use services::{AppId, KvNamespace, StoreError};
 
+use crate::care::Removals;
 use crate::content::{ContentId, Contents};
 use crate::data_dir::Root;
 use crate::database::{Database, Kind};
@@ -64,6 +65,7 @@ struct Shared {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+    removals: Arc<Removals>,
     writers: Pool,
     readers: Pool,
     layout: Layout,
@@ -86,6 +88,7 @@ impl Stores {
             path,
             clock: root.options.clock.clone(),
             rng: root.options.rng.clone(),
+            removals: root.removals.clone(),
             writers: root.writers(),
             readers: root.readers(),
             layout,
@@ -196,7 +199,7 @@ impl Shared {
         let dir = self.path.join(app.tenant.as_str());
         disk::create_dir(&dir).map_err(|error| disk::store_error(&dir, &error))?;
         let contents = dir.join(format!("{}.content", app.app));
-        let contents = Contents::open(contents, self.rng.clone(), self.readers.clone())?;
+        let contents = Contents::open(contents, self.rng.clone(), self.readers.clone(), self.removals.clone())?;
         let file = dir.join(format!("{}.db", app.app));
         let database = Database::open(&file, self.layout.kind, self.clock.clone(), self.writers.clone())?;
         let store = Store { lane, database, contents, named: self.layout.named };

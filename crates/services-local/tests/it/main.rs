@@ -5,6 +5,7 @@
 extern crate selvedge_services_local as services_local;
 
 mod blobs;
+mod care;
 mod child;
 mod conformance;
 mod crash;

@@ -1,4 +1,5 @@
-//! Whether a worker calls methods of others, so that its image holds what that takes.
+//! What of the platform a worker's bindings take, so that its image holds it. What its source names
+//! is found by the engine; what stands here follows from the manifest.
 
 use base::artifact::{Module, ModuleKind, Script};
 use base::builtin;
@@ -7,9 +8,14 @@ use manifest::{Grant, WorkerPlan};
 /// Members of a binding that are no methods of the worker behind it.
 const OWN: [&str; 2] = ["fetch", "connect"];
 
-/// Names what calls take in the artifact of a worker that makes some. A call that this does not
-/// find works too, and has it loaded at run time.
+/// Names in the artifact what its bindings take. What this does not find works too, and is loaded
+/// at run time.
 pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
+    for binding in &worker.bindings {
+        if let Some(feature) = feature_of(&binding.grant) {
+            name(script, feature);
+        }
+    }
     let bound = worker.bindings.iter().filter(|binding| matches!(binding.grant, Grant::Worker { .. }));
     let names: Vec<&str> = bound.map(|binding| binding.name.as_str()).collect();
     let sources = script.modules.iter().filter(|m| matches!(m.kind, ModuleKind::Js | ModuleKind::Classic));
@@ -17,15 +23,30 @@ pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
         .map(|m| String::from_utf8_lossy(&m.source))
         .any(|source| names.iter().any(|name| is_called(&source, name)));
     if calls {
-        let name = builtin::CALLS.to_owned();
-        script.modules.push(Module {
-            name,
-            kind: ModuleKind::Builtin,
-            source: Vec::new(),
-            imports: Vec::new(),
-            source_map: None,
-        });
+        name(script, builtin::CALLS);
     }
+}
+
+/// The feature that a binding always takes, as a specifier of the platform: `features:NAME`.
+fn feature_of(grant: &Grant) -> Option<&'static str> {
+    match grant {
+        Grant::Blob { .. } => Some("features:blobs"),
+        // What these take is in every image, or depends on the source.
+        Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
+    }
+}
+
+fn name(script: &mut Script, feature: &str) {
+    if script.modules.iter().any(|module| module.kind == ModuleKind::Builtin && module.name == feature) {
+        return;
+    }
+    script.modules.push(Module {
+        name: feature.to_owned(),
+        kind: ModuleKind::Builtin,
+        source: Vec::new(),
+        imports: Vec::new(),
+        source_map: None,
+    });
 }
 
 /// Whether a source says `NAME.method`, with any method but `fetch`.

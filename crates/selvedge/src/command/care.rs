@@ -1,0 +1,78 @@
+//! `backup`, `restore` and `fsck`: all data of a node at once.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use control_api::BackupRequest;
+
+use super::{print, print_json, time};
+use crate::admin::{Prepare, reach};
+use crate::{cli, wire};
+
+pub async fn backup(args: cli::Backup, json: bool) -> Result<()> {
+    if args.list {
+        return list(&args.to, json);
+    }
+    let to = std::path::absolute(&args.to).with_context(|| format!("{}", args.to.display()))?;
+    let to = to.into_os_string().into_string().ok().context("the directory's name is not UTF-8")?;
+    let request = BackupRequest { to, verify: !args.no_verify, keep: args.keep };
+    let made = reach(&args.data.data, Prepare::No)?.back_up(request).await?;
+    if json {
+        return print_json(&made);
+    }
+    let (files, all, new) = (made.files, size(made.bytes), size(made.new_bytes));
+    print(format!("backup {} ({}): {files} files, {all}, of which {new} are new", made.id, time(made.id)))?;
+    if made.removed > 0 {
+        print(format!("removed {} older", made.removed))?;
+    }
+    print(if made.verified { "restored to a temporary place, and sound" } else { "not verified" })
+}
+
+fn list(from: &Path, json: bool) -> Result<()> {
+    let backups = wire::backups(from)?;
+    if json {
+        return print_json(&serde_json::json!({ "items": backups }));
+    }
+    for backup in backups {
+        print(format!("{}  {}  {} files, {}", backup.id, time(backup.id), backup.files, size(backup.bytes)))?;
+    }
+    Ok(())
+}
+
+pub fn restore(args: &cli::Restore, json: bool) -> Result<()> {
+    let restored = wire::restore(&args.from, args.backup, &args.data)?;
+    if json {
+        return print_json(&restored);
+    }
+    let (id, files, bytes) = (restored.id, restored.files, size(restored.bytes));
+    print(format!("restored backup {id} ({}) to {}: {files} files, {bytes}", time(id), args.data.display()))?;
+    print("secrets open with the node key that they were sealed with, which is in no backup")
+}
+
+pub async fn fsck(args: cli::Data, json: bool) -> Result<()> {
+    let found = reach(&args.data, Prepare::No)?.check().await?;
+    if json {
+        print_json(&found)?;
+    } else {
+        let bytes = size(found.bytes);
+        print(format!("read {} databases and {} other files, {bytes}", found.databases, found.files))?;
+        for damage in &found.damage {
+            print(format!("{}: {}", damage.place, damage.what))?;
+        }
+    }
+    match found.damage.len() {
+        0 if json => Ok(()),
+        0 => print("all of it is sound"),
+        1 => bail!("something is damaged; restore it from a backup"),
+        count => bail!("{count} things are damaged; restore them from a backup"),
+    }
+}
+
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|&(_, unit)| bytes >= unit) {
+        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} bytes"),
+    }
+}

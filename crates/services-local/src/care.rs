@@ -1,0 +1,77 @@
+//! Care of a whole data directory: backups, restoring them, and checking everything.
+//!
+//! Which files there are follows from three rules that every provider keeps, so that a new one needs
+//! nothing here: a file named `*.db` is a SQLite database; any other file never changes once it has
+//! its name, and goes only after the row that refers to it; what begins anew with each process, and
+//! what may be made again, stands in [`files::LEFT_OUT`].
+//!
+//! Of each database a backup takes one read transaction, of which SQLite makes a copy. Files follow
+//! after all databases, and none is removed meanwhile ([`Removals`]), so that whatever the copies
+//! refer to is found.
+
+mod backup;
+mod check;
+mod files;
+mod removals;
+mod repository;
+mod restore;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use services::StoreError;
+use services::care::{BackupOptions, BackupReport, Care, CareError, CheckReport};
+
+use crate::data_dir::Root;
+use crate::pool::{Lane, Threads};
+use crate::{DataDir, DataDirError, LocalArtifacts, LocalKv};
+
+pub use removals::Removals;
+pub use repository::{BackupInfo, backups};
+pub use restore::restore;
+
+/// [`Care`] of a data directory.
+pub struct LocalCare {
+    kv: Arc<LocalKv>,
+    artifacts: Arc<LocalArtifacts>,
+    /// One, so that backups and checks follow each other and slow nothing else down.
+    thread: Threads,
+    root: Arc<Root>,
+}
+
+impl LocalCare {
+    pub(crate) fn open(
+        root: Arc<Root>,
+        kv: Arc<LocalKv>,
+        artifacts: Arc<LocalArtifacts>,
+    ) -> Result<Self, DataDirError> {
+        let thread = Threads::start("store-care", 1).map_err(DataDirError::Threads)?;
+        Ok(Self { kv, artifacts, thread, root })
+    }
+
+    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        self.thread.pool().run(Lane::default(), job).await
+    }
+}
+
+impl Care for LocalCare {
+    fn back_up<'a>(&'a self, to: &'a Path, options: BackupOptions) -> BoxFuture<'a, Result<BackupReport, CareError>> {
+        let (root, to) = (self.root.clone(), to.to_owned());
+        async move { self.run(move || backup::back_up(&root, &to, options)).await? }.boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<CheckReport, CareError>> {
+        let (root, kv, artifacts) = (self.root.clone(), self.kv.clone(), self.artifacts.clone());
+        async move { self.run(move || check::check(&root, &kv, &artifacts)).await? }.boxed()
+    }
+}
+
+/// Opens a restored directory and reads all of it.
+fn check_restored(path: &Path, root: &Root) -> Result<CheckReport, CareError> {
+    let unverified = |error: DataDirError| CareError::Unverified(error.to_string());
+    let data = DataDir::open(path, root.options.clone()).map_err(unverified)?;
+    let (kv, artifacts) = (data.kv(), data.artifacts());
+    check::check(data.root(), &kv, &artifacts)
+}

@@ -1,0 +1,120 @@
+//! Making a backup of a directory in use.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::Backup as Copy;
+use rusqlite::{Connection, OpenFlags};
+use services::care::{BackupOptions, BackupReport, CareError};
+
+use super::files;
+use super::repository::{Backup, Entry, Repository, bad};
+use super::{check_restored, restore};
+use crate::data_dir::Root;
+use crate::database::store_error;
+use crate::disk;
+
+/// Pages of one step of a copy. Between two steps SQLite lets go of nothing that the copy needs, so
+/// this is only how often it looks up.
+const ALL_PAGES: i32 = -1;
+
+pub fn back_up(root: &Root, to: &Path, options: BackupOptions) -> Result<BackupReport, CareError> {
+    let to = outside(root, to)?;
+    let mut repository = Repository::create(&to)?;
+    let ids = repository.ids()?;
+    let last = ids.last().map(|id| repository.load(*id)).transpose()?;
+    // A clock that was set back must not make a backup look older than the one before it.
+    let id = root.options.clock.unix_ms().max(ids.last().map_or(0, |last| last + 1));
+    let mut backup = Backup { id, files: Default::default() };
+
+    let hold = root.removals.hold();
+    for path in files::list(&root.path)?.databases {
+        if let Some(entry) = database(&mut repository, &root.path.join(&path))? {
+            backup.files.insert(name(&path)?, entry);
+        }
+    }
+    for path in files::list(&root.path)?.others {
+        let name = name(&path)?;
+        let before = last.as_ref().and_then(|last| last.files.get(&name));
+        if let Some(entry) = file(&mut repository, &root.path.join(&path), before)? {
+            backup.files.insert(name, entry);
+        }
+    }
+    drop(hold);
+    repository.commit(&backup)?;
+
+    if options.verify {
+        verify(root, &repository, &backup)?;
+    }
+    let removed = options.keep.map_or(Ok(0), |keep| repository.prune(keep))?;
+    Ok(BackupReport {
+        id,
+        files: backup.files.len() as u64,
+        bytes: backup.files.values().map(|entry| entry.bytes).sum(),
+        new_bytes: repository.new_bytes,
+        verified: options.verify,
+        removed,
+    })
+}
+
+/// The absolute path, which does not lie in the data directory: a backup of backups would never end.
+fn outside(root: &Root, to: &Path) -> Result<PathBuf, CareError> {
+    let fail = |error: io::Error| CareError::Store(disk::store_error(to, &error));
+    fs::create_dir_all(to).map_err(fail)?;
+    let to = to.canonicalize().map_err(fail)?;
+    match to.starts_with(&root.path) {
+        true => Err(bad(format!("{} lies in the data directory; choose a place outside of it", to.display()))),
+        false => Ok(to),
+    }
+}
+
+fn name(path: &Path) -> Result<String, CareError> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| bad(format!("{} is no name that Selvedge gives to a file", path.display())))
+}
+
+/// One moment of a database; `None` if it has gone.
+fn database(repository: &mut Repository, path: &Path) -> Result<Option<Entry>, CareError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let copy = repository.temporary("database")?;
+    let fail = |error: rusqlite::Error| CareError::Store(store_error(path, &error));
+    {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let source = Connection::open_with_flags(path, flags).map_err(fail)?;
+        let mut target = Connection::open(&copy).map_err(fail)?;
+        // Nobody relies on this file before it was read again.
+        target.execute_batch("PRAGMA synchronous = OFF;").map_err(fail)?;
+        Copy::new(&source, &mut target).and_then(|backup| backup.step(ALL_PAGES)).map_err(fail)?;
+    }
+    let entry = repository.put(&copy)?;
+    repository.temporary("database")?;
+    Ok(Some(entry))
+}
+
+/// A file that never changes: one that the last backup has under this name, and of this length, is
+/// not read again.
+fn file(repository: &mut Repository, path: &Path, before: Option<&Entry>) -> Result<Option<Entry>, CareError> {
+    match fs::metadata(path) {
+        Ok(found) => match before.filter(|before| before.bytes == found.len()) {
+            Some(before) => Ok(Some(before.clone())),
+            None => repository.put(path).map(Some),
+        },
+        // A value that never came to its row.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk::store_error(path, &error).into()),
+    }
+}
+
+fn verify(root: &Root, repository: &Repository, backup: &Backup) -> Result<(), CareError> {
+    let place = repository.temporary("verify")?;
+    restore::write(repository, backup, &place)?;
+    let checked = check_restored(&place, root);
+    repository.temporary("verify")?;
+    match checked?.damage.first() {
+        None => Ok(()),
+        Some(damage) => Err(CareError::Unverified(format!("{}: {}", damage.place, damage.what))),
+    }
+}

@@ -1,0 +1,77 @@
+//! Reading everything, to find what the disk has lost.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use base::Digest;
+use rusqlite::{Connection, OpenFlags};
+use services::StoreError;
+use services::care::{CareError, CheckReport, Damage};
+
+use super::files;
+use crate::data_dir::Root;
+use crate::maintenance::block_on;
+use crate::{LocalArtifacts, LocalKv};
+
+/// What is said of one damaged database.
+const MESSAGES_MAX: u32 = 5;
+
+pub fn check(root: &Root, kv: &LocalKv, artifacts: &LocalArtifacts) -> Result<CheckReport, CareError> {
+    let mut report = CheckReport::default();
+    // What is removed meanwhile would look as if it had been lost.
+    let _hold = root.removals.hold();
+    let files = files::list(&root.path)?;
+    for path in &files.databases {
+        report.databases += 1;
+        let found = root.path.join(path);
+        report.bytes += found.metadata().map_or(0, |metadata| metadata.len());
+        let messages = database(&found).unwrap_or_else(|error| vec![error.to_string()]);
+        report.damage.extend(messages.into_iter().map(|what| damage(path, what)));
+    }
+    for path in &files.others {
+        report.files += 1;
+        match file(&root.path.join(path), artifacts) {
+            Ok(bytes) => report.bytes += bytes,
+            Err(what) => report.damage.push(damage(path, what)),
+        }
+    }
+    for app in kv.apps()? {
+        if let Err(error) = block_on(kv.check(&app)) {
+            report.damage.push(Damage { place: format!("KV of {app}"), what: told(&error) });
+        }
+    }
+    Ok(report)
+}
+
+fn damage(path: &Path, what: String) -> Damage {
+    Damage { place: path.display().to_string(), what }
+}
+
+fn database(path: &Path) -> rusqlite::Result<Vec<String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MESSAGES_MAX})"))?;
+    let messages = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(messages.into_iter().filter(|message| message != "ok").collect())
+}
+
+/// Reads a file to its end. An artifact has its digest.
+fn file(path: &Path, artifacts: &LocalArtifacts) -> Result<u64, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
+    let named = path.file_name().and_then(|name| Digest::parse(name.to_str()?));
+    match named {
+        Some(digest) if artifacts.holds(path) && Digest::of(&bytes) != digest => {
+            Err("it does not have its digest; deploy it again".into())
+        }
+        _ => Ok(read as u64),
+    }
+}
+
+fn told(error: &services::KvError) -> String {
+    match error {
+        services::KvError::Store(StoreError::Corrupt(what)) => what.clone(),
+        other => other.to_string(),
+    }
+}

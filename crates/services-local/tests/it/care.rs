@@ -1,0 +1,181 @@
+//! Backups, restoring them, and the check of everything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use base::{Body, TenantName};
+use bytes::Bytes;
+use services::care::{BackupOptions, BackupReport, Care, CareError};
+use services::{ArtifactStore, Kv, PutOptions};
+use services_local::{DataDir, backups, restore};
+
+use crate::workload::namespace;
+use crate::{Place, block_on};
+
+const PLAIN: BackupOptions = BackupOptions { verify: false, keep: None };
+const VERIFIED: BackupOptions = BackupOptions { verify: true, keep: None };
+
+fn put(data: &DataDir, key: &str, value: Vec<u8>) {
+    let kv = data.kv();
+    block_on(kv.put(&namespace(), key, Body::full(value), PutOptions::default())).expect("it is stored");
+}
+
+fn get(data: &DataDir, key: &str) -> Option<Bytes> {
+    let entry = block_on(data.kv().get(&namespace(), key)).expect("a read")?;
+    Some(block_on(entry.bytes()).expect("the value"))
+}
+
+fn back_up(data: &DataDir, to: &Path, options: BackupOptions) -> Result<BackupReport, CareError> {
+    block_on(data.care().back_up(to, options))
+}
+
+fn restored(place: &Place, from: &Path, id: Option<u64>) -> DataDir {
+    let to = place.path().join(format!("restored-{}", id.unwrap_or(0)));
+    restore(from, id, &to).expect("it is restored");
+    DataDir::open(to, place.options()).expect("what was restored opens")
+}
+
+fn chunks(at: &Path) -> Vec<PathBuf> {
+    let dirs = fs::read_dir(at.join("chunks")).expect("chunks").map(|dir| dir.expect("an entry").path());
+    dirs.flat_map(|dir| fs::read_dir(dir).expect("a directory")).map(|file| file.expect("an entry").path()).collect()
+}
+
+#[test]
+fn what_was_stored_is_in_what_is_restored() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    let large = vec![7; 300 << 10];
+    put(&data, "small", b"value".to_vec());
+    put(&data, "large", large.clone());
+    let tenant: TenantName = "acme".parse().expect("a name");
+    let artifact = block_on(data.artifacts().put(&tenant, Bytes::from_static(b"an artifact"))).expect("put");
+
+    let report = back_up(&data, &to, VERIFIED).expect("a backup");
+    assert!(report.verified && report.files >= 5 && report.new_bytes > 300 << 10, "{report:?}");
+    put(&data, "small", b"later".to_vec());
+
+    let again = restored(&place, &to, Some(report.id));
+    assert_eq!(get(&again, "small").expect("an entry"), b"value".as_slice());
+    assert_eq!(get(&again, "large").expect("an entry"), large);
+    assert_eq!(
+        block_on(again.artifacts().get(&tenant, &artifact)).expect("a read").expect("the artifact"),
+        "an artifact"
+    );
+    assert_eq!(block_on(again.care().check()).expect("a check").damage, []);
+}
+
+#[test]
+fn a_second_backup_stores_only_what_changed() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    put(&data, "large", (0..4_u32 << 20).map(|n| (n % 251) as u8).collect());
+    for key in 0..200 {
+        put(&data, &format!("key {key}"), vec![key as u8; 10_000]);
+    }
+    let first = back_up(&data, &to, PLAIN).expect("a backup");
+    put(&data, "key 7", b"changed".to_vec());
+    let second = back_up(&data, &to, VERIFIED).expect("a backup");
+    assert!(second.new_bytes < first.bytes / 4, "{first:?} {second:?}");
+    assert_eq!(backups(&to).expect("a list").iter().map(|info| info.id).collect::<Vec<_>>(), [first.id, second.id]);
+
+    assert_eq!(get(&restored(&place, &to, Some(first.id)), "key 7").expect("an entry"), vec![7; 10_000]);
+    let kept = back_up(&data, &to, BackupOptions { verify: false, keep: Some(1) }).expect("a backup");
+    assert_eq!(kept.removed, 2);
+    let newest = restored(&place, &to, None);
+    assert_eq!(get(&newest, "key 7").expect("an entry"), b"changed".as_slice());
+    assert_eq!(block_on(newest.care().check()).expect("a check").damage, []);
+}
+
+/// Each write replaces a large value, whose file goes: a backup must find the file of its own moment.
+#[test]
+fn a_backup_under_load_is_whole() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let n = written.fetch_add(1, Ordering::Relaxed);
+                put(&data, &format!("key {}", n % 5), vec![n as u8; 100 << 10]);
+                put(&data, &format!("small {}", n % 5), vec![n as u8; 100]);
+            }
+        });
+        for _ in 0..6 {
+            let before = written.load(Ordering::Relaxed);
+            while written.load(Ordering::Relaxed) < before + 10 {
+                std::thread::yield_now();
+            }
+            back_up(&data, &to, VERIFIED).expect("a backup that restores");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    // What waited for the backups has gone, so that each key has one file.
+    drop(data);
+    let data = place.open();
+    put(&data, "key 0", b"opens the store, which sweeps".to_vec());
+    assert_eq!(block_on(data.care().check()).expect("a check").damage, []);
+}
+
+#[test]
+fn damage_is_found_and_told() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    put(&data, "large", vec![1; 100 << 10]);
+    put(&data, "other", vec![2; 50 << 10]);
+    let tenant: TenantName = "acme".parse().expect("a name");
+    let digest = block_on(data.artifacts().put(&tenant, Bytes::from_static(b"an artifact"))).expect("put");
+    let report = back_up(&data, &to, PLAIN).expect("a backup");
+
+    let chunk = chunks(&to).into_iter().max_by_key(|path| path.metadata().expect("metadata").len()).expect("a chunk");
+    let mut bytes = fs::read(&chunk).expect("a chunk");
+    bytes[1_000] ^= 1;
+    fs::write(&chunk, bytes).expect("write");
+    let error = restore(&to, Some(report.id), &place.path().join("no")).expect_err("it is damaged");
+    assert_eq!(error.code().name, "bad_backup");
+    assert!(error.to_string().contains("does not have its digest"), "{error}");
+    assert!(!place.path().join("no").exists(), "nothing half restored");
+
+    let artifact = data.artifacts().local_file(&tenant, &digest).expect("a file");
+    fs::write(artifact, b"an artefact").expect("write");
+    let content = data.path().join("kv/acme/shop.content");
+    let content = fs::read_dir(&content).expect("contents").next().expect("one").expect("an entry").path();
+    fs::remove_file(content).expect("removed");
+    let damage = block_on(data.care().check()).expect("a check").damage;
+    let told: Vec<String> = damage.iter().map(|damage| format!("{}: {}", damage.place, damage.what)).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("artifacts/acme/") && told[0].contains("digest"), "{told:?}");
+    assert!(told[1].starts_with("KV of acme/shop: the content file"), "{told:?}");
+    let unverified = back_up(&data, &to, VERIFIED).expect_err("it does not restore");
+    assert_eq!(unverified.code().name, "backup_unverified");
+}
+
+#[test]
+fn places_that_will_not_do_are_refused() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    let refused = |result: Result<BackupReport, CareError>| {
+        let error = result.expect_err("it is refused");
+        (error.code().name, error.to_string())
+    };
+    assert!(refused(back_up(&data, &data.path().join("inside"), PLAIN)).1.contains("lies in the data directory"));
+    fs::create_dir(&to).expect("a directory");
+    fs::write(to.join("letter.txt"), "dear").expect("write");
+    assert!(refused(back_up(&data, &to, PLAIN)).1.contains("holds no backups"));
+    assert_eq!(backups(&place.path().join("nowhere")).expect_err("nothing").code().name, "bad_backup");
+
+    let other = place.path().join("other");
+    back_up(&data, &other, PLAIN).expect("a backup");
+    let full = restore(&other, None, &to).expect_err("it is not empty");
+    assert!(full.to_string().contains("not empty"), "{full}");
+    let unknown = restore(&other, Some(5), &place.path().join("new")).expect_err("there is no such backup");
+    assert!(unknown.to_string().contains("no backup 5"), "{unknown}");
+
+    // A list that somebody changed can't write elsewhere.
+    let id = backups(&other).expect("a list")[0].id;
+    let list = other.join(format!("backups/{id}.json"));
+    let text = fs::read_to_string(&list).expect("a list").replace("\"format\"", "\"../../escaped\"");
+    fs::write(&list, text).expect("write");
+    let escaping = restore(&other, None, &place.path().join("new")).expect_err("it escapes");
+    assert!(escaping.to_string().contains("which is no path"), "{escaping}");
+}

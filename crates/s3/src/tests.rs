@@ -1,6 +1,5 @@
 use base::{Body, code};
 use bytes::Bytes;
-use futures_util::executor::block_on;
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -85,6 +84,11 @@ fn pieces(bytes: &[u8], size: usize) -> Body {
     Body::stream(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without drivers needs nothing").block_on(future)
+}
+
 fn read(bytes: &[u8], size: usize, framing: Framing) -> Result<(Bytes, Trailer), &'static str> {
     let trailer = Trailer::default();
     let body = Content::wrap(pieces(bytes, size), framing, trailer.clone());
@@ -114,12 +118,12 @@ fn signed_chunks_are_those_of_the_reference() {
         let (content, _) = read(&body, size, framing(true, false)).expect("the chunks are right");
         assert_eq!(content, vec![b'a'; 66_560]);
     }
-    for at in [90, 70_000] {
+    for at in [90, 66_000] {
         let mut changed = body.clone();
         changed[at] = b'b';
         assert_eq!(read(&changed, 1_000, framing(true, false)).err(), Some(code::S3_SIGNATURE.name));
     }
-    for cut in [1, 50, 100, 66_000, body.len() - 90, body.len() - 3] {
+    for cut in [1, 50, 100, 65_000, body.len() - 90, body.len() - 3] {
         let failed = read(&body[..cut], 1_000, framing(true, false)).err();
         assert_eq!(failed, Some(code::BLOB_LENGTH.name), "cut at {cut}");
     }

@@ -151,10 +151,7 @@ impl Completion {
             Completion::Session { session, messages } => {
                 rpc::encode_messages(session, messages, request, instance, guest, out);
             }
-            Completion::Value(value) => {
-                out.bool(true);
-                out.0.extend_from_slice(&value);
-            }
+            Completion::Value(value) => out.bool(true).0.extend_from_slice(&value),
             Completion::Response { mut response, url, redirected } => {
                 let socket = Upgrade::take(&mut response);
                 if socket.is_none() && response.status() == http::StatusCode::SWITCHING_PROTOCOLS {

@@ -239,3 +239,35 @@ fn visit(path: &std::path::Path, each: &mut impl FnMut(&std::path::Path, &[u8]))
         }
     }
 }
+
+#[test]
+fn a_browser_uploads_an_image_with_a_url_that_the_worker_signed() {
+    let place = Place::new();
+    place.deploy(&place.recipe("images")).expect_success();
+    let made = place.on_data(&["blob", "key", "create", "images", "--bucket", "images", "--write", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made.expect_success()).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    for (name, value) in [("s3-access-key", text(&made["key"]["id"])), ("s3-secret-key", text(&made["secret"]))] {
+        place.on_data_with(&["secret", "put", "images", name], value.as_bytes()).expect_success();
+    }
+    let node = place.serve();
+    let wrong = Request::json("POST", "/uploads", &json!({ "type": "text/html" })).at_app("images");
+    node.send(&wrong).expect(422);
+    let asked = Request::json("POST", "/uploads", &json!({ "type": "image/png" })).at_app("images");
+    let answer = node.send(&asked).expect(200).json();
+    let url = text(&answer["url"]);
+    let target = url.strip_prefix("http://127.0.0.1:8789").expect("the endpoint of the manifest").to_owned();
+    // The node of a test listens elsewhere; what is signed is the name that the client uses.
+    let send = |kind: &str| {
+        let request = Request::put(&target, "a picture").header("host", "127.0.0.1:8789");
+        let request = request.header("content-type", kind).header("if-none-match", "*");
+        request.send(node.s3()).expect("the S3 listener answers")
+    };
+    assert!(send("text/html").expect(403).text().contains("SignatureDoesNotMatch"));
+    send("image/png").expect(200);
+    assert!(send("image/png").expect(412).text().contains("PreconditionFailed"));
+    let shown = node.send(&Request::get(&text(&answer["show"])).at_app("images")).expect(200);
+    assert_eq!((shown.header("content-type"), shown.text().as_str()), (Some("image/png"), "a picture"));
+    let list = node.send(&Request::get("/list").at_app("images")).expect(200).json();
+    assert_eq!((list.as_array().map(Vec::len), &list[0]["size"]), (Some(1), &json!(9)));
+}

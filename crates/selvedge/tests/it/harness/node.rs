@@ -148,6 +148,11 @@ impl Node {
         self.stdout.wait(part, |said| said.contains(part))
     }
 
+    /// Where it serves the S3 protocol.
+    pub fn s3(&self) -> SocketAddr {
+        address_after(&self.stderr.wait("its S3 address", |said| said.contains("S3 on http://")), "S3 on http://")
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
         kill_process(pid, signal).expect("the process runs");

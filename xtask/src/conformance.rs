@@ -2,8 +2,11 @@
 //! folder under `conformance/` that says where it comes from and which of its tests fail here, with
 //! a reason for each; a test that fails or passes against that record fails the run.
 
+mod cachetests;
+mod expected;
 mod frameworks;
 mod s3;
+mod server;
 mod wpt;
 
 use anyhow::{Context as _, Result, bail};
@@ -37,9 +40,10 @@ impl Options {
 
 pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
+        "cache-tests" => cachetests::run(repo, options),
         "frameworks" => frameworks::run(repo, options),
         "s3" => s3::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are frameworks, s3 and wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, s3 and wpt"),
     }
 }

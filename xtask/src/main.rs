@@ -32,6 +32,7 @@ usage: cargo xtask CHORE
                                             measure Selvedge beside its peers
   fuzz [--seconds N] [--only TARGET]... [--seed S] [--input FILE]
                                             feed mutated input to what parses a stranger's data; --input replays one
+  conformance cache-tests [--json]         run the HTTP caching tests against their record
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
   conformance s3 [--json] [--only CLIENT/SCENARIO]...

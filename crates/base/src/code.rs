@@ -131,6 +131,7 @@ codes! {
     // Servers the guest talks to.
     UPSTREAM_UNREACHABLE = row("upstream_unreachable", 502, Upstream, true, "The target could not be reached", "Check that the target is up and its name resolves.");
     UPSTREAM_PROTOCOL = row("upstream_protocol", 502, Upstream, true, "The target broke the protocol", "Check the target.");
+    NOT_CACHED = row("not_cached", 504, Client, true, "Nothing stored answers the request", "Leave out Cache-Control: only-if-cached.");
     UPSTREAM_TIMEOUT = row("upstream_timeout", 504, Upstream, true, "The target did not answer in time", "Check the target.");
     UPSTREAM_TLS = row("upstream_tls", 502, Upstream, false, "The TLS connection to the target failed", "Check the target's certificate.");
 

@@ -5,7 +5,7 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::control::{CacheControl, seconds};
-use crate::stored::Stored;
+use crate::stored::{Stored, Terms};
 use crate::vary::{Vary, VaryValues};
 
 /// How long a response is fresh that does not say so itself (RFC 9111, section 4.2.2).
@@ -48,10 +48,14 @@ pub enum Refusal {
     SetsCookie,
     #[error("it is stale already")]
     Stale,
+    #[error("the request says no-store")]
+    RequestNoStore,
+    #[error("the request has Authorization, and the response does not say that others may have it")]
+    Authorized,
 }
 
 /// Fields of one hop or one exchange, which are not stored (section 3.1).
-static NOT_STORED: [HeaderName; 9] = [
+pub(crate) static NOT_STORED: [HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -101,11 +105,20 @@ pub fn admit(
         return Err(Refusal::Stale);
     }
     let vary = VaryValues::of(fields, request);
-    Ok(Stored { status, headers, body: Bytes::new(), stored_at_ms: now_ms, initial_age_s, lifetime_s, vary })
+    Ok(Stored {
+        status,
+        headers,
+        body: Bytes::new(),
+        stored_at_ms: now_ms,
+        initial_age_s,
+        lifetime_s,
+        vary,
+        terms: Terms::default(),
+    })
 }
 
 /// The fields that `Connection` names.
-fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(crate) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(header::CONNECTION).iter();
     lines
         .flat_map(|line| line.as_bytes().split(|&b| b == b','))
@@ -115,7 +128,7 @@ fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// How old it may become (section 4.2.1); `None` if nothing says so and its status does not allow a
 /// guess.
-fn lifetime_s(
+pub(crate) fn lifetime_s(
     status: StatusCode,
     headers: &HeaderMap,
     control: &CacheControl,
@@ -144,10 +157,21 @@ fn lifetime_s(
 }
 
 /// How old it is when it arrives (section 4.2.3); the way here counts as no time.
-fn initial_age_s(headers: &HeaderMap, now_ms: u64) -> u64 {
-    let told = headers.get(header::AGE).map_or(0, |age| seconds(age.to_str().ok().map(str::trim)));
+pub(crate) fn initial_age_s(headers: &HeaderMap, now_ms: u64) -> u64 {
+    let told = headers.get(header::AGE).map_or(0, told_age_s);
     let apparent = date(headers, &header::DATE).map_or(0, |date| (now_ms / 1000).saturating_sub(date));
     told.max(apparent)
+}
+
+/// The first value counts (section 5.1). Of a list that begins with something else nobody knows how old it
+/// is; a single value that can't be read says nothing.
+fn told_age_s(age: &http::HeaderValue) -> u64 {
+    let text = age.to_str().unwrap_or_default();
+    match text.split_once(',') {
+        Some((first, _)) if first.trim().bytes().all(|b| b.is_ascii_digit()) => seconds(Some(first.trim())),
+        Some(_) => u64::from(u32::MAX),
+        None => seconds(Some(text.trim())),
+    }
 }
 
 /// A date in seconds since the Unix epoch.

@@ -59,7 +59,9 @@ fn not_modified(stored: &Stored, request: &HeaderMap) -> bool {
         };
         return request.get_all(header::IF_NONE_MATCH).iter().any(|line| names(line.as_bytes(), tag));
     }
-    match (date(request, &header::IF_MODIFIED_SINCE), date(&stored.headers, &header::LAST_MODIFIED)) {
+    // Without a date of change, the response was not changed after it was made (RFC 9110, section 13.1.3).
+    let modified = date(&stored.headers, &header::LAST_MODIFIED).or_else(|| date(&stored.headers, &header::DATE));
+    match (date(request, &header::IF_MODIFIED_SINCE), modified) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }

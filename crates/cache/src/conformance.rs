@@ -60,6 +60,7 @@ fn response(body: &str, accept: &str, stored_at_ms: u64) -> Stored {
         initial_age_s: 5,
         lifetime_s: 60,
         vary: VaryValues::of(vec![header::ACCEPT], &request),
+        terms: crate::Terms::default(),
     }
 }
 

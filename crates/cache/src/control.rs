@@ -3,6 +3,12 @@
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 
+/// The directives whose value is a number of seconds.
+const SECONDS: [&str; 4] = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
+
+/// The field for caches of content delivery networks.
+const TARGETED: HeaderName = HeaderName::from_static("cdn-cache-control");
+
 /// The longest time that is told from a longer one, in seconds (RFC 9111, section 1.2.2).
 const SECONDS_MAX: u64 = 1 << 31;
 
@@ -18,6 +24,9 @@ pub struct CacheControl {
     pub must_revalidate: bool,
     pub max_age_s: Option<u64>,
     pub s_maxage_s: Option<u64>,
+    pub must_understand: bool,
+    pub stale_while_revalidate_s: Option<u64>,
+    pub stale_if_error_s: Option<u64>,
     /// The fields that `private` or `no-cache` name: the rest may be stored without them.
     pub fields: Vec<HeaderName>,
 }
@@ -41,9 +50,41 @@ impl CacheControl {
         control
     }
 
+    /// What a field that is meant for caches of this kind says (RFC 9213), if there is one that can be
+    /// read: then `Cache-Control` and `Expires` say nothing.
+    pub fn targeted(headers: &HeaderMap) -> Option<Self> {
+        let lines: Option<Vec<&str>> = headers.get_all(&TARGETED).iter().map(|line| line.to_str().ok()).collect();
+        let whole = lines.filter(|lines| !lines.is_empty())?.join(",");
+        let dictionary = sfv::Parser::new(&whole).parse::<sfv::Dictionary>().ok()?;
+        let mut control = Self::default();
+        for (name, entry) in &dictionary {
+            let sfv::ListEntry::Item(item) = entry else { return None };
+            let takes_seconds = SECONDS.contains(&name.as_str());
+            match &item.bare_item {
+                sfv::BareItem::Integer(number) if takes_seconds => {
+                    control.apply(name.as_str(), Some(i64::from(*number).to_string()));
+                }
+                // A known directive of another type makes the field one that can't be read.
+                _ if takes_seconds => return None,
+                sfv::BareItem::Boolean(true) => control.apply(name.as_str(), None),
+                sfv::BareItem::String(text) => control.apply(name.as_str(), Some(text.as_str().to_owned())),
+                _ => {}
+            }
+        }
+        Some(control).filter(|_| !dictionary.is_empty())
+    }
+
     fn apply(&mut self, name: &str, value: Option<String>) {
         match (name, value) {
             ("no-store", _) => self.no_store = true,
+            ("must-understand", _) => self.must_understand = true,
+            ("stale-while-revalidate", value) => {
+                let told = Some(seconds(value.as_deref()));
+                self.stale_while_revalidate_s = self.stale_while_revalidate_s.or(told);
+            }
+            ("stale-if-error", value) => {
+                self.stale_if_error_s = self.stale_if_error_s.or(Some(seconds(value.as_deref())));
+            }
             ("public", _) => self.public = true,
             ("must-revalidate" | "proxy-revalidate", _) => self.must_revalidate = true,
             ("no-cache" | "private", Some(fields)) => {
@@ -75,7 +116,7 @@ pub fn seconds(value: Option<&str>) -> u64 {
 }
 
 /// The elements of a comma-separated list; a comma in quotes separates nothing.
-fn split_list(line: &str) -> Vec<&str> {
+pub(crate) fn split_list(line: &str) -> Vec<&str> {
     let mut elements = Vec::new();
     let (mut start, mut quoted, mut escaped) = (0, false, false);
     for (at, byte) in line.bytes().enumerate() {

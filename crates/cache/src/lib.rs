@@ -8,8 +8,8 @@
 //! nothing.
 //!
 //! It is not a proxy: it sends no request, and does not know who asks. On the path of a request it
-//! serves `caches` in scripts (through `worker::Env`, step 7); steps 5 and 8 are the edge's to build
-//! on it.
+//! serves `caches` in scripts (through `worker::Env`, step 7), and the edge in front of upstreams
+//! (steps 5 and 8), whose questions stand in `proxy`.
 
 mod admit;
 mod answer;
@@ -17,6 +17,7 @@ mod answer;
 pub mod conformance;
 mod control;
 mod memory;
+mod proxy;
 mod store;
 mod stored;
 mod vary;
@@ -25,8 +26,11 @@ pub use admit::{Heuristic, Refusal, admit};
 pub use answer::{Answer, answer};
 pub use control::CacheControl;
 pub use memory::{MemoryStore, MemoryStoreLimits};
+pub use proxy::{
+    Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, set_validators, usable_in_trouble,
+};
 pub use store::{Key, Store, StoreError, VARIANTS_MAX, Variants};
-pub use stored::Stored;
+pub use stored::{Stored, Terms};
 pub use vary::{Vary, VaryValues};
 
 use std::sync::Arc;

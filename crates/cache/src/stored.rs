@@ -18,6 +18,18 @@ pub struct Stored {
     /// How old it may become.
     pub lifetime_s: u64,
     pub vary: VaryValues,
+    pub terms: Terms,
+}
+
+/// What a response says about being used when it is stale, or at all (RFC 9111, section 5.2.2; RFC 5861).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// `no-cache`: its origin is asked each time.
+    pub always_validate: bool,
+    /// `must-revalidate`, `proxy-revalidate`, `s-maxage`: it is not used stale, whatever happened.
+    pub never_stale: bool,
+    pub stale_while_revalidate_s: u64,
+    pub stale_if_error_s: u64,
 }
 
 impl Stored {
@@ -28,6 +40,11 @@ impl Stored {
 
     pub fn is_fresh(&self, now_ms: u64) -> bool {
         self.age_s(now_ms) < self.lifetime_s
+    }
+
+    /// For how long it has been stale; 0 while it is fresh.
+    pub fn stale_for_s(&self, now_ms: u64) -> u64 {
+        self.age_s(now_ms).saturating_sub(self.lifetime_s)
     }
 
     /// What it takes up, in bytes.

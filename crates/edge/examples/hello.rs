@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use manifest::{Isolation, Origins, Plan, Route, RouteTable, Target, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{ConnectionCounts, ListenOptions, Listener};
-use selvedge_edge::{CoreConfig, Drain, HostMap, Hosts, Site, SiteParts, run_core};
+use selvedge_edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache, Site, SiteParts, run_core};
 use worker::{Call, Event, Failure, Invoker, Response};
 
 struct Hello;
@@ -43,6 +43,7 @@ fn site() -> Arc<Site> {
         workers: vec![worker],
         assets: Vec::new(),
         buckets: Vec::new(),
+        upstreams: Vec::new(),
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
         limits: AppLimits::default(),
@@ -50,7 +51,15 @@ fn site() -> Arc<Site> {
         origins: Origins::default(),
     };
     let (plan, workers): (_, Vec<Arc<dyn Invoker>>) = (Arc::new(plan), vec![Arc::new(Hello)]);
-    Site::new(SiteParts { deployment: "d1".into(), plan, workers, assets: Vec::new(), buckets: Vec::new(), dev: None })
+    Site::new(SiteParts {
+        deployment: "d1".into(),
+        plan,
+        workers,
+        assets: Vec::new(),
+        buckets: Vec::new(),
+        upstreams: Vec::new(),
+        dev: None,
+    })
 }
 
 fn main() -> std::io::Result<()> {
@@ -58,6 +67,8 @@ fn main() -> std::io::Result<()> {
     let address = SocketAddr::from(([127, 0, 0, 1], 8790));
     let listener = Listener::bind(address, &ListenOptions::default()).map_err(std::io::Error::other)?.remove(0);
     let metrics = telemetry::Metrics::new();
+    let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
+    let cache = ProxyCache::new(Arc::new(store), limits.cache_key_bytes);
     let config = CoreConfig {
         listener,
         hosts: Hosts::new(HostMap::single(site())),
@@ -67,6 +78,7 @@ fn main() -> std::io::Result<()> {
         rng: Arc::new(SystemRng),
         sink: metrics,
         drain: Drain::new(),
+        cache,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, run_core(config)).map(drop)

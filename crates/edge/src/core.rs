@@ -10,6 +10,7 @@ use telemetry::{Record, Sink};
 
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
+use crate::proxy::ProxyCache;
 use crate::site::{Hosts, HostsReader};
 
 /// What a core needs. All but the listener is shared with the other cores.
@@ -22,6 +23,8 @@ pub struct CoreConfig {
     pub rng: Arc<dyn Rng>,
     pub sink: Arc<dyn Sink>,
     pub drain: Drain,
+    /// In front of upstreams.
+    pub cache: Arc<ProxyCache>,
 }
 
 /// What the pipeline needs on this core.
@@ -32,6 +35,7 @@ pub(crate) struct Core {
     /// Counts what is open, then passes on.
     pub sink: Arc<dyn Sink>,
     pub drain: Drain,
+    pub cache: Arc<ProxyCache>,
     pub cf: Cf,
 }
 
@@ -62,6 +66,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         ids: Buffered::new(config.rng),
         sink: Arc::new(Counted { sink: config.sink.clone(), drain: config.drain.clone() }),
         drain: config.drain.clone(),
+        cache: config.cache,
         cf: Cf::new(),
     });
     let refused = {

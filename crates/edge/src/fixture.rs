@@ -60,6 +60,7 @@ pub fn plan(app: &str, routes: Vec<Route>, hosts: &[&str], limits: WorkerLimits,
         app: app.parse().unwrap(),
         env_name: None,
         workers: vec![worker],
+        upstreams: Vec::new(),
         assets: vec![AssetsPlan { directory: "public".into(), not_found }],
         buckets: Vec::new(),
         routes: RouteTable::new(routes).unwrap(),
@@ -77,6 +78,7 @@ pub fn site(plan: Plan, worker: Arc<dyn Invoker>, files: Arc<AssetIndex>) -> Arc
         workers: vec![worker],
         assets: vec![files],
         buckets: Vec::new(),
+        upstreams: Vec::new(),
         dev: None,
     };
     Site::new(parts)
@@ -106,6 +108,13 @@ pub struct Node {
     pub done: RefCell<Option<tokio::task::JoinHandle<usize>>>,
 }
 
+/// A cache in memory.
+pub fn responses() -> Arc<crate::ProxyCache> {
+    let limits = NodeLimits::default();
+    let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
+    crate::ProxyCache::new(Arc::new(store), limits.cache_key_bytes)
+}
+
 pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Node>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -122,6 +131,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
             rng: Arc::new(SystemRng),
             sink: records.clone(),
             drain: drain.clone(),
+            cache: responses(),
         };
         let done = tokio::task::spawn_local(async move { run_core(config).await.unwrap() });
         test(Rc::new(Node { address, hosts, records, drain, done: RefCell::new(Some(done)) })).await;

@@ -15,6 +15,7 @@ mod core;
 mod drain;
 mod overlay;
 mod pipeline;
+mod proxy;
 mod respond;
 mod site;
 mod upgrade;
@@ -23,6 +24,7 @@ pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError}
 pub use blobs::PublicBucket;
 pub use core::{CoreConfig, run_core};
 pub use drain::Drain;
+pub use proxy::{ProxyCache, Upstream};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};
 
 #[cfg(test)]

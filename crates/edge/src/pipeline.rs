@@ -2,8 +2,8 @@
 //!
 //! Each step returns a decision; none calls the next. The numbers are those of the design, "A
 //! request goes down once and up once". Step 1 (accept, normalise) has happened in `net` when a
-//! request arrives here. Filters (4), the cache (5, and its store in 8) and upstreams (a target in
-//! 6) join where their numbers stand.
+//! request arrives here. Filters (4), the cache (5, and its store in 8)
+//! stands before upstreams, and is asked by `proxy`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
 use http::{HeaderName, HeaderValue, Response};
-use manifest::{AssetsIndex, NotFound, Target, WorkerIndex};
+use manifest::{AssetsIndex, NotFound, RouteCache, Target, UpstreamIndex, WorkerIndex};
 use net::Request;
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::{Call, Event, Failure, FetchEvent};
@@ -20,6 +20,7 @@ use crate::assets::{self, Lookup};
 use crate::body::{self, Broken};
 use crate::core::Core;
 use crate::overlay;
+use crate::proxy::{self, Caching};
 use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
 use crate::upgrade::{self, Asked};
@@ -51,7 +52,7 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
         },
     };
 
-    // 4. Filters. 5. Cache lookup.
+    // 4. Filters. 5. Cache lookup, for what comes from an upstream.
 
     // 6. Target; a worker is step 7.
     let (method, protocol) = (request.method.clone(), request.protocol);
@@ -66,6 +67,9 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
                 (site.bucket(bucket).answer(&method, &request.headers, rest).await, None)
             }
             Target::Assets(assets) => (file(site, assets, &request).await, None),
+            Target::Upstream { upstream, cache } => {
+                (upstream_answer(site, upstream, cache, request, &open).await, None)
+            }
             Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
                 Some(outcome) => (outcome, None),
                 None => (run(site, worker, request, &open).await, Some((site, worker))),
@@ -129,6 +133,31 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
     let call = Call { record: open.record.clone(), depth: 0, admission: None };
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;
     // A worker that failed because its request did was not at fault.
+    outcome.map_err(|failure| match broken.get() {
+        Some(error) => refuse(error.code, error.detail.clone()),
+        None => failure,
+    })
+}
+
+/// An upstream's answer, or the cache's in front of it.
+async fn upstream_answer(
+    site: &Site,
+    index: UpstreamIndex,
+    route: RouteCache,
+    mut request: Request,
+    open: &Open<'_>,
+) -> Result<Response<Body>, Failure> {
+    if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
+        request.headers.insert(TRACEPARENT, traceparent);
+    }
+    let broken = Broken::default();
+    let body = std::mem::replace(&mut request.body, Body::empty());
+    if !body.is_empty() {
+        request.body = body::bounded_request(body, u64::MAX, &open.record, &broken);
+    }
+    let (cache, clock, app) = (&open.core.cache, &open.core.clock, site.app_label().clone());
+    let caching = Caching { cache, clock, app, route };
+    let outcome = proxy::answer(caching, site.upstream(index), request).await;
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),
         None => failure,

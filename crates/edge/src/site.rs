@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::AppName;
-use manifest::{AssetsIndex, BucketIndex, Plan, RouteIndex, WorkerIndex};
+use manifest::{AssetsIndex, BucketIndex, Plan, RouteIndex, UpstreamIndex, WorkerIndex};
 use worker::Invoker;
 
 use crate::assets::AssetIndex;
 use crate::blobs::PublicBucket;
+use crate::proxy::Upstream;
 
 /// What a site is made of.
 pub struct SiteParts {
@@ -25,6 +26,8 @@ pub struct SiteParts {
     pub assets: Vec<Arc<AssetIndex>>,
     /// In the order of the plan's public buckets.
     pub buckets: Vec<PublicBucket>,
+    /// In the order of the plan's upstreams.
+    pub upstreams: Vec<Arc<Upstream>>,
     /// The directory of the sources, if failures are shown to the client as they are to a
     /// developer. Never set for a released app.
     pub dev: Option<PathBuf>,
@@ -45,6 +48,7 @@ impl Site {
         assert_eq!(parts.workers.len(), parts.plan.workers.len(), "an invoker for each worker of the plan");
         assert_eq!(parts.assets.len(), parts.plan.assets.len(), "an index for each asset directory of the plan");
         assert_eq!(parts.buckets.len(), parts.plan.buckets.len(), "each public bucket of the plan");
+        assert_eq!(parts.upstreams.len(), parts.plan.upstreams.len(), "the servers of each upstream of the plan");
         let app = parts.plan.app.as_str().into();
         let patterns = parts.plan.routes.iter().map(|route| route.pattern().into()).collect();
         Arc::new(Self { parts, app, patterns })
@@ -80,6 +84,10 @@ impl Site {
 
     pub(crate) fn bucket(&self, index: BucketIndex) -> &PublicBucket {
         &self.parts.buckets[usize::from(index.0)]
+    }
+
+    pub(crate) fn upstream(&self, index: UpstreamIndex) -> &Arc<Upstream> {
+        &self.parts.upstreams[usize::from(index.0)]
     }
 
     pub(crate) fn pattern(&self, index: RouteIndex) -> &Arc<str> {

@@ -13,6 +13,7 @@ pub static ROUTES: LimitRow = fixed("routes", 4_096, "", "Routes of one app.");
 pub static PATTERN_BYTES: LimitRow = fixed("pattern_bytes", 1_024, "bytes", "The pattern of a route.");
 pub static ASSETS: LimitRow = fixed("assets", 256, "", "Asset directories of one app.");
 pub static BINDINGS: LimitRow = fixed("bindings", 256, "", "Bindings of one worker.");
+pub static UPSTREAM_TARGETS: LimitRow = fixed("upstream_targets", 64, "", "Servers of one upstream.");
 pub static WARM_BYTES: LimitRow = fixed("warm_bytes", 2_048, "bytes", "The path of a warm-up request.");
 pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
 pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");

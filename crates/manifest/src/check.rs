@@ -15,6 +15,7 @@ use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
 mod routes;
+mod upstreams;
 mod workers;
 
 /// What the check knows beside the manifest.
@@ -42,6 +43,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         assets: Vec::new(),
         buckets: Vec::new(),
+        upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
@@ -51,6 +53,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     let mut limits = AppLimits::default();
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
+    let upstreams: Vec<_> = raw.upstreams.iter().map(|u| compiler.upstream(u)).collect();
     let Compiler { assets, buckets, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {
@@ -59,6 +62,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         workers: workers.into_iter().collect::<Option<_>>()?,
         assets,
         buckets,
+        upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes,
         hosts,
         limits,
@@ -121,6 +125,8 @@ struct Compiler<'c, 'p> {
     assets: Vec<AssetsPlan>,
     /// The buckets that routes make public.
     buckets: Vec<ResourceName>,
+    /// The upstreams' names in the order of the plan.
+    upstreams: Vec<String>,
     origins: Origins,
 }
 

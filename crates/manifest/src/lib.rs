@@ -30,11 +30,11 @@ pub use egress::{EgressRule, Scheme};
 pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
 pub use plan::{
-    AssetsIndex, AssetsPlan, Binding, BucketIndex, Grant, Isolation, NotFound, Plan, TestsPlan, Var, WorkerIndex,
-    WorkerKind, WorkerPlan,
+    AssetsIndex, AssetsPlan, Binding, BucketIndex, Grant, Isolation, NotFound, Plan, TestsPlan, UpstreamIndex,
+    UpstreamPlan, Var, WorkerIndex, WorkerKind, WorkerPlan,
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};
-pub use route::{HostPattern, PathPattern, Route, RouteIndex, RouteMatch, RouteTable, Target};
+pub use route::{HostPattern, PathPattern, Route, RouteCache, RouteIndex, RouteMatch, RouteTable, Target};
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};

@@ -28,6 +28,9 @@ pub struct Plan {
     /// The buckets that routes make public, indexed by [`BucketIndex`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<ResourceName>,
+    /// Indexed by [`UpstreamIndex`], in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamPlan>,
     pub routes: RouteTable,
     /// The hosts that routes name: exact (`example.com`) and wildcard (`*.example.com`). The default
     /// host is not among them: every app has it.
@@ -53,6 +56,9 @@ pub struct AssetsIndex(pub u16);
 /// Position of a bucket in [`Plan::buckets`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BucketIndex(pub u16);
+/// Position of an upstream in [`Plan::upstreams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UpstreamIndex(pub u16);
 
 impl Plan {
     /// The worker at an index of this plan.
@@ -65,6 +71,11 @@ impl Plan {
         &self.assets[usize::from(index.0)]
     }
 
+    /// The upstream at an index of this plan.
+    pub fn upstream(&self, index: UpstreamIndex) -> &UpstreamPlan {
+        &self.upstreams[usize::from(index.0)]
+    }
+
     pub fn worker_named(&self, name: &str) -> Option<(WorkerIndex, &WorkerPlan)> {
         let at = self.workers.iter().position(|w| w.name.as_str() == name)?;
         Some((WorkerIndex(at as u16), &self.workers[at]))
@@ -75,7 +86,7 @@ impl Plan {
     pub fn main_worker(&self) -> WorkerIndex {
         let worker_of = |target: &Target| match target {
             Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
-            Target::Assets(_) | Target::Blob(_) => None,
+            Target::Assets(_) | Target::Blob(_) | Target::Upstream { .. } => None,
         };
         let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
         self.tests
@@ -100,7 +111,11 @@ impl Plan {
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
             Target::Blob(bucket) => usize::from(bucket.0) < self.buckets.len(),
+            Target::Upstream { upstream, .. } => usize::from(upstream.0) < self.upstreams.len(),
         });
+        if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
+            return Err("the plan has an upstream whose target is none".to_owned());
+        }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
             Grant::Worker { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
@@ -248,6 +263,19 @@ pub enum Grant {
     Assets {
         assets: AssetsIndex,
     },
+}
+
+/// Servers that routes pass requests on to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamPlan {
+    pub name: ResourceName,
+    /// At least one; each `scheme://host` with a port where it is not the scheme's own.
+    pub targets: Vec<EgressRule>,
+}
+
+/// Whether a rule names one server: a scheme and a host.
+pub(crate) fn is_target(rule: &EgressRule) -> bool {
+    matches!(rule, EgressRule::Host { scheme: Some(_), .. })
 }
 
 /// A directory of static files.

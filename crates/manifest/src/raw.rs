@@ -29,6 +29,7 @@ pub(crate) struct RawManifest {
     pub name: Option<Spanned<String>>,
     pub workers: Vec<RawWorker>,
     pub routes: Vec<RawRoute>,
+    pub upstreams: Vec<RawUpstream>,
     pub limits: Vec<RawLimit>,
     pub tests: RawTests,
 }
@@ -114,6 +115,30 @@ pub(crate) struct RawRoute {
     pub assets: Option<Spanned<String>>,
     pub blob: Option<Spanned<String>>,
     pub not_found: Option<Spanned<String>>,
+    pub upstream: Option<Spanned<String>>,
+    pub cache: Option<RawCache>,
+}
+
+impl RawRoute {
+    /// A route that leads nowhere yet.
+    pub fn new(pattern: Spanned<String>) -> Self {
+        Self { pattern, worker: None, assets: None, not_found: None, upstream: None, cache: None }
+    }
+}
+
+/// What a route says about caching.
+#[derive(Debug)]
+pub(crate) struct RawCache {
+    pub span: Range<usize>,
+    /// `false` stores nothing.
+    pub on: bool,
+    pub default_ttl_s: Option<Spanned<i64>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawUpstream {
+    pub name: Spanned<String>,
+    pub targets: Vec<Spanned<String>>,
 }
 
 /// Reads values of the expected type out of tables, and notes what is of another.
@@ -138,6 +163,14 @@ impl Reader<'_> {
         match entry.node.value {
             Value::Bool(value) => Some(value),
             _ => self.wrong_type(key, "true or false", &entry.node),
+        }
+    }
+
+    pub fn integer(&mut self, table: &Table, key: &str) -> Option<Spanned<i64>> {
+        let entry = table.get(key)?;
+        match entry.node.value {
+            Value::Integer(value) => Some(Spanned::new(value, entry.node.span.clone())),
+            _ => self.wrong_type(key, "an integer", &entry.node),
         }
     }
 

@@ -62,6 +62,7 @@ pub mod code {
     pub const BAD_ROUTE: &str = "manifest::bad_route";
     pub const SAME_ROUTE: &str = "manifest::same_route";
     pub const NAME_CLASH: &str = "manifest::name_clash";
+    pub const UNKNOWN_UPSTREAM: &str = "manifest::unknown_upstream";
     pub const UNKNOWN_WORKER: &str = "manifest::unknown_worker";
     pub const UNKNOWN_LIMIT: &str = "manifest::unknown_limit";
     pub const LIMIT_RANGE: &str = "manifest::limit_range";

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::PATTERN_BYTES;
 use crate::egress::is_label;
-use crate::plan::{AssetsIndex, BucketIndex, WorkerIndex};
+use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
 mod table;
 
@@ -61,6 +61,25 @@ pub enum Target {
     },
     /// The blob under what the pattern's `*` stands for.
     Blob(BucketIndex),
+    Upstream {
+        upstream: UpstreamIndex,
+        cache: RouteCache,
+    },
+}
+
+/// The longest default lifetime: a year, as `Cache-Control` is commonly given.
+pub(crate) const DEFAULT_TTL_S_MAX: i64 = 31_536_000;
+
+/// What is stored of the answers of an upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteCache {
+    /// What RFC 9111 allows, as long as it says, or as long as one may guess.
+    #[default]
+    Standard,
+    /// The same, but what does not say how long it is fresh is so for these seconds.
+    DefaultTtl(u32),
+    Off,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,7 +6,10 @@ use base::limits::{APP, LimitRow, TEST, WORKER};
 use serde_json::{Map, Value, json};
 
 use crate::bounds::ENTRYPOINT_BYTES;
-use crate::raw::fields::{BINDING, Field, ROOT, ROUTE, TEST as TEST_FIELDS, WORKER as WORKER_FIELDS};
+use crate::raw::fields::{
+    BINDING, Field, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM, WORKER as WORKER_FIELDS,
+};
+use crate::route::DEFAULT_TTL_S_MAX;
 
 /// The schema, in the dialect of JSON Schema 2020-12.
 pub fn json_schema() -> Value {
@@ -18,6 +21,11 @@ pub fn json_schema() -> Value {
             "additionalProperties": { "$ref": "#/$defs/worker" },
         }),
         "routes" => json!({ "type": "array", "items": { "$ref": "#/$defs/route" } }),
+        "upstreams" => json!({
+            "type": "object",
+            "propertyNames": { "$ref": "#/$defs/label" },
+            "additionalProperties": { "$ref": "#/$defs/upstream" },
+        }),
         "limits" => limits(APP),
         "test" => object(TEST_FIELDS, |name| match name {
             "globals" => json!({ "type": "boolean", "default": false }),
@@ -45,6 +53,7 @@ pub fn json_schema() -> Value {
         "overlay": overlay,
         "binding": binding(),
         "route": route(),
+        "upstream": upstream(),
     });
     let keys = root.as_object_mut().expect("it is an object");
     keys.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
@@ -103,13 +112,28 @@ fn binding() -> Value {
 fn route() -> Value {
     let mut route = object(ROUTE, |name| match name {
         "not_found" => json!({ "enum": ["none", "single-page", "404-page"], "default": "none" }),
-        "worker" | "blob" => json!({ "$ref": "#/$defs/label" }),
+        "worker" | "blob" | "upstream" => json!({ "$ref": "#/$defs/label" }),
+        "cache" => json!({ "oneOf": [{ "type": "boolean" }, route_cache()] }),
         _ => json!({ "type": "string", "minLength": 1 }),
     });
     route["required"] = json!(["match"]);
-    route["anyOf"] = json!([{ "required": ["worker"] }, { "required": ["assets"] }, { "required": ["blob"] }]);
-    route["dependentRequired"] = json!({ "not_found": ["assets"] });
+    let targets = ["worker", "assets", "blob", "upstream"].map(|target| json!({ "required": [target] }));
+    route["anyOf"] = json!(targets);
+    route["dependentRequired"] = json!({ "not_found": ["assets"], "cache": ["upstream"] });
     route
+}
+
+fn route_cache() -> Value {
+    object(ROUTE_CACHE, |_| json!({ "type": "integer", "minimum": 0, "maximum": DEFAULT_TTL_S_MAX }))
+}
+
+fn upstream() -> Value {
+    let mut upstream = object(
+        UPSTREAM,
+        |_| json!({ "type": "array", "items": { "type": "string", "pattern": "^https?://" }, "minItems": 1 }),
+    );
+    upstream["required"] = json!(["targets"]);
+    upstream
 }
 
 fn limits(rows: &[LimitRow]) -> Value {

@@ -201,6 +201,7 @@ impl Studio {
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
             buckets: self.node.workshop.buckets(&plan),
+            upstreams: self.node.workshop.upstreams(&plan),
             plan,
             dev: Some(self.dir.clone()),
         });

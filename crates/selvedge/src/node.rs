@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::Dispatcher;
-use edge::{CoreConfig, Drain, HostMap, Hosts};
+use edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache};
 use net::{ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener};
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 
@@ -68,6 +68,7 @@ impl Node {
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         observe(&metrics, &dispatcher, &counts, log.as_ref());
 
+        let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
         let waiting = listeners
             .into_iter()
             .map(|listener| CoreConfig {
@@ -79,6 +80,7 @@ impl Node {
                 rng: Arc::new(SystemRng),
                 sink: sink.clone(),
                 drain: drain.clone(),
+                cache: cache.clone(),
             })
             .collect();
         let own = vec![options.admin];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
-use edge::{AssetIndex, AssetService, PublicBucket, Site, SiteParts};
+use edge::{AssetIndex, AssetService, PublicBucket, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
 use manifest::{Grant, Plan, Var, WorkerPlan};
 use services::AppId;
@@ -104,14 +104,25 @@ impl Workshop {
                 None => deployed.invoker(manifest::WorkerIndex(index as u16)),
             })
             .collect();
-        let site =
-            Site::new(SiteParts { deployment, buckets: self.buckets(&plan), plan, workers: invokers, assets, dev });
+        let upstreams = self.upstreams(&plan);
+        let buckets = self.buckets(&plan);
+        let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, buckets, upstreams, dev });
         Ok((site, deployed))
     }
 
     /// The buckets that the plan's routes make public.
     pub fn buckets(&self, plan: &Plan) -> Vec<PublicBucket> {
         public_buckets(&self.stores.blobs, plan)
+    }
+
+    /// The servers behind the plan's routes. Each may be reached whatever its address is, but for those of
+    /// the node itself.
+    pub fn upstreams(&self, plan: &Plan) -> Vec<Arc<Upstream>> {
+        let open = |upstream: &manifest::UpstreamPlan| {
+            let policy = EgressPolicy::new(egress_rules(&upstream.targets), self.own.clone());
+            Upstream::new(upstream, Arc::new(policy), self.fetcher.clone())
+        };
+        plan.upstreams.iter().map(open).collect()
     }
 
     /// The environment; with it the reason, if something that was granted is not there yet.

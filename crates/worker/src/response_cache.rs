@@ -70,6 +70,11 @@ impl ResponseCache {
         }
     }
 
+    /// Where they are kept, for the proxy, whose cache is the same.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
     /// The stored response that answers the request and is fresh.
     pub async fn lookup(&self, scope: &CacheScope, request: &CacheRequest) -> Result<Option<Response>, Failure> {
         let Some(key) = self.key(scope, request).filter(|_| request.method == Method::GET) else { return Ok(None) };

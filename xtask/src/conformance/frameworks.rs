@@ -3,7 +3,6 @@
 //! and bodies must be the same, byte for byte.
 
 mod drive;
-mod expected;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +13,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-use self::expected::Expected;
-use super::Options;
+use super::expected::{Expected, Outcome};
+use super::{Options, server};
 use crate::repo::{self, Repo};
 
 const SUITE: &str = "conformance/frameworks";
@@ -23,26 +22,14 @@ const PACKAGES: [&str; 2] = ["package.json", "package-lock.json"];
 const SOURCES: [&str; 2] = ["apps", "node"];
 const ENTRIES: [&str; 2] = ["src/index.ts", "src/index.tsx"];
 
-/// A program to test instead of the one that this repository builds.
-const BINARY: &str = "SELVEDGE_CONFORMANCE_BINARY";
-
 /// How much of an answer a report shows around the first difference.
 const SHOWN_BYTES: usize = 160;
-
-/// What became of one request.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The place of the request in its app, and what it asks: `7 GET /users/42`.
-    pub request: String,
-    /// How the answer differs from node's, if it does.
-    pub difference: Option<String>,
-}
 
 pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let suite = repo.path(SUITE);
     let text = fs::read_to_string(suite.join("expected.toml")).context("reading expected.toml")?;
     let expected = Expected::parse(&text)?;
-    let program = program(repo)?;
+    let program = server::program(repo)?;
     let folder = install(repo, &suite)?;
     let apps = apps(&folder, options)?;
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
@@ -159,14 +146,4 @@ fn apps(folder: &Path, options: &Options) -> Result<Vec<String>> {
     }
     apps.retain(|app| options.only.is_empty() || options.only.contains(app));
     Ok(apps)
-}
-
-fn program(repo: &Repo) -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os(BINARY) {
-        return PathBuf::from(given).canonicalize().context(BINARY);
-    }
-    repo::run(repo.cargo().args(["build", "--package", "selvedge"]))?;
-    let metadata = repo.metadata()?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
-    Ok(Path::new(target).join("debug/selvedge"))
 }

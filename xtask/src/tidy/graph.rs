@@ -35,7 +35,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "edge",
         floor: Floor::At(4),
-        uses: &["net", "dispatch", "worker", "services", "manifest", "telemetry"],
+        uses: &["net", "cache", "dispatch", "worker", "services", "manifest", "telemetry"],
     },
     Layer {
         name: "control",

@@ -16,6 +16,7 @@ fn stored(lines: &[(&str, &str)], body: &'static str) -> Stored {
         initial_age_s: 5,
         lifetime_s: 60,
         vary: VaryValues::default(),
+        terms: crate::Terms::default(),
     }
 }
 

@@ -17,6 +17,7 @@ fn response(bytes: usize) -> Stored {
         initial_age_s: 0,
         lifetime_s: 60,
         vary: VaryValues::default(),
+        terms: crate::Terms::default(),
     }
 }
 

@@ -332,6 +332,7 @@ fn a_developer_sees_what_happened() {
         workers: vec![worker()],
         assets: vec![no_files()],
         buckets: Vec::new(),
+        upstreams: Vec::new(),
         dev: Some(sources.path().to_owned()),
     };
     with_node(HostMap::single(Site::new(parts)), NodeLimits::default(), async |node| {

@@ -81,12 +81,22 @@ impl Compiler<'_, '_> {
             let (host, path) = pattern?;
             return Some(Route { host, path, target: target? });
         }
-        let target = match (worker, assets) {
-            (Some(worker), None) => Target::Worker(worker?),
-            (None, Some(assets)) => Target::Assets(assets?),
-            (Some(worker), Some(assets)) => Target::AssetsThenWorker { assets: assets?, worker: worker? },
-            (None, None) => return None,
+        let cache = self.route_cache(raw);
+        let upstream = raw.upstream.as_ref().map(|name| self.upstream_index(name));
+        let target = match (worker, assets, upstream) {
+            (Some(worker), None, None) => Target::Worker(worker?),
+            (None, Some(assets), None) => Target::Assets(assets?),
+            (Some(worker), Some(assets), None) => Target::AssetsThenWorker { assets: assets?, worker: worker? },
+            (None, None, Some(upstream)) => Target::Upstream { upstream: upstream?, cache: cache? },
+            (None, None, None) => return None,
+            (_, _, Some(_)) => {
+                let message = format!("{user} leads to an upstream and to something else besides");
+                self.problems.add(code::BAD_ROUTE, &raw.pattern.span, message).help =
+                    Some("give each target a route of its own".to_owned());
+                return None;
+            }
         };
+        cache?;
         let (host, path) = pattern?;
         Some(Route { host, path, target })
     }

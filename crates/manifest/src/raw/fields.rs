@@ -20,10 +20,10 @@ pub(crate) static ROOT: &[Field] = &[
     field("name", "The app's name: a DNS label, since the app is served at NAME.localhost."),
     field("workers", "The app's workers, by name."),
     field("routes", "Which worker or directory answers where. Their order plays no part."),
+    field("upstreams", "The servers that routes pass requests on to, by name."),
     field("limits", "Limits on the app as a whole."),
     field("test", "How the app's own tests run: selvedge test."),
     field("env", "Overlays by environment: tables merge key by key, everything else replaces."),
-    later("upstreams"),
     later("queues"),
     later("schedules"),
     later("streams"),
@@ -93,9 +93,23 @@ pub(crate) static ROUTE: &[Field] = &[
         "What a path without a file gets: \"none\" (a plain 404), \"single-page\" (/index.html) or \"404-page\" (the \
          nearest 404.html).",
     ),
-    later("upstream"),
-    later("cache"),
+    field("upstream", "The name of an upstream, whose servers answer."),
+    field(
+        "cache",
+        "With `upstream`: false to store nothing; or a table that says for how long what says nothing itself is fresh.",
+    ),
     later("filters"),
+];
+
+pub(crate) static UPSTREAM: &[Field] =
+    &[field("targets", "Its servers, as scheme, host and port: \"http://127.0.0.1:9000\". They take turns.")];
+
+pub(crate) static ROUTE_CACHE: &[Field] = &[
+    field(
+        "default_ttl_s",
+        "Seconds for which a response is fresh that does not say so itself; without it, a guess (RFC 9111, section 4.2.2).",
+    ),
+    later("tags"),
 ];
 
 /// Where a field belongs that people write in the wrong table.

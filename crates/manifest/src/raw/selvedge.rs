@@ -1,7 +1,9 @@
 //! The reader of `selvedge.toml`.
 
-use super::fields::{BINDING, ROOT, ROUTE, TEST, WORKER};
-use super::{BindingKind, RawBinding, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned};
+use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, UPSTREAM, WORKER};
+use super::{
+    BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawUpstream, RawWorker, Reader, Spanned,
+};
 use crate::report::{Problems, code, nearest};
 use crate::tree::{Entry, Node, Table, Value};
 
@@ -17,6 +19,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         name: reader.string(root, "name"),
         workers: workers(&mut reader, root),
         routes: routes(&mut reader, root),
+        upstreams: upstreams(&mut reader, root),
         limits: reader.limits(root, "limits"),
         tests: tests(&mut reader, root),
     }
@@ -171,8 +174,43 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
     if !has_target {
         let message = format!("the route `{}` leads nowhere", pattern.value);
         reader.problems.add(code::MISSING_FIELD, &item.span, message).help =
-            Some("add worker = \"NAME\", assets = \"DIRECTORY\" or blob = \"BUCKET\"".to_owned());
+            Some("add worker = \"NAME\", assets = \"DIRECTORY\", blob = \"BUCKET\" or upstream = \"NAME\"".to_owned());
         return None;
     }
-    Some(RawRoute { pattern, worker, assets, blob, not_found })
+    let upstream = reader.string(table, "upstream");
+    let cache = table.get("cache").and_then(|entry| cache(reader, entry));
+    Some(RawRoute { pattern, worker, assets, blob, not_found, upstream, cache })
+}
+
+fn cache(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawCache> {
+    let span = entry.node.span.clone();
+    match &entry.node.value {
+        Value::Bool(on) => Some(RawCache { span, on: *on, default_ttl_s: None }),
+        Value::Table(table) => {
+            reader.check_fields(table, ROUTE_CACHE, "`cache`");
+            let default_ttl_s = reader.integer(table, "default_ttl_s");
+            Some(RawCache { span, on: true, default_ttl_s })
+        }
+        _ => reader.wrong_type("cache", "true, false or a table", &entry.node),
+    }
+}
+
+fn upstreams(reader: &mut Reader<'_>, root: &Table) -> Vec<RawUpstream> {
+    let Some(upstreams) = reader.table(root, "upstreams") else { return Vec::new() };
+    let mut raw = Vec::with_capacity(upstreams.entries.len());
+    for entry in &upstreams.entries {
+        let place = format!("upstreams.{}", entry.key);
+        let Some(table) = reader.table_of(&place, &entry.node) else { continue };
+        reader.check_fields(table, UPSTREAM, &format!("[{place}]"));
+        let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
+        match reader.strings(table, "targets") {
+            Some(targets) if !targets.is_empty() => raw.push(RawUpstream { name, targets }),
+            _ => {
+                let message = format!("the upstream `{}` has no `targets`", entry.key);
+                reader.problems.add(code::MISSING_FIELD, &entry.key_span, message).help =
+                    Some("name its servers: targets = [\"http://127.0.0.1:9000\"]".to_owned());
+            }
+        }
+    }
+    raw
 }

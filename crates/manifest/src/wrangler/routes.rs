@@ -165,11 +165,11 @@ fn targets(
     files: Option<&Files>,
 ) -> Vec<RawRoute> {
     let at = |path: &str, worker: Option<&Spanned<String>>, files: Option<&Files>| RawRoute {
-        pattern: Spanned::new(format!("{}{path}", place.host), place.span.clone()),
         worker: worker.cloned(),
         assets: files.map(|f| f.directory.clone()),
         blob: None,
         not_found: files.and_then(|f| f.not_found.clone()),
+        ..RawRoute::new(Spanned::new(format!("{}{path}", place.host), place.span.clone()))
     };
     let (Some(files), Some(_)) = (files, worker) else { return vec![at(&place.path, worker, files)] };
     match &files.first {

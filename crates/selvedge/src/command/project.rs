@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base::NodeLimits;
 use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
-use manifest::{Grant, Plan, Target, Var};
+use manifest::{Grant, Plan, RouteCache, Target, Var};
 
 use super::{Unbuilt, print, print_json};
 use crate::cli::{Project, Types};
@@ -80,6 +80,10 @@ fn target(plan: &Plan, target: &Target) -> String {
         Target::Blob(bucket) => format!("blobs in {}", plan.buckets[usize::from(bucket.0)]),
         Target::AssetsThenWorker { assets, worker } => {
             format!("files in {}, then worker {}", plan.asset_dir(*assets).directory, plan.worker(*worker).name)
+        }
+        Target::Upstream { upstream, cache } => {
+            let cached = if *cache == RouteCache::Off { ", without a cache" } else { "" };
+            format!("upstream {}{cached}", plan.upstream(*upstream).name)
         }
     }
 }

@@ -48,6 +48,11 @@ impl Invoker for Routed {
                 let worker = self.workers[usize::from(worker.0)].clone();
                 Box::pin(file_or_worker(files, worker, call, event))
             }
+            Some(Target::Upstream { upstream, .. }) => {
+                let name = &self.plan.upstream(upstream).name;
+                let detail = format!("{} leads to the upstream {name}, which tests do not reach", event.url);
+                failed(Failure::new(&code::UPSTREAM_UNREACHABLE, detail))
+            }
             Some(Target::Blob(_)) | None => {
                 failed(Failure::new(&code::NO_ROUTE, format!("no route of the app matches {}", event.url)))
             }

@@ -13,6 +13,7 @@ mod egress;
 mod harness;
 mod init;
 mod limits;
+mod proxy;
 mod recipes;
 mod rpc;
 mod services;

@@ -1,20 +1,15 @@
 //! One app, asked twice.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{ENTRIES, Outcome, SHOWN_BYTES};
+use super::super::expected::Outcome;
+use super::super::server::Server;
+use super::{ENTRIES, SHOWN_BYTES};
 use crate::repo;
-
-/// What a server says once it listens, in front of its addresses.
-const LISTENS: &str = "http://";
-const LISTENS_FOR_ADMIN: &str = "admin on http://";
 
 pub struct Compared {
     pub outcomes: Vec<Outcome>,
@@ -29,7 +24,7 @@ pub fn compare(program: &Path, folder: &Path, app: &str) -> Result<Compared> {
     let requests = directory.join("requests.json");
     let mut node = script(folder, "answer.mjs");
     let expected = repo::output(node.arg(&entry).arg(&requests)).with_context(|| format!("{app} under node"))?;
-    let server = Server::start(program, folder, &directory)?;
+    let server = Server::start(program, &folder.join("data"), &directory)?;
     let mut ask = script(folder, "ask.mjs");
     let found = repo::output(ask.arg(&server.address).arg(&requests));
     let complaint = server.stop();
@@ -83,66 +78,4 @@ fn difference(want: &Value, have: &Value) -> Option<String> {
 fn body(answer: &Value) -> String {
     let text = answer["text"].as_str().or(answer["base64"].as_str());
     text.unwrap_or_default().to_owned()
-}
-
-/// `selvedge dev` on one app; ended when dropped.
-struct Server {
-    child: Child,
-    address: String,
-    said: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Server {
-    fn start(program: &Path, folder: &Path, app: &Path) -> Result<Self> {
-        let data = folder.join("data");
-        fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
-        let mut command = Command::new(program);
-        command.arg("dev").arg(app).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"]).arg(&data);
-        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
-        let stderr = child.stderr.take().context("a pipe")?;
-        let (sender, addresses) = mpsc::channel();
-        let said = std::thread::spawn(move || collect(stderr, &sender));
-        let mut server = Self { child, address: String::new(), said: Some(said) };
-        match addresses.recv() {
-            Ok(address) => server.address = address,
-            Err(_) => anyhow::bail!("selvedge ended before it listened:\n{}", server.stop()),
-        }
-        Ok(server)
-    }
-
-    /// Ends it, and gives what it said.
-    fn stop(mut self) -> String {
-        self.end();
-        self.said.take().and_then(|said| said.join().ok()).unwrap_or_default()
-    }
-
-    fn end(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Reads to the end, and sends the address of the server once it listens everywhere.
-fn collect(pipe: impl Read, address: &mpsc::Sender<String>) -> String {
-    let (mut said, mut sent) = (String::new(), false);
-    for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-        said.push_str(&line);
-        said.push('\n');
-        if !sent && said.contains(LISTENS_FOR_ADMIN) {
-            let (_, rest) = said.split_once(LISTENS).unwrap_or_default();
-            let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
-            // The other side is gone only when the run ends.
-            let _ = address.send(rest[..end].to_owned());
-            sent = true;
-        }
-    }
-    said
 }

@@ -1,5 +1,5 @@
+use super::super::expected::{Expected, Outcome};
 use super::drive::outcomes;
-use super::expected::Expected;
 
 const RECORD: &str = "# a comment\n\n[[known]]\napp = \"a\"\nrequests = [\"1 GET /x\"]\nreason = \"because\"\n";
 
@@ -27,15 +27,15 @@ fn a_missing_answer_is_a_difference() {
 #[test]
 fn what_is_known_may_differ_and_must() {
     let record = Expected::parse(RECORD).expect("a record");
-    let outcome = |request: &str, difference: Option<&str>| super::Outcome {
+    let outcome = |request: &str, difference: Option<&str>| Outcome {
         request: request.to_owned(),
         difference: difference.map(str::to_owned),
     };
     assert_eq!(record.judge("a", &[outcome("1 GET /x", Some("differs"))]), Vec::<String>::new());
-    assert_eq!(record.judge("a", &[outcome("1 GET /x", None)]), ["1 GET /x: is as under node, against the record"]);
+    assert_eq!(record.judge("a", &[outcome("1 GET /x", None)]), ["1 GET /x: passes, against the record"]);
     let judged = record.judge("a", &[outcome("1 GET /x", Some("d")), outcome("2 GET /", Some("differs"))]);
     assert_eq!(judged, ["2 GET /: differs"]);
-    assert_eq!(record.judge("a", &[]), ["1 GET /x: is in the record, and is no request of the app"]);
+    assert_eq!(record.judge("a", &[]), ["1 GET /x: is in the record, and is no test of a"]);
     let gone: Vec<String> = record.of_no_app(&["b".to_owned()]).collect();
     assert_eq!(gone, ["a: is in the record, and there is no such app"]);
 }

@@ -1,11 +1,19 @@
-//! `expected.toml`: the answers that are known to differ from node's, each with its reason.
+//! `expected.toml` of suites whose tests are requests or have names: those that are known to fail, each
+//! with its reason.
 //!
 //! Of TOML only what the file needs is read: `[[known]]` tables of strings and arrays of strings,
 //! a key a line.
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Outcome;
+/// What became of one test.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its name; of a request, its place in its app and what it asks: `7 GET /users/42`.
+    pub request: String,
+    /// How it failed, if it did.
+    pub difference: Option<String>,
+}
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Expected {
@@ -52,13 +60,13 @@ impl Expected {
             .iter()
             .filter_map(|outcome| match (&outcome.difference, self.is_known(app, &outcome.request)) {
                 (Some(difference), false) => Some(format!("{}: {difference}", outcome.request)),
-                (None, true) => Some(format!("{}: is as under node, against the record", outcome.request)),
+                (None, true) => Some(format!("{}: passes, against the record", outcome.request)),
                 _ => None,
             })
             .collect();
         for request in self.of(app).flat_map(|known| &known.requests).filter(|request| *request != "*") {
             if !outcomes.iter().any(|outcome| outcome.request == *request) {
-                complaints.push(format!("{request}: is in the record, and is no request of the app"));
+                complaints.push(format!("{request}: is in the record, and is no test of {app}"));
             }
         }
         complaints

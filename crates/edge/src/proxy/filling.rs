@@ -1,0 +1,244 @@
+//! One fetch for all who ask for the same at the time: its head, and its body as it arrives.
+//!
+//! Who comes first leads: a task fetches, and whoever joined reads what it brings, each at their own
+//! pace. What is to be stored is kept from its first byte, so that who joins late misses nothing. If it
+//! turns out to be larger than the store takes, it is kept no longer than its slowest reader needs,
+//! nobody joins any more, and the fetch waits for the readers.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use base::{Body, BodyError, code};
+use bytes::{Bytes, BytesMut};
+use cache::Stored;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use worker::Failure;
+
+/// Pieces that a fetch may be ahead of its slowest reader, once nothing is kept.
+const PIECES_AHEAD: usize = 16;
+
+/// What became of a fetch.
+#[derive(Clone)]
+pub enum Head {
+    /// Its response may be used by all who fit it; the body follows. Without the body.
+    Streaming(Arc<Stored>),
+    /// It is there as a whole; of what is stale, too.
+    Whole(Arc<Stored>, Outcome),
+    /// Its response is for the one who asked; all others ask themselves.
+    Alone,
+    Failed(Failure),
+}
+
+/// How a stored response came to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its origin says that it still holds.
+    Validated,
+    /// Its origin is in trouble.
+    Stale,
+}
+
+#[derive(Default)]
+pub struct Filling {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    head: Option<Head>,
+    pieces: VecDeque<Bytes>,
+    /// How many pieces went before the first that is here.
+    gone: usize,
+    bytes: usize,
+    end: Option<Result<(), BodyError>>,
+    /// The next piece of each reader; `None` for one that left.
+    readers: Vec<Option<usize>>,
+    /// It is kept from its first piece.
+    kept: bool,
+    waiting: Vec<Waker>,
+    fetch: Option<Waker>,
+}
+
+impl State {
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// Drops the pieces that no reader needs.
+    fn trim(&mut self) {
+        if self.kept {
+            return;
+        }
+        let next = self.readers.iter().flatten().copied().min().unwrap_or(self.gone + self.pieces.len());
+        while self.gone < next && self.pieces.pop_front().is_some() {
+            self.gone += 1;
+        }
+        if let Some(fetch) = self.fetch.take() {
+            fetch.wake();
+        }
+    }
+}
+
+impl Filling {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what became of the fetch.
+    pub fn tell(&self, head: Head) {
+        let mut state = self.state();
+        state.kept = true;
+        state.head.get_or_insert(head);
+        state.wake();
+    }
+
+    /// Waits until it is known.
+    pub async fn head(&self) -> Head {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state();
+            match &state.head {
+                Some(head) => Poll::Ready(head.clone()),
+                None => {
+                    state.waiting.push(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// One more piece of the body. Answers how many bytes there were in all.
+    pub fn push(&self, piece: Bytes) -> usize {
+        let mut state = self.state();
+        state.bytes += piece.len();
+        state.pieces.push_back(piece);
+        state.wake();
+        state.bytes
+    }
+
+    /// From now on only readers that are here are served.
+    pub fn keep_no_more(&self) {
+        let mut state = self.state();
+        state.kept = false;
+        state.trim();
+    }
+
+    /// Waits until the readers have room. False if there is none any more.
+    pub async fn room(&self) -> bool {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state();
+            if state.readers.iter().all(Option::is_none) {
+                return Poll::Ready(false);
+            }
+            if state.pieces.len() < PIECES_AHEAD {
+                return Poll::Ready(true);
+            }
+            state.fetch = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    pub fn end(&self, end: Result<(), BodyError>) {
+        let mut state = self.state();
+        state.end.get_or_insert(end);
+        state.wake();
+    }
+
+    /// The whole body, of one that was kept and has ended.
+    pub fn whole(&self) -> Bytes {
+        let state = self.state();
+        if let [only] = state.pieces.as_slices().0
+            && state.pieces.len() == 1
+        {
+            return only.clone();
+        }
+        let mut whole = BytesMut::with_capacity(state.bytes);
+        state.pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+        whole.freeze()
+    }
+
+    /// The body for one more reader, from its beginning; `None` if that is gone.
+    pub fn body(self: &Arc<Self>, size: Option<u64>) -> Option<Body> {
+        let mut state = self.state();
+        if state.gone > 0 {
+            return None;
+        }
+        let slot = state.readers.len();
+        state.readers.push(Some(0));
+        Some(Body::stream(Reader { filling: self.clone(), slot, size, ended: false }))
+    }
+}
+
+/// Ends a fetch that was given up, so that nobody waits for ever.
+pub struct Ends(pub Arc<Filling>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let gone = "the request that fetched it was given up";
+        self.0.tell(Head::Failed(Failure::new(&code::UPSTREAM_PROTOCOL, gone)));
+        self.0.end(Err(BodyError::new(&code::UPSTREAM_PROTOCOL, gone)));
+    }
+}
+
+struct Reader {
+    filling: Arc<Filling>,
+    slot: usize,
+    size: Option<u64>,
+    ended: bool,
+}
+
+impl HttpBody for Reader {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let filling = self.filling.clone();
+        let mut state = filling.state();
+        let next = state.readers[self.slot].unwrap_or(0);
+        if let Some(piece) = state.pieces.get(next - state.gone).cloned() {
+            state.readers[self.slot] = Some(next + 1);
+            state.trim();
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        match &state.end {
+            None => {
+                state.waiting.push(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(end) => {
+                let end = end.clone();
+                drop(state);
+                if std::mem::replace(&mut self.ended, true) {
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(end.err().map(Err))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.filling.state();
+        let next = state.readers[self.slot].unwrap_or(0);
+        next >= state.gone + state.pieces.len() && matches!(state.end, Some(Ok(())))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.filling.state();
+        match self.size {
+            // Of the rest, which is the whole at first.
+            Some(size) if state.readers[self.slot] == Some(0) => SizeHint::with_exact(size),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.filling.state();
+        state.readers[self.slot] = None;
+        state.trim();
+    }
+}

@@ -1,0 +1,192 @@
+//! Upstreams behind routes, and the cache in front of them.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+
+use crate::harness::{Node, Place, Request};
+
+/// A request as the origin saw it.
+struct Seen {
+    /// How many came before it.
+    number: usize,
+    target: String,
+    head: String,
+    body: String,
+}
+
+/// A server whose answers a test makes; it closes after each.
+struct Origin {
+    address: SocketAddr,
+    visits: Arc<AtomicUsize>,
+}
+
+impl Origin {
+    fn start(answer: impl Fn(&Seen, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let visits = Arc::new(AtomicUsize::new(0));
+        let (counted, answer) = (visits.clone(), Arc::new(answer));
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let (counted, answer) = (counted.clone(), answer.clone());
+                std::thread::spawn(move || {
+                    if let Some(seen) = read(&stream, &counted) {
+                        answer(&seen, &mut stream);
+                    }
+                });
+            }
+        });
+        Self { address, visits }
+    }
+
+    fn visits(&self) -> usize {
+        self.visits.load(Ordering::SeqCst)
+    }
+}
+
+fn read(stream: &TcpStream, visits: &AtomicUsize) -> Option<Seen> {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut line) = (String::new(), String::new());
+    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+        head.push_str(&line.to_ascii_lowercase());
+        line.clear();
+    }
+    let target = head.split(' ').nth(1)?.to_owned();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    let number = visits.fetch_add(1, Ordering::SeqCst);
+    Some(Seen { number, target, head, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// A client that breaks off gets an answer that nobody reads.
+fn send(stream: &mut TcpStream, fields: &str, body: &str) {
+    let length = body.len();
+    let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n{fields}\r\n{body}");
+}
+
+fn node(place: &Place, origin: &Origin, route: &str) -> Node {
+    let manifest = format!(
+        "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n[[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\n{route}\n",
+        origin.address
+    );
+    place.dev(&place.project("project", &[("selvedge.toml", &manifest)]))
+}
+
+#[test]
+fn a_request_and_its_answer_pass_and_the_origin_knows_who_asked() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| {
+        let told = format!("{}|{}|{}", seen.target, seen.body, seen.head);
+        send(stream, "x-from: origin\r\n", &told);
+    });
+    let node = node(&place, &origin, "");
+    let request = Request::post("/a/b?c=%20d", "a body").header("x-forwarded-for", "6.6.6.6").header("x-mine", "1");
+    let answer = node.send(&request).expect(200);
+    assert_eq!(answer.header("x-from"), Some("origin"));
+    assert_eq!(answer.header("via"), Some("1.1 selvedge"));
+    let told = answer.text();
+    assert!(told.starts_with("/a/b?c=%20d|a body|post /a/b?c=%20d http/1.1\r\n"), "{told}");
+    for field in
+        ["x-forwarded-for: 127.0.0.1\r\n", "x-mine: 1\r\n", "via: 1.1 selvedge\r\n", "forwarded: for=127.0.0.1;"]
+    {
+        assert!(told.contains(field), "{field} in {told}");
+    }
+    assert!(!told.contains("6.6.6.6"), "a stranger's word is not passed on: {told}");
+}
+
+#[test]
+fn many_who_ask_for_the_same_cause_one_request() {
+    let place = Place::new();
+    let origin = Origin::start(|_, stream| {
+        // In two pieces, so that some come between them.
+        let _ =
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\ncache-control: max-age=60\r\n\r\n0123456789");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let _ = stream.write_all(b"abcdefghij");
+    });
+    let node = node(&place, &origin, "");
+    let asking = 200;
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..asking).map(|_| scope.spawn(|| node.get("/same").expect(200).text())).collect();
+        for client in clients {
+            assert_eq!(client.join().expect("an answer"), "0123456789abcdefghij");
+        }
+    });
+    assert_eq!(origin.visits(), 1);
+    let hit = node.get("/same").expect(200);
+    assert!(hit.header("cache-status").is_some_and(|status| status.starts_with("selvedge; hit")), "a hit");
+    assert!(hit.header("age").is_some());
+}
+
+#[test]
+fn nobody_waits_in_line_for_what_can_not_be_shared() {
+    let place = Place::new();
+    let together = 8;
+    let barrier = Arc::new(Barrier::new(together));
+    let origin = Origin::start(move |seen, stream| {
+        if seen.number > 0 {
+            // Answered only when all of them are here.
+            barrier.wait();
+        }
+        send(stream, "cache-control: private\r\n", &seen.number.to_string());
+    });
+    let node = node(&place, &origin, "");
+    assert_eq!(node.get("/own").expect(200).text(), "0");
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..together).map(|_| scope.spawn(|| node.get("/own").expect(200).text())).collect();
+        let mut answers: Vec<String> = clients.into_iter().map(|client| client.join().expect("an answer")).collect();
+        answers.sort();
+        answers.dedup();
+        assert_eq!(answers.len(), together, "each got its own");
+    });
+}
+
+#[test]
+fn a_body_that_broke_off_is_never_served_again() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| match seen.number {
+        0 => drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\ncache-control: max-age=60\r\n\r\n01234")),
+        _ => send(stream, "cache-control: max-age=60\r\n", "0123456789"),
+    });
+    let node = node(&place, &origin, "");
+    let broken = Request::get("/").send(node.address);
+    assert!(broken.is_err() || broken.is_ok_and(|answer| answer.text() != "0123456789"), "it broke off");
+    assert_eq!(node.get("/").expect(200).text(), "0123456789");
+    assert_eq!(node.get("/").expect(200).text(), "0123456789");
+    assert_eq!(origin.visits(), 2);
+}
+
+#[test]
+fn a_change_makes_what_is_stored_invalid_and_a_route_may_store_nothing() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| send(stream, "cache-control: max-age=60\r\n", &seen.number.to_string()));
+    let node = node(&place, &origin, "[[routes]]\nmatch = \"/plain/*\"\nupstream = \"origin\"\ncache = false");
+    assert_eq!(node.get("/x").expect(200).text(), "0");
+    assert_eq!(node.get("/x").expect(200).text(), "0");
+    node.send(&Request::post("/x", "change")).expect(200);
+    assert_eq!(node.get("/x").expect(200).text(), "2");
+    assert_eq!(node.get("/plain/x").expect(200).text(), "3");
+    assert_eq!(node.get("/plain/x").expect(200).text(), "4");
+    let part = node.send(&Request::get("/x").header("range", "bytes=0-0")).expect(206);
+    assert_eq!(part.text(), "2");
+}
+
+#[test]
+fn what_is_stale_helps_while_the_origin_is_away() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| match seen.number {
+        0 => send(stream, "cache-control: max-age=0, stale-if-error=60\r\netag: \"a\"\r\n", "kept"),
+        _ => drop(stream.write_all(b"HTTP/1.1 503 Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")),
+    });
+    let node = node(&place, &origin, "");
+    assert_eq!(node.get("/").expect(200).text(), "kept");
+    let stale = node.get("/").expect(200);
+    assert_eq!(stale.header("cache-status"), Some("selvedge; fwd=stale; detail=stale-if-error"));
+    assert_eq!(stale.text(), "kept");
+    node.get("/other").expect(503);
+    node.send(&Request::get("/none").header("cache-control", "only-if-cached")).expect_problem(504, "not_cached");
+}

@@ -122,7 +122,7 @@ pub(crate) struct RawRoute {
 impl RawRoute {
     /// A route that leads nowhere yet.
     pub fn new(pattern: Spanned<String>) -> Self {
-        Self { pattern, worker: None, assets: None, not_found: None, upstream: None, cache: None }
+        Self { pattern, worker: None, assets: None, blob: None, not_found: None, upstream: None, cache: None }
     }
 }
 

@@ -77,7 +77,8 @@ impl Compiler<'_, '_> {
             self.assets_index(directory, Some(not_found))
         });
         if let Some(bucket) = &raw.blob {
-            let target = self.bucket(bucket, raw, pattern.as_ref());
+            let (target, cache) = (self.bucket(bucket, raw, pattern.as_ref()), self.route_cache(raw));
+            cache?;
             let (host, path) = pattern?;
             return Some(Route { host, path, target: target? });
         }
@@ -109,8 +110,8 @@ impl Compiler<'_, '_> {
         pattern: Option<&(HostPattern, PathPattern)>,
     ) -> Option<Target> {
         let bucket = self.resource(name, "a blob bucket")?;
-        if raw.worker.is_some() || raw.assets.is_some() {
-            let message = "a route leads to a bucket, or to a worker or files";
+        if raw.worker.is_some() || raw.assets.is_some() || raw.upstream.is_some() {
+            let message = "a route leads to a bucket, or to a worker, files or an upstream";
             self.problems.add(code::BAD_ROUTE, &name.span, message).help =
                 Some("give each a route of its own".to_owned());
             return None;

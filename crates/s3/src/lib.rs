@@ -103,4 +103,6 @@ fn empty(status: StatusCode) -> Response<Body> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -84,7 +84,7 @@ fn pieces(bytes: &[u8], size: usize) -> Body {
     Body::stream(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without drivers needs nothing").block_on(future)
 }

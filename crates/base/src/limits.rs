@@ -157,8 +157,8 @@ limits! {
         blob_files_open: 64, 4, 10_000, "", "", "Database files of blobs kept open, one for each app; the least recently used is closed.";
         blob_inline_bytes: 32 << 10, 0, 64 << 10, "bytes", "", "Blobs up to this size lie in the database, larger ones in files.";
         access_keys: 1_000, 1, 100_000, "", "too_many_access_keys", "Access keys of one app.";
-        s3_skew_ms: 900_000, 1_000, 86_400_000, "ms", "s3_clock_skew", "How far the date of a signed request may be from the node's clock.";
-        s3_presign_s: 604_800, 1, 604_800, "s", "s3_bad_request", "How long a presigned URL may be good for.";
+        s3_skew_ms: 900_000, 1_000, 86_400_000, "ms", "clock_skew", "How far the date of a signed request may be from the node's clock.";
+        s3_presign_s: 604_800, 1, 604_800, "s", "bad_blob_request", "How long a presigned URL may be good for.";
         s3_document_bytes: 2 * MIB, 1 << 10, 64 * MIB, "bytes", "body_too_large", "An XML document, or the form before the file of a POST, in a request of the S3 protocol.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";

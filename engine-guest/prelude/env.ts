@@ -1,17 +1,26 @@
 /**
  * `env`: what the manifest granted, by name.
  */
-import { TypeError, jsonParse } from "./primordials.ts";
 import { feature, lazy } from "./features.ts";
+import { TypeError, jsonParse } from "./primordials.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "blob" | "service" | "assets";
+  kind: "text" | "json" | "secret" | "kv" | "blob" | "sql" | "sqlfamily" | "service" | "assets" | "objects";
   value?: any;
   binding?: number;
 }
+
+/** Bindings that are features: which, and what makes them there. */
+const FEATURES: Record<string, string[] | undefined> = {
+  __proto__: null as any,
+  blob: ["blobs", "makeBucket"],
+  sql: ["sql", "makeDatabase"],
+  sqlfamily: ["sql", "makeFamily"],
+  objects: ["objects", "makeNamespace"],
+};
 
 function bindingValue(granted: Binding): unknown {
   switch (granted.kind) {
@@ -37,8 +46,8 @@ export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
   for (let i = 0; i < bindings.length; i++) {
     const granted = bindings[i]!;
-    // What takes a feature is made when it is looked at.
-    if (granted.kind === "blob") lazy(env, granted.name, () => feature("blobs").makeBucket(granted.binding), true);
-    else env[granted.name] = bindingValue(granted);
+    const made = FEATURES[granted.kind];
+    if (made === undefined) env[granted.name] = bindingValue(granted);
+    else lazy(env, granted.name, () => feature(made[0]!)[made[1]!](granted.binding), true);
   }
 }

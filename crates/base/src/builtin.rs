@@ -49,6 +49,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
     Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "kv", globals: &[], words: &["atomic(", ".watch(", "changedSince"] },
     Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },
     Feature {
@@ -76,8 +77,10 @@ pub const FEATURES: &[Feature] = &[
         words: &["pipeThrough", "pipeTo"],
     },
     Feature { name: "blobs", globals: &[], words: &[] },
-    Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
+    Feature { name: "sql", globals: &[], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
     Feature { name: "webassembly", globals: &["WebAssembly"], words: &[] },
@@ -150,6 +153,11 @@ pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 /// What a worker that calls methods of others uses, as a module of its artifact that nothing imports:
 /// no word of its source says so, but its bindings and its source together do.
 pub const CALLS: &str = "features:rpc";
+
+/// What a worker with a SQL database uses, in the same way.
+pub const SQL: &str = "features:sql";
+/// What stubs of durable objects take, as a specifier too.
+pub const OBJECTS: &str = "features:objects";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

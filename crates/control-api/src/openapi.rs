@@ -22,7 +22,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Selvedge admin API",
             "version": "1",
-            "description": "What `selvedge deploy`, `releases`, `rollback`, `secret`, `kv`, `blob` and `limits` call. It answers on the admin address only, to callers that show the node's token and are no web page.",
+            "description": "What `selvedge deploy`, `releases`, `rollback`, `secret`, `kv`, `blob`, `objects` and `limits` call. It answers on the admin address only, to callers that show the node's token and are no web page.",
         },
         "paths": paths,
         "components": {
@@ -115,6 +115,18 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::RollbackRequest>();
     generator.subschema_for::<model::Items<model::SecretEntry>>();
     generator.subschema_for::<model::SecretVersion>();
+    generator.subschema_for::<model::Items<model::SecretVersionEntry>>();
+    generator.subschema_for::<model::SecretRollback>();
+    generator.subschema_for::<model::KvUsage>();
+    generator.subschema_for::<model::KvTransaction>();
+    generator.subschema_for::<model::KvCommitted>();
+    generator.subschema_for::<model::KvChanges>();
+    generator.subschema_for::<model::Items<model::SqlEntry>>();
+    generator.subschema_for::<model::SqlRequest>();
+    generator.subschema_for::<model::SqlAnswered>();
+    generator.subschema_for::<model::SqlImported>();
+    generator.subschema_for::<model::SqlMigrateRequest>();
+    generator.subschema_for::<model::Items<model::SqlMigration>>();
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();
     generator.subschema_for::<model::KvPage>();
@@ -125,6 +137,8 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::AccessKeyRequest>();
     generator.subschema_for::<model::AccessKeyMade>();
     generator.subschema_for::<model::Items<model::AccessKeyEntry>>();
+    generator.subschema_for::<model::ObjectPage>();
+    generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();

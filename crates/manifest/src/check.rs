@@ -2,6 +2,7 @@
 //! comes out can't be wrong any more.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base::limits::{APP, LimitRow, NODE, TEST, WORKER};
 use base::{AppLimits, AppName, NameError, ResourceName, TestLimits, WorkerName};
@@ -9,12 +10,13 @@ use base::{AppLimits, AppName, NameError, ResourceName, TestLimits, WorkerName};
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;
 use crate::origin::{Origins, PathRole, PathUse};
-use crate::plan::{AssetsIndex, AssetsPlan, NotFound, Plan, TestsPlan, WorkerIndex};
+use crate::plan::{AssetsIndex, AssetsPlan, Databases, NotFound, Plan, TestsPlan, WorkerIndex};
 use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
 mod routes;
+mod sql;
 mod upstreams;
 mod workers;
 
@@ -43,6 +45,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         assets: Vec::new(),
         buckets: Vec::new(),
+        migrations: BTreeMap::new(),
         upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         origins: Origins::default(),
     };
@@ -50,6 +53,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     let routes = compiler.routes(&raw);
     let workers: Vec<_> = raw.workers.iter().map(|w| compiler.worker(w)).collect();
     compiler.check_entrypoints(&raw, &workers);
+    compiler.check_classes(&raw, &workers);
     let mut limits = AppLimits::default();
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
@@ -125,6 +129,8 @@ struct Compiler<'c, 'p> {
     assets: Vec<AssetsPlan>,
     /// The buckets that routes make public.
     buckets: Vec<ResourceName>,
+    /// The directory of migrations of each database, and who named it.
+    migrations: BTreeMap<Databases, (String, Range<usize>)>,
     /// The upstreams' names in the order of the plan.
     upstreams: Vec<String>,
     origins: Origins,

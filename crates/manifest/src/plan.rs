@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
+use base::{
+    AppLimits, AppName, BindingName, ClassName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;
@@ -117,9 +119,9 @@ impl Plan {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
-            Grant::Worker { worker, .. } => worker_is_there(worker),
+            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
-            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Secret { .. } => true,
+            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
         if !routes_hold || !bindings_hold {
             return Err("the plan names a worker or a directory that it does not hold".to_owned());
@@ -134,10 +136,28 @@ impl Plan {
         }
     }
 
+    /// The directories of migrations, by the databases that they are for.
+    pub fn migrations(&self) -> BTreeMap<&Databases, &str> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        let named = grants.filter_map(|grant| match grant {
+            Grant::Sql { sql, migrations: Some(directory) } => Some((sql, directory.as_str())),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The classes of durable objects, with the workers that export them.
+    pub fn classes(&self) -> BTreeMap<&ClassName, WorkerIndex> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        grants
+            .filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None })
+            .collect()
+    }
+
     /// Every secret that some worker is granted, once.
     pub fn secrets(&self) -> BTreeSet<&ResourceName> {
         let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
-        grants.filter_map(|g| if let Grant::Secret { secret } = g { Some(secret) } else { None }).collect()
+        grants.filter_map(|g| if let Grant::Secret { secret, .. } = g { Some(secret) } else { None }).collect()
     }
 }
 
@@ -238,6 +258,13 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Grant {
+    /// A class of durable objects. First, since what is read of a worker would fit it too.
+    Object {
+        #[serde(rename = "object")]
+        class: ClassName,
+        /// The worker that exports it.
+        worker: WorkerIndex,
+    },
     Kv {
         #[serde(rename = "kv")]
         namespace: ResourceName,
@@ -246,8 +273,18 @@ pub enum Grant {
         #[serde(rename = "blob")]
         bucket: ResourceName,
     },
+    /// A SQL database, or a family of them.
+    Sql {
+        sql: Databases,
+        /// The directory of its migrations, relative to the manifest's directory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrations: Option<String>,
+    },
     Secret {
         secret: ResourceName,
+        /// The version before, while the overlap of a rotation lasts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
     },
     /// Another worker of the app, or the worker itself.
     Worker {
@@ -260,9 +297,47 @@ pub enum Grant {
         props: Option<serde_json::Value>,
     },
     /// The app's files, for `env.ASSETS.fetch`.
-    Assets {
-        assets: AssetsIndex,
-    },
+    Assets { assets: AssetsIndex },
+}
+
+/// Which databases a binding opens, as the manifest writes it: `main`, or `tenant-*`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Databases {
+    One(ResourceName),
+    /// One for each key that the code chooses; their names are this, a hyphen, and the key.
+    Family(ResourceName),
+}
+
+impl Databases {
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match text.strip_suffix("-*") {
+            Some(family) => ResourceName::parse(family).map(Self::Family),
+            None => ResourceName::parse(text).map(Self::One),
+        }
+    }
+}
+
+impl std::fmt::Display for Databases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(name) => write!(f, "{name}"),
+            Self::Family(name) => write!(f, "{name}-*"),
+        }
+    }
+}
+
+impl TryFrom<String> for Databases {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Databases> for String {
+    fn from(databases: Databases) -> Self {
+        databases.to_string()
+    }
 }
 
 /// Servers that routes pass requests on to.

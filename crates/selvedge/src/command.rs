@@ -4,9 +4,11 @@ pub mod blob;
 pub mod care;
 pub mod init;
 pub mod kv;
+pub mod objects;
 pub mod project;
 pub mod release;
 pub mod secret;
+pub mod sql;
 
 use std::fmt;
 use std::io::Write as _;

@@ -181,6 +181,7 @@ impl Studio {
             deployment: "dev".into(),
             workers,
             assets,
+            migrations: bundle.migrations,
             dev: Some(self.dir.clone()),
         };
         let made = self.node.workshop.site(blueprint).await.map_err(|error| failed(&error))?;

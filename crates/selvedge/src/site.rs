@@ -1,21 +1,25 @@
 //! From a plan to a site: opens what every worker was granted, deploys the workers, and puts the
 //! routes in front of them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
+use base::{AppName, BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
+use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, PublicBucket, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Grant, Plan, Var, WorkerPlan};
-use services::AppId;
+use manifest::{Databases, Grant, Plan, Var, WorkerPlan};
 use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
-use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
+use services::object::ObjectClass;
+use services::sql::{Migration, SqlDatabase, SqlFamily};
+use services::{AppId, SecretEntry, SecretName};
+use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;
@@ -41,6 +45,8 @@ pub struct Workshop {
 pub struct Testing {
     /// The worker that tests it, and what that may call besides what its plan grants.
     pub worker: WorkerName,
+    /// The owner of its databases.
+    pub data: AppName,
     pub bindings: TestBindings,
     /// Hears of failures behind service bindings, of which the caller is told the message alone.
     pub on_failure: OnFailure,
@@ -67,23 +73,25 @@ pub struct Blueprint {
     pub deployment: Arc<str>,
     pub workers: Vec<Code>,
     pub assets: Vec<Arc<AssetIndex>>,
+    pub migrations: Migrations,
     pub dev: Option<PathBuf>,
 }
 
 impl Workshop {
     pub async fn site(&self, blueprint: Blueprint) -> Result<(Arc<Site>, Arc<Deployment>)> {
-        let Blueprint { plan, deployment, workers, assets, dev } = blueprint;
+        let Blueprint { plan, deployment, workers, assets, migrations, dev } = blueprint;
         if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
             bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
         }
         for public in self.buckets(&plan) {
             self.stores.blobs.create_bucket(&public.bucket).await?;
         }
+        let migrations = self.migrate(&plan, &migrations).await?;
         let reservation = Reservation::default();
         let mut specs = Vec::with_capacity(workers.len());
         let mut refusals = Vec::with_capacity(workers.len());
         for (worker, code) in plan.workers.iter().zip(workers) {
-            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets).await?;
+            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets, &migrations).await?;
             env.source_map = code.source_map;
             env.dev = dev.is_some();
             refusals.push(missing);
@@ -132,6 +140,7 @@ impl Workshop {
         worker: &WorkerPlan,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
+        migrations: &BTreeMap<Databases, Arc<[Migration]>>,
     ) -> Result<(Env, Option<Failure>)> {
         let mut missing = None;
         let mut bindings: Vec<(BindingName, Handle)> = Vec::new();
@@ -144,8 +153,15 @@ impl Workshop {
             bindings.push((name.clone(), handle));
         }
         for binding in &worker.bindings {
+            if let Grant::Sql { sql, .. } = &binding.grant {
+                let migrations = migrations.get(sql).cloned().unwrap_or_default();
+                let opened = SqlBinding::new(self.stores.sql.clone(), self.databases(plan, sql), migrations);
+                bindings.push((binding.name.clone(), Handle::Sql(Arc::new(opened))));
+                continue;
+            }
             match self.open(plan, &binding.grant, reservation, assets).await? {
-                Ok(handle) => bindings.push((binding.name.clone(), handle)),
+                Ok(Some(handle)) => bindings.push((binding.name.clone(), handle)),
+                Ok(None) => {}
                 Err(failure) => missing = Some(failure),
             }
         }
@@ -167,6 +183,29 @@ impl Workshop {
         Ok((env, missing))
     }
 
+    /// Brings each database to the shape that the deployment knows, before it is served. Those of a
+    /// family follow when they are used.
+    async fn migrate(&self, plan: &Plan, texts: &Migrations) -> Result<BTreeMap<Databases, Arc<[Migration]>>> {
+        let mut all = BTreeMap::new();
+        for (databases, texts) in texts {
+            let migrations: Arc<[Migration]> = texts.iter().map(Migration::from).collect();
+            if let SqlTarget::One(database) = self.databases(plan, databases) {
+                self.stores.sql.migrate(&database, migrations.clone()).await?;
+            }
+            all.insert(databases.clone(), migrations);
+        }
+        Ok(all)
+    }
+
+    fn databases(&self, plan: &Plan, databases: &Databases) -> SqlTarget {
+        let app = self.testing.as_ref().map_or(&plan.app, |testing| &testing.data);
+        let app = AppId::new(tenant(), app.clone());
+        match databases {
+            Databases::One(name) => SqlTarget::One(SqlDatabase::new(&app, name.into())),
+            Databases::Family(name) => SqlTarget::Family(SqlFamily { app, prefix: format!("{name}-").into() }),
+        }
+    }
+
     /// Opens one binding: the station "wire" of the way that DESIGN gives every binding.
     async fn open(
         &self,
@@ -174,8 +213,8 @@ impl Workshop {
         grant: &Grant,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
-    ) -> Result<Result<Handle, Failure>> {
-        Ok(Ok(match grant {
+    ) -> Result<Result<Option<Handle>, Failure>> {
+        Ok(Ok(Some(match grant {
             Grant::Kv { namespace } => Handle::Kv {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
@@ -186,6 +225,7 @@ impl Workshop {
                 self.stores.blobs.create_bucket(&bucket).await?;
                 Handle::Blob { provider: self.stores.blobs.clone(), bucket }
             }
+            Grant::Sql { .. } => bail!("a database is opened with its migrations"),
             Grant::Worker { worker, entrypoint, props } => {
                 let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
                 let (name, invoker) = (plan.worker(*worker).name.clone(), At::new(reservation.invoker(*worker), entry));
@@ -194,23 +234,50 @@ impl Workshop {
                     None => invoker,
                 })
             }
+            Grant::Object { class, .. } => Handle::Objects {
+                class: ObjectClass::new(AppId::new(tenant(), plan.app.clone()), class.clone()),
+                objects: self.dispatcher.objects(),
+            },
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
-            Grant::Secret { secret } => {
-                let app = AppId::new(tenant(), plan.app.clone());
-                let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
-                    let app = &plan.app;
-                    let detail =
-                        format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
-                    tracing::warn!("{app}: {detail}");
-                    return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+            Grant::Secret { secret, previous } => {
+                let value = match self.secret(plan, secret).await? {
+                    Some(entry) if *previous => match entry.previous {
+                        Some(previous) => previous.value,
+                        // Most of the time there is none; the code finds the name unset.
+                        None => return Ok(Ok(None)),
+                    },
+                    Some(entry) => entry.value,
+                    None if *previous => return Ok(Ok(None)),
+                    None => {
+                        let app = &plan.app;
+                        let detail = format!(
+                            "the secret {secret} has no value; set it with: selvedge secret put {app} {secret}"
+                        );
+                        tracing::warn!("{app}: {detail}");
+                        return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+                    }
                 };
-                let text = String::from_utf8_lossy(entry.value.expose()).into_owned();
-                Handle::Secret(Secret::new(text))
+                Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
             }
-        }))
+        })))
+    }
+}
+
+impl Workshop {
+    /// What the secret is in the environment of the plan, or else in all of them.
+    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Option<SecretEntry>> {
+        let app = AppId::new(tenant(), plan.app.clone());
+        let env = plan.env_name.as_deref().and_then(|env| ResourceName::parse(env).ok());
+        if env.is_some() {
+            let own = SecretName { name: secret.clone(), env };
+            if let Some(entry) = self.stores.secrets.get(&app, &own).await? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
     }
 }
 

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemClock};
 use cache::{MemoryStore, MemoryStoreLimits};
+use dispatch::{Dispatcher, ObjectParts};
 use engine::{Engine, RuntimeOptions};
 use services::access_key::AccessKeyStore;
 use services::artifact::ArtifactStore;
 use services::blob::{BlobLimits, Blobs};
 use services::care::{Care, CareError};
 use services::kv::{Kv, KvLimits};
-use services::memory::{MemoryBlobs, MemoryKv};
+use services::memory::{MemoryBlobs, MemoryKv, MemoryObjects};
+use services::object::{Leases, ObjectLimits, ObjectStore};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
+use services::sql::Sql;
 use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
+use telemetry::NullSink;
 use worker::ResponseCache;
 
 /// The stores of a node, opened.
@@ -25,10 +29,13 @@ pub struct Stores {
     pub kv: Arc<dyn Kv>,
     pub blobs: Arc<dyn Blobs>,
     pub access_keys: Arc<dyn AccessKeyStore>,
+    pub sql: Arc<dyn Sql>,
     pub care: Arc<dyn Care>,
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
+    pub objects: Arc<dyn ObjectStore>,
+    pub leases: Arc<dyn Leases>,
     pub responses: ResponseCache,
     pub data: PathBuf,
     cache: PathBuf,
@@ -57,10 +64,13 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         kv: opened.kv(),
         blobs: opened.blobs()?,
         access_keys: opened.access_keys()?,
+        sql: opened.sql(),
         care: opened.care(),
         artifacts: opened.artifacts(),
         releases: opened.releases(),
         secrets: opened.secrets()?,
+        objects: opened.objects()?,
+        leases: opened.objects()?,
         responses: memory_responses(limits),
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
@@ -103,6 +113,13 @@ pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
 /// The blobs of one file of tests, likewise.
 pub fn memory_blobs(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryBlobs> {
     Arc::new(MemoryBlobs::new(clock, BlobLimits::from(limits)))
+}
+
+/// A dispatcher for one file of tests, whose durable objects are kept in memory.
+pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> Arc<Dispatcher> {
+    let objects = Arc::new(MemoryObjects::new(ObjectLimits::from(limits)));
+    let parts = ObjectParts { store: objects.clone(), leases: objects, sink: Arc::new(NullSink) };
+    Dispatcher::with_objects(engine, clock(), limits.clone(), parts)
 }
 
 /// Responses in memory, of one file of tests.

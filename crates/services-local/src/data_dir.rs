@@ -4,12 +4,18 @@
 //! DATA/
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
+//!   ledger/                   the log of all databases that are journaled
+//!   archive/                  what they were at each moment of the last days
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
 //!   blob/TENANT/APP.db        blobs of one app: rows, and small blobs, sealed
 //!   blob/TENANT/APP.content/  larger blobs, and parts of them, a sealed file each
 //!   blob/keys.db              access keys of the S3 protocol, their secrets sealed
+//!   sql/TENANT/APP/NAME.db    one SQL database of an app
+//!   objects/TENANT/APP/CLASS/ durable objects, a file each
+//!   objects/alarms.db         which of them are to be woken when
+//!   starts                    how often a process has opened this directory
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -27,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
-use services::KvLimits;
+use services::{KvLimits, SqlLimits};
 
 use crate::access_key::LocalAccessKeys;
 use crate::artifact::LocalArtifacts;
@@ -36,11 +42,14 @@ use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
 use crate::kv::LocalKv;
+use crate::ledger::Ledger;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
+use crate::object::LocalObjects;
 use crate::pool::{Pool, Threads};
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
+use crate::sql::LocalSql;
 
 mod error;
 
@@ -54,6 +63,9 @@ const FORMAT_NAME: &str = "selvedge-data";
 const WRITER_THREADS: usize = 4;
 /// Threads for everything else that may block: opening, listing, content files.
 const READER_THREADS: usize = 4;
+/// Threads for SQL, whose statements may take seconds; and how many of them one app may have.
+const SQL_THREADS: usize = 24;
+const SQL_APP_THREADS: usize = 8;
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -87,13 +99,16 @@ pub struct DataDir {
 struct Inner {
     _maintenance: Maintenance,
     kv: Arc<LocalKv>,
+    sql: Arc<LocalSql>,
     artifacts: Arc<LocalArtifacts>,
+    objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     blobs: OnceLock<(Maintenance, Arc<LocalBlobs>)>,
     access_keys: OnceLock<Arc<LocalAccessKeys>>,
     care: Arc<LocalCare>,
     node: Arc<Database>,
+    ledger: Arc<Ledger>,
     root: Arc<Root>,
 }
 
@@ -102,6 +117,7 @@ struct Inner {
 pub(crate) struct Root {
     writers: Threads,
     readers: Threads,
+    sql: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
     /// How files that nothing refers to go.
@@ -118,6 +134,11 @@ impl Root {
     /// Threads for everything else that may block.
     pub fn readers(&self) -> Pool {
         self.readers.pool()
+    }
+
+    /// Threads for statements of SQL.
+    pub fn sql(&self) -> Pool {
+        self.sql.pool()
     }
 
     /// A directory below this one, created durably with what leads to it.
@@ -144,24 +165,29 @@ impl DataDir {
         let root = Arc::new(Root {
             writers: threads("store-write", WRITER_THREADS)?,
             readers: threads("store-read", READER_THREADS)?,
+            sql: Threads::start_shared("store-sql", SQL_THREADS, SQL_APP_THREADS).map_err(DataDirError::Threads)?,
             path,
             options,
             removals: Arc::default(),
             _lock: lock,
         });
+        let ledger = Ledger::open(&root)?;
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
+            objects: OnceLock::new(),
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
+            sql: Arc::new(LocalSql::open(root.clone(), ledger.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
             blobs: OnceLock::new(),
             access_keys: OnceLock::new(),
             kv,
             node,
+            ledger,
             root,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -176,8 +202,21 @@ impl DataDir {
         self.inner.kv.clone()
     }
 
+    pub fn sql(&self) -> Arc<LocalSql> {
+        self.inner.sql.clone()
+    }
+
     pub fn artifacts(&self) -> Arc<LocalArtifacts> {
         self.inner.artifacts.clone()
+    }
+
+    /// The durable objects. The first call makes what they need.
+    pub fn objects(&self) -> Result<Arc<LocalObjects>, DataDirError> {
+        if let Some(objects) = self.inner.objects.get() {
+            return Ok(objects.clone());
+        }
+        let objects = LocalObjects::open(self.inner.root.clone(), self.inner.ledger.clone())?;
+        Ok(self.inner.objects.get_or_init(|| Arc::new(objects)).clone())
     }
 
     pub fn releases(&self) -> Arc<LocalReleases> {
@@ -190,6 +229,11 @@ impl DataDir {
 
     pub(crate) fn root(&self) -> &Root {
         &self.inner.root
+    }
+
+    /// The log of the databases that are journaled.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.inner.ledger.clone()
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

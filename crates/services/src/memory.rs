@@ -9,6 +9,7 @@ mod artifact;
 mod blob;
 mod care;
 mod kv;
+mod object;
 mod release;
 mod secret;
 
@@ -17,6 +18,7 @@ pub use artifact::MemoryArtifacts;
 pub use blob::{BlobSnapshot, MemoryBlobs};
 pub use care::MemoryCare;
 pub use kv::{KvSnapshot, MemoryKv};
+pub use object::MemoryObjects;
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;
 

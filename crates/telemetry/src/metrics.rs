@@ -59,6 +59,8 @@ struct App {
     kv_writes: AtomicU64,
     blob_reads: AtomicU64,
     blob_writes: AtomicU64,
+    sql_rows_read: AtomicU64,
+    sql_rows_written: AtomicU64,
     rejected: AtomicU64,
 }
 
@@ -133,13 +135,16 @@ impl Metrics {
         app.invocations.fetch_add(1, Relaxed);
         app.cpu_us.fetch_add(micros(usage.cpu), Relaxed);
         app.memory_bytes.store(usage.memory_bytes, Relaxed);
-        for (counter, n) in [
+        let counted = [
             (&app.subrequests, usage.subrequests),
             (&app.kv_reads, usage.kv_reads),
             (&app.kv_writes, usage.kv_writes),
             (&app.blob_reads, usage.blob_reads),
             (&app.blob_writes, usage.blob_writes),
-        ] {
+            (&app.sql_rows_read, usage.sql_rows_read),
+            (&app.sql_rows_written, usage.sql_rows_written),
+        ];
+        for (counter, n) in counted {
             if n > 0 {
                 counter.fetch_add(n, Relaxed);
             }

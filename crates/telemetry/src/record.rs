@@ -91,6 +91,8 @@ pub struct Usage {
     pub kv_writes: u64,
     pub blob_reads: u64,
     pub blob_writes: u64,
+    pub sql_rows_read: u64,
+    pub sql_rows_written: u64,
     pub log_bytes: u64,
 }
 

@@ -9,8 +9,9 @@ use http::{HeaderMap, Method};
 use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
+use services::object::ObjectClass;
 
-use crate::{Call, Event, Failure, Frame, Response, ResponseCache};
+use crate::{Call, Event, Failure, Frame, Objects, Response, ResponseCache, SqlBinding, SqlHeld};
 
 /// Everything one worker may reach. Made when a deployment is released, shared by its instances.
 pub struct Env {
@@ -65,8 +66,15 @@ pub enum Handle {
         provider: Arc<dyn Blobs>,
         bucket: Bucket,
     },
+    /// A database, or a family of them.
+    Sql(Arc<SqlBinding>),
     /// Another worker of the app, or its assets.
     Service(Arc<dyn Invoker>),
+    /// A class of durable objects.
+    Objects {
+        class: ObjectClass,
+        objects: Arc<dyn Objects>,
+    },
 }
 
 /// Calls guest code (or what answers like it) inside the node: no network hop.
@@ -114,6 +122,10 @@ pub struct Meter {
     pub kv_writes: AtomicU64,
     pub blob_reads: AtomicU64,
     pub blob_writes: AtomicU64,
+    pub sql_rows_read: AtomicU64,
+    pub sql_rows_written: AtomicU64,
+    /// What it has open in databases; it ends with it.
+    pub sql: SqlHeld,
     pub log_bytes: AtomicU64,
     /// `subrequests` and `log_bytes` when the allowances were renewed last.
     renewed: [AtomicU64; 2],
@@ -155,6 +167,8 @@ impl Meter {
             kv_writes: read(&self.kv_writes),
             blob_reads: read(&self.blob_reads),
             blob_writes: read(&self.blob_writes),
+            sql_rows_read: read(&self.sql_rows_read),
+            sql_rows_written: read(&self.sql_rows_written),
             log_bytes: read(&self.log_bytes),
         }
     }

@@ -31,7 +31,9 @@ pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
         Grant::Blob { .. } => Some("features:blobs"),
+        Grant::Object { .. } => Some(builtin::OBJECTS),
         // What these take is in every image, or depends on the source.
+        Grant::Sql { .. } => Some(builtin::SQL),
         Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
     }
 }

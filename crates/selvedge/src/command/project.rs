@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base::NodeLimits;
 use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
-use manifest::{Grant, Plan, RouteCache, Target, Var};
+use manifest::{Databases, Grant, Plan, RouteCache, Target, Var};
 
 use super::{Unbuilt, print, print_json};
 use crate::cli::{Project, Types};
@@ -64,7 +64,11 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
         Grant::Blob { bucket } => format!("blob bucket {bucket}"),
-        Grant::Secret { secret } => format!("secret {secret}"),
+        Grant::Secret { secret, previous: false } => format!("secret {secret}"),
+        Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
+        Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
+        Grant::Sql { sql, .. } => format!("SQL databases {sql}, one for each key"),
+        Grant::Object { class, .. } => format!("durable objects of the class {class}"),
         Grant::Worker { worker, entrypoint, .. } => {
             let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));
             format!("worker {}{export}", plan.worker(*worker).name)

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
-use base::{AppLimits, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
-use control::{BuildOptions, Bundle, DEV_VARS, TEST_VARS, build_app};
-use dispatch::{CoreGuard, Deployment, Dispatcher};
+use base::{AppLimits, AppName, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
+use control::{BuildOptions, Bundle, DEV_VARS, Migrations, TEST_VARS, build_app};
+use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
@@ -121,7 +122,7 @@ impl Suite {
         for warning in &bundle.warnings {
             terminal::say(&format!("warning: {warning}"));
         }
-        let plan = bundle.plan;
+        let (plan, migrations) = (bundle.plan, bundle.migrations);
         check_secrets(&plan)?;
         let named = named_worker(&plan, self.options.worker.as_deref())?;
         let limits = TestLimits {
@@ -137,7 +138,19 @@ impl Suite {
         let main = named.unwrap_or_else(|| plan.main_worker());
         let globals = self.options.globals || plan.tests.globals;
         let (suite, inputs) = (self.clone(), bundle.inputs);
-        Ok(App { suite, plan, main, named: named.is_some(), globals, limits, workers, assets, inputs, settings })
+        Ok(App {
+            suite,
+            plan,
+            main,
+            named: named.is_some(),
+            globals,
+            limits,
+            workers,
+            assets,
+            migrations,
+            inputs,
+            settings,
+        })
     }
 
     fn build_options(&self) -> BuildOptions {
@@ -163,8 +176,10 @@ fn unstarted(failure: &Failure) -> anyhow::Error {
 /// A secret of a test is a variable, from a file.
 fn check_secrets(plan: &Plan) -> Result<()> {
     let bindings = plan.workers.iter().flat_map(|worker| &worker.bindings);
-    let missing: BTreeSet<_> =
-        bindings.filter(|binding| matches!(binding.grant, Grant::Secret { .. })).map(|b| b.name.as_str()).collect();
+    let missing: BTreeSet<_> = bindings
+        .filter(|binding| matches!(binding.grant, Grant::Secret { previous: false, .. }))
+        .map(|b| b.name.as_str())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -174,6 +189,13 @@ fn check_secrets(plan: &Plan) -> Result<()> {
          the code, or in {DEV_VARS}",
         names.join(", ")
     )
+}
+
+/// The owner of the databases of one run of a file of tests: each has its own, empty but for the
+/// migrations.
+fn databases() -> Result<AppName> {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    Ok(AppName::parse(&format!("tests-{}", RUNS.fetch_add(1, Ordering::Relaxed)))?)
 }
 
 /// Room for the file of tests itself, so that the app has what its manifest says: tests are one more
@@ -207,6 +229,7 @@ pub struct App {
     pub limits: TestLimits,
     workers: Vec<Code>,
     assets: Vec<Arc<AssetIndex>>,
+    migrations: Migrations,
     /// Every file whose change means another build, absolute.
     pub inputs: Vec<PathBuf>,
     /// Of these, those that every test depends on.
@@ -263,7 +286,7 @@ impl App {
     /// core for as long as the stage stands. `on_failure` hears why a worker of the app failed.
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
-        let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
+        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), &node);
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });
@@ -281,6 +304,7 @@ impl App {
             own: Vec::new(),
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,
+                data: databases()?,
                 bindings: self.test_bindings(control, &on_failure)?,
                 on_failure,
             }),
@@ -294,6 +318,7 @@ impl App {
             deployment: "test".into(),
             workers: self.workers.iter().cloned().chain([tests]).collect(),
             assets: self.assets.clone(),
+            migrations: self.migrations.clone(),
             dev: None,
         };
         let (_, deployment) = workshop.site(blueprint).await?;

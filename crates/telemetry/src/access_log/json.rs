@@ -52,6 +52,8 @@ struct Invocation<'a> {
     kv_writes: u64,
     blob_reads: u64,
     blob_writes: u64,
+    sql_rows_read: u64,
+    sql_rows_written: u64,
     log_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'static str>,
@@ -134,6 +136,8 @@ fn invocation(invocation: &InvocationRecord) -> Invocation<'_> {
         kv_writes: usage.kv_writes,
         blob_reads: usage.blob_reads,
         blob_writes: usage.blob_writes,
+        sql_rows_read: usage.sql_rows_read,
+        sql_rows_written: usage.sql_rows_written,
         log_bytes: usage.log_bytes,
         failure: invocation.failure.map(|code| code.name),
     }

@@ -1,0 +1,228 @@
+//! What a start does with the log that the last process left: the newest image of every page that
+//! a database file may lack is written into it, and the log begins anew.
+//!
+//! A file may hold any part of what was being copied into it, torn or whole, when the power went.
+//! All of that lies in the log, since nothing is copied before it is durable there, so writing the
+//! images again mends it. Doing so twice, after a crash in the middle, leaves the same.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use services::StoreError;
+
+use super::journal::beside;
+use super::record::{self, Malformed, Record, Records};
+use super::segment::{self, Header, Reader, Writer};
+use crate::disk;
+
+/// Threads that write and flush files; they wait for the disk, not for a core.
+const THREADS: usize = 8;
+
+/// What the log said.
+pub struct Recovered {
+    pub last_batch: u64,
+    pub next_segment: u64,
+    /// The segment that the log goes on with, if there was a log.
+    pub writer: Option<Writer>,
+}
+
+/// The state of one database as the log tells it.
+#[derive(Default)]
+struct Pending {
+    pages: HashMap<u32, Stored>,
+    /// Parts of a commit whose last part is yet to come.
+    open: Vec<(u32, Stored)>,
+    size: Option<(u64, u32, u32)>,
+    /// The file and the log have been at one: what lies beside the file is of no use.
+    touched: bool,
+    forgotten: bool,
+}
+
+/// Where the image of a page lies.
+#[derive(Clone, Copy)]
+struct Stored {
+    batch: u64,
+    segment: usize,
+    offset: u64,
+    length: u32,
+}
+
+/// Reads the log in `dir` and brings every database below `root` up to date. Blocks.
+pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
+    let fail = |error: io::Error| disk::store_error(dir, &error);
+    let numbers = segment::list(dir).map_err(fail)?;
+    let Some(&newest) = numbers.last() else {
+        return Ok(Recovered { last_batch: 0, next_segment: 1, writer: None });
+    };
+    let mut readers = open_needed(dir, &numbers)?;
+    let (databases, last_batch) = scan(&mut readers)?;
+    let files: Vec<File> =
+        readers.iter().map(|reader| reader.file().try_clone()).collect::<Result<_, _>>().map_err(fail)?;
+    apply(root, &files, &databases)?;
+    // From here on the old segments are of no use to recovery.
+    let number = newest + 1;
+    let header = Header { number, after: last_batch, first: last_batch + 1, replay_from: number };
+    let writer = Writer::create(dir, header).map_err(fail)?;
+    Ok(Recovered { last_batch, next_segment: number, writer: Some(writer) })
+}
+
+/// Opens the segments that recovery needs. If one is missing, a batch will be.
+fn open_needed(dir: &Path, numbers: &[u64]) -> Result<Vec<Reader>, StoreError> {
+    let mut readers: Vec<Reader> = Vec::new();
+    for &number in numbers.iter().rev() {
+        let reader = Reader::open(dir, number)?;
+        let is_first = reader.header.replay_from == number;
+        readers.push(reader);
+        if is_first {
+            break;
+        }
+    }
+    readers.reverse();
+    Ok(readers)
+}
+
+fn scan(readers: &mut [Reader]) -> Result<(HashMap<String, Pending>, u64), StoreError> {
+    let mut databases: HashMap<String, Pending> = HashMap::new();
+    let afters: Vec<u64> = readers.iter().skip(1).map(|reader| reader.header.after).collect();
+    for (at, reader) in readers.iter_mut().enumerate() {
+        let mut names: HashMap<u32, String> = HashMap::new();
+        while let Some(batch) = reader.next(afters.get(at).copied())? {
+            let start = batch.payload.as_ptr() as usize;
+            for read in Records::new(batch.payload) {
+                let place = |stored: &[u8]| Stored {
+                    batch: batch.number,
+                    segment: at,
+                    offset: batch.offset + (stored.as_ptr() as usize - start) as u64,
+                    length: stored.len() as u32,
+                };
+                read.and_then(|read| note(&mut databases, &mut names, read, place)).map_err(|Malformed| {
+                    StoreError::Corrupt(format!("batch {} of the ledger can't be read", batch.number))
+                })?;
+            }
+        }
+    }
+    let last = readers.last().map_or(0, Reader::last_batch);
+    Ok((databases, last))
+}
+
+/// Takes a record into account.
+fn note(
+    databases: &mut HashMap<String, Pending>,
+    names: &mut HashMap<u32, String>,
+    record: Record<'_>,
+    place: impl Fn(&[u8]) -> Stored,
+) -> Result<(), Malformed> {
+    let id = match record {
+        Record::Name { id, path } => {
+            names.insert(id, path.to_owned());
+            databases.entry(path.to_owned()).or_default();
+            return Ok(());
+        }
+        Record::Pages(pages) => pages.id,
+        Record::Checkpoint { id, .. } | Record::Forget { id } | Record::Adopt { id } => id,
+    };
+    let pending = names.get(&id).and_then(|path| databases.get_mut(path)).ok_or(Malformed)?;
+    match record {
+        Record::Pages(pages) if !pages.base => {
+            for stored in pages.stored() {
+                let (page, stored) = stored?;
+                pending.open.push((page, place(stored)));
+            }
+            if pages.last {
+                pending.pages.extend(pending.open.drain(..));
+                let batch = pending.pages.values().map(|stored| stored.batch).max().unwrap_or(0);
+                pending.size = Some((batch, pages.page_bytes, pages.database_pages));
+                (pending.touched, pending.forgotten) = (true, false);
+            }
+        }
+        Record::Checkpoint { batch, .. } => {
+            pending.pages.retain(|_, stored| stored.batch > batch);
+            pending.touched = true;
+        }
+        Record::Forget { .. } => {
+            *pending = Pending { touched: true, forgotten: true, ..Pending::default() };
+        }
+        Record::Adopt { .. } => pending.forgotten = false,
+        Record::Name { .. } | Record::Pages(_) => {}
+    }
+    Ok(())
+}
+
+/// Writes what is pending, by a few threads, and flushes it.
+fn apply(root: &Path, segments: &[File], databases: &HashMap<String, Pending>) -> Result<(), StoreError> {
+    let work: Mutex<Vec<(&String, &Pending)>> = Mutex::new(databases.iter().filter(|(_, p)| p.touched).collect());
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let dirs = Mutex::new(BTreeSet::new());
+    let one = || -> Result<(), StoreError> {
+        while let Some((name, pending)) = next() {
+            let path = below(root, name)?;
+            apply_one(&path, segments, pending)?;
+            if let Some(dir) = path.parent().filter(|dir| dir.is_dir()) {
+                dirs.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS.min(databases.len())).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(StoreError::Failed("recovery of the ledger panicked".into())))
+        })
+    })?;
+    for dir in dirs.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        disk::sync_dir(&dir).map_err(|error| disk::store_error(&dir, &error))?;
+    }
+    Ok(())
+}
+
+/// The file that a name in the log means. The log is our own, but never leads out of the directory.
+fn below(root: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    let relative = Path::new(name);
+    match relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        true => Ok(root.join(relative)),
+        false => Err(StoreError::Corrupt(format!("the ledger names {name:?}, which is no file of this directory"))),
+    }
+}
+
+fn apply_one(path: &Path, segments: &[File], pending: &Pending) -> Result<(), StoreError> {
+    let fail = |error: io::Error| disk::store_error(path, &error);
+    for suffix in ["-wal", "-shm"] {
+        disk::remove(&beside(path, suffix)).map_err(fail)?;
+    }
+    if pending.forgotten {
+        disk::remove(path).map_err(fail)?;
+        return Ok(());
+    }
+    let Some((last, page_bytes, database_pages)) = pending.size else { return Ok(()) };
+    if pending.pages.is_empty() {
+        return Ok(());
+    }
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!(file = %path.display(), "the ledger holds changes of a database that is gone; they are dropped");
+            return Ok(());
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    let mut stored_bytes = Vec::new();
+    let mut image = vec![0; page_bytes as usize];
+    let in_order: BTreeMap<u32, &Stored> = pending.pages.iter().map(|(&page, stored)| (page, stored)).collect();
+    for (page, stored) in in_order {
+        debug_assert!(stored.batch <= last);
+        if page > database_pages {
+            continue;
+        }
+        stored_bytes.resize(stored.length as usize, 0);
+        segments[stored.segment].read_exact_at(&mut stored_bytes, stored.offset).map_err(fail)?;
+        record::unpack(&stored_bytes, &mut image)
+            .map_err(|Malformed| StoreError::Corrupt(format!("the ledger's page {page} of {}", path.display())))?;
+        file.write_all_at(&image, u64::from(page - 1) * u64::from(page_bytes)).map_err(fail)?;
+    }
+    file.set_len(u64::from(database_pages) * u64::from(page_bytes)).map_err(fail)?;
+    file.sync_all().map_err(fail)
+}

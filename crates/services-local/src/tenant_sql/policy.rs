@@ -1,0 +1,169 @@
+//! What a tenant's statement may do: a pure function of what SQLite says it is about to compile.
+
+use rusqlite::hooks::{AuthAction, AuthContext};
+
+use super::Mode;
+
+/// Tables whose names begin so are the provider's: no statement of a tenant reads, writes, makes
+/// or removes one.
+pub const RESERVED_PREFIX: &str = "_selvedge";
+
+/// Why there is no ATTACH, which VACUUM is made of, too.
+pub const NO_OTHER_DATABASE: &str =
+    "ATTACH, DETACH and VACUUM are not available: a statement reaches its own database only";
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allow,
+    /// Nothing happens, and nothing is said.
+    Ignore,
+    Refuse(String),
+}
+
+/// Pragmas that tell about the database, whatever their argument.
+const PRAGMAS_THAT_TELL: &[&str] = &[
+    "collation_list",
+    "compile_options",
+    "data_version",
+    "foreign_key_check",
+    "foreign_key_list",
+    "freelist_count",
+    "function_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "module_list",
+    "page_count",
+    "pragma_list",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
+
+/// Pragmas that may be read, and not set.
+const PRAGMAS_TO_READ: &[&str] = &[
+    "application_id",
+    "auto_vacuum",
+    "encoding",
+    "journal_mode",
+    "max_page_count",
+    "page_size",
+    "schema_version",
+    "user_version",
+];
+
+/// Modules that a virtual table may be made of.
+const MODULES: &[&str] = &["fts5", "fts5vocab", "rtree", "rtree_i32"];
+
+/// Functions that reach out of the database.
+const FUNCTIONS_REFUSED: &[&str] = &["load_extension", "fts3_tokenizer"];
+
+/// Looks at one thing that a statement wants.
+pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
+    if mode == Mode::Trusted {
+        return Verdict::Allow;
+    }
+    if let Some(name) = tables(&context.action).into_iter().flatten().find(|name| is_reserved(name)) {
+        return Verdict::Refuse(format!("{name} is a table of the platform's"));
+    }
+    match context.action {
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => refuse(NO_OTHER_DATABASE),
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => refuse(
+            "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are not statements here; use batch() or transaction() instead",
+        ),
+        AuthAction::Pragma { pragma_name, pragma_value } => pragma(pragma_name, pragma_value, mode),
+        AuthAction::Function { function_name } => match contains(FUNCTIONS_REFUSED, function_name) {
+            true => Verdict::Refuse(format!("the function {function_name} is not available")),
+            false => Verdict::Allow,
+        },
+        AuthAction::CreateVtable { module_name, .. } => match contains(MODULES, module_name) {
+            true => Verdict::Allow,
+            false => Verdict::Refuse(format!(
+                "virtual tables of {module_name} are not available; there are {}",
+                MODULES.join(", ")
+            )),
+        },
+        AuthAction::CreateTempTable { .. }
+        | AuthAction::CreateTempIndex { .. }
+        | AuthAction::CreateTempView { .. }
+        | AuthAction::CreateTempTrigger { .. } => {
+            refuse("there are no temporary tables, views or triggers, for a connection is not yours alone")
+        }
+        AuthAction::Unknown { code, .. } => Verdict::Refuse(format!("action {code} is not known")),
+        _ => Verdict::Allow,
+    }
+}
+
+/// The word that a statement begins with, after comments.
+pub fn first_word(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let comment = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(comment), _) => comment.split_once('\n'),
+            (None, Some(comment)) => comment.split_once("*/"),
+            (None, None) => break,
+        };
+        rest = comment.map_or("", |(_, after)| after).trim_start();
+    }
+    rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("")
+}
+
+fn refuse(reason: &str) -> Verdict {
+    Verdict::Refuse(reason.into())
+}
+
+fn contains(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn pragma(name: &str, value: Option<&str>, mode: Mode) -> Verdict {
+    let on = value.is_none_or(|value| ["on", "true", "yes", "1"].iter().any(|word| word.eq_ignore_ascii_case(value)));
+    match name.to_ascii_lowercase().as_str() {
+        lower if PRAGMAS_THAT_TELL.contains(&lower) => Verdict::Allow,
+        lower if PRAGMAS_TO_READ.contains(&lower) && value.is_none() => Verdict::Allow,
+        // Ends with the transaction, so it is nobody else's.
+        "defer_foreign_keys" => Verdict::Allow,
+        // SQLite ignores it within a transaction, and every migration runs in one.
+        "foreign_keys" if mode == Mode::Migration && value.is_some() => Verdict::Ignore,
+        "foreign_keys" if on => Verdict::Allow,
+        "foreign_keys" => {
+            refuse("foreign keys are always checked; use PRAGMA defer_foreign_keys = ON to check them at the end")
+        }
+        // What it would do to the file, the provider does.
+        "optimize" => Verdict::Ignore,
+        _ => Verdict::Refuse(format!("PRAGMA {name} is not available")),
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.len() >= RESERVED_PREFIX.len()
+        && name.is_char_boundary(RESERVED_PREFIX.len())
+        && name[..RESERVED_PREFIX.len()].eq_ignore_ascii_case(RESERVED_PREFIX)
+}
+
+/// The names that an action gives.
+fn tables<'a>(action: &AuthAction<'a>) -> [Option<&'a str>; 2] {
+    match *action {
+        AuthAction::CreateTable { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Read { table_name, .. }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::AlterTable { table_name, .. }
+        | AuthAction::Analyze { table_name }
+        | AuthAction::CreateVtable { table_name, .. }
+        | AuthAction::DropVtable { table_name, .. } => [Some(table_name), None],
+        AuthAction::CreateIndex { index_name, table_name } | AuthAction::DropIndex { index_name, table_name } => {
+            [Some(index_name), Some(table_name)]
+        }
+        AuthAction::CreateTrigger { trigger_name, table_name }
+        | AuthAction::DropTrigger { trigger_name, table_name } => [Some(trigger_name), Some(table_name)],
+        AuthAction::CreateView { view_name } | AuthAction::DropView { view_name } => [Some(view_name), None],
+        // What a pragma tells of a table.
+        AuthAction::Pragma { pragma_value, .. } => [pragma_value, None],
+        _ => [None, None],
+    }
+}

@@ -89,7 +89,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("hyper", &["net", "control-api"]).or_tests(),
     Heavy::of("hyper-util", &["net", "control-api"]).or_tests(),
     Heavy::of("roxmltree", &["s3"]),
-    Heavy::of("crc", &["services"]),
+    Heavy::of("crc", &["services", "services-local"]),
     Heavy::of("moka", &["cache"]),
     Heavy::of("lol_html", &["engine"]),
     Heavy::of("brotli", &["engine"]),

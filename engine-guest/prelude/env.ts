@@ -8,7 +8,8 @@ import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets" | "objects" | "postgres";
+  kind:
+    | "text" | "json" | "secret" | "kv" | "blob" | "sql" | "sqlfamily" | "service" | "assets" | "objects" | "postgres";
   value?: any;
   binding?: number;
 }
@@ -16,6 +17,7 @@ interface Binding {
 /** Bindings that are features: which, and what makes them there. */
 const FEATURES: Record<string, string[] | undefined> = {
   __proto__: null as any,
+  blob: ["blobs", "makeBucket"],
   sql: ["sql", "makeDatabase"],
   sqlfamily: ["sql", "makeFamily"],
   objects: ["objects", "makeNamespace"],

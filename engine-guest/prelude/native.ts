@@ -151,6 +151,17 @@ export const OP_CACHE_PUT = 181;
 export const OP_CACHE_DELETE = 182;
 export const OP_SOCKET_READ = 200;
 
+// Operations on blob buckets.
+export const OP_BLOB_HEAD = 490;
+export const OP_BLOB_GET = 491;
+export const OP_BLOB_PUT = 492;
+export const OP_BLOB_DELETE = 493;
+export const OP_BLOB_LIST = 494;
+export const OP_BLOB_CREATE_UPLOAD = 495;
+export const OP_BLOB_PUT_PART = 496;
+export const OP_BLOB_COMPLETE = 497;
+export const OP_BLOB_ABORT = 498;
+
 // Computations of `crypto.subtle`: each is a call as well as an operation.
 export const CRYPTO_DIGEST = 100;
 export const CRYPTO_RUNNING_DIGEST = 101;

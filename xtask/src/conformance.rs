@@ -6,6 +6,7 @@ mod cachetests;
 mod expected;
 mod frameworks;
 mod h2spec;
+mod s3;
 mod server;
 mod wpt;
 
@@ -43,7 +44,8 @@ pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
         "cache-tests" => cachetests::run(repo, options),
         "frameworks" => frameworks::run(repo, options),
         "h2spec" => h2spec::run(repo, options),
+        "s3" => s3::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec and wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec, s3 and wpt"),
     }
 }

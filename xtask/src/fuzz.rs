@@ -19,7 +19,7 @@ use crate::repo::Repo;
 use target::{Ended, Target};
 
 /// The crates that have targets.
-const PACKAGES: [&str; 4] = ["selvedge-manifest", "selvedge-net", "selvedge-script", "selvedge-engine"];
+const PACKAGES: [&str; 5] = ["selvedge-manifest", "selvedge-net", "selvedge-script", "selvedge-engine", "selvedge-s3"];
 
 /// A target that fails so often is left, for one cause is likely behind most.
 const FAILURES_MAX: usize = 5;

@@ -38,6 +38,8 @@ usage: cargo xtask CHORE
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
   conformance h2spec [--json] [--only clear|tls]  run h2spec against HTTP/2, in the clear and under TLS
+  conformance s3 [--json] [--only CLIENT/SCENARIO]...
+                                            drive boto3 and the AWS SDK for JavaScript against the S3 listener
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 

@@ -76,6 +76,7 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
+    Feature { name: "blobs", globals: &[], words: &[] },
     Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
     Feature { name: "postgres", globals: &[], words: &[] },

@@ -14,6 +14,10 @@ use crate::model::{
 };
 use crate::{ApiError, KvCondition};
 
+mod blob;
+
+pub use blob::BlobApi;
+
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
 
@@ -30,11 +34,11 @@ pub struct SecretKey {
 /// - An answered change is durable, as far as the node's stores promise it.
 /// - Each change happens as a whole or not at all. If an answer is lost, the operation may be
 ///   repeated: every one of them is idempotent, except for a [`rollback`](Api::rollback) that
-///   names no deployment, of [`kv_put`](Api::kv_put), [`kv_delete`](Api::kv_delete) and
+///   names no deployment, of [`access_key_create`](BlobApi::access_key_create), [`kv_put`](Api::kv_put), [`kv_delete`](Api::kv_delete) and
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
 ///   of a secret.
-/// - No answer ever holds the value of a secret.
-pub trait Api: Send + Sync {
+/// - No answer ever holds the value of a secret, but for that of an access key when it is made.
+pub trait Api: BlobApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.

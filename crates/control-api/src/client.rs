@@ -26,6 +26,8 @@ use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
 use crate::{Answer, Api, ApiError, Operation, SecretKey};
 
+mod blob;
+
 /// An [`Api`] behind an admin address.
 ///
 /// Each call has a connection of its own and nothing is kept in between, so that no call can meet

@@ -9,6 +9,11 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod blob;
+
+pub use blob::{
+    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
+};
 mod kv;
 mod secret;
 

@@ -22,7 +22,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Selvedge admin API",
             "version": "1",
-            "description": "What `selvedge deploy`, `releases`, `rollback`, `secret`, `kv`, `objects` and `limits` call. It answers on the admin address only, to callers that show the node's token and are no web page.",
+            "description": "What `selvedge deploy`, `releases`, `rollback`, `secret`, `kv`, `blob`, `objects` and `limits` call. It answers on the admin address only, to callers that show the node's token and are no web page.",
         },
         "paths": paths,
         "components": {
@@ -130,6 +130,13 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();
     generator.subschema_for::<model::KvPage>();
+    generator.subschema_for::<model::BlobEntry>();
+    generator.subschema_for::<model::BlobPage>();
+    generator.subschema_for::<model::BlobDeleted>();
+    generator.subschema_for::<model::ScrubResult>();
+    generator.subschema_for::<model::AccessKeyRequest>();
+    generator.subschema_for::<model::AccessKeyMade>();
+    generator.subschema_for::<model::Items<model::AccessKeyEntry>>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();

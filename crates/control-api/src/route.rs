@@ -32,6 +32,15 @@ pub enum Operation {
     KvGet,
     KvPut,
     KvDelete,
+    BucketList,
+    BucketGet,
+    BucketHead,
+    BucketPut,
+    BucketDelete,
+    BucketScrub,
+    AccessKeyCreate,
+    AccessKeyList,
+    AccessKeyDelete,
     SqlList,
     SqlQuery,
     SqlImport,
@@ -363,6 +372,50 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&CONDITIONS)
     .answers(Json("KvDeleted"))
     .errors(&[&code::REVISION_CONFLICT]),
+    row(O::BucketList, "bucket_list", Method::GET, "/v1/apps/{app}/buckets/{bucket}", "One page of a bucket's keys.")
+        .query(&[
+            text("prefix", "Only keys that begin with this."),
+            text("cursor", "Where the previous page ended."),
+            number("limit", "Keys in the page; at most `blob_list_keys`."),
+        ])
+        .answers(Json("BlobPage"))
+        .errors(&[&code::BAD_CURSOR]),
+    row(O::BucketScrub, "bucket_scrub", Method::POST, "/v1/apps/{app}/buckets/{bucket}", "Reads a bucket for damage.")
+        .answers(Json("ScrubResult")),
+    row(O::BucketGet, "bucket_get", Method::GET, "/v1/apps/{app}/buckets/{bucket}/{key}", "The content of a blob.")
+        .answers(Bytes)
+        .errors(&[&code::KEY_MISSING]),
+    row(
+        O::BucketHead,
+        "bucket_head",
+        Method::GET,
+        "/v1/apps/{app}/blob-info/{bucket}/{key}",
+        "What is known of a blob.",
+    )
+    .answers(Json("BlobEntry"))
+    .errors(&[&code::KEY_MISSING]),
+    row(O::BucketPut, "bucket_put", Method::PUT, "/v1/apps/{app}/buckets/{bucket}/{key}", "Stores the body as a blob.")
+        .query(&[text("content_type", "Its type.")])
+        .takes(Bytes)
+        .answers(Json("BlobEntry"))
+        .errors(&[&code::BLOB_QUOTA]),
+    row(O::BucketDelete, "bucket_delete", Method::DELETE, "/v1/apps/{app}/buckets/{bucket}/{key}", "Deletes a blob.")
+        .answers(Json("BlobDeleted")),
+    row(O::AccessKeyCreate, "access_key_create", Method::POST, "/v1/apps/{app}/access-keys", "Makes an access key.")
+        .takes(Json("AccessKeyRequest"))
+        .answers(Json("AccessKeyMade"))
+        .errors(&[&code::TOO_MANY_ACCESS_KEYS]),
+    row(O::AccessKeyList, "access_key_list", Method::GET, "/v1/apps/{app}/access-keys", "The access keys of an app.")
+        .answers(Json("Items_AccessKeyEntry")),
+    row(
+        O::AccessKeyDelete,
+        "access_key_delete",
+        Method::DELETE,
+        "/v1/apps/{app}/access-keys/{id}",
+        "Deletes an access key.",
+    )
+    .no_content()
+    .errors(&[&code::NO_ACCESS_KEY]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),
     row(

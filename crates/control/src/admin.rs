@@ -26,6 +26,7 @@ use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+mod blobs;
 mod guard;
 
 use guard::Guard;
@@ -139,6 +140,15 @@ impl Admin {
             | Operation::SqlImport
             | Operation::SqlMigrations
             | Operation::SqlMigrate => self.sql(call).await?,
+            Operation::BucketList
+            | Operation::BucketGet
+            | Operation::BucketHead
+            | Operation::BucketPut
+            | Operation::BucketDelete
+            | Operation::BucketScrub
+            | Operation::AccessKeyCreate
+            | Operation::AccessKeyList
+            | Operation::AccessKeyDelete => self.blobs(call).await?,
             _ => self.node(call).await?,
         };
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::OK);

@@ -28,6 +28,7 @@ use tokio::sync::Mutex;
 use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
+mod blobs;
 mod care;
 mod kv;
 mod limits;
@@ -66,6 +67,8 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub blobs: Arc<dyn services::blob::Blobs>,
+    pub access_keys: Arc<dyn services::AccessKeyStore>,
     pub sql: Arc<dyn Sql>,
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,

@@ -46,6 +46,7 @@ fn site() -> Arc<Site> {
         env_name: None,
         workers: vec![worker],
         assets: Vec::new(),
+        buckets: Vec::new(),
         upstreams: Vec::new(),
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
@@ -59,6 +60,7 @@ fn site() -> Arc<Site> {
         plan,
         workers,
         assets: Vec::new(),
+        buckets: Vec::new(),
         upstreams: Vec::new(),
         dev: None,
     })

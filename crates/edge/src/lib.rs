@@ -9,6 +9,7 @@
 //! On each core, [`run_core`] accepts and serves until the node drains.
 
 pub mod assets;
+mod blobs;
 mod body;
 mod cf;
 mod core;
@@ -22,6 +23,7 @@ mod site;
 mod upgrade;
 
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
+pub use blobs::PublicBucket;
 pub use core::{CoreConfig, run_core};
 pub use door::{Door, Doors, Hsts, Redirect};
 pub use drain::Drain;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
 use http::{HeaderName, HeaderValue, Response};
-use manifest::{AssetsIndex, NotFound, RouteCache, Target, UpstreamIndex, WorkerIndex};
+use manifest::{AssetsIndex, NotFound, Route, RouteCache, Target, UpstreamIndex, WorkerIndex};
 use net::Request;
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::{Call, Event, Failure, FetchEvent};
@@ -47,7 +47,7 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
             None => Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path()))),
             Some(matched) => {
                 open.record.edit().route = Some(site.pattern(matched.index).clone());
-                Ok((site, matched.route.target))
+                Ok((site, matched.route))
             }
         },
     };
@@ -64,7 +64,8 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     let (mut outcome, worker) = match (elsewhere, routed) {
         (Some(response), _) => (Ok(response), None),
         (None, Err(failure)) => (Err(failure), None),
-        (None, Ok((site, target))) => answer_by(site, target, request, &open).await,
+        (None, Ok((site, route))) => answer_by(site, route, request, &open).await,
+        },
     };
 
     // 8. Store, response filters, write.
@@ -98,12 +99,16 @@ type Outcome = Result<Response<Body>, Failure>;
 /// 6. What a route leads to, and its worker, if that was asked.
 async fn answer_by<'a>(
     site: &'a Arc<Site>,
-    target: Target,
+    route: &Route,
     request: Request,
     open: &Open<'_>,
 ) -> (Outcome, Option<(&'a Arc<Site>, WorkerIndex)>) {
-    let worker = match target {
+    let worker = match route.target {
         Target::Worker(worker) => worker,
+        Target::Blob(bucket) => {
+            let rest = route.path.rest(request.path());
+            return (site.bucket(bucket).answer(&request.method, &request.headers, rest).await, None);
+        }
         Target::Assets(assets) => return (file(site, assets, &request).await, None),
         Target::Upstream { upstream, cache } => {
             return (upstream_answer(site, upstream, cache, request, open).await, None);

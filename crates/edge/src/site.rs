@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::AppName;
-use manifest::{AssetsIndex, Plan, RouteIndex, UpstreamIndex, WorkerIndex};
+use manifest::{AssetsIndex, BucketIndex, Plan, RouteIndex, UpstreamIndex, WorkerIndex};
 use worker::Invoker;
 
 use crate::assets::AssetIndex;
+use crate::blobs::PublicBucket;
 use crate::proxy::Upstream;
 
 /// What a site is made of.
@@ -23,6 +24,8 @@ pub struct SiteParts {
     pub workers: Vec<Arc<dyn Invoker>>,
     /// In the order of the plan's asset directories.
     pub assets: Vec<Arc<AssetIndex>>,
+    /// In the order of the plan's public buckets.
+    pub buckets: Vec<PublicBucket>,
     /// In the order of the plan's upstreams.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The directory of the sources, if failures are shown to the client as they are to a
@@ -40,10 +43,11 @@ pub struct Site {
 
 impl Site {
     /// # Panics
-    /// If there are not as many workers or asset indexes as the plan has: a fault of the caller.
+    /// If there are not as many workers, asset indexes or buckets as the plan has: a fault of the caller.
     pub fn new(parts: SiteParts) -> Arc<Self> {
         assert_eq!(parts.workers.len(), parts.plan.workers.len(), "an invoker for each worker of the plan");
         assert_eq!(parts.assets.len(), parts.plan.assets.len(), "an index for each asset directory of the plan");
+        assert_eq!(parts.buckets.len(), parts.plan.buckets.len(), "each public bucket of the plan");
         assert_eq!(parts.upstreams.len(), parts.plan.upstreams.len(), "the servers of each upstream of the plan");
         let app = parts.plan.app.as_str().into();
         let patterns = parts.plan.routes.iter().map(|route| route.pattern().into()).collect();
@@ -76,6 +80,10 @@ impl Site {
 
     pub(crate) fn asset_index(&self, index: AssetsIndex) -> &Arc<AssetIndex> {
         &self.parts.assets[usize::from(index.0)]
+    }
+
+    pub(crate) fn bucket(&self, index: BucketIndex) -> &PublicBucket {
+        &self.parts.buckets[usize::from(index.0)]
     }
 
     pub(crate) fn upstream(&self, index: UpstreamIndex) -> &Arc<Upstream> {

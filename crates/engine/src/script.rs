@@ -8,6 +8,7 @@
 //! ever waits inside the guest.
 
 mod abi;
+mod blobs;
 mod codec;
 mod coding;
 mod compression;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, WORKER};
-use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
+use base::{AppLimits, AppName, NameError, TestLimits, WorkerName, ResourceName};
 
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;
@@ -46,6 +46,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
         databases: raw.postgres.iter().map(|db| db.name.value.clone()).collect(),
         assets: Vec::new(),
+        buckets: Vec::new(),
         migrations: BTreeMap::new(),
         upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         origins: Origins::default(),
@@ -60,13 +61,14 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
     let upstreams: Vec<_> = raw.upstreams.iter().map(|u| compiler.upstream(u)).collect();
-    let Compiler { assets, origins, .. } = compiler;
+    let Compiler { assets, buckets, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {
         app: app?,
         env_name: context.env.map(str::to_owned),
         workers: workers.into_iter().collect::<Option<_>>()?,
         assets,
+        buckets,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes,
         hosts,
@@ -131,6 +133,8 @@ struct Compiler<'c, 'p> {
     /// The names of databases, in the same way.
     databases: Vec<String>,
     assets: Vec<AssetsPlan>,
+    /// The buckets that routes make public.
+    buckets: Vec<ResourceName>,
     /// The directory of migrations of each database, and who named it.
     migrations: BTreeMap<Databases, (String, Range<usize>)>,
     /// The upstreams' names in the order of the plan.

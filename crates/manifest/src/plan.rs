@@ -28,6 +28,9 @@ pub struct Plan {
     pub workers: Vec<WorkerPlan>,
     /// Indexed by [`AssetsIndex`].
     pub assets: Vec<AssetsPlan>,
+    /// The buckets that routes make public, indexed by [`BucketIndex`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<ResourceName>,
     /// Indexed by [`UpstreamIndex`], in the order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<UpstreamPlan>,
@@ -56,6 +59,9 @@ pub struct WorkerIndex(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AssetsIndex(pub u16);
 
+/// Position of a bucket in [`Plan::buckets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BucketIndex(pub u16);
 /// Position of an upstream in [`Plan::upstreams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UpstreamIndex(pub u16);
@@ -86,7 +92,7 @@ impl Plan {
     pub fn main_worker(&self) -> WorkerIndex {
         let worker_of = |target: &Target| match target {
             Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
-            Target::Assets(_) | Target::Upstream { .. } => None,
+            Target::Assets(_) | Target::Blob(_) | Target::Upstream { .. } => None,
         };
         let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
         self.tests
@@ -110,6 +116,7 @@ impl Plan {
             Target::Worker(worker) => worker_is_there(worker),
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
+            Target::Blob(bucket) => usize::from(bucket.0) < self.buckets.len(),
             Target::Upstream { upstream, .. } => usize::from(upstream.0) < self.upstreams.len(),
         });
         if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
@@ -119,7 +126,7 @@ impl Plan {
             Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(*worker),
             Grant::Assets { assets } => assets_are_there(*assets),
             Grant::Postgres { database, .. } => self.postgres.contains_key(database),
-            Grant::Kv { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
+            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
         if !routes_hold || !bindings_hold {
             return Err("the plan names a worker, a directory or a database that it does not hold".to_owned());
@@ -273,6 +280,10 @@ pub enum Grant {
     Kv {
         #[serde(rename = "kv")]
         namespace: ResourceName,
+    },
+    Blob {
+        #[serde(rename = "blob")]
+        bucket: ResourceName,
     },
     /// A SQL database, or a family of them.
     Sql {

@@ -115,6 +115,7 @@ impl RawBinding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BindingKind {
     Kv,
+    Blob,
     Sql,
     Secret,
     Worker,
@@ -134,6 +135,7 @@ pub(crate) struct RawRoute {
     pub pattern: Spanned<String>,
     pub worker: Option<Spanned<String>>,
     pub assets: Option<Spanned<String>>,
+    pub blob: Option<Spanned<String>>,
     pub not_found: Option<Spanned<String>>,
     pub upstream: Option<Spanned<String>>,
     pub cache: Option<RawCache>,
@@ -142,7 +144,7 @@ pub(crate) struct RawRoute {
 impl RawRoute {
     /// A route that leads nowhere yet.
     pub fn new(pattern: Spanned<String>) -> Self {
-        Self { pattern, worker: None, assets: None, not_found: None, upstream: None, cache: None }
+        Self { pattern, worker: None, assets: None, blob: None, not_found: None, upstream: None, cache: None }
     }
 }
 

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::PATTERN_BYTES;
 use crate::egress::is_label;
-use crate::plan::{AssetsIndex, UpstreamIndex, WorkerIndex};
+use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
 mod table;
 
@@ -59,6 +59,8 @@ pub enum Target {
         assets: AssetsIndex,
         worker: WorkerIndex,
     },
+    /// The blob under what the pattern's `*` stands for.
+    Blob(BucketIndex),
     Upstream {
         upstream: UpstreamIndex,
         cache: RouteCache,
@@ -249,6 +251,12 @@ impl PathPattern {
     /// Whether it ends in `*`.
     pub fn is_prefix(&self) -> bool {
         self.prefix
+    }
+
+    /// What the `*` at the end stands for in a path that matches.
+    pub fn rest<'p>(&self, path: &'p str) -> &'p str {
+        let rest = path.strip_prefix('/').unwrap_or(path);
+        rest.splitn(self.segments.len() + 1, '/').nth(self.segments.len()).unwrap_or_default()
     }
 
     fn rank(&self) -> impl Iterator<Item = (u8, &str)> {

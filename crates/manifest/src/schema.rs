@@ -114,7 +114,7 @@ fn binding() -> Value {
         "object" => identifier(),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "sql", "secret", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
+    let kinds = ["kv", "blob", "sql", "secret", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
     // The worker that exports a class stands beside it.
     let object = json!({ "required": ["object"] });
     let worker = json!({ "required": ["worker"], "not": object });
@@ -145,12 +145,13 @@ fn postgres() -> Value {
 fn route() -> Value {
     let mut route = object(ROUTE, |name| match name {
         "not_found" => json!({ "enum": ["none", "single-page", "404-page"], "default": "none" }),
-        "worker" | "upstream" => json!({ "$ref": "#/$defs/label" }),
+        "worker" | "blob" | "upstream" => json!({ "$ref": "#/$defs/label" }),
         "cache" => json!({ "oneOf": [{ "type": "boolean" }, route_cache()] }),
         _ => json!({ "type": "string", "minLength": 1 }),
     });
     route["required"] = json!(["match"]);
-    route["anyOf"] = json!([{ "required": ["worker"] }, { "required": ["assets"] }, { "required": ["upstream"] }]);
+    let targets = ["worker", "assets", "blob", "upstream"].map(|target| json!({ "required": [target] }));
+    route["anyOf"] = json!(targets);
     route["dependentRequired"] = json!({ "not_found": ["assets"], "cache": ["upstream"] });
     route
 }

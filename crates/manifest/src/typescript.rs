@@ -26,6 +26,9 @@ pub fn typescript_env(plan: &Plan) -> String {
     if grants().any(|g| matches!(g, Grant::Kv { .. })) {
         text.push_str(KV);
     }
+    if grants().any(|g| matches!(g, Grant::Blob { .. })) {
+        text.push_str(BLOBS);
+    }
     if grants().any(|g| matches!(g, Grant::Sql { .. })) {
         text.push_str(SQL);
     }
@@ -115,6 +118,7 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
     let bindings = worker.bindings.iter().map(|binding| {
         let shape = match &binding.grant {
             Grant::Kv { .. } => "KVNamespace".to_owned(),
+            Grant::Blob { .. } => "R2Bucket".to_owned(),
             Grant::Secret { previous: false, .. } => "string".to_owned(),
             Grant::Secret { previous: true, .. } => "string | undefined".to_owned(),
             Grant::Sql { sql: Databases::One(_), .. } => "D1Database".to_owned(),
@@ -166,6 +170,7 @@ fn property(key: &str) -> String {
 }
 
 const POSTGRES: &str = include_str!("typescript/postgres.d.ts");
+const BLOBS: &str = include_str!("typescript/blobs.d.ts");
 
 const TESTS: &str = include_str!("typescript/tests_module.d.ts");
 

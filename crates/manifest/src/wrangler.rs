@@ -5,6 +5,7 @@
 //! | `name` | the app and its only worker |
 //! | `main` | the worker's entry |
 //! | `vars` | variables |
+//! | `r2_buckets` | blob bindings; the bucket is the `bucket_name` in lower case, or the binding's name where there is none |
 //! | `kv_namespaces` | KV bindings; the namespace is the id in lower case, or the binding's name where there is no id |
 //! | `d1_databases` | SQL bindings; the database is `database_name` in lower case, or the binding's name; `migrations_dir` |
 //! | `secrets.required` | secret bindings; `API_KEY` is the secret `api-key` |
@@ -123,6 +124,9 @@ fn bindings(reader: &mut Reader<'_>, root: &Table, worker: &mut RawWorker) {
     for item in reader.array(root, "kv_namespaces").unwrap_or_default() {
         worker.bindings.extend(kv(reader, item));
     }
+    for item in reader.array(root, "r2_buckets").unwrap_or_default() {
+        worker.bindings.extend(r2(reader, item));
+    }
     for item in reader.array(root, "d1_databases").unwrap_or_default() {
         worker.bindings.extend(d1(reader, item));
     }
@@ -200,6 +204,17 @@ fn kv(reader: &mut Reader<'_>, item: &Node) -> Option<RawBinding> {
     let given = id.map(|id| Spanned::new(to_label(&id.value), id.span)).filter(|id| !id.value.is_empty());
     let target = given.unwrap_or_else(|| Spanned::new(to_label(&name.value), name.span.clone()));
     Some(RawBinding::new(name, BindingKind::Kv, target))
+}
+
+fn r2(reader: &mut Reader<'_>, item: &Node) -> Option<RawBinding> {
+    let (table, name) = named_item(reader, item, "r2_buckets", keys::R2)?;
+    let bucket = reader.string(table, "bucket_name");
+    if bucket.is_none() && table.get("bucket_name").is_some() {
+        return None;
+    }
+    let given = bucket.map(|b| Spanned::new(to_label(&b.value), b.span)).filter(|b| !b.value.is_empty());
+    let target = given.unwrap_or_else(|| Spanned::new(to_label(&name.value), name.span.clone()));
+    Some(RawBinding::new(name, BindingKind::Blob, target))
 }
 
 fn d1(reader: &mut Reader<'_>, item: &Node) -> Option<RawBinding> {

@@ -108,6 +108,8 @@ pub fn control(
         releases: stores.releases.clone(),
         secrets: stores.secrets.clone(),
         kv: stores.kv.clone(),
+        blobs: stores.blobs.clone(),
+        access_keys: stores.access_keys.clone(),
         sql: stores.sql.clone(),
         objects: stores.objects.clone(),
         leases: stores.leases.clone(),

@@ -47,6 +47,9 @@ pub enum Command {
     /// Read and write KV entries.
     #[command(subcommand)]
     Kv(Kv),
+    /// Read and write blobs, look after buckets, and make access keys.
+    #[command(subcommand)]
+    Blob(Blob),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Copy all data of a node, running or not, to a directory of backups.
@@ -158,6 +161,9 @@ pub struct Listening {
     /// Where the admin API listens.
     #[arg(long, default_value = "127.0.0.1:8788")]
     pub admin: SocketAddr,
+    /// Where the S3 protocol is served; 127.0.0.1:8789 if left out and free.
+    #[arg(long)]
+    pub s3: Option<SocketAddr>,
     /// Cores to serve on; all of the machine's if left out.
     #[arg(long)]
     pub cores: Option<usize>,
@@ -485,6 +491,117 @@ pub enum Kv {
     Import {
         app: String,
         namespace: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Blob {
+    /// Write a blob to standard output.
+    Get {
+        app: String,
+        bucket: String,
+        key: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Store a file, or standard input. Large ones go through an S3 client.
+    Put {
+        app: String,
+        bucket: String,
+        key: String,
+        file: Option<PathBuf>,
+        #[arg(long)]
+        content_type: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print what is known of a blob.
+    Head {
+        app: String,
+        bucket: String,
+        key: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Delete a blob.
+    Delete {
+        app: String,
+        bucket: String,
+        key: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List blobs.
+    List {
+        app: String,
+        bucket: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        #[arg(long)]
+        cursor: Option<String>,
+        #[arg(long)]
+        limit: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Read every blob of a bucket and say what is damaged.
+    Scrub {
+        app: String,
+        bucket: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print a URL that lets its bearer read or write one blob for a while.
+    ///
+    /// It is signed here, with the access key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    Presign {
+        bucket: String,
+        key: String,
+        #[arg(long, default_value = "GET")]
+        method: String,
+        /// Seconds for which the URL is good.
+        #[arg(long, default_value_t = 3_600)]
+        expires: u64,
+        #[arg(long)]
+        access_key: Option<String>,
+        #[arg(long, default_value = "http://127.0.0.1:8789")]
+        endpoint: String,
+    },
+    /// Make, list or delete access keys of the S3 protocol.
+    #[command(subcommand)]
+    Key(BlobKey),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BlobKey {
+    /// Make an access key and print it with its secret, this once.
+    Create {
+        app: String,
+        /// A bucket that it opens, and no other; may be repeated. Every bucket if left out.
+        #[arg(long)]
+        bucket: Vec<String>,
+        /// It may read. Without any of these three, it may do all.
+        #[arg(long)]
+        read: bool,
+        #[arg(long)]
+        write: bool,
+        #[arg(long)]
+        list: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List the access keys of an app.
+    List {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Delete an access key.
+    Delete {
+        app: String,
+        id: String,
         #[command(flatten)]
         data: Data,
     },

@@ -1,5 +1,6 @@
 //! The commands that do one thing and end.
 
+pub mod blob;
 pub mod care;
 pub mod init;
 pub mod kv;

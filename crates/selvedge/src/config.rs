@@ -24,8 +24,17 @@ use reader::{Reader, Table};
 pub struct NodeConfig {
     pub limits: NodeLimits,
     pub listeners: Vec<ListenerConfig>,
+    pub s3: S3Config,
     /// The text, for problems that are found later.
     pub file: Option<SourceFile>,
+}
+
+/// How the S3 protocol is served.
+#[derive(Debug, Default)]
+pub struct S3Config {
+    pub listen: Option<SocketAddr>,
+    /// Names of the endpoint: `BUCKET.NAME` is a bucket.
+    pub hosts: Vec<String>,
 }
 
 /// What is wrong with a configuration.
@@ -60,7 +69,8 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "listeners"];
+const FIELDS: &[&str] = &["limits", "listeners", "s3"];
+const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
 /// Reads a configuration; without a file, the one that is there without one.
 pub fn read(path: Option<&Path>) -> Result<NodeConfig> {
@@ -81,11 +91,12 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
         listeners.extend(listener::read(&mut reader, &table, base));
     }
     check_listeners(&mut reader, &listeners, limits.listeners);
+    let s3 = reader.table(&root, "s3").map(|table| read_s3(&mut reader, &table)).unwrap_or_default();
     let report = reader.finish();
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, listeners, file: Some(file) })
+    Ok(NodeConfig { limits, listeners, s3, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
@@ -102,6 +113,19 @@ fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
         }
     }
     limits
+}
+
+fn read_s3(reader: &mut Reader<'_>, table: &Table) -> S3Config {
+    reader.check_fields(table, S3_FIELDS, "[s3]");
+    let listen = reader.string(table, "listen").and_then(|text| match text.value.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            let message = format!("{:?} is no address to listen on", text.value);
+            reader.problem(code::BAD_VALUE, &text.span, message, "for example: listen = \"127.0.0.1:8789\"");
+            None
+        }
+    });
+    S3Config { listen, hosts: reader.strings(table, "hosts").into_iter().map(|host| host.value).collect() }
 }
 
 fn check_listeners(reader: &mut Reader<'_>, listeners: &[ListenerConfig], max: u64) {

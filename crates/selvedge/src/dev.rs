@@ -22,6 +22,7 @@ use crate::config;
 use crate::listeners::ListenerOptions;
 use crate::node::{Node, NodeOptions};
 use crate::prepare;
+use crate::s3;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
 use crate::watch::Watch;
@@ -54,6 +55,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         },
         stores.clone(),
     )?;
+    let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
         api: admin::control(&stores, Some(node.engine.clone()), limits.clone(), Arc::new(|| {})),
@@ -77,10 +79,11 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     studio.rebuild(&[]).await;
     studio.node.accept()?;
     terminal::say(&format!(
-        "\n{}\n{}  admin on http://{admin_address} (token in {})\n",
+        "\n{}\n{}  admin on http://{admin_address} (token in {}){}\n",
         studio.addresses(),
         authority.map(|authority| authority.advice()).unwrap_or_default(),
         stores.data.join("admin.token").display(),
+        s3::told(s3.as_ref(), "\n  S3 on "),
     ));
     loop {
         tokio::select! {
@@ -89,6 +92,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         }
     }
     terminal::say("stopping: finishing what is in progress");
+    drop(s3);
     studio.node.stop();
     serving_admin.abort();
     Ok(())
@@ -205,6 +209,7 @@ impl Studio {
             deployment: "dev".into(),
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
+            buckets: self.node.workshop.buckets(&plan),
             upstreams: self.node.workshop.upstreams(&plan),
             plan,
             dev: Some(self.dir.clone()),

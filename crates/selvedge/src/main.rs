@@ -14,6 +14,7 @@ mod listeners;
 mod node;
 mod outbound;
 mod prepare;
+mod s3;
 mod serve;
 mod site;
 mod source_map;
@@ -74,6 +75,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
+            Command::Blob(args) => command::blob::run(args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
             Command::Fsck(args) => command::care::fsck(args, json).await,

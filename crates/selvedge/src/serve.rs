@@ -19,6 +19,7 @@ use crate::cli;
 use crate::config;
 use crate::listeners::{self, ListenerOptions};
 use crate::node::{Node, NodeOptions};
+use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::terminal;
@@ -63,6 +64,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         },
         stores.clone(),
     )?;
+    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits)?;
     let changed = Arc::new(Notify::new());
     let on_release = {
         let changed = changed.clone();
@@ -88,9 +90,14 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
     fleet.node.accept()?;
-    terminal::say(&format!("serving {} apps on {addresses}, admin on http://{admin_address}", fleet.served.len()));
+    terminal::say(&format!(
+        "serving {} apps on {addresses}, admin on http://{admin_address}{}",
+        fleet.served.len(),
+        s3::told(s3.as_ref(), ", S3 on ")
+    ));
     fleet.follow(generation, &changed, stop).await;
     terminal::say("stopping: finishing what is in progress");
+    drop(s3);
     fleet.node.stop();
     serving_admin.abort();
     following.abort();

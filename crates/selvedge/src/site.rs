@@ -10,9 +10,10 @@ use anyhow::{Result, bail};
 use base::{AppName, BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
-use edge::{AssetIndex, AssetService, Site, SiteParts, Upstream};
+use edge::{AssetIndex, AssetService, PublicBucket, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
 use manifest::{Databases, Grant, Plan, PostgresTls, Var, WorkerPlan};
+use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
 use services::object::ObjectClass;
@@ -84,6 +85,9 @@ impl Workshop {
         if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
             bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
         }
+        for public in self.buckets(&plan) {
+            self.stores.blobs.create_bucket(&public.bucket).await?;
+        }
         let migrations = self.migrate(&plan, &migrations).await?;
         let reservation = Reservation::default();
         let mut specs = Vec::with_capacity(workers.len());
@@ -111,8 +115,14 @@ impl Workshop {
             })
             .collect();
         let upstreams = self.upstreams(&plan);
-        let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, upstreams, dev });
+        let buckets = self.buckets(&plan);
+        let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, buckets, upstreams, dev });
         Ok((site, deployed))
+    }
+
+    /// The buckets that the plan's routes make public.
+    pub fn buckets(&self, plan: &Plan) -> Vec<PublicBucket> {
+        public_buckets(&self.stores.blobs, plan)
     }
 
     /// The servers behind the plan's routes. Each may be reached whatever its address is, but for those of
@@ -213,6 +223,12 @@ impl Workshop {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
+            Grant::Blob { bucket } => {
+                let bucket = Bucket::new(tenant(), plan.app.clone(), bucket.clone());
+                // Clients of the S3 protocol find it from now on, whoever writes first.
+                self.stores.blobs.create_bucket(&bucket).await?;
+                Handle::Blob { provider: self.stores.blobs.clone(), bucket }
+            }
             Grant::Sql { .. } => bail!("a database is opened with its migrations"),
             Grant::Worker { worker, entrypoint, props } => {
                 let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
@@ -302,6 +318,15 @@ fn secret_missing(plan: &Plan, secret: &ResourceName) -> Failure {
     let detail = format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
     tracing::warn!("{app}: {detail}");
     Failure::new(&code::SECRET_MISSING, detail)
+}
+
+/// The buckets that a plan's routes make public.
+pub fn public_buckets(blobs: &Arc<dyn Blobs>, plan: &Plan) -> Vec<PublicBucket> {
+    let public = |name: &ResourceName| PublicBucket {
+        provider: blobs.clone(),
+        bucket: Bucket::new(tenant(), plan.app.clone(), name.clone()),
+    };
+    plan.buckets.iter().map(public).collect()
 }
 
 /// A worker whose failures somebody listens to.

@@ -9,10 +9,12 @@ use base::{Clock, NodeLimits, SystemClock};
 use cache::{MemoryStore, MemoryStoreLimits};
 use dispatch::{Dispatcher, ObjectParts};
 use engine::{Engine, RuntimeOptions};
+use services::access_key::AccessKeyStore;
 use services::artifact::ArtifactStore;
+use services::blob::{BlobLimits, Blobs};
 use services::care::{Care, CareError};
 use services::kv::{Kv, KvLimits};
-use services::memory::{MemoryKv, MemoryObjects};
+use services::memory::{MemoryBlobs, MemoryKv, MemoryObjects};
 use services::object::{Leases, ObjectLimits, ObjectStore};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
@@ -26,6 +28,8 @@ use worker::ResponseCache;
 #[derive(Clone)]
 pub struct Stores {
     pub kv: Arc<dyn Kv>,
+    pub blobs: Arc<dyn Blobs>,
+    pub access_keys: Arc<dyn AccessKeyStore>,
     pub sql: Arc<dyn Sql>,
     pub care: Arc<dyn Care>,
     pub artifacts: Arc<dyn ArtifactStore>,
@@ -59,6 +63,8 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
     };
     Ok(Stores {
         kv: opened.kv(),
+        blobs: opened.blobs()?,
+        access_keys: opened.access_keys()?,
         sql: opened.sql(),
         care: opened.care(),
         artifacts: opened.artifacts(),
@@ -103,6 +109,11 @@ pub fn cache_of(data: &Path) -> PathBuf {
 /// The KV of one file of tests: the memory model, whose content can be put back between tests.
 pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
     Arc::new(MemoryKv::new(clock, KvLimits::from(limits)))
+}
+
+/// The blobs of one file of tests, likewise.
+pub fn memory_blobs(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryBlobs> {
+    Arc::new(MemoryBlobs::new(clock, BlobLimits::from(limits)))
 }
 
 /// A dispatcher for one file of tests, whose durable objects are kept in memory.

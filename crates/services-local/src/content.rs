@@ -89,18 +89,25 @@ impl Contents {
         Ok(ContentWriter { guard, file: Some(file), size: 0 })
     }
 
+    /// Opens a file to read parts of it. Blocks. `None` if it has been removed.
+    pub fn open_file(&self, id: ContentId, size: u64) -> Result<Option<File>, StoreError> {
+        open_sized(&self.file(id), size)
+    }
+
+    /// Runs what reads or writes content on a thread for it.
+    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        self.pool.run(self.lane, job).await
+    }
+
+    /// Where a file lies, for a message.
+    pub fn name_of(&self, id: ContentId) -> String {
+        self.file(id).display().to_string()
+    }
+
     /// Opens a file to stream it; `None` if it has been removed.
     pub async fn stream(self: &Arc<Self>, id: ContentId, size: u64) -> Result<Option<Body>, StoreError> {
         let path = self.file(id);
-        let open = move || match File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
-            Ok((found, file)) if found == size => Ok(Some(file)),
-            Ok((found, _)) => {
-                let path = path.display();
-                Err(StoreError::Corrupt(format!("{path} has {found} bytes where {size} were stored")))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(disk::store_error(&path, &error)),
-        };
+        let open = move || open_sized(&path, size);
         let file = self.pool.run(self.lane, open).await??;
         Ok(file.map(|file| {
             Body::stream(ContentBody { contents: self.clone(), file: Arc::new(file), offset: 0, size, reading: None })
@@ -157,6 +164,18 @@ impl Contents {
     }
 }
 
+fn open_sized(path: &Path, size: u64) -> Result<Option<File>, StoreError> {
+    match File::open(path).and_then(|file| Ok((file.metadata()?.len(), file))) {
+        Ok((found, file)) if found == size => Ok(Some(file)),
+        Ok((found, _)) => {
+            let path = path.display();
+            Err(StoreError::Corrupt(format!("{path} has {found} bytes where {size} were stored")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk::store_error(path, &error)),
+    }
+}
+
 /// A file without a row. Dropped, it removes the file.
 pub struct ContentGuard {
     contents: Arc<Contents>,
@@ -206,12 +225,29 @@ pub struct ContentWriter {
 
 impl ContentWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.write_made(move || (bytes, ())).await
+    }
+
+    /// Writes what `make` makes on the thread that writes it; answers what it answers besides.
+    pub async fn write_made<T: Send + 'static>(
+        &mut self,
+        make: impl FnOnce() -> (Bytes, T) + Send + 'static,
+    ) -> Result<T, StoreError> {
         let mut file = self.file.take().expect("a failed writer is not used again");
-        self.size += bytes.len() as u64;
         let (contents, path) = (&self.guard.contents, self.guard.contents.file(self.guard.id));
-        let write = move || file.write_all(&bytes).map(|()| file).map_err(|error| disk::store_error(&path, &error));
-        self.file = Some(contents.pool.run(contents.lane, write).await??);
-        Ok(())
+        let write = move || {
+            let (bytes, answer) = make();
+            let written = file.write_all(&bytes).map(|()| (file, bytes.len() as u64, answer));
+            written.map_err(|error| disk::store_error(&path, &error))
+        };
+        let (file, bytes, answer) = contents.pool.run(contents.lane, write).await??;
+        self.file = Some(file);
+        self.size += bytes;
+        Ok(answer)
+    }
+
+    pub fn id(&self) -> ContentId {
+        self.guard.id
     }
 
     /// Makes the file durable; answers its guard and its size.

@@ -9,6 +9,9 @@
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
+//!   blob/TENANT/APP.db        blobs of one app: rows, and small blobs, sealed
+//!   blob/TENANT/APP.content/  larger blobs, and parts of them, a sealed file each
+//!   blob/keys.db              access keys of the S3 protocol, their secrets sealed
 //!   sql/TENANT/APP/NAME.db    one SQL database of an app
 //!   objects/TENANT/APP/CLASS/ durable objects, a file each
 //!   objects/alarms.db         which of them are to be woken when
@@ -32,7 +35,9 @@ use std::sync::{Arc, OnceLock};
 use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
 use services::{KvLimits, SqlLimits};
 
+use crate::access_key::LocalAccessKeys;
 use crate::artifact::LocalArtifacts;
+use crate::blob::LocalBlobs;
 use crate::care::{LocalCare, Removals};
 use crate::database::Database;
 use crate::disk;
@@ -99,6 +104,8 @@ struct Inner {
     objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
+    blobs: OnceLock<(Maintenance, Arc<LocalBlobs>)>,
+    access_keys: OnceLock<Arc<LocalAccessKeys>>,
     care: Arc<LocalCare>,
     node: Arc<Database>,
     ledger: Arc<Ledger>,
@@ -176,6 +183,8 @@ impl DataDir {
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             sql: Arc::new(LocalSql::open(root.clone(), ledger.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
+            blobs: OnceLock::new(),
+            access_keys: OnceLock::new(),
             kv,
             node,
             ledger,
@@ -233,11 +242,33 @@ impl DataDir {
         if let Some(secrets) = self.inner.secrets.get() {
             return Ok(secrets.clone());
         }
+        let secrets = LocalSecrets::open(self.node_key()?, self.inner.node.clone(), self.inner.root.clone())?;
+        Ok(self.inner.secrets.get_or_init(|| Arc::new(secrets)).clone())
+    }
+
+    /// The blobs, which are sealed as well.
+    pub fn blobs(&self) -> Result<Arc<LocalBlobs>, DataDirError> {
+        if let Some((_, blobs)) = self.inner.blobs.get() {
+            return Ok(blobs.clone());
+        }
+        let blobs = Arc::new(LocalBlobs::open(self.node_key()?, self.inner.node.clone(), self.inner.root.clone())?);
+        let sweeping = Maintenance::start_blobs(&blobs).map_err(DataDirError::Threads)?;
+        Ok(self.inner.blobs.get_or_init(|| (sweeping, blobs)).1.clone())
+    }
+
+    /// The access keys of the S3 protocol.
+    pub fn access_keys(&self) -> Result<Arc<LocalAccessKeys>, DataDirError> {
+        if let Some(keys) = self.inner.access_keys.get() {
+            return Ok(keys.clone());
+        }
+        let keys = LocalAccessKeys::open(self.node_key()?, self.inner.node.clone(), self.inner.root.clone())?;
+        Ok(self.inner.access_keys.get_or_init(|| Arc::new(keys)).clone())
+    }
+
+    fn node_key(&self) -> Result<NodeKey, DataDirError> {
         let (root, node) = (&self.inner.root, &self.inner.node);
         let sealed_with = LocalSecrets::sealed_with(node)?;
-        let key = NodeKey::load(&root.options.node_key, &root.path, &*root.options.rng, sealed_with)?;
-        let secrets = LocalSecrets::open(key, node.clone(), root.clone())?;
-        Ok(self.inner.secrets.get_or_init(|| Arc::new(secrets)).clone())
+        NodeKey::load(&root.options.node_key, &root.path, &*root.options.rng, sealed_with)
     }
 
     /// The directory for compiled code; private (0700), and free to be deleted while no node runs.

@@ -21,11 +21,11 @@ use crate::database::{Tx, WriteError};
 
 mod feed;
 mod rows;
-mod stores;
+pub(crate) mod stores;
 mod write;
 
 use rows::{Place, Row, Wanted};
-use stores::{Store, Stores};
+use stores::{Layout, Store, Stores};
 use write::{Desk, Step, Value, Writing};
 
 /// Values up to this size lie in the row.
@@ -52,7 +52,9 @@ pub struct LocalKv {
 impl LocalKv {
     pub(crate) fn open(root: Arc<Root>, limits: KvLimits) -> Result<Self, DataDirError> {
         let path = root.create_dir(&["kv"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
-        let (stores, clock) = (Stores::new(path, &root), root.options.clock.clone());
+        let open_max = root.options.limits.kv_files_open as usize;
+        let layout = Layout { kind: rows::KIND, named: rows::contents, open_max };
+        let (stores, clock) = (Stores::new(path, layout, &root), root.options.clock.clone());
         Ok(Self { stores, limits: Arc::new(limits), clock, _root: root })
     }
 

@@ -15,7 +15,9 @@
 //! Where there are thousands of files, SQL databases and durable objects, one log stands before all of
 //! them: the [`Ledger`], from which the archive for point-in-time recovery is made as well.
 
+mod access_key;
 mod artifact;
+mod blob;
 mod care;
 mod content;
 mod data_dir;
@@ -33,7 +35,9 @@ mod secret;
 mod sql;
 mod tenant_sql;
 
+pub use access_key::LocalAccessKeys;
 pub use artifact::LocalArtifacts;
+pub use blob::LocalBlobs;
 pub use care::{BackupInfo, LocalCare, backups, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;

@@ -13,7 +13,10 @@ use base::Clock;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+mod access_key;
 mod artifact;
+mod blob;
+mod blob_model;
 mod kv;
 mod kv_model;
 mod kv_more;
@@ -23,7 +26,9 @@ mod release;
 mod secret;
 mod sql;
 
+pub use access_key::access_keys;
 pub use artifact::artifacts;
+pub use blob::blobs;
 pub use kv::kv;
 pub use kv_more::{kv_limits, small_limits};
 pub use object::objects;

@@ -10,7 +10,9 @@
 //! Futures are boxed and `Send`, and hold no lock across a wait. They may be polled by any
 //! executor: a provider brings its own threads and never asks for a runtime.
 
+pub mod access_key;
 pub mod artifact;
+pub mod blob;
 pub mod care;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -24,6 +26,7 @@ pub mod secret;
 pub mod sql;
 mod store;
 
+pub use access_key::{AccessKey, AccessKeyError, AccessKeyStore};
 pub use artifact::{ArtifactError, ArtifactInfo, ArtifactStore};
 pub use care::Care;
 pub use egress::{EgressPolicy, EgressRule};

@@ -4,14 +4,18 @@
 //! is not a provider for production: nothing outlives the process, and receipts say so
 //! ([`Durability::Memory`](crate::Durability::Memory)).
 
+mod access_key;
 mod artifact;
+mod blob;
 mod care;
 mod kv;
 mod object;
 mod release;
 mod secret;
 
+pub use access_key::MemoryAccessKeys;
 pub use artifact::MemoryArtifacts;
+pub use blob::{BlobSnapshot, MemoryBlobs};
 pub use care::MemoryCare;
 pub use kv::{KvSnapshot, MemoryKv};
 pub use object::MemoryObjects;

@@ -57,6 +57,8 @@ struct App {
     subrequests: AtomicU64,
     kv_reads: AtomicU64,
     kv_writes: AtomicU64,
+    blob_reads: AtomicU64,
+    blob_writes: AtomicU64,
     sql_rows_read: AtomicU64,
     sql_rows_written: AtomicU64,
     rejected: AtomicU64,
@@ -137,6 +139,8 @@ impl Metrics {
             (&app.subrequests, usage.subrequests),
             (&app.kv_reads, usage.kv_reads),
             (&app.kv_writes, usage.kv_writes),
+            (&app.blob_reads, usage.blob_reads),
+            (&app.blob_writes, usage.blob_writes),
             (&app.sql_rows_read, usage.sql_rows_read),
             (&app.sql_rows_written, usage.sql_rows_written),
         ];

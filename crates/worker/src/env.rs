@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base::{BindingName, Body, Secret, SocketOptions, WorkerLimits, WorkerName, code};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderMap, Method};
+use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
 use services::object::ObjectClass;
@@ -62,6 +63,10 @@ pub enum Handle {
         provider: Arc<dyn Kv>,
         namespace: KvNamespace,
     },
+    Blob {
+        provider: Arc<dyn Blobs>,
+        bucket: Bucket,
+    },
     /// A database, or a family of them.
     Sql(Arc<SqlBinding>),
     /// Another worker of the app, or its assets.
@@ -117,6 +122,8 @@ pub struct Meter {
     pub subrequests: AtomicU64,
     pub kv_reads: AtomicU64,
     pub kv_writes: AtomicU64,
+    pub blob_reads: AtomicU64,
+    pub blob_writes: AtomicU64,
     pub sql_rows_read: AtomicU64,
     pub sql_rows_written: AtomicU64,
     /// What it has open in databases; it ends with it.
@@ -160,6 +167,8 @@ impl Meter {
             subrequests: read(&self.subrequests),
             kv_reads: read(&self.kv_reads),
             kv_writes: read(&self.kv_writes),
+            blob_reads: read(&self.blob_reads),
+            blob_writes: read(&self.blob_writes),
             sql_rows_read: read(&self.sql_rows_read),
             sql_rows_written: read(&self.sql_rows_written),
             log_bytes: read(&self.log_bytes),

@@ -47,6 +47,7 @@ fn calls(
 /// The feature that a binding always takes, as a specifier of the platform: `features:NAME`.
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
+        Grant::Blob { .. } => Some("features:blobs"),
         Grant::Object { .. } => Some(builtin::OBJECTS),
         Grant::Postgres { .. } => Some(builtin::POSTGRES),
         // What these take is in every image, or depends on the source.

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use control_api::Message;
 use manifest::Source;
-use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryObjects, MemoryReleases, MemorySecrets};
+use services::blob::BlobLimits;
+use services::memory::{
+    MemoryAccessKeys, MemoryArtifacts, MemoryBlobs, MemoryCare, MemoryKv, MemoryObjects, MemoryReleases, MemorySecrets,
+};
 use services::{KvLimits, ObjectLimits};
 use testkit::ManualClock;
 
@@ -45,6 +48,8 @@ impl Node {
             secrets: Arc::new(MemorySecrets::new(clock.clone())),
             sql: Arc::new(NotedMigrations::default()),
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
+            blobs: Arc::new(MemoryBlobs::new(clock.clone(), BlobLimits::from(&limits))),
+            access_keys: Arc::new(MemoryAccessKeys::new(clock.clone())),
             objects: objects.clone(),
             leases: objects,
             care: Arc::new(MemoryCare),

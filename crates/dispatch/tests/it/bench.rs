@@ -134,6 +134,7 @@ impl App<'_> {
             env_name: None,
             workers,
             assets: vec![],
+            buckets: vec![],
             upstreams: vec![],
             routes: RouteTable::new(vec![]).unwrap(),
             hosts: Default::default(),

@@ -331,6 +331,7 @@ fn a_developer_sees_what_happened() {
         plan: Arc::new(plan("app", vec![route("/*", WORKER)], &[], limits(), NotFound::None)),
         workers: vec![worker()],
         assets: vec![no_files()],
+        buckets: Vec::new(),
         upstreams: Vec::new(),
         dev: Some(sources.path().to_owned()),
     };

@@ -121,6 +121,22 @@ pub mod rpc {
     pub const READ: i32 = 311;
 }
 
+/// Operations on blob buckets.
+pub mod blob {
+    pub const FIRST: i32 = HEAD;
+    pub const LAST: i32 = ABORT;
+
+    pub const HEAD: i32 = 490;
+    pub const GET: i32 = 491;
+    pub const PUT: i32 = 492;
+    pub const DELETE: i32 = 493;
+    pub const LIST: i32 = 494;
+    pub const CREATE_UPLOAD: i32 = 495;
+    pub const PUT_PART: i32 = 496;
+    pub const COMPLETE: i32 = 497;
+    pub const ABORT: i32 = 498;
+}
+
 /// What KV has beside the names of Workers: operations.
 pub mod kv {
     pub const COMMIT: i32 = 530;

@@ -20,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{kv, node, objects, postgres, rpc, sockets, sql};
+use super::{kv, node, objects, postgres, rpc, sockets, sql, blobs};
 
 mod caches;
 pub mod crypto;
@@ -49,6 +49,8 @@ pub enum Completion {
         entries: Vec<Option<KvEntry>>,
         many: bool,
     },
+    /// A blob with its content, if there is one.
+    Blob(Option<Box<services::blob::Blob>>),
     /// What a WebSocket received.
     Socket {
         socket: u32,
@@ -95,7 +97,7 @@ impl From<Failure> for Completion {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -151,10 +153,7 @@ impl Completion {
             Completion::Session { session, messages } => {
                 rpc::encode_messages(session, messages, request, instance, guest, out);
             }
-            Completion::Value(value) => {
-                out.bool(true);
-                out.0.extend_from_slice(&value);
-            }
+            Completion::Value(value) => out.bool(true).0.extend_from_slice(&value),
             Completion::Response { mut response, url, redirected } => {
                 let socket = Upgrade::take(&mut response);
                 if socket.is_none() && response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
@@ -190,6 +189,7 @@ impl Completion {
                     }
                 }
             }
+            Completion::Blob(found) => blobs::encode(found, instance, guest, out),
             Completion::Entries { mut entries, many: false } => {
                 out.bool(true);
                 encode_entry(entries.pop().flatten(), instance, guest, out);
@@ -208,7 +208,7 @@ impl Completion {
 }
 
 /// `bytes, 0` for a whole body, `null, handle` for another.
-fn encode_body(mut body: Body, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+pub(super) fn encode_body(mut body: Body, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     match body.take_whole() {
         Some(whole) => {
             out.bytes(&whole).integer(0);
@@ -259,6 +259,7 @@ impl Operation {
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
             abi::postgres::FIRST..=abi::postgres::LAST => postgres::perform(&self, args).await,
+            abi::blob::FIRST..=abi::blob::LAST => blobs::perform(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
@@ -511,6 +512,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                     serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() })
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
+                Handle::Blob { .. } => serde_json::json!({ "name": name, "kind": "blob", "binding": index }),
                 Handle::Sql(binding) => sql::describe(name, index, binding),
                 Handle::Objects { .. } => serde_json::json!({ "name": name, "kind": "objects", "binding": index }),
                 Handle::Postgres(_) => serde_json::json!({ "name": name, "kind": "postgres", "binding": index }),

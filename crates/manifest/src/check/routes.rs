@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Compiler, shorten};
 use crate::bounds::ROUTES;
-use crate::plan::{NotFound, WorkerIndex};
+use crate::plan::{BucketIndex, NotFound, WorkerIndex};
 use crate::raw::{RawManifest, RawRoute, Spanned};
 use crate::report::{code, suggest};
 use crate::route::{HostPattern, PathPattern, Route, RouteTable, Target, parse_pattern};
@@ -76,6 +76,12 @@ impl Compiler<'_, '_> {
             let not_found = not_found.flatten().unwrap_or(NotFound::None);
             self.assets_index(directory, Some(not_found))
         });
+        if let Some(bucket) = &raw.blob {
+            let (target, cache) = (self.bucket(bucket, raw, pattern.as_ref()), self.route_cache(raw));
+            cache?;
+            let (host, path) = pattern?;
+            return Some(Route { host, path, target: target? });
+        }
         let cache = self.route_cache(raw);
         let upstream = raw.upstream.as_ref().map(|name| self.upstream_index(name));
         let target = match (worker, assets, upstream) {
@@ -94,6 +100,34 @@ impl Compiler<'_, '_> {
         cache?;
         let (host, path) = pattern?;
         Some(Route { host, path, target })
+    }
+
+    /// A public bucket: alone on its route, whose `*` stands for the key.
+    fn bucket(
+        &mut self,
+        name: &Spanned<String>,
+        raw: &RawRoute,
+        pattern: Option<&(HostPattern, PathPattern)>,
+    ) -> Option<Target> {
+        let bucket = self.resource(name, "a blob bucket")?;
+        if raw.worker.is_some() || raw.assets.is_some() || raw.upstream.is_some() {
+            let message = "a route leads to a bucket, or to a worker, files or an upstream";
+            self.problems.add(code::BAD_ROUTE, &name.span, message).help =
+                Some("give each a route of its own".to_owned());
+            return None;
+        }
+        if pattern.is_some_and(|(_, path)| !path.prefix) {
+            let message = "the pattern of a public bucket ends with `/*`, which stands for the key of a blob";
+            self.problems.add(code::BAD_ROUTE, &raw.pattern.span, message).help =
+                Some("for example: match = \"/files/*\"".to_owned());
+            return None;
+        }
+        let known = self.buckets.iter().position(|known| *known == bucket);
+        let index = known.unwrap_or_else(|| {
+            self.buckets.push(bucket);
+            self.buckets.len() - 1
+        });
+        Some(Target::Blob(BucketIndex(index as u16)))
     }
 
     fn pattern(&mut self, text: &Spanned<String>) -> Option<(HostPattern, PathPattern)> {

@@ -192,6 +192,7 @@ impl Compiler<'_, '_> {
         let name = self.env_name(&raw.name, "a binding");
         let grant = match raw.kind {
             BindingKind::Kv => Grant::Kv { namespace: self.resource(&raw.target, "a KV namespace")? },
+            BindingKind::Blob => Grant::Blob { bucket: self.resource(&raw.target, "a blob bucket")? },
             BindingKind::Secret => {
                 Grant::Secret { secret: self.resource(&raw.target, "a secret")?, previous: raw.previous }
             }

@@ -79,6 +79,7 @@ pub(crate) static POSTGRES_URL: &[Field] = &[field("secret", "The name of the se
 
 pub(crate) static BINDING: &[Field] = &[
     field("kv", "The name of a KV namespace."),
+    field("blob", "The name of a blob bucket."),
     field("sql", "The name of a SQL database, or \"NAME-*\" for a family of them, one for each key."),
     field("migrations", "With `sql`: the directory of its migrations, relative to this file: NNNN_name.sql."),
     field("secret", "The name of a secret, set with: selvedge secret put."),
@@ -95,7 +96,6 @@ pub(crate) static BINDING: &[Field] = &[
     ),
     field("object", "The name of a class of durable objects, which the worker exports."),
     field("props", "With `worker`: what the worker finds in `ctx.props` when it is called over this binding."),
-    later("blob"),
     later("queue"),
     later("stream"),
     later("topic"),
@@ -106,6 +106,7 @@ pub(crate) static ROUTE: &[Field] = &[
     field("match", "Host (may be left out) and path: \"example.com/api/*\", \"*.example.com/*\", \"/users/:id\"."),
     field("worker", "The worker that answers; with `assets`, the one that answers where there is no file."),
     field("assets", "The directory whose files are served, relative to this file."),
+    field("blob", "The bucket whose blobs are served to everybody, each under what the pattern's `*` stands for."),
     field(
         "not_found",
         "What a path without a file gets: \"none\" (a plain 404), \"single-page\" (/index.html) or \"404-page\" (the \

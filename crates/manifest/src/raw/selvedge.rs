@@ -92,6 +92,7 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
 const KINDS: [(&str, BindingKind); 7] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
+    ("blob", BindingKind::Blob),
     ("sql", BindingKind::Sql),
     ("secret", BindingKind::Secret),
     ("worker", BindingKind::Worker),
@@ -133,7 +134,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, sql, secret, worker, assets, object, postgres".to_owned());
+                Some("name one of: kv, blob, sql, secret, worker, assets, object, postgres".to_owned());
         }
         return None;
     };
@@ -181,6 +182,7 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
     reader.check_fields(table, ROUTE, "[[routes]]");
     let worker = reader.string(table, "worker");
     let assets = reader.string(table, "assets");
+    let blob = reader.string(table, "blob");
     let not_found = reader.string(table, "not_found");
     if table.get("match").is_none() {
         reader.problems.add(code::MISSING_FIELD, &item.span, "the route has no `match`").help =
@@ -188,16 +190,16 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
         return None;
     }
     let pattern = reader.string(table, "match")?;
-    let has_target = ["worker", "assets", "upstream"].iter().any(|key| table.get(key).is_some());
+    let has_target = ["worker", "assets", "blob", "upstream"].iter().any(|key| table.get(key).is_some());
     if !has_target {
         let message = format!("the route `{}` leads nowhere", pattern.value);
         reader.problems.add(code::MISSING_FIELD, &item.span, message).help =
-            Some("add worker = \"NAME\", assets = \"DIRECTORY\" or upstream = \"NAME\"".to_owned());
+            Some("add worker = \"NAME\", assets = \"DIRECTORY\", blob = \"BUCKET\" or upstream = \"NAME\"".to_owned());
         return None;
     }
     let upstream = reader.string(table, "upstream");
     let cache = table.get("cache").and_then(|entry| cache(reader, entry));
-    Some(RawRoute { pattern, worker, assets, not_found, upstream, cache })
+    Some(RawRoute { pattern, worker, assets, blob, not_found, upstream, cache })
 }
 
 fn cache(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawCache> {

@@ -255,7 +255,7 @@ fn the_default_host_of_a_wrangler_project_gets_every_path() {
 
 #[test]
 fn what_an_unused_wrangler_environment_needs_is_no_error() {
-    let text = "name = \"a\"\nmain = \"a.js\"\n[env.live]\nr2_buckets = [{ binding = \"B\" }]\n[env.test]\n";
+    let text = "name = \"a\"\nmain = \"a.js\"\n[env.live]\nvectorize = [{ binding = \"B\" }]\n[env.test]\n";
     let read = |env| read_wrangler_toml(Source { path: "wrangler.toml", text }, &Options { env, dev_vars: None });
     assert!(read(None).is_ok());
     assert!(read(Some("test")).is_ok());

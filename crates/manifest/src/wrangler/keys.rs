@@ -31,6 +31,7 @@ pub(super) static ROOT: &[Key] = &[
     read("main"),
     read("vars"),
     read("kv_namespaces"),
+    read("r2_buckets"),
     read("d1_databases"),
     read("secrets"),
     read("services"),
@@ -101,7 +102,6 @@ pub(super) static ROOT: &[Key] = &[
     refuse("previews", "previews"),
     refuse("python_modules", "Python"),
     refuse("queues", "queues"),
-    refuse("r2_buckets", "blob buckets"),
     refuse("ratelimits", "rate limits by binding"),
     refuse("rules", "rules for module types; name files by their usual endings"),
     refuse("secrets_store_secrets", "secrets stores; bind a secret of this app"),
@@ -165,6 +165,15 @@ pub(super) static SECRETS: &[Key] = &[read("required")];
 
 pub(super) static KV: &[Key] =
     &[read("binding"), read("id"), pass("preview_id"), pass("remote"), pass("experimental_remote")];
+
+pub(super) static R2: &[Key] = &[
+    read("binding"),
+    read("bucket_name"),
+    pass("preview_bucket_name"),
+    pass("jurisdiction"),
+    pass("remote"),
+    pass("experimental_remote"),
+];
 
 pub(super) static D1: &[Key] = &[
     read("binding"),

@@ -167,6 +167,7 @@ fn targets(
     let at = |path: &str, worker: Option<&Spanned<String>>, files: Option<&Files>| RawRoute {
         worker: worker.cloned(),
         assets: files.map(|f| f.directory.clone()),
+        blob: None,
         not_found: files.and_then(|f| f.not_found.clone()),
         ..RawRoute::new(Spanned::new(format!("{}{path}", place.host), place.span.clone()))
     };

@@ -63,6 +63,7 @@ fn describe(bundle: &Bundle) -> String {
 fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
+        Grant::Blob { bucket } => format!("blob bucket {bucket}"),
         Grant::Secret { secret, previous: false } => format!("secret {secret}"),
         Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
         Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
@@ -81,6 +82,7 @@ fn target(plan: &Plan, target: &Target) -> String {
     match target {
         Target::Worker(worker) => format!("worker {}", plan.worker(*worker).name),
         Target::Assets(assets) => format!("files in {}", plan.asset_dir(*assets).directory),
+        Target::Blob(bucket) => format!("blobs in {}", plan.buckets[usize::from(bucket.0)]),
         Target::AssetsThenWorker { assets, worker } => {
             format!("files in {}, then worker {}", plan.asset_dir(*assets).directory, plan.worker(*worker).name)
         }

@@ -13,8 +13,9 @@ use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
-use services::memory::MemoryKv;
+use services::memory::{MemoryKv, MemoryBlobs};
 use services::postgres::Postgres;
+use services::blob::Blobs;
 use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
 use super::control::{Control, ToldClock};
@@ -24,7 +25,7 @@ use super::throwaway::{Sweep, Throwaway};
 use crate::command::Unbuilt;
 use crate::outbound::NetFetcher;
 use crate::prepare;
-use crate::site::{Blueprint, Code, OnFailure, Overheard, TestBindings, Testing, Workshop};
+use crate::site::{Blueprint, Code, OnFailure, Overheard, TestBindings, Testing, Workshop, public_buckets};
 use crate::terminal;
 use crate::wire::{self, Stores};
 
@@ -243,6 +244,7 @@ pub struct Stage {
     /// Calls the worker that the file became.
     pub tests: Arc<dyn Invoker>,
     pub kv: Arc<MemoryKv>,
+    pub blobs: Arc<MemoryBlobs>,
     /// The time that the tests tell the app.
     pub told: ToldTime,
     // In this order: a core outlives what was deployed on it.
@@ -291,10 +293,13 @@ impl App {
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });
-        let kv = wire::memory_kv(clock, node);
+        let kv = wire::memory_kv(clock.clone(), node);
+        let blobs = wire::memory_blobs(clock, node);
         let mut stores = self.suite.stores.clone();
         stores.kv = kv.clone();
+        stores.blobs = blobs.clone();
         stores.responses = wire::memory_responses(node);
+        let control = Control { told: told.clone(), kv: kv.clone(), blobs: blobs.clone() };
         let workshop = Workshop {
             stores,
             dispatcher,
@@ -304,7 +309,7 @@ impl App {
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,
                 data: databases()?,
-                bindings: self.test_bindings(Control { told: told.clone(), kv: kv.clone() }, &on_failure)?,
+                bindings: self.test_bindings(control, &on_failure)?,
                 on_failure,
             }),
         };
@@ -321,12 +326,13 @@ impl App {
             dev: None,
         };
         let (_, deployment) = workshop.site(blueprint).await?;
-        Ok(Stage { tests: deployment.invoker(index), kv, told, _deployment: deployment, _core: guard })
+        Ok(Stage { tests: deployment.invoker(index), kv, blobs, told, _deployment: deployment, _core: guard })
     }
 
     /// `SELF`, and the way to the driver.
     fn test_bindings(&self, control: Control, on_failure: &OnFailure) -> Result<TestBindings> {
         let names = (BindingName::parse(SELF_BINDING)?, BindingName::parse(CONTROL_BINDING)?);
+        let blobs: Arc<dyn Blobs> = control.blobs.clone();
         let (control, on_failure): (Arc<dyn Invoker>, _) = (Arc::new(control), on_failure.clone());
         let named = self.named.then_some(self.main);
         Ok(Arc::new(move |plan, reservation, assets| {
@@ -340,6 +346,7 @@ impl App {
                     plan: Arc::new(plan.clone()),
                     workers: (0..plan.workers.len()).map(|index| worker(WorkerIndex(index as u16))).collect(),
                     assets: assets.to_vec(),
+                    buckets: public_buckets(&blobs, plan),
                 }),
             };
             vec![(names.0.clone(), app), (names.1.clone(), control.clone())]

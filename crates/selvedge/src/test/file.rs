@@ -10,7 +10,7 @@ use control::BuiltWorker;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
-use services::memory::KvSnapshot;
+use services::memory::{BlobSnapshot, KvSnapshot};
 use telemetry::{GuestLine, Level, Record, RecordHandle, Sink};
 use tokio::sync::oneshot;
 use worker::{Call, Event, Failure, FetchEvent, Frame, Response};
@@ -121,6 +121,7 @@ struct Open {
     untouched: bool,
     /// What KV held after its `beforeAll` hooks.
     kv: KvSnapshot,
+    blobs: BlobSnapshot,
 }
 
 impl Driver<'_> {
@@ -169,7 +170,8 @@ impl Driver<'_> {
             let result = self.step("before", id, limit, "the beforeAll hooks").await;
             broken = self.note_hooks(index, result);
         }
-        self.open.push(Open { suite: index, broken, untouched, kv: self.stage.kv.snapshot() });
+        let (kv, blobs) = (self.stage.kv.snapshot(), self.stage.blobs.snapshot());
+        self.open.push(Open { suite: index, broken, untouched, kv, blobs });
     }
 
     async fn leave(&mut self, index: usize) {
@@ -184,11 +186,17 @@ impl Driver<'_> {
         self.restore();
     }
 
-    /// Puts back what KV held when the innermost suite that is open began its tests.
+    /// Puts back what KV and buckets held when the innermost suite that is open began its tests.
     fn restore(&self) {
         match self.open.last() {
-            Some(open) => self.stage.kv.restore(&open.kv),
-            None => self.stage.kv.restore(&KvSnapshot::default()),
+            Some(open) => {
+                self.stage.kv.restore(&open.kv);
+                self.stage.blobs.restore(&open.blobs);
+            }
+            None => {
+                self.stage.kv.restore(&KvSnapshot::default());
+                self.stage.blobs.restore(&BlobSnapshot::default());
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Body, code};
-use edge::{AssetIndex, AssetService};
+use edge::{AssetIndex, AssetService, PublicBucket};
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode, Uri};
 use manifest::{AssetsIndex, NotFound, Plan, Target};
@@ -15,6 +15,8 @@ pub struct Routed {
     /// In the order of the plan's workers.
     pub workers: Vec<Arc<dyn Invoker>>,
     pub assets: Vec<Arc<AssetIndex>>,
+    /// In the order of the plan's public buckets.
+    pub buckets: Vec<PublicBucket>,
 }
 
 impl Invoker for Routed {
@@ -26,6 +28,16 @@ impl Invoker for Routed {
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let routes = &self.plan.routes;
         let found = routes.find(&host, uri.path()).or_else(|| routes.find_at_any_host(uri.path()));
+        let bucket = found.as_ref().and_then(|found| match found.route.target {
+            Target::Blob(bucket) => {
+                Some((self.buckets[usize::from(bucket.0)].clone(), found.route.path.rest(uri.path())))
+            }
+            _ => None,
+        });
+        if let Some((bucket, rest)) = bucket {
+            let rest = rest.to_owned();
+            return Box::pin(async move { bucket.answer(&event.method, &event.headers, &rest).await });
+        }
         match found.map(|found| found.route.target) {
             Some(Target::Worker(worker)) => self.workers[usize::from(worker.0)].invoke(call, Event::Fetch(event)),
             Some(Target::Assets(assets)) => {
@@ -41,7 +53,9 @@ impl Invoker for Routed {
                 let detail = format!("{} leads to the upstream {name}, which tests do not reach", event.url);
                 failed(Failure::new(&code::UPSTREAM_UNREACHABLE, detail))
             }
-            None => failed(Failure::new(&code::NO_ROUTE, format!("no route of the app matches {}", event.url))),
+            Some(Target::Blob(_)) | None => {
+                failed(Failure::new(&code::NO_ROUTE, format!("no route of the app matches {}", event.url)))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod app_tests;
 mod bad_input;
+mod blobs;
 mod browser;
 mod care;
 mod deploy;

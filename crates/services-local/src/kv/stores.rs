@@ -1,4 +1,4 @@
-//! The KV files that are open, one per app; the least recently used close.
+//! The files of one kind of data that are open, one per app; the least recently used close.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use base::{AppName, Clock, Rng, TenantName};
+use rusqlite::Connection;
 use services::{AppId, KvNamespace, StoreError};
 use tokio::sync::watch;
 
-use super::rows;
 use super::write::Counts;
 use crate::care::Removals;
-use crate::content::Contents;
+use crate::content::{ContentId, Contents};
 use crate::data_dir::Root;
-use crate::database::Database;
+use crate::database::{Database, Kind};
 use crate::disk;
 use crate::pool::{Lane, Pool};
 
@@ -24,7 +24,7 @@ use crate::pool::{Lane, Pool};
 /// that nobody holds a file open by waiting.
 pub type News = Arc<watch::Sender<u64>>;
 
-/// One app's KV.
+/// One app's data. What counts and tells of changes is KV's.
 pub struct Store {
     /// The turns of this app's blocking work.
     pub lane: Lane,
@@ -32,13 +32,26 @@ pub struct Store {
     pub contents: Arc<Contents>,
     pub counts: Arc<Counts>,
     pub news: News,
+    named: Named,
+}
+
+/// Every content file that a row names, with its size.
+pub type Named = fn(&Connection) -> rusqlite::Result<Vec<(ContentId, u64)>>;
+
+/// What distinguishes the files of KV from others.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    pub kind: Kind,
+    pub named: Named,
+    /// Files kept open.
+    pub open_max: usize,
 }
 
 impl Store {
     /// Removes content files that no row names; answers how many.
     pub fn sweep_orphans(&self) -> Result<usize, StoreError> {
         let referenced = || {
-            let named = self.database.read(rows::contents)?;
+            let named = self.database.read(self.named)?;
             Ok(named.into_iter().map(|(id, _)| id).collect::<HashSet<_>>())
         };
         self.contents.sweep(referenced)
@@ -47,7 +60,7 @@ impl Store {
     /// Checks the database and that every large value is there.
     pub fn check(&self) -> Result<(), StoreError> {
         self.database.check()?;
-        self.contents.check(&self.database.read(rows::contents)?)
+        self.contents.check(&self.database.read(self.named)?)
     }
 }
 
@@ -63,7 +76,7 @@ struct Shared {
     removals: Arc<Removals>,
     writers: Pool,
     readers: Pool,
-    open_max: usize,
+    layout: Layout,
     uses: AtomicU64,
     slots: Mutex<HashMap<AppId, Arc<Slot>>>,
 }
@@ -79,7 +92,7 @@ struct Slot {
 }
 
 impl Stores {
-    pub fn new(path: PathBuf, root: &Root) -> Self {
+    pub fn new(path: PathBuf, layout: Layout, root: &Root) -> Self {
         let shared = Shared {
             path,
             clock: root.options.clock.clone(),
@@ -87,7 +100,7 @@ impl Stores {
             removals: root.removals.clone(),
             writers: root.writers(),
             readers: root.readers(),
-            open_max: root.options.limits.kv_files_open as usize,
+            layout,
             uses: AtomicU64::new(0),
             slots: Mutex::default(),
         };
@@ -202,9 +215,9 @@ impl Shared {
         let contents = dir.join(format!("{}.content", app.app));
         let contents = Contents::open(contents, self.rng.clone(), self.readers.clone(), self.removals.clone())?;
         let file = dir.join(format!("{}.db", app.app));
-        let database = Database::open(&file, rows::KIND, self.clock.clone(), self.writers.clone())?;
+        let database = Database::open(&file, self.layout.kind, self.clock.clone(), self.writers.clone())?;
         let (lane, news) = (slot.lane, slot.news.clone());
-        let store = Store { lane, database, contents, counts: Arc::default(), news };
+        let store = Store { lane, database, contents, counts: Arc::default(), news, named: self.layout.named };
         let orphans = store.sweep_orphans()?;
         if orphans > 0 {
             tracing::info!(%app, orphans, "removed content files that no entry names");
@@ -220,7 +233,7 @@ impl Shared {
             .filter(|slot| slot.store.try_read().is_ok_and(|store| store.is_some()))
             .map(|slot| (slot.used.load(Ordering::Relaxed), slot.clone()))
             .collect();
-        let surplus = open.len().saturating_sub(self.open_max);
+        let surplus = open.len().saturating_sub(self.layout.open_max);
         open.sort_by_key(|&(used, _)| used);
         for (_, slot) in open.into_iter().take(surplus) {
             let Ok(mut place) = slot.store.try_write() else { continue };

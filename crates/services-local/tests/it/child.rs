@@ -9,8 +9,9 @@ use std::sync::Arc;
 use base::{AppName, Body, TenantName};
 use services::sql::SqlName;
 use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
-use services_local::{DataDir, DataDirOptions, LocalKv};
+use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv};
 
+use crate::blobs;
 use crate::linear;
 use crate::shelf;
 use crate::workload::{Writer, namespace};
@@ -32,6 +33,10 @@ pub enum Job {
     WriteThroughFaults,
     /// Writes until the disk is full, makes room, and waits for the store to recover.
     FillTheDisk,
+    /// Writers of blobs, until it is killed.
+    WriteBlobs,
+    /// A few of them for a while, the directory closed and opened in between, then the end.
+    WriteBlobsAndEnd,
     /// Clients of some histories, until they are done or killed.
     Histories,
     /// Commits to many journaled databases, until it is killed.
@@ -56,6 +61,8 @@ impl Job {
             Job::WriteAndEnd => "write-and-end",
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
+            Job::WriteBlobs => "write-blobs",
+            Job::WriteBlobsAndEnd => "write-blobs-and-end",
             Job::Histories => "histories",
             Job::Commit => "commit",
             Job::CommitAndEnd => "commit-and-end",
@@ -107,6 +114,17 @@ fn job() {
                 runtime.block_on(write(&data.kv(), round, 3, part * 30, part * 30 + 30));
             }
         }
+        "write-blobs" => {
+            let data = open().expect("the data directory opens");
+            runtime.block_on(write_blobs(&data.blobs().expect("a node key"), round, 16, 0, u64::MAX));
+        }
+        "write-blobs-and-end" => {
+            for part in 0..2 {
+                let data = open().expect("the data directory opens");
+                let blobs = data.blobs().expect("a node key");
+                runtime.block_on(write_blobs(&blobs, round, 3, part * 22, part * 22 + 22));
+            }
+        }
         "write-through-faults" => {
             let data = open().expect("the data directory opens");
             runtime.block_on(write_through_faults(&data.kv(), round));
@@ -142,6 +160,21 @@ async fn write(kv: &Arc<LocalKv>, round: u64, writers: u64, from: u64, to: u64) 
         tokio::spawn(async move {
             for operation in from..to {
                 Writer { round, number }.run(&kv, operation).await.expect("the write is acknowledged");
+                say(&format!("ack {round} {number} {operation}"));
+            }
+        })
+    };
+    for task in (0..writers).map(writer).collect::<Vec<_>>() {
+        task.await.expect("the writer ends well");
+    }
+}
+
+async fn write_blobs(blobs: &Arc<LocalBlobs>, round: u64, writers: u64, from: u64, to: u64) {
+    let writer = |number| {
+        let blobs = blobs.clone();
+        tokio::spawn(async move {
+            for operation in from..to {
+                blobs::run(Writer { round, number }, &blobs, operation).await.expect("the write is acknowledged");
                 say(&format!("ack {round} {number} {operation}"));
             }
         })

@@ -55,6 +55,16 @@ fn local_secrets_conform() {
 }
 
 #[test]
+fn local_blobs_conform() {
+    conformance::blobs(|| subject(|data| data.blobs().expect("the node key is made")));
+}
+
+#[test]
+fn local_access_keys_conform() {
+    conformance::access_keys(|| subject(|data| data.access_keys().expect("the node key is made")));
+}
+
+#[test]
 fn local_objects_conform() {
     conformance::objects(|| subject(|data| data.objects().expect("their files are made")));
 }

@@ -4,6 +4,7 @@
 // The name by which the rest of the workspace knows this crate.
 extern crate selvedge_services_local as services_local;
 
+mod blobs;
 mod care;
 mod child;
 mod conformance;

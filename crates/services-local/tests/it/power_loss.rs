@@ -11,8 +11,8 @@ use crate::shelf::{self, Kept};
 use crate::workload::{Acknowledged, namespace};
 use crate::{Place, block_on, requirement};
 
-mod disk;
-mod trace;
+pub mod disk;
+pub mod trace;
 
 use disk::{Disk, Dropped};
 use trace::Step;
@@ -21,9 +21,6 @@ use trace::Step;
 const DISKS: usize = 400;
 /// Of the ledger fewer: each holds a segment, which takes longer to build than to check.
 const LEDGER_DISKS: usize = 120;
-
-const CALLS: &str = "trace=openat,open,pwrite64,pwritev,write,writev,fsync,fdatasync,rename,renameat,renameat2,\
-                     unlink,unlinkat,ftruncate,mkdir,mkdirat,link,linkat,fallocate,copy_file_range,sync_file_range";
 
 #[test]
 fn every_disk_that_a_power_cut_can_leave_holds_what_was_acknowledged() {
@@ -67,8 +64,8 @@ fn replay(job: Job, disks: usize, check: impl Fn(&Place, &[&str], &str)) {
     }
     let place = Place::new();
     let record = place.path().join("record");
-    let wrapper = ["strace", "-f", "-y", "-xx", "-qq", "-s", "1000000", "-e", "signal=none", "-e", CALLS, "-o"];
-    let wrapper: Vec<&str> = wrapper.into_iter().chain([record.to_str().expect("a path in UTF-8")]).collect();
+    let wrapper = trace::wrapper(&record);
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     let status = child::command(&wrapper, job, place.path(), 0).stdout(Stdio::null()).status();
     assert!(status.expect("the child starts").success());
     let data = place.data().canonicalize().expect("the data directory");

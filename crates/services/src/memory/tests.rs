@@ -45,6 +45,16 @@ fn the_model_of_secrets_conforms() {
 }
 
 #[test]
+fn the_model_of_blobs_conforms() {
+    conformance::blobs(|| subject(|clock| MemoryBlobs::new(clock, crate::blob::BlobLimits::default())));
+}
+
+#[test]
+fn the_model_of_access_keys_conforms() {
+    conformance::access_keys(|| subject(|clock| MemoryAccessKeys::new(clock)));
+}
+
+#[test]
 fn a_snapshot_puts_back_what_was_there_and_revisions_go_on() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(snapshots());

@@ -71,7 +71,7 @@ impl Node {
     /// Starts it on ports that the kernel chooses, and waits until it has told which.
     pub fn start(command: &mut Command, data: &Path) -> Self {
         command
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--s3", "127.0.0.1:0", "--data"])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -146,6 +146,11 @@ impl Node {
     #[track_caller]
     pub fn wait_for_log(&self, part: &str) -> String {
         self.stdout.wait(part, |said| said.contains(part))
+    }
+
+    /// Where it serves the S3 protocol.
+    pub fn s3(&self) -> SocketAddr {
+        address_after(&self.stderr.wait("its S3 address", |said| said.contains("S3 on http://")), "S3 on http://")
     }
 
     pub fn signal(&self, signal: Signal) {

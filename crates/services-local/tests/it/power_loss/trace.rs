@@ -4,6 +4,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+const CALLS: &str = "trace=openat,open,pwrite64,pwritev,write,writev,fsync,fdatasync,rename,renameat,renameat2,\
+                     unlink,unlinkat,ftruncate,mkdir,mkdirat,link,linkat,fallocate,copy_file_range,sync_file_range";
+
+/// The words that have a command traced into this file.
+pub fn wrapper(record: &Path) -> Vec<String> {
+    let words = ["strace", "-f", "-y", "-xx", "-qq", "-s", "1000000", "-e", "signal=none", "-e", CALLS, "-o"];
+    let record = record.to_str().expect("a path in UTF-8");
+    words.into_iter().chain([record]).map(str::to_owned).collect()
+}
+
 /// One thing done. It began and ended at these lines of the record; nothing is known of the time
 /// between.
 #[derive(Debug)]

@@ -1,0 +1,332 @@
+//! Blob buckets, as the guest asks for them. What crosses as JSON is agreed with
+//! `prelude/features/blobs.ts` alone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base::code;
+use serde::{Deserialize, Serialize};
+use services::blob::{
+    Algorithm, Blob, BlobError, BlobInfo, Blobs, Bucket, Checksum, Conditions, Content, Cursor, DeleteKey, Etags,
+    Expected, GetOptions, HttpMetadata, ListOptions, Map, PartWanted, PutOptions, Range, RangeSpec, UploadId,
+    UploadOptions,
+};
+use worker::Handle;
+
+use super::abi::blob as abi;
+use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::guest::Guest;
+use super::instance::ScriptInstance;
+use super::operations::{self, Completion, Operation};
+
+impl From<BlobError> for Completion {
+    fn from(error: BlobError) -> Self {
+        Completion::failed(error.code(), operations::chain(&error))
+    }
+}
+
+/// A condition as the prelude sends it.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct OnlyIf {
+    etag_matches: Option<String>,
+    etag_does_not_match: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    uploaded_before: Option<f64>,
+    uploaded_after: Option<f64>,
+    seconds_granularity: bool,
+}
+
+impl OnlyIf {
+    fn conditions(self) -> Conditions {
+        Conditions {
+            if_match: self.etag_matches.as_deref().map(Etags::parse),
+            if_none_match: self.etag_does_not_match.as_deref().map(Etags::parse),
+            if_modified_since_ms: self.uploaded_after.map(|ms| ms as u64),
+            if_unmodified_since_ms: self.uploaded_before.map(|ms| ms as u64),
+            whole_seconds: self.seconds_granularity,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct GetWire {
+    only_if: OnlyIf,
+    offset: Option<f64>,
+    length: Option<f64>,
+    suffix: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PutWire {
+    only_if: OnlyIf,
+    http: HttpMetadata,
+    custom: Map,
+    /// In hexadecimal.
+    md5: Option<String>,
+    sha1: Option<String>,
+    sha256: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ListWire {
+    prefix: String,
+    delimiter: Option<String>,
+    cursor: Option<String>,
+    start_after: Option<String>,
+    limit: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PartWire {
+    part_number: u32,
+    etag: String,
+}
+
+/// What the prelude makes an `R2Object` of.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InfoWire<'a> {
+    key: &'a str,
+    version: String,
+    size: u64,
+    etag: &'a str,
+    uploaded_ms: u64,
+    http: &'a HttpMetadata,
+    custom: &'a Map,
+    checksums: Map,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<(u64, u64)>,
+}
+
+impl<'a> InfoWire<'a> {
+    fn new(info: &'a BlobInfo, range: Option<Range>) -> Self {
+        let mut checksums = Map::new();
+        if info.parts.is_none() {
+            checksums.insert("md5".into(), info.etag.clone());
+        }
+        if let Some(Checksum { algorithm, value, parts: None }) = &info.checksum {
+            let value = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            checksums.insert(algorithm.as_str().to_ascii_lowercase(), value);
+        }
+        Self {
+            key: &info.key,
+            version: format!("{:016x}", info.version.number),
+            size: info.size,
+            etag: &info.etag,
+            uploaded_ms: info.uploaded_ms,
+            http: &info.http,
+            custom: &info.custom,
+            checksums,
+            range: range.map(|range| (range.offset, range.length)),
+        }
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let binding = args.next()?.as_u32()? as usize;
+    let Some((_, Handle::Blob { provider, bucket })) = operation.env().bindings.get(binding) else {
+        return Err(Completion::type_error("this binding is no blob bucket"));
+    };
+    let reach = Reach { operation, blobs: provider.clone(), bucket: bucket.clone() };
+    match operation.code {
+        abi::HEAD => reach.head(args).await,
+        abi::GET => reach.get(args).await,
+        abi::PUT => reach.put(args).await,
+        abi::DELETE => reach.delete(args).await,
+        abi::LIST => reach.list(args).await,
+        abi::CREATE_UPLOAD => reach.create_upload(args).await,
+        abi::PUT_PART => reach.put_part(args).await,
+        abi::COMPLETE => reach.complete(args).await,
+        abi::ABORT => reach.abort(args).await,
+        _ => Err(Completion::type_error("there is no such operation")),
+    }
+}
+
+struct Reach<'a> {
+    operation: &'a Operation,
+    blobs: Arc<dyn Blobs>,
+    bucket: Bucket,
+}
+
+impl Reach<'_> {
+    fn read(&self) -> Result<(), Completion> {
+        self.operation.metered()?.1.blob_reads.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write(&self, count: u64) -> Result<(), Completion> {
+        self.operation.metered()?.1.blob_writes.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// HEAD(binding, key) → info or null
+    async fn head(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let key = args.next()?;
+        self.read()?;
+        let info = self.blobs.head(&self.bucket, key.as_str()?, None).await?;
+        Ok(Completion::value(|e| match &info {
+            Some(info) => e.string(&InfoWire::new(info, None).json()),
+            None => e.null(),
+        }))
+    }
+
+    /// GET(binding, key, options) → [info, state, bytes, handle] or null
+    async fn get(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (key, options) = (args.next()?, args.next()?);
+        let wire: GetWire = parse(options.as_str()?)?;
+        let range = match (wire.suffix, wire.offset, wire.length) {
+            (Some(bytes), _, _) => Some(RangeSpec::Last(bytes as u64)),
+            (None, None, None) => None,
+            (None, offset, length) => {
+                let length = length.map(|bytes| bytes as u64);
+                Some(RangeSpec::From { offset: offset.unwrap_or(0.0) as u64, length })
+            }
+        };
+        let options = GetOptions { version: None, range, conditions: wire.only_if.conditions() };
+        self.read()?;
+        let found = self.blobs.get(&self.bucket, key.as_str()?, options).await?;
+        Ok(Completion::Blob(found.map(Box::new)))
+    }
+
+    /// PUT(binding, key, value, stream, options) → info, or null if a condition does not hold
+    async fn put(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let key = args.next()?;
+        let (value, stream) = (args.next()?, args.next()?);
+        let body = self.operation.body(&value, &stream)?;
+        let wire: PutWire = parse(args.next()?.as_str()?)?;
+        let checksum = |algorithm, text: &Option<String>| -> Result<Option<Checksum>, Completion> {
+            let value = text.as_deref().map(unhex).transpose()?;
+            Ok(value.map(|value| Checksum { algorithm, value, parts: None }))
+        };
+        let (sha1, sha256) = (checksum(Algorithm::Sha1, &wire.sha1)?, checksum(Algorithm::Sha256, &wire.sha256)?);
+        let md5 = wire.md5.as_deref().map(unhex).transpose()?.map(<[u8; 16]>::try_from).transpose();
+        let md5 = md5.map_err(|_| Completion::type_error("an MD5 has 16 bytes"))?;
+        let expect = Expected { md5, checksum: sha256.or(sha1), ..Expected::default() };
+        let conditions = wire.only_if.conditions();
+        let options = PutOptions { http: wire.http, custom: wire.custom, tags: Map::new(), conditions, expect };
+        self.write(1)?;
+        match self.blobs.put(&self.bucket, key.as_str()?, body, options).await {
+            Ok(receipt) => Ok(Completion::value(|e| e.string(&InfoWire::new(&receipt.info, None).json()))),
+            Err(BlobError::Precondition { .. }) => Ok(Completion::value(|e| e.null())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// DELETE(binding, [key, …])
+    async fn delete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let Value::Array(keys) = args.next()? else { return Err(Malformed.into()) };
+        let keys: Result<Vec<DeleteKey>, Malformed> = keys.iter().map(|k| k.as_str().map(DeleteKey::new)).collect();
+        let keys = keys?;
+        self.write(keys.len() as u64)?;
+        let outcomes = self.blobs.delete(&self.bucket, keys).await?;
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))?;
+        Ok(Completion::value(|e| e.null()))
+    }
+
+    /// LIST(binding, options) → a page
+    async fn list(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let wire: ListWire = parse(args.next()?.as_str()?)?;
+        let (prefix, delimiter) = (wire.prefix, wire.delimiter.filter(|delimiter| !delimiter.is_empty()));
+        let after = match &wire.cursor {
+            Some(cursor) => Some(Cursor::decode(&self.bucket, &prefix, delimiter.as_deref(), cursor)?),
+            None => wire.start_after,
+        };
+        let limit = wire.limit.map(|limit| limit as usize);
+        let options = ListOptions { prefix: prefix.clone(), delimiter: delimiter.clone(), after, limit };
+        self.read()?;
+        let page = self.blobs.list(&self.bucket, options).await?;
+        let cursor = page.next.as_ref().map(|next| Cursor::encode(&self.bucket, &prefix, delimiter.as_deref(), next));
+        let objects: Vec<InfoWire<'_>> = page.blobs.iter().map(|info| InfoWire::new(info, None)).collect();
+        let document = serde_json::json!({ "objects": objects, "prefixes": page.prefixes, "cursor": cursor });
+        Ok(Completion::value(|e| e.string(&document.to_string())))
+    }
+
+    /// CREATE_UPLOAD(binding, key, options) → id
+    async fn create_upload(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (key, options) = (args.next()?, args.next()?);
+        let wire: PutWire = parse(options.as_str()?)?;
+        let options = UploadOptions { http: wire.http, custom: wire.custom, ..UploadOptions::default() };
+        self.write(1)?;
+        let id = self.blobs.create_upload(&self.bucket, key.as_str()?, options).await?;
+        Ok(Completion::value(|e| e.string(id.as_str())))
+    }
+
+    /// PUT_PART(binding, key, upload, number, value, stream) → etag
+    async fn put_part(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (key, upload, number) = (args.next()?, args.next()?, args.next()?.as_u32()?);
+        let (value, stream) = (args.next()?, args.next()?);
+        let body = self.operation.body(&value, &stream)?;
+        let upload = UploadId::from_text(upload.as_str()?);
+        self.write(1)?;
+        let expect = Expected::default();
+        let part = self.blobs.put_part(&self.bucket, key.as_str()?, &upload, number, body, expect).await?;
+        Ok(Completion::value(|e| e.string(&part.etag)))
+    }
+
+    /// COMPLETE(binding, key, upload, parts) → info
+    async fn complete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (key, upload, parts) = (args.next()?, args.next()?, args.next()?);
+        let wire: Vec<PartWire> = parse(parts.as_str()?)?;
+        let mut parts: Vec<PartWanted> = wire
+            .into_iter()
+            .map(|part| PartWanted { number: part.part_number, etag: part.etag, checksum: None })
+            .collect();
+        parts.sort_by_key(|part| part.number);
+        let upload = UploadId::from_text(upload.as_str()?);
+        self.write(1)?;
+        let conditions = Conditions::default();
+        let receipt = self.blobs.complete_upload(&self.bucket, key.as_str()?, &upload, parts, conditions).await?;
+        Ok(Completion::value(|e| e.string(&InfoWire::new(&receipt.info, None).json())))
+    }
+
+    /// ABORT(binding, key, upload)
+    async fn abort(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let (key, upload) = (args.next()?, args.next()?);
+        self.write(1)?;
+        self.blobs.abort_upload(&self.bucket, key.as_str()?, &UploadId::from_text(upload.as_str()?)).await?;
+        Ok(Completion::value(|e| e.null()))
+    }
+}
+
+/// `[info, has content, bytes, handle]`, or null.
+pub fn encode(found: Option<Box<Blob>>, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
+    out.bool(true);
+    let Some(found) = found else {
+        out.null();
+        return;
+    };
+    out.array(4);
+    let Blob { info, content } = *found;
+    match content {
+        Content::Bytes { body, range } => {
+            out.string(&InfoWire::new(&info, Some(range)).json()).bool(true);
+            operations::encode_body(body, instance, guest, out);
+        }
+        Content::NotModified | Content::Refused => {
+            out.string(&InfoWire::new(&info, None).json()).bool(false).null().integer(0);
+        }
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T, Completion> {
+    serde_json::from_str(json).map_err(|_| Malformed.into())
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>, Completion> {
+    let bad = || Completion::failed(&code::BLOB_DIGEST, "a checksum is bytes, or text in hexadecimal");
+    let digits = text.as_bytes();
+    if digits.len() % 2 != 0 {
+        return Err(bad());
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(byte).collect::<Option<_>>().ok_or_else(bad)
+}

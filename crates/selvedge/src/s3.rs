@@ -1,0 +1,109 @@
+//! The listener of the S3 protocol: a thread of its own, since what it serves waits for disks and not
+//! for cores.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use ::s3::{Parts, S3};
+use anyhow::{Context as _, Result};
+use base::{Body, NodeLimits, SystemRng};
+use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
+use tokio::sync::Notify;
+
+use crate::wire::{self, Stores};
+
+/// Names that mean this machine: `BUCKET.localhost` is the bucket.
+const HOSTS: [&str; 2] = ["s3.localhost", "localhost"];
+
+/// Where it listens if nobody says otherwise and the port is free.
+const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8789);
+
+/// Starts the listener where it was asked for, or at the default address; a default that is taken by
+/// another node is no reason not to start.
+pub fn start(
+    listen: Option<SocketAddr>,
+    hosts: &[String],
+    stores: &Stores,
+    limits: &NodeLimits,
+) -> Result<Option<S3Listener>> {
+    match (S3Listener::start(listen.unwrap_or(DEFAULT), hosts, stores, limits), listen) {
+        (Ok(listener), _) => Ok(Some(listener)),
+        (Err(error), Some(_)) => Err(error),
+        (Err(error), None) => {
+            tracing::warn!("the S3 protocol is not served: {error:#}");
+            Ok(None)
+        }
+    }
+}
+
+/// Its address, for the start-up message.
+pub fn told(listener: Option<&S3Listener>, lead: &str) -> String {
+    listener.map_or(String::new(), |listener| format!("{lead}http://{}", listener.address))
+}
+
+/// The running listener. Dropped, it finishes what is in progress and ends.
+pub struct S3Listener {
+    pub address: SocketAddr,
+    stop: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl S3Listener {
+    /// Takes the port and starts to serve. `hosts` are names of the endpoint besides those of this
+    /// machine.
+    pub fn start(listen: SocketAddr, hosts: &[String], stores: &Stores, limits: &NodeLimits) -> Result<Self> {
+        let mut listeners = Listener::bind(listen, &ListenOptions::default())
+            .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace("--listen", "--s3")))?;
+        let listener = listeners.pop().context("no S3 listener")?;
+        let address = listener.address().tcp().unwrap_or(listen);
+        let service = Arc::new(S3::new(Parts {
+            blobs: stores.blobs.clone(),
+            keys: stores.access_keys.clone(),
+            clock: wire::clock(),
+            rng: Arc::new(SystemRng),
+            limits: limits.clone(),
+            hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).chain(HOSTS.map(str::to_owned)).collect(),
+        }));
+        let (stop, limits) = (Arc::new(Notify::new()), limits.clone());
+        let stopping = stop.clone();
+        let run = move || serve(listener, service, &limits, &stopping);
+        let thread =
+            std::thread::Builder::new().name("s3".into()).spawn(run).context("the S3 listener did not start")?;
+        Ok(Self { address, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for S3Listener {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(listener: Listener, service: Arc<S3>, limits: &NodeLimits, stop: &Notify) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "the S3 listener has no runtime"),
+    };
+    let server = Server::new(ServerLimits::from(limits), ConnectionCounts::new(limits), Box::new(|_, _, _| {}));
+    let respond = move |request: Request| {
+        let service = service.clone();
+        async move { service.respond(into_http(request)).await }
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        if let Err(error) = server.run(vec![listener], respond, stop.notified()).await {
+            tracing::error!(%error, "the S3 listener stopped");
+        }
+    });
+}
+
+fn into_http(request: Request) -> http::Request<Body> {
+    let mut converted = http::Request::new(request.body);
+    *converted.method_mut() = request.method;
+    *converted.uri_mut() = http::Uri::from(request.path_and_query);
+    *converted.headers_mut() = request.headers;
+    converted
+}

@@ -5,7 +5,7 @@
 import { takeBody } from "./body.ts";
 import { buildEnv, env } from "./env.ts";
 import { describeError, hostError } from "./errors.ts";
-import { preload } from "./features.ts";
+import { feature, preload } from "./features.ts";
 import { HostBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
 import { INTERNAL } from "./internal.ts";
@@ -13,7 +13,8 @@ import {
   ExecutionContext, abortInvocation, hold, keep, markAnswered, release,
 } from "./invocation.ts";
 import {
-  CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_PRELOAD, EVENT_RPC,
+  CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_OBJECT_ALARM,
+  EVENT_OBJECT_CLOSED, EVENT_OBJECT_FETCH, EVENT_OBJECT_INIT, EVENT_OBJECT_MESSAGE, EVENT_OBJECT_RPC, EVENT_PRELOAD, EVENT_RPC,
   EVENT_SCHEDULED,
   EVENT_START, call,
   promiseResult, promiseState, respond, setDispatch,
@@ -51,7 +52,7 @@ function dispatch(
   kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
   entryName?: any, props?: any,
 ): void {
-  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url, block, body, bodyHandle);
+  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url, block, body, bodyHandle, cfJson);
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
@@ -65,6 +66,11 @@ function dispatch(
   } catch (error) {
     return fail(invocation, error);
   }
+  answerResult(invocation, result);
+}
+
+/** What a `fetch` handler returned. */
+export function answerResult(invocation: Invocation, result: unknown): void {
   const response = peekResponse(result);
   if (response === null) answerWhenSettled(invocation, result);
   else answer(invocation, response);
@@ -76,7 +82,7 @@ function namedEntry(name: string, context: ExecutionContext): any {
   return typeof exported === "function" && isObject(exported.prototype) ? new (exported as any)(context, env) : exported;
 }
 
-function namedExport(name: string): unknown {
+export function namedExport(name: string): unknown {
   if (hasOwn(entryModule, name)) return entryModule[name];
   throw hostError("Error", `the worker has no export "${name}", which the binding names as its entry point`, "no_entrypoint");
 }
@@ -94,7 +100,7 @@ function onRpc(id: number, name: string | null, props: string | null, request: a
   callFeature().serveCall(invocation, exported, (made: any) => new made(context, env), request, handles, sessionId);
 }
 
-function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any, e: any): void {
+function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any, e: any, f: any): void {
   switch (kind) {
     case EVENT_RPC:
       return onRpc(id, a, b, c, d, e);
@@ -110,10 +116,23 @@ function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any,
       return onStart(a);
     case EVENT_INIT:
       return buildEnv(a);
+    case EVENT_OBJECT_INIT:
+      return feature("objects").onInit(a, b, c);
+    case EVENT_OBJECT_FETCH:
+      return feature("objects").onFetch(id, a, b, c, d, e, f);
+    // Name and props belong to entry points.
+    case EVENT_OBJECT_RPC:
+      return feature("objects").onRpc(id, c, d, e);
+    case EVENT_OBJECT_ALARM:
+      return feature("objects").onAlarm(id, a, b);
+    case EVENT_OBJECT_MESSAGE:
+      return feature("objects").onMessage(id, a, b);
+    case EVENT_OBJECT_CLOSED:
+      return feature("objects").onClosed(id, a, b, c, d, e);
   }
 }
 
-function fail(invocation: Invocation, thrown: unknown): void {
+export function fail(invocation: Invocation, thrown: unknown): void {
   const { name, message, stack } = describeError(thrown);
   failAs(invocation, name, message, stack, codeOf(thrown));
 }
@@ -138,6 +157,11 @@ function noHandler(invocation: Invocation, name: string, entryName: unknown = un
     ? `the worker's export ${entryName} has no ${name}() method`
     : `the entry module's default export has no ${name}() method; write: export default { ${name}(…) { … } }`;
   failAs(invocation, "NoHandler", message, "");
+}
+
+/** The class of a durable object lacks the method that an event wants. */
+export function noMethod(invocation: Invocation, name: string, className: string): void {
+  failAs(invocation, "NoHandler", `the class ${className} has no ${name}() method`, "");
 }
 
 function answerWhenSettled(invocation: Invocation, result: unknown): void {

@@ -19,6 +19,18 @@ export class WorkerEntrypoint {
 }
 webClass(WorkerEntrypoint);
 
+/** A class of objects of which each id has one, with a memory and a storage of its own. */
+export class DurableObject {
+  ctx: unknown;
+  env: unknown;
+
+  constructor(ctx: unknown = undefined, environment: unknown = undefined) {
+    this.ctx = ctx;
+    this.env = environment;
+  }
+}
+webClass(DurableObject);
+
 /** An object that stays where it is when it is passed to another worker, which gets a stub of it. */
 export class RpcTarget {}
 webClass(RpcTarget);

@@ -1,14 +1,14 @@
 /**
  * `env`: what the manifest granted, by name.
  */
-import { TypeError, jsonParse } from "./primordials.ts";
 import { feature, lazy } from "./features.ts";
+import { TypeError, jsonParse } from "./primordials.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets";
+  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets" | "objects";
   value?: any;
   binding?: number;
 }
@@ -18,6 +18,7 @@ const FEATURES: Record<string, string[] | undefined> = {
   __proto__: null as any,
   sql: ["sql", "makeDatabase"],
   sqlfamily: ["sql", "makeFamily"],
+  objects: ["objects", "makeNamespace"],
 };
 
 function bindingValue(granted: Binding): unknown {

@@ -32,8 +32,8 @@ function signalFor(state: RequestState): AbortSource | null {
   return state[SIGNAL] ?? (invocation === null ? null : invocationSignal(invocation));
 }
 
-/** Sends a request to the binding, or over the network where that is -1. */
-export function send(state: RequestState, binding: number): Promise<Response> {
+/** Sends a request to the binding or the stub of an object, or over the network where that is -1. */
+export function send(state: RequestState, binding: number | string): Promise<Response> {
   const signal = signalFor(state);
   const body = takeBody(state);
   if (signal !== null && isAborted(signal)) {
@@ -47,7 +47,7 @@ export function send(state: RequestState, binding: number): Promise<Response> {
   const method = state[METHOD];
   const url = state[REQUEST_URL];
   const redirect = state[REDIRECT];
-  const id = binding < 0
+  const id = binding === -1
     ? start(OP_FETCH, method, url, block, sent as any, streamId, redirect)
     : start(OP_SERVICE, binding, method, url, block, sent as any, streamId, redirect);
   const sending = whole ? null : pump(streamId, body as HostBody | ReadableStream, () => {});

@@ -26,6 +26,11 @@ export function keep(invocation: Invocation): void {
   mapSet(live, invocation[ID], invocation);
 }
 
+/** An event that goes on, by its id. */
+export function liveInvocation(id: number): Invocation | undefined {
+  return mapGet(live, id);
+}
+
 /** The host now has the answer. */
 export function markAnswered(invocation: Invocation): void {
   invocation[ANSWERED] = true;
@@ -68,7 +73,7 @@ export function invocationSignal(invocation: Invocation): AbortSource {
   return signal;
 }
 
-function waitFor(invocation: Invocation, promise: unknown): void {
+export function waitFor(invocation: Invocation, promise: unknown): void {
   const failed = (reason: unknown): void => logError("a promise given to waitUntil was rejected", reason);
   if (!isObject(promise)) return;
   if (invocation[ANSWERED] && invocation[PENDING] === 0) {

@@ -79,6 +79,14 @@ export const EVENT_SCHEDULED = 5;
 export const EVENT_PRELOAD = 6;
 export const EVENT_RPC = 7;
 
+// Events of durable objects.
+export const EVENT_OBJECT_INIT = 440;
+export const EVENT_OBJECT_ALARM = 441;
+export const EVENT_OBJECT_MESSAGE = 442;
+export const EVENT_OBJECT_CLOSED = 443;
+export const EVENT_OBJECT_FETCH = 444;
+export const EVENT_OBJECT_RPC = 445;
+
 // Synchronous calls.
 export const CALL_LOG = 1;
 export const CALL_RANDOM = 3;
@@ -134,6 +142,10 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+export const OP_KV_COMMIT = 530;
+export const OP_KV_ADD = 531;
+export const OP_KV_CHANGES = 532;
+export const OP_KV_LIST_MORE = 533;
 export const OP_CACHE_MATCH = 180;
 export const OP_CACHE_PUT = 181;
 export const OP_CACHE_DELETE = 182;
@@ -186,3 +198,29 @@ export const OP_SQL_END = 404;
 export const OP_SQL_STREAM = 405;
 export const OP_SQL_NEXT = 406;
 export const OP_SQL_CLOSE = 407;
+// Durable objects: calls, then operations.
+export const OBJECT_ID = 450;
+export const OBJECT_GET = 451;
+export const OBJECT_PUT = 452;
+export const OBJECT_DELETE = 453;
+export const OBJECT_LIST = 454;
+export const OBJECT_DELETE_ALL = 455;
+export const OBJECT_ALARM_GET = 456;
+export const OBJECT_ALARM_SET = 457;
+export const OBJECT_ALARM_OVER = 458;
+export const OBJECT_BEGIN = 459;
+export const OBJECT_END = 460;
+export const OBJECT_BYTES = 461;
+export const OBJECT_SQL = 462;
+export const OBJECT_SOCKET_ACCEPT = 465;
+export const OBJECT_SOCKET_SEND = 466;
+export const OBJECT_SOCKET_CLOSE = 467;
+export const OBJECT_SOCKETS = 468;
+export const OBJECT_SOCKET_TAGS = 469;
+export const OBJECT_ATTACH = 470;
+export const OBJECT_ATTACHMENT = 471;
+export const OBJECT_AUTO_SET = 472;
+export const OBJECT_AUTO_GET = 473;
+export const OBJECT_AUTO_TIME = 474;
+export const OBJECT_ABORT = 475;
+export const OP_OBJECT_SYNC = 480;

@@ -49,6 +49,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
     Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "kv", globals: &[], words: &["atomic(", ".watch(", "changedSince"] },
     Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },
     Feature {
@@ -75,7 +76,8 @@ pub const FEATURES: &[Feature] = &[
         ],
         words: &["pipeThrough", "pipeTo"],
     },
-    Feature { name: "rpc", globals: &[], words: &["RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
+    Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
     Feature { name: "sql", globals: &[], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
@@ -153,6 +155,10 @@ pub const CALLS: &str = "features:rpc";
 
 /// What a worker with a SQL database uses, in the same way.
 pub const SQL: &str = "features:sql";
+/// What stubs of durable objects take, as a specifier too.
+pub const OBJECTS: &str = "features:objects";
+/// The same for what a KV namespace has beside the names of Workers.
+pub const KV_MORE: &str = "features:kv";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -145,6 +145,21 @@ codes! {
     BAD_EXPIRY = row("bad_expiry", 400, Guest, false, "The expiry is not acceptable", "Give an expiry in the future, a TTL of at least one second.");
     BAD_CURSOR = row("bad_cursor", 400, Guest, false, "The cursor was not made by this list", "Start the list again without a cursor.");
     REVISION_CONFLICT = row("revision_conflict", 409, Guest, true, "The key changed since it was read", "Read it again and retry.");
+    BAD_TRANSACTION = row("bad_transaction", 400, Guest, false, "The transaction can't be made", "Write each key once.");
+    TRANSACTION_TOO_LARGE = row("transaction_too_large", 413, Guest, false, "The transaction has more keys or bytes than it may", "Split it, or raise the limit that the message names.");
+    NOT_A_COUNTER = row("not_a_counter", 409, Guest, false, "The value is no counter", "Add to keys that hold whole numbers in decimal, or to new ones.");
+    COUNTER_OVERFLOW = row("counter_overflow", 409, Guest, false, "The counter would leave the range of 64 bits", "Begin the counter again.");
+    CHANGES_GONE = row("changes_gone", 410, Guest, false, "The changes since this revision are no longer kept", "List again, and watch from the revision of the page; or raise watch_changes.");
+    QUOTA_EXCEEDED = row("quota_exceeded", 507, Guest, false, "The app would store more than its quota", "Delete what is not needed, or raise the limit that the message names.");
+    BAD_OBJECT_ID = row("bad_object_id", 400, Guest, false, "This is no id of an object of the class", "Use an id that idFromName or newUniqueId of the same binding made.");
+    NO_OBJECT_CLASS = row("no_object_class", 500, Guest, false, "The worker has no such class of durable objects", "Export the class under the name that the binding gives.");
+    OBJECT_FULL = row("object_full", 507, Guest, false, "The durable object stores more than object_bytes allows", "Delete what is no longer needed, use more objects, or raise limits.object_bytes.");
+    OBJECT_OVERLOADED = row("object_overloaded", 503, Guest, true, "Too many events wait for one durable object", "Spread the work over more objects, or raise limits.object_queue.");
+    OBJECT_RESET = row("object_reset", 503, Guest, true, "The durable object was reset", "Send the request again; what was acknowledged is kept, what was only in memory is gone.");
+    OBJECT_AWAKE = row("object_awake", 409, Client, true, "The durable object is awake", "Wait until it sleeps (object_idle_ms after its last use), or stop the node, then try again.");
+    OBJECT_MOVED = row("object_moved", 503, Node, true, "The durable object lives elsewhere now", "Send the request again.");
+    BAD_OBJECT_DATA = row("bad_object_data", 422, Client, false, "This is no export of a durable object", "Give a file that selvedge objects export wrote.");
+    OBJECT_MISSING = row("object_missing", 404, Client, false, "There is no such durable object", "See: selvedge objects APP CLASS list.");
     SQL_ERROR = row("sql_error", 500, Guest, false, "SQLite refused the statement", "See the message; correct the statement.");
     SQL_CONSTRAINT = row("sql_constraint", 409, Guest, false, "A constraint of the database does not hold", "Change the values, or the constraint.");
     SQL_FORBIDDEN = row("sql_forbidden", 403, Guest, false, "The statement is not allowed here", "See the message for what there is instead.");
@@ -166,6 +181,7 @@ codes! {
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
     BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");
     SECRET_SEALED = row("secret_sealed", 500, Node, false, "A secret does not open with this node key", "Start the node with the key file it was sealed with, or set the secret again.");
+    UNKNOWN_VERSION = row("unknown_version", 404, Client, false, "The secret has no such version", "See which versions are kept with: selvedge secret versions.");
     DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");
     SECRET_MISSING = row("secret_missing", 500, Guest, false, "A secret that the worker binds has no value", "Set it with: selvedge secret put NAME.");
 

@@ -121,5 +121,10 @@ name!(
     BindingName, check_identifier
 );
 
+name!(
+    /// A class of durable objects: the name of an export.
+    ClassName, check_identifier
+);
+
 #[cfg(test)]
 mod tests;

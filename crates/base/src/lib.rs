@@ -23,7 +23,7 @@ pub use body::{Body, BodyError};
 pub use clock::{Clock, SystemClock};
 pub use code::{Code, Fault};
 pub use digest::Digest;
-pub use ids::{AppName, BindingName, NameError, ResourceName, TenantName, WorkerName};
+pub use ids::{AppName, BindingName, ClassName, NameError, ResourceName, TenantName, WorkerName};
 pub use limits::{AppLimits, NodeLimits, TestLimits, WorkerLimits};
 pub use problem::Problem;
 pub use rng::{Rng, SystemRng};

@@ -110,6 +110,10 @@ limits! {
         queue_ms: 1_000, 0, 600_000, "ms", "app_overloaded", "How long a request may wait for a place.";
         instances: 64, 1, 10_000, "", "app_overloaded", "Instances of the app's workers on one core.";
         nesting: 16, 1, 64, "", "nesting_exceeded", "How deep service bindings may nest.";
+        objects: 256, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
+        object_queue: 4_096, 1, 1_000_000, "", "object_overloaded", "Events that wait for one durable object, or are in progress in it.";
+        object_takeover_ms: 10_000, 0, 3_600_000, "ms", "object_reset", "How long a durable object goes on with the events that it has when a new deployment waits to take it over.";
+        object_sockets: 32_768, 0, 1_000_000, "", "too_many_sockets", "Open WebSockets that one durable object has accepted with ctx.acceptWebSocket.";
     }
 }
 
@@ -140,7 +144,16 @@ limits! {
         metadata_bytes: 1_024, 0, 64 << 10, "bytes", "metadata_too_large", "Metadata of a KV entry, as JSON.";
         list_keys: 1_000, 1, 10_000, "", "", "Keys in one page of a list.";
         get_keys: 100, 1, 1_000, "", "too_many_keys", "Keys that one KV read may name.";
+        list_bytes: 4 * MIB, 1, 64 * MIB, "bytes", "", "Values in one page of a list that asks for values; the page ends early.";
+        transaction_keys: 100, 1, 1_000, "", "transaction_too_large", "Checks and writes of one KV transaction.";
+        transaction_bytes: 4 * MIB, 1, 64 * MIB, "bytes", "transaction_too_large", "Keys, values and metadata of one KV transaction.";
+        watch_changes: 100_000, 0, 1_000_000, "", "changes_gone", "Changes of one app's KV that are kept for those who watch.";
+        kv_namespace_keys: 10_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of one KV namespace.";
+        kv_namespace_bytes: 16 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of one KV namespace.";
+        kv_app_keys: 20_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of all KV namespaces of one app.";
+        kv_app_bytes: 32 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of all KV namespaces of one app.";
         kv_files_open: 64, 4, 10_000, "", "", "Database files of KV kept open, one for each app; the least recently used is closed.";
+        ledger_bytes: 256 * MIB, 64 * MIB, 1 << 40, "bytes", "node_overloaded", "The log of commits of SQL databases and durable objects; what it holds is what a start after a crash has to go through.";
         sql_bytes: 100_000, 1_000, 10_000_000, "bytes", "sql_limit", "Text of one SQL statement, or of one script.";
         sql_value_bytes: 2 * MIB, 1_024, 1 << 30, "bytes", "sql_limit", "One string, blob or row of a SQL database.";
         sql_parameters: 1_000, 1, 32_766, "", "sql_limit", "Values bound to one SQL statement.";
@@ -158,12 +171,20 @@ limits! {
         sql_cached_statements: 64, 1, 10_000, "", "", "Compiled statements kept by one connection.";
         sql_files_open: 256, 4, 10_000, "", "", "SQL databases kept open; the least recently used is closed.";
         sql_idle_ms: 60_000, 1_000, 3_600_000, "ms", "", "How long a SQL database may stand unused before it is closed.";
-        ledger_bytes: 256 * MIB, 64 * MIB, 1 << 40, "bytes", "node_overloaded", "The log of commits of SQL databases and durable objects; what it holds is what a start after a crash has to go through.";
+        archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
         cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
         cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
         cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
+        object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";
+        object_value_bytes: 2 * MIB, 1, 64 * MIB, "bytes", "value_too_large", "Value under one key in the storage of a durable object, as it is encoded.";
+        object_keys: 128, 1, 10_000, "", "too_many_keys", "Keys that one call of a durable object's storage names.";
+        object_bytes: 1 << 30, MIB, 1 << 40, "bytes", "object_full", "What one durable object stores.";
+        object_attachment_bytes: 16 << 10, 0, MIB, "bytes", "value_too_large", "What a durable object keeps with one of its WebSockets, as it is encoded.";
+        object_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long a durable object may stand unused before it is put to sleep.";
+        object_sql_ms: 500, 1, 60_000, "ms", "sql_time_limit", "How long one SQL statement of a durable object may run; its core waits for it.";
+        object_alarm_retries: 6, 0, 100, "", "", "How often an alarm runs again after its handler failed.";
         artifact_bytes: 128 * MIB, MIB, 1 << 30, "bytes", "body_too_large", "One artifact or asset of a deployment.";
         egress_connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Connecting to a target of an outbound request.";
         egress_redirects: 20, 0, 100, "", "upstream_protocol", "Redirects that one outbound request follows.";

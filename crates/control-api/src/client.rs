@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use base::{AppName, Digest, ResourceName, Secret, code};
+use base::{AppName, ClassName, Digest, ResourceName, Secret, code};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,13 +16,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvCondition, KvDeleted,
-    KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretVersion, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
+    KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlRequest, Status,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
-use crate::{Answer, Api, ApiError, Operation};
+use crate::{Answer, Api, ApiError, Operation, SecretKey};
 
 /// An [`Api`] behind an admin address.
 ///
@@ -196,6 +198,10 @@ fn refused(status: StatusCode, body: &[u8]) -> ApiError {
     ApiError::from_document(status.as_u16(), body)
 }
 
+fn of_env(secret: &SecretKey) -> QueryText {
+    QueryText::default().with("env", secret.env.as_ref())
+}
+
 fn condition(query: QueryText, condition: KvCondition) -> QueryText {
     match condition {
         KvCondition::Always => query,
@@ -254,11 +260,18 @@ impl Api for Client {
         })
     }
 
-    fn secret_put(&self, app: AppName, name: ResourceName, value: Secret<Bytes>) -> Answer<'_, SecretVersion> {
+    fn secret_put(
+        &self,
+        app: AppName,
+        secret: SecretKey,
+        value: Secret<Bytes>,
+        options: SecretPutOptions,
+    ) -> Answer<'_, SecretVersion> {
         Box::pin(async move {
             let payload = Payload::Bytes(value.expose().clone());
-            let parameters = [app.as_str(), name.as_str()];
-            self.read(Operation::SecretPut, &parameters, QueryText::default(), payload).await
+            let overlap_s = Some(options.overlap_s).filter(|&seconds| seconds > 0);
+            let query = of_env(&secret).with("overlap_s", overlap_s);
+            self.read(Operation::SecretPut, &[app.as_str(), secret.name.as_str()], query, payload).await
         })
     }
 
@@ -266,10 +279,24 @@ impl Api for Client {
         Box::pin(async move { self.items(Operation::SecretList, &[app.as_str()], QueryText::default()).await })
     }
 
-    fn secret_delete(&self, app: AppName, name: ResourceName) -> Answer<'_, ()> {
+    fn secret_versions(&self, app: AppName, secret: SecretKey) -> Answer<'_, Vec<SecretVersionEntry>> {
         Box::pin(async move {
-            let parameters = [app.as_str(), name.as_str()];
-            self.call(Operation::SecretDelete, &parameters, QueryText::default(), Payload::Nothing).await?;
+            let parameters = [app.as_str(), secret.name.as_str()];
+            self.items(Operation::SecretVersions, &parameters, of_env(&secret)).await
+        })
+    }
+
+    fn secret_rollback(&self, app: AppName, secret: SecretKey, to: SecretRollback) -> Answer<'_, SecretVersion> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), secret.name.as_str()];
+            self.read(Operation::SecretRollback, &parameters, of_env(&secret), Payload::json(&to)).await
+        })
+    }
+
+    fn secret_delete(&self, app: AppName, secret: SecretKey) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), secret.name.as_str()];
+            self.call(Operation::SecretDelete, &parameters, of_env(&secret), Payload::Nothing).await?;
             Ok(())
         })
     }
@@ -357,9 +384,81 @@ impl Api for Client {
         Box::pin(async move {
             let prefix = Some(options.prefix).filter(|prefix| !prefix.is_empty());
             let query = QueryText::default().with("prefix", prefix).with("cursor", options.cursor);
-            let query = query.with("limit", options.limit);
+            let query = query.with("limit", options.limit).with("after_revision", options.after_revision);
+            let query = query.with("values", options.values.then_some(true));
             let parameters = [app.as_str(), namespace.as_str()];
             self.read(Operation::KvList, &parameters, query, Payload::Nothing).await
+        })
+    }
+
+    fn kv_commit(&self, app: AppName, namespace: ResourceName, transaction: KvTransaction) -> Answer<'_, KvCommitted> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), namespace.as_str()];
+            let payload = Payload::json(&transaction);
+            self.read(Operation::KvCommit, &parameters, QueryText::default(), payload).await
+        })
+    }
+
+    fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges> {
+        Box::pin(async move {
+            let prefix = Some(options.prefix).filter(|prefix| !prefix.is_empty());
+            let wait_ms = Some(options.wait_ms).filter(|&ms| ms > 0);
+            let query = QueryText::default().with("prefix", prefix).with("since", options.since);
+            let parameters = [app.as_str(), namespace.as_str()];
+            self.read(Operation::KvChanges, &parameters, query.with("wait_ms", wait_ms), Payload::Nothing).await
+        })
+    }
+
+    fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {
+        Box::pin(
+            async move { self.read(Operation::KvUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await },
+        )
+    }
+
+    fn object_list(
+        &self,
+        app: AppName,
+        class: ClassName,
+        after: Option<String>,
+        limit: Option<u64>,
+    ) -> Answer<'_, ObjectPage> {
+        Box::pin(async move {
+            let query = QueryText::default().with("after", after).with("limit", limit);
+            self.read(Operation::ObjectList, &[app.as_str(), class.as_str()], query, Payload::Nothing).await
+        })
+    }
+
+    fn object_inspect(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<ObjectInfo>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            match self.read(Operation::ObjectInspect, &parameters, QueryText::default(), Payload::Nothing).await {
+                Ok(info) => Ok(Some(info)),
+                Err(error) if error.is(&code::OBJECT_MISSING) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn object_export(&self, app: AppName, class: ClassName, object: String) -> Answer<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            match self.call(Operation::ObjectExport, &parameters, QueryText::default(), Payload::Nothing).await {
+                Ok(response) => Ok(Some(response.body)),
+                Err(error) if error.is(&code::OBJECT_MISSING) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            let (operation, payload) = match export {
+                Some(bytes) => (Operation::ObjectImport, Payload::Bytes(bytes)),
+                None => (Operation::ObjectDelete, Payload::Nothing),
+            };
+            self.call(operation, &parameters, QueryText::default(), payload).await?;
+            Ok(())
         })
     }
 

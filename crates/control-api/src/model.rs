@@ -9,6 +9,14 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod kv;
+mod secret;
+
+pub use kv::{
+    KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
+};
+pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
+
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Items_{T}")]
@@ -170,23 +178,6 @@ pub struct RollbackRequest {
     /// the deployment that was released before the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-}
-
-/// A secret, without its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SecretEntry {
-    #[schemars(with = "String")]
-    pub name: ResourceName,
-    /// Rises each time it is set.
-    pub version: u64,
-    /// Milliseconds since the Unix epoch.
-    pub updated_ms: u64,
-}
-
-/// A secret that was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SecretVersion {
-    pub version: u64,
 }
 
 /// An entry. Over HTTP the value is the body, and the rest are header fields.
@@ -371,6 +362,34 @@ pub struct KvListOptions {
     pub cursor: Option<String>,
     /// Keys in the page; at most `list_keys`.
     pub limit: Option<u64>,
+    /// Only entries with a higher revision than this.
+    pub after_revision: Option<u64>,
+    /// With the values that are not too large.
+    pub values: bool,
+}
+
+/// One page of durable objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectPage {
+    /// In their order.
+    pub ids: Vec<String>,
+    /// There are more behind the last.
+    pub more: bool,
+}
+
+/// A durable object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectInfo {
+    pub id: String,
+    /// What its id was made of, if that is known.
+    pub name: Option<String>,
+    pub bytes: u64,
+    /// Keys in its storage.
+    pub entries: u64,
+    /// Tables of its own.
+    pub tables: Vec<String>,
+    /// When its alarm is due, in milliseconds since the Unix epoch.
+    pub alarm_ms: Option<u64>,
 }
 
 /// One page of keys, in the order of their bytes.
@@ -379,6 +398,10 @@ pub struct KvPage {
     pub keys: Vec<KvKey>,
     /// Asks for the next page; absent if this is the last.
     pub cursor: Option<String>,
+    /// The page holds everything up to this revision: from the first page of a walk on, the changes
+    /// since then tell what the walk may have missed.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -389,6 +412,9 @@ pub struct KvKey {
     /// JSON, as it was put.
     pub metadata: Option<String>,
     pub revision: u64,
+    /// The value in base64, if values were asked for and this one is not too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
 }
 
 /// A limit and its value.

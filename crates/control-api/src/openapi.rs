@@ -22,7 +22,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Selvedge admin API",
             "version": "1",
-            "description": "What `selvedge deploy`, `releases`, `rollback`, `secret`, `kv` and `limits` call. It answers on the admin address only, to callers that show the node's token and are no web page.",
+            "description": "What `selvedge deploy`, `releases`, `rollback`, `secret`, `kv`, `objects` and `limits` call. It answers on the admin address only, to callers that show the node's token and are no web page.",
         },
         "paths": paths,
         "components": {
@@ -115,6 +115,12 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::RollbackRequest>();
     generator.subschema_for::<model::Items<model::SecretEntry>>();
     generator.subschema_for::<model::SecretVersion>();
+    generator.subschema_for::<model::Items<model::SecretVersionEntry>>();
+    generator.subschema_for::<model::SecretRollback>();
+    generator.subschema_for::<model::KvUsage>();
+    generator.subschema_for::<model::KvTransaction>();
+    generator.subschema_for::<model::KvCommitted>();
+    generator.subschema_for::<model::KvChanges>();
     generator.subschema_for::<model::Items<model::SqlEntry>>();
     generator.subschema_for::<model::SqlRequest>();
     generator.subschema_for::<model::SqlAnswered>();
@@ -124,6 +130,8 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();
     generator.subschema_for::<model::KvPage>();
+    generator.subschema_for::<model::ObjectPage>();
+    generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();

@@ -14,6 +14,7 @@ use crate::deployed::DeployedWorker;
 use crate::deployment::Inner;
 use crate::gauge::{CoreSignal, PoolGauge, Room};
 use crate::node::Node;
+use crate::objects::home::Home;
 use crate::pool::{AppOnCore, Pool, Seat};
 
 /// The keeper looks at the pools at least this often.
@@ -23,6 +24,7 @@ const SWEEP_MIN: Duration = Duration::from_millis(1);
 pub(crate) struct CorePools {
     pub core: Core,
     pub node: Arc<Node>,
+    pub home: Home,
     signal: Arc<CoreSignal>,
     pools: RefCell<HashMap<u64, Rc<Pool>>>,
     apps: RefCell<HashMap<Arc<str>, Rc<AppOnCore>>>,
@@ -43,6 +45,7 @@ impl CorePools {
         Rc::new(Self {
             core,
             node,
+            home: Home::default(),
             signal,
             pools: RefCell::default(),
             apps: RefCell::default(),
@@ -108,10 +111,15 @@ impl CorePools {
                 return Ok(Seat::new(pool.app.clone(), self.node.instances.clone(), pool.gauge.clone()));
             }
             self.node.instances.fetch_sub(1, Ordering::SeqCst);
-            if !self.evict(|_| true) {
+            if !self.evict_any() {
                 return Err(Full::Node);
             }
         }
+    }
+
+    /// Drops an idle instance of anybody's.
+    pub fn evict_any(&self) -> bool {
+        self.evict(|_| true) || self.evict_any_object()
     }
 
     /// Drops the longest idle instance among these pools.
@@ -130,6 +138,9 @@ impl CorePools {
     }
 
     fn reap(&self, dirty: &[u64]) {
+        if !dirty.is_empty() {
+            self.reap_objects(dirty);
+        }
         for key in dirty {
             let pool = self.pools.borrow().get(key).cloned();
             let Some(pool) = pool else { continue };
@@ -153,10 +164,11 @@ impl CorePools {
             }
         }
         drop(pools);
+        self.sweep_objects(now);
         self.node.touch_loaded(&in_use);
         self.apps.borrow_mut().retain(|_, app| Rc::strong_count(app) > 1);
         let is_full = || self.node.instances.load(Ordering::SeqCst) >= self.node.limits.instances_total;
-        while self.node.room.waiting() > 0 && is_full() && self.evict(|_| true) {}
+        while self.node.room.waiting() > 0 && is_full() && self.evict_any() {}
     }
 
     fn idle(&self) -> Duration {
@@ -168,6 +180,7 @@ impl CorePools {
         if let Some(keeper) = self.keeper.take() {
             keeper.abort();
         }
+        self.close_objects();
         let pools = self.pools.take();
         pools.values().for_each(|pool| pool.clear());
         self.apps.take();

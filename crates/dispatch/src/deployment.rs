@@ -1,9 +1,10 @@
 //! A released deployment, ready to be called.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 
-use base::{AppLimits, AppName, Code, Digest, code};
+use base::{AppLimits, AppName, ClassName, Code, Digest, code};
 use futures_util::future::LocalBoxFuture;
 use manifest::plan::{Isolation, Plan, WorkerIndex, WorkerKind};
 use worker::{Call, Env, Event, Failure, Invoker, Response};
@@ -77,6 +78,8 @@ pub(crate) struct Inner {
     pub limits: AppLimits,
     pub workers: Vec<Arc<DeployedWorker>>,
     pub lifecycle: Arc<Lifecycle>,
+    /// The workers of the classes of durable objects.
+    pub classes: BTreeMap<ClassName, usize>,
 }
 
 impl Deployment {
@@ -99,7 +102,9 @@ impl Deployment {
             })
         });
         let workers = workers.collect();
-        let inner = Arc::new(Inner { id, admission, limits: plan.limits.clone(), workers, lifecycle, node });
+        let classes =
+            plan.classes().into_iter().map(|(class, worker)| (class.clone(), usize::from(worker.0))).collect();
+        let inner = Arc::new(Inner { id, admission, limits: plan.limits.clone(), workers, lifecycle, classes, node });
         let bound = reservation.0.set(Arc::downgrade(&inner));
         assert!(bound.is_ok(), "a reservation is for one deployment");
         Arc::new(Self { inner })

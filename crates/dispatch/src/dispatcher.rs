@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::{Clock, NodeLimits};
-use worker::{Core, Engine};
+use worker::{Core, Engine, Objects};
 
 use crate::admission::Bounds;
 use crate::cores::CorePools;
 use crate::deployment::{Deployment, DeploymentSpec, Inner};
 use crate::node::{AppEntry, Node};
+use crate::objects::{Door, ObjectParts};
 use crate::registry;
 use crate::snapshot::{self, Snapshot};
 
@@ -22,7 +23,22 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     pub fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, limits: NodeLimits) -> Arc<Self> {
-        Arc::new(Self { node: Node::new(engine, clock, limits) })
+        Arc::new(Self { node: Node::new(engine, clock, limits, None) })
+    }
+
+    /// One whose workers may have durable objects.
+    pub fn with_objects(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        limits: NodeLimits,
+        parts: ObjectParts,
+    ) -> Arc<Self> {
+        Arc::new(Self { node: Node::new(engine, clock, limits, Some(parts)) })
+    }
+
+    /// The way to durable objects, for the environments of workers.
+    pub fn objects(&self) -> Arc<dyn Objects> {
+        Arc::new(Door { node: Arc::downgrade(&self.node) })
     }
 
     /// Makes this thread a core, until the guard is dropped; its instances are dropped with it.
@@ -33,6 +49,7 @@ impl Dispatcher {
         let pools = CorePools::new(core, self.node.clone());
         assert!(registry::install(pools.clone()), "this thread is a core already");
         pools.start_keeper();
+        crate::objects::home::open(&pools);
         CoreGuard { thread: PhantomData }
     }
 

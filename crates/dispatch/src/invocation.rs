@@ -51,11 +51,7 @@ async fn run(
     mut call: Call,
     event: Event,
 ) -> Result<Response, Failure> {
-    let nesting = pool.deployment.limits.nesting;
-    if call.depth > nesting {
-        let detail = format!("service bindings nest {} deep, limits.nesting allows {nesting}", call.depth);
-        return Err(Failure::new(&code::NESTING_EXCEEDED, detail));
-    }
+    check_nesting(&call, &pool.deployment.limits)?;
     let slot = match root_slot(&mut call) {
         Some(slot) => slot,
         None => admit(&core, &pool, &call).await?,
@@ -67,6 +63,15 @@ async fn run(
         Err(Ended { failure, again: None }) => Err(failure),
         Err(Ended { failure, again: Some(again) }) => Box::pin(run_again(&core, &pool, failure, *again)).await,
     }
+}
+
+pub(crate) fn check_nesting(call: &Call, limits: &base::AppLimits) -> Result<(), Failure> {
+    let nesting = limits.nesting;
+    if call.depth <= nesting {
+        return Ok(());
+    }
+    let detail = format!("service bindings nest {} deep, limits.nesting allows {nesting}", call.depth);
+    Err(Failure::new(&code::NESTING_EXCEEDED, detail))
 }
 
 async fn run_in(
@@ -126,12 +131,12 @@ async fn run_again(core: &CorePools, pool: &Pool, failure: Failure, again: Again
 
 /// The place of the request that this call acts for, if it is nested: it keeps that place and never
 /// waits for one of its own, so workers that call each other can't wait for themselves.
-fn root_slot(call: &mut Call) -> Option<Arc<Slot>> {
+pub(crate) fn root_slot(call: &mut Call) -> Option<Arc<Slot>> {
     let lease = call.admission.take()?.downcast::<Lease>().ok()?;
     Some(lease.slot())
 }
 
-async fn admit(core: &CorePools, pool: &Pool, call: &Call) -> Result<Arc<Slot>, Failure> {
+pub(crate) async fn admit(core: &CorePools, pool: &Pool, call: &Call) -> Result<Arc<Slot>, Failure> {
     let (admission, limits) = (&pool.deployment.admission, &pool.deployment.limits);
     let refused = |refusal: Refusal| {
         let (concurrency, queue) = (limits.concurrency, limits.queue);

@@ -27,6 +27,9 @@
 //! to `instance_retries` times, in its old place in admission and within its `head_ms`. Its record
 //! shows every run. Any other fails with `instance_lost`, and its client may decide.
 //!
+//! **Durable objects** have instances of their own, one for each id, which no pool shares: see
+//! [`objects`].
+//!
 //! Every policy here is pure and tested by itself: [`admission`], [`quarantine`], and the
 //! least-recently-used store of programs.
 
@@ -38,6 +41,7 @@ mod dispatcher;
 mod gauge;
 mod invocation;
 mod node;
+pub mod objects;
 mod pool;
 mod programs;
 pub mod quarantine;
@@ -47,4 +51,5 @@ mod snapshot;
 pub use deployed::ArtifactSource;
 pub use deployment::{Deployment, DeploymentSpec, Reservation, WorkerSpec};
 pub use dispatcher::{CoreGuard, Dispatcher};
+pub use objects::ObjectParts;
 pub use snapshot::{AppSnapshot, QuarantineSnapshot, Snapshot, Totals, WorkerSnapshot};

@@ -12,6 +12,8 @@ use crate::admission::{Admission, Bounds};
 use crate::deployed::DeployedWorker;
 use crate::deployment::Inner;
 use crate::gauge::{CoreSignal, Room};
+use crate::objects::registry::Registry;
+use crate::objects::{ObjectParts, ObjectsOfNode};
 use crate::programs::Recent;
 use crate::quarantine::Policy;
 
@@ -26,6 +28,7 @@ pub(crate) struct Node {
     pub instances: Arc<AtomicU64>,
     pub room: Arc<Room>,
     pub counters: Counters,
+    pub objects: Option<ObjectsOfNode>,
     pub draining: AtomicBool,
     programs: Mutex<Recent<Arc<dyn Program>>>,
     apps: Mutex<BTreeMap<AppName, AppEntry>>,
@@ -57,7 +60,12 @@ pub(crate) struct Counters {
 }
 
 impl Node {
-    pub fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, limits: NodeLimits) -> Arc<Self> {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        limits: NodeLimits,
+        objects: Option<ObjectParts>,
+    ) -> Arc<Self> {
         let preparations = usize::try_from(limits.preparations).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             engine,
@@ -67,6 +75,7 @@ impl Node {
             instances: Arc::default(),
             room: Arc::default(),
             counters: Counters::default(),
+            objects: objects.map(|parts| ObjectsOfNode { parts, registry: Registry::default() }),
             draining: AtomicBool::new(false),
             programs: Mutex::new(Recent::new(usize::try_from(limits.loaded_images).unwrap_or(usize::MAX))),
             apps: Mutex::default(),

@@ -52,6 +52,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     let routes = compiler.routes(&raw);
     let workers: Vec<_> = raw.workers.iter().map(|w| compiler.worker(w)).collect();
     compiler.check_entrypoints(&raw, &workers);
+    compiler.check_classes(&raw, &workers);
     let mut limits = AppLimits::default();
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
+use base::{
+    AppLimits, AppName, BindingName, ClassName, NameError, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRule;
@@ -110,7 +112,7 @@ impl Plan {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
-            Grant::Worker { worker, .. } => worker_is_there(worker),
+            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(worker),
             Grant::Assets { assets } => assets_are_there(assets),
             Grant::Kv { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
@@ -137,10 +139,18 @@ impl Plan {
         named.collect()
     }
 
+    /// The classes of durable objects, with the workers that export them.
+    pub fn classes(&self) -> BTreeMap<&ClassName, WorkerIndex> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        grants
+            .filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None })
+            .collect()
+    }
+
     /// Every secret that some worker is granted, once.
     pub fn secrets(&self) -> BTreeSet<&ResourceName> {
         let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
-        grants.filter_map(|g| if let Grant::Secret { secret } = g { Some(secret) } else { None }).collect()
+        grants.filter_map(|g| if let Grant::Secret { secret, .. } = g { Some(secret) } else { None }).collect()
     }
 }
 
@@ -241,6 +251,13 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Grant {
+    /// A class of durable objects. First, since what is read of a worker would fit it too.
+    Object {
+        #[serde(rename = "object")]
+        class: ClassName,
+        /// The worker that exports it.
+        worker: WorkerIndex,
+    },
     Kv {
         #[serde(rename = "kv")]
         namespace: ResourceName,
@@ -254,6 +271,9 @@ pub enum Grant {
     },
     Secret {
         secret: ResourceName,
+        /// The version before, while the overlap of a rotation lasts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
     },
     /// Another worker of the app, or the worker itself.
     Worker {
@@ -266,9 +286,7 @@ pub enum Grant {
         props: Option<serde_json::Value>,
     },
     /// The app's files, for `env.ASSETS.fetch`.
-    Assets {
-        assets: AssetsIndex,
-    },
+    Assets { assets: AssetsIndex },
 }
 
 /// Which databases a binding opens, as the manifest writes it: `main`, or `tenant-*`.

@@ -86,12 +86,16 @@ pub(crate) struct RawBinding {
     pub migrations: Option<Spanned<String>>,
     /// Of a binding to a worker.
     pub entrypoint: Option<Spanned<String>>,
+    /// Of a class of objects: the worker that exports it, if it is another one.
+    pub worker: Option<Spanned<String>>,
     pub props: Option<Node>,
+    /// Of a secret: the version before.
+    pub previous: bool,
 }
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, migrations: None, entrypoint: None, props: None }
+        Self { name, kind, target, migrations: None, entrypoint: None, worker: None, props: None, previous: false }
     }
 }
 
@@ -102,6 +106,7 @@ pub(crate) enum BindingKind {
     Secret,
     Worker,
     Assets,
+    Object,
 }
 
 #[derive(Debug)]

@@ -101,13 +101,23 @@ fn binding() -> Value {
         "assets" => json!({ "type": "string", "minLength": 1 }),
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
+        "previous" => json!({ "type": "boolean", "default": false }),
         "sql" => json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(-\\*)?$" }),
         "migrations" => json!({ "type": "string", "minLength": 1 }),
+        "object" => identifier(),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "sql", "secret", "worker", "assets"].map(|kind| json!({ "required": [kind] }));
-    binding["oneOf"] = json!(kinds);
-    binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"], "migrations": ["sql"] });
+    let kinds = ["kv", "sql", "secret", "assets"].map(|kind| json!({ "required": [kind] }));
+    // The worker that exports a class stands beside it.
+    let object = json!({ "required": ["object"] });
+    let worker = json!({ "required": ["worker"], "not": object });
+    binding["oneOf"] = json!(kinds.into_iter().chain([object, worker]).collect::<Vec<_>>());
+    binding["dependentRequired"] = json!({
+        "entrypoint": ["worker"],
+        "props": ["worker"],
+        "previous": ["secret"],
+        "migrations": ["sql"],
+    });
     binding
 }
 

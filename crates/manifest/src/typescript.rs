@@ -29,11 +29,18 @@ pub fn typescript_env(plan: &Plan) -> String {
     if grants().any(|g| matches!(g, Grant::Sql { .. })) {
         text.push_str(SQL);
     }
-    if grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
+    let has_objects = grants().any(|g| matches!(g, Grant::Object { .. }));
+    if has_objects || grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
         text.push_str(FETCHER);
     }
-    if grants().any(|g| matches!(g, Grant::Worker { worker, .. } if plan.worker(*worker).kind == WorkerKind::Script)) {
+    if has_objects
+        || grants()
+            .any(|g| matches!(g, Grant::Worker { worker, .. } if plan.worker(*worker).kind == WorkerKind::Script))
+    {
         text.push_str(SERVICE);
+    }
+    if has_objects {
+        text.push_str(OBJECTS);
     }
     text
 }
@@ -50,18 +57,31 @@ pub fn typescript_tests(plan: &Plan) -> String {
     TESTS.replace("__ENV__", &name)
 }
 
+/// The type of a class of durable objects.
+fn objects(exporter: &WorkerPlan, class: &str) -> String {
+    match module_of(exporter) {
+        Some(module) => format!("DurableObjectNamespace<import({}).{class}>", Value::from(format!("./{module}"))),
+        None => "DurableObjectNamespace<any>".to_owned(),
+    }
+}
+
+/// The module of a worker, if its source has types.
+fn module_of(worker: &WorkerPlan) -> Option<String> {
+    let (stem, ending) = worker.entry.rsplit_once('.')?;
+    match ending {
+        "ts" | "tsx" => Some(stem.to_owned()),
+        "mts" => Some(format!("{stem}.mjs")),
+        _ => None,
+    }
+}
+
 /// The type of a binding to a worker: the class that answers, if its source has types. The file is
 /// meant to lie beside the manifest.
 fn service(target: &WorkerPlan, entrypoint: Option<&str>) -> String {
     if target.kind == WorkerKind::Component {
         return "WorkerFetcher".to_owned();
     }
-    let Some((stem, ending)) = target.entry.rsplit_once('.') else { return "UntypedService".to_owned() };
-    let module = match ending {
-        "ts" | "tsx" => stem.to_owned(),
-        "mts" => format!("{stem}.mjs"),
-        _ => return "UntypedService".to_owned(),
-    };
+    let Some(module) = module_of(target) else { return "UntypedService".to_owned() };
     let export = entrypoint.unwrap_or("default");
     format!("WorkerService<typeof import({}).{export}>", Value::from(format!("./{module}")))
 }
@@ -92,9 +112,11 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
     let bindings = worker.bindings.iter().map(|binding| {
         let shape = match &binding.grant {
             Grant::Kv { .. } => "KVNamespace".to_owned(),
+            Grant::Secret { previous: false, .. } => "string".to_owned(),
+            Grant::Secret { previous: true, .. } => "string | undefined".to_owned(),
             Grant::Sql { sql: Databases::One(_), .. } => "D1Database".to_owned(),
             Grant::Sql { sql: Databases::Family(_), .. } => "SqlFamily".to_owned(),
-            Grant::Secret { .. } => "string".to_owned(),
+            Grant::Object { class, worker } => objects(plan.worker(*worker), class.as_str()),
             Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
             Grant::Assets { .. } => "WorkerFetcher".to_owned(),
         };
@@ -193,7 +215,37 @@ interface KVNamespace<Key extends string = string> {
     prefix?: string | null;
     cursor?: string | null;
     limit?: number;
+    /** Only keys that were written after this revision. */
+    changedSince?: number | null;
+    /** With the values; null for one of more than 64 KiB. */
+    values?: "text" | "json" | "arrayBuffer";
   }): Promise<KVNamespaceListResult<Metadata, Key>>;
+  /** Adds to a counter, a whole number in decimal, and gives what it holds then: a number where that is exact. */
+  add(key: Key, by?: number | bigint): Promise<number | bigint>;
+  /** Begins a transaction: checks and writes that happen at one moment, all or none. */
+  atomic(): KVAtomicOperation<Key>;
+  /** What is written from now on, or after a revision. A gap is an error (`changes_gone`). */
+  watch(options?: { prefix?: string | null; since?: number | null }): AsyncIterableIterator<KVWritten<Key>>;
+}
+
+interface KVAtomicOperation<Key extends string = string> {
+  /** That the key has this revision (null: that there is none), or that it exists or does not. */
+  check(condition: { key: Key; revision: number | null } | { key: Key; exists: boolean }): this;
+  put(
+    key: Key,
+    value: string | ArrayBuffer | ArrayBufferView,
+    options?: { expiration?: number; expirationTtl?: number; metadata?: unknown },
+  ): this;
+  delete(key: Key): this;
+  add(key: Key, by?: number | bigint): this;
+  /** Rejects with the code `revision_conflict`, and nothing is done, if a check does not hold. */
+  commit(): Promise<{ revision: number; counters: Map<Key, number | bigint> }>;
+}
+
+/** What one write changed. */
+interface KVWritten<Key extends string = string> {
+  revision: number;
+  changes: { key: Key; type: "put" | "delete" | "expire" }[];
 }
 
 interface KVNamespaceListKey<Metadata, Key extends string = string> {
@@ -201,11 +253,19 @@ interface KVNamespaceListKey<Metadata, Key extends string = string> {
   revision: number;
   expiration?: number;
   metadata?: Metadata;
+  /** If values were asked for. */
+  value?: any;
 }
 
 type KVNamespaceListResult<Metadata, Key extends string = string> =
-  | { list_complete: false; keys: KVNamespaceListKey<Metadata, Key>[]; cursor: string; cacheStatus: string | null }
-  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; cacheStatus: string | null };
+  | {
+    list_complete: false;
+    keys: KVNamespaceListKey<Metadata, Key>[];
+    cursor: string;
+    revision: number;
+    cacheStatus: string | null;
+  }
+  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; revision: number; cacheStatus: string | null };
 
 interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
   value: Value | null;
@@ -221,6 +281,8 @@ interface WorkerFetcher {
   fetch(input: Request | URL | string, init?: RequestInit): Promise<Response>;
 }
 "#;
+
+const OBJECTS: &str = include_str!("typescript/objects.d.ts");
 
 const SERVICE: &str = r#"
 /** Another worker of the app: `fetch`, and the methods of the class that answers. */

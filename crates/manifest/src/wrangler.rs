@@ -8,6 +8,8 @@
 //! | `kv_namespaces` | KV bindings; the namespace is the id in lower case, or the binding's name where there is no id |
 //! | `d1_databases` | SQL bindings; the database is `database_name` in lower case, or the binding's name; `migrations_dir` |
 //! | `secrets.required` | secret bindings; `API_KEY` is the secret `api-key` |
+//! | `durable_objects` | classes of the worker itself; others are an error |
+//! | `migrations` | new classes need nothing here; a rename, a deletion or a transfer is an error |
 //! | `services` | a binding to the worker itself, with `entrypoint` and `props`; others are an error |
 //! | `assets` | files, served before the worker unless `run_worker_first` says otherwise |
 //! | `route`, `routes` | routes; a custom domain is every path of its host; the default host, like workers.dev, gets every path |
@@ -127,12 +129,47 @@ fn bindings(reader: &mut Reader<'_>, root: &Table, worker: &mut RawWorker) {
     for item in reader.array(root, "services").unwrap_or_default() {
         worker.bindings.extend(service(reader, item, &worker.name));
     }
+    objects(reader, root, worker);
     let Some(secrets) = reader.table_if_any(root, "secrets") else { return };
     check_keys(reader, secrets, keys::SECRETS, "secrets");
     for name in reader.strings(secrets, "required").unwrap_or_default() {
         let target = Spanned::new(to_label(&name.value), name.span.clone());
         worker.bindings.push(RawBinding::new(name, BindingKind::Secret, target));
     }
+}
+
+fn objects(reader: &mut Reader<'_>, root: &Table, worker: &mut RawWorker) {
+    for item in reader.array(root, "migrations").unwrap_or_default() {
+        if let Some(table) = reader.table_of("an item of migrations", item) {
+            check_keys(reader, table, keys::MIGRATION, "migrations");
+        }
+    }
+    let Some(objects) = reader.table_if_any(root, "durable_objects") else { return };
+    check_keys(reader, objects, keys::OBJECTS, "durable_objects");
+    for item in reader.array(objects, "bindings").unwrap_or_default() {
+        worker.bindings.extend(object(reader, item, &worker.name));
+    }
+}
+
+fn object(reader: &mut Reader<'_>, item: &Node, own: &Spanned<String>) -> Option<RawBinding> {
+    let table = reader.table_of("an item of durable_objects.bindings", item)?;
+    check_keys(reader, table, keys::OBJECT, "durable_objects.bindings");
+    for key in ["name", "class_name"] {
+        if table.get(key).is_none() {
+            let message = format!("an item of durable_objects.bindings has no `{key}`");
+            reader.problems.add(code::MISSING_FIELD, &item.span, message);
+            return None;
+        }
+    }
+    let (name, class) = (reader.string(table, "name")?, reader.string(table, "class_name")?);
+    if let Some(script) = reader.string(table, "script_name").filter(|script| script.value != own.value) {
+        let message = format!("the class is another project's, `{}`, which this version can't bind yet", script.value);
+        reader.problems.add(code::NOT_SUPPORTED, &script.span, message).help = Some(
+            "put both workers into one selvedge.toml, and bind by name: ROOM = { object = …, worker = … }".to_owned(),
+        );
+        return None;
+    }
+    Some(RawBinding::new(name, BindingKind::Object, class))
 }
 
 /// An item of a list of bindings: its table and its name.

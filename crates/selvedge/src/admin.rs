@@ -107,6 +107,8 @@ pub fn control(
         secrets: stores.secrets.clone(),
         kv: stores.kv.clone(),
         sql: stores.sql.clone(),
+        objects: stores.objects.clone(),
+        leases: stores.leases.clone(),
         care: stores.care.clone(),
         clock: wire::clock(),
         limits,

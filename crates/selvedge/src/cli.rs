@@ -47,6 +47,8 @@ pub enum Command {
     /// Read and write KV entries.
     #[command(subcommand)]
     Kv(Kv),
+    /// List, inspect, move and delete durable objects.
+    Objects(Objects),
     /// Copy all data of a node, running or not, to a directory of backups.
     Backup(Backup),
     /// Make a data directory of a backup.
@@ -220,12 +222,73 @@ pub struct Rollback {
     pub data: Data,
 }
 
+#[derive(Debug, Args)]
+pub struct Objects {
+    pub app: String,
+    /// The class, as the app exports it.
+    pub class: String,
+    /// The data directory, of a running node or of none.
+    #[arg(long, default_value = "data", global = true)]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub what: Option<ObjectsWhat>,
+}
+
+/// An object is named by its id or by its name.
+#[derive(Debug, Subcommand)]
+pub enum ObjectsWhat {
+    /// The ids of those that store something, in their order.
+    List {
+        /// Only ids behind this one.
+        #[arg(long)]
+        after: Option<String>,
+        #[arg(long)]
+        limit: Option<u64>,
+    },
+    /// Its size, its tables, its alarm.
+    Inspect { object: String },
+    /// The whole object, as a SQLite file.
+    Export {
+        object: String,
+        /// Standard output if left out.
+        file: Option<PathBuf>,
+    },
+    /// Put an export in the place of what it has; it has to sleep.
+    Import {
+        object: String,
+        /// Standard input if left out.
+        file: Option<PathBuf>,
+    },
+    /// Remove all that it has; it has to sleep.
+    Delete { object: String },
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Secret {
     /// Set a secret; the value is read from standard input.
     Put {
-        app: String,
-        name: String,
+        #[command(flatten)]
+        of: OfSecret,
+        /// Seconds that the version before stays readable, by bindings with `previous = true`.
+        #[arg(long, value_name = "SECONDS")]
+        overlap: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List the versions that are kept; values are never shown.
+    Versions {
+        #[command(flatten)]
+        of: OfSecret,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Set a secret to what an earlier version was.
+    Rollback {
+        #[command(flatten)]
+        of: OfSecret,
+        /// As `secret versions` numbers them.
+        #[arg(value_name = "VERSION")]
+        to: u64,
         #[command(flatten)]
         data: Data,
     },
@@ -235,13 +298,22 @@ pub enum Secret {
         #[command(flatten)]
         data: Data,
     },
-    /// Delete a secret.
+    /// Delete a secret, with all its versions.
     Delete {
-        app: String,
-        name: String,
+        #[command(flatten)]
+        of: OfSecret,
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct OfSecret {
+    pub app: String,
+    pub name: String,
+    /// The value in this environment of the manifest; without it, in all that have none of their own.
+    #[arg(long)]
+    pub env: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -372,6 +444,43 @@ pub enum Kv {
         cursor: Option<String>,
         #[arg(long)]
         limit: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show what an app stores, and how much it may.
+    Usage {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print what changes, a line for each, until it is stopped.
+    Watch {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        /// Begin after this revision; with what changes from now on if left out.
+        #[arg(long)]
+        since: Option<u64>,
+        /// End when there is nothing more to tell.
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Write the entries of a namespace to standard output, a line of JSON for each.
+    Export {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Store the entries that standard input holds, as export writes them.
+    Import {
+        app: String,
+        namespace: String,
         #[command(flatten)]
         data: Data,
     },

@@ -3,6 +3,7 @@
 pub mod care;
 pub mod init;
 pub mod kv;
+pub mod objects;
 pub mod project;
 pub mod release;
 pub mod secret;

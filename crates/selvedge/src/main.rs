@@ -68,6 +68,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
+            Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),

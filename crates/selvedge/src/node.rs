@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
-use dispatch::Dispatcher;
+use dispatch::{Dispatcher, ObjectParts};
 use edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache};
 use net::{ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener};
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
@@ -49,7 +49,6 @@ impl Node {
             Listener::bind(options.listen, &ListenOptions { cores: options.cores, ..ListenOptions::default() })?;
         let address = listeners.first().map_or(options.listen, Listener::address);
         let engine = wire::open_engine(&stores, &options.limits)?;
-        let dispatcher = Dispatcher::new(engine.clone(), clock.clone(), options.limits.clone());
         let metrics = Metrics::new();
         let log = match options.quiet {
             true => None,
@@ -61,6 +60,8 @@ impl Node {
         let mut sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone()];
         sinks.extend(log.clone().map(|log| log as Arc<dyn Sink>));
         let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks));
+        let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
+        let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let hosts = Hosts::new(HostMap::default());
         let drain = Drain::new();
         let counts = ConnectionCounts::new(&options.limits);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base::{AppName, Artifact, Digest, NodeLimits};
@@ -21,7 +22,7 @@ use crate::node::{Node, NodeOptions};
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::terminal;
-use crate::wire;
+use crate::wire::{self, Stores};
 
 /// Bytes of small files that all apps may keep in memory together.
 const ASSET_MEMORY_BYTES: u64 = 128 << 20;
@@ -117,12 +118,16 @@ pub async fn run(args: cli::Serve) -> Result<()> {
 
 impl Fleet {
     async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = ()> + Clone) {
-        let releases = self.node.workshop.stores.releases.clone();
+        let stores = self.node.workshop.stores.clone();
+        let releases = stores.releases.clone();
         loop {
             tokio::select! {
                 () = stop.clone() => return,
                 () = changed.notified() => {}
                 _ = releases.changed(generation) => {}
+                // A previous version of a secret is good no longer: the workers that hold it are
+                // made again without.
+                () = overlap_over(&stores) => self.secrets = u64::MAX,
             }
             match self.refresh().await {
                 Ok(now) => generation = now,
@@ -165,6 +170,22 @@ impl Fleet {
         self.node.hosts.publish(map);
         self.served = next;
         Ok(current.generation)
+    }
+}
+
+/// Ends when the overlap of a rotated secret does.
+async fn overlap_over(stores: &Stores) {
+    match stores.secrets.overlap_end().await {
+        Ok(Some(end_ms)) => {
+            let left_ms = end_ms.saturating_sub(wire::clock().unix_ms());
+            tokio::time::sleep(Duration::from_millis(left_ms)).await;
+        }
+        Ok(None) => std::future::pending().await,
+        Err(error) => {
+            // It is looked at again after the next change.
+            tracing::error!(%error, "when overlaps of secrets end can't be read");
+            std::future::pending().await
+        }
     }
 }
 

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{AppName, BindingName, Digest, Secret, TenantName, WorkerName, code};
+use base::{AppName, BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
 use manifest::{Databases, Grant, Plan, Var, WorkerPlan};
-use services::AppId;
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
+use services::object::ObjectClass;
 use services::sql::{Migration, SqlDatabase, SqlFamily};
+use services::{AppId, SecretEntry, SecretName};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
@@ -149,7 +150,8 @@ impl Workshop {
                 continue;
             }
             match self.open(plan, &binding.grant, reservation, assets).await? {
-                Ok(handle) => bindings.push((binding.name.clone(), handle)),
+                Ok(Some(handle)) => bindings.push((binding.name.clone(), handle)),
+                Ok(None) => {}
                 Err(failure) => missing = Some(failure),
             }
         }
@@ -201,8 +203,8 @@ impl Workshop {
         grant: &Grant,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
-    ) -> Result<Result<Handle, Failure>> {
-        Ok(Ok(match grant {
+    ) -> Result<Result<Option<Handle>, Failure>> {
+        Ok(Ok(Some(match grant {
             Grant::Kv { namespace } => Handle::Kv {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
@@ -216,23 +218,50 @@ impl Workshop {
                     None => invoker,
                 })
             }
+            Grant::Object { class, .. } => Handle::Objects {
+                class: ObjectClass::new(AppId::new(tenant(), plan.app.clone()), class.clone()),
+                objects: self.dispatcher.objects(),
+            },
             Grant::Assets { assets: which } => {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
-            Grant::Secret { secret } => {
-                let app = AppId::new(tenant(), plan.app.clone());
-                let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
-                    let app = &plan.app;
-                    let detail =
-                        format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
-                    tracing::warn!("{app}: {detail}");
-                    return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+            Grant::Secret { secret, previous } => {
+                let value = match self.secret(plan, secret).await? {
+                    Some(entry) if *previous => match entry.previous {
+                        Some(previous) => previous.value,
+                        // Most of the time there is none; the code finds the name unset.
+                        None => return Ok(Ok(None)),
+                    },
+                    Some(entry) => entry.value,
+                    None if *previous => return Ok(Ok(None)),
+                    None => {
+                        let app = &plan.app;
+                        let detail = format!(
+                            "the secret {secret} has no value; set it with: selvedge secret put {app} {secret}"
+                        );
+                        tracing::warn!("{app}: {detail}");
+                        return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+                    }
                 };
-                let text = String::from_utf8_lossy(entry.value.expose()).into_owned();
-                Handle::Secret(Secret::new(text))
+                Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
             }
-        }))
+        })))
+    }
+}
+
+impl Workshop {
+    /// What the secret is in the environment of the plan, or else in all of them.
+    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Option<SecretEntry>> {
+        let app = AppId::new(tenant(), plan.app.clone());
+        let env = plan.env_name.as_deref().and_then(|env| ResourceName::parse(env).ok());
+        if env.is_some() {
+            let own = SecretName { name: secret.clone(), env };
+            if let Some(entry) = self.stores.secrets.get(&app, &own).await? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
     }
 }
 

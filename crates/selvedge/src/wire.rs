@@ -7,15 +7,18 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemClock};
 use cache::{MemoryStore, MemoryStoreLimits};
+use dispatch::{Dispatcher, ObjectParts};
 use engine::{Engine, RuntimeOptions};
 use services::artifact::ArtifactStore;
 use services::care::{Care, CareError};
 use services::kv::{Kv, KvLimits};
-use services::memory::MemoryKv;
+use services::memory::{MemoryKv, MemoryObjects};
+use services::object::{Leases, ObjectLimits, ObjectStore};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services::sql::Sql;
 use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
+use telemetry::NullSink;
 use worker::ResponseCache;
 
 /// The stores of a node, opened.
@@ -27,6 +30,8 @@ pub struct Stores {
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
+    pub objects: Arc<dyn ObjectStore>,
+    pub leases: Arc<dyn Leases>,
     pub responses: ResponseCache,
     pub data: PathBuf,
     cache: PathBuf,
@@ -58,6 +63,8 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         artifacts: opened.artifacts(),
         releases: opened.releases(),
         secrets: opened.secrets()?,
+        objects: opened.objects()?,
+        leases: opened.objects()?,
         responses: memory_responses(limits),
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
@@ -95,6 +102,13 @@ pub fn cache_of(data: &Path) -> PathBuf {
 /// The KV of one file of tests: the memory model, whose content can be put back between tests.
 pub fn memory_kv(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryKv> {
     Arc::new(MemoryKv::new(clock, KvLimits::from(limits)))
+}
+
+/// A dispatcher for one file of tests, whose durable objects are kept in memory.
+pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> Arc<Dispatcher> {
+    let objects = Arc::new(MemoryObjects::new(ObjectLimits::from(limits)));
+    let parts = ObjectParts { store: objects.clone(), leases: objects, sink: Arc::new(NullSink) };
+    Dispatcher::with_objects(engine, clock(), limits.clone(), parts)
 }
 
 /// Responses in memory, of one file of tests.

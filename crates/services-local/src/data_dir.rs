@@ -5,10 +5,14 @@
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
 //!   ledger/                   the log of all databases that are journaled
+//!   archive/                  what they were at each moment of the last days
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
 //!   sql/TENANT/APP/NAME.db    one SQL database of an app
+//!   objects/TENANT/APP/CLASS/ durable objects, a file each
+//!   objects/alarms.db         which of them are to be woken when
+//!   starts                    how often a process has opened this directory
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
 //! ```
@@ -36,6 +40,7 @@ use crate::kv::LocalKv;
 use crate::ledger::Ledger;
 use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
+use crate::object::LocalObjects;
 use crate::pool::{Pool, Threads};
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
@@ -88,6 +93,7 @@ struct Inner {
     kv: Arc<LocalKv>,
     sql: Arc<LocalSql>,
     artifacts: Arc<LocalArtifacts>,
+    objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
     care: Arc<LocalCare>,
@@ -154,6 +160,7 @@ impl DataDir {
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
+            objects: OnceLock::new(),
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
@@ -182,6 +189,15 @@ impl DataDir {
 
     pub fn artifacts(&self) -> Arc<LocalArtifacts> {
         self.inner.artifacts.clone()
+    }
+
+    /// The durable objects. The first call makes what they need.
+    pub fn objects(&self) -> Result<Arc<LocalObjects>, DataDirError> {
+        if let Some(objects) = self.inner.objects.get() {
+            return Ok(objects.clone());
+        }
+        let objects = LocalObjects::open(self.inner.root.clone(), self.inner.ledger.clone())?;
+        Ok(self.inner.objects.get_or_init(|| Arc::new(objects)).clone())
     }
 
     pub fn releases(&self) -> Arc<LocalReleases> {

@@ -37,7 +37,7 @@ mod policy;
 
 use guard::Guard;
 pub use guard::{Cancel, Mode};
-pub use policy::first_word;
+pub use policy::{RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
 const PAGE_BYTES: u64 = 4_096;

@@ -7,12 +7,14 @@
 mod artifact;
 mod care;
 mod kv;
+mod object;
 mod release;
 mod secret;
 
 pub use artifact::MemoryArtifacts;
 pub use care::MemoryCare;
 pub use kv::{KvSnapshot, MemoryKv};
+pub use object::MemoryObjects;
 pub use release::MemoryReleases;
 pub use secret::MemorySecrets;
 

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Artifact, Body, Digest, WorkerLimits};
+use base::{Artifact, Body, Digest, WorkerLimits, code};
 use futures_util::future::LocalBoxFuture;
 use telemetry::Phases;
 
+use crate::object::Seat;
 use crate::{Call, Core, Ended, Env, Event, Failure};
 
 /// The answer to an event. One of status 101 brings an end of a socket in its extensions
@@ -53,6 +54,19 @@ pub trait Program: Send + Sync + 'static {
         env: &Arc<Env>,
         phases: &Cell<Phases>,
     ) -> Result<Rc<dyn Instance>, Failure>;
+
+    /// The same for an instance that is a durable object: all its events are that object's. Only
+    /// scripts have classes.
+    fn instantiate_object(
+        self: Arc<Self>,
+        _core: &Core,
+        env: &Arc<Env>,
+        _seat: Seat,
+        _phases: &Cell<Phases>,
+    ) -> Result<Rc<dyn Instance>, Failure> {
+        let detail = format!("the worker {} is a component, which has no classes", env.worker);
+        Err(Failure::new(&code::NO_OBJECT_CLASS, detail))
+    }
 }
 
 /// A sandbox that runs events, on one core.
@@ -84,6 +98,10 @@ pub trait Instance {
     /// The deployment was replaced: what would keep this instance for long, its open sockets,
     /// ends now and may come back to the successor. May be called more than once.
     fn retire(&self) {}
+
+    /// Ends it now: whatever is in progress fails with this, and nothing more leaves it. For
+    /// objects, which somebody else takes over.
+    fn end(self: Rc<Self>, _failure: Failure) {}
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -8,8 +8,9 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
+use services::object::ObjectClass;
 
-use crate::{Call, Event, Failure, Frame, Response, ResponseCache, SqlBinding, SqlHeld};
+use crate::{Call, Event, Failure, Frame, Objects, Response, ResponseCache, SqlBinding, SqlHeld};
 
 /// Everything one worker may reach. Made when a deployment is released, shared by its instances.
 pub struct Env {
@@ -64,6 +65,11 @@ pub enum Handle {
     Sql(Arc<SqlBinding>),
     /// Another worker of the app, or its assets.
     Service(Arc<dyn Invoker>),
+    /// A class of durable objects.
+    Objects {
+        class: ObjectClass,
+        objects: Arc<dyn Objects>,
+    },
 }
 
 /// Calls guest code (or what answers like it) inside the node: no network hop.

@@ -7,6 +7,7 @@ use base::Body;
 use http::{HeaderMap, Method};
 use telemetry::RecordHandle;
 
+use crate::object::ObjectEvent;
 use crate::rpc::RpcEvent;
 
 #[derive(Debug)]
@@ -14,6 +15,8 @@ use crate::rpc::RpcEvent;
 pub enum Event {
     Fetch(Box<FetchEvent>),
     Rpc(Box<RpcEvent>),
+    /// Of an instance that is a durable object.
+    Object(Box<ObjectEvent>),
 }
 
 /// An HTTP request for a worker's `fetch` handler.

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod env;
 pub mod event;
 pub mod failure;
+pub mod object;
 pub mod response_cache;
 pub mod rpc;
 pub mod sql;
@@ -22,6 +23,7 @@ pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport
 pub use env::{Env, Fetcher, Handle, Invoker, Meter, Outbound, SourceMap};
 pub use event::{Call, Entry, Event, FetchEvent};
 pub use failure::{Again, Ended, Failure, Frame};
+pub use object::{ObjectEvent, Objects};
 pub use response_cache::{CacheRequest, CacheScope, Put, ResponseCache};
 pub use rpc::RpcEvent;
 pub use sql::{SqlBinding, SqlHeld, SqlTarget};

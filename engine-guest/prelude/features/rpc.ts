@@ -5,7 +5,7 @@
 import { keep } from "../invocation.ts";
 import { TypeError } from "../primordials.ts";
 import type { Invocation } from "../state.ts";
-import { WorkerEntrypoint } from "../entrypoint.ts";
+import { DurableObject, WorkerEntrypoint } from "../entrypoint.ts";
 import { type Arrived, adoptSession } from "./rpc/session.ts";
 import { decodeArguments } from "./rpc/decode.ts";
 import { perform } from "./rpc/perform.ts";
@@ -45,11 +45,12 @@ export function serveCall(
 }
 
 function isEntrypoint(exported: unknown): boolean {
-  return typeof exported === "function" && exported.prototype instanceof WorkerEntrypoint;
+  if (typeof exported !== "function") return false;
+  return exported.prototype instanceof WorkerEntrypoint || exported.prototype instanceof DurableObject;
 }
 
 function noMethods(exported: unknown): string {
-  const what = typeof exported === "function" ? "a function or class that extends no WorkerEntrypoint" : "an object";
+  const what = typeof exported === "function" ? "a function or class that extends neither WorkerEntrypoint nor DurableObject" : "an object";
   return `the worker exports ${what} here, whose methods can't be called from outside; ` +
     `export a class that extends WorkerEntrypoint of "cloudflare:workers"`;
 }

@@ -14,13 +14,14 @@ import { Event, EventTarget, fireTrusted, handlerAttribute } from "../events.ts"
 import { feature } from "../features.ts";
 import { INTERNAL } from "../internal.ts";
 import {
-  CALL_SOCKET_BUFFERED, CALL_SOCKET_CLOSE, CALL_SOCKET_OPEN, CALL_SOCKET_SEND, OP_FETCH, OP_SOCKET_READ, call, start,
+  CALL_SOCKET_BUFFERED, CALL_SOCKET_CLOSE, CALL_SOCKET_OPEN, CALL_SOCKET_SEND, OBJECT_ATTACH, OBJECT_ATTACHMENT,
+  OBJECT_SOCKET_ACCEPT, OBJECT_SOCKET_CLOSE, OBJECT_SOCKET_SEND, OP_FETCH, OP_SOCKET_READ, call, start,
   utf8Encode,
 } from "../native.ts";
 import { whenComplete } from "../operations.ts";
 import {
-  Number, Symbol, TypeError, Uint8Array, arrayBufferByteLength, arrayJoin, arraySplice, bytesOf, defineProperty, isArray,
-  isObject, isUint8Array, promiseResolved, promiseThen, regExpExec, stringIndexOf, stringSlice, stringSplit,
+  Map, Number, Symbol, TypeError, Uint8Array, arrayBufferByteLength, arrayJoin, arraySplice, bytesOf, defineProperty, isArray,
+  isObject, isUint8Array, mapDelete, mapGet, mapSet, promiseResolved, promiseThen, regExpExec, stringIndexOf, stringSlice, stringSplit,
   stringTrim, stringWellFormed, toStr, typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset, typedArraySet,
   webClass,
 } from "../primordials.ts";
@@ -59,6 +60,8 @@ interface State {
   protocol: string;
   extensions: string;
   attachment: unknown;
+  /** The object's number of it, if a durable object keeps it. */
+  kept: number;
   /** Called once the end was heard. */
   over: (() => void) | null;
 }
@@ -72,7 +75,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 export class WebSocket extends EventTarget {
   #state: State = {
     readyState: OPEN, host: 0, peer: null, given: false, accepted: false, client: false, heard: [], delivering: false,
-    binaryType: "arraybuffer", url: null, protocol: "", extensions: "", attachment: null, over: null,
+    binaryType: "arraybuffer", url: null, protocol: "", extensions: "", attachment: null, kept: 0, over: null,
   };
 
   constructor(url: any, protocols: any = undefined) {
@@ -159,11 +162,17 @@ export class WebSocket extends EventTarget {
 
   /** Keeps a value with the socket, as a structured clone. */
   serializeAttachment(value: any): void {
-    this.#state.attachment = feature("clone").structuredClone(value);
+    const state = this.#state;
+    if (state.kept !== 0) call(OBJECT_ATTACH, state.kept, feature("objects").encodeValue(value));
+    else state.attachment = feature("clone").structuredClone(value);
   }
 
   deserializeAttachment(): any {
-    const { attachment } = this.#state;
+    const { attachment, kept } = this.#state;
+    if (kept !== 0) {
+      const tokens = call(OBJECT_ATTACHMENT, kept);
+      return tokens === null ? null : feature("objects").decodeValue(tokens);
+    }
     return attachment === null ? null : feature("clone").structuredClone(attachment);
   }
 }
@@ -223,13 +232,15 @@ function messageFrom(data: any): Data {
 
 /** Sends to wherever the other end is. */
 function transmit(state: State, message: Data): void {
-  if (state.host !== 0) call(CALL_SOCKET_SEND, state.host, message);
+  if (state.kept !== 0) call(OBJECT_SOCKET_SEND, state.kept, message);
+  else if (state.host !== 0) call(CALL_SOCKET_SEND, state.host, message);
   else if (state.peer !== null) say(state.peer, message);
 }
 
 /** Says goodbye to wherever the other end is. */
 function hangUp(socket: WebSocket, state: State, end: End): void {
-  if (state.host !== 0) call(CALL_SOCKET_CLOSE, state.host, end[0], end[1]);
+  if (state.kept !== 0) call(OBJECT_SOCKET_CLOSE, state.kept, end[0], end[1]);
+  else if (state.host !== 0) call(CALL_SOCKET_CLOSE, state.host, end[0], end[1]);
   else if (state.peer !== null) {
     say(state.peer, end);
     // There is no closing handshake between two objects of one worker.
@@ -325,6 +336,51 @@ export function wrapSocket(id: number): WebSocket {
   const socket = new WebSocket(INTERNAL);
   stateOf(socket).host = id;
   return socket;
+}
+
+/** The sockets that a durable object keeps, as far as anybody looked at them. */
+const kept = new Map<number, WebSocket>();
+
+/** Gives one end of a pair to the durable object that this instance is, for as long as it lasts. */
+export function keepSocket(socket: any, tags: string[]): void {
+  if (!brand(socket)) throw new TypeError("acceptWebSocket takes a WebSocket");
+  const state = stateOf(socket);
+  if (state.accepted) throw new TypeError("this WebSocket is accepted already");
+  const { peer } = state;
+  if (peer === null || state.given) throw new TypeError("acceptWebSocket takes one end of a WebSocketPair");
+  const other = stateOf(peer);
+  if (other.accepted) throw new TypeError("the other end of this WebSocket was accepted here already");
+  const [id, far]: [number, number] = call(OBJECT_SOCKET_ACCEPT, tags);
+  state.peer = null;
+  other.peer = null;
+  other.host = far;
+  state.kept = id;
+  state.accepted = true;
+  mapSet(kept, id, socket);
+}
+
+/** A socket that the object keeps. */
+export function wrapKept(id: number): WebSocket {
+  const known = mapGet(kept, id);
+  if (known !== undefined) return known;
+  const socket = new WebSocket(INTERNAL);
+  const state = stateOf(socket);
+  state.kept = id;
+  state.accepted = true;
+  mapSet(kept, id, socket);
+  return socket;
+}
+
+/** The object's number of a socket. */
+export function keptOf(socket: any): number {
+  if (!brand(socket) || stateOf(socket).kept === 0) throw new TypeError("this is no WebSocket that the object keeps");
+  return stateOf(socket).kept;
+}
+
+/** A kept socket has ended. */
+export function endKept(id: number): void {
+  stateOf(wrapKept(id)).readyState = CLOSED;
+  mapDelete(kept, id);
 }
 
 /**

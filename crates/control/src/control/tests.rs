@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use control_api::Message;
 use manifest::Source;
-use services::KvLimits;
-use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryReleases, MemorySecrets};
+use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryObjects, MemoryReleases, MemorySecrets};
+use services::{KvLimits, ObjectLimits};
 use testkit::ManualClock;
 
 use noted::NotedMigrations;
@@ -33,6 +33,7 @@ impl Node {
     pub fn new() -> Self {
         let clock = ManualClock::new();
         let limits = NodeLimits { artifact_bytes: 1 << 20, admin_body_bytes: 1 << 21, ..NodeLimits::default() };
+        let objects = Arc::new(MemoryObjects::new(ObjectLimits::from(&limits)));
         let artifacts: Arc<dyn ArtifactStore> = Arc::new(MemoryArtifacts::new(&limits));
         let (released, prepared) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let failure = Arc::new(StdMutex::new(None));
@@ -44,6 +45,8 @@ impl Node {
             secrets: Arc::new(MemorySecrets::new(clock.clone())),
             sql: Arc::new(NotedMigrations::default()),
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
+            objects: objects.clone(),
+            leases: objects,
             care: Arc::new(MemoryCare),
             clock: clock.clone(),
             limits,
@@ -359,7 +362,10 @@ async fn a_secret_that_is_bound_and_not_set_is_named() {
     fs::write(&manifest, format!("{text}{bindings}")).expect("written");
     let bundle = build_app(built.dir.path(), &BuildOptions::default()).expect("a good app");
     let value = Secret::new(Bytes::from_static(b"hunter2"));
-    node.control.secret_put(app("shop"), resource("pepper"), value).await.expect("set");
+    node.control
+        .secret_put(app("shop"), SecretKey { name: resource("pepper"), env: None }, value, SecretPutOptions::default())
+        .await
+        .expect("set");
     let deployed = node.deploy(&bundle).await.expect("a good app");
     assert_eq!(deployed.missing_secrets, [resource("api-key")]);
 }

@@ -134,6 +134,7 @@ impl App<'_> {
             env_name: None,
             workers,
             assets: vec![],
+            upstreams: vec![],
             routes: RouteTable::new(vec![]).unwrap(),
             hosts: Default::default(),
             limits: self.limits.clone(),

@@ -121,6 +121,14 @@ pub mod rpc {
     pub const READ: i32 = 311;
 }
 
+/// What KV has beside the names of Workers: operations.
+pub mod kv {
+    pub const COMMIT: i32 = 530;
+    pub const ADD: i32 = 531;
+    pub const CHANGES: i32 = 532;
+    pub const LIST: i32 = 533;
+}
+
 /// SQL: operations.
 pub mod sql {
     pub const FIRST: i32 = BATCH;
@@ -134,6 +142,46 @@ pub mod sql {
     pub const STREAM: i32 = 405;
     pub const NEXT: i32 = 406;
     pub const CLOSE: i32 = 407;
+}
+
+/// Durable objects: events, calls, operations.
+pub mod object {
+    pub const EVENT_INIT: i32 = 440;
+    pub const EVENT_ALARM: i32 = 441;
+    pub const EVENT_MESSAGE: i32 = 442;
+    pub const EVENT_CLOSED: i32 = 443;
+    pub const EVENT_FETCH: i32 = 444;
+    pub const EVENT_RPC: i32 = 445;
+
+    pub const FIRST_CALL: i32 = ID;
+    pub const LAST_CALL: i32 = ABORT;
+
+    pub const ID: i32 = 450;
+    pub const GET: i32 = 451;
+    pub const PUT: i32 = 452;
+    pub const DELETE: i32 = 453;
+    pub const LIST: i32 = 454;
+    pub const DELETE_ALL: i32 = 455;
+    pub const ALARM_GET: i32 = 456;
+    pub const ALARM_SET: i32 = 457;
+    pub const ALARM_OVER: i32 = 458;
+    pub const BEGIN: i32 = 459;
+    pub const END: i32 = 460;
+    pub const BYTES: i32 = 461;
+    pub const SQL: i32 = 462;
+    pub const SOCKET_ACCEPT: i32 = 465;
+    pub const SOCKET_SEND: i32 = 466;
+    pub const SOCKET_CLOSE: i32 = 467;
+    pub const SOCKETS: i32 = 468;
+    pub const TAGS: i32 = 469;
+    pub const ATTACH: i32 = 470;
+    pub const ATTACHMENT: i32 = 471;
+    pub const AUTO_SET: i32 = 472;
+    pub const AUTO_GET: i32 = 473;
+    pub const AUTO_TIME: i32 = 474;
+    pub const ABORT: i32 = 475;
+
+    pub const SYNC: i32 = 480;
 }
 
 /// Offsets in the shim's `struct control`.

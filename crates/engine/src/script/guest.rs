@@ -19,6 +19,7 @@ use super::abi::control;
 use super::codec::{Decoder, Value};
 use super::held::Held;
 use super::image::PAGE;
+use super::objects::{self, GuestObject};
 use super::prelude::Prelude;
 use super::rpc::Asked;
 use super::sockets::Sockets;
@@ -73,6 +74,8 @@ pub enum Effect {
         message: String,
     },
     Rpc(Asked),
+    /// Something is said on a socket of a durable object.
+    Object(objects::Asked),
 }
 
 /// An exception that reached the border, as the guest describes it.
@@ -230,6 +233,8 @@ pub struct Guest {
     pub calls: HashMap<u32, GuestCall>,
     pub effects: Vec<Effect>,
     pub sockets: Arc<Sockets>,
+    /// If the instance is a durable object.
+    pub object: Option<Box<GuestObject>>,
     /// An answer too large for the inbox.
     pub answer: Vec<u8>,
     pub limits: WorkerLimits,
@@ -298,6 +303,7 @@ impl Guest {
             calls: HashMap::new(),
             effects: Vec::new(),
             sockets: Arc::default(),
+            object: None,
             answer: Vec::new(),
             memory_max: (limits.memory_mib as usize) << 20,
             limits: limits.clone(),

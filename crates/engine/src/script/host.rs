@@ -11,7 +11,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
-use super::{held, node, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
+use super::{held, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -190,6 +190,7 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         crypto::FIRST..=crypto::LAST => {
             operations::crypto::answer(guest.is_evaluating(), code, arguments, out)?;
         }
+        abi::object::FIRST_CALL..=abi::object::LAST_CALL => objects::answer(guest, code, args, out)?,
         abi::rpc::FIRST_CALL..=abi::rpc::LAST_CALL => rpc::answer(guest, code, args, out)?,
         abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,

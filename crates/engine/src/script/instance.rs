@@ -18,14 +18,16 @@ use base::{Body, Code, code};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use http::header;
+use services::StoreError;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
+use worker::object::ObjectEvent;
 use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response, RpcEvent};
 
 use super::abi;
 use super::codec::Encoder;
 use super::coding::{self, AlreadyCoded, Coding};
-use super::guest::{Effect, GuestCall, GuestError, Responded, ResponseBody};
+use super::guest::{Effect, GuestError, Responded, ResponseBody};
 use super::host;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
@@ -36,10 +38,15 @@ use super::streams::{Left, StreamBody, StreamSender, stream};
 use crate::lines::Line;
 
 mod arguments;
+mod failures;
 mod loss;
+mod objects;
 mod outgoing;
 mod rpc;
 mod sockets;
+
+use arguments::Entry;
+use objects::Held;
 
 /// What waits to enter the guest.
 enum Input {
@@ -57,6 +64,15 @@ enum Input {
         operation: u32,
         request: u32,
         completion: Completion,
+    },
+    Object {
+        request: u32,
+        call: Call,
+        event: Box<ObjectEvent>,
+    },
+    /// What an object wrote is durable, or will never be known to be.
+    Durable {
+        result: Result<(), StoreError>,
     },
     Abort {
         request: u32,
@@ -96,6 +112,10 @@ pub struct ScriptInstance {
     linked: RefCell<HashMap<u32, Body>>,
     sockets: Arc<Sockets>,
     sessions: RefCell<Sessions>,
+    /// What waits until an object's writes are durable.
+    held: RefCell<VecDeque<Held>>,
+    /// The instance is to end after this entry, and why.
+    ending: RefCell<Option<Failure>>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -148,7 +168,7 @@ impl Running {
 
 /// An operation that only waits: it is no work, leaves no trace, and goes with its request.
 fn is_passive(code: i32) -> bool {
-    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ)
+    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ | abi::kv::CHANGES)
 }
 
 struct Stream {
@@ -186,6 +206,8 @@ impl ScriptInstance {
             gone_timers: RefCell::default(),
             linked: RefCell::default(),
             sessions: RefCell::default(),
+            held: RefCell::default(),
+            ending: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -210,6 +232,7 @@ impl ScriptInstance {
                 Input::Fetch { request, call, event }
             }
             Event::Rpc(event) => Input::Rpc { request, call, event },
+            Event::Object(event) => Input::Object { request, call, event },
             _ => return Err(Failure::new(&code::NO_HANDLER, "scripts take no events of this kind").into()),
         };
         self.inbox.borrow_mut().push_back(input);
@@ -313,9 +336,13 @@ impl ScriptInstance {
                 self.lose(&mut sandbox, &trap);
                 return;
             }
+            if let Some(failure) = self.ending.take() {
+                self.reset(&mut sandbox, &failure);
+                return;
+            }
             self.memory_bytes.set(sandbox.memory_bytes());
             self.worn.set(sandbox.store.data().is_worn());
-            if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() {
+            if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() && self.holds_nothing() {
                 self.settle_the_hopeless(&mut sandbox);
             }
         }
@@ -330,52 +357,21 @@ impl ScriptInstance {
             self.initialise(sandbox).await?;
         }
         let mut arguments = Encoder::default();
-        let mut ended = false;
-        let (kind, id, request) = match input {
-            Input::Fetch { request, call, mut event } => {
-                let body = self.encode_fetch(sandbox, &mut event, &mut arguments);
-                let call = GuestCall::new(call, Some(Event::Fetch(event)), body);
-                sandbox.store.data_mut().calls.insert(request, call);
-                (abi::event::FETCH, request, request)
-            }
-            Input::Rpc { request, call, event } => {
-                sandbox.store.data_mut().calls.insert(request, GuestCall::new(call, None, None));
-                self.encode_rpc(sandbox, request, *event, &mut arguments);
-                (abi::event::RPC, request, request)
-            }
-            Input::Complete { operation, request, completion } => {
-                if self.strike(sandbox, operation).is_none() {
-                    return Ok(());
-                }
-                sandbox.store.data_mut().charge_native(request);
-                ended = completion.is_end();
-                completion.encode(request, self, sandbox.store.data_mut(), &mut arguments);
-                (abi::event::COMPLETE, operation, request)
-            }
-            Input::Abort { request } => {
-                if !self.requests.borrow().contains_key(&request) {
-                    return Ok(());
-                }
-                (abi::event::ABORT, request, request)
-            }
-            Input::Expire { request } => {
-                self.expire(sandbox, request);
-                return Ok(());
-            }
-            Input::Forget { operation } => {
-                Completion::type_error("").encode(0, self, sandbox.store.data_mut(), &mut arguments);
-                (abi::event::COMPLETE, operation, 0)
-            }
+        let Some(Entry { kind, id, request, ended }) = self.encode(sandbox, input, &mut arguments) else {
+            return Ok(());
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
+        if outcome == abi::EXCEPTION {
+            let error = GuestError::decode(&sandbox.report());
+            sandbox.store.data_mut().effects.push(Effect::Fail { request, error, pending: false });
+        }
+        if outcome == abi::INTERRUPTED && self.interrupt_object(sandbox) {
+            self.carry_out(sandbox);
+            return Ok(());
+        }
         self.carry_out(sandbox);
-        match outcome {
-            abi::INTERRUPTED => self.end_interrupted(sandbox)?,
-            abi::EXCEPTION => {
-                let failure = self.failure(sandbox, GuestError::decode(&sandbox.report()));
-                self.fail(sandbox, request, failure, false);
-            }
-            _ => {}
+        if outcome == abi::INTERRUPTED {
+            self.end_interrupted(sandbox)?;
         }
         match kind {
             abi::event::ABORT => self.after_abort(sandbox, request),
@@ -394,6 +390,7 @@ impl ScriptInstance {
             arguments.string(&environment);
             sandbox.enter(abi::event::INIT, 0, 0, &arguments.0).await?;
         }
+        self.introduce(sandbox).await?;
         if let Some((from, phases)) = self.cold.get() {
             self.cold.set(Some((from, Phases { prepare: begun.elapsed(), ..phases })));
         }
@@ -403,6 +400,15 @@ impl ScriptInstance {
     /// Carries out what the guest asked for.
     fn carry_out(self: &Rc<Self>, sandbox: &mut Sandbox) {
         let mut effects = std::mem::take(&mut sandbox.store.data_mut().effects);
+        if sandbox.store.data().object.is_some() {
+            return self.through_the_gate(sandbox, effects);
+        }
+        self.perform(sandbox, &mut effects);
+        // The vector's capacity serves the next entry.
+        sandbox.store.data_mut().effects = effects;
+    }
+
+    fn perform(self: &Rc<Self>, sandbox: &mut Sandbox, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Respond(responded) => self.respond(sandbox, responded),
@@ -445,10 +451,9 @@ impl ScriptInstance {
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
                 Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
                 Effect::Rpc(asked) => self.carry_out_rpc(sandbox, asked),
+                Effect::Object(asked) => self.carry_out_object(asked, sandbox),
             }
         }
-        // The vector's capacity serves the next entry.
-        sandbox.store.data_mut().effects = effects;
     }
 
     fn respond(self: &Rc<Self>, sandbox: &mut Sandbox, responded: Responded) {
@@ -526,6 +531,9 @@ impl ScriptInstance {
         let Some(entry) = self.requests.borrow_mut().remove(&request) else { return };
         sandbox.store.data_mut().charge_native(request);
         sandbox.store.data_mut().held.end(request);
+        if let Some(object) = sandbox.store.data_mut().object.as_deref_mut() {
+            object.request_over(request);
+        }
         if let Some(call) = sandbox.store.data_mut().calls.remove(&request) {
             call.meter.cpu_us.store(call.cpu.as_micros() as u64, Ordering::Relaxed);
             let usage = call.meter.usage(sandbox.memory_bytes());
@@ -553,7 +561,7 @@ impl ScriptInstance {
                 match running.code {
                     abi::operation::TIMER => gone.push(operation),
                     // What it held of other workers goes at once.
-                    abi::rpc::READ => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    abi::rpc::READ | abi::kv::CHANGES => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
                     _ => {}
                 }
             }
@@ -698,63 +706,6 @@ impl ScriptInstance {
     pub(super) fn clock_ms(&self) -> u64 {
         (self.core.told_us().unwrap_or_else(|| self.program.clock_us()) / 1000) as u64
     }
-
-    /// Nothing is under way that could ever wake the guest: what still waits, waits for ever.
-    fn settle_the_hopeless(self: &Rc<Self>, sandbox: &mut Sandbox) {
-        if self.requests.borrow().is_empty() {
-            return;
-        }
-        let waiting: Vec<u32> = {
-            let requests = self.requests.borrow();
-            requests.iter().filter(|(_, entry)| !self.is_streaming(entry)).map(|(&request, _)| request).collect()
-        };
-        for request in waiting {
-            let detail = "the handler's promise is pending and nothing is left that could settle it";
-            let failure = Failure::new(&code::NEVER_SETTLED, detail);
-            let answered = self.requests.borrow().get(&request).is_some_and(|entry| entry.answered);
-            if answered { self.finish(sandbox, request) } else { self.fail(sandbox, request, failure, false) }
-        }
-    }
-
-    /// The script gave way to an interrupt: the request it was meant for ends.
-    fn end_interrupted(self: &Rc<Self>, sandbox: &mut Sandbox) -> wasmtime::Result<()> {
-        sandbox.clear_interrupt()?;
-        let calls = &sandbox.store.data().calls;
-        let ended: Vec<u32> = calls.iter().filter(|(_, c)| c.interrupted_at.is_some()).map(|(&id, _)| id).collect();
-        for request in ended {
-            self.abort_operations(sandbox, request);
-            self.fail(sandbox, request, self.cpu_exceeded(), false);
-        }
-        Ok(())
-    }
-
-    fn cpu_exceeded(&self) -> Failure {
-        Failure::new(
-            &code::CPU_EXCEEDED,
-            format!("more than {} ms of CPU time (limits.cpu_ms)", self.env.limits.cpu_ms),
-        )
-    }
-
-    /// What a guest's error means to the outside.
-    fn failure(&self, sandbox: &Sandbox, error: GuestError) -> Failure {
-        let error = error.cut(self.env.limits.log_bytes);
-        let GuestError { name, message, .. } = &error;
-        let failure = match name.as_str() {
-            "InvalidResponse" => Failure::new(&code::INVALID_RESPONSE, message),
-            "NoHandler" => Failure::new(&code::NO_HANDLER, message),
-            _ if sandbox.store.data().memory_denied && message.contains("out of memory") => self.memory_exceeded(),
-            _ => match error.host_code() {
-                Some(code) => Failure::new(code, message),
-                None => Failure::new(&code::GUEST_EXCEPTION, format!("{name}: {message}")),
-            },
-        };
-        self.env.located(failure, error.stack)
-    }
-
-    fn memory_exceeded(&self) -> Failure {
-        let max = self.env.limits.memory_mib;
-        Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
-    }
 }
 
 /// Tells the guest when the task that waits for its response goes away.
@@ -779,6 +730,10 @@ impl Instance for ScriptInstance {
 
     fn retire(&self) {
         self.close_for_successor();
+    }
+
+    fn end(self: Rc<Self>, failure: Failure) {
+        self.end_with(failure);
     }
 
     fn state(&self) -> InstanceState {

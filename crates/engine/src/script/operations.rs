@@ -8,10 +8,11 @@ use std::time::Duration;
 use base::socket::{Received, Upgrade};
 use base::{Body, Code, code};
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
 use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
 use worker::rpc::{Message, RpcAnswer};
-use worker::{Call, Env, Failure, Handle, Meter, Response};
+use worker::{Call, Env, Event, Failure, Handle, Meter, Response};
 
 use super::abi::{self, operation};
 use super::codec::{Decoder, Encoder, Malformed, Value};
@@ -19,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{node, rpc, sockets, sql};
+use super::{kv, node, objects, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -247,7 +248,13 @@ impl Operation {
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
+            abi::kv::COMMIT => kv::commit(&self, args).await,
+            abi::kv::ADD => kv::add(&self, args).await,
+            abi::kv::CHANGES => kv::changes(&self, args).await,
+            abi::kv::LIST => kv::list(&self, args).await,
             abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
+            // It was begun when everything before it was durable.
+            abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
@@ -338,7 +345,7 @@ impl Operation {
         }
     }
 
-    fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
+    pub fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
         let binding = args.next()?.as_u32()? as usize;
         match self.env().bindings.get(binding) {
             Some((_, Handle::Kv { provider, namespace })) => Ok((provider.clone(), namespace.clone())),
@@ -392,10 +399,28 @@ impl Operation {
             prefix: prefix.as_optional_str()?.unwrap_or("").to_owned(),
             cursor: cursor.as_optional_str()?.map(str::to_owned),
             limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
+            ..ListOptions::default()
         };
         self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
         let page = provider.list(&namespace, options).await?;
         Ok(Completion::value(|e| e.array(1).string(&list_document(&page))))
+    }
+
+    /// What a call goes to: a service binding by its number, or an object by its stub.
+    pub fn invoke(
+        &self,
+        callee: &Value<'_>,
+        call: Call,
+        event: Event,
+    ) -> Result<LocalBoxFuture<'static, Result<Response, Failure>>, Completion> {
+        if let Value::String(stub) = callee {
+            let (objects, target) = objects::target(self, stub)?;
+            return Ok(objects.invoke(target, call, event));
+        }
+        match self.env().bindings.get(callee.as_u32()? as usize) {
+            Some((_, Handle::Service(invoker))) => Ok(invoker.invoke(call, event)),
+            _ => Err(Completion::type_error("this binding is no service")),
+        }
     }
 
     /// A body as the prelude passes it: null, whole, or the id of a stream.
@@ -419,7 +444,7 @@ async fn timer(mut args: Decoder<'_>) -> Result<Completion, Completion> {
 }
 
 /// `{expirationMs?, ttlS?, metadata?, ifRevision?, ifAbsent?}`
-fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
+pub fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
     let fields: serde_json::Value = serde_json::from_str(json).map_err(|_| Malformed)?;
     let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_f64);
     let expires_at_ms = match (number("expirationMs"), number("ttlS")) {
@@ -441,7 +466,7 @@ fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
 }
 
 /// The answer of `list`, as Workers code knows it, with revisions.
-fn list_document(page: &ListPage) -> String {
+pub fn list_document(page: &ListPage) -> String {
     let keys: Vec<serde_json::Value> = page
         .keys
         .iter()
@@ -456,7 +481,7 @@ fn list_document(page: &ListPage) -> String {
             entry
         })
         .collect();
-    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null });
+    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null, "revision": page.revision });
     if let Some(cursor) = &page.cursor {
         document["cursor"] = cursor.as_str().into();
     }
@@ -485,6 +510,7 @@ pub fn describe_env(env: &Env) -> Option<String> {
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
                 Handle::Sql(binding) => sql::describe(name, index, binding),
+                Handle::Objects { .. } => serde_json::json!({ "name": name, "kind": "objects", "binding": index }),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

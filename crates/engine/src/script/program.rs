@@ -9,11 +9,13 @@ use base::artifact::{ModuleKind, Script};
 use base::{Artifact, Clock, Digest, SystemClock, WorkerLimits, code};
 use telemetry::Phases;
 use wasmtime::Module;
+use worker::object::Seat;
 use worker::{Core, Env, Failure, Instance, StartReport};
 
 use super::guest::Guest;
 use super::image;
 use super::instance::ScriptInstance;
+use super::objects::GuestObject;
 use super::prelude::Prelude;
 use super::prepare;
 use super::sandbox::Guestware;
@@ -130,10 +132,12 @@ impl Program {
         self: Arc<Self>,
         core: &Core,
         env: &Arc<Env>,
+        object: Option<Seat>,
         phases: &Cell<Phases>,
     ) -> Result<ScriptInstance, Failure> {
         let begun = Instant::now();
         let mut guest = Guest::serving(self.guestware.layout, env.clone(), core.clone());
+        guest.object = object.map(|seat| Box::new(GuestObject::new(seat)));
         if let Some(bundle) = &self.bundle {
             guest.wasm = Some(Box::new(Wasm::waiting(bundle.modules.clone(), bundle.snapshot.clone())));
         }
@@ -156,7 +160,17 @@ impl worker::Program for Program {
         env: &Arc<Env>,
         phases: &Cell<Phases>,
     ) -> Result<Rc<dyn Instance>, Failure> {
-        Ok(Rc::new(self.start(core, env, phases)?))
+        Ok(Rc::new(self.start(core, env, None, phases)?))
+    }
+
+    fn instantiate_object(
+        self: Arc<Self>,
+        core: &Core,
+        env: &Arc<Env>,
+        seat: Seat,
+        phases: &Cell<Phases>,
+    ) -> Result<Rc<dyn Instance>, Failure> {
+        Ok(Rc::new(self.start(core, env, Some(seat), phases)?))
     }
 }
 

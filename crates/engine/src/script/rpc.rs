@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::{Body, WorkerLimits, code};
 use bytes::Bytes;
 use worker::rpc::{Message, Overflow, RpcAnswer, RpcEvent, SessionEnd, Waiting, session};
-use worker::{Call, Event, Failure, Handle};
+use worker::{Call, Event, Failure};
 
 use super::abi::rpc as abi;
 use super::codec::{Decoder, Encoder, Malformed, Value};
@@ -187,7 +187,7 @@ fn numbers(value: &Value<'_>) -> Result<Vec<u32>, Malformed> {
 
 /// CALL(binding, message, streams, session or 0)
 pub async fn call(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let binding = args.next()?.as_u32()? as usize;
+    let callee = args.next()?;
     let bytes = Bytes::copy_from_slice(args.raw()?);
     let streams = numbers(&args.next()?)?;
     let session = args.next()?.as_u32()?;
@@ -198,12 +198,9 @@ pub async fn call(operation: &Operation, mut args: Decoder<'_>) -> Result<Comple
     let message = operation.instance.sessions().borrow().message(bytes, bodies, limits);
     let message = message.map_err(|_| failed(overflow(limits)))?;
     let (call, _) = operation.metered()?;
-    let Some((_, Handle::Service(invoker))) = operation.env().bindings.get(binding) else {
-        return Err(Completion::type_error("this binding is no service"));
-    };
     let call = Call { depth: call.depth + 1, ..call.clone() };
     let event = RpcEvent { entry: None, message, session };
-    let response = invoker.invoke(call, Event::Rpc(Box::new(event))).await.map_err(failed)?;
+    let response = operation.invoke(&callee, call, Event::Rpc(Box::new(event)))?.await.map_err(failed)?;
     let answer = RpcAnswer::from_response(response)
         .ok_or_else(|| Completion::type_error("what this binding leads to has no methods"))?;
     Ok(Completion::Answered(answer))

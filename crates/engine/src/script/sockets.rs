@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::socket::{self, Ended, Message, NotSent, Received, SocketEnd, SocketOptions, close_code};
 use base::{Code, code};
-use bytes::Bytes;
 
 use super::abi::call;
-use super::codec::{Decoder, Encoder, Value};
-use super::guest::Guest;
+use super::codec::{Decoder, Encoder};
+use super::guest::{Effect, Guest};
 use super::host::Refusal;
+use super::objects;
 
 /// Shared by the guest's store and its instance; both belong to one core.
 #[derive(Debug, Default)]
@@ -115,13 +115,19 @@ impl Sockets {
         self.table().sockets.get(&id).map(|socket| socket.near.clone())
     }
 
-    fn send(&self, id: u32, message: Message) -> Result<(), NotSent> {
+    pub fn send(&self, id: u32, message: Message) -> Result<(), NotSent> {
         let near = self.near(id).ok_or(NotSent::Closed)?;
         let sent = near.send(message);
         if let Err(NotSent::Overflow(_)) = sent {
             near.abort(Ended::new(close_code::ERROR, code::SOCKET_OVERFLOW.name).because(&code::SOCKET_OVERFLOW));
         }
         sent
+    }
+
+    pub fn close(&self, id: u32, ended: Ended) {
+        if let Some(near) = self.near(id) {
+            near.close(ended);
+        }
     }
 
     /// The guest has heard the end of a socket.
@@ -219,10 +225,12 @@ pub fn answer(guest: &mut Guest, code: i32, args: &mut Decoder<'_>, out: &mut En
             guest.sockets.table().answers.insert(first, end);
         }
         call::SOCKET_SEND => {
-            let message = match args.next()? {
-                Value::String(text) => Message::text(text.into_owned()),
-                data => Message::Binary(Bytes::copy_from_slice(data.as_content()?)),
-            };
+            let message = objects::message(&args.next()?, SocketOptions::from(&guest.limits).message_bytes)?;
+            if guest.object.is_some() {
+                let asked = objects::Asked::Send { socket: objects::Which::Own(first), message };
+                guest.effects.push(Effect::Object(asked));
+                return Ok(());
+            }
             match guest.sockets.send(first, message) {
                 // A peer that is gone is heard of as an event.
                 Ok(()) | Err(NotSent::Closed) => {}
@@ -236,11 +244,13 @@ pub fn answer(guest: &mut Guest, code: i32, args: &mut Decoder<'_>, out: &mut En
             }
         }
         call::SOCKET_CLOSE => {
-            let (code, reason) = (args.next()?, args.next()?);
-            let code = if code.is_nullish() { close_code::NONE } else { code.as_u32()? as u16 };
-            let reason = reason.as_optional_str()?.unwrap_or("").to_owned();
-            if let Some(near) = guest.sockets.near(first) {
-                near.close(Ended::new(code, reason).cleanly());
+            let ended = objects::ended(&args.next()?, &args.next()?)?;
+            match guest.object.is_some() {
+                true => {
+                    let asked = objects::Asked::Close { socket: objects::Which::Own(first), ended };
+                    guest.effects.push(Effect::Object(asked));
+                }
+                false => guest.sockets.close(first, ended),
             }
         }
         call::SOCKET_BUFFERED => {

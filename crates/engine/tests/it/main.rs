@@ -12,6 +12,7 @@ mod loss;
 mod many;
 mod modules;
 mod node;
+mod objects;
 mod rpc;
 mod scripts;
 mod sockets;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{BindingName, ResourceName, WorkerLimits, WorkerName};
+use base::{BindingName, ClassName, ResourceName, WorkerLimits, WorkerName};
 
 use super::{Compiler, Seen, bad_name, shorten};
 use crate::bounds::{BINDINGS, EGRESS_RULES, ENTRYPOINT_BYTES, VAR_BYTES, VARS, WARM_BYTES};
@@ -183,17 +183,19 @@ impl Compiler<'_, '_> {
             self.problems.add(code::TOO_MANY, &raw.bindings[BINDINGS.max as usize].name.span, message);
             return Vec::new();
         }
-        let mut bindings: Vec<_> = raw.bindings.iter().filter_map(|b| self.binding(b)).collect();
+        let mut bindings: Vec<_> = raw.bindings.iter().filter_map(|b| self.binding(b, &raw.name)).collect();
         bindings.sort_by(|a, b| a.name.cmp(&b.name));
         bindings
     }
 
-    fn binding(&mut self, raw: &RawBinding) -> Option<Binding> {
+    fn binding(&mut self, raw: &RawBinding, own: &Spanned<String>) -> Option<Binding> {
         let name = self.env_name(&raw.name, "a binding");
         let grant = match raw.kind {
             BindingKind::Kv => Grant::Kv { namespace: self.resource(&raw.target, "a KV namespace")? },
+            BindingKind::Secret => {
+                Grant::Secret { secret: self.resource(&raw.target, "a secret")?, previous: raw.previous }
+            }
             BindingKind::Sql => self.sql(raw)?,
-            BindingKind::Secret => Grant::Secret { secret: self.resource(&raw.target, "a secret")? },
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
                 let worker = self.worker_index(&raw.target, &user)?;
@@ -206,9 +208,57 @@ impl Compiler<'_, '_> {
                 }
                 Grant::Worker { worker, entrypoint, props }
             }
+            BindingKind::Object => self.object(raw, name.as_ref(), own)?,
             BindingKind::Assets => Grant::Assets { assets: self.assets_index(&raw.target, None)? },
         };
         Some(Binding { name: name?, grant })
+    }
+
+    /// A class of durable objects: an export of this worker, or of the one that is named.
+    fn object(&mut self, raw: &RawBinding, name: Option<&BindingName>, own: &Spanned<String>) -> Option<Grant> {
+        let class = match ClassName::parse(&raw.target.value) {
+            Ok(class) => class,
+            Err(error) => {
+                bad_name(self.problems, &raw.target, "a class of objects", &error);
+                return None;
+            }
+        };
+        let user = format!("the binding `{}`", shorten(&raw.name.value));
+        let worker = self.worker_index(raw.worker.as_ref().unwrap_or(own), &user)?;
+        if let Some(binding) = name {
+            let place = self.problems.file.place(raw.target.span.clone());
+            let (binding, export) = (binding.clone(), class.to_string());
+            self.origins.exports.push(ExportUse { binding, worker, export, place });
+        }
+        Some(Grant::Object { class, worker })
+    }
+
+    /// A class is the app's, and one worker exports it; components have none.
+    pub(super) fn check_classes(&mut self, raw: &RawManifest, workers: &[Option<WorkerPlan>]) {
+        let mut seen: BTreeMap<&str, (&str, &RawBinding)> = BTreeMap::new();
+        for worker in &raw.workers {
+            for binding in worker.bindings.iter().filter(|b| b.kind == BindingKind::Object) {
+                let at = binding.worker.as_ref().unwrap_or(&worker.name);
+                let span = binding.worker.as_ref().map_or(&binding.target.span, |worker| &worker.span);
+                let exporter = workers.iter().flatten().find(|w| w.name.as_str() == at.value);
+                if exporter.is_some_and(|exporter| exporter.kind == WorkerKind::Component) {
+                    let message = format!("`{}` is a component, which has no classes of objects", shorten(&at.value));
+                    self.problems.add(code::BAD_BINDING, span, message).help =
+                        Some("name the script that exports the class: worker = \"…\"".to_owned());
+                    continue;
+                }
+                let (first, earlier) = *seen.entry(&binding.target.value).or_insert((&at.value, binding));
+                if first == at.value {
+                    continue;
+                }
+                let class = shorten(&binding.target.value);
+                let message = format!("the class `{class}` can't be both `{first}`'s and `{}`'s", shorten(&at.value));
+                let problem = self.problems.add(code::BAD_BINDING, span, message);
+                problem.also = Some((earlier.target.span.clone(), "bound here".to_owned()));
+                problem.help =
+                    Some(format!("say which worker exports it: {{ object = \"{class}\", worker = \"{first}\" }}"));
+            }
+        }
     }
 
     /// A component has no exports to choose from, and no `ctx`.

@@ -87,7 +87,8 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 5] = [
+const KINDS: [(&str, BindingKind); 6] = [
+    ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("sql", BindingKind::Sql),
     ("secret", BindingKind::Secret),
@@ -112,7 +113,11 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         return None;
     }
     reader.check_fields(table, BINDING, &format!("the binding `{}`", entry.key));
-    let mut kinds = KINDS.iter().filter_map(|(name, kind)| Some((*kind, table.get(name)?)));
+    let is_object = table.get("object").is_some();
+    // A class of objects may say which worker exports it.
+    let is_own = |name: &str| !(is_object && name == "worker");
+    let named = KINDS.iter().filter(|(name, _)| is_own(name));
+    let mut kinds = named.filter_map(|(name, kind)| Some((*kind, table.get(name)?)));
     let first = kinds.next();
     if let Some((_, second)) = kinds.next() {
         let message = format!("the binding `{}` opens more than one thing", entry.key);
@@ -125,7 +130,7 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, sql, secret, worker, assets".to_owned());
+                Some("name one of: kv, sql, secret, worker, assets, object".to_owned());
         }
         return None;
     };
@@ -140,7 +145,15 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
     let mut binding = RawBinding::new(name, kind, reader.string_of(target)?);
     binding.migrations = reader.string(table, "migrations");
     binding.entrypoint = reader.string(table, "entrypoint");
+    binding.worker = if is_object { reader.string(table, "worker") } else { None };
     binding.props = table.get("props").map(|props| props.node.clone());
+    if let Some(previous) = table.get("previous").filter(|_| kind != BindingKind::Secret) {
+        let message = format!("`previous` has no meaning in the binding `{}`, which opens no secret", entry.key);
+        reader.problems.add(code::BAD_BINDING, &previous.key_span, message).help =
+            Some("leave it out, or bind a secret".to_owned());
+        return None;
+    }
+    binding.previous = reader.bool(table, "previous").unwrap_or(false);
     Some(binding)
 }
 

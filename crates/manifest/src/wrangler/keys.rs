@@ -34,6 +34,8 @@ pub(super) static ROOT: &[Key] = &[
     read("d1_databases"),
     read("secrets"),
     read("services"),
+    read("durable_objects"),
+    read("migrations"),
     read("assets"),
     read("route"),
     read("routes"),
@@ -83,7 +85,6 @@ pub(super) static ROOT: &[Key] = &[
     refuse("data_blobs", "modules of bytes by binding; import the file instead"),
     refuse("define", "replacing names while bundling"),
     refuse("dispatch_namespaces", "workers that dispatch to tenants"),
-    refuse("durable_objects", "durable objects"),
     refuse("exports", "exports by configuration"),
     refuse("flagship", "feature flags"),
     refuse("hyperdrive", "pools of database connections"),
@@ -91,7 +92,6 @@ pub(super) static ROOT: &[Key] = &[
     refuse("jsx_factory", "a JSX factory by configuration; use a pragma in the file"),
     refuse("jsx_fragment", "a JSX fragment by configuration; use a pragma in the file"),
     refuse("media", "media transformation"),
-    refuse("migrations", "durable objects"),
     refuse("mtls_certificates", "client certificates for outbound requests"),
     refuse("pages_build_output_dir", "Pages projects"),
     refuse("pipelines", "pipelines"),
@@ -184,6 +184,20 @@ pub(super) static SERVICE: &[Key] = &[
     pass("experimental_remote"),
     refuse("environment", "a service of another environment"),
     refuse("cross_account_grant", "services of another account"),
+];
+
+pub(super) static OBJECTS: &[Key] = &[read("bindings")];
+
+pub(super) static OBJECT: &[Key] =
+    &[read("name"), read("class_name"), read("script_name"), refuse("environment", "a class of another environment")];
+
+pub(super) static MIGRATION: &[Key] = &[
+    pass("tag"),
+    pass("new_classes"),
+    pass("new_sqlite_classes"),
+    refuse("renamed_classes", "renaming a class; export its objects and import them under the new name"),
+    refuse("deleted_classes", "deleting a class; delete its objects with selvedge objects"),
+    refuse("transferred_classes", "moving a class to another app; export its objects and import them there"),
 ];
 
 pub(super) static ASSETS: &[Key] =

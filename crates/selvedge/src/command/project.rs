@@ -63,9 +63,11 @@ fn describe(bundle: &Bundle) -> String {
 fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
+        Grant::Secret { secret, previous: false } => format!("secret {secret}"),
+        Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
         Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
         Grant::Sql { sql, .. } => format!("SQL databases {sql}, one for each key"),
-        Grant::Secret { secret } => format!("secret {secret}"),
+        Grant::Object { class, .. } => format!("durable objects of the class {class}"),
         Grant::Worker { worker, entrypoint, .. } => {
             let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));
             format!("worker {}{export}", plan.worker(*worker).name)

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
 use base::{AppLimits, AppName, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
 use control::{BuildOptions, Bundle, DEV_VARS, Migrations, TEST_VARS, build_app};
-use dispatch::{CoreGuard, Deployment, Dispatcher};
+use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
@@ -175,8 +175,10 @@ fn unstarted(failure: &Failure) -> anyhow::Error {
 /// A secret of a test is a variable, from a file.
 fn check_secrets(plan: &Plan) -> Result<()> {
     let bindings = plan.workers.iter().flat_map(|worker| &worker.bindings);
-    let missing: BTreeSet<_> =
-        bindings.filter(|binding| matches!(binding.grant, Grant::Secret { .. })).map(|b| b.name.as_str()).collect();
+    let missing: BTreeSet<_> = bindings
+        .filter(|binding| matches!(binding.grant, Grant::Secret { previous: false, .. }))
+        .map(|b| b.name.as_str())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -282,7 +284,7 @@ impl App {
     /// core for as long as the stage stands. `on_failure` hears why a worker of the app failed.
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
-        let dispatcher = Dispatcher::new(self.suite.engine.clone(), wire::clock(), node.clone());
+        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), &node);
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });

@@ -204,6 +204,36 @@ fn wrangler_environment_has_its_own_name_and_variables() {
 }
 
 #[test]
+fn sessions_know_who_is_signed_in_and_survive_a_rotated_key() {
+    let place = Place::new();
+    let project = place.recipe("sessions");
+    std::fs::remove_file(project.join(".dev.vars")).expect("the key of development");
+    place.on_data_with(&["secret", "put", "sessions", "cookie-key"], b"the first key").expect_success();
+    place.deploy(&project).expect_success();
+    let node = place.serve();
+    let request =
+        |method: &str, path: &str, cookie: &str| Request::new(method, path).at_app("sessions").header("cookie", cookie);
+    let form = Request::form("/sign-in", "user=ada").at_app("sessions");
+    let cookie_of = |answer: &crate::harness::Answer| {
+        answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned()
+    };
+    let first = cookie_of(&node.send(&form).expect(200));
+    assert_eq!(node.send(&request("GET", "/me", &first)).expect(200).text(), "ada, visit 1\n");
+    let rotate = ["secret", "put", "sessions", "cookie-key", "--overlap", "3600"];
+    place.on_data_with(&rotate, b"the second key").expect_success();
+    // The cookie is signed anew once the new key is there, and the old one is good all the while.
+    let moved = node.until(&request("GET", "/me", &first), |answer| answer.status != 200 || cookie_of(answer) != first);
+    let second = cookie_of(&moved.expect(200));
+    place.on_data_with(&["secret", "put", "sessions", "cookie-key"], b"the second key").expect_success();
+    node.until(&request("GET", "/me", &first), |answer| answer.status == 401);
+    node.send(&request("GET", "/me", &second)).expect(200);
+    node.send(&request("POST", "/sign-out", &second)).expect(200);
+    node.send(&request("GET", "/me", &second)).expect(401);
+    let left = place.on_data(&["kv", "list", "sessions", "sessions"]).expect_success();
+    assert_eq!(left, "user/ada\n");
+}
+
+#[test]
 fn todo_keeps_lists_in_a_database_and_searches_them() {
     let place = Place::new();
     let project = place.recipe("todo");

@@ -91,10 +91,10 @@ fn project(place: &Place) -> std::path::PathBuf {
 }
 
 /// A client's end.
-struct Socket(BufReader<TcpStream>);
+pub struct Socket(pub BufReader<TcpStream>);
 
 #[derive(Debug, PartialEq)]
-enum Frame {
+pub enum Frame {
     Text(String),
     Binary(Vec<u8>),
     Close(u16),
@@ -102,11 +102,16 @@ enum Frame {
 
 impl Socket {
     #[track_caller]
-    fn open(address: SocketAddr, path: &str) -> Self {
+    pub fn open(address: SocketAddr, path: &str) -> Self {
+        Self::open_at(address, "app", path)
+    }
+
+    #[track_caller]
+    pub fn open_at(address: SocketAddr, app: &str, path: &str) -> Self {
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time");
         let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {app}.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         (&stream).write_all(head.as_bytes()).expect("written");
@@ -119,7 +124,7 @@ impl Socket {
         Self(reader)
     }
 
-    fn send(&mut self, opcode: u8, payload: &[u8]) {
+    pub fn send(&mut self, opcode: u8, payload: &[u8]) {
         let length = match payload.len() {
             short @ 0..=125 => vec![0x80 | short as u8],
             middle @ 126..=0xffff => [&[0xfe][..], &(middle as u16).to_be_bytes()].concat(),
@@ -132,7 +137,7 @@ impl Socket {
     }
 
     #[track_caller]
-    fn read(&mut self) -> Frame {
+    pub fn read(&mut self) -> Frame {
         let mut exactly = |count: usize| {
             let mut bytes = vec![0; count];
             self.0.read_exact(&mut bytes).expect("a frame");

@@ -4,8 +4,8 @@ use base::NodeLimits;
 use testkit::ManualClock;
 
 use super::*;
-use crate::KvLimits;
 use crate::conformance::{self, Subject};
+use crate::{KvLimits, ObjectLimits};
 
 fn subject<P>(open: impl Fn(Arc<ManualClock>) -> P) -> Subject<P> {
     let clock = ManualClock::new();
@@ -21,6 +21,12 @@ fn subject<P>(open: impl Fn(Arc<ManualClock>) -> P) -> Subject<P> {
 #[test]
 fn the_model_of_kv_conforms() {
     conformance::kv(|| subject(|clock| MemoryKv::new(clock, KvLimits::default())));
+}
+
+#[test]
+fn the_model_of_kv_conforms_at_its_limits() {
+    let limits = KvLimits::from(&conformance::small_limits());
+    conformance::kv_limits(|| subject(|clock| MemoryKv::new(clock, limits.clone())));
 }
 
 #[test]
@@ -69,4 +75,9 @@ async fn snapshots() {
     assert!(put(ns("one"), "a", "4").await > second);
     kv.restore(&KvSnapshot::default());
     assert_eq!(get(ns("one"), "a").await, None);
+}
+
+#[test]
+fn the_model_of_objects_conforms() {
+    conformance::objects(|| subject(|_| MemoryObjects::new(ObjectLimits::from(&NodeLimits::default()))));
 }

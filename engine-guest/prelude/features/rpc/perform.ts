@@ -2,7 +2,7 @@
  * Does what a call asks for: finds the member that its path names, as far as another worker may reach, and calls or
  * reads it.
  */
-import { RpcTarget, WorkerEntrypoint, isStub } from "../../entrypoint.ts";
+import { DurableObject, RpcTarget, WorkerEntrypoint, isStub } from "../../entrypoint.ts";
 import { functionBind } from "../../library.ts";
 import {
   Object, TypeError, apply, arraySlice, getPrototypeOf, hasOwn, isArray, isObject, promiseResolved, promiseThen,
@@ -53,7 +53,7 @@ function member(owner: any, name: string): any {
     throw new TypeError(`the other worker offers no method or property "${name}" here`);
   };
   if (!isObject(owner) || typeof owner === "function") return none();
-  const isEntrypoint = owner instanceof WorkerEntrypoint;
+  const isEntrypoint = owner instanceof WorkerEntrypoint || owner instanceof DurableObject;
   if (!isEntrypoint && !(owner instanceof RpcTarget)) {
     const prototype = getPrototypeOf(owner);
     const isPlain = prototype === Object.prototype || prototype === null || isArray(owner);
@@ -70,7 +70,8 @@ function member(owner: any, name: string): any {
 }
 
 function isPlatforms(prototype: object): boolean {
-  return prototype === WorkerEntrypoint.prototype || prototype === RpcTarget.prototype || prototype === Object.prototype;
+  return prototype === WorkerEntrypoint.prototype || prototype === DurableObject.prototype
+    || prototype === RpcTarget.prototype || prototype === Object.prototype;
 }
 
 function isIn(names: string[], name: string): boolean {

@@ -125,7 +125,7 @@ export const stubMember = (state: StubState, name: string): RpcPromise => member
 export const localSource = (target: object): HeldSource => new Local(target);
 
 /** What `env.NAME.member` is. */
-export function bindingMember(binding: number, name: string): RpcPromise {
+export function bindingMember(binding: number | string, name: string): RpcPromise {
   return memberOf(new Binding(binding), [], name);
 }
 
@@ -148,11 +148,11 @@ function surface({ value, stubs }: Arrived): unknown {
   return value;
 }
 
-/** A service binding: each call is an event of the other worker. */
+/** A service binding, or a stub of an object: each call is an event of the other side. */
 class Binding implements Source {
-  binding: number;
+  binding: number | string;
 
-  constructor(binding: number) {
+  constructor(binding: number | string) {
     this.binding = binding;
   }
 

@@ -150,7 +150,7 @@ pub fn fuzz() {
         let mut choices = Choices::new(input);
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let core = Core::new(0);
-            let instance = program.clone().start(&core, &env, &Cell::new(Phases::default())).expect("a sandbox");
+            let instance = program.clone().start(&core, &env, None, &Cell::new(Phases::default())).expect("a sandbox");
             let instance = Rc::new(instance);
             let mut count = 0;
             let mut ended = Vec::new();

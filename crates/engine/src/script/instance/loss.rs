@@ -38,8 +38,6 @@ impl ScriptInstance {
 
     /// The sandbox trapped, or was ended: every request in it fails.
     pub(super) fn lose(self: &Rc<Self>, sandbox: &mut Sandbox, trap: &wasmtime::Error) {
-        self.lost.set(true);
-        self.running.borrow_mut().drain().for_each(|(_, running)| running.task.abort());
         let culprit = sandbox.store.data().charged();
         let own = if trap.is::<CpuExhausted>() {
             self.cpu_exceeded()
@@ -48,18 +46,32 @@ impl ScriptInstance {
         } else {
             Failure::new(&code::GUEST_TRAP, format!("{trap:#}"))
         };
+        self.ruin(sandbox, &own, |request| request == culprit);
+    }
+
+    /// The object can't go on: every event in it fails, and nothing of it is left.
+    pub(super) fn reset(self: &Rc<Self>, sandbox: &mut Sandbox, failure: &Failure) {
+        self.ruin(sandbox, failure, |_| true);
+    }
+
+    /// Ends everything in here: those whose own failure it is get that.
+    fn ruin(self: &Rc<Self>, sandbox: &mut Sandbox, own: &Failure, is_own: impl Fn(u32) -> bool) {
+        self.lost.set(true);
+        self.running.borrow_mut().drain().for_each(|(_, running)| running.task.abort());
         tracing::warn!(app = %self.env.app, worker = %self.env.worker, instance = self.id, code = own.code.name, "instance lost: {}", own.detail);
+        self.held.borrow_mut().clear();
         for input in self.inbox.take() {
             let (request, call, event) = match input {
                 Input::Fetch { request, call, event } => (request, call, Event::Fetch(event)),
                 Input::Rpc { request, call, event } => (request, call, Event::Rpc(event)),
+                Input::Object { request, call, event } => (request, call, Event::Object(event)),
                 _ => continue,
             };
             self.fail(sandbox, request, given_back(call, event), false);
         }
         let requests: Vec<u32> = self.requests.borrow().keys().copied().collect();
         for request in requests {
-            let ended = if request == culprit { own.clone().into() } else { self.bystander(sandbox, request) };
+            let ended = if is_own(request) { own.clone().into() } else { self.bystander(sandbox, request) };
             self.fail(sandbox, request, ended, false);
         }
         self.inbox.borrow_mut().clear();

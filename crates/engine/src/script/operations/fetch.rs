@@ -7,7 +7,7 @@ use bytes::Bytes;
 use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
-use worker::{Call, Event, FetchEvent, Handle, Outbound};
+use worker::{Call, Event, FetchEvent, Outbound};
 
 use super::{Completion, Operation};
 use crate::script::abi::operation;
@@ -34,7 +34,7 @@ const REDIRECTS_MAX: usize = 20;
 
 /// FETCH(method, url, headers, body, stream, redirect); SERVICE has the binding before that.
 pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let service = if operation.code == operation::SERVICE { Some(args.next()?.as_u32()? as usize) } else { None };
+    let service = if operation.code == operation::SERVICE { Some(args.next()?) } else { None };
     let (method, url, headers) = (args.next()?, args.next()?, args.next()?);
     let (body, stream, redirect) = (args.next()?, args.next()?, args.next()?);
     // Taken first: whatever is refused below, nothing of the body stays behind.
@@ -59,7 +59,7 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
     match service {
-        Some(binding) => invoke(operation, call.clone(), binding, method, url, headers, body).await,
+        Some(binding) => invoke(operation, call.clone(), &binding, method, url, headers, body).await,
         None => {
             let mode = Redirect::read(&redirect)?;
             default_headers(&mut headers);
@@ -90,20 +90,17 @@ fn default_headers(headers: &mut HeaderMap) {
 async fn invoke(
     operation: &Operation,
     call: Call,
-    binding: usize,
+    callee: &Value<'_>,
     method: Method,
     url: Url,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Completion, Completion> {
-    let Some((_, Handle::Service(invoker))) = operation.env().bindings.get(binding) else {
-        return Err(Completion::type_error("this binding is no service"));
-    };
     let call = Call { depth: call.depth + 1, ..call };
     let client = call.record.edit().client;
     let url = String::from(url);
     let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
-    let response = invoker.invoke(call, Event::Fetch(Box::new(event))).await?;
+    let response = operation.invoke(callee, call, Event::Fetch(Box::new(event)))?.await?;
     Ok(Completion::Response { response, url, redirected: false })
 }
 

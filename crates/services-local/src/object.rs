@@ -1,0 +1,319 @@
+//! Durable objects on SQLite: a file for each, open while its object is awake.
+//!
+//! **Commits.** A turn is one transaction of the object's one connection: to commit is to append to
+//! the file's own log and to the node's ledger, on the core that runs the object, and waits for
+//! nothing. The ledger's flush, one for all that was committed meanwhile, resolves the ticket. What
+//! the connection may do on a tenant's behalf, `tenant_sql` says.
+//!
+//! **Making.** An object that never wrote has no file. The first write makes one from a template,
+//! by flush and rename, so that no half file ever has its name; one that holds nothing any more when
+//! it closes is removed.
+//!
+//! **Failing.** After a failure the storage takes nothing more, and is closed without another word
+//! to the file. When it is opened again the ledger goes on where it was left.
+//!
+//! **Alarms** stand in the object's own file, which counts, and in an index for the node, which is
+//! part of what a ticket waits for. What the index has too much of does no harm: an
+//! object that is woken for nothing says so.
+//!
+//! **Owners.** The node's lock on the directory leaves one process; within it a set of leases does
+//! the rest. Fences count from a number that rises with each start of the node.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::NodeLimits;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use services::object::{
+    Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey, ObjectLimits, ObjectStorage,
+    ObjectStore,
+};
+use services::{BoxFuture, SqlLimits, StoreError};
+
+use crate::data_dir::{DataDirError, Root};
+use crate::disk;
+use crate::ledger::Ledger;
+use crate::pool::{Lane, Pool, Threads};
+
+mod alarms;
+mod file;
+mod storage;
+
+use alarms::Alarms;
+use file::{Statements, Unsound};
+use storage::LocalStorage;
+
+/// Threads that flush, open and close.
+const THREADS: usize = 4;
+
+/// Durable objects in the data directory.
+pub struct LocalObjects {
+    // Dropped first: what is queued runs to its end while the directory is locked.
+    _threads: Threads,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: Arc<Root>,
+    limits: ObjectLimits,
+    pool: Pool,
+    /// `objects/` of the data directory.
+    path: PathBuf,
+    ledger: Arc<Ledger>,
+    sql_limits: Arc<SqlLimits>,
+    sql_ms: u64,
+    statements: Statements,
+    /// An empty object's file.
+    template: Vec<u8>,
+    alarms: Alarms,
+    slots: Mutex<HashMap<ObjectKey, Arc<Slot>>>,
+    leased: Arc<Mutex<HashSet<ObjectKey>>>,
+    fence: AtomicU64,
+}
+
+/// The place of a file while anybody has it open.
+#[derive(Default)]
+struct Slot {
+    lane: Lane,
+    /// Held while the file is opened or closed.
+    gate: Mutex<()>,
+    /// Of the latest owner.
+    fence: AtomicU64,
+    /// The file, open for the latest owner; `None` while nothing is stored.
+    open: Mutex<Option<file::Open>>,
+}
+
+impl LocalObjects {
+    pub(crate) fn open(root: Arc<Root>, ledger: Arc<Ledger>) -> Result<Self, DataDirError> {
+        let path = root.path.join("objects");
+        let fail = |error| DataDirError::from_io(&path, error);
+        root.create_dir(&["objects"]).map_err(fail)?;
+        let threads = Threads::start("objects", THREADS).map_err(DataDirError::Threads)?;
+        let boot = next_boot(&root.path).map_err(fail)?;
+        let limits = ObjectLimits::from(&root.options.limits);
+        let mut secret = [0; 16];
+        root.options.rng.fill(&mut secret);
+        let shared = Shared {
+            sql_limits: Arc::new(sql_limits(&root.options.limits, limits)),
+            sql_ms: root.options.limits.object_sql_ms,
+            statements: Statements::new(secret),
+            ledger,
+            limits,
+            pool: threads.pool(),
+            template: file::template(&path)?,
+            alarms: Alarms::open(&root)?,
+            slots: Mutex::default(),
+            leased: Arc::default(),
+            fence: AtomicU64::new(boot << 32),
+            path,
+            root,
+        };
+        Ok(Self { _threads: threads, shared: Arc::new(shared) })
+    }
+}
+
+/// The limits on SQL, for a file whose size is the object's, and which holds its values too.
+fn sql_limits(node: &NodeLimits, limits: ObjectLimits) -> SqlLimits {
+    let row = (limits.key_bytes + limits.value_bytes) as u64 + 1_024;
+    let sql = SqlLimits::from(node);
+    SqlLimits { sql_database_bytes: limits.object_bytes, sql_value_bytes: sql.sql_value_bytes.max(row), ..sql }
+}
+
+/// How often this directory was opened.
+fn next_boot(path: &Path) -> io::Result<u64> {
+    let file = path.join("starts");
+    let before = match fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse().map_err(|_| io::Error::other("the file `starts` holds no number"))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0_u64,
+        Err(error) => return Err(error),
+    };
+    let now = before + 1;
+    disk::write_whole(&path.join("starts.new"), &file, now.to_string().as_bytes())?;
+    Ok(now)
+}
+
+impl Shared {
+    fn slots(&self) -> MutexGuard<'_, HashMap<ObjectKey, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, key: &ObjectKey) -> Arc<Slot> {
+        self.slots().entry(key.clone()).or_default().clone()
+    }
+
+    /// Forgets the slot, if nobody else has it.
+    fn leave(&self, key: &ObjectKey, slot: Arc<Slot>) {
+        let mut slots = self.slots();
+        drop(slot);
+        if slots.get(key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
+            slots.remove(key);
+        }
+    }
+
+    /// Puts other data in the place of what an object has. Blocks.
+    fn replace(&self, key: &ObjectKey, fence: u64, export: Option<Bytes>) -> Result<(), ObjectError> {
+        let slot = self.slot(key);
+        let gate = slot.clone();
+        let _turn = lock(&gate.gate);
+        if slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
+            return Err(ObjectError::Fenced);
+        }
+        let path = self.file(key);
+        let mut due_ms = None;
+        if let Some(bytes) = &export {
+            let temporary = self.path.join(format!("{}.import.tmp", key.id));
+            due_ms = file::check(&temporary, bytes).map_err(|unsound| match unsound {
+                Unsound::Foreign(why) => ObjectError::BadExport(why),
+                Unsound::Store(error) => ObjectError::Store(error),
+            })?;
+        }
+        if path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
+            self.ledger.remove(&path)?;
+        }
+        if let Some(bytes) = export {
+            file::create(self, key, &path, &bytes)?;
+        }
+        self.alarms.set_now(key, due_ms)?;
+        self.leave(key, slot);
+        Ok(())
+    }
+
+    fn class_dir(&self, class: &ObjectClass) -> PathBuf {
+        let mut path = self.path.clone();
+        path.extend([class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()]);
+        path
+    }
+
+    fn file(&self, key: &ObjectKey) -> PathBuf {
+        self.class_dir(&key.class).join(format!("{}.db", key.id))
+    }
+}
+
+impl ObjectStore for LocalObjects {
+    fn open<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        fence: u64,
+    ) -> BoxFuture<'a, Result<Box<dyn ObjectStorage>, ObjectError>> {
+        let (shared, key) = (self.shared.clone(), key.clone());
+        let slot = shared.slot(&key);
+        let (pool, lane) = (shared.pool.clone(), slot.lane);
+        async move {
+            let opened = pool.run(lane, move || LocalStorage::open(shared, key, slot, fence)).await??;
+            Ok(Box::new(opened) as Box<dyn ObjectStorage>)
+        }
+        .boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        class: &'a ObjectClass,
+        after: Option<ObjectId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<ObjectId>, ObjectError>> {
+        let (path, class, pool) = (self.shared.class_dir(class), class.clone(), self.shared.pool.clone());
+        async move { Ok(pool.run(Lane::default(), move || listed(&path, &class, after, limit)).await??) }.boxed()
+    }
+
+    fn info<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<ObjectInfo>, ObjectError>> {
+        let (path, pool) = (self.shared.file(key), self.shared.pool.clone());
+        async move { Ok(pool.run(Lane::default(), move || file::info(&path)).await??) }.boxed()
+    }
+
+    fn export<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<Bytes>, ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        let export = move || {
+            let slot = shared.slot(&key);
+            // One at a time of the same object.
+            let turn = lock(&slot.gate);
+            let exported = file::export(&shared.file(&key), &shared.path.join(format!("{}.export.tmp", key.id)));
+            drop(turn);
+            shared.leave(&key, slot);
+            exported
+        };
+        async move { Ok(pool.run(Lane::default(), export).await??) }.boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        fence: u64,
+        export: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<(), ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        async move { pool.run(Lane::default(), move || shared.replace(&key, fence, export)).await? }.boxed()
+    }
+
+    fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {
+        let shared = self.shared.clone();
+        let pool = self.shared.pool.clone();
+        async move { Ok(pool.run(Lane::default(), move || shared.alarms.due(now_ms, limit)).await??) }.boxed()
+    }
+
+    fn next_alarm(&self) -> Option<u64> {
+        self.shared.alarms.next()
+    }
+
+    fn alarms_changed(&self) -> BoxFuture<'static, ()> {
+        self.shared.alarms.changed()
+    }
+}
+
+/// The ids that have a file, in their order.
+fn listed(
+    path: &Path,
+    class: &ObjectClass,
+    after: Option<ObjectId>,
+    limit: usize,
+) -> Result<Vec<ObjectId>, StoreError> {
+    let fail = |error| disk::store_error(path, &error);
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(fail)?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_suffix(".db")).and_then(|id| class.parse_id(id));
+        ids.extend(id.filter(|id| after.is_none_or(|after| *id > after)));
+    }
+    ids.sort_unstable();
+    ids.truncate(limit);
+    Ok(ids)
+}
+
+impl Leases for LocalObjects {
+    fn acquire<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Lease, LeaseError>> {
+        let leased = self.shared.leased.clone();
+        let lease = match lock(&leased).insert(key.clone()) {
+            true => {
+                let fence = self.shared.fence.fetch_add(1, Ordering::Relaxed) + 1;
+                Ok(Lease::new(fence, Box::new(Returned { leased: leased.clone(), key: key.clone() })))
+            }
+            false => Err(LeaseError::Held),
+        };
+        std::future::ready(lease).boxed()
+    }
+}
+
+/// Frees a lease when it is dropped.
+struct Returned {
+    leased: Arc<Mutex<HashSet<ObjectKey>>>,
+    key: ObjectKey,
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        lock(&self.leased).remove(&self.key);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

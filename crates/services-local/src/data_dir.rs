@@ -63,9 +63,6 @@ const FORMAT_NAME: &str = "selvedge-data";
 const WRITER_THREADS: usize = 4;
 /// Threads for everything else that may block: opening, listing, content files.
 const READER_THREADS: usize = 4;
-/// Threads for SQL, whose statements may take seconds; and how many of them one app may have.
-const SQL_THREADS: usize = 24;
-const SQL_APP_THREADS: usize = 8;
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -117,7 +114,6 @@ struct Inner {
 pub(crate) struct Root {
     writers: Threads,
     readers: Threads,
-    sql: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
     /// How files that nothing refers to go.
@@ -134,11 +130,6 @@ impl Root {
     /// Threads for everything else that may block.
     pub fn readers(&self) -> Pool {
         self.readers.pool()
-    }
-
-    /// Threads for statements of SQL.
-    pub fn sql(&self) -> Pool {
-        self.sql.pool()
     }
 
     /// A directory below this one, created durably with what leads to it.
@@ -165,7 +156,6 @@ impl DataDir {
         let root = Arc::new(Root {
             writers: threads("store-write", WRITER_THREADS)?,
             readers: threads("store-read", READER_THREADS)?,
-            sql: Threads::start_shared("store-sql", SQL_THREADS, SQL_APP_THREADS).map_err(DataDirError::Threads)?,
             path,
             options,
             removals: Arc::default(),

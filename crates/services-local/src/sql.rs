@@ -29,7 +29,7 @@ use services::{AppId, Durability, Sql, SqlDatabase, SqlError, SqlLimits, StoreEr
 use crate::DataDirError;
 use crate::data_dir::Root;
 use crate::ledger::Ledger;
-use crate::pool::{Lane, Pool};
+use crate::pool::{Lane, Pool, Threads};
 use crate::tenant_sql::first_word;
 
 mod file;
@@ -47,16 +47,23 @@ use stream::Streams;
 use timer::Timer;
 use transaction::LocalTransaction;
 
+/// Threads for statements, and how many of them one app may have.
+const THREADS: usize = 24;
+const APP_THREADS: usize = 8;
+
 /// What a read may take on the caller's thread, where other requests wait for it.
 const INLINE: Duration = Duration::from_millis(2);
 
 /// [`Sql`] in a data directory.
+///
+/// Its fields drop in this order: nothing new is begun, what is queued is run to its end, then the
+/// files close, and then the lock on the directory goes.
 pub struct LocalSql {
+    timer: Timer,
+    _threads: Threads,
     files: Files,
     streams: Streams,
-    timer: Timer,
     settings: Arc<Settings>,
-    /// Last, so that the files close before the lock on the directory goes.
     _root: Arc<Root>,
 }
 
@@ -82,15 +89,17 @@ impl Settings {
 impl LocalSql {
     pub(crate) fn open(root: Arc<Root>, ledger: Arc<Ledger>, limits: SqlLimits) -> Result<Self, DataDirError> {
         let path = root.create_dir(&["sql"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
+        let threads = Threads::start_shared("store-sql", THREADS, APP_THREADS).map_err(DataDirError::Threads)?;
         let settings = Arc::new(Settings {
             ledger,
             limits: Arc::new(limits),
             clock: root.options.clock.clone(),
-            pool: root.sql(),
+            pool: threads.pool(),
         });
         let files = Files::new(path, settings.clone());
         let timer = Timer::start(files.shared(), settings.clone()).map_err(DataDirError::Threads)?;
-        Ok(Self { streams: Streams::new(settings.clone()), timer, files, settings, _root: root })
+        let streams = Streams::new(settings.clone());
+        Ok(Self { timer, _threads: threads, files, streams, settings, _root: root })
     }
 
     /// How many files are open.

@@ -379,3 +379,30 @@ fn the_command_line_queries_imports_and_exports() {
     assert!(refused.contains("sql_forbidden"), "{refused}");
     drop(node);
 }
+
+#[test]
+fn rows_are_metered_and_a_slow_statement_is_logged_with_its_plan() {
+    let place = Place::new();
+    let node = place.dev(&project(
+        &place,
+        r#"
+        export const make = (db) => db.exec("CREATE TABLE t (v); INSERT INTO t VALUES (1), (2), (3)");
+        export const read = (db) => db.prepare("SELECT v FROM t").all();
+        export const slow = (db) => db.prepare("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000000) SELECT count(*) AS n FROM n, (SELECT 'secret' = ?)")
+          .bind("never shown").first("n");
+        "#,
+    ));
+    run(&node, "make");
+    run(&node, "read");
+    assert_eq!(run(&node, "slow"), 2_000_000);
+    let said = node.wait_for_stderr("a slow statement");
+    assert!(said.contains("plan") && said.contains("SCAN") && said.contains("local/app/main"), "{said}");
+    assert!(!said.contains("never shown"), "values stay out of the log: {said}");
+    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+    let value = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {metrics}"));
+        line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default()
+    };
+    assert_eq!(value("selvedge_sql_rows_written_total"), 3);
+    assert!(value("selvedge_sql_rows_read_total") >= 3);
+}

@@ -67,7 +67,7 @@ export function bodyUsed(state: BodyState): boolean {
 export function bodyStream(state: BodyState): ReadableStream | null {
   const body = state[BODY];
   if (body === null || isReadableStream(body)) return body;
-  const stream = streamOver(typeof body === "string" ? utf8Encode(body) : body, state[USED]);
+  const stream = streamOver(body, state[USED]);
   state[BODY] = stream;
   return stream;
 }

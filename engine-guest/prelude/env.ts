@@ -8,10 +8,19 @@ import { makeService } from "./service.ts";
 
 interface Binding {
   name: string;
-  kind: "text" | "json" | "secret" | "kv" | "service" | "assets" | "objects";
+  kind: "text" | "json" | "secret" | "kv" | "sql" | "sqlfamily" | "service" | "assets" | "objects" | "postgres";
   value?: any;
   binding?: number;
 }
+
+/** Bindings that are features: which, and what makes them there. */
+const FEATURES: Record<string, string[] | undefined> = {
+  __proto__: null as any,
+  sql: ["sql", "makeDatabase"],
+  sqlfamily: ["sql", "makeFamily"],
+  objects: ["objects", "makeNamespace"],
+  postgres: ["postgres", "makeDatabase"],
+};
 
 function bindingValue(granted: Binding): unknown {
   switch (granted.kind) {
@@ -36,8 +45,9 @@ export const env: any = {};
 export function buildEnv(json: string): void {
   const bindings: Binding[] = jsonParse(json);
   for (let i = 0; i < bindings.length; i++) {
-    const { name, kind, binding } = bindings[i]!;
-    if (kind === "objects") lazy(env, name, () => feature("objects").makeNamespace(binding), true);
-    else env[name] = bindingValue(bindings[i]!);
+    const granted = bindings[i]!;
+    const made = FEATURES[granted.kind];
+    if (made === undefined) env[granted.name] = bindingValue(granted);
+    else lazy(env, granted.name, () => feature(made[0]!)[made[1]!](granted.binding), true);
   }
 }

@@ -49,6 +49,16 @@ export function release(invocation: Invocation): void {
   call(CALL_DONE, invocation[ID]);
 }
 
+let onAbandoned: ((id: number) => void) | null = null;
+
+/**
+ * Tells of each request whose client left before there was an answer and that gave nothing to `waitUntil`: nobody waits
+ * for what runs on its behalf.
+ */
+export function whenAbandoned(listener: (id: number) => void): void {
+  onAbandoned = listener;
+}
+
 /** The client left: abort the request's signal, its body and the response stream. */
 export function abortInvocation(id: number): void {
   const invocation: Invocation | undefined = mapGet(live, id);
@@ -61,6 +71,7 @@ export function abortInvocation(id: number): void {
   if (body !== null) failBody(body, reason);
   if (signal !== null) abortSource(signal, reason);
   if (stopSending !== null) stopSending(reason);
+  if (onAbandoned !== null && invocation[PENDING] === 0 && !invocation[ANSWERED]) onAbandoned(id);
 }
 
 /** The signal of the event's request, made when it is first asked for. */

@@ -3,10 +3,11 @@
  * `put` and `delete` take `ifRevision` (and `put` `ifAbsent`) to change a key only if nobody else has.
  */
 import { extractBody, takeBody, wholeBuffer } from "./body.ts";
+import { feature } from "./features.ts";
 import { HostBody, readWholeBody } from "./hostbody.ts";
 import { INTERNAL } from "./internal.ts";
 import {
-  OP_KV_DELETE, OP_KV_GET, OP_KV_GET_MANY, OP_KV_LIST, OP_KV_PUT, start, utf8Decode,
+  OP_KV_ADD, OP_KV_DELETE, OP_KV_GET, OP_KV_GET_MANY, OP_KV_LIST, OP_KV_PUT, start, utf8Decode,
 } from "./native.ts";
 import { operation } from "./operations.ts";
 import {
@@ -28,7 +29,7 @@ function readType(options: any): ValueType {
   throw new TypeError(`"${toStr(type)}" is not a KV value type (text, json, arrayBuffer, stream)`);
 }
 
-function checkKey(key: unknown): string {
+export function checkKey(key: unknown): string {
   if (typeof key !== "string") throw new TypeError("a KV key must be a string");
   return key;
 }
@@ -75,7 +76,7 @@ interface PutOptions {
   ifAbsent?: boolean;
 }
 
-function checkRevision(revision: unknown): number {
+export function checkRevision(revision: unknown): number {
   if (typeof revision === "number" && revision >= 0 && revision % 1 === 0) return revision;
   throw new TypeError("ifRevision must be a revision: a whole number, as getWithMetadata and put give it");
 }
@@ -86,7 +87,7 @@ function checkTime(name: string, value: unknown): number {
   throw new TypeError(`${name} must be a number of seconds`);
 }
 
-function putOptions(options: any): string {
+export function putOptions(options: any): string {
   if (options === undefined || options === null) return "{}";
   if (!isObject(options)) throw new TypeError("the options of put must be an object");
   const wire: PutOptions = {};
@@ -100,13 +101,19 @@ function putOptions(options: any): string {
   return jsonStringify(wire)!;
 }
 
-function valueBody(value: unknown): BodyValue {
+export function valueBody(value: unknown): BodyValue {
   if (typeof value === "string") return value;
   if (bytesOf(value) === null && !isReadableStream(value)) {
     throw new TypeError("a KV value must be a string, an ArrayBuffer, a view of one, or a ReadableStream");
   }
   const state: BodyState = [extractBody(value), "", false];
   return takeBody(state);
+}
+
+export function listPage(json: string): any {
+  const page = jsonParse(json);
+  page.cacheStatus = null;
+  return page;
 }
 
 /** A KV namespace. */
@@ -166,13 +173,33 @@ export class KvNamespace {
   async list(options: any = undefined): Promise<any> {
     const prefix = options?.prefix ?? null;
     const cursor = options?.cursor ?? null;
-    const limit = options?.limit ?? 1000;
+    const limit = +(options?.limit ?? 1000);
+    const binding = this.#binding;
+    const wantedCursor = cursor === null ? null : toStr(cursor);
+    if (options?.values !== undefined || options?.changedSince !== undefined) {
+      return feature("kv").listMore(binding, prefix === null ? "" : toStr(prefix), wantedCursor, limit, options);
+    }
     const answer = await operation(
-      start(OP_KV_LIST, this.#binding, prefix === null ? null : toStr(prefix), cursor === null ? null : toStr(cursor), +limit),
+      start(OP_KV_LIST, binding, prefix === null ? null : toStr(prefix), wantedCursor, limit),
     );
-    const page = jsonParse(answer[0]);
-    page.cacheStatus = null;
-    return page;
+    return listPage(answer[0]);
+  }
+
+  /** Adds to a counter; resolves with what it holds then, once that is durable. */
+  async add(key: string, by: number | bigint = 1): Promise<number | bigint> {
+    const { amount, count } = feature("kv");
+    const answer = await operation(start(OP_KV_ADD, this.#binding, checkKey(key), amount(by)));
+    return count(answer[1][0]);
+  }
+
+  /** Begins a transaction. */
+  atomic(): any {
+    return feature("kv").makeAtomic(this.#binding);
+  }
+
+  /** The change feed, from now on or from a revision. */
+  watch(options: any = undefined): any {
+    return feature("kv").makeWatcher(this.#binding, options);
   }
 }
 webClass(KvNamespace);

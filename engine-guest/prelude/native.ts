@@ -142,6 +142,10 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+export const OP_KV_COMMIT = 530;
+export const OP_KV_ADD = 531;
+export const OP_KV_CHANGES = 532;
+export const OP_KV_LIST_MORE = 533;
 export const OP_CACHE_MATCH = 180;
 export const OP_CACHE_PUT = 181;
 export const OP_CACHE_DELETE = 182;
@@ -185,6 +189,15 @@ export const RPC_LIMIT = 305;
 export const OP_RPC_CALL = 310;
 export const OP_RPC_READ = 311;
 
+// SQL.
+export const OP_SQL_BATCH = 400;
+export const OP_SQL_SCRIPT = 401;
+export const OP_SQL_BEGIN = 402;
+export const OP_SQL_RUN = 403;
+export const OP_SQL_END = 404;
+export const OP_SQL_STREAM = 405;
+export const OP_SQL_NEXT = 406;
+export const OP_SQL_CLOSE = 407;
 // Durable objects: calls, then operations.
 export const OBJECT_ID = 450;
 export const OBJECT_GET = 451;
@@ -211,3 +224,10 @@ export const OBJECT_AUTO_GET = 473;
 export const OBJECT_AUTO_TIME = 474;
 export const OBJECT_ABORT = 475;
 export const OP_OBJECT_SYNC = 480;
+// PostgreSQL.
+export const OP_POSTGRES_QUERY = 560;
+export const OP_POSTGRES_BEGIN = 561;
+export const OP_POSTGRES_END = 562;
+export const OP_POSTGRES_LISTEN = 563;
+export const OP_POSTGRES_NEXT = 564;
+export const OP_POSTGRES_CLOSE = 565;

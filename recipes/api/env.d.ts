@@ -59,7 +59,37 @@ interface KVNamespace<Key extends string = string> {
     prefix?: string | null;
     cursor?: string | null;
     limit?: number;
+    /** Only keys that were written after this revision. */
+    changedSince?: number | null;
+    /** With the values; null for one of more than 64 KiB. */
+    values?: "text" | "json" | "arrayBuffer";
   }): Promise<KVNamespaceListResult<Metadata, Key>>;
+  /** Adds to a counter, a whole number in decimal, and gives what it holds then: a number where that is exact. */
+  add(key: Key, by?: number | bigint): Promise<number | bigint>;
+  /** Begins a transaction: checks and writes that happen at one moment, all or none. */
+  atomic(): KVAtomicOperation<Key>;
+  /** What is written from now on, or after a revision. A gap is an error (`changes_gone`). */
+  watch(options?: { prefix?: string | null; since?: number | null }): AsyncIterableIterator<KVWritten<Key>>;
+}
+
+interface KVAtomicOperation<Key extends string = string> {
+  /** That the key has this revision (null: that there is none), or that it exists or does not. */
+  check(condition: { key: Key; revision: number | null } | { key: Key; exists: boolean }): this;
+  put(
+    key: Key,
+    value: string | ArrayBuffer | ArrayBufferView,
+    options?: { expiration?: number; expirationTtl?: number; metadata?: unknown },
+  ): this;
+  delete(key: Key): this;
+  add(key: Key, by?: number | bigint): this;
+  /** Rejects with the code `revision_conflict`, and nothing is done, if a check does not hold. */
+  commit(): Promise<{ revision: number; counters: Map<Key, number | bigint> }>;
+}
+
+/** What one write changed. */
+interface KVWritten<Key extends string = string> {
+  revision: number;
+  changes: { key: Key; type: "put" | "delete" | "expire" }[];
 }
 
 interface KVNamespaceListKey<Metadata, Key extends string = string> {
@@ -67,11 +97,19 @@ interface KVNamespaceListKey<Metadata, Key extends string = string> {
   revision: number;
   expiration?: number;
   metadata?: Metadata;
+  /** If values were asked for. */
+  value?: any;
 }
 
 type KVNamespaceListResult<Metadata, Key extends string = string> =
-  | { list_complete: false; keys: KVNamespaceListKey<Metadata, Key>[]; cursor: string; cacheStatus: string | null }
-  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; cacheStatus: string | null };
+  | {
+    list_complete: false;
+    keys: KVNamespaceListKey<Metadata, Key>[];
+    cursor: string;
+    revision: number;
+    cacheStatus: string | null;
+  }
+  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; revision: number; cacheStatus: string | null };
 
 interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
   value: Value | null;

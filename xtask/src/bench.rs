@@ -4,6 +4,7 @@
 mod apps;
 mod cases;
 mod cold;
+pub mod data;
 mod fairness;
 mod load;
 mod origin;

@@ -5,6 +5,7 @@
 mod cachetests;
 mod expected;
 mod frameworks;
+mod h2spec;
 mod server;
 mod wpt;
 
@@ -41,7 +42,8 @@ pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
         "cache-tests" => cachetests::run(repo, options),
         "frameworks" => frameworks::run(repo, options),
+        "h2spec" => h2spec::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks and wpt"),
+        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec and wpt"),
     }
 }

@@ -30,11 +30,14 @@ usage: cargo xtask CHORE
   engine-guest [--verify]                   build what changed of the script engine's guest, or compare a fresh build
   bench functions [--json] [--quick] [--only CASE]...
                                             measure Selvedge beside its peers
+  bench data [--json] [--quick] [--only CASE]...
+                                            the same for operations on data
   fuzz [--seconds N] [--only TARGET]... [--seed S] [--input FILE]
                                             feed mutated input to what parses a stranger's data; --input replays one
   conformance cache-tests [--json]         run the HTTP caching tests against their record
   conformance frameworks [--json] [--only APP]...
                                             drive packages from npm, and compare with node
+  conformance h2spec [--json] [--only clear|tls]  run h2spec against HTTP/2, in the clear and under TLS
   conformance wpt [--json] [--only DIR]...  run the Web Platform Tests against their record
 ";
 
@@ -61,6 +64,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["engine-guest"] => guest::build(&repo),
         ["engine-guest", "--verify"] => guest::verify(&repo),
         ["bench", "functions", rest @ ..] => bench::run(&repo, &bench::Options::parse(rest)?),
+        ["bench", "data", rest @ ..] => bench::data::run(&repo, &bench::data::Options::parse(rest)?),
         ["fuzz", rest @ ..] => fuzz::run(&repo, &fuzz::Options::parse(rest)?),
         ["conformance", suite, rest @ ..] => conformance::run(&repo, suite, &conformance::Options::parse(rest)?),
         [] | ["help" | "--help" | "-h"] => {

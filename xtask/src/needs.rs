@@ -13,7 +13,8 @@ use crate::repo::{self, Repo};
 
 const NEEDS: &[Need] = &[
     Need::of("strace", "the power-loss tests", |_| repo::on_path("strace").is_some(), Bring::Apt("strace")),
-    Need::of("curl", "the tests of the recipes", |_| repo::on_path("curl").is_some(), Bring::Apt("curl")),
+    Need::of("postgresql", "the tests of PostgreSQL", |_| postgres_server().is_some(), Bring::Apt("postgresql")),
+    Need::of("curl", "the tests of the recipes and of TLS", |_| repo::on_path("curl").is_some(), Bring::Apt("curl")),
     Need::of("chromium", "the browser tests", |_| browser().is_some(), Bring::Apt("chromium")),
     Need::of("node", "the prelude's tests", |_| repo::on_path("node").is_some(), Bring::Apt("nodejs npm")),
     Need::of("typescript", "the prelude's tests", |repo| prelude_folder(repo).is_some(), Bring::TypeScript),
@@ -88,6 +89,13 @@ fn commands(repo: &Repo, missing: &[&Need]) -> Vec<String> {
 
 fn apt_install(packages: &str) -> String {
     format!("apt-get install --yes --no-install-recommends {packages}")
+}
+
+/// Debian and its descendants keep the server of each version outside of the path.
+fn postgres_server() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let own = versions.map(|version| version.path().join("bin/postgres")).find(|server| server.is_file());
+    own.or_else(|| repo::on_path("postgres"))
 }
 
 fn browser() -> Option<PathBuf> {

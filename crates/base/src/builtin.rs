@@ -49,6 +49,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
     Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "kv", globals: &[], words: &["atomic(", ".watch(", "changedSince"] },
     Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },
     Feature {
@@ -77,7 +78,9 @@ pub const FEATURES: &[Feature] = &[
     },
     Feature { name: "rpc", globals: &[], words: &["DurableObject", "RpcStub", "RpcTarget", "WorkerEntrypoint"] },
     Feature { name: "objects", globals: &["WebSocketRequestResponsePair"], words: &["DurableObject"] },
+    Feature { name: "postgres", globals: &[], words: &[] },
     Feature { name: "scheduler", globals: &["Scheduler", "scheduler"], words: &[] },
+    Feature { name: "sql", globals: &[], words: &[] },
     Feature { name: "subtle", globals: &["CryptoKey", "SubtleCrypto"], words: &["subtle"] },
     Feature { name: "textstreams", globals: &["TextDecoderStream", "TextEncoderStream"], words: &[] },
     Feature { name: "webassembly", globals: &["WebAssembly"], words: &[] },
@@ -151,8 +154,14 @@ pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];
 /// no word of its source says so, but its bindings and its source together do.
 pub const CALLS: &str = "features:rpc";
 
+/// What a worker with a SQL database uses, in the same way.
+pub const SQL: &str = "features:sql";
 /// What stubs of durable objects take, as a specifier too.
 pub const OBJECTS: &str = "features:objects";
+/// The same for what a KV namespace has beside the names of Workers.
+pub const KV_MORE: &str = "features:kv";
+/// What a worker with a PostgreSQL binding uses, in the same way.
+pub const POSTGRES: &str = "features:postgres";
 
 /// Whether a specifier names one of [`MODULES`].
 pub fn is_module(specifier: &str) -> bool {

@@ -83,6 +83,12 @@ codes! {
     NOT_FOUND = row("not_found", 404, Client, false, "There is nothing at this path", "Check the path.");
     CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");
 
+    // Connections.
+    H2_FLOOD = row("h2_flood", 429, Client, false, "The HTTP/2 client sends more overhead than requests", "Send fewer frames of that kind; the limit that the log names can be raised.");
+    TLS_REQUIRED = row("tls_required", 400, Client, false, "This port speaks TLS", "Use https:// in the address.");
+    MISDIRECTED = row("misdirected", 421, Client, true, "This connection was not made for this host", "Open another connection, with this host as its server name.");
+    BAD_PROXY_HEADER = row("bad_proxy_header", 400, Client, false, "The connection has no valid PROXY protocol header", "Let the proxy in front send one, or take its address out of proxy_protocol_from.");
+
     // WebSockets.
     BAD_HANDSHAKE = row("bad_handshake", 400, Client, false, "The WebSocket handshake is not valid", "Send GET with Connection: Upgrade, Upgrade: websocket and a Sec-WebSocket-Key of 16 bytes in base64.");
     SOCKET_VERSION = row("socket_version", 426, Client, false, "This version of the WebSocket protocol is not served", "Use Sec-WebSocket-Version: 13.");
@@ -145,6 +151,12 @@ codes! {
     BAD_EXPIRY = row("bad_expiry", 400, Guest, false, "The expiry is not acceptable", "Give an expiry in the future, a TTL of at least one second.");
     BAD_CURSOR = row("bad_cursor", 400, Guest, false, "The cursor was not made by this list", "Start the list again without a cursor.");
     REVISION_CONFLICT = row("revision_conflict", 409, Guest, true, "The key changed since it was read", "Read it again and retry.");
+    BAD_TRANSACTION = row("bad_transaction", 400, Guest, false, "The transaction can't be made", "Write each key once.");
+    TRANSACTION_TOO_LARGE = row("transaction_too_large", 413, Guest, false, "The transaction has more keys or bytes than it may", "Split it, or raise the limit that the message names.");
+    NOT_A_COUNTER = row("not_a_counter", 409, Guest, false, "The value is no counter", "Add to keys that hold whole numbers in decimal, or to new ones.");
+    COUNTER_OVERFLOW = row("counter_overflow", 409, Guest, false, "The counter would leave the range of 64 bits", "Begin the counter again.");
+    CHANGES_GONE = row("changes_gone", 410, Guest, false, "The changes since this revision are no longer kept", "List again, and watch from the revision of the page; or raise watch_changes.");
+    QUOTA_EXCEEDED = row("quota_exceeded", 507, Guest, false, "The app would store more than its quota", "Delete what is not needed, or raise the limit that the message names.");
     BAD_OBJECT_ID = row("bad_object_id", 400, Guest, false, "This is no id of an object of the class", "Use an id that idFromName or newUniqueId of the same binding made.");
     NO_OBJECT_CLASS = row("no_object_class", 500, Guest, false, "The worker has no such class of durable objects", "Export the class under the name that the binding gives.");
     OBJECT_FULL = row("object_full", 507, Guest, false, "The durable object stores more than object_bytes allows", "Delete what is no longer needed, use more objects, or raise limits.object_bytes.");
@@ -175,8 +187,22 @@ codes! {
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
     BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");
     SECRET_SEALED = row("secret_sealed", 500, Node, false, "A secret does not open with this node key", "Start the node with the key file it was sealed with, or set the secret again.");
+    UNKNOWN_VERSION = row("unknown_version", 404, Client, false, "The secret has no such version", "See which versions are kept with: selvedge secret versions.");
     DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");
     SECRET_MISSING = row("secret_missing", 500, Guest, false, "A secret that the worker binds has no value", "Set it with: selvedge secret put NAME.");
+
+    // PostgreSQL.
+    POSTGRES_ADDRESS = row("postgres_address", 500, Guest, false, "The address of the database can't be used", "Store a URL such as postgres://user:password@host:5432/database in the secret that the manifest names.");
+    POSTGRES_UNREACHABLE = row("postgres_unreachable", 502, Upstream, true, "The database can't be reached", "Check that the server is up and takes connections.");
+    POSTGRES_TLS = row("postgres_tls", 502, Upstream, false, "The database can't be reached over TLS that can be trusted", "Give the server a certificate for its name, name its authority with ca, or write tls = \"off\".");
+    POSTGRES_LOGIN = row("postgres_login", 500, Guest, false, "The database refused the login", "Check user, password and database of the URL.");
+    POSTGRES_BUSY = row("postgres_busy", 503, Guest, true, "All connections to the database are in use", "Hold transactions for less long, or raise the limit that the message names.");
+    POSTGRES_TIMEOUT = row("postgres_timeout", 504, Guest, true, "The database took longer than it may", "Make the statement cheaper, or raise the limit that the message names.");
+    POSTGRES_STATEMENT = row("postgres_statement", 500, Guest, false, "The database refused the statement", "See the error's sqlstate, detail and hint.");
+    POSTGRES_REFUSED = row("postgres_refused", 500, Guest, false, "The statement is of a kind that a binding does not run", "See the message for what to do instead.");
+    POSTGRES_RESULT_TOO_LARGE = row("postgres_result_too_large", 500, Guest, false, "The rows are larger than result_bytes", "Ask for fewer rows at a time, or raise limits.result_bytes of the database.");
+    POSTGRES_LOST = row("postgres_lost", 502, Upstream, false, "The connection to the database was lost before it had answered", "Find out whether the statement took effect before sending it again.");
+    POSTGRES_OVERFLOW = row("postgres_overflow", 503, Guest, true, "Notifications came faster than they were taken", "Take them faster, or raise limits.notifications of the database.");
 
     // Overload and operation.
     APP_OVERLOADED = row("app_overloaded", 503, Node, true, "The application is at its concurrency limit", "Retry after the given time, or raise limits.concurrency.");

@@ -131,6 +131,18 @@ limits! {
         connections: 10_000, 1, 10_000_000, "", "node_overloaded", "Connections of all clients.";
         connections_per_address: 1_000, 1, 10_000_000, "", "node_overloaded", "Connections of one client address.";
         h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 connection.";
+        h2_resets: 200, 10, 1_000_000, "", "h2_flood", "Requests that an HTTP/2 client may give up; beyond, no more than half of all that it makes.";
+        h2_pending_resets: 20, 1, 10_000, "", "h2_flood", "Streams of an HTTP/2 connection that are reset before they were looked at.";
+        h2_refused_streams: 64, 1, 10_000, "", "h2_flood", "Streams that an HTTP/2 client makes the node reset, for an error of its own.";
+        h2_control_frames: 1_000, 50, 1_000_000, "", "h2_flood", "SETTINGS, PING, PRIORITY, RST_STREAM, empty and unknown frames of one HTTP/2 connection in ten seconds.";
+        h2_window_updates: 1_000, 50, 1_000_000, "", "h2_flood", "WINDOW_UPDATE frames of one HTTP/2 connection in ten seconds, beyond one for each 256 bytes that it was sent.";
+        h2_continuations: 32, 4, 1_000, "", "h2_flood", "CONTINUATION frames of one head.";
+        tls_handshake_ms: 10_000, 10, 600_000, "ms", "", "From the accepted connection to the end of the TLS handshake.";
+        certificates: 20_000, 1, 1_000_000, "", "", "Certificates of one listener.";
+        certificate_bytes: 256 << 10, 1 << 10, 16 * MIB, "bytes", "", "One file of certificates, keys or client CAs.";
+        local_certificates: 64, 1, 10_000, "", "", "Certificates that the local CA of development has made and keeps.";
+        proxy_header_bytes: 2_048, 108, 65_551, "bytes", "bad_proxy_header", "Header of the PROXY protocol.";
+        listeners: 64, 1, 1_000, "", "", "Listeners of one node.";
         drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
         instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
         instance_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long an instance may stand unused before it is dropped.";
@@ -144,6 +156,14 @@ limits! {
         metadata_bytes: 1_024, 0, 64 << 10, "bytes", "metadata_too_large", "Metadata of a KV entry, as JSON.";
         list_keys: 1_000, 1, 10_000, "", "", "Keys in one page of a list.";
         get_keys: 100, 1, 1_000, "", "too_many_keys", "Keys that one KV read may name.";
+        list_bytes: 4 * MIB, 1, 64 * MIB, "bytes", "", "Values in one page of a list that asks for values; the page ends early.";
+        transaction_keys: 100, 1, 1_000, "", "transaction_too_large", "Checks and writes of one KV transaction.";
+        transaction_bytes: 4 * MIB, 1, 64 * MIB, "bytes", "transaction_too_large", "Keys, values and metadata of one KV transaction.";
+        watch_changes: 100_000, 0, 1_000_000, "", "changes_gone", "Changes of one app's KV that are kept for those who watch.";
+        kv_namespace_keys: 10_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of one KV namespace.";
+        kv_namespace_bytes: 16 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of one KV namespace.";
+        kv_app_keys: 20_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of all KV namespaces of one app.";
+        kv_app_bytes: 32 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of all KV namespaces of one app.";
         kv_files_open: 64, 4, 10_000, "", "", "Database files of KV kept open, one for each app; the least recently used is closed.";
         ledger_bytes: 256 * MIB, 64 * MIB, 1 << 40, "bytes", "node_overloaded", "The log of commits of SQL databases and durable objects; what it holds is what a start after a crash has to go through.";
         sql_bytes: 100_000, 1_000, 10_000_000, "bytes", "sql_limit", "Text of one SQL statement, or of one script.";
@@ -153,6 +173,7 @@ limits! {
         sql_statements: 1_000, 1, 100_000, "", "sql_limit", "Statements of one batch.";
         sql_result_bytes: 32 * MIB, 1_024, 1 << 30, "bytes", "sql_result_too_large", "What one batch answers, or holds of one statement's rows.";
         sql_ms: 5_000, 1, 600_000, "ms", "sql_time_limit", "How long one SQL statement may run.";
+        sql_migration_ms: 60_000, 1, 3_600_000, "ms", "sql_time_limit", "How long one migration, or one import, may run.";
         sql_database_bytes: 10 << 30, MIB, 1 << 40, "bytes", "sql_database_full", "One SQL database.";
         sql_transaction_ms: 5_000, 1, 600_000, "ms", "sql_transaction_over", "How long an interactive transaction may last; the database has no other writer meanwhile.";
         sql_transaction_idle_ms: 1_000, 1, 600_000, "ms", "sql_transaction_over", "Pause between two statements of an interactive transaction.";
@@ -162,6 +183,7 @@ limits! {
         sql_cached_statements: 64, 1, 10_000, "", "", "Compiled statements kept by one connection.";
         sql_files_open: 256, 4, 10_000, "", "", "SQL databases kept open; the least recently used is closed.";
         sql_idle_ms: 60_000, 1_000, 3_600_000, "ms", "", "How long a SQL database may stand unused before it is closed.";
+        archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
         cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
@@ -179,6 +201,29 @@ limits! {
         egress_connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Connecting to a target of an outbound request.";
         egress_redirects: 20, 0, 100, "", "upstream_protocol", "Redirects that one outbound request follows.";
         admin_body_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "body_too_large", "Body of a call to the admin API.";
+    }
+}
+
+limits! {
+    /// Limits on one PostgreSQL database of an app, set under `[postgres.NAME] limits`. Each node keeps
+    /// them for itself.
+    PostgresLimits, POSTGRES {
+        pool: 10, 1, 1_000, "", "postgres_busy", "Connections that statements and transactions share, on one node.";
+        pool_queue: 1_000, 0, 100_000, "", "postgres_busy", "Statements and transactions that may wait for a connection.";
+        pool_wait_ms: 5_000, 0, 600_000, "ms", "postgres_busy", "How long one may wait for a connection.";
+        pool_idle_ms: 60_000, 100, 3_600_000, "ms", "", "How long a connection may stand unused before it is closed.";
+        connect_ms: 10_000, 10, 600_000, "ms", "postgres_unreachable", "Connecting, TLS and login together.";
+        statement_ms: 30_000, 1, 3_600_000, "ms", "postgres_timeout", "How long one statement may run.";
+        transaction_idle_ms: 5_000, 10, 3_600_000, "ms", "postgres_timeout", "How long an open transaction may wait for its next statement.";
+        transaction_ms: 60_000, 10, 3_600_000, "ms", "postgres_timeout", "How long a transaction may be open.";
+        cancel_ms: 5_000, 10, 60_000, "ms", "postgres_lost", "How long the server may take to end a statement that it was asked to cancel; then its connection is closed.";
+        statement_bytes: MIB, 1, 64 * MIB, "bytes", "postgres_refused", "Text of one statement.";
+        parameter_bytes: 16 * MIB, 1, 1 << 30, "bytes", "postgres_refused", "Parameters of one statement, together.";
+        result_bytes: 16 * MIB, 1 << 10, 1 << 30, "bytes", "postgres_result_too_large", "Rows that one statement answers with.";
+        prepared: 100, 1, 10_000, "", "", "Prepared statements that one connection keeps; the least recently used goes.";
+        listeners: 100, 0, 10_000, "", "postgres_busy", "Listeners on one node; they share one connection of their own.";
+        notifications: 1_000, 1, 100_000, "", "postgres_overflow", "Notifications on their way to one listener that it has not taken.";
+        slow_ms: 1_000, 0, 3_600_000, "ms", "", "A statement that takes longer is named in the log; 0 for none.";
     }
 }
 

@@ -7,14 +7,22 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvDeleted, KvListOptions, KvPage,
-    KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
+    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
+    ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
+    SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use crate::{ApiError, KvCondition};
 
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+/// A secret of an app, or its value in one environment of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretKey {
+    pub name: ResourceName,
+    pub env: Option<ResourceName>,
+}
 
 /// The control plane.
 ///
@@ -22,8 +30,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send
 /// - An answered change is durable, as far as the node's stores promise it.
 /// - Each change happens as a whole or not at all. If an answer is lost, the operation may be
 ///   repeated: every one of them is idempotent, except for a [`rollback`](Api::rollback) that
-///   names no deployment, and [`kv_put`](Api::kv_put) and [`kv_delete`](Api::kv_delete) under a
-///   condition.
+///   names no deployment, of [`kv_put`](Api::kv_put), [`kv_delete`](Api::kv_delete) and
+///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
+///   of a secret.
 /// - No answer ever holds the value of a secret.
 pub trait Api: Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
@@ -50,14 +59,26 @@ pub trait Api: Send + Sync {
     /// Stops serving an app and forgets its releases. Its data and its secrets stay.
     fn remove(&self, app: AppName) -> Answer<'_, ()>;
 
-    /// Sets a secret. The app need not exist yet.
-    fn secret_put(&self, app: AppName, name: ResourceName, value: Secret<Bytes>) -> Answer<'_, SecretVersion>;
+    /// Sets a secret, or the value that it has in one environment. The app need not exist yet.
+    fn secret_put(
+        &self,
+        app: AppName,
+        secret: SecretKey,
+        value: Secret<Bytes>,
+        options: SecretPutOptions,
+    ) -> Answer<'_, SecretVersion>;
 
     /// The secrets that are set, by name; never a value.
     fn secret_list(&self, app: AppName) -> Answer<'_, Vec<SecretEntry>>;
 
-    /// Unsets a secret; to unset what is not set is no error.
-    fn secret_delete(&self, app: AppName, name: ResourceName) -> Answer<'_, ()>;
+    /// The versions that are kept, newest first; never a value.
+    fn secret_versions(&self, app: AppName, secret: SecretKey) -> Answer<'_, Vec<SecretVersionEntry>>;
+
+    /// Sets a secret to what an earlier version was; that makes a new version.
+    fn secret_rollback(&self, app: AppName, secret: SecretKey, to: SecretRollback) -> Answer<'_, SecretVersion>;
+
+    /// Unsets a secret, with all its versions; to unset what is not set is no error.
+    fn secret_delete(&self, app: AppName, secret: SecretKey) -> Answer<'_, ()>;
 
     /// The entry under a key, if there is one.
     fn kv_get(&self, app: AppName, namespace: ResourceName, key: String) -> Answer<'_, Option<KvValue>>;
@@ -82,6 +103,28 @@ pub trait Api: Send + Sync {
     /// One page of keys.
     fn kv_list(&self, app: AppName, namespace: ResourceName, options: KvListOptions) -> Answer<'_, KvPage>;
 
+    /// Makes all writes of a transaction if all its checks hold.
+    fn kv_commit(&self, app: AppName, namespace: ResourceName, transaction: KvTransaction) -> Answer<'_, KvCommitted>;
+
+    /// What changed in a namespace.
+    fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges>;
+
+    /// What an app stores in KV, and how much it may.
+    fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage>;
+    /// The SQL databases of an app that were used.
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>>;
+
+    /// Runs statements in one transaction. Those that only read are safe to repeat.
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered>;
+
+    /// Runs a text of statements in one transaction.
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported>;
+
+    /// The migrations that were applied, in order.
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>>;
+
+    /// Applies the migrations that are missing; answers all that are applied now.
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;
     /// One page of the ids of a class's objects, those after `after`.
     fn object_list(
         &self,

@@ -16,13 +16,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvCondition, KvDeleted,
-    KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry,
-    RollbackRequest, SecretEntry, SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
+    KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlRequest, Status,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
-use crate::{Answer, Api, ApiError, Operation};
+use crate::{Answer, Api, ApiError, Operation, SecretKey};
 
 /// An [`Api`] behind an admin address.
 ///
@@ -196,6 +198,10 @@ fn refused(status: StatusCode, body: &[u8]) -> ApiError {
     ApiError::from_document(status.as_u16(), body)
 }
 
+fn of_env(secret: &SecretKey) -> QueryText {
+    QueryText::default().with("env", secret.env.as_ref())
+}
+
 fn condition(query: QueryText, condition: KvCondition) -> QueryText {
     match condition {
         KvCondition::Always => query,
@@ -254,11 +260,18 @@ impl Api for Client {
         })
     }
 
-    fn secret_put(&self, app: AppName, name: ResourceName, value: Secret<Bytes>) -> Answer<'_, SecretVersion> {
+    fn secret_put(
+        &self,
+        app: AppName,
+        secret: SecretKey,
+        value: Secret<Bytes>,
+        options: SecretPutOptions,
+    ) -> Answer<'_, SecretVersion> {
         Box::pin(async move {
             let payload = Payload::Bytes(value.expose().clone());
-            let parameters = [app.as_str(), name.as_str()];
-            self.read(Operation::SecretPut, &parameters, QueryText::default(), payload).await
+            let overlap_s = Some(options.overlap_s).filter(|&seconds| seconds > 0);
+            let query = of_env(&secret).with("overlap_s", overlap_s);
+            self.read(Operation::SecretPut, &[app.as_str(), secret.name.as_str()], query, payload).await
         })
     }
 
@@ -266,11 +279,60 @@ impl Api for Client {
         Box::pin(async move { self.items(Operation::SecretList, &[app.as_str()], QueryText::default()).await })
     }
 
-    fn secret_delete(&self, app: AppName, name: ResourceName) -> Answer<'_, ()> {
+    fn secret_versions(&self, app: AppName, secret: SecretKey) -> Answer<'_, Vec<SecretVersionEntry>> {
         Box::pin(async move {
-            let parameters = [app.as_str(), name.as_str()];
-            self.call(Operation::SecretDelete, &parameters, QueryText::default(), Payload::Nothing).await?;
+            let parameters = [app.as_str(), secret.name.as_str()];
+            self.items(Operation::SecretVersions, &parameters, of_env(&secret)).await
+        })
+    }
+
+    fn secret_rollback(&self, app: AppName, secret: SecretKey, to: SecretRollback) -> Answer<'_, SecretVersion> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), secret.name.as_str()];
+            self.read(Operation::SecretRollback, &parameters, of_env(&secret), Payload::json(&to)).await
+        })
+    }
+
+    fn secret_delete(&self, app: AppName, secret: SecretKey) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), secret.name.as_str()];
+            self.call(Operation::SecretDelete, &parameters, of_env(&secret), Payload::Nothing).await?;
             Ok(())
+        })
+    }
+
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>> {
+        Box::pin(async move { self.items(Operation::SqlList, &[app.as_str()], QueryText::default()).await })
+    }
+
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.read(Operation::SqlQuery, &parameters, QueryText::default(), Payload::json(&request)).await
+        })
+    }
+
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.read(Operation::SqlImport, &parameters, QueryText::default(), Payload::Bytes(text)).await
+        })
+    }
+
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.items(Operation::SqlMigrations, &parameters, QueryText::default()).await
+        })
+    }
+
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            let payload = Payload::json(&request);
+            let answer: Items<SqlMigration> =
+                self.read(Operation::SqlMigrate, &parameters, QueryText::default(), payload).await?;
+            Ok(answer.items)
         })
     }
 
@@ -322,10 +384,35 @@ impl Api for Client {
         Box::pin(async move {
             let prefix = Some(options.prefix).filter(|prefix| !prefix.is_empty());
             let query = QueryText::default().with("prefix", prefix).with("cursor", options.cursor);
-            let query = query.with("limit", options.limit);
+            let query = query.with("limit", options.limit).with("after_revision", options.after_revision);
+            let query = query.with("values", options.values.then_some(true));
             let parameters = [app.as_str(), namespace.as_str()];
             self.read(Operation::KvList, &parameters, query, Payload::Nothing).await
         })
+    }
+
+    fn kv_commit(&self, app: AppName, namespace: ResourceName, transaction: KvTransaction) -> Answer<'_, KvCommitted> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), namespace.as_str()];
+            let payload = Payload::json(&transaction);
+            self.read(Operation::KvCommit, &parameters, QueryText::default(), payload).await
+        })
+    }
+
+    fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges> {
+        Box::pin(async move {
+            let prefix = Some(options.prefix).filter(|prefix| !prefix.is_empty());
+            let wait_ms = Some(options.wait_ms).filter(|&ms| ms > 0);
+            let query = QueryText::default().with("prefix", prefix).with("since", options.since);
+            let parameters = [app.as_str(), namespace.as_str()];
+            self.read(Operation::KvChanges, &parameters, query.with("wait_ms", wait_ms), Payload::Nothing).await
+        })
+    }
+
+    fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {
+        Box::pin(
+            async move { self.read(Operation::KvUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await },
+        )
     }
 
     fn object_list(

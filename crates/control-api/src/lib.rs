@@ -17,12 +17,15 @@ pub mod openapi;
 pub mod query;
 pub mod route;
 
-pub use api::{Answer, Api};
+pub use api::{Answer, Api, SecretKey};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, Damage, DeployRequest, Deployed, Items, KvCondition,
-    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, LimitScope, Message,
-    ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    AppEntry, BackupMade, BackupRequest, Blobs, Checked, Damage, DeployRequest, Deployed, Items, KvChange, KvChanges,
+    KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage,
+    KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo,
+    ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
+    SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText,
+    SqlRequest, SqlTable, SqlText, Status,
 };
 pub use route::Operation;

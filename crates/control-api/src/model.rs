@@ -9,6 +9,14 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod kv;
+mod secret;
+
+pub use kv::{
+    KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
+};
+pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
+
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Items_{T}")]
@@ -172,23 +180,6 @@ pub struct RollbackRequest {
     pub to: Option<String>,
 }
 
-/// A secret, without its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SecretEntry {
-    #[schemars(with = "String")]
-    pub name: ResourceName,
-    /// Rises each time it is set.
-    pub version: u64,
-    /// Milliseconds since the Unix epoch.
-    pub updated_ms: u64,
-}
-
-/// A secret that was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SecretVersion {
-    pub version: u64,
-}
-
 /// An entry. Over HTTP the value is the body, and the rest are header fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvValue {
@@ -240,6 +231,81 @@ pub struct KvDeleted {
     pub existed: bool,
     /// What the write survives: `memory`, `fsync` or `quorum`.
     pub durability: String,
+}
+
+/// A SQL database of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlEntry {
+    pub name: String,
+}
+
+/// Statements that run in one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    pub statements: Vec<SqlText>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlText {
+    pub sql: String,
+    /// A value for each parameter: null, a number, a boolean, a string, or a blob as `{"hex": "00ff"}`.
+    #[serde(default)]
+    pub params: Vec<serde_json::Value>,
+}
+
+/// What statements answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlAnswered {
+    /// One for each statement.
+    pub results: Vec<SqlTable>,
+    /// What the writes among them survive: `memory`, `fsync` or `quorum`.
+    pub durability: String,
+    /// Bytes of the database.
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlTable {
+    pub columns: Vec<String>,
+    /// A blob is `{"hex": "00ff"}`.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    pub changes: u64,
+    pub rows_read: u64,
+    pub rows_written: u64,
+    pub duration_ms: f64,
+}
+
+/// What a text of statements came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlImported {
+    pub statements: u64,
+    pub rows_written: u64,
+    pub duration_ms: f64,
+}
+
+/// Migrations, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlMigrateRequest {
+    pub migrations: Vec<SqlMigrationText>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlMigrationText {
+    pub name: String,
+    pub text: String,
+}
+
+/// A migration that was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlMigration {
+    pub name: String,
+    pub checksum: String,
+    /// Milliseconds since the Unix epoch.
+    pub applied_ms: u64,
 }
 
 /// Where a backup goes.
@@ -296,6 +362,10 @@ pub struct KvListOptions {
     pub cursor: Option<String>,
     /// Keys in the page; at most `list_keys`.
     pub limit: Option<u64>,
+    /// Only entries with a higher revision than this.
+    pub after_revision: Option<u64>,
+    /// With the values that are not too large.
+    pub values: bool,
 }
 
 /// One page of durable objects.
@@ -328,6 +398,10 @@ pub struct KvPage {
     pub keys: Vec<KvKey>,
     /// Asks for the next page; absent if this is the last.
     pub cursor: Option<String>,
+    /// The page holds everything up to this revision: from the first page of a walk on, the changes
+    /// since then tell what the walk may have missed.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -338,6 +412,9 @@ pub struct KvKey {
     /// JSON, as it was put.
     pub metadata: Option<String>,
     pub revision: u64,
+    /// The value in base64, if values were asked for and this one is not too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
 }
 
 /// A limit and its value.

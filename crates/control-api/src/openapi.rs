@@ -115,6 +115,18 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::RollbackRequest>();
     generator.subschema_for::<model::Items<model::SecretEntry>>();
     generator.subschema_for::<model::SecretVersion>();
+    generator.subschema_for::<model::Items<model::SecretVersionEntry>>();
+    generator.subschema_for::<model::SecretRollback>();
+    generator.subschema_for::<model::KvUsage>();
+    generator.subschema_for::<model::KvTransaction>();
+    generator.subschema_for::<model::KvCommitted>();
+    generator.subschema_for::<model::KvChanges>();
+    generator.subschema_for::<model::Items<model::SqlEntry>>();
+    generator.subschema_for::<model::SqlRequest>();
+    generator.subschema_for::<model::SqlAnswered>();
+    generator.subschema_for::<model::SqlImported>();
+    generator.subschema_for::<model::SqlMigrateRequest>();
+    generator.subschema_for::<model::Items<model::SqlMigration>>();
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();
     generator.subschema_for::<model::KvPage>();

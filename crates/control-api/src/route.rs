@@ -23,10 +23,20 @@ pub enum Operation {
     SecretList,
     SecretPut,
     SecretDelete,
+    SecretVersions,
+    SecretRollback,
+    KvUsage,
     KvList,
+    KvCommit,
+    KvChanges,
     KvGet,
     KvPut,
     KvDelete,
+    SqlList,
+    SqlQuery,
+    SqlImport,
+    SqlMigrations,
+    SqlMigrate,
     ObjectList,
     ObjectInspect,
     ObjectExport,
@@ -169,6 +179,8 @@ const CONDITIONS: [QueryRow; 2] = [
     number("if_revision", "Only if the entry has this revision."),
 ];
 
+const SECRET_ENV: QueryRow =
+    text("env", "The environment of the manifest; without it, for all that have no own value.");
 const OBJECT_ERRORS: &[Code] = &[&code::OBJECT_AWAKE, &code::BAD_OBJECT_DATA];
 
 const DEPLOY_ERRORS: &[Code] = &[
@@ -178,6 +190,18 @@ const DEPLOY_ERRORS: &[Code] = &[
     &code::START_FAILED,
     &code::IO_AT_START,
     &code::BAD_COMPONENT,
+];
+
+const SQL_ERRORS: &[Code] = &[
+    &code::SQL_NAME,
+    &code::SQL_ERROR,
+    &code::SQL_CONSTRAINT,
+    &code::SQL_FORBIDDEN,
+    &code::SQL_PARAMETERS,
+    &code::SQL_LIMIT,
+    &code::SQL_RESULT_TOO_LARGE,
+    &code::SQL_TIME_LIMIT,
+    &code::SQL_DATABASE_FULL,
 ];
 
 /// Every route, in the order in which they are documented.
@@ -235,19 +259,79 @@ pub static ROUTES: &[RouteRow] = &[
     row(O::SecretList, "secret_list", Method::GET, "/v1/apps/{app}/secrets", "The secrets that are set, by name.")
         .answers(Json("Items_SecretEntry")),
     row(O::SecretPut, "secret_put", Method::PUT, "/v1/apps/{app}/secrets/{secret}", "Sets a secret to the body.")
+        .query(&[
+            SECRET_ENV,
+            number("overlap_s", "Seconds that the version before stays readable as the previous one."),
+        ])
         .takes(Bytes)
         .answers(Json("SecretVersion"))
         .errors(&[&code::BAD_SECRET]),
     row(O::SecretDelete, "secret_delete", Method::DELETE, "/v1/apps/{app}/secrets/{secret}", "Unsets a secret.")
+        .query(&[SECRET_ENV])
         .no_content(),
+    row(
+        O::SecretVersions,
+        "secret_versions",
+        Method::GET,
+        "/v1/apps/{app}/secrets/{secret}/versions",
+        "The versions of a secret that are kept, newest first.",
+    )
+    .query(&[SECRET_ENV])
+    .answers(Json("Items_SecretVersionEntry")),
+    row(
+        O::SecretRollback,
+        "secret_rollback",
+        Method::POST,
+        "/v1/apps/{app}/secrets/{secret}/rollback",
+        "Sets a secret to what an earlier version was.",
+    )
+    .query(&[SECRET_ENV])
+    .takes(Json("SecretRollback"))
+    .answers(Json("SecretVersion"))
+    .errors(&[&code::UNKNOWN_VERSION]),
+    row(O::KvUsage, "kv_usage", Method::GET, "/v1/apps/{app}/kv", "What an app stores in KV, and how much it may.")
+        .answers(Json("KvUsage")),
     row(O::KvList, "kv_list", Method::GET, "/v1/apps/{app}/kv/{namespace}", "One page of the keys of a namespace.")
         .query(&[
             text("prefix", "Only keys that begin with this."),
             text("cursor", "Where the previous page ended."),
             number("limit", "Keys in the page; at most `list_keys`."),
+            number("after_revision", "Only entries with a higher revision than this."),
+            text("values", "`true`: with the values that are not too large."),
         ])
         .answers(Json("KvPage"))
         .errors(&[&code::BAD_CURSOR]),
+    row(
+        O::KvCommit,
+        "kv_commit",
+        Method::POST,
+        "/v1/apps/{app}/kv/{namespace}",
+        "Makes all writes of a transaction if all its checks hold.",
+    )
+    .takes(Json("KvTransaction"))
+    .answers(Json("KvCommitted"))
+    .errors(&[
+        &code::BAD_TRANSACTION,
+        &code::TRANSACTION_TOO_LARGE,
+        &code::NOT_A_COUNTER,
+        &code::COUNTER_OVERFLOW,
+        &code::QUOTA_EXCEEDED,
+        &code::REVISION_CONFLICT,
+    ]),
+    row(
+        O::KvChanges,
+        "kv_changes",
+        Method::GET,
+        "/v1/apps/{app}/kv-changes/{namespace}",
+        "What changed in a namespace, in the order of revisions.",
+    )
+    .query(&[
+        text("prefix", "Only keys that begin with this."),
+        number("since", "What has a higher revision than this; without it, only where now is."),
+        number("wait_ms", "How long to wait if there is nothing to tell; at most 25000."),
+    ])
+    .answers(Json("KvChanges"))
+    .errors(&[&code::CHANGES_GONE]),
     row(O::KvGet, "kv_get", Method::GET, "/v1/apps/{app}/kv/{namespace}/{key}", "The entry under a key.")
         .answers(KvEntry)
         .errors(&[&code::KEY_MISSING]),
@@ -265,6 +349,7 @@ pub static ROUTES: &[RouteRow] = &[
             &code::BAD_EXPIRY,
             &code::BAD_METADATA,
             &code::METADATA_TOO_LARGE,
+            &code::QUOTA_EXCEEDED,
             &code::REVISION_CONFLICT,
             &code::VALUE_TOO_LARGE,
         ]),
@@ -278,6 +363,47 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&CONDITIONS)
     .answers(Json("KvDeleted"))
     .errors(&[&code::REVISION_CONFLICT]),
+    row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
+        .answers(Json("Items_SqlEntry")),
+    row(
+        O::SqlQuery,
+        "sql_query",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/query",
+        "Runs statements in one transaction.",
+    )
+    .takes(Json("SqlRequest"))
+    .answers(Json("SqlAnswered"))
+    .errors(SQL_ERRORS),
+    row(
+        O::SqlImport,
+        "sql_import",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/import",
+        "Runs the body, a text of statements, in one transaction.",
+    )
+    .takes(Bytes)
+    .answers(Json("SqlImported"))
+    .errors(SQL_ERRORS),
+    row(
+        O::SqlMigrations,
+        "sql_migrations",
+        Method::GET,
+        "/v1/apps/{app}/sql/{database}/migrations",
+        "The migrations that were applied, in order.",
+    )
+    .answers(Json("Items_SqlMigration"))
+    .errors(&[&code::SQL_NAME]),
+    row(
+        O::SqlMigrate,
+        "sql_migrate",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/migrations",
+        "Applies the migrations that are missing; answers all that are applied now.",
+    )
+    .takes(Json("SqlMigrateRequest"))
+    .answers(Json("Items_SqlMigration"))
+    .errors(&[&code::SQL_NAME, &code::SQL_MIGRATION]),
     row(
         O::ObjectList,
         "object_list",

@@ -17,7 +17,10 @@ use base::{AppName, Body, ClassName, Digest, NodeLimits, ResourceName, Secret, c
 use bytes::Bytes;
 use control_api::query::{Query, encode};
 use control_api::route::{self, KV_EXPIRES, KV_METADATA, KV_REVISION, Match, Miss};
-use control_api::{Api, ApiError, Blobs, Items, KvCondition, KvListOptions, KvPutOptions, KvValue, Operation, openapi};
+use control_api::{
+    Api, ApiError, Blobs, Items, KvChangesOptions, KvCondition, KvListOptions, KvPutOptions, KvValue, Operation,
+    SecretKey, SecretPutOptions, SecretRollback, openapi,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use serde::Serialize;
@@ -115,13 +118,27 @@ impl Admin {
         let (head, body) = request.into_parts();
         let call = Call { operation: row.operation, parameters, query, headers: head.headers, body };
         let reply = match row.operation {
+            Operation::KvList
+            | Operation::KvCommit
+            | Operation::KvChanges
+            | Operation::KvGet
+            | Operation::KvPut
+            | Operation::KvDelete => self.kv(call).await?,
+            Operation::SecretList
+            | Operation::SecretPut
+            | Operation::SecretDelete
+            | Operation::SecretVersions
+            | Operation::SecretRollback => self.secret(call).await?,
             Operation::ObjectList
             | Operation::ObjectInspect
             | Operation::ObjectExport
             | Operation::ObjectImport
             | Operation::ObjectDelete => self.objects(call).await?,
-            Operation::KvList | Operation::KvGet | Operation::KvPut | Operation::KvDelete => self.kv(call).await?,
-            Operation::SecretList | Operation::SecretPut | Operation::SecretDelete => self.secret(call).await?,
+            Operation::SqlList
+            | Operation::SqlQuery
+            | Operation::SqlImport
+            | Operation::SqlMigrations
+            | Operation::SqlMigrate => self.sql(call).await?,
             _ => self.node(call).await?,
         };
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::OK);
@@ -142,6 +159,7 @@ impl Admin {
             Operation::BackUp => json(&api.back_up(self.json_body(call).await?).await?),
             Operation::Check => json(&api.check().await?),
             Operation::Apps => items(api.apps().await?),
+            Operation::KvUsage => json(&api.kv_usage(name("app", call.parameter(0))?).await?),
             Operation::Limits => {
                 let app = call.query.text("app").map(|text| name("app", text)).transpose()?;
                 items(api.limits(app).await?)
@@ -179,11 +197,18 @@ impl Admin {
         if call.operation == Operation::SecretList {
             return items(api.secret_list(app).await?);
         }
-        let secret: ResourceName = name("secret", call.parameter(1))?;
+        let env = call.query.text("env").map(|text| name("environment", text)).transpose()?;
+        let secret = SecretKey { name: name("secret", call.parameter(1))?, env };
         match call.operation {
             Operation::SecretPut => {
+                let options = SecretPutOptions { overlap_s: call.query.number("overlap_s")?.unwrap_or(0) };
                 let value = Secret::new(call.collect(self.body_limit()).await?);
-                json(&api.secret_put(app, secret, value).await?)
+                json(&api.secret_put(app, secret, value, options).await?)
+            }
+            Operation::SecretVersions => items(api.secret_versions(app, secret).await?),
+            Operation::SecretRollback => {
+                let to: SecretRollback = self.json_body(call).await?;
+                json(&api.secret_rollback(app, secret, to).await?)
             }
             Operation::SecretDelete => {
                 api.secret_delete(app, secret).await?;
@@ -197,14 +222,30 @@ impl Admin {
         let api = &self.parts.api;
         let app: AppName = name("app", call.parameter(0))?;
         let namespace: ResourceName = name("namespace", call.parameter(1))?;
-        if call.operation == Operation::KvList {
-            let text = |name| call.query.text(name).map(str::to_owned);
-            let options = KvListOptions {
-                prefix: text("prefix").unwrap_or_default(),
-                cursor: text("cursor"),
-                limit: call.query.number("limit")?,
-            };
-            return json(&api.kv_list(app, namespace, options).await?);
+        let text = |name| call.query.text(name).map(str::to_owned);
+        match call.operation {
+            Operation::KvList => {
+                let options = KvListOptions {
+                    prefix: text("prefix").unwrap_or_default(),
+                    cursor: text("cursor"),
+                    limit: call.query.number("limit")?,
+                    after_revision: call.query.number("after_revision")?,
+                    values: flag(&call.query, "values")?,
+                };
+                return json(&api.kv_list(app, namespace, options).await?);
+            }
+            Operation::KvChanges => {
+                let options = KvChangesOptions {
+                    prefix: text("prefix").unwrap_or_default(),
+                    since: call.query.number("since")?,
+                    wait_ms: call.query.number("wait_ms")?.unwrap_or(0),
+                };
+                return json(&api.kv_changes(app, namespace, options).await?);
+            }
+            Operation::KvCommit => {
+                return json(&api.kv_commit(app, namespace, self.json_body(call).await?).await?);
+            }
+            _ => {}
         }
         let key = call.parameter(2).to_owned();
         match call.operation {
@@ -226,6 +267,25 @@ impl Admin {
                 let condition = condition(&call.query)?;
                 json(&api.kv_delete(app, namespace, key, condition).await?)
             }
+            other => Err(not_here(other)),
+        }
+    }
+
+    async fn sql(&self, call: Call) -> Result<Reply, ApiError> {
+        let api = &self.parts.api;
+        let app: AppName = name("app", call.parameter(0))?;
+        if call.operation == Operation::SqlList {
+            return items(api.sql_list(app).await?);
+        }
+        let database = call.parameter(1).to_owned();
+        match call.operation {
+            Operation::SqlQuery => json(&api.sql_query(app, database, self.json_body(call).await?).await?),
+            Operation::SqlImport => {
+                let text = call.collect(self.body_limit()).await?;
+                json(&api.sql_import(app, database, text).await?)
+            }
+            Operation::SqlMigrations => items(api.sql_migrations(app, database).await?),
+            Operation::SqlMigrate => items(api.sql_migrate(app, database, self.json_body(call).await?).await?),
             other => Err(not_here(other)),
         }
     }
@@ -389,14 +449,20 @@ fn digest(text: &str) -> Result<Digest, ApiError> {
     Digest::parse(text).ok_or_else(bad)
 }
 
+fn flag(query: &Query, name: &str) -> Result<bool, ApiError> {
+    match query.text(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(ApiError::new(&code::BAD_REQUEST, format!("{name} is true or false"))),
+    }
+}
+
 fn condition(query: &Query) -> Result<KvCondition, ApiError> {
-    let bad = |detail: &str| Err(ApiError::new(&code::BAD_REQUEST, detail));
-    match (query.text("if_absent"), query.number("if_revision")?) {
-        (None | Some("false"), None) => Ok(KvCondition::Always),
-        (Some("true"), None) => Ok(KvCondition::Absent),
-        (None | Some("false"), Some(revision)) => Ok(KvCondition::Revision(revision)),
-        (Some("true"), Some(_)) => bad("if_absent and if_revision exclude each other"),
-        (Some(_), _) => bad("if_absent is true or false"),
+    match (flag(query, "if_absent")?, query.number("if_revision")?) {
+        (false, None) => Ok(KvCondition::Always),
+        (true, None) => Ok(KvCondition::Absent),
+        (false, Some(revision)) => Ok(KvCondition::Revision(revision)),
+        (true, Some(_)) => Err(ApiError::new(&code::BAD_REQUEST, "if_absent and if_revision exclude each other")),
     }
 }
 

@@ -21,5 +21,10 @@ pub static MESSAGE_BYTES: LimitRow =
     fixed("message_bytes", Message::BYTES_MAX as u64, "bytes", "bad_request", "Message of a deployment.");
 pub static RELEASES_LISTED: LimitRow = fixed("releases_listed", 1_000, "", "", "Releases in one list.");
 
+pub static MIGRATIONS: LimitRow = fixed("migrations", 10_000, "", "bad_deployment", "Migrations of one database.");
+pub static MIGRATION_BYTES: LimitRow =
+    fixed("migration_bytes", 8 << 20, "bytes", "bad_deployment", "Migrations of one deployment, all together.");
+
 /// Every limit of this file, for `selvedge limits`.
-pub static CONTROL: &[&LimitRow] = &[&ASSET_FILES, &ASSET_PATH_BYTES, &MESSAGE_BYTES, &RELEASES_LISTED];
+pub static CONTROL: &[&LimitRow] =
+    &[&ASSET_FILES, &ASSET_PATH_BYTES, &MESSAGE_BYTES, &RELEASES_LISTED, &MIGRATIONS, &MIGRATION_BYTES];

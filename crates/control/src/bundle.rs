@@ -16,12 +16,13 @@ use base::{Artifact, Digest, NodeLimits, WorkerName};
 use bytes::Bytes;
 use manifest::{Diagnostic, ExportUse, PathRole, PathUse, Plan, Report, Source, WorkerKind, WorkerPlan};
 
-use crate::document::{AssetEntry, Document, DocumentError};
+use crate::document::{AssetEntry, Document, DocumentError, Migrations};
 
 mod assets;
 mod component;
 mod failure;
 mod features;
+mod migrations;
 
 pub use failure::{BuildFailure, BuildFault, FaultView, FileFault, code};
 
@@ -57,6 +58,8 @@ pub struct Bundle {
     pub workers: Vec<BuiltWorker>,
     /// In the order of the plan's asset directories; the files in the order of their paths.
     pub assets: Vec<Vec<AssetFile>>,
+    /// By the databases that they are for.
+    pub migrations: Migrations,
     /// Every file and directory whose change means another build, absolute and sorted. Some need
     /// not exist: a `.dev.vars` that is written later changes the build as well.
     pub inputs: Vec<PathBuf>,
@@ -88,7 +91,8 @@ impl Bundle {
     pub fn document(&self) -> Result<Document, DocumentError> {
         let entry = |file: &AssetFile| (file.path.clone(), AssetEntry { digest: file.digest, bytes: file.bytes });
         let assets = self.assets.iter().map(|files| files.iter().map(entry).collect()).collect();
-        Document::new(self.plan.clone(), self.workers.iter().map(|worker| worker.digest).collect(), assets)
+        let workers = self.workers.iter().map(|worker| worker.digest).collect();
+        Document::new(self.plan.clone(), workers, assets, self.migrations.clone())
     }
 }
 
@@ -104,9 +108,9 @@ pub fn build_app(dir: &Path, options: &BuildOptions) -> Result<Bundle, BuildFail
         exports: BTreeMap::new(),
     };
     match build.run() {
-        Some((plan, workers, assets)) if build.faults.is_empty() => {
+        Some((plan, workers, assets, migrations)) if build.faults.is_empty() => {
             let inputs = build.inputs.into_iter().collect();
-            Ok(Bundle { plan, workers, assets, inputs, warnings: build.warnings })
+            Ok(Bundle { plan, workers, assets, migrations, inputs, warnings: build.warnings })
         }
         _ => Err(BuildFailure { faults: build.faults, inputs: build.inputs.into_iter().collect() }),
     }
@@ -127,7 +131,7 @@ struct Build<'a> {
     exports: BTreeMap<WorkerName, BTreeSet<String>>,
 }
 
-type Parts = (Plan, Vec<BuiltWorker>, Vec<Vec<AssetFile>>);
+type Parts = (Plan, Vec<BuiltWorker>, Vec<Vec<AssetFile>>, Migrations);
 
 impl Build<'_> {
     /// None only if there are faults.
@@ -138,7 +142,8 @@ impl Build<'_> {
         let workers: Vec<_> = plan.workers.iter().map(|worker| self.worker(worker)).collect();
         self.check_exports(&plan);
         let assets = self.assets(&plan);
-        Some((plan, workers.into_iter().collect::<Option<_>>()?, assets))
+        let migrations = self.migrations(&plan);
+        Some((plan, workers.into_iter().collect::<Option<_>>()?, assets, migrations))
     }
 
     fn find_manifest(&mut self) -> Option<&'static str> {
@@ -233,6 +238,9 @@ impl Build<'_> {
             PathRole::Entry(worker) => {
                 (path.is_file(), format!("the entry of worker `{worker}` is no file: {}", wanted.path))
             }
+            PathRole::Migrations => {
+                (path.is_dir(), format!("the directory of migrations is no directory: {}", wanted.path))
+            }
             PathRole::Assets => (path.is_dir(), format!("the asset directory is no directory: {}", wanted.path)),
         };
         match fits {
@@ -316,7 +324,7 @@ impl Build<'_> {
     }
 }
 
-fn unreadable(name: &str, error: &io::Error) -> FileFault {
+pub(crate) fn unreadable(name: &str, error: &io::Error) -> FileFault {
     FileFault::new(code::UNREADABLE, format!("{name} can't be read: {error}")).file(name)
 }
 

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    AppName, Artifact, Body, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName,
+    AppName, Artifact, ClassName, Clock, Code, Digest, Fault, NodeLimits, ResourceName, Secret, TenantName,
     WorkerLimits, code,
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvCondition,
-    KvDeleted, KvKey, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvValue, LimitEntry, ObjectInfo, ObjectPage,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretVersion, Status,
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
+    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
+    SecretKey, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use manifest::WorkerKind;
 use services::{
-    AppId, ArtifactStore, Care, Condition, DeploymentRecord, Durability, Kv, KvError, KvNamespace, Leases, ListOptions,
-    ObjectStore, PutOptions, ReleaseStore, SecretStore,
+    AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, Leases, ObjectStore, ReleaseStore,
+    SecretStore, Sql, SqlError,
 };
 use tokio::sync::Mutex;
 
@@ -27,8 +29,13 @@ use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
 mod care;
+mod kv;
 mod limits;
 mod objects;
+mod secrets;
+mod sql;
+
+use kv::{condition, durability};
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";
@@ -59,6 +66,7 @@ pub struct ControlParts {
     pub releases: Arc<dyn ReleaseStore>,
     pub secrets: Arc<dyn SecretStore>,
     pub kv: Arc<dyn Kv>,
+    pub sql: Arc<dyn Sql>,
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,
     pub care: Arc<dyn Care>,
@@ -160,6 +168,10 @@ impl Control {
         let mut start_log = Vec::new();
         if fresh {
             start_log = self.prepare(&document).await?;
+        }
+        // Before the deployment is there: code never meets a database that it does not know.
+        self.migrate(&app, &document).await?;
+        if fresh {
             let record = DeploymentRecord {
                 id,
                 created_ms: self.parts.clock.unix_ms(),
@@ -188,17 +200,6 @@ impl Control {
         let missing_secrets = self.missing_secrets(app, document).await?;
         let (app, hosts) = (app.app.clone(), document.hosts());
         Ok(Deployed { id, app, hosts, release, fresh, start_log: Vec::new(), missing_secrets })
-    }
-
-    /// They may be set after the deployment as well as before, so it is no error; but who deploys
-    /// wants to hear of it before a visitor does.
-    async fn missing_secrets(&self, app: &AppId, document: &Document) -> Result<Vec<ResourceName>, ApiError> {
-        let bound = document.plan().secrets();
-        if bound.is_empty() {
-            return Ok(Vec::new());
-        }
-        let set = self.parts.secrets.list(app).await.map_err(failed)?;
-        Ok(bound.into_iter().filter(|name| set.iter().all(|info| info.name != **name)).cloned().collect())
     }
 
     async fn roll_back(&self, name: AppName, request: RollbackRequest) -> Result<Deployed, ApiError> {
@@ -298,34 +299,6 @@ impl Control {
         }
         Ok(entries)
     }
-
-    async fn put_entry(
-        &self,
-        ns: KvNamespace,
-        key: String,
-        value: Bytes,
-        options: KvPutOptions,
-    ) -> Result<KvReceipt, ApiError> {
-        let expires_at_ms = match (options.ttl_s, options.expires_at_ms) {
-            (Some(_), Some(_)) => {
-                return Err(ApiError::new(&code::BAD_EXPIRY, "an entry has a TTL or an expiry, not both"));
-            }
-            (Some(0), None) => return Err(ApiError::new(&code::BAD_EXPIRY, "a TTL is at least one second")),
-            (Some(ttl_s), None) => Some(self.parts.clock.unix_ms().saturating_add(ttl_s.saturating_mul(1_000))),
-            (None, at) => at,
-        };
-        let options = PutOptions { expires_at_ms, metadata: options.metadata, condition: condition(options.condition) };
-        let receipt = self.parts.kv.put(&ns, &key, Body::full(value), options).await.map_err(failed)?;
-        let durability = durability(receipt.durability);
-        Ok(KvReceipt { revision: receipt.revision, size: receipt.size, durability })
-    }
-
-    async fn get_entry(&self, ns: KvNamespace, key: String) -> Result<Option<KvValue>, ApiError> {
-        let Some(entry) = self.parts.kv.get(&ns, &key).await.map_err(failed)? else { return Ok(None) };
-        let (metadata, expires_at_ms, revision) = (entry.metadata.clone(), entry.expires_at_ms, entry.revision);
-        let value = entry.bytes().await.map_err(failed)?;
-        Ok(Some(KvValue { value, metadata, expires_at_ms, revision }))
-    }
 }
 
 impl Api for Control {
@@ -398,32 +371,30 @@ impl Api for Control {
         })
     }
 
-    fn secret_put(&self, app: AppName, name: ResourceName, value: Secret<Bytes>) -> Answer<'_, SecretVersion> {
-        Box::pin(async move {
-            let version = self.parts.secrets.put(&self.id(&app), &name, value).await.map_err(failed)?;
-            (self.parts.on_release)();
-            Ok(SecretVersion { version })
-        })
+    fn secret_put(
+        &self,
+        app: AppName,
+        secret: SecretKey,
+        value: Secret<Bytes>,
+        options: SecretPutOptions,
+    ) -> Answer<'_, SecretVersion> {
+        Box::pin(self.put_secret(app, secret, value, options))
     }
 
     fn secret_list(&self, app: AppName) -> Answer<'_, Vec<SecretEntry>> {
-        Box::pin(async move {
-            let secrets = self.parts.secrets.list(&self.id(&app)).await.map_err(failed)?;
-            let entry = |info: services::SecretInfo| SecretEntry {
-                name: info.name,
-                version: info.version,
-                updated_ms: info.updated_ms,
-            };
-            Ok(secrets.into_iter().map(entry).collect())
-        })
+        Box::pin(self.list_secrets(app))
     }
 
-    fn secret_delete(&self, app: AppName, name: ResourceName) -> Answer<'_, ()> {
-        Box::pin(async move {
-            self.parts.secrets.delete(&self.id(&app), &name).await.map_err(failed)?;
-            (self.parts.on_release)();
-            Ok(())
-        })
+    fn secret_versions(&self, app: AppName, secret: SecretKey) -> Answer<'_, Vec<SecretVersionEntry>> {
+        Box::pin(self.secret_history(app, secret))
+    }
+
+    fn secret_rollback(&self, app: AppName, secret: SecretKey, to: SecretRollback) -> Answer<'_, SecretVersion> {
+        Box::pin(self.roll_secret_back(app, secret, to))
+    }
+
+    fn secret_delete(&self, app: AppName, secret: SecretKey) -> Answer<'_, ()> {
+        Box::pin(self.delete_secret(app, secret))
     }
 
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
@@ -464,19 +435,39 @@ impl Api for Control {
     }
 
     fn kv_list(&self, app: AppName, namespace: ResourceName, options: KvListOptions) -> Answer<'_, KvPage> {
-        Box::pin(async move {
-            let ns = self.namespace(app, namespace);
-            let limit = options.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            let options = ListOptions { prefix: options.prefix, cursor: options.cursor, limit };
-            let page = self.parts.kv.list(&ns, options).await.map_err(failed)?;
-            let key = |key: services::ListedKey| KvKey {
-                name: key.name,
-                expires_at_ms: key.expires_at_ms,
-                metadata: key.metadata,
-                revision: key.revision,
-            };
-            Ok(KvPage { keys: page.keys.into_iter().map(key).collect(), cursor: page.cursor })
-        })
+        Box::pin(self.list_entries(self.namespace(app, namespace), options))
+    }
+
+    fn kv_commit(&self, app: AppName, namespace: ResourceName, transaction: KvTransaction) -> Answer<'_, KvCommitted> {
+        Box::pin(self.commit_entries(self.namespace(app, namespace), transaction))
+    }
+
+    fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges> {
+        Box::pin(self.changed_entries(self.namespace(app, namespace), options))
+    }
+
+    fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {
+        Box::pin(self.used(app))
+    }
+
+    fn sql_list(&self, app: AppName) -> Answer<'_, Vec<SqlEntry>> {
+        Box::pin(self.list_databases(app))
+    }
+
+    fn sql_query(&self, app: AppName, database: String, request: SqlRequest) -> Answer<'_, SqlAnswered> {
+        Box::pin(self.query_database(app, database, request))
+    }
+
+    fn sql_import(&self, app: AppName, database: String, text: Bytes) -> Answer<'_, SqlImported> {
+        Box::pin(self.import_into(app, database, text))
+    }
+
+    fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(async move { self.applied(&self.database(&app, &database)?).await })
+    }
+
+    fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
+        Box::pin(self.migrate_database(app, database, request))
     }
 
     fn object_list(
@@ -556,6 +547,12 @@ impl StoreFailure for services::care::CareError {
     }
 }
 
+impl StoreFailure for SqlError {
+    fn code(&self) -> Code {
+        self.code()
+    }
+}
+
 impl StoreFailure for KvError {
     fn code(&self) -> Code {
         self.code()
@@ -574,23 +571,6 @@ fn failed(error: impl StoreFailure) -> ApiError {
 
 fn unknown_app(app: &AppName) -> ApiError {
     ApiError::new(&code::UNKNOWN_APP, format!("no app {app} is released"))
-}
-
-fn condition(condition: KvCondition) -> Condition {
-    match condition {
-        KvCondition::Always => Condition::Always,
-        KvCondition::Absent => Condition::Absent,
-        KvCondition::Revision(revision) => Condition::Revision(revision),
-    }
-}
-
-fn durability(durability: Durability) -> String {
-    match durability {
-        Durability::Memory => "memory",
-        Durability::Fsync => "fsync",
-        Durability::Quorum => "quorum",
-    }
-    .into()
 }
 
 /// The environment of a document, read without checking all of it: a list of releases shows also

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::Digest;
-use manifest::Plan;
+use manifest::{Databases, Plan};
 use serde::{Deserialize, Serialize};
+use services::sql::Migration;
 
-use crate::bounds::{ASSET_FILES, ASSET_PATH_BYTES};
+use crate::bounds::{ASSET_FILES, ASSET_PATH_BYTES, MIGRATION_BYTES, MIGRATIONS};
 
 /// The version that this code writes, and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -23,6 +24,27 @@ pub struct Document {
     plan: Plan,
     workers: Vec<Digest>,
     assets: Vec<BTreeMap<String, AssetEntry>>,
+    /// In order, by the databases that they are for.
+    #[serde(skip_serializing_if = "Migrations::is_empty")]
+    migrations: Migrations,
+}
+
+/// Migrations, in order, by the databases that they are for.
+pub type Migrations = BTreeMap<Databases, Vec<MigrationText>>;
+
+/// A migration, as a deployment carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MigrationText {
+    /// The name of its file.
+    pub name: String,
+    pub text: String,
+}
+
+impl From<&MigrationText> for Migration {
+    fn from(text: &MigrationText) -> Self {
+        Self { name: text.name.clone(), text: text.text.clone() }
+    }
 }
 
 /// A file of an asset directory. Its key is its path from there, with a slash in front and not
@@ -45,6 +67,11 @@ pub enum DocumentError {
     Count { what: &'static str, plan: usize, document: usize },
     #[error("an asset directory has {0} files, asset_files allows {max}", max = ASSET_FILES.max)]
     TooManyFiles(usize),
+    #[error(
+        "a database has {most} migrations, migrations allows {}; all together have {bytes} bytes, migration_bytes allows {}",
+        MIGRATIONS.max, MIGRATION_BYTES.max
+    )]
+    TooManyMigrations { most: usize, bytes: usize },
     #[error("{0:?} is no path of an asset")]
     AssetPath(String),
     #[error("the document is damaged: it does not have the digest {0}")]
@@ -65,6 +92,8 @@ struct Raw {
     plan: Plan,
     workers: Vec<Digest>,
     assets: Vec<BTreeMap<String, AssetEntry>>,
+    #[serde(default)]
+    migrations: Migrations,
 }
 
 impl Document {
@@ -72,6 +101,7 @@ impl Document {
         plan: Plan,
         workers: Vec<Digest>,
         assets: Vec<BTreeMap<String, AssetEntry>>,
+        migrations: Migrations,
     ) -> Result<Self, DocumentError> {
         let same = |what, plan: usize, document: usize| match plan == document {
             true => Ok(()),
@@ -87,7 +117,12 @@ impl Document {
                 return Err(DocumentError::AssetPath(path.clone()));
             }
         }
-        Ok(Self { version: VERSION, plan, workers, assets })
+        let most = migrations.values().map(Vec::len).max().unwrap_or(0);
+        let bytes = migrations.values().flatten().map(|m| m.name.len() + m.text.len()).sum::<usize>();
+        if most as u64 > MIGRATIONS.max || bytes as u64 > MIGRATION_BYTES.max {
+            return Err(DocumentError::TooManyMigrations { most, bytes });
+        }
+        Ok(Self { version: VERSION, plan, workers, assets, migrations })
     }
 
     /// Reads a document of any origin.
@@ -98,7 +133,7 @@ impl Document {
             return Err(DocumentError::Version(version));
         }
         let raw: Raw = serde_json::from_slice(bytes).map_err(shape)?;
-        Self::new(raw.plan, raw.workers, raw.assets)
+        Self::new(raw.plan, raw.workers, raw.assets, raw.migrations)
     }
 
     /// Reads a recorded document, which must still be the one that has this id.
@@ -130,6 +165,11 @@ impl Document {
     /// The files of each asset directory, in the order of the plan's.
     pub fn assets(&self) -> &[BTreeMap<String, AssetEntry>] {
         &self.assets
+    }
+
+    /// The migrations of each database that has some.
+    pub fn migrations(&self) -> &Migrations {
+        &self.migrations
     }
 
     /// Everything that it refers to, each once.

@@ -21,5 +21,5 @@ pub use bundle::{
     build_app,
 };
 pub use control::{Control, ControlParts, PrepareError};
-pub use document::{AssetEntry, Document, DocumentError};
+pub use document::{AssetEntry, Document, DocumentError, MigrationText, Migrations};
 pub use upload::{UploadProgress, upload};

@@ -5,17 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, NodeLimits, Rng};
-use net::{ConnectionCounts, Listener, Protocol, Server, ServerLimits};
+use net::{ConnectionCounts, Listener, Request, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
+use crate::cf::Cf;
+use crate::door::{Door, Doors};
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
 use crate::proxy::ProxyCache;
 use crate::site::{Hosts, HostsReader};
 
-/// What a core needs. All but the listener is shared with the other cores.
+/// What a core needs. All but the listeners is shared with the other cores.
 pub struct CoreConfig {
-    pub listener: Listener,
+    pub listeners: Vec<Listener>,
+    /// What each listener has to say, by its number.
+    pub doors: Doors,
     pub hosts: Arc<Hosts>,
     pub limits: NodeLimits,
     pub counts: Arc<ConnectionCounts>,
@@ -37,20 +41,13 @@ pub(crate) struct Core {
     pub drain: Drain,
     pub cache: Arc<ProxyCache>,
     pub cf: Cf,
+    pub doors: Doors,
 }
 
-/// `request.cf`: all that is known of a client's connection so far is its protocol, so it is made
-/// once for each and shared by all requests of the core.
-pub(crate) struct Cf([Arc<str>; 3]);
-
-impl Cf {
-    fn new() -> Self {
-        let describe = |protocol: Protocol| format!("{{\"httpProtocol\":\"{}\"}}", protocol.as_str()).into();
-        Self([Protocol::Http10, Protocol::Http11, Protocol::Http2].map(describe))
-    }
-
-    pub fn of(&self, protocol: Protocol) -> Arc<str> {
-        self.0[protocol as usize].clone()
+impl Core {
+    /// What the listener of a request has to say.
+    pub fn door(&self, request: &Request) -> Option<&Door> {
+        self.doors.get(request.listener)
     }
 }
 
@@ -68,6 +65,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         drain: config.drain.clone(),
         cache: config.cache,
         cf: Cf::new(),
+        doors: config.doors,
     });
     let refused = {
         let (sink, clock) = (config.sink, config.clock);
@@ -98,7 +96,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         tokio::time::sleep(limit).await;
     };
     let mut deadline = std::pin::pin!(deadline);
-    let mut serving = std::pin::pin!(server.run(config.listener, service, config.drain.begun()));
+    let mut serving = std::pin::pin!(server.run(config.listeners, service, config.drain.begun()));
     // The server keeps to the limit itself; the deadline is for what outlives its connections.
     let mut late = false;
     let cut = loop {

@@ -119,9 +119,10 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
         let options = ListenOptions::default();
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &options).unwrap().remove(0);
         let (address, hosts, records, drain) =
-            (listener.address(), Hosts::new(map), Arc::new(Kept::default()), Drain::new());
+            (listener.address().tcp().unwrap(), Hosts::new(map), Arc::new(Kept::default()), Drain::new());
         let config = CoreConfig {
-            listener,
+            listeners: vec![listener],
+            doors: Arc::default(),
             hosts: hosts.clone(),
             counts: ConnectionCounts::new(&limits),
             limits,

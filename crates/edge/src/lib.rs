@@ -10,7 +10,9 @@
 
 pub mod assets;
 mod body;
+mod cf;
 mod core;
+mod door;
 mod drain;
 mod overlay;
 mod pipeline;
@@ -21,6 +23,7 @@ mod upgrade;
 
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use core::{CoreConfig, run_core};
+pub use door::{Door, Doors, Hsts, Redirect};
 pub use drain::Drain;
 pub use proxy::{ProxyCache, Upstream};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};

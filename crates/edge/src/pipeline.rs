@@ -52,25 +52,19 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
         },
     };
 
-    // 4. Filters. 5. Cache lookup, for what comes from an upstream.
+    // 4. Filters: what does not belong on this listener is sent to another one. 5. Cache
+    // lookup, for what comes from an upstream.
+    let (door, host, secured) = (core.door(&request), request.host().to_owned(), request.secured.is_some());
+    let elsewhere = door.and_then(|door| door.redirect(&request));
 
     // 6. Target; a worker is step 7.
     let (method, protocol) = (request.method.clone(), request.protocol);
     let html = open.dev_html(site, &request);
     let asked = Asked::of(&request);
-    let (mut outcome, worker) = match routed {
-        Err(failure) => (Err(failure), None),
-        Ok((site, Target::Worker(worker))) => (run(site, worker, request, &open).await, Some((site, worker))),
-        Ok((site, Target::Assets(assets))) => (file(site, assets, &request).await, None),
-        Ok((site, Target::Upstream { upstream, cache })) => {
-            (upstream_answer(site, upstream, cache, request, &open).await, None)
-        }
-        Ok((site, Target::AssetsThenWorker { assets, worker })) => {
-            match file_before_worker(site, assets, &request).await {
-                Some(outcome) => (outcome, None),
-                None => (run(site, worker, request, &open).await, Some((site, worker))),
-            }
-        }
+    let (mut outcome, worker) = match (elsewhere, routed) {
+        (Some(response), _) => (Ok(response), None),
+        (None, Err(failure)) => (Err(failure), None),
+        (None, Ok((site, target))) => answer_by(site, target, request, &open).await,
     };
 
     // 8. Store, response filters, write.
@@ -87,6 +81,9 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     let dev = site.and_then(|site| site.dev());
     let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, html, dev));
     upgrade::name(&mut response, protocol);
+    if let Some(door) = door {
+        door.fields(&host, secured, response.headers_mut());
+    }
     response.headers_mut().insert(REQUEST_ID, open.id.clone());
     if worker.is_some_and(|(site, worker)| site.plan().worker(worker).server_timing) {
         open.add_server_timing(&mut response);
@@ -94,6 +91,29 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
 
     // 9. The record, which is complete when the last byte is gone.
     open.finish(response, bytes_max)
+}
+
+type Outcome = Result<Response<Body>, Failure>;
+
+/// 6. What a route leads to, and its worker, if that was asked.
+async fn answer_by<'a>(
+    site: &'a Arc<Site>,
+    target: Target,
+    request: Request,
+    open: &Open<'_>,
+) -> (Outcome, Option<(&'a Arc<Site>, WorkerIndex)>) {
+    let worker = match target {
+        Target::Worker(worker) => worker,
+        Target::Assets(assets) => return (file(site, assets, &request).await, None),
+        Target::Upstream { upstream, cache } => {
+            return (upstream_answer(site, upstream, cache, request, open).await, None);
+        }
+        Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
+            Some(outcome) => return (outcome, None),
+            None => worker,
+        },
+    };
+    (run(site, worker, request, open).await, Some((site, worker)))
 }
 
 /// 7. A worker's answer.
@@ -105,7 +125,8 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
         return Err(refuse(&code::BODY_TOO_LARGE, detail));
     }
     let broken = Broken::default();
-    let url = format!("http://{}{}", request.authority(), request.path_and_query);
+    let cf = open.core.cf.of(&request);
+    let url = format!("{}://{}{}", request.scheme(), request.authority(), request.path_and_query);
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
     Asked::tell(request.upgrade, &mut headers);
@@ -123,7 +144,7 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
         headers,
         body: body::whole_if_at_hand(body).await,
         client: Some(client),
-        cf: Some(open.core.cf.of(request.protocol)),
+        cf: Some(cf),
         entry: None,
     };
     let call = Call { record: open.record.clone(), depth: 0, admission: None };

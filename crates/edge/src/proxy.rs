@@ -110,6 +110,7 @@ fn is_unreached(failure: &Failure) -> bool {
 
 /// The request as a server gets it.
 fn forwarded(request: Request) -> Forwarded {
+    let scheme = request.scheme();
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
     let client = request.peer.ip();
@@ -124,10 +125,10 @@ fn forwarded(request: Request) -> Forwarded {
     };
     let told = host.to_str().unwrap_or_default();
     let pairs = [
-        (header::FORWARDED, format!("{node};host=\"{told}\";proto=http")),
+        (header::FORWARDED, format!("{node};host=\"{told}\";proto={scheme}")),
         (X_FORWARDED_FOR, client.to_string()),
         (X_FORWARDED_HOST, told.to_owned()),
-        (X_FORWARDED_PROTO, "http".to_owned()),
+        (X_FORWARDED_PROTO, scheme.to_owned()),
     ];
     for (name, value) in pairs {
         if let Ok(value) = HeaderValue::try_from(value) {

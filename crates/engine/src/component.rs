@@ -6,6 +6,7 @@
 //! - `wasi:http/types` and `outgoing-handler`: requests go through [`worker::Fetcher`], under the
 //!   egress policy and the sub-request limit. No redirect is followed.
 //! - `wasi:config/store` (0.2.0-rc.1): the variables and secrets of the environment.
+//! - `wasi:keyvalue` (0.2.0-draft2): the KV bindings, as buckets of their names.
 //! - `wasi:cli`: the environment holds the variables, not the secrets; there are no arguments;
 //!   standard output and error are lines of the log.
 //! - `wasi:clocks`: both clocks tick in milliseconds. `wasi:random` is the machine's.
@@ -24,6 +25,7 @@ mod egress;
 mod host;
 mod instance;
 mod invocation;
+mod keyvalue;
 mod share;
 
 use std::sync::{Arc, OnceLock};

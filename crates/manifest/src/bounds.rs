@@ -20,6 +20,8 @@ pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One vari
 pub static EGRESS_RULES: LimitRow = fixed("egress_rules", 256, "", "Egress rules of one worker.");
 pub static ENTRYPOINT_BYTES: LimitRow =
     fixed("entrypoint_bytes", 256, "bytes", "Name of the export that a binding leads to.");
+pub static DATABASES: LimitRow = fixed("databases", 64, "", "PostgreSQL databases of one app.");
+pub static CA_BYTES: LimitRow = fixed("ca_bytes", 64 << 10, "bytes", "The authorities of a database, as PEM text.");
 pub static ENVS: LimitRow = fixed("envs", 64, "", "Environments of one manifest.");
 
 /// Every limit of this file, for `selvedge limits`.
@@ -35,5 +37,7 @@ pub static MANIFEST: &[&LimitRow] = &[
     &VAR_BYTES,
     &EGRESS_RULES,
     &ENTRYPOINT_BYTES,
+    &DATABASES,
+    &CA_BYTES,
     &ENVS,
 ];

@@ -2,19 +2,22 @@
 //! comes out can't be wrong any more.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use base::limits::{APP, LimitRow, NODE, TEST, WORKER};
+use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, WORKER};
 use base::{AppLimits, AppName, NameError, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;
 use crate::origin::{Origins, PathRole, PathUse};
-use crate::plan::{AssetsIndex, AssetsPlan, NotFound, Plan, TestsPlan, WorkerIndex};
+use crate::plan::{AssetsIndex, AssetsPlan, Databases, NotFound, Plan, TestsPlan, WorkerIndex};
 use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
 mod paths;
+mod postgres;
 mod routes;
+mod sql;
 mod upstreams;
 mod workers;
 
@@ -41,12 +44,15 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         context,
         problems,
         names: raw.workers.iter().map(|w| w.name.value.clone()).collect(),
+        databases: raw.postgres.iter().map(|db| db.name.value.clone()).collect(),
         assets: Vec::new(),
+        migrations: BTreeMap::new(),
         upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
     let routes = compiler.routes(&raw);
+    let postgres = compiler.postgres(&raw);
     let workers: Vec<_> = raw.workers.iter().map(|w| compiler.worker(w)).collect();
     compiler.check_entrypoints(&raw, &workers);
     compiler.check_classes(&raw, &workers);
@@ -65,6 +71,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         routes,
         hosts,
         limits,
+        postgres: postgres?,
         tests,
         origins,
     })
@@ -121,7 +128,11 @@ struct Compiler<'c, 'p> {
     /// The workers' names in the order of the plan. A name that is no proper one stands here too,
     /// so that a reference to it is not reported as well.
     names: Vec<String>,
+    /// The names of databases, in the same way.
+    databases: Vec<String>,
     assets: Vec<AssetsPlan>,
+    /// The directory of migrations of each database, and who named it.
+    migrations: BTreeMap<Databases, (String, Range<usize>)>,
     /// The upstreams' names in the order of the plan.
     upstreams: Vec<String>,
     origins: Origins,
@@ -221,6 +232,8 @@ impl Compiler<'_, '_> {
             Some(format!("`{name}` is a limit of a worker: [workers.NAME] limits = {{ {name} = … }}"))
         } else if is_in(APP) {
             Some(format!("`{name}` is a limit of the app: write it under [limits] at the top level"))
+        } else if is_in(POSTGRES) {
+            Some(format!("`{name}` is a limit of a database: [postgres.NAME] limits = {{ {name} = … }}"))
         } else if is_in(TEST) {
             Some(format!("`{name}` is a limit of tests: [test] limits = {{ {name} = … }}"))
         } else if is_in(NODE) {

@@ -3,12 +3,13 @@
 //!
 //! | written | allows |
 //! |---|---|
-//! | `public` | every address of the public internet, http and https, any port |
-//! | `api.example.com` | that host, whatever it resolves to, http on port 80 and https on port 443 |
-//! | `api.example.com:8443` | that host and port, http and https |
+//! | `public` | every address of the public internet, every scheme, any port |
+//! | `api.example.com` | that host, whatever it resolves to, each scheme on its own port (80, 443, 5432) |
+//! | `api.example.com:8443` | that host and port, every scheme |
 //! | `https://api.example.com` | that host, https on port 443 |
+//! | `postgres://10.0.0.7` | that address on port 5432, PostgreSQL |
 //! | `http://10.0.0.7:9000`, `http://[::1]:9000` | that address and port, http |
-//! | `10.0.0.0/8`, `fd00::/8` | every address of that network, http and https, any port |
+//! | `10.0.0.0/8`, `fd00::/8` | every address of that network, every scheme, any port |
 //!
 //! A rule that names a host grants it even if it resolves to a private or loopback address; that
 //! is the only way to reach one. A single address without a port (`10.0.0.7`) is a host.
@@ -25,7 +26,7 @@ pub enum EgressRule {
     /// Public addresses, by any name.
     Public,
     Host {
-        /// Both, if it was left out.
+        /// All, if it was left out.
         scheme: Option<Scheme>,
         /// A lower-case name, or an address without brackets.
         host: String,
@@ -39,6 +40,7 @@ pub enum EgressRule {
 pub enum Scheme {
     Http,
     Https,
+    Postgres,
 }
 
 impl Scheme {
@@ -46,6 +48,7 @@ impl Scheme {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+            Scheme::Postgres => "postgres",
         }
     }
 
@@ -53,6 +56,7 @@ impl Scheme {
         match self {
             Scheme::Http => 80,
             Scheme::Https => 443,
+            Scheme::Postgres => 5432,
         }
     }
 }
@@ -62,7 +66,7 @@ impl Scheme {
 pub enum EgressError {
     #[error("an egress rule can't be empty")]
     Empty,
-    #[error("{0:?} is no scheme of an egress rule; use http or https")]
+    #[error("{0:?} is no scheme of an egress rule; use http, https or postgres")]
     Scheme(String),
     #[error("an egress rule names a host, not a path: {0:?} can't be part of it")]
     Path(String),
@@ -90,6 +94,7 @@ impl EgressRule {
             None => (None, text),
             Some((s, rest)) if s.eq_ignore_ascii_case("http") => (Some(Scheme::Http), rest),
             Some((s, rest)) if s.eq_ignore_ascii_case("https") => (Some(Scheme::Https), rest),
+            Some((s, rest)) if s.eq_ignore_ascii_case("postgres") => (Some(Scheme::Postgres), rest),
             Some((s, _)) => return Err(EgressError::Scheme(s.to_owned())),
         };
         if scheme.is_none() && rest.contains('/') {

@@ -1,7 +1,7 @@
 //! The limits of an app, one line each, for `selvedge limits`.
 
-use base::WorkerName;
-use base::limits::{APP, LimitRow, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, WORKER};
+use base::{ResourceName, WorkerName};
 use serde::Serialize;
 
 use crate::plan::Plan;
@@ -9,8 +9,11 @@ use crate::plan::Plan;
 /// A limit, its value, and where that comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitLine {
-    /// The worker it bounds; none if it bounds the app.
+    /// The worker it bounds; none if it bounds the app or a database.
     pub worker: Option<WorkerName>,
+    /// The PostgreSQL database it bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<ResourceName>,
     pub name: &'static str,
     pub value: u64,
     pub default: u64,
@@ -36,6 +39,7 @@ pub fn limits_table(plan: &Plan) -> Vec<LimitLine> {
         };
         LimitLine {
             worker: worker.cloned(),
+            database: None,
             name: row.name,
             value,
             default: row.default,
@@ -52,7 +56,15 @@ pub fn limits_table(plan: &Plan) -> Vec<LimitLine> {
         .iter()
         .flat_map(|w| WORKER.iter().map(move |row| (w, row)))
         .map(|(w, row)| line(Some(&w.name), row, w.limits.get(row.name)));
-    app.chain(workers).collect()
+    let databases = plan.postgres.iter().flat_map(|(name, database)| {
+        POSTGRES.iter().map(move |row| {
+            let value = database.limits.get(row.name).unwrap_or(row.default);
+            let set_at = if value == row.default { "default" } else { "manifest" };
+            let plain = line(None, row, Some(value));
+            LimitLine { database: Some(name.clone()), set_at: set_at.to_owned(), ..plain }
+        })
+    });
+    app.chain(workers).chain(databases).collect()
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub enum PathRole {
     Entry(WorkerName),
     /// A directory of static files.
     Assets,
+    /// A directory of a database's migrations.
+    Migrations,
 }
 
 /// An export of a worker that a binding names and the caller must find.

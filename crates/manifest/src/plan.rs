@@ -6,11 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::limits::{APP, LimitRow, WORKER};
-use base::{AppLimits, AppName, BindingName, ClassName, ResourceName, Secret, TestLimits, WorkerLimits, WorkerName};
+use base::limits::{APP, LimitRow, POSTGRES, WORKER};
+use base::{
+    AppLimits, AppName, BindingName, ClassName, NameError, PostgresLimits, ResourceName, Secret, TestLimits,
+    WorkerLimits, WorkerName,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::egress::EgressRule;
+use crate::egress::{EgressRule, Scheme};
 use crate::origin::Origins;
 use crate::route::{RouteTable, Target};
 
@@ -33,6 +36,9 @@ pub struct Plan {
     /// host is not among them: every app has it.
     pub hosts: BTreeSet<String>,
     pub limits: AppLimits,
+    /// The PostgreSQL databases, by the app's names for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub postgres: BTreeMap<ResourceName, PostgresPlan>,
     /// How the app's own tests run. No part of a deployment, and so not of a plan that was read back.
     #[serde(skip)]
     pub tests: TestsPlan,
@@ -109,22 +115,34 @@ impl Plan {
         if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
-        let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match b.grant {
-            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(worker),
-            Grant::Assets { assets } => assets_are_there(assets),
-            Grant::Kv { .. } | Grant::Secret { .. } => true,
+        let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match &b.grant {
+            Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(*worker),
+            Grant::Assets { assets } => assets_are_there(*assets),
+            Grant::Postgres { database, .. } => self.postgres.contains_key(database),
+            Grant::Kv { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
         });
         if !routes_hold || !bindings_hold {
-            return Err("the plan names a worker or a directory that it does not hold".to_owned());
+            return Err("the plan names a worker, a directory or a database that it does not hold".to_owned());
         }
         let out_of_range = |rows: &[LimitRow], get: &dyn Fn(&str) -> Option<u64>| {
             rows.iter().find(|row| get(row.name).is_some_and(|v| !(row.min..=row.max).contains(&v))).map(|row| row.name)
         };
         let in_workers = self.workers.iter().find_map(|w| out_of_range(WORKER, &|name| w.limits.get(name)));
-        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers) {
+        let in_databases = self.postgres.values().find_map(|db| out_of_range(POSTGRES, &|name| db.limits.get(name)));
+        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers).or(in_databases) {
             Some(name) => Err(format!("the plan's limit {name} is out of range")),
             None => Ok(()),
         }
+    }
+
+    /// The directories of migrations, by the databases that they are for.
+    pub fn migrations(&self) -> BTreeMap<&Databases, &str> {
+        let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        let named = grants.filter_map(|grant| match grant {
+            Grant::Sql { sql, migrations: Some(directory) } => Some((sql, directory.as_str())),
+            _ => None,
+        });
+        named.collect()
     }
 
     /// The classes of durable objects, with the workers that export them.
@@ -136,9 +154,15 @@ impl Plan {
     }
 
     /// Every secret that some worker is granted, once.
-    pub fn secrets(&self) -> BTreeSet<&ResourceName> {
+    pub fn secrets<'a>(&'a self) -> BTreeSet<&'a ResourceName> {
         let grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
-        grants.filter_map(|g| if let Grant::Secret { secret } = g { Some(secret) } else { None }).collect()
+        let of_grant = |grant: &'a Grant| match grant {
+            Grant::Secret { secret, .. } => Some(secret),
+            // One from `.dev.vars` stands in for it.
+            Grant::Postgres { database, dev_url: None } => self.postgres.get(database).map(|db| &db.url),
+            _ => None,
+        };
+        grants.filter_map(of_grant).collect()
     }
 }
 
@@ -250,8 +274,18 @@ pub enum Grant {
         #[serde(rename = "kv")]
         namespace: ResourceName,
     },
+    /// A SQL database, or a family of them.
+    Sql {
+        sql: Databases,
+        /// The directory of its migrations, relative to the manifest's directory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrations: Option<String>,
+    },
     Secret {
         secret: ResourceName,
+        /// The version before, while the overlap of a rotation lasts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
     },
     /// Another worker of the app, or the worker itself.
     Worker {
@@ -264,9 +298,74 @@ pub enum Grant {
         props: Option<serde_json::Value>,
     },
     /// The app's files, for `env.ASSETS.fetch`.
-    Assets {
-        assets: AssetsIndex,
+    Assets { assets: AssetsIndex },
+    /// One of [`Plan::postgres`].
+    Postgres {
+        #[serde(rename = "postgres")]
+        database: ResourceName,
+        /// What `.dev.vars` has in place of its URL; never part of a plan that is stored.
+        #[serde(skip)]
+        dev_url: Option<Secret<String>>,
     },
+}
+
+/// Which databases a binding opens, as the manifest writes it: `main`, or `tenant-*`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Databases {
+    One(ResourceName),
+    /// One for each key that the code chooses; their names are this, a hyphen, and the key.
+    Family(ResourceName),
+}
+
+impl Databases {
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match text.strip_suffix("-*") {
+            Some(family) => ResourceName::parse(family).map(Self::Family),
+            None => ResourceName::parse(text).map(Self::One),
+        }
+    }
+}
+
+impl std::fmt::Display for Databases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(name) => write!(f, "{name}"),
+            Self::Family(name) => write!(f, "{name}-*"),
+        }
+    }
+}
+
+impl TryFrom<String> for Databases {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Databases> for String {
+    fn from(databases: Databases) -> Self {
+        databases.to_string()
+    }
+}
+
+/// A PostgreSQL database that the app's owner runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresPlan {
+    /// The secret that holds its URL.
+    pub url: ResourceName,
+    pub tls: PostgresTls,
+    /// PEM text of the only authorities that are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    pub limits: PostgresLimits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostgresTls {
+    Verify,
+    Off,
 }
 
 /// Servers that routes pass requests on to.
@@ -277,9 +376,9 @@ pub struct UpstreamPlan {
     pub targets: Vec<EgressRule>,
 }
 
-/// Whether a rule names one server: a scheme and a host.
+/// Whether a rule names one server of HTTP: a scheme and a host.
 pub(crate) fn is_target(rule: &EgressRule) -> bool {
-    matches!(rule, EgressRule::Host { scheme: Some(_), .. })
+    matches!(rule, EgressRule::Host { scheme: Some(Scheme::Http | Scheme::Https), .. })
 }
 
 /// A directory of static files.

@@ -7,6 +7,7 @@ use crate::report::{Problems, code, suggest};
 use crate::tree::{Entry, Node, Table, Value};
 
 pub(crate) mod fields;
+mod postgres;
 mod selvedge;
 
 pub(crate) use selvedge::read;
@@ -32,6 +33,18 @@ pub(crate) struct RawManifest {
     pub upstreams: Vec<RawUpstream>,
     pub limits: Vec<RawLimit>,
     pub tests: RawTests,
+    pub postgres: Vec<RawPostgres>,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub(crate) struct RawPostgres {
+    pub name: Spanned<String>,
+    /// The secret that holds it.
+    pub url: Option<Spanned<String>>,
+    pub tls: Option<Spanned<String>>,
+    pub ca: Option<Spanned<String>>,
+    pub limits: Vec<RawLimit>,
 }
 
 /// How the app's own tests run.
@@ -82,26 +95,32 @@ pub(crate) struct RawBinding {
     pub name: Spanned<String>,
     pub kind: BindingKind,
     pub target: Spanned<String>,
+    /// Of a binding to a database.
+    pub migrations: Option<Spanned<String>>,
     /// Of a binding to a worker.
     pub entrypoint: Option<Spanned<String>>,
     /// Of a class of objects: the worker that exports it, if it is another one.
     pub worker: Option<Spanned<String>>,
     pub props: Option<Node>,
+    /// Of a secret: the version before.
+    pub previous: bool,
 }
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, entrypoint: None, worker: None, props: None }
+        Self { name, kind, target, migrations: None, entrypoint: None, worker: None, props: None, previous: false }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BindingKind {
     Kv,
+    Sql,
     Secret,
     Worker,
     Assets,
     Object,
+    Postgres,
 }
 
 #[derive(Debug)]

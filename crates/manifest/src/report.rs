@@ -112,6 +112,7 @@ impl Diagnostic {
         let message = match &wanted.role {
             PathRole::Entry(worker) => format!("the entry file of worker `{worker}` does not exist: {}", wanted.path),
             PathRole::Assets => format!("the asset directory does not exist: {}", wanted.path),
+            PathRole::Migrations => format!("the directory of migrations does not exist: {}", wanted.path),
         };
         let help = "paths are relative to the directory of the manifest";
         Self::new(code::MISSING_FILE, message).at(wanted.place.clone()).label("no such file or directory").help(help)

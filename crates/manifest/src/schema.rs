@@ -2,12 +2,13 @@
 //! limits that the reader uses. It describes shapes; what depends on other parts of the file (names
 //! of workers, equal routes) only the reader finds.
 
-use base::limits::{APP, LimitRow, TEST, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, TEST, WORKER};
 use serde_json::{Map, Value, json};
 
 use crate::bounds::ENTRYPOINT_BYTES;
 use crate::raw::fields::{
-    BINDING, Field, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM, WORKER as WORKER_FIELDS,
+    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM,
+    WORKER as WORKER_FIELDS,
 };
 use crate::route::DEFAULT_TTL_S_MAX;
 
@@ -27,6 +28,11 @@ pub fn json_schema() -> Value {
             "additionalProperties": { "$ref": "#/$defs/upstream" },
         }),
         "limits" => limits(APP),
+        "postgres" => json!({
+            "type": "object",
+            "propertyNames": { "$ref": "#/$defs/label" },
+            "additionalProperties": { "$ref": "#/$defs/postgres" },
+        }),
         "test" => object(TEST_FIELDS, |name| match name {
             "globals" => json!({ "type": "boolean", "default": false }),
             "worker" => json!({ "$ref": "#/$defs/label" }),
@@ -52,6 +58,7 @@ pub fn json_schema() -> Value {
         "worker_overlay": worker_overlay,
         "overlay": overlay,
         "binding": binding(),
+        "postgres": postgres(),
         "route": route(),
         "upstream": upstream(),
     });
@@ -101,16 +108,38 @@ fn binding() -> Value {
         "assets" => json!({ "type": "string", "minLength": 1 }),
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
+        "previous" => json!({ "type": "boolean", "default": false }),
+        "sql" => json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(-\\*)?$" }),
+        "migrations" => json!({ "type": "string", "minLength": 1 }),
         "object" => identifier(),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "secret", "assets"].map(|kind| json!({ "required": [kind] }));
+    let kinds = ["kv", "sql", "secret", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
     // The worker that exports a class stands beside it.
     let object = json!({ "required": ["object"] });
     let worker = json!({ "required": ["worker"], "not": object });
     binding["oneOf"] = json!(kinds.into_iter().chain([object, worker]).collect::<Vec<_>>());
-    binding["dependentRequired"] = json!({ "entrypoint": ["worker"], "props": ["worker"] });
+    binding["dependentRequired"] = json!({
+        "entrypoint": ["worker"],
+        "props": ["worker"],
+        "previous": ["secret"],
+        "migrations": ["sql"],
+    });
     binding
+}
+
+fn postgres() -> Value {
+    object(POSTGRES_FIELDS, |name| match name {
+        "url" => {
+            let mut url = object(POSTGRES_URL, |_| json!({ "$ref": "#/$defs/label" }));
+            url["required"] = json!(["secret"]);
+            url
+        }
+        "tls" => json!({ "enum": ["verify", "off"], "default": "verify" }),
+        "ca" => json!({ "type": "string", "pattern": "-----BEGIN CERTIFICATE-----" }),
+        "limits" => limits(POSTGRES),
+        _ => unreachable!("the table of fields has no other"),
+    })
 }
 
 fn route() -> Value {

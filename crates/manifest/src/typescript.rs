@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::plan::{Grant, Plan, Var, WorkerKind, WorkerPlan};
+use crate::plan::{Databases, Grant, Plan, Var, WorkerKind, WorkerPlan};
 
 /// The text of the declaration file.
 pub fn typescript_env(plan: &Plan) -> String {
@@ -25,6 +25,12 @@ pub fn typescript_env(plan: &Plan) -> String {
     let grants = || scripts.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
     if grants().any(|g| matches!(g, Grant::Kv { .. })) {
         text.push_str(KV);
+    }
+    if grants().any(|g| matches!(g, Grant::Sql { .. })) {
+        text.push_str(SQL);
+    }
+    if grants().any(|g| matches!(g, Grant::Postgres { .. })) {
+        text.push_str(POSTGRES);
     }
     let has_objects = grants().any(|g| matches!(g, Grant::Object { .. }));
     if has_objects || grants().any(|g| matches!(g, Grant::Worker { .. } | Grant::Assets { .. })) {
@@ -109,10 +115,14 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
     let bindings = worker.bindings.iter().map(|binding| {
         let shape = match &binding.grant {
             Grant::Kv { .. } => "KVNamespace".to_owned(),
-            Grant::Secret { .. } => "string".to_owned(),
+            Grant::Secret { previous: false, .. } => "string".to_owned(),
+            Grant::Secret { previous: true, .. } => "string | undefined".to_owned(),
+            Grant::Sql { sql: Databases::One(_), .. } => "D1Database".to_owned(),
+            Grant::Sql { sql: Databases::Family(_), .. } => "SqlFamily".to_owned(),
             Grant::Object { class, worker } => objects(plan.worker(*worker), class.as_str()),
             Grant::Worker { worker, entrypoint, .. } => service(plan.worker(*worker), entrypoint.as_deref()),
             Grant::Assets { .. } => "WorkerFetcher".to_owned(),
+            Grant::Postgres { .. } => "PostgresDatabase".to_owned(),
         };
         (binding.name.to_string(), shape)
     });
@@ -155,7 +165,11 @@ fn property(key: &str) -> String {
     if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
 
+const POSTGRES: &str = include_str!("typescript/postgres.d.ts");
+
 const TESTS: &str = include_str!("typescript/tests_module.d.ts");
+
+const SQL: &str = include_str!("typescript/sql.d.ts");
 
 const KV: &str = r#"
 interface KVNamespace<Key extends string = string> {
@@ -207,7 +221,37 @@ interface KVNamespace<Key extends string = string> {
     prefix?: string | null;
     cursor?: string | null;
     limit?: number;
+    /** Only keys that were written after this revision. */
+    changedSince?: number | null;
+    /** With the values; null for one of more than 64 KiB. */
+    values?: "text" | "json" | "arrayBuffer";
   }): Promise<KVNamespaceListResult<Metadata, Key>>;
+  /** Adds to a counter, a whole number in decimal, and gives what it holds then: a number where that is exact. */
+  add(key: Key, by?: number | bigint): Promise<number | bigint>;
+  /** Begins a transaction: checks and writes that happen at one moment, all or none. */
+  atomic(): KVAtomicOperation<Key>;
+  /** What is written from now on, or after a revision. A gap is an error (`changes_gone`). */
+  watch(options?: { prefix?: string | null; since?: number | null }): AsyncIterableIterator<KVWritten<Key>>;
+}
+
+interface KVAtomicOperation<Key extends string = string> {
+  /** That the key has this revision (null: that there is none), or that it exists or does not. */
+  check(condition: { key: Key; revision: number | null } | { key: Key; exists: boolean }): this;
+  put(
+    key: Key,
+    value: string | ArrayBuffer | ArrayBufferView,
+    options?: { expiration?: number; expirationTtl?: number; metadata?: unknown },
+  ): this;
+  delete(key: Key): this;
+  add(key: Key, by?: number | bigint): this;
+  /** Rejects with the code `revision_conflict`, and nothing is done, if a check does not hold. */
+  commit(): Promise<{ revision: number; counters: Map<Key, number | bigint> }>;
+}
+
+/** What one write changed. */
+interface KVWritten<Key extends string = string> {
+  revision: number;
+  changes: { key: Key; type: "put" | "delete" | "expire" }[];
 }
 
 interface KVNamespaceListKey<Metadata, Key extends string = string> {
@@ -215,11 +259,19 @@ interface KVNamespaceListKey<Metadata, Key extends string = string> {
   revision: number;
   expiration?: number;
   metadata?: Metadata;
+  /** If values were asked for. */
+  value?: any;
 }
 
 type KVNamespaceListResult<Metadata, Key extends string = string> =
-  | { list_complete: false; keys: KVNamespaceListKey<Metadata, Key>[]; cursor: string; cacheStatus: string | null }
-  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; cacheStatus: string | null };
+  | {
+    list_complete: false;
+    keys: KVNamespaceListKey<Metadata, Key>[];
+    cursor: string;
+    revision: number;
+    cacheStatus: string | null;
+  }
+  | { list_complete: true; keys: KVNamespaceListKey<Metadata, Key>[]; revision: number; cacheStatus: string | null };
 
 interface KVNamespaceGetWithMetadataResult<Value, Metadata> {
   value: Value | null;

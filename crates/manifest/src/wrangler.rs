@@ -6,6 +6,7 @@
 //! | `main` | the worker's entry |
 //! | `vars` | variables |
 //! | `kv_namespaces` | KV bindings; the namespace is the id in lower case, or the binding's name where there is no id |
+//! | `d1_databases` | SQL bindings; the database is `database_name` in lower case, or the binding's name; `migrations_dir` |
 //! | `secrets.required` | secret bindings; `API_KEY` is the secret `api-key` |
 //! | `durable_objects` | classes of the worker itself; others are an error |
 //! | `migrations` | new classes need nothing here; a rename, a deletion or a transfer is an error |
@@ -122,6 +123,9 @@ fn bindings(reader: &mut Reader<'_>, root: &Table, worker: &mut RawWorker) {
     for item in reader.array(root, "kv_namespaces").unwrap_or_default() {
         worker.bindings.extend(kv(reader, item));
     }
+    for item in reader.array(root, "d1_databases").unwrap_or_default() {
+        worker.bindings.extend(d1(reader, item));
+    }
     for item in reader.array(root, "services").unwrap_or_default() {
         worker.bindings.extend(service(reader, item, &worker.name));
     }
@@ -196,6 +200,18 @@ fn kv(reader: &mut Reader<'_>, item: &Node) -> Option<RawBinding> {
     let given = id.map(|id| Spanned::new(to_label(&id.value), id.span)).filter(|id| !id.value.is_empty());
     let target = given.unwrap_or_else(|| Spanned::new(to_label(&name.value), name.span.clone()));
     Some(RawBinding::new(name, BindingKind::Kv, target))
+}
+
+fn d1(reader: &mut Reader<'_>, item: &Node) -> Option<RawBinding> {
+    let (table, name) = named_item(reader, item, "d1_databases", keys::D1)?;
+    let given = ["database_name", "database_id"].into_iter().find_map(|key| {
+        let text = reader.string(table, key)?;
+        Some(Spanned::new(to_label(&text.value), text.span)).filter(|label| !label.value.is_empty())
+    });
+    let target = given.unwrap_or_else(|| Spanned::new(to_label(&name.value), name.span.clone()));
+    let mut binding = RawBinding::new(name, BindingKind::Sql, target);
+    binding.migrations = reader.string(table, "migrations_dir");
+    Some(binding)
 }
 
 fn service(reader: &mut Reader<'_>, item: &Node, own: &Spanned<String>) -> Option<RawBinding> {

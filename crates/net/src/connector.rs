@@ -26,10 +26,13 @@ use url::Url;
 
 mod dial;
 mod pool;
+mod raw;
 mod tls;
 mod upgrade;
 
 use pool::{Lease, Link, Pool};
+pub use raw::RawStream;
+pub use upgrade::Stream;
 
 /// Judges an address that the target resolved to; the text of an error is why not.
 pub type Check = Arc<dyn Fn(IpAddr) -> Result<(), String> + Send + Sync>;

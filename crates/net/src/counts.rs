@@ -38,27 +38,19 @@ impl ConnectionCounts {
         })
     }
 
-    /// A place for a connection, until the guard is dropped.
-    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Refused> {
-        let refuse = |refused| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            Err(refused)
-        };
+    /// A place for a connection, until the guard is dropped. It is counted for a client now, or
+    /// when it is known who that is ([`Place::claim`]).
+    pub fn enter(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Place, Refused> {
         if self.total.fetch_add(1, Ordering::Relaxed) >= self.total_max {
             self.total.fetch_sub(1, Ordering::Relaxed);
-            return refuse(Refused::Total(self.total_max));
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Refused::Total(self.total_max));
         }
-        let client = client(peer);
-        let mut by_address = self.addresses();
-        let count = by_address.entry(client).or_default();
-        if *count >= self.per_address_max {
-            drop(by_address);
-            self.total.fetch_sub(1, Ordering::Relaxed);
-            return refuse(Refused::PerAddress(self.per_address_max));
+        let mut place = Place { counts: self.clone(), client: None };
+        if let Some(peer) = peer {
+            place.claim(peer)?;
         }
-        *count += 1;
-        drop(by_address);
-        Ok(Place { counts: self.clone(), client })
+        Ok(place)
     }
 
     /// Connections that are open now.
@@ -92,17 +84,35 @@ fn client(peer: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub struct Place {
     counts: Arc<ConnectionCounts>,
-    client: IpAddr,
+    client: Option<IpAddr>,
+}
+
+impl Place {
+    /// Counts it for a client, once.
+    pub fn claim(&mut self, peer: IpAddr) -> Result<(), Refused> {
+        let client = client(peer);
+        let mut by_address = self.counts.addresses();
+        let count = by_address.entry(client).or_default();
+        if *count >= self.counts.per_address_max {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Refused::PerAddress(self.counts.per_address_max));
+        }
+        *count += 1;
+        drop(by_address);
+        self.client = Some(client);
+        Ok(())
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.counts.total.fetch_sub(1, Ordering::Relaxed);
+        let Some(client) = &self.client else { return };
         let mut by_address = self.counts.addresses();
-        if let Some(count) = by_address.get_mut(&self.client) {
+        if let Some(count) = by_address.get_mut(client) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&self.client);
+                by_address.remove(client);
             }
         }
     }

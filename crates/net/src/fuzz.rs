@@ -7,9 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::chunked::Chunked;
+use crate::frames::Frames;
 use crate::head::check_head;
 use crate::websocket::{Stop, handshake, run};
-use crate::{ServerLimits, target};
+use crate::{ServerLimits, proxy_protocol, target};
 
 const HEAD_WORDS: [&str; 30] = [
     "\r\n",
@@ -197,5 +198,40 @@ fn handshakes() {
         let checked = handshake::check_answer(&headers, &key, &offered);
         handshake::tidy(&mut headers);
         (read.map(|key| key.is_some()).map_err(|refusal| refusal.detail), checked, offered.len())
+    });
+}
+
+/// A header in pieces is the header in one.
+#[test]
+fn proxy_header() {
+    let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\x01\xbbGET /";
+    let seeds = [&b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET /"[..], b"PROXY UNKNOWN\r\n", binary];
+    let words = ["PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "\r\n", " ", "::1", "65536"];
+    Fuzz::new("proxy_header").seeds(seeds).words(&words).run(|input| {
+        let whole = proxy_protocol::read(input, 256);
+        let pieces =
+            (0..=input.len()).map(|end| proxy_protocol::read(&input[..end], 256)).find(|read| *read != Ok(None));
+        assert_eq!(whole, pieces.unwrap_or(Ok(None)));
+        whole.map(|header| header.map(|header| header.client.is_some())).map_err(|malformed| malformed.to_string())
+    });
+}
+
+/// Frames in pieces are the frames in one.
+#[test]
+fn h2_frames() {
+    let limits = ServerLimits::from(&NodeLimits { h2_control_frames: 50, h2_window_updates: 50, ..Default::default() });
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let seeds = [
+        [&preface[..], b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x08\x06\0\0\0\0\0ping-ack"].concat(),
+        [&preface[..], b"\0\0\x04\x01\x04\0\0\0\x01head", b"\0\0\x04\x09\x04\0\0\0\x01more"].concat(),
+    ];
+    Fuzz::new("h2_frames").seeds(seeds).run(|input| {
+        let (cut, bytes) = input.split_last().map_or((1, input), |(cut, bytes)| (1 + usize::from(*cut % 16), bytes));
+        let now = tokio::time::Instant::now();
+        let whole = Frames::new(&limits).judge(bytes, 0, now);
+        let mut gate = Frames::new(&limits);
+        let pieces = bytes.chunks(cut).try_for_each(|piece| gate.judge(piece, 0, now));
+        assert_eq!(whole, pieces, "in pieces of {cut}");
+        whole.map_err(|flood| flood.to_string())
     });
 }

@@ -13,14 +13,17 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use base::code;
+
 use crate::ServerLimits;
 use crate::chunked::Chunked;
+use crate::frames::Frames;
 use crate::head::{Framing, Refusal, check_head};
 use crate::server::upgraded::Accepted;
+use crate::stream::Stream;
 
 /// What a connection's parts tell each other. Everything here belongs to one task.
 pub(crate) struct State {
@@ -35,6 +38,9 @@ pub(crate) struct State {
     pub head_since: Cell<Option<Instant>>,
     /// Since when the client takes nothing of what is written.
     pub stalled_since: Cell<Option<Instant>>,
+    /// HTTP/2: the requests whose client has not yet taken the piece of the answer that was handed
+    /// over at this time. A client can leave the window of one stream closed while it reads others.
+    pub handed_over: RefCell<Vec<(u64, Instant)>>,
     /// A deadline may have moved nearer.
     pub rearm: Cell<bool>,
     pub refusal: RefCell<Option<Refusal>>,
@@ -72,6 +78,7 @@ impl State {
             idle_since: Cell::new(now),
             head_since: Cell::new(None),
             stalled_since: Cell::new(None),
+            handed_over: RefCell::default(),
             rearm: Cell::new(false),
             refusal: RefCell::new(None),
             gone: Cell::new(false),
@@ -82,6 +89,18 @@ impl State {
             accepted: RefCell::new(None),
             sockets: Notify::new(),
         })
+    }
+
+    /// A piece of a request's answer is on its way, or was taken.
+    pub fn hand_over(&self, request: u64, at: Option<Instant>) {
+        let mut handed_over = self.handed_over.borrow_mut();
+        let known = handed_over.iter().position(|(id, _)| *id == request);
+        match (known, at) {
+            (Some(known), Some(at)) => handed_over[known].1 = at,
+            (Some(known), None) => drop(handed_over.swap_remove(known)),
+            (None, Some(at)) => handed_over.push((request, at)),
+            (None, None) => {}
+        }
     }
 
     pub fn is_busy(&self) -> bool {
@@ -103,11 +122,16 @@ impl State {
 
 /// The socket as hyper sees it.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     /// Bytes that were read while the protocol was found out.
     before: Bytes,
     /// Present for HTTP/1.1.
     gate: Option<Gate>,
+    /// Present for HTTP/2.
+    frames: Option<Box<Frames>>,
+    sent_bytes: u64,
+    /// Whether the last write was taken in full, so that another frame may follow.
+    whole: bool,
     state: Rc<State>,
 }
 
@@ -135,7 +159,7 @@ enum Step {
 const HELD_BYTES: usize = 64 << 10;
 
 impl Wire {
-    pub fn http1(stream: TcpStream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
+    pub fn http1(stream: Stream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
         let gate = Gate {
             limits,
             step: Step::Head,
@@ -144,21 +168,22 @@ impl Wire {
             through: BytesMut::new(),
             malformed: None,
         };
-        Self { stream, before, gate: Some(gate), state }
+        Self { stream, before, gate: Some(gate), frames: None, sent_bytes: 0, whole: true, state }
     }
 
-    pub fn http2(stream: TcpStream, before: Bytes, state: Rc<State>) -> Self {
-        Self { stream, before, gate: None, state }
+    pub fn http2(stream: Stream, before: Bytes, limits: &ServerLimits, state: Rc<State>) -> Self {
+        let frames = Some(Box::new(Frames::new(limits)));
+        Self { stream, before, gate: None, frames, sent_bytes: 0, whole: true, state }
     }
 
     /// The socket, and what of it was read and not given to anybody.
-    pub fn into_upgraded(self) -> (TcpStream, Vec<u8>) {
+    pub fn into_upgraded(self) -> (Stream, Vec<u8>) {
         let held = self.gate.map(|gate| [&gate.through[..], &gate.partial[..]].concat()).unwrap_or_default();
         (self.stream, [&held[..], &self.before[..]].concat())
     }
 
     /// The socket, and whether the client may still be sending a body that nobody read.
-    pub fn into_stream(self) -> (TcpStream, bool) {
+    pub fn into_stream(self) -> (Stream, bool) {
         let mid_body = self.gate.is_some_and(|gate| !matches!(gate.step, Step::Head) || gate.malformed.is_some());
         (self.stream, mid_body)
     }
@@ -166,7 +191,7 @@ impl Wire {
 
 fn poll_source(
     before: &mut Bytes,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {
@@ -176,6 +201,10 @@ fn poll_source(
     let n = before.len().min(buf.remaining());
     buf.put_slice(&before[..n]);
     before.advance(n);
+    if before.is_empty() {
+        // An empty rest would keep its memory for as long as the connection lasts.
+        *before = Bytes::new();
+    }
     Poll::Ready(Ok(()))
 }
 
@@ -242,7 +271,7 @@ impl Gate {
     fn hold(
         &mut self,
         before: &mut Bytes,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         state: &State,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -286,9 +315,7 @@ impl Gate {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Some(gate) = &mut this.gate else {
-            return poll_source(&mut this.before, &mut this.stream, cx, buf);
-        };
+        let Some(gate) = &mut this.gate else { return this.poll_frames(cx, buf) };
         loop {
             if !gate.through.is_empty() {
                 let n = gate.through.len().min(buf.remaining());
@@ -346,6 +373,32 @@ impl AsyncRead for Wire {
 }
 
 impl Wire {
+    /// Reads frames, and looks at them. At a flood the client gets a last word, and HTTP an error.
+    fn poll_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        ready!(poll_source(&mut self.before, &mut self.stream, cx, buf))?;
+        let Some(frames) = &mut self.frames else { return Poll::Ready(Ok(())) };
+        let Err(flood) = frames.judge(&buf.filled()[start..], self.sent_bytes, Instant::now()) else {
+            return Poll::Ready(Ok(()));
+        };
+        *self.state.refusal.borrow_mut() = Some(Refusal::new(&code::H2_FLOOD, flood.to_string()));
+        if self.whole {
+            let goaway = frames.goaway();
+            // The client may read it or not; nobody waits for that.
+            let _ = Pin::new(&mut self.stream).poll_write(cx, &goaway);
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        Poll::Ready(Err(io::Error::other(flood)))
+    }
+
+    fn note_sent(&mut self, poll: &Poll<io::Result<usize>>, given: usize) {
+        self.note_write(poll);
+        if let Poll::Ready(Ok(n)) = poll {
+            self.sent_bytes += *n as u64;
+        }
+        self.whole = matches!(poll, Poll::Ready(Ok(n)) if *n == given);
+    }
+
     fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
         if poll.is_ready() {
             self.state.stalled_since.set(None);
@@ -359,7 +412,7 @@ impl Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_write(&poll);
+        self.note_sent(&poll, bytes.len());
         poll
     }
 
@@ -369,7 +422,7 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.note_write(&poll);
+        self.note_sent(&poll, bytes.iter().map(|slice| slice.len()).sum());
         poll
     }
 
@@ -378,7 +431,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        if self.stream.is_buffered() {
+            self.note_write(&poll);
+        }
+        poll
     }
 
     /// For HTTP/1.1 the connection itself ends the stream, since it may have a last word to say.

@@ -1,8 +1,8 @@
 //! Sockets and the protocols on them: where a request comes in, and where a request of a worker
 //! goes out.
 //!
-//! Inwards, a [`Listener`] accepts on one core and a [`Server`] speaks HTTP/1.1 and cleartext
-//! HTTP/2 (prior knowledge) on what was accepted. Every request that leaves this crate is
+//! Inwards, a [`Listener`] accepts on one core and a [`Server`] speaks HTTP/1.1 and HTTP/2 on what
+//! was accepted, under [TLS](tls) or in the clear. Every request that leaves this crate is
 //! normalised: it has one host, its path has no dot segments, its framing is beyond doubt. What
 //! could be read in two ways is refused, with a problem document where the protocol still allows
 //! an answer. Outwards, a [`Connector`] makes one exchange with a server, over a pooled connection
@@ -17,21 +17,28 @@ pub mod chunked;
 pub mod connector;
 
 pub mod counts;
+mod frames;
 #[cfg(test)]
 mod fuzz;
 mod gate;
 pub mod head;
 pub mod limits;
 pub mod listen;
+pub mod names;
+pub mod proxy_protocol;
 pub mod request;
 pub mod server;
+mod stream;
 pub mod target;
+pub mod tls;
 pub mod websocket;
 
-pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, strip_hop_by_hop};
+pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, RawStream, strip_hop_by_hop};
 pub use counts::ConnectionCounts;
 pub use limits::ServerLimits;
-pub use listen::{ListenError, ListenOptions, Listener};
+pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};
+pub use names::NameMap;
 pub use request::{Protocol, Request};
 pub use server::Server;
+pub use tls::{Secured, Tls, TlsOptions};
 pub use websocket::{OnSocketEnd, Summary};

@@ -16,6 +16,14 @@ pub struct ServerLimits {
     pub idle: Duration,
     pub write_idle: Duration,
     pub h2_streams: u32,
+    pub h2_resets: u64,
+    pub h2_pending_resets: usize,
+    pub h2_refused_streams: usize,
+    pub h2_control_frames: u64,
+    pub h2_window_updates: u64,
+    pub h2_continuations: u64,
+    pub tls_handshake: Duration,
+    pub proxy_header_bytes: usize,
     pub drain: Duration,
 }
 
@@ -32,6 +40,14 @@ impl From<&NodeLimits> for ServerLimits {
             idle: ms(limits.idle_ms),
             write_idle: ms(limits.write_idle_ms),
             h2_streams: u32::try_from(limits.h2_streams).unwrap_or(u32::MAX),
+            h2_resets: limits.h2_resets,
+            h2_pending_resets: limits.h2_pending_resets as usize,
+            h2_refused_streams: limits.h2_refused_streams as usize,
+            h2_control_frames: limits.h2_control_frames,
+            h2_window_updates: limits.h2_window_updates,
+            h2_continuations: limits.h2_continuations,
+            tls_handshake: ms(limits.tls_handshake_ms),
+            proxy_header_bytes: limits.proxy_header_bytes as usize,
             drain: ms(limits.drain_ms),
         }
     }

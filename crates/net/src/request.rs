@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 use crate::ServerLimits;
 use crate::chunked::Malformed;
 use crate::target::split_port;
+use crate::tls::Secured;
 
 /// A normalised request.
 #[derive(Debug)]
@@ -32,12 +34,16 @@ pub struct Request {
     pub body: Body,
     pub peer: SocketAddr,
     pub protocol: Protocol,
+    /// The number of the listener that it came by.
+    pub listener: usize,
+    /// Present under TLS.
+    pub secured: Option<Arc<Secured>>,
     /// The client asks for a WebSocket, with a handshake that is in order. An answer of status 101
     /// that brings an end of a socket ([`base::socket::Upgrade`]) opens it.
     pub upgrade: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     Http10,
     Http11,
@@ -55,6 +61,11 @@ impl Protocol {
 }
 
 impl Request {
+    /// Of the URL that was asked for, as far as this end of the connection knows.
+    pub fn scheme(&self) -> &'static str {
+        if self.secured.is_some() { "https" } else { "http" }
+    }
+
     /// Still percent-encoded.
     pub fn path(&self) -> &str {
         self.path_and_query.path()

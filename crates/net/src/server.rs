@@ -7,13 +7,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::{Body, Code, code};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -21,9 +23,11 @@ use crate::ServerLimits;
 use crate::counts::{ConnectionCounts, Place};
 use crate::gate::State;
 use crate::head::Refusal;
-use crate::listen::Listener;
+use crate::listen::{Accepting, Incoming, Listener, Reception};
 use crate::request::Request;
+use crate::stream::Raw;
 
+mod arrival;
 mod connection;
 mod farewell;
 pub(crate) mod upgraded;
@@ -69,24 +73,22 @@ impl Server {
     /// Must run inside a `LocalSet`. `service` never fails: whatever goes wrong is a response.
     pub async fn run<S, F>(
         self: Rc<Self>,
-        listener: Listener,
+        listeners: Vec<Listener>,
         service: S,
         stop: impl Future<Output = ()>,
-    ) -> std::io::Result<usize>
+    ) -> io::Result<usize>
     where
         S: Fn(Request) -> F + Clone + 'static,
         F: Future<Output = http::Response<Body>> + 'static,
     {
-        let listener = listener.into_tokio()?;
+        let listeners: Vec<Accepting> = listeners.into_iter().map(Listener::into_tokio).collect::<Result<_, _>>()?;
         let mut stop = std::pin::pin!(stop);
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut stop => break,
-                accepted = listener.accept() => accepted,
-            };
+        let mut next = 0;
+        while let Some((at, accepted)) =
+            std::future::poll_fn(|cx| poll_any(&listeners, &mut next, stop.as_mut(), cx)).await
+        {
             match accepted {
-                Ok((stream, peer)) => self.enter(stream, peer, &service),
+                Ok(incoming) => self.enter(incoming, &listeners[at].reception, &service),
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -94,39 +96,49 @@ impl Server {
             }
         }
         // What the kernel has already accepted for us would be reset by closing the socket.
-        let waiting = |cx: &mut std::task::Context<'_>| std::task::Poll::Ready(listener.poll_accept(cx));
-        while let std::task::Poll::Ready(Ok((stream, peer))) = std::future::poll_fn(waiting).await {
-            self.enter(stream, peer, &service);
+        for listener in &listeners {
+            let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
+            while let Poll::Ready(Ok(incoming)) = std::future::poll_fn(waiting).await {
+                self.enter(incoming, &listener.reception, &service);
+            }
         }
-        drop(listener);
+        drop(listeners);
         Ok(self.drain().await)
     }
 
-    fn enter<S, F>(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, service: &S)
+    fn enter<S, F>(self: &Rc<Self>, incoming: Incoming, reception: &Arc<Reception>, service: &S)
     where
         S: Fn(Request) -> F + Clone + 'static,
         F: Future<Output = http::Response<Body>> + 'static,
     {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        match self.counts.enter(peer.ip()) {
+        let Incoming { stream, peer, counted } = incoming;
+        let proxied = reception.is_proxied(counted);
+        match self.counts.enter(counted.filter(|_| !proxied)) {
             Ok(place) => {
                 // Known from here on, so that a drain that begins now does not miss it.
                 let state = State::new(Instant::now());
                 let id = self.next.replace(self.next.get() + 1);
                 self.open.borrow_mut().insert(id, state.clone());
-                let leave = Leave { server: self.clone(), id, _place: place };
-                let service = service.clone();
+                let leave = Leave { server: self.clone(), id, place };
+                let (service, reception) = (service.clone(), reception.clone());
                 tokio::task::spawn_local(async move {
-                    connection::serve(stream, peer, &leave.server, state, service).await;
+                    let mut leave = leave;
+                    let entrance = arrival::Entrance { peer, proxied, reception, state };
+                    connection::serve(stream, entrance, &mut leave, service).await;
                 });
             }
-            Err(refused) => self.turn_away(stream, peer, Refusal::new(&code::NODE_OVERLOADED, refused.to_string())),
+            Err(refused) => {
+                let refusal = Refusal::new(&code::NODE_OVERLOADED, refused.to_string());
+                self.turn_away(stream, peer, refusal, reception.tls.is_some());
+            }
         }
     }
 
-    fn turn_away(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, refusal: Refusal) {
+    /// Refuses a connection, in words if they would be understood: a handshake costs more than a
+    /// connection that there is no room for is worth.
+    fn turn_away(self: &Rc<Self>, stream: Raw, peer: SocketAddr, refusal: Refusal, mute: bool) {
         (self.on_refusal)(peer, refusal.code, &refusal.detail);
-        if self.farewells.get() >= FAREWELLS_MAX {
+        if mute || self.farewells.get() >= FAREWELLS_MAX {
             return;
         }
         self.farewells.set(self.farewells.get() + 1);
@@ -167,11 +179,30 @@ impl Server {
     }
 }
 
+/// The next connection of any listener, taking turns; `None` when it is time to stop.
+fn poll_any(
+    listeners: &[Accepting],
+    next: &mut usize,
+    stop: Pin<&mut impl Future<Output = ()>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<(usize, io::Result<Incoming>)>> {
+    if stop.poll(cx).is_ready() {
+        return Poll::Ready(None);
+    }
+    for _ in 0..listeners.len() {
+        *next = (*next + 1) % listeners.len();
+        if let Poll::Ready(accepted) = listeners[*next].poll_accept(cx) {
+            return Poll::Ready(Some((*next, accepted)));
+        }
+    }
+    Poll::Pending
+}
+
 /// Takes a connection out of the list however its task ends, by a panic too.
 struct Leave {
     server: Rc<Server>,
     id: u64,
-    _place: Place,
+    place: Place,
 }
 
 impl Drop for Leave {

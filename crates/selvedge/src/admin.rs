@@ -25,10 +25,12 @@ const TOKEN_FILE: &str = "admin.token";
 const ADDRESS_FILE: &str = "admin.json";
 
 /// The admin address, taken before anything else starts, so that a port in use is found at once.
-pub fn bind(address: SocketAddr) -> Result<Listener> {
+pub fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr)> {
     let mut listeners = Listener::bind(address, &ListenOptions::default())
         .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace("--listen", "--admin")))?;
-    listeners.pop().context("no admin listener")
+    let listener = listeners.pop().context("no admin listener")?;
+    let address = listener.address().tcp().unwrap_or(address);
+    Ok((listener, address))
 }
 
 /// Leaves the address and a fresh token for the command line.
@@ -62,7 +64,7 @@ pub async fn serve(listener: Listener, parts: AdminParts, stop: impl Future<Outp
         let admin = admin.clone();
         async move { admin.respond(into_http(request)).await }
     };
-    server.run(listener, service, stop).await?;
+    server.run(vec![listener], service, stop).await?;
     Ok(())
 }
 
@@ -106,6 +108,7 @@ pub fn control(
         releases: stores.releases.clone(),
         secrets: stores.secrets.clone(),
         kv: stores.kv.clone(),
+        sql: stores.sql.clone(),
         objects: stores.objects.clone(),
         leases: stores.leases.clone(),
         care: stores.care.clone(),

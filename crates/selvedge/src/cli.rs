@@ -41,6 +41,9 @@ pub enum Command {
     /// Set, list or delete secrets.
     #[command(subcommand)]
     Secret(Secret),
+    /// Look into SQL databases, and change them.
+    #[command(subcommand)]
+    Sql(Sql),
     /// Read and write KV entries.
     #[command(subcommand)]
     Kv(Kv),
@@ -148,9 +151,10 @@ pub struct Types {
 
 #[derive(Debug, Args)]
 pub struct Listening {
-    /// Where to serve.
-    #[arg(long, default_value = "127.0.0.1:8787")]
-    pub listen: SocketAddr,
+    /// Where to serve in the clear; 127.0.0.1:8787 if left out, and if the configuration has no
+    /// listener.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
     /// Where the admin API listens.
     #[arg(long, default_value = "127.0.0.1:8788")]
     pub admin: SocketAddr,
@@ -171,6 +175,9 @@ pub struct Dev {
     /// Where data is kept; .selvedge/data in the project if left out.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Serve with TLS, with certificates of an authority of this machine.
+    #[arg(long)]
+    pub tls: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,8 +271,28 @@ pub enum ObjectsWhat {
 pub enum Secret {
     /// Set a secret; the value is read from standard input.
     Put {
-        app: String,
-        name: String,
+        #[command(flatten)]
+        of: OfSecret,
+        /// Seconds that the version before stays readable, by bindings with `previous = true`.
+        #[arg(long, value_name = "SECONDS")]
+        overlap: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List the versions that are kept; values are never shown.
+    Versions {
+        #[command(flatten)]
+        of: OfSecret,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Set a secret to what an earlier version was.
+    Rollback {
+        #[command(flatten)]
+        of: OfSecret,
+        /// As `secret versions` numbers them.
+        #[arg(value_name = "VERSION")]
+        to: u64,
         #[command(flatten)]
         data: Data,
     },
@@ -275,13 +302,22 @@ pub enum Secret {
         #[command(flatten)]
         data: Data,
     },
-    /// Delete a secret.
+    /// Delete a secret, with all its versions.
     Delete {
-        app: String,
-        name: String,
+        #[command(flatten)]
+        of: OfSecret,
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct OfSecret {
+    pub app: String,
+    pub name: String,
+    /// The value in this environment of the manifest; without it, in all that have none of their own.
+    #[arg(long)]
+    pub env: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -311,6 +347,62 @@ pub struct Restore {
     /// The data directory to make; missing or empty.
     #[arg(long)]
     pub data: PathBuf,
+}
+
+/// Whose database, and where its node is.
+#[derive(Debug, Args)]
+pub struct Database {
+    pub app: String,
+    /// Its name in the manifest; of a family, the name with the key: tenant-acme.
+    pub database: String,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Sql {
+    /// List the databases of an app.
+    List {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Run one statement.
+    Query {
+        #[command(flatten)]
+        database: Database,
+        sql: String,
+        /// The values of its parameters, as a JSON array.
+        #[arg(long)]
+        params: Option<String>,
+    },
+    /// Run statements from standard input, each when it is complete.
+    Shell {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Apply the migrations of a directory that are missing.
+    Migrate {
+        #[command(flatten)]
+        database: Database,
+        /// The directory, with files NNNN_name.sql.
+        migrations: PathBuf,
+    },
+    /// List the migrations that were applied.
+    Migrations {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Run a text of statements from standard input, in one transaction.
+    Import {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Write the database to standard output, as statements that make it anew.
+    Export {
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -356,6 +448,43 @@ pub enum Kv {
         cursor: Option<String>,
         #[arg(long)]
         limit: Option<u64>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show what an app stores, and how much it may.
+    Usage {
+        app: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print what changes, a line for each, until it is stopped.
+    Watch {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        /// Begin after this revision; with what changes from now on if left out.
+        #[arg(long)]
+        since: Option<u64>,
+        /// End when there is nothing more to tell.
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Write the entries of a namespace to standard output, a line of JSON for each.
+    Export {
+        app: String,
+        namespace: String,
+        #[arg(long)]
+        prefix: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Store the entries that standard input holds, as export writes them.
+    Import {
+        app: String,
+        namespace: String,
         #[command(flatten)]
         data: Data,
     },

@@ -7,6 +7,7 @@ pub mod objects;
 pub mod project;
 pub mod release;
 pub mod secret;
+pub mod sql;
 
 use std::fmt;
 use std::io::Write as _;
@@ -16,6 +17,7 @@ use base::AppName;
 use control::BuildFailure;
 use control_api::ApiError;
 
+use crate::config::Misconfigured;
 use crate::terminal;
 
 /// Prints an error: for a person with all its causes, or as one JSON object.
@@ -25,6 +27,14 @@ pub fn report(error: &anyhow::Error, json: bool) {
             eprintln!("{}", failure.0.to_json());
         } else {
             eprint!("{}", failure.0.render(terminal::stderr_color()));
+        }
+        return;
+    }
+    if let Some(wrong) = error.downcast_ref::<Misconfigured>() {
+        if json {
+            eprintln!("{}", wrong.0.to_json());
+        } else {
+            eprint!("{}", wrong.0.render(terminal::stderr_color()));
         }
         return;
     }

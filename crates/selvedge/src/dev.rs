@@ -18,12 +18,16 @@ use worker::{Failure, Frame, Invoker};
 
 use crate::admin;
 use crate::cli;
+use crate::config;
+use crate::listeners::ListenerOptions;
 use crate::node::{Node, NodeOptions};
 use crate::prepare;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
 use crate::watch::Watch;
 use crate::wire;
+
+mod authority;
 
 /// Bytes of small files that are kept in memory.
 const ASSET_MEMORY_BYTES: u64 = 64 << 20;
@@ -34,11 +38,14 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
     let stores = wire::open_stores(&data, &limits)?;
-    let admin = admin::bind(args.listening.admin)?;
-    let admin_address = admin.address();
+    let (admin, admin_address) = admin::bind(args.listening.admin)?;
+    let listen = args.listening.listen.unwrap_or(config::LISTEN);
+    let mut listener = ListenerOptions::plain(listen);
+    let authority = args.tls.then(|| authority::open(listen.ip(), &limits, &wire::clock())).transpose()?;
+    listener.reception.tls = authority.as_ref().map(|authority| authority.tls.clone());
     let node = Node::start(
         NodeOptions {
-            listen: args.listening.listen,
+            listeners: vec![listener],
             admin: admin_address,
             cores: terminal::cores(args.listening.cores),
             limits: limits.clone(),
@@ -70,8 +77,9 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     studio.rebuild(&[]).await;
     studio.node.accept()?;
     terminal::say(&format!(
-        "\n{}\n  admin on http://{admin_address} (token in {})\n",
+        "\n{}\n{}  admin on http://{admin_address} (token in {})\n",
         studio.addresses(),
+        authority.map(|authority| authority.advice()).unwrap_or_default(),
         stores.data.join("admin.token").display(),
     ));
     loop {
@@ -99,13 +107,13 @@ struct Studio {
 impl Studio {
     /// Where to look. A project that was never valid has no name, and so no host of its own yet.
     fn addresses(&self) -> String {
-        let address = self.node.address;
+        let Some(served) = self.node.addresses.first() else { return String::new() };
         match &self.current {
             Some((site, _)) => {
                 let app = site.app();
-                format!("  {app} is served on\n    http://{address}\n    http://{app}.localhost:{}", address.port())
+                format!("  {app} is served on\n    {served}\n    {}", served.url(&format!("{app}.localhost")))
             }
-            None => format!("  the project is served on\n    http://{address}"),
+            None => format!("  the project is served on\n    {served}"),
         }
     }
 
@@ -177,6 +185,7 @@ impl Studio {
             deployment: "dev".into(),
             workers,
             assets,
+            migrations: bundle.migrations,
             dev: Some(self.dir.clone()),
         };
         let made = self.node.workshop.site(blueprint).await.map_err(|error| failed(&error))?;

@@ -1,13 +1,16 @@
 //! The `selvedge` binary: the command line, and what joins the crates into a node.
 //!
-//! [`wire`] is the only file that names an engine or a provider. [`node`] starts the cores,
+//! [`wire`] is the only file that names an engine or a provider. [`config`] reads what the operator
+//! decides, [`listeners`] opens what that says about listeners, [`node`] starts the cores,
 //! [`site`] makes of a plan what the edge serves, [`dev`] and [`serve`] decide what is served, [`test`]
 //! runs an app's tests in the same engine, and [`admin`] lets the other commands reach a node that runs.
 
 mod admin;
 mod cli;
 mod command;
+mod config;
 mod dev;
+mod listeners;
 mod node;
 mod outbound;
 mod prepare;
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,selvedge=info")),
         )
         .init();
+    net::tls::install_provider();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,
@@ -67,6 +71,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Releases(args) => command::release::list(args, json).await,
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
+            Command::Sql(args) => command::sql::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,

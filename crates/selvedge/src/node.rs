@@ -1,22 +1,26 @@
 //! A running node: a thread for each core, and what they share.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CoreConfig, Drain, HostMap, Hosts, ProxyCache};
-use net::{ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener};
+use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
+use net::{Address, ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Reception};
+use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 
+use crate::listeners::ListenerOptions;
 use crate::outbound::NetFetcher;
 use crate::site::Workshop;
 use crate::wire::{self, Stores};
 
 pub struct NodeOptions {
-    pub listen: SocketAddr,
+    pub listeners: Vec<ListenerOptions>,
     /// Where the admin listener is, which no worker may reach.
     pub admin: SocketAddr,
     pub cores: usize,
@@ -27,7 +31,8 @@ pub struct NodeOptions {
 }
 
 pub struct Node {
-    pub address: SocketAddr,
+    /// Where it serves, in the order of the listeners.
+    pub addresses: Vec<Served>,
     pub hosts: Arc<Hosts>,
     pub workshop: Arc<Workshop>,
     pub engine: Arc<dyn worker::Engine>,
@@ -45,9 +50,7 @@ impl Node {
     pub fn start(options: NodeOptions, stores: Stores) -> Result<Self> {
         let clock = wire::clock();
         // The port is taken first: to find it in use should not cost the start of an engine.
-        let listeners =
-            Listener::bind(options.listen, &ListenOptions { cores: options.cores, ..ListenOptions::default() })?;
-        let address = listeners.first().map_or(options.listen, Listener::address);
+        let Bound { addresses, by_core, doors } = bind(options.listeners, options.cores)?;
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
         let log = match options.quiet {
@@ -67,13 +70,16 @@ impl Node {
         let counts = ConnectionCounts::new(&options.limits);
         let connector = Connector::new(ConnectorOptions::from(&options.limits));
         let fetcher = Arc::new(NetFetcher(connector.clone()));
+        let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());
+        observe_postgres(&metrics, &postgres.usage());
 
         let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
-        let waiting = listeners
+        let waiting = by_core
             .into_iter()
-            .map(|listener| CoreConfig {
-                listener,
+            .map(|listeners| CoreConfig {
+                listeners,
+                doors: doors.clone(),
                 hosts: hosts.clone(),
                 limits: options.limits.clone(),
                 counts: counts.clone(),
@@ -85,8 +91,8 @@ impl Node {
             })
             .collect();
         let own = vec![options.admin];
-        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, own, testing: None });
-        Ok(Self { address, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
+        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
+        Ok(Self { addresses, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
     }
 
     /// Starts the cores.
@@ -114,6 +120,57 @@ impl Node {
     }
 }
 
+/// One listener of a node that runs.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub address: Address,
+    pub secured: bool,
+}
+
+impl Served {
+    /// The URL of a host on this listener; its address, if it has no port.
+    pub fn url(&self, host: &str) -> String {
+        let scheme = if self.secured { "https" } else { "http" };
+        match self.address.tcp() {
+            Some(address) => format!("{scheme}://{host}:{}", address.port()),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.address, self.secured) {
+            (Address::Tcp(address), true) => write!(f, "https://{address}"),
+            (Address::Tcp(address), false) => write!(f, "http://{address}"),
+            (unix, _) => unix.fmt(f),
+        }
+    }
+}
+
+struct Bound {
+    addresses: Vec<Served>,
+    by_core: Vec<Vec<Listener>>,
+    doors: Doors,
+}
+
+/// Takes every port, for every core.
+fn bind(listeners: Vec<ListenerOptions>, cores: usize) -> Result<Bound> {
+    let mut by_core: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
+    let (mut addresses, mut doors) = (Vec::new(), Vec::new());
+    for (number, ListenerOptions { address, mode, reception, door }) in listeners.into_iter().enumerate() {
+        let reception = Arc::new(Reception { listener: number, ..reception });
+        let bound = Listener::bind(address, &ListenOptions { cores, mode, ..ListenOptions::default() })?;
+        let served = bound.first().map(|one| one.address().clone()).context("a listener has a core")?;
+        addresses.push(Served { address: served, secured: reception.tls.is_some() });
+        doors.push(door);
+        for (core, listener) in by_core.iter_mut().zip(bound) {
+            core.push(listener.with(&reception));
+        }
+    }
+    Ok(Bound { addresses, by_core, doors: doors.into() })
+}
+
 fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
@@ -129,6 +186,22 @@ fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
         }
         drop(core);
     });
+}
+
+fn observe_postgres(metrics: &Metrics, usage: &Arc<PostgresUsage>) {
+    use telemetry::metrics::Kind::{Counter, Gauge};
+    type Read = fn(&PostgresUsage) -> &AtomicU64;
+    let values: [(&str, &str, telemetry::metrics::Kind, Read); 5] = [
+        ("selvedge_postgres_connections", "Connections to PostgreSQL.", Gauge, |usage| &usage.connections),
+        ("selvedge_postgres_statements_total", "Statements run.", Counter, |usage| &usage.statements),
+        ("selvedge_postgres_failures_total", "Statements that failed.", Counter, |usage| &usage.failures),
+        ("selvedge_postgres_slow_total", "Statements that took longer than slow_ms.", Counter, |usage| &usage.slow),
+        ("selvedge_postgres_busy_total", "Statements that found no connection.", Counter, |usage| &usage.busy),
+    ];
+    for (name, help, kind, read) in values {
+        let usage = usage.clone();
+        metrics.observe_value(name, help, kind, move || read(&usage).load(Ordering::Relaxed));
+    }
 }
 
 /// Values that others keep, for the metrics.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use base::{SocketOptions, code};
 use futures_util::future::BoxFuture;
-use net::{Check, Connector, Outgoing};
+use net::{Check, Connector, ExchangeError, Outgoing, RawStream};
 use services::egress::{EgressPolicy, EgressRule, Scheme, Target};
+use services_cluster::{Link, LinkError, Network};
 use worker::{Failure, Fetcher, Outbound, Response};
 
 pub struct NetFetcher(pub Arc<Connector>);
@@ -37,6 +38,41 @@ impl Fetcher for NetFetcher {
     }
 }
 
+/// PostgreSQL's own name for its protocol (ALPN).
+const POSTGRESQL: &str = "postgresql";
+
+impl Network for NetFetcher {
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        check: services_cluster::Check,
+    ) -> BoxFuture<'static, Result<Link, LinkError>> {
+        let (connector, host) = (self.0.clone(), host.to_owned());
+        Box::pin(async move {
+            let raw = connector.connect_raw(&host, port, check).await.map_err(link_error)?;
+            Ok(Link { stream: Box::new(raw.stream), address: raw.address })
+        })
+    }
+
+    fn secure(&self, link: Link, host: &str, ca: Option<&str>) -> BoxFuture<'static, Result<Link, LinkError>> {
+        let (connector, host, ca) = (self.0.clone(), host.to_owned(), ca.map(str::to_owned));
+        Box::pin(async move {
+            let raw = RawStream { stream: Box::new(link.stream), address: link.address };
+            let raw = connector.secure_raw(raw, &host, ca.as_deref(), POSTGRESQL).await.map_err(link_error)?;
+            Ok(Link { stream: Box::new(raw.stream), address: raw.address })
+        })
+    }
+}
+
+fn link_error(error: ExchangeError) -> LinkError {
+    match error {
+        ExchangeError::Denied(reason) => LinkError::Denied(reason),
+        ExchangeError::Tls { .. } => LinkError::Tls(error.to_string()),
+        other => LinkError::Unreachable(other.to_string()),
+    }
+}
+
 fn outgoing(request: Outbound) -> Outgoing {
     let Outbound { method, url, headers, body } = request;
     Outgoing { method, url, headers, body }
@@ -60,6 +96,7 @@ pub fn egress_rules(rules: &[manifest::EgressRule]) -> Vec<EgressRule> {
     let scheme = |scheme: &manifest::Scheme| match scheme {
         manifest::Scheme::Http => Scheme::Http,
         manifest::Scheme::Https => Scheme::Https,
+        manifest::Scheme::Postgres => Scheme::Postgres,
     };
     rules
         .iter()

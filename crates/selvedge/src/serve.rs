@@ -1,57 +1,31 @@
 //! `selvedge serve`: runs what is released, and follows changes of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base::{AppName, Artifact, Digest, NodeLimits};
+use base::{AppName, Artifact, Digest};
 use control::{AdminParts, Document};
 use dispatch::Deployment;
 use edge::{AssetEntry, AssetIndex, AssetMemory, HostMap, Site};
 use futures_util::FutureExt as _;
-use serde::Deserialize;
 use services::release::ReleasedApp;
 use tokio::sync::Notify;
 use worker::Failure;
 
 use crate::admin;
 use crate::cli;
+use crate::config;
+use crate::listeners::{self, ListenerOptions};
 use crate::node::{Node, NodeOptions};
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::terminal;
-use crate::wire;
+use crate::wire::{self, Stores};
 
 /// Bytes of small files that all apps may keep in memory together.
 const ASSET_MEMORY_BYTES: u64 = 128 << 20;
-
-/// The node's configuration file; the command line wins where both say something.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct NodeConfig {
-    limits: NodeLimits,
-}
-
-fn read_config(path: Option<&Path>) -> Result<NodeConfig> {
-    let Some(path) = path else { return Ok(NodeConfig::default()) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-    let config: NodeConfig =
-        toml_edit::de::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
-    for row in base::limits::NODE {
-        let value = config.limits.get(row.name).unwrap_or(row.default);
-        if value < row.min || value > row.max {
-            anyhow::bail!(
-                "{}: limits.{} is {value}; it must lie between {} and {}",
-                path.display(),
-                row.name,
-                row.min,
-                row.max
-            );
-        }
-    }
-    Ok(config)
-}
 
 /// One released app, as it is served.
 struct Served {
@@ -70,13 +44,17 @@ struct Fleet {
 }
 
 pub async fn run(args: cli::Serve) -> Result<()> {
-    let config = read_config(args.config.as_deref())?;
+    let config = config::read(args.config.as_deref())?;
+    let clock = wire::clock();
+    let (configured, secure) = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
+    // The one of the command line comes first, whatever the file has.
+    let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
     let stores = wire::open_stores(&args.data, &config.limits)?;
-    let admin = admin::bind(args.listening.admin)?;
-    let admin_address = admin.address();
+    let (admin, admin_address) = admin::bind(args.listening.admin)?;
     let node = Node::start(
         NodeOptions {
-            listen: args.listening.listen,
+            listeners,
             admin: admin_address,
             cores: terminal::cores(args.listening.cores),
             limits: config.limits.clone(),
@@ -103,26 +81,34 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     };
     let stop = terminal::stop_signal()?.shared();
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone()));
-    let address = node.address;
+    listeners::observe(&node.metrics, &secure);
+    let following = tokio::task::spawn_local(listeners::follow(secure, clock));
+    let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
+    let addresses = addresses.join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
     fleet.node.accept()?;
-    terminal::say(&format!("serving {} apps on http://{address}, admin on http://{admin_address}", fleet.served.len()));
+    terminal::say(&format!("serving {} apps on {addresses}, admin on http://{admin_address}", fleet.served.len()));
     fleet.follow(generation, &changed, stop).await;
     terminal::say("stopping: finishing what is in progress");
     fleet.node.stop();
     serving_admin.abort();
+    following.abort();
     Ok(())
 }
 
 impl Fleet {
     async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = ()> + Clone) {
-        let releases = self.node.workshop.stores.releases.clone();
+        let stores = self.node.workshop.stores.clone();
+        let releases = stores.releases.clone();
         loop {
             tokio::select! {
                 () = stop.clone() => return,
                 () = changed.notified() => {}
                 _ = releases.changed(generation) => {}
+                // A previous version of a secret is good no longer: the workers that hold it are
+                // made again without.
+                () = overlap_over(&stores) => self.secrets = u64::MAX,
             }
             match self.refresh().await {
                 Ok(now) => generation = now,
@@ -168,6 +154,22 @@ impl Fleet {
     }
 }
 
+/// Ends when the overlap of a rotated secret does.
+async fn overlap_over(stores: &Stores) {
+    match stores.secrets.overlap_end().await {
+        Ok(Some(end_ms)) => {
+            let left_ms = end_ms.saturating_sub(wire::clock().unix_ms());
+            tokio::time::sleep(Duration::from_millis(left_ms)).await;
+        }
+        Ok(None) => std::future::pending().await,
+        Err(error) => {
+            // It is looked at again after the next change.
+            tracing::error!(%error, "when overlaps of secrets end can't be read");
+            std::future::pending().await
+        }
+    }
+}
+
 async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<AssetMemory>) -> Result<Served> {
     let document = Document::read(&released.record.document, &released.record.id)?;
     let artifacts = workshop.stores.artifacts.clone();
@@ -204,6 +206,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
         assets.push(AssetIndex::new(entries, memory));
     }
     let blueprint = Blueprint {
+        migrations: document.migrations().clone(),
         deployment: released.record.id.short().into(),
         plan: Arc::new(document.into_plan()),
         workers,

@@ -1,21 +1,25 @@
 //! From a plan to a site: opens what every worker was granted, deploys the workers, and puts the
 //! routes in front of them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use base::{BindingName, Digest, Secret, TenantName, WorkerName, code};
+use base::{AppName, BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
+use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Grant, Plan, Var, WorkerPlan};
-use services::AppId;
+use manifest::{Databases, Grant, Plan, PostgresTls, Var, WorkerPlan};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
 use services::object::ObjectClass;
-use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap};
+use services::postgres::{Address, DatabaseOptions, Postgres, Tls};
+use services::sql::{Migration, SqlDatabase, SqlFamily};
+use services::{AppId, SecretEntry, SecretName};
+use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
 use crate::wire::Stores;
@@ -30,6 +34,7 @@ pub struct Workshop {
     pub stores: Stores,
     pub dispatcher: Arc<Dispatcher>,
     pub fetcher: Arc<dyn Fetcher>,
+    pub postgres: Arc<dyn Postgres>,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
     /// What is different where an app is tested.
@@ -41,6 +46,8 @@ pub struct Workshop {
 pub struct Testing {
     /// The worker that tests it, and what that may call besides what its plan grants.
     pub worker: WorkerName,
+    /// The owner of its databases.
+    pub data: AppName,
     pub bindings: TestBindings,
     /// Hears of failures behind service bindings, of which the caller is told the message alone.
     pub on_failure: OnFailure,
@@ -67,20 +74,22 @@ pub struct Blueprint {
     pub deployment: Arc<str>,
     pub workers: Vec<Code>,
     pub assets: Vec<Arc<AssetIndex>>,
+    pub migrations: Migrations,
     pub dev: Option<PathBuf>,
 }
 
 impl Workshop {
     pub async fn site(&self, blueprint: Blueprint) -> Result<(Arc<Site>, Arc<Deployment>)> {
-        let Blueprint { plan, deployment, workers, assets, dev } = blueprint;
+        let Blueprint { plan, deployment, workers, assets, migrations, dev } = blueprint;
         if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
             bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
         }
+        let migrations = self.migrate(&plan, &migrations).await?;
         let reservation = Reservation::default();
         let mut specs = Vec::with_capacity(workers.len());
         let mut refusals = Vec::with_capacity(workers.len());
         for (worker, code) in plan.workers.iter().zip(workers) {
-            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets).await?;
+            let (mut env, missing) = self.env(&plan, worker, &reservation, &assets, &migrations).await?;
             env.source_map = code.source_map;
             env.dev = dev.is_some();
             refusals.push(missing);
@@ -123,7 +132,9 @@ impl Workshop {
         worker: &WorkerPlan,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
+        migrations: &BTreeMap<Databases, Arc<[Migration]>>,
     ) -> Result<(Env, Option<Failure>)> {
+        let egress = Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone()));
         let mut missing = None;
         let mut bindings: Vec<(BindingName, Handle)> = Vec::new();
         for (name, var) in &worker.vars {
@@ -135,8 +146,15 @@ impl Workshop {
             bindings.push((name.clone(), handle));
         }
         for binding in &worker.bindings {
-            match self.open(plan, &binding.grant, reservation, assets).await? {
-                Ok(handle) => bindings.push((binding.name.clone(), handle)),
+            if let Grant::Sql { sql, .. } = &binding.grant {
+                let migrations = migrations.get(sql).cloned().unwrap_or_default();
+                let opened = SqlBinding::new(self.stores.sql.clone(), self.databases(plan, sql), migrations);
+                bindings.push((binding.name.clone(), Handle::Sql(Arc::new(opened))));
+                continue;
+            }
+            match self.open(plan, &binding.grant, reservation, assets, &egress).await? {
+                Ok(Some(handle)) => bindings.push((binding.name.clone(), handle)),
+                Ok(None) => {}
                 Err(failure) => missing = Some(failure),
             }
         }
@@ -149,13 +167,36 @@ impl Workshop {
             worker: worker.name.clone(),
             bindings,
             limits: worker.limits.clone(),
-            egress: Arc::new(EgressPolicy::new(egress_rules(&worker.egress), self.own.clone())),
+            egress,
             fetcher: self.fetcher.clone(),
             responses: self.stores.responses.clone(),
             source_map: None,
             dev: false,
         };
         Ok((env, missing))
+    }
+
+    /// Brings each database to the shape that the deployment knows, before it is served. Those of a
+    /// family follow when they are used.
+    async fn migrate(&self, plan: &Plan, texts: &Migrations) -> Result<BTreeMap<Databases, Arc<[Migration]>>> {
+        let mut all = BTreeMap::new();
+        for (databases, texts) in texts {
+            let migrations: Arc<[Migration]> = texts.iter().map(Migration::from).collect();
+            if let SqlTarget::One(database) = self.databases(plan, databases) {
+                self.stores.sql.migrate(&database, migrations.clone()).await?;
+            }
+            all.insert(databases.clone(), migrations);
+        }
+        Ok(all)
+    }
+
+    fn databases(&self, plan: &Plan, databases: &Databases) -> SqlTarget {
+        let app = self.testing.as_ref().map_or(&plan.app, |testing| &testing.data);
+        let app = AppId::new(tenant(), app.clone());
+        match databases {
+            Databases::One(name) => SqlTarget::One(SqlDatabase::new(&app, name.into())),
+            Databases::Family(name) => SqlTarget::Family(SqlFamily { app, prefix: format!("{name}-").into() }),
+        }
     }
 
     /// Opens one binding: the station "wire" of the way that DESIGN gives every binding.
@@ -165,12 +206,14 @@ impl Workshop {
         grant: &Grant,
         reservation: &Reservation,
         assets: &[Arc<AssetIndex>],
-    ) -> Result<Result<Handle, Failure>> {
-        Ok(Ok(match grant {
+        egress: &Arc<EgressPolicy>,
+    ) -> Result<Result<Option<Handle>, Failure>> {
+        Ok(Ok(Some(match grant {
             Grant::Kv { namespace } => Handle::Kv {
                 provider: self.stores.kv.clone(),
                 namespace: KvNamespace::new(tenant(), plan.app.clone(), namespace.clone()),
             },
+            Grant::Sql { .. } => bail!("a database is opened with its migrations"),
             Grant::Worker { worker, entrypoint, props } => {
                 let entry = Entry { name: entrypoint.clone(), props: props.as_ref().map(ToString::to_string) };
                 let (name, invoker) = (plan.worker(*worker).name.clone(), At::new(reservation.invoker(*worker), entry));
@@ -187,20 +230,78 @@ impl Workshop {
                 let index = assets[usize::from(which.0)].clone();
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
-            Grant::Secret { secret } => {
-                let app = AppId::new(tenant(), plan.app.clone());
-                let Some(entry) = self.stores.secrets.get(&app, secret).await? else {
-                    let app = &plan.app;
-                    let detail =
-                        format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
-                    tracing::warn!("{app}: {detail}");
-                    return Ok(Err(Failure::new(&code::SECRET_MISSING, detail)));
+            Grant::Secret { secret, previous } => {
+                let value = match self.secret(plan, secret).await? {
+                    Some(entry) if *previous => match entry.previous {
+                        Some(previous) => previous.value,
+                        // Most of the time there is none; the code finds the name unset.
+                        None => return Ok(Ok(None)),
+                    },
+                    Some(entry) => entry.value,
+                    None if *previous => return Ok(Ok(None)),
+                    None => return Ok(Err(secret_missing(plan, secret))),
                 };
-                let text = String::from_utf8_lossy(entry.value.expose()).into_owned();
-                Handle::Secret(Secret::new(text))
+                Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
             }
-        }))
+            Grant::Postgres { database, dev_url } => {
+                let described = &plan.postgres[database];
+                let url = match dev_url {
+                    Some(url) => Ok(url.clone()),
+                    None => self.secret_text(plan, &described.url).await?,
+                };
+                match url.and_then(|url| database_options(plan, database, &url)) {
+                    Ok(options) => Handle::Postgres(self.postgres.database(options, egress.clone())),
+                    Err(failure) => return Ok(Err(failure)),
+                }
+            }
+        })))
     }
+}
+
+impl Workshop {
+    /// What the secret is in the environment of the plan, or else in all of them.
+    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Option<SecretEntry>> {
+        let app = AppId::new(tenant(), plan.app.clone());
+        let env = plan.env_name.as_deref().and_then(|env| ResourceName::parse(env).ok());
+        if env.is_some() {
+            let own = SecretName { name: secret.clone(), env };
+            if let Some(entry) = self.stores.secrets.get(&app, &own).await? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
+    }
+
+    /// The value of a secret, or the failure of a worker that needs it.
+    async fn secret_text(&self, plan: &Plan, secret: &ResourceName) -> Result<Result<Secret<String>, Failure>> {
+        Ok(match self.secret(plan, secret).await? {
+            Some(entry) => Ok(Secret::new(String::from_utf8_lossy(entry.value.expose()).into_owned())),
+            None => Err(secret_missing(plan, secret)),
+        })
+    }
+}
+
+/// What a plan and a secret say of a database.
+fn database_options(plan: &Plan, name: &ResourceName, url: &Secret<String>) -> Result<DatabaseOptions, Failure> {
+    let described = &plan.postgres[name];
+    let tls = match described.tls {
+        PostgresTls::Verify => Tls::Verify { ca: described.ca.clone() },
+        PostgresTls::Off => Tls::Off,
+    };
+    let address = Address::parse(url.expose(), &tls).map_err(|error| {
+        let app = &plan.app;
+        tracing::warn!("{app}: the database {name}: {error}");
+        Failure::new(&code::POSTGRES_ADDRESS, format!("the database {name}: {error}"))
+    })?;
+    let app = AppId::new(tenant(), plan.app.clone());
+    Ok(DatabaseOptions { app, name: name.clone(), address, tls, limits: described.limits.clone() })
+}
+
+fn secret_missing(plan: &Plan, secret: &ResourceName) -> Failure {
+    let app = &plan.app;
+    let detail = format!("the secret {secret} has no value; set it with: selvedge secret put {app} {secret}");
+    tracing::warn!("{app}: {detail}");
+    Failure::new(&code::SECRET_MISSING, detail)
 }
 
 /// A worker whose failures somebody listens to.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::IsTerminal as _;
 
 use anyhow::Result;
+use futures_util::stream::{self, Stream};
 use telemetry::Format;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,6 +30,12 @@ pub fn say(text: &str) {
 /// Cores to serve on.
 pub fn cores(wanted: Option<usize>) -> usize {
     wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// Each time the process is told to read its files again.
+pub fn hangup_signal() -> Result<impl Stream<Item = ()> + Unpin> {
+    let hangup = signal(SignalKind::hangup())?;
+    Ok(Box::pin(stream::unfold(hangup, |mut hangup| async move { hangup.recv().await.map(|()| ((), hangup)) })))
 }
 
 /// Resolves when the process is asked to stop.

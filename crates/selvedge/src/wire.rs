@@ -16,6 +16,8 @@ use services::memory::{MemoryKv, MemoryObjects};
 use services::object::{Leases, ObjectLimits, ObjectStore};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
+use services::sql::Sql;
+use services_cluster::{Network, PostgresPools};
 use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
 use telemetry::NullSink;
 use worker::ResponseCache;
@@ -24,6 +26,7 @@ use worker::ResponseCache;
 #[derive(Clone)]
 pub struct Stores {
     pub kv: Arc<dyn Kv>,
+    pub sql: Arc<dyn Sql>,
     pub care: Arc<dyn Care>,
     pub artifacts: Arc<dyn ArtifactStore>,
     pub releases: Arc<dyn ReleaseStore>,
@@ -56,6 +59,7 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
     };
     Ok(Stores {
         kv: opened.kv(),
+        sql: opened.sql(),
         care: opened.care(),
         artifacts: opened.artifacts(),
         releases: opened.releases(),
@@ -111,6 +115,11 @@ pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> 
 /// Responses in memory, of one file of tests.
 pub fn memory_responses(limits: &NodeLimits) -> ResponseCache {
     ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits)
+}
+
+/// Databases that the owners of apps run, reached through this connector.
+pub fn open_postgres(network: Arc<dyn Network>) -> Arc<PostgresPools> {
+    Arc::new(PostgresPools::new(network))
 }
 
 /// Starts the engine for these stores' cache.

@@ -5,9 +5,11 @@
 //!   format                    "selvedge-data 1": the version of this layout
 //!   lock                      locked while a process uses the directory; holds its id
 //!   ledger/                   the log of all databases that are journaled
+//!   archive/                  what they were at each moment of the last days
 //!   node.db                   deployments, releases, sealed secrets
 //!   kv/TENANT/APP.db          KV of one app: rows, and values up to 64 KiB
 //!   kv/TENANT/APP.content/    its larger values, a file each
+//!   sql/TENANT/APP/NAME.db    one SQL database of an app
 //!   objects/TENANT/APP/CLASS/ durable objects, a file each
 //!   objects/alarms.db         which of them are to be woken when
 //!   starts                    how often a process has opened this directory
@@ -28,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
-use services::KvLimits;
+use services::{KvLimits, SqlLimits};
 
 use crate::artifact::LocalArtifacts;
 use crate::care::{LocalCare, Removals};
@@ -42,6 +44,7 @@ use crate::object::LocalObjects;
 use crate::pool::{Pool, Threads};
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
+use crate::sql::LocalSql;
 
 mod error;
 
@@ -55,6 +58,9 @@ const FORMAT_NAME: &str = "selvedge-data";
 const WRITER_THREADS: usize = 4;
 /// Threads for everything else that may block: opening, listing, content files.
 const READER_THREADS: usize = 4;
+/// Threads for SQL, whose statements may take seconds; and how many of them one app may have.
+const SQL_THREADS: usize = 24;
+const SQL_APP_THREADS: usize = 8;
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -88,6 +94,7 @@ pub struct DataDir {
 struct Inner {
     _maintenance: Maintenance,
     kv: Arc<LocalKv>,
+    sql: Arc<LocalSql>,
     artifacts: Arc<LocalArtifacts>,
     objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
@@ -103,6 +110,7 @@ struct Inner {
 pub(crate) struct Root {
     writers: Threads,
     readers: Threads,
+    sql: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
     /// How files that nothing refers to go.
@@ -119,6 +127,11 @@ impl Root {
     /// Threads for everything else that may block.
     pub fn readers(&self) -> Pool {
         self.readers.pool()
+    }
+
+    /// Threads for statements of SQL.
+    pub fn sql(&self) -> Pool {
+        self.sql.pool()
     }
 
     /// A directory below this one, created durably with what leads to it.
@@ -145,6 +158,7 @@ impl DataDir {
         let root = Arc::new(Root {
             writers: threads("store-write", WRITER_THREADS)?,
             readers: threads("store-read", READER_THREADS)?,
+            sql: Threads::start_shared("store-sql", SQL_THREADS, SQL_APP_THREADS).map_err(DataDirError::Threads)?,
             path,
             options,
             removals: Arc::default(),
@@ -160,6 +174,7 @@ impl DataDir {
             care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
+            sql: Arc::new(LocalSql::open(root.clone(), ledger.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
             kv,
             node,
@@ -176,6 +191,10 @@ impl DataDir {
 
     pub fn kv(&self) -> Arc<LocalKv> {
         self.inner.kv.clone()
+    }
+
+    pub fn sql(&self) -> Arc<LocalSql> {
+        self.inner.sql.clone()
     }
 
     pub fn artifacts(&self) -> Arc<LocalArtifacts> {
@@ -195,17 +214,17 @@ impl DataDir {
         self.inner.releases.clone()
     }
 
-    /// The log of the databases that are journaled.
-    pub fn ledger(&self) -> Arc<Ledger> {
-        self.inner.ledger.clone()
-    }
-
     pub fn care(&self) -> Arc<LocalCare> {
         self.inner.care.clone()
     }
 
     pub(crate) fn root(&self) -> &Root {
         &self.inner.root
+    }
+
+    /// The log of the databases that are journaled.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.inner.ledger.clone()
     }
 
     /// The secrets. The first call reads the node key, or makes it if there is none and nothing is

@@ -3,26 +3,30 @@
 use std::sync::Arc;
 
 use base::{Body, Clock};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use services::kv::Cursor;
 use services::{
-    AppId, Condition, DeleteReceipt, Durability, Kv, KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage,
-    PutOptions, PutReceipt, StoreError,
+    Action, AppId, ChangesOptions, ChangesPage, Check, CommitReceipt, Condition, DeleteReceipt, Durability, Kv,
+    KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage, NamespaceUsage, PutOptions, PutReceipt, StoreError,
+    Transaction, Write,
 };
 
 use crate::DataDirError;
-use crate::content::{ContentGuard, ContentId, ContentWriter, Contents};
+use crate::content::ContentWriter;
 use crate::data_dir::Root;
-use crate::database::{Fate, Tx, WriteError};
+use crate::database::{Tx, WriteError};
 
+mod feed;
 mod rows;
 mod stores;
+mod write;
 
-use rows::{Place, Row};
+use rows::{Place, Row, Wanted};
 use stores::{Store, Stores};
+use write::{Desk, Step, Value, Writing};
 
 /// Values up to this size lie in the row.
 pub(crate) const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -30,42 +34,38 @@ pub(crate) const INLINE_BYTES_MAX: usize = 64 << 10;
 const WRITE_BYTES: usize = 256 << 10;
 /// Expired entries removed in one write, so that a sweep never holds up a group for long.
 const SWEEP_ROWS: usize = 256;
+/// Free pages that stay in a file, and how many go in one write.
+const FREE_PAGES_KEPT: u64 = 256;
+const FREED_PAGES: u64 = 256;
 /// How often a read looks again when the value was replaced between its row and its file.
 const READ_ATTEMPTS: usize = 8;
 
 /// [`Kv`] in a data directory.
 pub struct LocalKv {
     stores: Stores,
-    limits: KvLimits,
+    limits: Arc<KvLimits>,
     clock: Arc<dyn Clock>,
     /// Last, so that the stores close before the lock on the directory goes.
     _root: Arc<Root>,
 }
 
-/// A received value, before its row.
-enum Value {
-    Inline(Bytes),
-    Content(ContentGuard, u64),
-}
-
 impl LocalKv {
     pub(crate) fn open(root: Arc<Root>, limits: KvLimits) -> Result<Self, DataDirError> {
         let path = root.create_dir(&["kv"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
-        Ok(Self { stores: Stores::new(path, &root), limits, clock: root.options.clock.clone(), _root: root })
+        let (stores, clock) = (Stores::new(path, &root), root.options.clock.clone());
+        Ok(Self { stores, limits: Arc::new(limits), clock, _root: root })
     }
 
     /// Reclaims the space of expired entries and orphaned content files in the files that are
-    /// open; answers how many entries went. Runs by itself once a minute.
+    /// open, and gives what became free back to the file system; answers how many entries went.
+    /// Runs by itself once a minute.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let mut swept = 0;
         for store in self.stores.opened() {
             loop {
-                let now_ms = self.clock.unix_ms();
-                let contents = store.contents.clone();
+                let desk = Desk::of(&store, &self.clock, &self.limits);
                 let write = move |tx: &mut Tx<'_>| -> Result<usize, WriteError<StoreError>> {
-                    let (count, dropped) = rows::delete_expired(tx, now_ms, SWEEP_ROWS)?;
-                    tx.after(move |fate| discard(&contents, fate, dropped));
-                    Ok(count)
+                    Ok(write::expire(&desk, tx, SWEEP_ROWS)?)
                 };
                 let count = store.database.write(0, write).await?;
                 swept += count;
@@ -73,10 +73,29 @@ impl LocalKv {
                     break;
                 }
             }
+            self.give_back(&store).await?;
             let orphans = store.clone();
             self.stores.run(&store, move || orphans.sweep_orphans()).await??;
         }
         Ok(swept)
+    }
+
+    /// Shortens the file by its free pages, a few at a time, down to what new entries will want.
+    async fn give_back(&self, store: &Store) -> Result<(), StoreError> {
+        let mut free = store.database.read(rows::free_pages)?;
+        while free > FREE_PAGES_KEPT {
+            let pages = (free - FREE_PAGES_KEPT).min(FREED_PAGES);
+            let write =
+                move |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> { Ok(rows::give_back(tx, pages)?) };
+            store.database.write(0, write).await?;
+            let left = store.database.read(rows::free_pages)?;
+            if left >= free {
+                // A file of before pages could be given back: they are used again, and that is all.
+                break;
+            }
+            free = left;
+        }
+        Ok(())
     }
 
     /// The apps that have a KV file, open or not. Blocks.
@@ -204,32 +223,16 @@ impl LocalKv {
     ) -> Result<PutReceipt, KvError> {
         self.limits.check_put(key, &options, self.clock.unix_ms())?;
         let store = self.stores.created(&ns.app_id()).await?;
-        let (inline, guard, size) = match self.receive(&store, value).await? {
-            Value::Inline(bytes) => {
-                let size = bytes.len() as u64;
-                (Some(bytes), None, size)
-            }
-            Value::Content(guard, size) => (None, Some(guard), size),
-        };
-        let held = inline.as_ref().map_or(0, Bytes::len) + key.len() + options.metadata.as_ref().map_or(0, String::len);
-        let (clock, contents) = (self.clock.clone(), store.contents.clone());
-        let (namespace, key) = (ns.name.clone(), key.to_owned());
+        let value = self.receive(&store, value).await?;
+        let size = value.size();
+        let held = value.held() + key.len() + options.metadata.as_ref().map_or(0, String::len);
+        let (desk, name, key) = (Desk::of(&store, &self.clock, &self.limits), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<PutReceipt, WriteError<KvError>> {
-            let old = rows::find(tx, &namespace, &key)?;
-            let visible = old.as_ref().filter(|old| old.visible(clock.unix_ms()));
-            options.condition.check(visible.map(|old| old.revision)).map_err(WriteError::Refused)?;
-            let revision = tx.next_sequence();
-            let content = guard.as_ref().map(ContentGuard::id);
-            rows::put(tx, &namespace, &key, inline.as_deref(), content, size, &options, revision)?;
-            tx.after(move |fate| {
-                match (guard, fate) {
-                    (Some(guard), Fate::Committed) => guard.keep(),
-                    (Some(guard), Fate::Unknown) => guard.leave(),
-                    (None, _) => {}
-                }
-                discard(&contents, fate, old.and_then(|old| old.content));
-            });
-            Ok(PutReceipt { revision, durability: Durability::Fsync, size })
+            let mut writing = Writing::begin(desk, tx, &name)?;
+            writing.check(&key, options.condition)?;
+            writing.step(&key, Step::Put(value, options))?;
+            let CommitReceipt { revision, durability, .. } = writing.finish()?;
+            Ok(PutReceipt { revision, durability, size })
         };
         store.database.write(held, write).await
     }
@@ -240,51 +243,108 @@ impl LocalKv {
         let Some(store) = self.stores.existing(&ns.app_id()).await? else {
             return condition.check(None).map(|()| DeleteReceipt { existed: false, durability });
         };
-        let (clock, contents) = (self.clock.clone(), store.contents.clone());
-        let (namespace, key) = (ns.name.clone(), key.to_owned());
+        let (desk, name, key) = (Desk::of(&store, &self.clock, &self.limits), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<DeleteReceipt, WriteError<KvError>> {
-            let old = rows::find(tx, &namespace, &key)?;
-            let visible = old.as_ref().filter(|old| old.visible(clock.unix_ms()));
-            condition.check(visible.map(|old| old.revision)).map_err(WriteError::Refused)?;
-            let existed = visible.is_some();
-            if let Some(old) = old {
-                rows::delete(tx, old.id)?;
-                tx.after(move |fate| discard(&contents, fate, old.content));
-            }
+            let mut writing = Writing::begin(desk, tx, &name)?;
+            writing.check(&key, condition)?;
+            let existed = writing.step(&key, Step::Delete)?;
+            let CommitReceipt { durability, .. } = writing.finish()?;
             Ok(DeleteReceipt { existed, durability })
         };
         store.database.write(0, write).await
+    }
+
+    async fn transact(&self, ns: &KvNamespace, transaction: Transaction) -> Result<CommitReceipt, KvError> {
+        self.limits.check_transaction(&transaction, self.clock.unix_ms())?;
+        let store = self.stores.created(&ns.app_id()).await?;
+        let held = transaction.bytes();
+        let Transaction { checks, writes } = transaction;
+        let mut steps = Vec::with_capacity(writes.len());
+        for Write { key, action } in writes {
+            // Its file is written before its row: should the rest be refused, it goes again.
+            let value = match &action {
+                Action::Put { value, .. } => Some(self.receive(&store, Body::full(value.clone())).await?),
+                Action::Delete | Action::Add(_) => None,
+            };
+            steps.push((key, Step::new(action, value)));
+        }
+        let (desk, name) = (Desk::of(&store, &self.clock, &self.limits), ns.name.clone());
+        let write = move |tx: &mut Tx<'_>| -> Result<CommitReceipt, WriteError<KvError>> {
+            let mut writing = Writing::begin(desk, tx, &name)?;
+            for Check { key, condition } in checks {
+                let current = writing.current(&key)?;
+                if !condition.holds(current) {
+                    return Err(WriteError::Refused(KvError::CheckFailed { key, current }));
+                }
+            }
+            for (key, step) in steps {
+                writing.step(&key, step)?;
+            }
+            writing.finish()
+        };
+        store.database.write(held, write).await
     }
 
     async fn list_page(&self, ns: &KvNamespace, options: ListOptions) -> Result<ListPage, KvError> {
         self.limits.check_prefix(&options.prefix)?;
         let decode = |text: &String| Cursor::decode(text, ns, &options.prefix);
         let after = options.cursor.as_ref().map(decode).transpose()?.map(|cursor| cursor.after);
-        let page = self.limits.page(&options);
         let Some(store) = self.stores.existing(&ns.app_id()).await? else {
-            return Ok(ListPage { keys: Vec::new(), cursor: None, complete: true });
+            return Ok(ListPage { keys: Vec::new(), cursor: None, complete: true, revision: 0 });
         };
-        let (now_ms, namespace, prefix) = (self.clock.unix_ms(), ns.name.clone(), options.prefix.clone());
-        let database = store.database.clone();
-        let read = move || {
-            // One more than the page shows whether there is another.
-            database.read(|c| rows::list(c, &namespace, &prefix, after.as_deref(), page + 1, now_ms))
+        let wanted = Wanted {
+            namespace: ns.name.clone(),
+            prefix: options.prefix.clone(),
+            after,
+            after_revision: options.after_revision.map_or(0, |after| after.min(i64::MAX as u64)),
+            limit: self.limits.page(&options),
+            value_bytes: options.values.then_some(self.limits.list_bytes),
         };
-        let mut keys = self.stores.run(&store, read).await??;
-        let complete = keys.len() <= page;
-        keys.truncate(page);
+        let (now_ms, database) = (self.clock.unix_ms(), store.database.clone());
+        let read = move || database.read(|c| rows::list(c, &wanted, now_ms));
+        let (keys, more, revision) = self.stores.run(&store, read).await??;
         let cursor = match keys.last() {
-            Some(last) if !complete => Some(Cursor { after: last.name.clone() }.encode(ns, &options.prefix)),
+            Some(last) if more => Some(Cursor { after: last.name.clone() }.encode(ns, &options.prefix)),
             _ => None,
         };
-        Ok(ListPage { keys, cursor, complete })
+        Ok(ListPage { keys, cursor, complete: !more, revision })
     }
-}
 
-/// Removes the content files of rows that are gone for certain.
-fn discard(contents: &Arc<Contents>, fate: Fate, ids: impl IntoIterator<Item = ContentId>) {
-    if fate == Fate::Committed {
-        ids.into_iter().for_each(|id| contents.discard(id));
+    async fn feed(&self, ns: &KvNamespace, mut options: ChangesOptions) -> Result<ChangesPage, KvError> {
+        self.limits.check_prefix(&options.prefix)?;
+        let app = ns.app_id();
+        let mut news = self.stores.news(&app);
+        loop {
+            // What is written from here on ends the wait below.
+            news.borrow_and_update();
+            let page = self.feed_page(ns, &app, &options).await?;
+            if !options.wait || options.since.is_none() || !page.changes.is_empty() {
+                return Ok(page);
+            }
+            options.since = Some(page.through);
+            // The sender is never given up.
+            let _ = news.changed().await;
+        }
+    }
+
+    async fn feed_page(&self, ns: &KvNamespace, app: &AppId, options: &ChangesOptions) -> Result<ChangesPage, KvError> {
+        let Some(store) = self.stores.existing(app).await? else {
+            return Ok(ChangesPage { changes: Vec::new(), through: options.since.unwrap_or(0) });
+        };
+        let (database, name, since) = (store.database.clone(), ns.name.clone(), options.since);
+        let prefix = options.prefix.clone();
+        let read = move || database.read(|c| feed::read(c, &name, &prefix, since));
+        let page = self.stores.run(&store, read).await??;
+        if let Some(since) = since {
+            self.limits.check_since(since, page.floor)?;
+        }
+        Ok(ChangesPage { changes: page.changes, through: page.through })
+    }
+
+    async fn used(&self, app: &AppId) -> Result<Vec<NamespaceUsage>, KvError> {
+        let Some(store) = self.stores.existing(app).await? else { return Ok(Vec::new()) };
+        let database = store.database.clone();
+        Ok(self.stores.run(&store, move || database.read(rows::usage)).await??)
     }
 }
 
@@ -322,5 +382,25 @@ impl Kv for LocalKv {
 
     fn list<'a>(&'a self, ns: &'a KvNamespace, options: ListOptions) -> BoxFuture<'a, Result<ListPage, KvError>> {
         self.list_page(ns, options).boxed()
+    }
+
+    fn commit<'a>(
+        &'a self,
+        ns: &'a KvNamespace,
+        transaction: Transaction,
+    ) -> BoxFuture<'a, Result<CommitReceipt, KvError>> {
+        self.transact(ns, transaction).boxed()
+    }
+
+    fn changes<'a>(
+        &'a self,
+        ns: &'a KvNamespace,
+        options: ChangesOptions,
+    ) -> BoxFuture<'a, Result<ChangesPage, KvError>> {
+        self.feed(ns, options).boxed()
+    }
+
+    fn usage<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<NamespaceUsage>, KvError>> {
+        self.used(app).boxed()
     }
 }

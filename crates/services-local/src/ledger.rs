@@ -31,34 +31,47 @@
 //! **Failing.** After a failed write or flush of the log, what was not known to be flushed is in
 //! doubt, its tickets fail, and nothing is taken until a new segment is begun. Then each database
 //! in doubt appends what its write-ahead log holds, before it goes on. After a failed flush of a
-//! database's file, that database takes no more commits until the next start writes the file anew.
+//! database's file, that database takes no more commits until all that the file may lack was written
+//! to it anew, from the ledger, and flushed.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use services::StoreError;
 
 use crate::data_dir::Root;
+use crate::database::store_error;
 use crate::{DataDirError, disk};
 
+mod archive;
 mod care;
 mod journal;
 mod log;
+mod ltx;
 mod record;
 mod recovery;
+mod restore;
 mod segment;
 mod wal;
 
+use archive::Shelf;
+pub use archive::check as check_archive;
+use base::Clock;
 use care::Care;
 pub use journal::Journal;
-use journal::{Member, beside, new_name};
+use journal::{Member, beside, copy_to, new_name, open_beside};
 use log::Log;
 pub use log::Ticket;
+pub use restore::{RestoreError, Restored};
 use segment::SEGMENT_BYTES;
+
+/// How long a transaction waits for a log that is twice as long as it may be.
+const SHORTEN_WAIT: Duration = Duration::from_secs(5);
 
 /// The log of a data directory. One exists for each, and is opened before any journaled database.
 pub struct Ledger {
@@ -73,9 +86,16 @@ struct Inner {
     log: Arc<Log>,
     dir: PathBuf,
     bytes_max: u64,
-    /// The oldest segment there is.
-    oldest: AtomicU64,
+    /// The oldest segment there is, and who waits for it to go.
+    oldest: Mutex<u64>,
+    shortened: Condvar,
     members: Mutex<Members>,
+    clock: Arc<dyn Clock>,
+    /// Where what the log no longer needs goes, and how long it is kept.
+    archive: Option<PathBuf>,
+    archive_ms: u64,
+    /// Held while segments move or are sorted, and while someone reads them.
+    moving: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -84,7 +104,8 @@ struct Members {
     ids: u32,
     /// Removed in the log that is kept: whoever is called so again is announced first.
     forgotten: HashSet<String>,
-    txids: HashMap<String, u64>,
+    /// Those that the archive knows from a whole on.
+    archived: HashSet<String>,
 }
 
 impl Ledger {
@@ -92,15 +113,27 @@ impl Ledger {
     /// Blocks.
     pub(crate) fn open(root: &Arc<Root>) -> Result<Arc<Self>, DataDirError> {
         let dir = root.create_dir(&["ledger"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
+        let archive = match root.options.limits.archive_days {
+            0 => None,
+            _ => {
+                let fail = |error| DataDirError::from_io(&root.path, error);
+                root.create_dir(&["archive", "log"]).map_err(fail)?;
+                Some(root.path.join("archive"))
+            }
+        };
         let recovered = recovery::run(&root.path, &dir)?;
         let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment);
-        let members = Members { txids: recovered.txids, ..Members::default() };
         let inner = Arc::new(Inner {
             log: log.clone(),
             dir,
             bytes_max: root.options.limits.ledger_bytes,
-            oldest: AtomicU64::new(recovered.next_segment),
-            members: Mutex::new(members),
+            oldest: Mutex::new(recovered.next_segment),
+            shortened: Condvar::new(),
+            members: Mutex::default(),
+            clock: root.options.clock.clone(),
+            archive,
+            archive_ms: root.options.limits.archive_days * 24 * 3_600_000,
+            moving: Mutex::default(),
         });
         let builder = std::thread::Builder::new().name("ledger".into());
         let thread = builder.spawn(move || log.run(recovered.writer)).map_err(DataDirError::Threads)?;
@@ -112,15 +145,17 @@ impl Ledger {
     /// opened with SQLite's own defaults; `path` lies in the data directory.
     pub fn adopt(self: &Arc<Self>, path: &Path, connection: &Connection) -> Result<Journal, StoreError> {
         let name = self.name(path)?;
-        let (id, last_txid, announced) = {
+        let known = self.inner.members().by_path.get(path).cloned();
+        if let Some(known) = known.filter(|known| !known.is_held() && known.is_in_doubt()) {
+            self.inner.mend(&known)?;
+        }
+        let (id, announced, archived) = {
             let mut members = self.inner.members();
             members.ids += 1;
-            let known = members.by_path.get(path).map(|member| member.last_txid());
-            let last_txid = known.or_else(|| members.txids.get(&name).copied()).unwrap_or(0);
-            (members.ids, last_txid, members.forgotten.remove(&name))
+            (members.ids, members.forgotten.remove(&name), members.archived.contains(&name))
         };
         let clock = self.root.options.clock.clone();
-        let opened = Member::open(&self.inner.log, clock, path, new_name(id, name), last_txid, connection)?;
+        let opened = Member::open(&self.inner.log, clock, path, new_name(id, name.clone()), connection)?;
         let member = Arc::new(opened);
         let before = {
             let mut members = self.inner.members();
@@ -132,8 +167,51 @@ impl Ledger {
         if announced {
             member.announce()?.wait()?;
         }
+        if let (Some(archive), false) = (&self.inner.archive, archived) {
+            self.begin_archive(archive, &name, id, &member, connection)?;
+        }
         member.inherit(before.as_deref())?;
         Ok(Journal::new(self.clone(), member))
+    }
+
+    /// Sees that the archive has the whole that later changes build upon.
+    fn begin_archive(
+        &self,
+        archive: &Path,
+        name: &str,
+        id: u32,
+        member: &Member,
+        connection: &Connection,
+    ) -> Result<(), StoreError> {
+        let shelf = Shelf::of(archive, name);
+        if !shelf.goes_on()? {
+            let scratch = archive.join(format!("whole-{id}.tmp"));
+            if let Some(appended) = member.append_whole(connection, &scratch)?
+                && shelf.is_marked_removed()
+            {
+                appended.wait()?;
+                shelf.unmark_removed()?;
+            }
+        }
+        self.inner.members().archived.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Copies a database, which may be in use, to a new file as it is at one moment: a branch.
+    /// Answers whether the two share what they hold, as far as neither changes it. Blocks.
+    pub fn branch(&self, path: &Path, into: &Path) -> Result<bool, StoreError> {
+        let temporary = beside(into, ".tmp");
+        let fail = |error| disk::store_error(into, &error);
+        let member = self.inner.members().by_path.get(path).cloned();
+        let mut file = disk::create_file(&temporary).map_err(fail)?;
+        let shared = member.map_or(Ok(false), |member| member.share(&file))?;
+        if !shared {
+            let copied = open_beside(path).and_then(|source| copy_to(&source, &temporary));
+            copied.map_err(|error| store_error(path, &error))?;
+            file = File::open(&temporary).map_err(fail)?;
+        }
+        disk::publish(&file, &temporary, into).map_err(fail)?;
+        Ok(shared)
     }
 
     /// Removes a database that no connection is open to, durably.
@@ -146,8 +224,13 @@ impl Ledger {
         members.by_path.remove(path);
         members.ids += 1;
         members.forgotten.insert(name.clone());
-        let name = new_name(members.ids, name);
+        members.archived.remove(&name);
+        let id = members.ids;
         drop(members);
+        if let Some(archive) = &self.inner.archive {
+            Shelf::of(archive, &name).mark_removed(archive)?;
+        }
+        let name = new_name(id, name);
         let mut bytes = Vec::new();
         record::forget(&mut bytes, name.id);
         let place = self.log().append(&name, &bytes)?;
@@ -170,22 +253,26 @@ impl Ledger {
         &self.inner.log
     }
 
-    /// Why no transaction should begin now, if so.
+    /// Why no transaction should begin now, if so. Waits for a while if the log is too long.
     fn refusal(&self) -> Result<(), StoreError> {
         self.inner.log.refusal()?;
-        let segments = self.inner.log.segment().saturating_sub(self.inner.oldest.load(Ordering::Relaxed));
-        match segments * SEGMENT_BYTES > 2 * self.inner.bytes_max {
-            // Copying does not keep up, or someone reads for too long.
-            true => Err(StoreError::Busy { in_flight: segments as usize }),
+        let most = 2 * self.inner.bytes_max / SEGMENT_BYTES;
+        let too_long = |oldest: &mut u64| self.inner.log.segment().saturating_sub(*oldest) > most;
+        let mut oldest = self.inner.oldest();
+        if !too_long(&mut oldest) {
+            return Ok(());
+        }
+        // Copying does not keep up, or someone reads for too long.
+        let waited = self.inner.shortened.wait_timeout_while(oldest, SHORTEN_WAIT, too_long);
+        match waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            true => Err(StoreError::Busy { in_flight: most as usize }),
             false => Ok(()),
         }
     }
 
     /// Lets go of a database whose file is whole.
     fn release(&self, member: &Member) {
-        let mut members = self.inner.members();
-        members.by_path.remove(&member.path);
-        members.txids.insert(member.name().to_owned(), member.last_txid());
+        self.inner.members().by_path.remove(&member.path);
     }
 }
 
@@ -207,8 +294,17 @@ impl Inner {
         }
     }
 
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn oldest(&self) -> MutexGuard<'_, u64> {
+        self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_oldest(&self, segment: u64) {
-        self.oldest.store(segment, Ordering::Relaxed);
+        *self.oldest() = segment;
+        self.shortened.notify_all();
     }
 }
 

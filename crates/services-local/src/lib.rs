@@ -11,6 +11,9 @@
 //! of commits never waits for a stranger's. The price is one flush per app and group instead of
 //! one per group, which only many apps that write at the same moment pay; see [`DataDir`] for the
 //! layout and `database` for how writes are grouped.
+//!
+//! Where there are thousands of files, SQL databases and durable objects, one log stands before all of
+//! them: the [`Ledger`], from which the archive for point-in-time recovery is made as well.
 
 mod artifact;
 mod care;
@@ -27,13 +30,15 @@ mod object;
 mod pool;
 mod release;
 mod secret;
+mod sql;
 mod tenant_sql;
 
 pub use artifact::LocalArtifacts;
 pub use care::{BackupInfo, LocalCare, backups, restore};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
 pub use kv::LocalKv;
-pub use ledger::{Journal, Ledger, Ticket};
+pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};
 pub use object::LocalObjects;
 pub use release::LocalReleases;
 pub use secret::LocalSecrets;
+pub use sql::LocalSql;

@@ -7,7 +7,7 @@ use services::StoreError;
 use crate::data_dir::Root;
 use crate::database::{Database, Kind};
 
-pub const KIND: Kind = Kind { application_id: 0x534c_564e, migrations: &[SCHEMA_1] };
+pub const KIND: Kind = Kind { application_id: 0x534c_564e, migrations: &[SCHEMA_1, SECRET_VERSIONS] };
 
 const SCHEMA_1: &str = "
     CREATE TABLE deployment (
@@ -53,6 +53,26 @@ const SCHEMA_1: &str = "
     ) STRICT;
     -- Which node key the secrets are sealed with: at most one row.
     CREATE TABLE node_key (check_value BLOB NOT NULL) STRICT;
+";
+
+/// Secrets have versions, and values for environments; an empty text is for all others.
+const SECRET_VERSIONS: &str = "
+    CREATE TABLE secret_version (
+        tenant TEXT NOT NULL,
+        app TEXT NOT NULL,
+        name TEXT NOT NULL,
+        env TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        -- Until when it is the previous version, if it is.
+        previous_until_ms INTEGER,
+        nonce BLOB NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (tenant, app, name, env, version)
+    ) STRICT;
+    INSERT INTO secret_version
+        SELECT tenant, app, name, '', version, updated_ms, NULL, nonce, sealed FROM secret;
+    DROP TABLE secret;
 ";
 
 pub fn open(root: &Root) -> Result<Arc<Database>, StoreError> {

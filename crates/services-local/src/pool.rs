@@ -53,12 +53,22 @@ struct Line {
     lanes: HashMap<Lane, VecDeque<Job>>,
     /// Lanes that have jobs, in the order of their turns.
     turns: VecDeque<Lane>,
+    /// Jobs of each lane that run now, and how many may.
+    running: HashMap<Lane, usize>,
+    running_max: usize,
     closed: bool,
 }
 
 impl Threads {
     pub fn start(name: &str, count: usize) -> std::io::Result<Self> {
+        Self::start_shared(name, count, count)
+    }
+
+    /// Threads of which one lane never has more than `lane_max`, so that jobs that take long leave
+    /// some to the others.
+    pub fn start_shared(name: &str, count: usize, lane_max: usize) -> std::io::Result<Self> {
         let pool = Pool { shared: Arc::default() };
+        pool.line().running_max = lane_max;
         let mut threads = Self { pool: pool.clone(), handles: Vec::with_capacity(count) };
         for n in 0..count {
             let pool = pool.clone();
@@ -77,7 +87,9 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.pool.line().closed = true;
         self.pool.shared.wake.notify_all();
-        for handle in self.handles.drain(..) {
+        let own = std::thread::current().id();
+        // A job may hold the last of what holds the threads; its own thread ends by itself.
+        for handle in self.handles.drain(..).filter(|handle| handle.thread().id() != own) {
             // A job contains its own panics, so a thread ends well.
             let _ = handle.join();
         }
@@ -123,14 +135,15 @@ impl Pool {
     }
 
     fn work(&self) {
-        while let Some(job) = self.next() {
+        while let Some((lane, job)) = self.next() {
             if std::panic::catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a storage job panicked");
             }
+            self.line().finished(lane);
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<(Lane, Job)> {
         let mut line = self.line();
         loop {
             if let Some(job) = line.take() {
@@ -145,16 +158,29 @@ impl Pool {
 }
 
 impl Line {
-    fn take(&mut self) -> Option<Job> {
-        let lane = self.turns.pop_front()?;
+    fn take(&mut self) -> Option<(Lane, Job)> {
+        let may_run = |lane: &Lane| self.running.get(lane).is_none_or(|&running| running < self.running_max);
+        let place = self.turns.iter().position(may_run)?;
+        let lane = self.turns.remove(place)?;
         let jobs = self.lanes.get_mut(&lane)?;
-        let job = jobs.pop_front();
+        let job = jobs.pop_front()?;
         if jobs.is_empty() {
             self.lanes.remove(&lane);
         } else {
             self.turns.push_back(lane);
         }
-        job
+        *self.running.entry(lane).or_default() += 1;
+        Some((lane, job))
+    }
+
+    /// The thread that ran a job looks for the next one itself, so nobody need be told.
+    fn finished(&mut self, lane: Lane) {
+        if let Some(running) = self.running.get_mut(&lane) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(&lane);
+            }
+        }
     }
 }
 

@@ -1,19 +1,21 @@
 //! Secrets in `node.db`, sealed with AES-256-GCM under a key of their tenant, which is derived
-//! from the node key. The tenant, the app, the name and the version are authenticated with each
-//! value, so that a row moved to another place does not open.
+//! from the node key. The tenant, the app, the name, the environment and the version are
+//! authenticated with each value, so that a row moved to another place does not open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base::{ResourceName, Rng, Secret, TenantName};
+use base::{Clock, ResourceName, Rng, Secret, TenantName};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, params};
-use services::secret::check_value;
-use services::{AppId, SecretEntry, SecretError, SecretInfo, SecretStore, StoreError};
+use services::secret::{SECRET_VERSIONS_KEPT, check_value};
+use services::{
+    AppId, PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo, StoreError,
+};
 
 use crate::DataDirError;
 use crate::data_dir::Root;
@@ -42,62 +44,89 @@ impl LocalSecrets {
     }
 
     pub(crate) fn open(key: NodeKey, database: Arc<Database>, root: Arc<Root>) -> Result<Self, DataDirError> {
-        let generation = database
-            .read(|c| c.query_row("SELECT coalesce(max(version), 0) FROM secret", [], |row| row.get::<_, i64>(0)))?;
+        let generation = database.read(|c| {
+            c.query_row("SELECT coalesce(max(version), 0) FROM secret_version", [], |row| row.get::<_, i64>(0))
+        })?;
         Ok(Self { database, key: Arc::new(key), generation: Arc::new(AtomicU64::new(generation as u64)), root })
     }
 
-    async fn put_one(&self, app: &AppId, name: &ResourceName, value: Secret<Bytes>) -> Result<u64, SecretError> {
+    fn sealing(&self, app: &AppId, name: &SecretName) -> Sealing {
+        let options = &self.root.options;
+        let (clock, rng) = (options.clock.clone(), options.rng.clone());
+        let (key, generation) = (self.key.clone(), self.generation.clone());
+        Sealing { key, clock, rng, generation, app: app.clone(), name: name.clone() }
+    }
+
+    async fn put_one(
+        &self,
+        app: &AppId,
+        name: &SecretName,
+        value: Secret<Bytes>,
+        overlap_ms: u64,
+    ) -> Result<u64, SecretError> {
         check_value(&value)?;
-        let (app, name, key) = (app.clone(), name.clone(), self.key.clone());
-        let (clock, rng, generation) =
-            (self.root.options.clock.clone(), self.root.options.rng.clone(), self.generation.clone());
+        let sealing = self.sealing(app, name);
         let write = move |tx: &mut Tx<'_>| -> Result<u64, WriteError<SecretError>> {
-            let version = tx.next_sequence();
-            let sealed = seal(&key, &*rng, &app, &name, version, value.expose());
-            tx.prepare("INSERT INTO node_key SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM node_key)")?
-                .execute([key.check_value()])?;
-            tx.prepare(PUT)?.execute(params![
-                app.tenant.as_str(),
-                app.app.as_str(),
-                name.as_str(),
-                version as i64,
-                clock.unix_ms() as i64,
-                sealed.nonce,
-                sealed.bytes,
-            ])?;
-            raise(tx, generation, version);
-            Ok(version)
+            Ok(sealing.set(tx, value.expose(), overlap_ms)?)
         };
         self.database.write(0, write).await
     }
 
-    fn get_one(&self, app: &AppId, name: &ResourceName) -> Result<Option<SecretEntry>, SecretError> {
-        let sealed = self.database.read(|c| {
-            let mut statement = c.prepare_cached(GET)?;
-            let place = params![app.tenant.as_str(), app.app.as_str(), name.as_str()];
-            let read = |row: &rusqlite::Row<'_>| {
-                Ok(Sealed { version: row.get::<_, i64>(0)? as u64, nonce: row.get(1)?, bytes: row.get(2)? })
+    async fn roll_back_one(&self, app: &AppId, name: &SecretName, version: u64) -> Result<u64, SecretError> {
+        let sealing = self.sealing(app, name);
+        let write = move |tx: &mut Tx<'_>| -> Result<u64, WriteError<SecretError>> {
+            let refused = |error| Err(WriteError::Refused(error));
+            let Some(sealed) = sealing.find(tx, version)? else {
+                return refused(SecretError::UnknownVersion { name: sealing.name, version });
             };
-            statement.query_row(place, read).optional()
+            let Some(value) = open(&sealing.key, &sealing.app, &sealing.name, sealed) else {
+                return refused(SecretError::Sealed { app: sealing.app, name: sealing.name });
+            };
+            Ok(sealing.set(tx, value.expose(), 0)?)
+        };
+        self.database.write(0, write).await
+    }
+
+    fn get_one(&self, app: &AppId, name: &SecretName) -> Result<Option<SecretEntry>, SecretError> {
+        let now_ms = self.root.options.clock.unix_ms();
+        let rows = self.database.read(|c| {
+            let mut statement = c.prepare_cached(GET)?;
+            let rows = statement.query_map(place_of(app, name), |row| {
+                let sealed = Sealed { version: row.get::<_, i64>(0)? as u64, nonce: row.get(1)?, bytes: row.get(2)? };
+                Ok((sealed, row.get::<_, Option<i64>>(3)?.map(|until| until as u64)))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        let Some(sealed) = sealed else { return Ok(None) };
-        let version = sealed.version;
-        let value = open(&self.key, app, name, sealed)
-            .ok_or_else(|| SecretError::Sealed { app: app.clone(), name: name.clone() })?;
-        Ok(Some(SecretEntry { value, version }))
+        let mut rows = rows.into_iter();
+        let Some((current, _)) = rows.next() else { return Ok(None) };
+        let unseal = |sealed: Sealed| -> Result<(Secret<Bytes>, u64), SecretError> {
+            let version = sealed.version;
+            let value = open(&self.key, app, name, sealed);
+            Ok((value.ok_or_else(|| SecretError::Sealed { app: app.clone(), name: name.clone() })?, version))
+        };
+        let (value, version) = unseal(current)?;
+        let previous = rows.find_map(|(sealed, until)| Some((sealed, until.filter(|&until| until > now_ms)?)));
+        let previous = match previous {
+            Some((sealed, until_ms)) => {
+                let (value, version) = unseal(sealed)?;
+                Some(PreviousSecret { value, version, until_ms })
+            }
+            None => None,
+        };
+        Ok(Some(SecretEntry { value, version, previous }))
     }
 
     fn list_all(&self, app: &AppId) -> Result<Vec<SecretInfo>, SecretError> {
         let infos = self.database.read(|c| {
             let mut statement = c.prepare_cached(LIST)?;
             let rows = statement.query_map(params![app.tenant.as_str(), app.app.as_str()], |row| {
-                let name: String = row.get(0)?;
+                let (name, env): (String, String) = (row.get(0)?, row.get(1)?);
                 let damaged = |error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error));
+                let env = Some(env).filter(|env| !env.is_empty()).map(|env| ResourceName::parse(&env)).transpose();
                 Ok(SecretInfo {
-                    name: ResourceName::parse(&name).map_err(damaged)?,
-                    version: row.get::<_, i64>(1)? as u64,
-                    updated_ms: row.get::<_, i64>(2)? as u64,
+                    name: SecretName { name: ResourceName::parse(&name).map_err(damaged)?, env: env.map_err(damaged)? },
+                    version: row.get::<_, i64>(2)? as u64,
+                    updated_ms: row.get::<_, i64>(3)? as u64,
                 })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
@@ -105,12 +134,28 @@ impl LocalSecrets {
         Ok(infos)
     }
 
-    async fn delete_one(&self, app: &AppId, name: &ResourceName) -> Result<bool, SecretError> {
+    fn versions_of(&self, app: &AppId, name: &SecretName) -> Result<Vec<SecretVersionInfo>, SecretError> {
+        let now_ms = self.root.options.clock.unix_ms();
+        let infos = self.database.read(|c| {
+            let mut statement = c.prepare_cached(VERSIONS)?;
+            let rows = statement.query_map(place_of(app, name), |row| {
+                let until = row.get::<_, Option<i64>>(2)?.map(|until| until as u64);
+                Ok(SecretVersionInfo {
+                    version: row.get::<_, i64>(0)? as u64,
+                    updated_ms: row.get::<_, i64>(1)? as u64,
+                    previous_until_ms: until.filter(|&until| until > now_ms),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        Ok(infos)
+    }
+
+    async fn delete_one(&self, app: &AppId, name: &SecretName) -> Result<bool, SecretError> {
         let (app, name, generation) = (app.clone(), name.clone(), self.generation.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<bool, WriteError<SecretError>> {
-            let place = params![app.tenant.as_str(), app.app.as_str(), name.as_str()];
-            let deleted =
-                tx.prepare("DELETE FROM secret WHERE tenant = ?1 AND app = ?2 AND name = ?3")?.execute(place)? > 0;
+            let delete = "DELETE FROM secret_version WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4";
+            let deleted = tx.prepare(delete)?.execute(place_of(&app, &name))? > 0;
             if deleted {
                 // A number of its own, so that the versions that follow are larger.
                 let raised = tx.next_sequence();
@@ -120,16 +165,95 @@ impl LocalSecrets {
         };
         self.database.write(0, write).await
     }
+
+    fn next_end(&self) -> Result<Option<u64>, SecretError> {
+        let now_ms = self.root.options.clock.unix_ms() as i64;
+        let end = "SELECT min(previous_until_ms) FROM secret_version WHERE previous_until_ms > ?1";
+        let end = self.database.read(|c| c.query_row(end, [now_ms], |row| row.get::<_, Option<i64>>(0)))?;
+        Ok(end.map(|end| end as u64))
+    }
 }
 
-const PUT: &str = "
-    INSERT INTO secret VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    ON CONFLICT (tenant, app, name) DO UPDATE SET version = excluded.version, updated_ms = excluded.updated_ms,
-        nonce = excluded.nonce, sealed = excluded.sealed";
+/// What a change of a secret takes to the writer's thread.
+struct Sealing {
+    key: Arc<NodeKey>,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    generation: Arc<AtomicU64>,
+    app: AppId,
+    name: SecretName,
+}
 
-const GET: &str = "SELECT version, nonce, sealed FROM secret WHERE tenant = ?1 AND app = ?2 AND name = ?3";
+impl Sealing {
+    /// Makes a version, ends the overlap before, and forgets what is too old.
+    fn set(&self, tx: &mut Tx<'_>, value: &[u8], overlap_ms: u64) -> rusqlite::Result<u64> {
+        let version = tx.next_sequence();
+        let now_ms = self.clock.unix_ms();
+        let sealed = seal(&self.key, &*self.rng, &self.app, &self.name, version, value);
+        tx.prepare("INSERT INTO node_key SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM node_key)")?
+            .execute([self.key.check_value()])?;
+        let [tenant, app, name, env] = place_of(&self.app, &self.name);
+        tx.prepare(END_OVERLAP)?.execute([tenant, app, name, env])?;
+        if overlap_ms > 0 {
+            let until = i64::try_from(now_ms.saturating_add(overlap_ms)).unwrap_or(i64::MAX);
+            tx.prepare(BEGIN_OVERLAP)?.execute(params![tenant, app, name, env, until])?;
+        }
+        let (nonce, bytes) = (sealed.nonce, sealed.bytes);
+        tx.prepare(PUT)?.execute(params![tenant, app, name, env, version as i64, now_ms as i64, nonce, bytes])?;
+        tx.prepare(FORGET)?.execute(params![tenant, app, name, env, SECRET_VERSIONS_KEPT as i64])?;
+        raise(tx, self.generation.clone(), version);
+        Ok(version)
+    }
 
-const LIST: &str = "SELECT name, version, updated_ms FROM secret WHERE tenant = ?1 AND app = ?2 ORDER BY name";
+    fn find(&self, tx: &Tx<'_>, version: u64) -> rusqlite::Result<Option<Sealed>> {
+        let [tenant, app, name, env] = place_of(&self.app, &self.name);
+        let mut statement = tx.prepare(FIND)?;
+        let found = statement.query_row(params![tenant, app, name, env, version as i64], |row| {
+            Ok(Sealed { version, nonce: row.get(0)?, bytes: row.get(1)? })
+        });
+        found.optional()
+    }
+}
+
+/// The first four parameters of each statement about one secret.
+fn place_of<'a>(app: &'a AppId, name: &'a SecretName) -> [&'a str; 4] {
+    let env = name.env.as_ref().map_or("", ResourceName::as_str);
+    [app.tenant.as_str(), app.app.as_str(), name.name.as_str(), env]
+}
+
+const PUT: &str = "INSERT INTO secret_version VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8)";
+
+const END_OVERLAP: &str = "
+    UPDATE secret_version SET previous_until_ms = NULL
+    WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4 AND previous_until_ms IS NOT NULL";
+
+const BEGIN_OVERLAP: &str = "
+    UPDATE secret_version SET previous_until_ms = ?5
+    WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4 AND version = (
+        SELECT max(version) FROM secret_version WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4)";
+
+const FORGET: &str = "
+    DELETE FROM secret_version
+    WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4 AND version <= (
+        SELECT version FROM secret_version WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4
+        ORDER BY version DESC LIMIT 1 OFFSET ?5)";
+
+const FIND: &str = "
+    SELECT nonce, sealed FROM secret_version
+    WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4 AND version = ?5";
+
+const GET: &str = "
+    SELECT version, nonce, sealed, previous_until_ms FROM secret_version
+    WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4 ORDER BY version DESC";
+
+const VERSIONS: &str = "
+    SELECT version, updated_ms, previous_until_ms FROM secret_version
+    WHERE tenant = ?1 AND app = ?2 AND name = ?3 AND env = ?4 ORDER BY version DESC";
+
+// With max(version) alone, the other columns are those of its row.
+const LIST: &str = "
+    SELECT name, env, max(version), updated_ms FROM secret_version
+    WHERE tenant = ?1 AND app = ?2 GROUP BY name, env ORDER BY name, env";
 
 fn raise(tx: &mut Tx<'_>, generation: Arc<AtomicU64>, to: u64) {
     tx.after(move |fate| {
@@ -144,12 +268,12 @@ fn tenant_key(key: &NodeKey, tenant: &TenantName) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.expose()).expect("the key has the length of AES-256"))
 }
 
-fn place(app: &AppId, name: &ResourceName, version: u64) -> Aad<String> {
+fn place(app: &AppId, name: &SecretName, version: u64) -> Aad<String> {
     // Names have no slash, so no two places read the same.
     Aad::from(format!("{app}/{name}/{version}"))
 }
 
-fn seal(key: &NodeKey, rng: &dyn Rng, app: &AppId, name: &ResourceName, version: u64, value: &[u8]) -> Sealed {
+fn seal(key: &NodeKey, rng: &dyn Rng, app: &AppId, name: &SecretName, version: u64, value: &[u8]) -> Sealed {
     let mut nonce = [0; NONCE_LEN];
     rng.fill(&mut nonce);
     let mut bytes = value.to_vec();
@@ -159,7 +283,7 @@ fn seal(key: &NodeKey, rng: &dyn Rng, app: &AppId, name: &ResourceName, version:
     Sealed { nonce, bytes, version }
 }
 
-fn open(key: &NodeKey, app: &AppId, name: &ResourceName, mut sealed: Sealed) -> Option<Secret<Bytes>> {
+fn open(key: &NodeKey, app: &AppId, name: &SecretName, mut sealed: Sealed) -> Option<Secret<Bytes>> {
     let nonce = Nonce::assume_unique_for_key(sealed.nonce);
     let place = place(app, name, sealed.version);
     let opened = tenant_key(key, &app.tenant).open_in_place(nonce, place, &mut sealed.bytes).ok()?;
@@ -170,16 +294,17 @@ impl SecretStore for LocalSecrets {
     fn put<'a>(
         &'a self,
         app: &'a AppId,
-        name: &'a ResourceName,
+        name: &'a SecretName,
         value: Secret<Bytes>,
+        overlap_ms: u64,
     ) -> BoxFuture<'a, Result<u64, SecretError>> {
-        self.put_one(app, name, value).boxed()
+        self.put_one(app, name, value, overlap_ms).boxed()
     }
 
     fn get<'a>(
         &'a self,
         app: &'a AppId,
-        name: &'a ResourceName,
+        name: &'a SecretName,
     ) -> BoxFuture<'a, Result<Option<SecretEntry>, SecretError>> {
         async move { self.get_one(app, name) }.boxed()
     }
@@ -188,11 +313,32 @@ impl SecretStore for LocalSecrets {
         async move { self.list_all(app) }.boxed()
     }
 
-    fn delete<'a>(&'a self, app: &'a AppId, name: &'a ResourceName) -> BoxFuture<'a, Result<bool, SecretError>> {
+    fn versions<'a>(
+        &'a self,
+        app: &'a AppId,
+        name: &'a SecretName,
+    ) -> BoxFuture<'a, Result<Vec<SecretVersionInfo>, SecretError>> {
+        async move { self.versions_of(app, name) }.boxed()
+    }
+
+    fn roll_back<'a>(
+        &'a self,
+        app: &'a AppId,
+        name: &'a SecretName,
+        version: u64,
+    ) -> BoxFuture<'a, Result<u64, SecretError>> {
+        self.roll_back_one(app, name, version).boxed()
+    }
+
+    fn delete<'a>(&'a self, app: &'a AppId, name: &'a SecretName) -> BoxFuture<'a, Result<bool, SecretError>> {
         self.delete_one(app, name).boxed()
     }
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
+    }
+
+    fn overlap_end(&self) -> BoxFuture<'_, Result<Option<u64>, SecretError>> {
+        async move { self.next_end() }.boxed()
     }
 }

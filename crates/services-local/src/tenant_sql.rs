@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Clock;
+use base::{Clock, Rng as _, SystemRng};
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::limits::Limit;
@@ -37,7 +37,7 @@ mod policy;
 
 use guard::Guard;
 pub use guard::{Cancel, Mode};
-pub use policy::RESERVED_PREFIX;
+pub use policy::{RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
 const PAGE_BYTES: u64 = 4_096;
@@ -62,6 +62,8 @@ pub struct TenantConnection {
     limits: Arc<SqlLimits>,
     clock: Arc<dyn Clock>,
     path: PathBuf,
+    /// A comment that no tenant can guess, and so none finds in the cache what carries it.
+    mark: String,
 }
 
 /// What one statement may use.
@@ -104,15 +106,28 @@ impl TenantConnection {
         }))?;
         let (seen, now) = (guard.clone(), clock.clone());
         connection.progress_handler(PROGRESS_STEPS, Some(move || seen.is_over(&*now)))?;
-        Ok(Self { connection, guard, limits, clock, path: path.into() })
+        let mut secret = [0; 16];
+        SystemRng.fill(&mut secret);
+        let mark = format!("-- {}", hex::encode(secret));
+        Ok(Self { connection, guard, limits, clock, path: path.into(), mark })
     }
 
     /// The provider's own work on the connection: transactions, its own tables. Nothing is refused
-    /// and nothing is timed. A statement that is compiled here must not go into the connection's
-    /// cache, where a tenant's would find it.
+    /// and nothing is timed. A statement that is compiled here goes into the connection's cache only
+    /// with the mark, for a tenant's of the same text would find it there.
     pub fn trusted<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, SqlError> {
-        let answer = self.guard.within(Mode::Trusted, || work(&self.connection));
-        answer.map_err(|error| self.error(error, 0))
+        self.unfenced(work).map_err(|error| self.error(error, 0))
+    }
+
+    /// The same for work with errors of its own.
+    pub fn unfenced<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        self.guard.within(Mode::Trusted, || work(&self.connection))
+    }
+
+    /// Runs a statement of the platform's own that has no rows, from the cache.
+    pub fn control(&self, sql: &str) -> Result<(), SqlError> {
+        let text = format!("{sql} {}", self.mark);
+        self.trusted(|connection| connection.prepare_cached(&text)?.raw_execute().map(drop))
     }
 
     /// Runs one statement.
@@ -258,10 +273,10 @@ impl TenantConnection {
 
     /// Bytes of the database, what is free in it included.
     pub fn size_bytes(&self) -> Result<u64, SqlError> {
-        self.trusted(|connection| {
-            let page = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-            Ok((page("PRAGMA page_count")? * page("PRAGMA page_size")?) as u64)
-        })
+        let text = format!("PRAGMA page_count {}", self.mark);
+        let pages =
+            self.trusted(|connection| connection.prepare_cached(&text)?.query_row([], |row| row.get::<_, i64>(0)))?;
+        Ok(pages as u64 * PAGE_BYTES)
     }
 
     /// Whether the database is about as large as it may be; to SQLite that is a full disk. The
@@ -275,6 +290,10 @@ impl TenantConnection {
     }
 
     fn prepare(&self, sql: &str, budget: &Budget) -> Result<CachedStatement<'_>, SqlError> {
+        // It names nothing that the authorizer is asked about before it runs.
+        if first_word(sql).eq_ignore_ascii_case("VACUUM") {
+            return Err(SqlError::Forbidden(policy::NO_OTHER_DATABASE.into()));
+        }
         let prepared = self.connection.prepare_cached(sql).map_err(|error| self.limited(error, budget))?;
         // What has neither columns nor an effect may be no statement at all.
         if prepared.column_count() == 0 && prepared.readonly() && prepared.expanded_sql().is_none() {

@@ -16,17 +16,23 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 mod artifact;
 mod kv;
 mod kv_model;
+mod kv_more;
 mod object;
+mod postgres;
 mod release;
 mod secret;
+mod sql;
 
 pub use artifact::artifacts;
 pub use kv::kv;
+pub use kv_more::{kv_limits, small_limits};
 pub use object::objects;
+pub use postgres::{PostgresSubject, postgres};
 pub use release::releases;
 pub use secret::secrets;
+pub use sql::sql;
 
-/// Random sequences tried per suite.
+/// Random sequences tried per suite in an ordinary run; `SELVEDGE_CONFORMANCE_CASES` asks for more.
 const CASES: u32 = 24;
 
 /// A fresh, empty provider, and the clock that it reads.
@@ -49,7 +55,8 @@ fn random<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCa
 where
     S::Value: Debug,
 {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let cases = std::env::var("SELVEDGE_CONFORMANCE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     if let Err(failure) = TestRunner::new(config).run(&strategy, test) {
         panic!("{failure}");
     }

@@ -22,7 +22,7 @@ pub enum EgressRule {
     /// of naming it; never to a link-local one, where clouds keep their credentials. An address
     /// (without brackets) is that address, of whatever kind.
     Host {
-        /// Both, if it is absent.
+        /// All, if it is absent.
         scheme: Option<Scheme>,
         host: String,
         /// The default port of the target's scheme, if it is absent.
@@ -36,6 +36,7 @@ pub enum EgressRule {
 pub enum Scheme {
     Http,
     Https,
+    Postgres,
 }
 
 impl Scheme {
@@ -43,6 +44,7 @@ impl Scheme {
         match self {
             Scheme::Http => 80,
             Scheme::Https => 443,
+            Scheme::Postgres => 5432,
         }
     }
 }

@@ -8,9 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AppId, Durability, StoreError};
 
+mod changes;
 mod cursor;
+mod quota;
+mod transaction;
 
+pub use changes::{Change, ChangeKind, ChangesOptions, ChangesPage, PAGE_CHANGES, PAGE_SCANNED};
 pub use cursor::Cursor;
+pub use quota::{KvUsage, NamespaceUsage};
+pub use transaction::{Action, Check, CommitReceipt, Transaction, Write, sum};
 
 /// A provider of KV, for all namespaces.
 ///
@@ -37,6 +43,18 @@ pub use cursor::Cursor;
 /// 9. **Streams.** The entry that [`get`](Kv::get) answers is one version: its stream yields that
 ///    version's bytes to the end, or fails, whatever is written meanwhile. A slow reader holds up
 ///    nobody.
+/// 10. **Transactions.** All checks of a [`Transaction`] are made, and all its writes happen, at one
+///    moment between those of other operations, and under one revision; or none happens. No read
+///    that is one view (`get_many`, a page) ever sees a part of it. Promise 8 holds for it as a
+///    whole: with an addition in it, or a check, it is not safe to repeat.
+/// 11. **Counters.** An addition is never lost and never done twice: what is added by receipts adds
+///    up. One that would overflow, or meets a value that is no counter, changes nothing.
+/// 12. **Changes.** The feed tells each write that changed an entry, in the order of revisions, with
+///    none left out: what is no longer kept is an error (`ChangesGone`), never a silent gap. Writes
+///    are told once they have a receipt or may get one. An entry that expires is told when its space
+///    is reclaimed; if it is written again before, that is told instead.
+/// 13. **Quotas.** What an app stores never exceeds its quotas, whoever races; what makes an entry
+///    smaller, or removes it, is never refused for one.
 pub trait Kv: Send + Sync {
     /// The entry under `key`, if there is one.
     fn get<'a>(&'a self, ns: &'a KvNamespace, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>>;
@@ -70,6 +88,24 @@ pub trait Kv: Send + Sync {
 
     /// One page of keys.
     fn list<'a>(&'a self, ns: &'a KvNamespace, options: ListOptions) -> BoxFuture<'a, Result<ListPage, KvError>>;
+
+    /// Makes all writes of a transaction if all its checks hold.
+    fn commit<'a>(
+        &'a self,
+        ns: &'a KvNamespace,
+        transaction: Transaction,
+    ) -> BoxFuture<'a, Result<CommitReceipt, KvError>>;
+
+    /// One page of the change feed.
+    fn changes<'a>(
+        &'a self,
+        ns: &'a KvNamespace,
+        options: ChangesOptions,
+    ) -> BoxFuture<'a, Result<ChangesPage, KvError>>;
+
+    /// What each namespace of an app stores, in the order of their names; one that never held
+    /// anything may be left out.
+    fn usage<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<NamespaceUsage>, KvError>>;
 }
 
 /// A namespace: the scope of keys. It needs no creation; an empty one and a missing one are the same.
@@ -125,6 +161,8 @@ pub enum Condition {
     Always,
     /// There is no entry.
     Absent,
+    /// There is an entry.
+    Present,
     /// The entry has this revision.
     Revision(u64),
 }
@@ -132,12 +170,16 @@ pub enum Condition {
 impl Condition {
     /// Whether it holds for an entry with this revision, or for none.
     pub fn check(self, current: Option<u64>) -> Result<(), KvError> {
-        let holds = match self {
+        if self.holds(current) { Ok(()) } else { Err(KvError::Conflict { current }) }
+    }
+
+    pub fn holds(self, current: Option<u64>) -> bool {
+        match self {
             Condition::Always => true,
             Condition::Absent => current.is_none(),
+            Condition::Present => current.is_some(),
             Condition::Revision(wanted) => current == Some(wanted),
-        };
-        if holds { Ok(()) } else { Err(KvError::Conflict { current }) }
+        }
     }
 }
 
@@ -174,7 +216,15 @@ pub struct ListOptions {
     pub cursor: Option<String>,
     /// Keys in the page; `None`, and anything above `list_keys`, means `list_keys`.
     pub limit: Option<usize>,
+    /// Only entries with a higher revision than this.
+    pub after_revision: Option<u64>,
+    /// With the values up to [`LISTED_VALUE_BYTES`]. A page then ends early, after its first key
+    /// at the soonest, where its values would exceed `list_bytes`.
+    pub values: bool,
 }
+
+/// Values up to this size come with a list that asks for values; a larger one is read by itself.
+pub const LISTED_VALUE_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPage {
@@ -182,6 +232,9 @@ pub struct ListPage {
     /// Present exactly if the list is not complete.
     pub cursor: Option<String>,
     pub complete: bool,
+    /// The page holds everything up to this revision, and nothing beyond: from the first page of a
+    /// walk on, [`changes`](Kv::changes) since this one tell what the walk may have missed.
+    pub revision: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +243,8 @@ pub struct ListedKey {
     pub expires_at_ms: Option<u64>,
     pub metadata: Option<String>,
     pub revision: u64,
+    /// If values were asked for and this one is not too large.
+    pub value: Option<Bytes>,
 }
 
 /// The limits on KV, by the names that `selvedge limits` shows.
@@ -200,6 +255,14 @@ pub struct KvLimits {
     pub metadata_bytes: usize,
     pub list_keys: usize,
     pub get_keys: usize,
+    pub list_bytes: usize,
+    pub transaction_keys: usize,
+    pub transaction_bytes: usize,
+    pub watch_changes: usize,
+    pub namespace_keys: u64,
+    pub namespace_bytes: u64,
+    pub app_keys: u64,
+    pub app_bytes: u64,
 }
 
 impl Default for KvLimits {
@@ -216,6 +279,14 @@ impl From<&NodeLimits> for KvLimits {
             metadata_bytes: node.metadata_bytes as usize,
             list_keys: node.list_keys as usize,
             get_keys: node.get_keys as usize,
+            list_bytes: node.list_bytes as usize,
+            transaction_keys: node.transaction_keys as usize,
+            transaction_bytes: node.transaction_bytes as usize,
+            watch_changes: node.watch_changes as usize,
+            namespace_keys: node.kv_namespace_keys,
+            namespace_bytes: node.kv_namespace_bytes,
+            app_keys: node.kv_app_keys,
+            app_bytes: node.kv_app_bytes,
         }
     }
 }
@@ -304,6 +375,20 @@ pub enum KvError {
     BadCursor,
     #[error("{}", conflict(*.current))]
     Conflict { current: Option<u64> },
+    #[error("the check of {key:?} does not hold: {}", conflict(*.current))]
+    CheckFailed { key: String, current: Option<u64> },
+    #[error("the transaction writes {0:?} twice")]
+    KeyTwice(String),
+    #[error("the transaction has {found}, {name} allows {max}")]
+    TransactionTooLarge { name: &'static str, found: u64, max: u64 },
+    #[error("{0:?} holds no counter: a whole number in decimal, of 64 bits")]
+    NotACounter(String),
+    #[error("the counter {0:?} would leave the range of 64 bits")]
+    CounterOverflow(String),
+    #[error("the changes since revision {since} are no longer kept; the oldest are those since {oldest}")]
+    ChangesGone { since: u64, oldest: u64 },
+    #[error("{found} would be stored, {name} allows {max}")]
+    Quota { name: &'static str, found: u64, max: u64 },
     #[error("the value could not be read to its end")]
     Body(#[source] BodyError),
     #[error("KV is not available")]
@@ -329,7 +414,13 @@ impl KvError {
             KvError::BadMetadata(_) => &code::BAD_METADATA,
             KvError::BadExpiry { .. } => &code::BAD_EXPIRY,
             KvError::BadCursor => &code::BAD_CURSOR,
-            KvError::Conflict { .. } => &code::REVISION_CONFLICT,
+            KvError::Conflict { .. } | KvError::CheckFailed { .. } => &code::REVISION_CONFLICT,
+            KvError::KeyTwice(_) => &code::BAD_TRANSACTION,
+            KvError::TransactionTooLarge { .. } => &code::TRANSACTION_TOO_LARGE,
+            KvError::NotACounter(_) => &code::NOT_A_COUNTER,
+            KvError::CounterOverflow(_) => &code::COUNTER_OVERFLOW,
+            KvError::ChangesGone { .. } => &code::CHANGES_GONE,
+            KvError::Quota { .. } => &code::QUOTA_EXCEEDED,
             KvError::Body(error) => error.code,
             KvError::Store(error) => error.code(),
         }

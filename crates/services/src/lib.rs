@@ -18,6 +18,7 @@ pub mod egress;
 pub mod kv;
 pub mod memory;
 pub mod object;
+pub mod postgres;
 pub mod release;
 pub mod secret;
 pub mod sql;
@@ -28,14 +29,15 @@ pub use care::Care;
 pub use egress::{EgressPolicy, EgressRule};
 pub use futures_util::future::BoxFuture;
 pub use kv::{
-    Condition, DeleteReceipt, Kv, KvEntry, KvError, KvLimits, KvNamespace, ListOptions, ListPage, ListedKey,
-    PutOptions, PutReceipt,
+    Action, Change, ChangeKind, ChangesOptions, ChangesPage, Check, CommitReceipt, Condition, DeleteReceipt, Kv,
+    KvEntry, KvError, KvLimits, KvNamespace, KvUsage, ListOptions, ListPage, ListedKey, NamespaceUsage, PutOptions,
+    PutReceipt, Transaction, Write,
 };
 pub use object::{
     Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore,
     Ticket,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
-pub use secret::{SecretEntry, SecretError, SecretInfo, SecretStore};
+pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
 pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};
 pub use store::{AppId, Durability, StoreError};

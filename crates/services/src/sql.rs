@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::Durability;
+use crate::{AppId, Durability};
 
 mod error;
 mod limits;
@@ -41,7 +41,8 @@ pub use name::{SqlDatabase, SqlFamily, SqlName};
 ///    is rolled back.
 /// 8. **Migrations** are applied in the order of their names, each exactly once, each in a
 ///    transaction together with the note that it was. One that was applied and has changed since
-///    is an error, and then none is applied.
+///    is an error, and then none is applied; those that were applied after the last one given are
+///    left as they are.
 pub trait Sql: Send + Sync {
     /// Runs the statements in order, in one transaction; an answer for each.
     fn batch<'a>(
@@ -53,6 +54,12 @@ pub trait Sql: Send + Sync {
     /// Runs a text of several statements in one transaction. They take no parameters, and what
     /// they answer is not kept.
     fn script<'a>(&'a self, database: &'a SqlDatabase, text: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>>;
+
+    /// The same for a text from outside of the app, as long as a migration may be.
+    fn import<'a>(&'a self, database: &'a SqlDatabase, text: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>>;
+
+    /// The databases of an app that were used, in the order of their names.
+    fn databases<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<SqlDatabase>, SqlError>>;
 
     /// Begins a transaction that spans several calls. It is the database's only writer for as long
     /// as it lives; `sql_transaction_idle_ms` and `sql_transaction_ms` bound that.

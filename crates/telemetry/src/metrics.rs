@@ -57,6 +57,8 @@ struct App {
     subrequests: AtomicU64,
     kv_reads: AtomicU64,
     kv_writes: AtomicU64,
+    sql_rows_read: AtomicU64,
+    sql_rows_written: AtomicU64,
     rejected: AtomicU64,
 }
 
@@ -131,9 +133,14 @@ impl Metrics {
         app.invocations.fetch_add(1, Relaxed);
         app.cpu_us.fetch_add(micros(usage.cpu), Relaxed);
         app.memory_bytes.store(usage.memory_bytes, Relaxed);
-        for (counter, n) in
-            [(&app.subrequests, usage.subrequests), (&app.kv_reads, usage.kv_reads), (&app.kv_writes, usage.kv_writes)]
-        {
+        let counted = [
+            (&app.subrequests, usage.subrequests),
+            (&app.kv_reads, usage.kv_reads),
+            (&app.kv_writes, usage.kv_writes),
+            (&app.sql_rows_read, usage.sql_rows_read),
+            (&app.sql_rows_written, usage.sql_rows_written),
+        ];
+        for (counter, n) in counted {
             if n > 0 {
                 counter.fetch_add(n, Relaxed);
             }

@@ -89,6 +89,8 @@ pub struct Usage {
     pub subrequests: u64,
     pub kv_reads: u64,
     pub kv_writes: u64,
+    pub sql_rows_read: u64,
+    pub sql_rows_written: u64,
     pub log_bytes: u64,
 }
 

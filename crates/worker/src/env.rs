@@ -9,8 +9,9 @@ use http::{HeaderMap, Method};
 use services::egress::EgressPolicy;
 use services::kv::{Kv, KvNamespace};
 use services::object::ObjectClass;
+use services::postgres::Database;
 
-use crate::{Call, Event, Failure, Frame, Objects, Response, ResponseCache};
+use crate::{Call, Event, Failure, Frame, Objects, Response, ResponseCache, SqlBinding, SqlHeld};
 
 /// Everything one worker may reach. Made when a deployment is released, shared by its instances.
 pub struct Env {
@@ -61,6 +62,8 @@ pub enum Handle {
         provider: Arc<dyn Kv>,
         namespace: KvNamespace,
     },
+    /// A database, or a family of them.
+    Sql(Arc<SqlBinding>),
     /// Another worker of the app, or its assets.
     Service(Arc<dyn Invoker>),
     /// A class of durable objects.
@@ -68,6 +71,7 @@ pub enum Handle {
         class: ObjectClass,
         objects: Arc<dyn Objects>,
     },
+    Postgres(Arc<dyn Database>),
 }
 
 /// Calls guest code (or what answers like it) inside the node: no network hop.
@@ -113,6 +117,10 @@ pub struct Meter {
     pub subrequests: AtomicU64,
     pub kv_reads: AtomicU64,
     pub kv_writes: AtomicU64,
+    pub sql_rows_read: AtomicU64,
+    pub sql_rows_written: AtomicU64,
+    /// What it has open in databases; it ends with it.
+    pub sql: SqlHeld,
     pub log_bytes: AtomicU64,
     /// `subrequests` and `log_bytes` when the allowances were renewed last.
     renewed: [AtomicU64; 2],
@@ -152,6 +160,8 @@ impl Meter {
             subrequests: read(&self.subrequests),
             kv_reads: read(&self.kv_reads),
             kv_writes: read(&self.kv_writes),
+            sql_rows_read: read(&self.sql_rows_read),
+            sql_rows_written: read(&self.sql_rows_written),
             log_bytes: read(&self.log_bytes),
         }
     }

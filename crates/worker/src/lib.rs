@@ -16,6 +16,7 @@ pub mod failure;
 pub mod object;
 pub mod response_cache;
 pub mod rpc;
+pub mod sql;
 
 pub use crate::core::{Core, ToldTime};
 pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport};
@@ -25,3 +26,4 @@ pub use failure::{Again, Ended, Failure, Frame};
 pub use object::{ObjectEvent, Objects};
 pub use response_cache::{CacheRequest, CacheScope, Put, ResponseCache};
 pub use rpc::RpcEvent;
+pub use sql::{SqlBinding, SqlHeld, SqlTarget};

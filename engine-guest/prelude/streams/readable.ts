@@ -2,12 +2,14 @@
  * `ReadableStream` with its default controller and reader (WHATWG Streams, section 4).
  *
  * The algorithms work on a `StreamState`; readers ask by callback (`ReadRequest`), so that the body pumps need no
- * promise per chunk. A stream over a body of the host's (`streamOver`) keeps its *origin*: as long as nobody has
- * locked or read it, whoever forwards it takes the origin and leaves the stream aside.
+ * promise per chunk. A stream over a body (`streamOver`) keeps its *origin*: as long as nobody has locked or read it,
+ * whoever forwards it takes the origin and leaves the stream aside. Over a body that is whole it has not even a state
+ * until then.
  */
 import { feature } from "../features.ts";
 import { HostBody, cancelBody, readBody } from "../hostbody.ts";
 import { INTERNAL } from "../internal.ts";
+import { utf8Encode } from "../native.ts";
 import type { Waiter } from "../operations.ts";
 import {
   AsyncIteratorPrototype, type Deferred, Promise, RangeError, Symbol, TypeError, Uint8Array, apply, bytesOf,
@@ -33,6 +35,8 @@ export interface ReaderState {
 }
 
 type Origin = Uint8Array | HostBody;
+/** A body that is all there. */
+type Whole = string | Uint8Array;
 
 export interface StreamState {
   phase: "readable" | "closed" | "errored";
@@ -361,6 +365,8 @@ function readPromise(reader: ReaderState): Promise<{ value: any; done: boolean }
 }
 
 let stateOf: (stream: ReadableStream) => StreamState;
+let isUnopened: (stream: ReadableStream) => boolean;
+let takeWhole: (stream: ReadableStream) => Whole | null;
 let brand: (value: unknown) => value is ReadableStream;
 
 /** What tee.ts, which stands above, adds to the class. */
@@ -377,11 +383,14 @@ export function extendStreams(added: Extensions): void {
 
 /** A sequence of chunks that come when they come. */
 export class ReadableStream {
-  #state: StreamState;
+  /** Null until somebody looks, if the body below is all that there is to it. */
+  #state: StreamState | null = null;
+  #whole: Whole | null = null;
 
-  constructor(source: any = undefined, strategy: any = undefined) {
+  constructor(source: any = undefined, strategy: any = undefined, whole: any = null) {
     if (source === INTERNAL) {
       this.#state = strategy;
+      this.#whole = whole;
       return;
     }
     const read = readStrategy(strategy);
@@ -408,7 +417,13 @@ export class ReadableStream {
   }
 
   static {
-    stateOf = (stream) => stream.#state;
+    stateOf = (stream) => stream.#state ?? stream.#open();
+    isUnopened = (stream) => stream.#state === null && stream.#whole !== null;
+    takeWhole = (stream) => {
+      const whole = stream.#whole;
+      stream.#whole = null;
+      return stream.#state === null ? whole : null;
+    };
     brand = (value): value is ReadableStream => isObject(value) && #state in value;
   }
 
@@ -416,14 +431,22 @@ export class ReadableStream {
     return extensions.from(iterable);
   }
 
+  /** Makes the state; one whose body was taken meanwhile is locked and disturbed. */
+  #open(): StreamState {
+    const state = wholeState(this.#whole);
+    this.#state = state;
+    this.#whole = null;
+    return state;
+  }
+
   get locked(): boolean {
-    return this.#state.reader !== null;
+    return isLocked(this);
   }
 
   cancel(reason: unknown = undefined): Promise<undefined> {
     if (!isReadableStream(this)) return illegal();
-    if (this.#state.reader !== null) return promiseRejected(new TypeError("a locked stream cannot be cancelled"));
-    return cancelStream(this.#state, reason);
+    if (isLocked(this)) return promiseRejected(new TypeError("a locked stream cannot be cancelled"));
+    return cancelStream(stateOf(this), reason);
   }
 
   getReader(options: any = undefined): any {
@@ -449,7 +472,7 @@ export class ReadableStream {
   }
 
   values(options: any = undefined): any {
-    const state = this.#state;
+    const state = stateOf(this);
     const preventCancel = !!dictionary(options, "an iterator's options").preventCancel;
     return new StreamIterator(acquireReader(state), preventCancel);
   }
@@ -554,11 +577,11 @@ export function readableState(stream: ReadableStream): StreamState {
 }
 
 export function isLocked(stream: ReadableStream): boolean {
-  return stateOf(stream).reader !== null;
+  return !isUnopened(stream) && stateOf(stream).reader !== null;
 }
 
 export function isDisturbed(stream: ReadableStream): boolean {
-  return stateOf(stream).disturbed;
+  return !isUnopened(stream) && stateOf(stream).disturbed;
 }
 
 /** A stream whose source is the prelude's own; `pull` and `cancel` run without a controller object. */
@@ -575,25 +598,36 @@ export function internalStream(
 }
 
 /** The stream over a body; nothing is read before somebody reads. A body that is used up gives a closed, disturbed one. */
-export function streamOver(origin: Origin, used: boolean): ReadableStream {
+export function streamOver(origin: Origin | string, used: boolean): ReadableStream {
+  if (!used && !(origin instanceof HostBody)) return new ReadableStream(INTERNAL, null, origin);
   const state = newState(0);
-  const stream = new ReadableStream(INTERNAL, state);
   if (used) {
     state.phase = "closed";
     state.disturbed = true;
-    return stream;
+  } else {
+    state.started = true;
+    setOrigin(state, origin as HostBody);
   }
+  return new ReadableStream(INTERNAL, state);
+}
+
+/** The state of a stream over a body that is whole; null for one that was taken. */
+function wholeState(whole: Whole | null): StreamState {
+  const state = newState(0);
   state.started = true;
-  if (origin instanceof HostBody) setOrigin(state, origin);
-  else {
-    state.bytes = true;
-    state.origin = origin;
-    state.pull = () => {
-      if (origin.length > 0) enqueue(state, new Uint8Array(origin));
-      closeController(state);
-    };
+  state.bytes = true;
+  if (whole === null) {
+    acquireReader(state);
+    state.disturbed = true;
+    return state;
   }
-  return stream;
+  const bytes = typeof whole === "string" ? utf8Encode(whole) : whole;
+  state.origin = bytes;
+  state.pull = () => {
+    if (bytes.length > 0) enqueue(state, new Uint8Array(bytes));
+    closeController(state);
+  };
+  return state;
 }
 
 /** Makes a body of the host's the source of a stream that nobody has touched. */
@@ -622,7 +656,8 @@ function pulled(state: StreamState, ok: boolean, value: any): void {
 }
 
 /** Takes the origin of a stream that nobody has touched, and leaves the stream locked and disturbed; else null. */
-export function takeOrigin(stream: ReadableStream): Origin | null {
+export function takeOrigin(stream: ReadableStream): Origin | string | null {
+  if (isUnopened(stream)) return takeWhole(stream);
   const state = stateOf(stream);
   const { origin } = state;
   if (origin === null || state.disturbed || state.reader !== null) return null;

@@ -43,7 +43,8 @@ const HELLO: Case = Case {
 };
 
 /// What a case is, apart from its name, if it asks for `/` of a script.
-const PLAIN: Case = Case { name: "", folder: "", kind: Kind::Script, path: "/", body: None, expect: "", seed: None };
+pub const PLAIN: Case =
+    Case { name: "", folder: "", kind: Kind::Script, path: "/", body: None, expect: "", seed: None };
 
 const HONO: Case = Case {
     name: "hono",

@@ -210,7 +210,7 @@ fn fresh_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a free port")?.local_addr()?)
 }
 

@@ -85,7 +85,7 @@ fn results(program: &Path, checkout: &Path) -> Result<Value> {
         origin.port
     );
     fs::write(app.join("selvedge.toml"), manifest).context("writing a manifest")?;
-    let server = Server::start(program, &folder.join("data"), &app)?;
+    let server = Server::start(program, &folder.join("data"), &app, &[])?;
     let mut client = suite(checkout, "test-engine/cli.mjs");
     client.env("npm_config_base", format!("http://{}", server.address)).env("npm_package_config_id", "");
     let printed = repo::output(&mut client);

@@ -14,7 +14,7 @@ use crate::repo::{self, Repo};
 const BINARY: &str = "SELVEDGE_CONFORMANCE_BINARY";
 
 /// What a server says once it listens, in front of its addresses.
-const LISTENS: &str = "http://";
+const LISTENS: &str = "://";
 const LISTENS_FOR_ADMIN: &str = "admin on http://";
 
 /// The program, built if anything changed.
@@ -36,11 +36,18 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(program: &Path, data: &Path, app: &Path) -> Result<Self> {
+    /// With `more` on its command line; an authority of its own lies with its data.
+    pub fn start(program: &Path, data: &Path, app: &Path, more: &[&str]) -> Result<Self> {
         fs::create_dir_all(data).with_context(|| format!("creating {}", data.display()))?;
         let mut command = Command::new(program);
         command.arg("dev").arg(app).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"]).arg(data);
-        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(more)
+            .env("XDG_DATA_HOME", data)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let stderr = child.stderr.take().context("a pipe")?;
         let (sender, addresses) = mpsc::channel();

@@ -1,4 +1,4 @@
-use control_api::{Client, ClientOptions, DeployRequest, KvDeleted, RollbackRequest};
+use control_api::{Client, ClientOptions, DeployRequest, KvCheck, KvDeleted, KvTransaction, KvWrite, RollbackRequest};
 use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -113,13 +113,26 @@ async fn secrets_and_kv_travel_over_http() {
     let client = serve(&Node::new()).await;
     let name = |text: &str| text.parse::<ResourceName>().expect("a name");
     let value = || Secret::new(Bytes::from_static(b"hunter2"));
-    assert_eq!(client.secret_put(app("shop"), name("api-key"), value()).await.expect("set").version, 1);
-    assert_eq!(client.secret_put(app("shop"), name("api-key"), value()).await.expect("set").version, 2);
+    let key = |env: Option<&str>| SecretKey { name: name("api-key"), env: env.map(name) };
+    let put = |env, overlap_s| client.secret_put(app("shop"), key(env), value(), SecretPutOptions { overlap_s });
+    assert_eq!(put(None, 0).await.expect("set").version, 1);
+    assert_eq!(put(None, 60).await.expect("set").version, 2);
+    assert_eq!(put(Some("staging"), 0).await.expect("set").version, 3);
     let secrets = client.secret_list(app("shop")).await.expect("a list");
-    assert_eq!((secrets.len(), secrets[0].name.as_str(), secrets[0].version), (1, "api-key", 2));
-    client.secret_delete(app("shop"), name("api-key")).await.expect("unset");
-    client.secret_delete(app("shop"), name("api-key")).await.expect("it is no error to unset nothing");
-    let empty = client.secret_put(app("shop"), name("api-key"), Secret::new(Bytes::new())).await;
+    let listed: Vec<_> =
+        secrets.iter().map(|entry| (entry.env.as_ref().map(ResourceName::as_str), entry.version)).collect();
+    assert_eq!(listed, [(None, 2), (Some("staging"), 3)]);
+    let versions = client.secret_versions(app("shop"), key(None)).await.expect("versions");
+    let shown: Vec<_> = versions.iter().map(|v| (v.version, v.current, v.previous_until_ms.is_some())).collect();
+    assert_eq!(shown, [(2, true, false), (1, false, true)]);
+    let back = |version| client.secret_rollback(app("shop"), key(None), SecretRollback { version });
+    assert_eq!(back(1).await.expect("it is kept").version, 4);
+    assert!(back(3).await.expect_err("that of another environment").is(&code::UNKNOWN_VERSION));
+    client.secret_delete(app("shop"), key(None)).await.expect("unset");
+    client.secret_delete(app("shop"), key(None)).await.expect("it is no error to unset nothing");
+    assert_eq!(client.secret_list(app("shop")).await.expect("a list").len(), 1);
+    let options = SecretPutOptions::default();
+    let empty = client.secret_put(app("shop"), key(None), Secret::new(Bytes::new()), options).await;
     assert!(empty.expect_err("empty").is(&code::BAD_SECRET));
 
     let ns = || name("guests");
@@ -133,7 +146,7 @@ async fn secrets_and_kv_travel_over_http() {
         let entry = client.kv_get(app("shop"), ns(), key.into()).await.expect(key).expect("it was put");
         assert_eq!((entry.revision, entry.value, entry.metadata), (put.revision, Bytes::from(key), options.metadata));
     }
-    let page = |cursor| KvListOptions { prefix: String::new(), cursor, limit: Some(3) };
+    let page = |cursor| KvListOptions { cursor, limit: Some(3), ..KvListOptions::default() };
     let first = client.kv_list(app("shop"), ns(), page(None)).await.expect("a page");
     let second = client.kv_list(app("shop"), ns(), page(first.cursor.clone())).await.expect("a page");
     let mut listed: Vec<_> = first.keys.iter().chain(&second.keys).map(|key| key.name.as_str()).collect();
@@ -150,6 +163,44 @@ async fn secrets_and_kv_travel_over_http() {
     let gone = KvDeleted { existed: true, durability: "memory".into() };
     assert_eq!(delete(KvCondition::Always).await, Ok(gone));
     assert_eq!(client.kv_get(app("shop"), ns(), keys[0].into()).await, Ok(None));
+}
+
+#[tokio::test]
+async fn transactions_changes_and_usage_travel_over_http() {
+    let client = serve(&Node::new()).await;
+    let ns = || "guests".parse::<ResourceName>().expect("a name");
+    let start = client.kv_changes(app("shop"), ns(), KvChangesOptions::default()).await.expect("now").through;
+    let put = |key: &str, base64: &str| KvWrite::Put {
+        key: key.into(),
+        base64: base64.into(),
+        metadata: Some("1".into()),
+        expires_at_ms: None,
+    };
+    let commit = |checks: Vec<KvCheck>, writes| client.kv_commit(app("shop"), ns(), KvTransaction { checks, writes });
+    let check = |revision, exists| KvCheck { key: "a".into(), revision, exists };
+    let writes = vec![put("a", "/w=="), KvWrite::Add { key: "n".into(), amount: -3 }];
+    let committed = commit(vec![check(None, Some(false))], writes).await.expect("committed");
+    assert_eq!((committed.sums.as_slice(), committed.durability.as_str()), (&[-3][..], "memory"));
+    let gone = || vec![KvWrite::Delete { key: "a".into() }];
+    assert!(
+        commit(vec![check(None, Some(false))], gone()).await.expect_err("it is there").is(&code::REVISION_CONFLICT)
+    );
+    assert!(commit(vec![check(None, None)], gone()).await.expect_err("no condition").is(&code::BAD_TRANSACTION));
+    assert!(commit(Vec::new(), vec![put("b", "?")]).await.expect_err("no base64").is(&code::BAD_TRANSACTION));
+    let options = KvListOptions { values: true, ..KvListOptions::default() };
+    let page = client.kv_list(app("shop"), ns(), options.clone()).await.expect("a page");
+    assert_eq!(page.keys[0].base64.as_deref(), Some("/w=="));
+    let new = KvListOptions { after_revision: Some(page.revision), ..options };
+    assert!(client.kv_list(app("shop"), ns(), new).await.expect("a page").keys.is_empty());
+    let usage = client.kv_usage(app("shop")).await.expect("usage");
+    assert_eq!((usage.keys, usage.bytes, usage.namespaces.len()), (2, 3 + 3, 1));
+    commit(vec![check(Some(committed.revision), None)], gone()).await.expect("unchanged");
+    let since = KvChangesOptions { since: Some(start), wait_ms: 60_000, ..KvChangesOptions::default() };
+    let told = client.kv_changes(app("shop"), ns(), since).await.expect("changes");
+    let words: Vec<_> = told.changes.iter().map(|change| (change.key.as_str(), change.kind.as_str())).collect();
+    assert_eq!(words, [("a", "put"), ("n", "put"), ("a", "delete")]);
+    let idle = KvChangesOptions { since: Some(told.through), wait_ms: 20, ..KvChangesOptions::default() };
+    assert_eq!(client.kv_changes(app("shop"), ns(), idle).await.expect("nothing").changes, []);
 }
 
 #[tokio::test]

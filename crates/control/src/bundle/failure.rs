@@ -16,6 +16,7 @@ pub mod code {
     pub const UNREADABLE: &str = "build::unreadable";
     pub const TOO_LARGE: &str = "build::too_large";
     pub const ASSET: &str = "build::asset";
+    pub const BAD_MIGRATION: &str = "build::migration";
 }
 
 /// Lines shown before and after the one with the problem.

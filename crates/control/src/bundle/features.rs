@@ -8,6 +8,9 @@ use manifest::{Grant, WorkerPlan};
 /// Members of a binding that are no methods of the worker behind it.
 const OWN: [&str; 2] = ["fetch", "connect"];
 
+/// Members of a KV namespace that are a feature.
+const KV_MORE: [&str; 3] = ["add", "atomic", "watch"];
+
 /// Names in the artifact what its bindings take. What this does not find works too, and is loaded
 /// at run time.
 pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
@@ -16,22 +19,38 @@ pub(super) fn mark(worker: &WorkerPlan, script: &mut Script) {
             name(script, feature);
         }
     }
-    let bound = worker.bindings.iter().filter(|binding| matches!(binding.grant, Grant::Worker { .. }));
-    let names: Vec<&str> = bound.map(|binding| binding.name.as_str()).collect();
-    let sources = script.modules.iter().filter(|m| matches!(m.kind, ModuleKind::Js | ModuleKind::Classic));
-    let calls = sources
-        .map(|m| String::from_utf8_lossy(&m.source))
-        .any(|source| names.iter().any(|name| is_called(&source, name)));
-    if calls {
+    let is_worker = |grant: &Grant| matches!(grant, Grant::Worker { .. });
+    if calls(worker, script, is_worker, |member| !OWN.contains(&member)) {
         name(script, builtin::CALLS);
     }
+    let is_kv = |grant: &Grant| matches!(grant, Grant::Kv { .. });
+    if calls(worker, script, is_kv, |member| KV_MORE.contains(&member)) {
+        name(script, builtin::KV_MORE);
+    }
+}
+
+/// Whether a source says a wanted member of a binding of some kind.
+fn calls(
+    worker: &WorkerPlan,
+    script: &Script,
+    of: impl Fn(&Grant) -> bool,
+    wanted: impl Fn(&str) -> bool + Copy,
+) -> bool {
+    let bound = worker.bindings.iter().filter(|binding| of(&binding.grant));
+    let names: Vec<&str> = bound.map(|binding| binding.name.as_str()).collect();
+    let sources = script.modules.iter().filter(|m| matches!(m.kind, ModuleKind::Js | ModuleKind::Classic));
+    sources
+        .map(|m| String::from_utf8_lossy(&m.source))
+        .any(|source| names.iter().any(|name| is_called(&source, name, wanted)))
 }
 
 /// The feature that a binding always takes, as a specifier of the platform: `features:NAME`.
 fn feature_of(grant: &Grant) -> Option<&'static str> {
     match grant {
         Grant::Object { .. } => Some(builtin::OBJECTS),
+        Grant::Postgres { .. } => Some(builtin::POSTGRES),
         // What these take is in every image, or depends on the source.
+        Grant::Sql { .. } => Some(builtin::SQL),
         Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
     }
 }
@@ -49,8 +68,8 @@ fn name(script: &mut Script, feature: &str) {
     });
 }
 
-/// Whether a source says `NAME.method`, with any method but `fetch`.
-fn is_called(source: &str, name: &str) -> bool {
+/// Whether a source says `NAME.member`, with a member that is wanted.
+fn is_called(source: &str, name: &str, wanted: impl Fn(&str) -> bool) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
     source.match_indices(name).any(|(at, _)| {
         let (before, after) = (&source[..at], source[at + name.len()..].trim_start());
@@ -58,7 +77,7 @@ fn is_called(source: &str, name: &str) -> bool {
         let Some(member) = after.strip_prefix('.').filter(|_| !before.ends_with(is_part)) else { return false };
         let member = member.trim_start();
         let end = member.find(|c| !is_part(c)).unwrap_or(member.len());
-        end > 0 && !OWN.contains(&&member[..end])
+        end > 0 && wanted(&member[..end])
     })
 }
 

@@ -318,3 +318,37 @@ fn an_export_that_a_binding_names_is_looked_for_as_far_as_sources_tell() {
         }
     }
 }
+
+const WITH_DATABASE: &[u8] = b"name = \"shop\"\n[workers.web]\nentry = \"src/index.ts\"\n[workers.web.bindings]\n\
+    DB = { sql = \"main\", migrations = \"migrations\" }\n[[routes]]\nmatch = \"/*\"\nworker = \"web\"\n";
+
+#[test]
+fn migrations_stand_in_the_order_of_their_numbers() {
+    let dir = app(&[
+        ("selvedge.toml", WITH_DATABASE),
+        ("src/index.ts", INDEX),
+        ("migrations/10_late.sql", b"C"),
+        ("migrations/9_early.sql", b"B"),
+        ("migrations/0001_first.sql", b"A"),
+        ("migrations/meta/_journal.json", b"{}"),
+        ("migrations/README.md", b"no migration"),
+    ]);
+    let bundle = build(&dir).expect("a good app");
+    let texts: Vec<_> = bundle.migrations.values().flatten().map(|m| (m.name.as_str(), m.text.as_str())).collect();
+    assert_eq!(texts, [("0001_first.sql", "A"), ("9_early.sql", "B"), ("10_late.sql", "C")]);
+    let watched = inputs(&dir, &bundle.inputs);
+    assert!(watched.contains(&"migrations".to_owned()) && watched.contains(&"migrations/10_late.sql".to_owned()));
+    let document = bundle.document().expect("a bundle has a document");
+    assert_eq!(Document::parse(&document.encode()).expect("it reads back").migrations(), &bundle.migrations);
+}
+
+#[test]
+fn a_migration_without_a_number_or_with_anothers_is_a_fault() {
+    let files: &[(&str, &[u8])] = &[("selvedge.toml", WITH_DATABASE), ("src/index.ts", INDEX)];
+    let nameless = app(&[files, &[("migrations/users.sql", b"A")]].concat());
+    assert_eq!(problem(&nameless).code, "build::migration");
+    let twice = app(&[files, &[("migrations/1_a.sql", b"A"), ("migrations/01_b.sql", b"B")]].concat());
+    assert!(problem(&twice).message.contains("two migrations of one number"));
+    let missing = problem(&app(files));
+    assert!(missing.message.contains("the directory of migrations does not exist"), "{}", missing.message);
+}

@@ -10,8 +10,12 @@ use services::memory::{MemoryArtifacts, MemoryCare, MemoryKv, MemoryObjects, Mem
 use services::{KvLimits, ObjectLimits};
 use testkit::ManualClock;
 
+use noted::NotedMigrations;
+
 use super::*;
 use crate::{AssetEntry, BuildOptions, Bundle, build_app, upload};
+
+mod noted;
 
 /// A control plane over the memory model.
 pub(crate) struct Node {
@@ -39,6 +43,7 @@ impl Node {
             artifacts: artifacts.clone(),
             releases: Arc::new(MemoryReleases::new(clock.clone())),
             secrets: Arc::new(MemorySecrets::new(clock.clone())),
+            sql: Arc::new(NotedMigrations::default()),
             kv: Arc::new(MemoryKv::new(clock.clone(), KvLimits::from(&limits))),
             objects: objects.clone(),
             leases: objects,
@@ -210,7 +215,7 @@ async fn an_artifact_that_does_not_fit_the_plan_is_refused() {
         let text = "name = \"shop\"\n[workers.web]\nentry = \"a.js\"\n";
         let source = Source { path: "selvedge.toml", text };
         let plan = manifest::read_selvedge(source, &manifest::Options::default()).expect("a good manifest");
-        let document = Document::new(plan, vec![digest], Vec::new()).expect("it fits");
+        let document = Document::new(plan, vec![digest], Vec::new(), BTreeMap::new()).expect("it fits");
         let document = serde_json::to_value(&document).expect("JSON");
         node.control.deploy(DeployRequest { document, message: None }).await
     };
@@ -343,7 +348,7 @@ async fn assets_of_equal_content_are_one_blob() {
     let entry = AssetEntry { digest: Digest::of(b"x"), bytes: 1 };
     let plan = bundle("shop", &[], "one").bundle.plan;
     let files = BTreeMap::from([("/a".to_owned(), entry), ("/b".to_owned(), entry)]);
-    let document = Document::new(plan, vec![Digest::of(b"w")], vec![files]).expect("it fits");
+    let document = Document::new(plan, vec![Digest::of(b"w")], vec![files], BTreeMap::new()).expect("it fits");
     assert_eq!(document.blobs().len(), 2);
 }
 
@@ -357,7 +362,10 @@ async fn a_secret_that_is_bound_and_not_set_is_named() {
     fs::write(&manifest, format!("{text}{bindings}")).expect("written");
     let bundle = build_app(built.dir.path(), &BuildOptions::default()).expect("a good app");
     let value = Secret::new(Bytes::from_static(b"hunter2"));
-    node.control.secret_put(app("shop"), resource("pepper"), value).await.expect("set");
+    node.control
+        .secret_put(app("shop"), SecretKey { name: resource("pepper"), env: None }, value, SecretPutOptions::default())
+        .await
+        .expect("set");
     let deployed = node.deploy(&bundle).await.expect("a good app");
     assert_eq!(deployed.missing_secrets, [resource("api-key")]);
 }

@@ -11,7 +11,7 @@ fn plan() -> Plan {
 
 fn document(paths: &[&str]) -> Result<Document, DocumentError> {
     let entry = |path: &&str| ((*path).to_owned(), AssetEntry { digest: Digest::of(path.as_bytes()), bytes: 3 });
-    Document::new(plan(), vec![Digest::of(b"web")], vec![paths.iter().map(entry).collect()])
+    Document::new(plan(), vec![Digest::of(b"web")], vec![paths.iter().map(entry).collect()], Migrations::new())
 }
 
 /// What a document is read as after a change to its JSON.

@@ -53,6 +53,8 @@ fn as_request(event: FetchEvent) -> Result<Request, Failure> {
         body: event.body,
         peer: SocketAddr::new(event.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), 0),
         protocol: Protocol::Http11,
+        listener: 0,
+        secured: None,
         upgrade: false,
     })
 }

@@ -103,7 +103,7 @@ pub(crate) async fn answer(
     upstream: &Arc<Upstream>,
     request: Request,
 ) -> Result<Response<Body>, Failure> {
-    let url = format!("http://{}{}", request.authority(), request.path_and_query);
+    let url = format!("{}://{}{}", request.scheme(), request.authority(), request.path_and_query);
     let key = Key { app: caching.app.clone(), cache: None, url: url.as_str().into() };
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;

@@ -11,6 +11,9 @@ const HANDLER: &str = "wasi:http/incoming-handler";
 const GRANTED: [&str; 7] =
     ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
 
+/// Interfaces of a package that is a draft, and there in one version only.
+const KEYVALUE: [&str; 3] = ["wasi:keyvalue/store", "wasi:keyvalue/atomics", "wasi:keyvalue/batch"];
+
 /// Looks at the first bytes: what is no component at all needs no compiler.
 pub fn shape(bytes: &[u8]) -> Result<(), Failure> {
     let Some(rest) = bytes.strip_prefix(b"\0asm") else {
@@ -64,9 +67,10 @@ pub fn world(component: &Component) -> Result<(), Failure> {
     }
     Err(bad(format!(
         "the component imports {}, which a worker is not granted; it may import wasi:http, wasi:config/store@{}, \
-         wasi:cli, wasi:clocks, wasi:io and wasi:random",
+         wasi:keyvalue@{}, wasi:cli, wasi:clocks, wasi:io and wasi:random",
         refused.join(", "),
         super::config::VERSION,
+        super::keyvalue::VERSION,
     )))
 }
 
@@ -87,7 +91,10 @@ fn is_granted(import: &str) -> bool {
     if import == format!("wasi:config/store@{}", super::config::VERSION) {
         return true;
     }
-    let Some((interface, _)) = import.split_once('@') else { return false };
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    if KEYVALUE.contains(&interface) {
+        return version == super::keyvalue::VERSION;
+    }
     let package = interface.split_once('/').map_or(interface, |(package, _)| package);
     GRANTED.contains(&package) && is_version_02(import, interface)
 }

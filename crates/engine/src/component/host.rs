@@ -16,6 +16,7 @@ use super::config;
 use super::console::Console;
 use super::egress::Egress;
 use super::invocation::Invocation;
+use super::keyvalue;
 use super::share::{Share, Verdict};
 
 /// Resources of the host (streams, fields, bodies, pollables) that one instance may hold: what it
@@ -62,6 +63,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     config::define(&mut linker)?;
+    keyvalue::define(&mut linker)?;
     Ok(linker)
 }
 
@@ -101,6 +103,14 @@ impl Host {
 
     pub fn env(&self) -> &Arc<Env> {
         &self.egress.invocation.env
+    }
+
+    pub fn invocation(&self) -> &Arc<Invocation> {
+        &self.egress.invocation
+    }
+
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 }
 

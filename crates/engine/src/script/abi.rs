@@ -121,6 +121,29 @@ pub mod rpc {
     pub const READ: i32 = 311;
 }
 
+/// What KV has beside the names of Workers: operations.
+pub mod kv {
+    pub const COMMIT: i32 = 530;
+    pub const ADD: i32 = 531;
+    pub const CHANGES: i32 = 532;
+    pub const LIST: i32 = 533;
+}
+
+/// SQL: operations.
+pub mod sql {
+    pub const FIRST: i32 = BATCH;
+    pub const LAST: i32 = 439;
+
+    pub const BATCH: i32 = 400;
+    pub const SCRIPT: i32 = 401;
+    pub const BEGIN: i32 = 402;
+    pub const RUN: i32 = 403;
+    pub const END: i32 = 404;
+    pub const STREAM: i32 = 405;
+    pub const NEXT: i32 = 406;
+    pub const CLOSE: i32 = 407;
+}
+
 /// Durable objects: events, calls, operations.
 pub mod object {
     pub const EVENT_INIT: i32 = 440;
@@ -159,6 +182,19 @@ pub mod object {
     pub const ABORT: i32 = 475;
 
     pub const SYNC: i32 = 480;
+}
+
+/// PostgreSQL: operations.
+pub mod postgres {
+    pub const FIRST: i32 = QUERY;
+    pub const LAST: i32 = CLOSE;
+
+    pub const QUERY: i32 = 560;
+    pub const BEGIN: i32 = 561;
+    pub const END: i32 = 562;
+    pub const LISTEN: i32 = 563;
+    pub const NEXT: i32 = 564;
+    pub const CLOSE: i32 = 565;
 }
 
 /// Offsets in the shim's `struct control`.

@@ -116,6 +116,7 @@ pub struct ScriptInstance {
     held: RefCell<VecDeque<Held>>,
     /// The instance is to end after this entry, and why.
     ending: RefCell<Option<Failure>>,
+    pub(super) postgres: RefCell<super::postgres::Postgres>,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -168,7 +169,8 @@ impl Running {
 
 /// An operation that only waits: it is no work, leaves no trace, and goes with its request.
 fn is_passive(code: i32) -> bool {
-    matches!(code, abi::operation::TIMER | abi::operation::SOCKET_READ | abi::rpc::READ)
+    use abi::{kv, operation, postgres, rpc};
+    matches!(code, operation::TIMER | operation::SOCKET_READ | rpc::READ | kv::CHANGES | postgres::NEXT)
 }
 
 struct Stream {
@@ -208,6 +210,7 @@ impl ScriptInstance {
             sessions: RefCell::default(),
             held: RefCell::default(),
             ending: RefCell::default(),
+            postgres: RefCell::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),
@@ -545,6 +548,7 @@ impl ScriptInstance {
         }
         self.sockets.end_request(request, None);
         self.sessions.borrow_mut().end_request(request);
+        self.postgres.borrow_mut().end_request(request);
         if let Some(watch) = entry.watch {
             watch.abort();
         }
@@ -561,7 +565,9 @@ impl ScriptInstance {
                 match running.code {
                     abi::operation::TIMER => gone.push(operation),
                     // What it held of other workers goes at once.
-                    abi::rpc::READ => self.inbox.borrow_mut().push_back(Input::Forget { operation }),
+                    abi::rpc::READ | abi::kv::CHANGES | abi::postgres::NEXT => {
+                        self.inbox.borrow_mut().push_back(Input::Forget { operation })
+                    }
                     _ => {}
                 }
             }
@@ -666,7 +672,7 @@ impl ScriptInstance {
             }
             (call.call.clone(), call.meter.clone())
         });
-        let work = Operation { instance: self.clone(), context, code, arguments };
+        let work = Operation { instance: self.clone(), context, request, code, arguments };
         let instance = self.clone();
         let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
         // What is ready at once needs no task.

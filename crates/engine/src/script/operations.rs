@@ -20,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{node, objects, rpc, sockets};
+use super::{kv, node, objects, postgres, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -31,6 +31,7 @@ pub struct Operation {
     pub instance: Rc<ScriptInstance>,
     /// The request on whose behalf, unless it has ended.
     pub context: Option<(Call, Arc<Meter>)>,
+    pub request: u32,
     pub code: i32,
     pub arguments: Vec<u8>,
 }
@@ -248,10 +249,16 @@ impl Operation {
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
+            abi::kv::COMMIT => kv::commit(&self, args).await,
+            abi::kv::ADD => kv::add(&self, args).await,
+            abi::kv::CHANGES => kv::changes(&self, args).await,
+            abi::kv::LIST => kv::list(&self, args).await,
+            abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
             // It was begun when everything before it was durable.
             abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,
             abi::rpc::READ => rpc::read(&self, args).await,
+            abi::postgres::FIRST..=abi::postgres::LAST => postgres::perform(&self, args).await,
             abi::crypto::FIRST..=abi::crypto::LAST => crypto::perform(&self, &arguments).await,
             abi::node::KDF_OPERATION | abi::node::ZIP_OPERATION => node::perform(&self, &arguments).await,
             _ => Err(Completion::type_error("there is no such operation")),
@@ -340,7 +347,7 @@ impl Operation {
         }
     }
 
-    fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
+    pub fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
         let binding = args.next()?.as_u32()? as usize;
         match self.env().bindings.get(binding) {
             Some((_, Handle::Kv { provider, namespace })) => Ok((provider.clone(), namespace.clone())),
@@ -394,6 +401,7 @@ impl Operation {
             prefix: prefix.as_optional_str()?.unwrap_or("").to_owned(),
             cursor: cursor.as_optional_str()?.map(str::to_owned),
             limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
+            ..ListOptions::default()
         };
         self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
         let page = provider.list(&namespace, options).await?;
@@ -438,7 +446,7 @@ async fn timer(mut args: Decoder<'_>) -> Result<Completion, Completion> {
 }
 
 /// `{expirationMs?, ttlS?, metadata?, ifRevision?, ifAbsent?}`
-fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
+pub fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
     let fields: serde_json::Value = serde_json::from_str(json).map_err(|_| Malformed)?;
     let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_f64);
     let expires_at_ms = match (number("expirationMs"), number("ttlS")) {
@@ -460,7 +468,7 @@ fn put_options(json: &str, now_ms: u64) -> Result<PutOptions, Completion> {
 }
 
 /// The answer of `list`, as Workers code knows it, with revisions.
-fn list_document(page: &ListPage) -> String {
+pub fn list_document(page: &ListPage) -> String {
     let keys: Vec<serde_json::Value> = page
         .keys
         .iter()
@@ -475,7 +483,7 @@ fn list_document(page: &ListPage) -> String {
             entry
         })
         .collect();
-    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null });
+    let mut document = serde_json::json!({ "keys": keys, "list_complete": page.complete, "cacheStatus": null, "revision": page.revision });
     if let Some(cursor) = &page.cursor {
         document["cursor"] = cursor.as_str().into();
     }
@@ -503,7 +511,9 @@ pub fn describe_env(env: &Env) -> Option<String> {
                     serde_json::json!({ "name": name, "kind": "secret", "value": secret.expose() })
                 }
                 Handle::Kv { .. } => serde_json::json!({ "name": name, "kind": "kv", "binding": index }),
+                Handle::Sql(binding) => sql::describe(name, index, binding),
                 Handle::Objects { .. } => serde_json::json!({ "name": name, "kind": "objects", "binding": index }),
+                Handle::Postgres(_) => serde_json::json!({ "name": name, "kind": "postgres", "binding": index }),
                 Handle::Service(_) => serde_json::json!({ "name": name, "kind": "service", "binding": index }),
             }
         })

@@ -162,6 +162,42 @@ fn variables_and_secrets_are_in_the_store_and_variables_in_the_environment() {
     });
 }
 
+#[test]
+fn kv_bindings_are_buckets_by_their_names() {
+    on_core(async {
+        let app = rust().bind("KV", crate::node::kv()).bind("TEXT", Handle::Text("no bucket".into())).start();
+        let steps = |steps: &str| text(&app, at(&format!("kv/{steps}"))).boxed_local();
+        let shown = steps("set:a:one/get:a:/exists:a:/exists:b:/get:b:/delete:a:/get:a:").await;
+        assert_eq!(shown, "()\nSome(\"one\")\ntrue\nfalse\nNone\n()\nNone");
+        let shown = steps("add:n:5/add:n:-7/get:n:/set:t:text/add:t:1").await;
+        assert!(shown.starts_with("5\n-2\nSome(\"-2\")\n()\nError::Other(\"not_a_counter: "), "{shown}");
+        assert_eq!(steps("set:a:one/swap:a:two/get:a:").await, "()\ntrue Some(\"meanwhile\") true\nSome(\"two\")");
+        let shown = steps("many::x,y,z/exists:x:/exists:y:/list::").await;
+        let all = "x=Some(\"x\") y=Some(\"y\") z=Some(\"z\") none=None";
+        assert_eq!(shown, format!("{all}\nfalse\ntrue\n[\"a\", \"n\", \"t\", \"y\", \"z\"] None"));
+        let shown = steps("open:TEXT:/open:NONE:/open:KV:/set::x/long:k:/list:nonsense:").await;
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[..3], ["Err(Error::NoSuchStore)", "Err(Error::NoSuchStore)", "Ok(())"]);
+        for (line, code) in lines[3..].iter().zip(["key_empty", "key_too_long", "bad_cursor"]) {
+            assert!(line.starts_with(&format!("Error::Other(\"{code}: ")), "{line}");
+        }
+        let record = record(&app).await;
+        let usage = &record.invocations[0].usage;
+        assert!(usage.kv_writes > 0 || usage.kv_reads > 0, "{usage:?}");
+    });
+}
+
+#[test]
+fn calls_of_buckets_are_sub_requests() {
+    on_core(async {
+        let app = rust().bind("KV", crate::node::kv()).limits(|limits| limits.subrequests = 2).start();
+        let shown = text(&app, at("kv/set:a:1/get:a:/get:a:/add:n:1")).await;
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[..2], ["()", "Some(\"1\")"]);
+        assert!(lines[2..].iter().all(|line| line.contains("subrequests_exceeded: ")), "{shown}");
+    });
+}
+
 fn fetching(target: &str, body: Body) -> FetchEvent {
     let mut event = post("http://a.test/fetch", body);
     event.headers.insert("x-target", target.parse().unwrap());

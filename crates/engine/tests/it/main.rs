@@ -7,6 +7,7 @@ mod crypto;
 mod fixture;
 mod fuzz;
 mod html_rewriter;
+mod language;
 mod limits;
 mod loss;
 mod many;

@@ -33,6 +33,9 @@ impl Compiler<'_, '_> {
         let parsed = EgressRule::parse(text.value.trim_end_matches('/'));
         let message = match parsed {
             Ok(rule) if is_target(&rule) => return Some(rule),
+            Ok(EgressRule::Host { scheme: Some(_), .. }) => {
+                format!("the target `{}` speaks no HTTP", shorten(&text.value))
+            }
             Ok(_) => format!("the target `{}` has no scheme", shorten(&text.value)),
             Err(error) => format!("`{}` is no target: {error}", shorten(&text.value)),
         };

@@ -192,7 +192,10 @@ impl Compiler<'_, '_> {
         let name = self.env_name(&raw.name, "a binding");
         let grant = match raw.kind {
             BindingKind::Kv => Grant::Kv { namespace: self.resource(&raw.target, "a KV namespace")? },
-            BindingKind::Secret => Grant::Secret { secret: self.resource(&raw.target, "a secret")? },
+            BindingKind::Secret => {
+                Grant::Secret { secret: self.resource(&raw.target, "a secret")?, previous: raw.previous }
+            }
+            BindingKind::Sql => self.sql(raw)?,
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
                 let worker = self.worker_index(&raw.target, &user)?;
@@ -207,6 +210,7 @@ impl Compiler<'_, '_> {
             }
             BindingKind::Object => self.object(raw, name.as_ref(), own)?,
             BindingKind::Assets => Grant::Assets { assets: self.assets_index(&raw.target, None)? },
+            BindingKind::Postgres => self.postgres_grant(&raw.target)?,
         };
         Some(Binding { name: name?, grant })
     }
@@ -303,7 +307,7 @@ impl Compiler<'_, '_> {
         Some(Some(json))
     }
 
-    fn resource(&mut self, target: &Spanned<String>, of_what: &str) -> Option<ResourceName> {
+    pub(super) fn resource(&mut self, target: &Spanned<String>, of_what: &str) -> Option<ResourceName> {
         match ResourceName::parse(&target.value) {
             Ok(name) => Some(name),
             Err(error) => {
@@ -333,11 +337,15 @@ impl Compiler<'_, '_> {
         let context = self.context;
         for (name, (value, place)) in &context.dev_vars.vars {
             if let Some(at) = bindings.iter().position(|b| b.name == *name) {
+                if let Grant::Postgres { dev_url, .. } = &mut bindings[at].grant {
+                    *dev_url = Some(value.clone());
+                    continue;
+                }
                 if !matches!(bindings[at].grant, Grant::Secret { .. }) {
                     let message = format!("`{name}` is a binding in {}, and no secret", context.manifest);
                     let problem = crate::report::Diagnostic::new(code::NAME_CLASH, message)
                         .at(place.clone())
-                        .help("a value from this file can stand in for a variable or a secret; rename it");
+                        .help("a value from this file can stand in for a variable, a secret or the URL of a database; rename it");
                     self.problems.report.problems.push(problem);
                     continue;
                 }

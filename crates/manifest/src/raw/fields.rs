@@ -22,6 +22,7 @@ pub(crate) static ROOT: &[Field] = &[
     field("routes", "Which worker or directory answers where. Their order plays no part."),
     field("upstreams", "The servers that routes pass requests on to, by name."),
     field("limits", "Limits on the app as a whole."),
+    field("postgres", "PostgreSQL databases that the app uses, by name."),
     field("test", "How the app's own tests run: selvedge test."),
     field("env", "Overlays by environment: tables merge key by key, everything else replaces."),
     later("queues"),
@@ -63,19 +64,37 @@ pub(crate) static TEST: &[Field] = &[
     field("limits", "Limits on tests."),
 ];
 
+pub(crate) static POSTGRES: &[Field] = &[
+    field(
+        "url",
+        "Where it is and who logs in: { secret = \"NAME\" }, a secret that holds postgres://user:password@host:5432/database.",
+    ),
+    field("tls", "\"verify\": the server proves its name with a certificate (default). \"off\": no TLS."),
+    field("ca", "The authority that signed the server's certificate, as PEM text; no other is trusted then."),
+    field("limits", "Limits on the database, for each node."),
+];
+
+/// The `url` of a database.
+pub(crate) static POSTGRES_URL: &[Field] = &[field("secret", "The name of the secret that holds the URL.")];
+
 pub(crate) static BINDING: &[Field] = &[
     field("kv", "The name of a KV namespace."),
+    field("sql", "The name of a SQL database, or \"NAME-*\" for a family of them, one for each key."),
+    field("migrations", "With `sql`: the directory of its migrations, relative to this file: NNNN_name.sql."),
     field("secret", "The name of a secret, set with: selvedge secret put."),
+    field(
+        "previous",
+        "With `secret`: true for the version before, which is there while the overlap of a rotation lasts.",
+    ),
     field("worker", "The name of a worker of this app; with `object`, the one that exports the class."),
     field("assets", "A directory of files, relative to this file."),
+    field("postgres", "The name of a PostgreSQL database, which [postgres.NAME] describes."),
     field(
         "entrypoint",
         "With `worker`: the export that answers, a class that extends WorkerEntrypoint; without, the default one.",
     ),
     field("object", "The name of a class of durable objects, which the worker exports."),
     field("props", "With `worker`: what the worker finds in `ctx.props` when it is called over this binding."),
-    later("sql"),
-    later("migrations"),
     later("blob"),
     later("queue"),
     later("stream"),

@@ -1,6 +1,7 @@
 //! The reader of `selvedge.toml`.
 
 use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, UPSTREAM, WORKER};
+use super::postgres;
 use super::{
     BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawUpstream, RawWorker, Reader, Spanned,
 };
@@ -22,6 +23,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         upstreams: upstreams(&mut reader, root),
         limits: reader.limits(root, "limits"),
         tests: tests(&mut reader, root),
+        postgres: postgres::read(&mut reader, root),
     }
 }
 
@@ -87,12 +89,14 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 5] = [
+const KINDS: [(&str, BindingKind); 7] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
+    ("sql", BindingKind::Sql),
     ("secret", BindingKind::Secret),
     ("worker", BindingKind::Worker),
     ("assets", BindingKind::Assets),
+    ("postgres", BindingKind::Postgres),
 ];
 
 fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<RawBinding> {
@@ -124,31 +128,41 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
             Some("give each thing a binding of its own".to_owned());
         return None;
     }
-    let extras = || EXTRAS.iter().filter_map(|name| table.get(name));
+    let extras = || EXTRAS.iter().filter_map(|(name, of)| Some((table.get(name)?, *of)));
     let Some((kind, target)) = first else {
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, secret, worker, assets, object".to_owned());
+                Some("name one of: kv, sql, secret, worker, assets, object, postgres".to_owned());
         }
         return None;
     };
-    if let Some(extra) = extras().next().filter(|_| kind != BindingKind::Worker) {
-        let message = format!("`{}` has no meaning in the binding `{}`, which opens no worker", extra.key, entry.key);
+    if let Some((extra, of)) = extras().find(|(_, of)| *of != kind) {
+        let what = if of == BindingKind::Worker { "worker" } else { "database" };
+        let message = format!("`{}` has no meaning in the binding `{}`, which opens no {what}", extra.key, entry.key);
         reader.problems.add(code::BAD_BINDING, &extra.key_span, message).help =
-            Some("leave it out, or bind a worker".to_owned());
+            Some(format!("leave it out, or bind a {what}"));
         return None;
     }
     let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
     let mut binding = RawBinding::new(name, kind, reader.string_of(target)?);
+    binding.migrations = reader.string(table, "migrations");
     binding.entrypoint = reader.string(table, "entrypoint");
     binding.worker = if is_object { reader.string(table, "worker") } else { None };
     binding.props = table.get("props").map(|props| props.node.clone());
+    if let Some(previous) = table.get("previous").filter(|_| kind != BindingKind::Secret) {
+        let message = format!("`previous` has no meaning in the binding `{}`, which opens no secret", entry.key);
+        reader.problems.add(code::BAD_BINDING, &previous.key_span, message).help =
+            Some("leave it out, or bind a secret".to_owned());
+        return None;
+    }
+    binding.previous = reader.bool(table, "previous").unwrap_or(false);
     Some(binding)
 }
 
-/// What a binding to a worker may say besides.
-const EXTRAS: [&str; 2] = ["entrypoint", "props"];
+/// What a binding to a worker or a database may say besides.
+const EXTRAS: [(&str, BindingKind); 3] =
+    [("migrations", BindingKind::Sql), ("entrypoint", BindingKind::Worker), ("props", BindingKind::Worker)];
 
 fn routes(reader: &mut Reader<'_>, root: &Table) -> Vec<RawRoute> {
     let Some(entry) = root.get("routes") else { return Vec::new() };

@@ -31,6 +31,7 @@ pub(super) static ROOT: &[Key] = &[
     read("main"),
     read("vars"),
     read("kv_namespaces"),
+    read("d1_databases"),
     read("secrets"),
     read("services"),
     read("durable_objects"),
@@ -81,13 +82,15 @@ pub(super) static ROOT: &[Key] = &[
     refuse("cache", "the cache in front of a worker"),
     refuse("cloudchamber", "containers"),
     refuse("containers", "containers"),
-    refuse("d1_databases", "SQL databases"),
     refuse("data_blobs", "modules of bytes by binding; import the file instead"),
     refuse("define", "replacing names while bundling"),
     refuse("dispatch_namespaces", "workers that dispatch to tenants"),
     refuse("exports", "exports by configuration"),
     refuse("flagship", "feature flags"),
-    refuse("hyperdrive", "pools of database connections"),
+    refuse(
+        "hyperdrive",
+        "pools of database connections by binding; describe the database as [postgres.NAME] in a selvedge.toml",
+    ),
     refuse("images", "image transformation"),
     refuse("jsx_factory", "a JSX factory by configuration; use a pragma in the file"),
     refuse("jsx_fragment", "a JSX fragment by configuration; use a pragma in the file"),
@@ -162,6 +165,18 @@ pub(super) static SECRETS: &[Key] = &[read("required")];
 
 pub(super) static KV: &[Key] =
     &[read("binding"), read("id"), pass("preview_id"), pass("remote"), pass("experimental_remote")];
+
+pub(super) static D1: &[Key] = &[
+    read("binding"),
+    read("database_name"),
+    read("database_id"),
+    read("migrations_dir"),
+    pass("preview_database_id"),
+    pass("database_internal_env"),
+    pass("remote"),
+    pass("experimental_remote"),
+    refuse("migrations_table", "a table of migrations by name; they are noted in one of the platform's"),
+];
 
 pub(super) static SERVICE: &[Key] = &[
     read("binding"),

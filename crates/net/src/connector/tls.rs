@@ -26,13 +26,30 @@ pub(super) fn config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, Strin
     if roots.is_empty() {
         return Err("the system has no trusted certificates; install its ca-certificates package".to_owned());
     }
+    let mut config = trusting(roots)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Trusts the certificates of a PEM text, and no others.
+pub(super) fn config_of(ca: &str) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        let certificate = certificate.map_err(|error| format!("ca: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("ca: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("ca holds no certificate".to_owned());
+    }
+    trusting(roots)
+}
+
+fn trusting(roots: RootCertStore) -> Result<ClientConfig, String> {
     // Named here, so that no other provider that a dependency brings along is ever picked.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// True with the stream if the server chose HTTP/2.

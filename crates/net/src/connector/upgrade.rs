@@ -18,7 +18,7 @@ use super::{Check, Connector, ExchangeError, Outgoing, Target, prepare, target, 
 use crate::websocket::{self, Stop, handshake};
 
 /// A stream of either kind.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// The node stops.

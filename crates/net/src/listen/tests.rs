@@ -8,7 +8,7 @@ fn loopback(port: u16) -> SocketAddr {
 fn all_cores_share_the_port_that_the_kernel_chose() {
     let listeners = Listener::bind(loopback(0), &ListenOptions { cores: 3, ..Default::default() }).unwrap();
     assert_eq!(listeners.len(), 3);
-    assert_ne!(listeners[0].address().port(), 0);
+    assert_ne!(listeners[0].address().tcp().unwrap().port(), 0);
     assert!(listeners.iter().all(|l| l.address() == listeners[0].address()));
 }
 
@@ -17,7 +17,7 @@ fn a_port_in_use_is_an_error_that_says_what_to_do() {
     for cores in [1, 2] {
         // Also when the other one would share its port.
         let first = Listener::bind(loopback(0), &ListenOptions { cores, ..Default::default() }).unwrap();
-        let address = first[0].address();
+        let address = first[0].address().tcp().unwrap();
         let error = Listener::bind(address, &ListenOptions::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("{address} is in use by another process; choose another with --listen"));
     }

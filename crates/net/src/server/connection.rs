@@ -6,95 +6,63 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::{Body, BodyError, code};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Version, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::arrival::{Arrived, Entrance, Guard, arrive, remember};
 use super::upgraded::{self, Switching};
-use super::{Server, farewell};
+use super::{Leave, Server, farewell};
 use crate::ServerLimits;
 use crate::gate::{State, Upgrading, Wire};
 use crate::head::Refusal;
 use crate::request::{Protocol, Request, RequestBody};
+use crate::stream::{Raw, Stream};
+use crate::target::split_port;
+use crate::tls::Secured;
 use crate::{target, websocket};
-
-/// RFC 9113, section 3.4.
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// So many fields hyper parses on the stack; one more, and it allocates for every request.
 const HYPER_HEADER_COUNT: usize = 100;
 
 /// While draining, an unused HTTP/1.1 connection stays open this long: a request that is already
 /// on its way still gets an answer, and with it `connection: close`.
-const DRAIN_LINGER: Duration = Duration::from_millis(250);
+pub(super) const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
-/// An HTTP/2 client that gives up more requests than this, and half of all it makes, is one that
-/// makes them to give them up (CVE-2023-44487).
-const H2_CANCELLED_MAX: u64 = 200;
+/// A piece of an answer that is handed to HTTP/2 at once; more stays where it is until the client
+/// has room for it.
+const H2_PIECE_BYTES: usize = 64 << 10;
 
-pub(super) async fn serve<S, F>(stream: TcpStream, peer: SocketAddr, server: &Rc<Server>, state: Rc<State>, service: S)
+pub(super) async fn serve<S, F>(stream: Raw, mut entrance: Entrance, leave: &mut Leave, service: S)
 where
     S: Fn(Request) -> F + Clone + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let _ = stream.set_nodelay(true);
-    let mut stream = stream;
-    let Some(before) = read_preface(&mut stream, &state, &server.limits).await else { return };
-    let shared = Rc::new(Shared { peer, server: server.clone(), state, service });
-    if before.starts_with(H2_PREFACE) {
-        serve_http2(stream, before, shared).await;
+    // Boxed, each of them: what arriving takes is given back before HTTP begins, and a connection
+    // of one version does not keep the room that the other would take.
+    let Some(arrived) = Box::pin(arrive(stream, &mut entrance, leave)).await else { return };
+    let Entrance { peer, reception, state, .. } = entrance;
+    let Arrived { stream, before, h2, secured, guard } = arrived;
+    let (server, listener) = (leave.server.clone(), reception.listener);
+    drop(reception);
+    let shared = Rc::new(Shared { peer, listener, secured, guard, server, state, service });
+    if h2 {
+        Box::pin(serve_http2(stream, before, shared)).await;
     } else {
-        serve_http1(stream, before, shared).await;
+        Box::pin(serve_http1(stream, before, shared)).await;
     }
 }
 
-/// Reads until it is clear whether the client speaks HTTP/2. `None` if it says nothing.
-async fn read_preface(stream: &mut TcpStream, state: &State, limits: &ServerLimits) -> Option<Bytes> {
-    let mut bytes = BytesMut::with_capacity(1024);
-    let undecided = |bytes: &[u8]| bytes.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(bytes);
-    let started = Instant::now();
-    let mut timer = pin!(tokio::time::sleep_until(started + limits.header));
-    while undecided(&bytes) {
-        let mut read = pin!(stream.read_buf(&mut bytes));
-        let n = poll_fn(|cx| {
-            remember(state, cx);
-            if let Poll::Ready(n) = read.as_mut().poll(cx) {
-                return Poll::Ready(n.unwrap_or(0));
-            }
-            if state.rearm.take()
-                && let Some(since) = state.draining_since.get()
-            {
-                timer.as_mut().reset((since + DRAIN_LINGER).min(started + limits.header));
-            }
-            if state.cut.get() { Poll::Ready(0) } else { timer.as_mut().poll(cx).map(|()| 0) }
-        })
-        .await;
-        if n == 0 {
-            return None;
-        }
-    }
-    Some(bytes.freeze())
-}
-
-/// So that a drain reaches a connection that waits.
-fn remember(state: &State, cx: &Context<'_>) {
-    let mut waker = state.waker.borrow_mut();
-    if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-        *waker = Some(cx.waker().clone());
-    }
-}
-
-async fn serve_http1<S, F>(stream: TcpStream, before: Bytes, shared: Rc<Shared<S>>)
+async fn serve_http1<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
 where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
@@ -113,7 +81,8 @@ where
     if limits.header_count > HYPER_HEADER_COUNT {
         builder.max_headers(limits.header_count);
     }
-    let service = service_fn(|request| answer(shared.clone(), Flight::new(&shared.state), request));
+    // Boxed, since hyper keeps the room for an answer for as long as the connection stands unused.
+    let service = service_fn(|request| Box::pin(answer(shared.clone(), Flight::new(&shared.state), request)));
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
     let watch = Watch::new(state, limits.clone(), false);
     let close = |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
@@ -125,7 +94,7 @@ where
     if let Some(accepted) = state.accepted.take() {
         let (stream, held) = wire.into_upgraded();
         let before = [&parts.read_buf[..], &held[..]].concat();
-        let (stream, clean) = upgraded::serve(stream, before, accepted, &state).await;
+        let (stream, clean) = Box::pin(upgraded::serve(stream, before, accepted, state)).await;
         if !clean && !state.cut.get() {
             // A client that is refused may still be sending.
             farewell::linger(stream).await;
@@ -142,13 +111,13 @@ where
     }
 }
 
-async fn serve_http2<S, F>(stream: TcpStream, before: Bytes, shared: Rc<Shared<S>>)
+async fn serve_http2<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
 where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
     let (limits, state) = (&shared.server.limits, &shared.state);
-    let wire = Wire::http2(stream, before, state.clone());
+    let wire = Wire::http2(stream, before, limits, state.clone());
     let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
     builder
         .timer(TokioTimer::new())
@@ -157,9 +126,9 @@ where
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(256 << 10)
-        .max_pending_accept_reset_streams(20)
+        .max_pending_accept_reset_streams(limits.h2_pending_resets)
         .enable_connect_protocol()
-        .max_local_error_reset_streams(64);
+        .max_local_error_reset_streams(limits.h2_refused_streams);
     let service = service_fn(|request| {
         // What the gate counts for HTTP/1.1.
         state.passed.set(state.passed.get() + 1);
@@ -169,6 +138,10 @@ where
     let watch = Watch::new(state, limits.clone(), true);
     let close = |connection: Pin<&mut _>| hyper::server::conn::http2::Connection::graceful_shutdown(connection);
     drive(connection, close, watch, state).await;
+    // What is in flight ends with the connection that it would be answered on.
+    if let Some(refusal) = state.refusal.take() {
+        (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
+    }
 }
 
 enum End {
@@ -206,6 +179,9 @@ async fn drive<C: Future>(
 /// What the requests of a connection have in common.
 struct Shared<S> {
     peer: SocketAddr,
+    listener: usize,
+    secured: Option<Arc<Secured>>,
+    guard: Option<Guard>,
     server: Rc<Server>,
     state: Rc<State>,
     service: S,
@@ -225,7 +201,7 @@ where
     let state = &connection.state;
     let held = http1 && websocket::asks(request.headers());
     let switching = Switching::of(&mut request);
-    let (mut response, mut close) = match normalise(request, &switching, connection.peer, &connection.server.limits) {
+    let (mut response, mut close) = match normalise(request, &switching, &connection) {
         Ok(request) => ((connection.service)(request).await, false),
         Err(refusal) => {
             (connection.server.on_refusal)(connection.peer, refusal.code, &refusal.detail);
@@ -252,15 +228,15 @@ where
     if http1 && close && flight.is_some() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Tracked { body, _flight: flight }))
+    Ok(response.map(|body| Tracked { body, flight, pieces: !http1 }))
 }
 
-fn normalise(
+fn normalise<S>(
     request: http::Request<Incoming>,
     switching: &Result<Switching, Option<Refusal>>,
-    peer: SocketAddr,
-    limits: &ServerLimits,
+    connection: &Shared<S>,
 ) -> Result<Request, Refusal> {
+    let limits = &*connection.server.limits;
     if let Err(Some(refusal)) = switching {
         return Err(refusal.clone());
     }
@@ -272,8 +248,16 @@ fn normalise(
     };
     if protocol == Protocol::Http2 {
         check_http2(&parts, limits)?;
+        join_cookies(&mut parts.headers);
     }
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
+    if let Some(guard) = &connection.guard {
+        let (host, _) = split_port(target.authority.to_str().unwrap_or_default());
+        if !guard.covers(host) {
+            let detail = "the host wants another client certificate than the server name of this connection";
+            return Err(Refusal::new(&code::MISDIRECTED, detail));
+        }
+    }
     let upgrade = switching.is_ok();
     Ok(Request {
         method: parts.method,
@@ -281,8 +265,10 @@ fn normalise(
         authority: target.authority,
         headers: parts.headers,
         body: if upgrade { Body::empty() } else { RequestBody::wrap(incoming, limits) },
-        peer,
+        peer: connection.peer,
         protocol,
+        listener: connection.listener,
+        secured: connection.secured.clone(),
         upgrade,
     })
 }
@@ -308,10 +294,25 @@ fn check_http2(parts: &http::request::Parts, limits: &ServerLimits) -> Result<()
     }
 }
 
+/// A client of HTTP/2 may send its cookies one by one; everybody behind it reads one field (RFC
+/// 9113, section 8.2.3).
+fn join_cookies(headers: &mut http::HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if cookies.nth(1).is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// A request on its way, from hyper's call to the last byte of the response, or the end of the
 /// socket that it opened.
 pub(super) struct Flight {
     state: Rc<State>,
+    /// Its number on this connection.
+    id: u64,
     complete: Cell<bool>,
 }
 
@@ -319,6 +320,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let state = &self.state;
         state.finished.set(state.finished.get() + 1);
+        state.hand_over(self.id, None);
         if !self.complete.get() {
             state.cancelled.set(state.cancelled.get() + 1);
         }
@@ -327,7 +329,7 @@ impl Drop for Flight {
         }
         // The gate holds the end of the stream back until the last answer before it is given.
         let awaited = state.is_refused() || state.draining_since.get().is_some();
-        if awaited || state.cancelled.get() > H2_CANCELLED_MAX {
+        if awaited || (!self.complete.get() && state.passed.get() > 1) {
             state.wake();
         }
     }
@@ -335,7 +337,7 @@ impl Drop for Flight {
 
 impl Flight {
     fn new(state: &Rc<State>) -> Self {
-        Self { state: state.clone(), complete: Cell::new(false) }
+        Self { state: state.clone(), id: state.passed.get(), complete: Cell::new(false) }
     }
 
     /// The client did not give it up.
@@ -344,11 +346,38 @@ impl Flight {
     }
 }
 
-/// A response body that tells when it has been taken in full or given up.
+/// A response body that tells when it has been taken in full or given up, and while it waits.
 struct Tracked {
     body: Body,
     /// A socket keeps it otherwise.
-    _flight: Option<Flight>,
+    flight: Option<Flight>,
+    /// On HTTP/2 a body is handed over piece by piece, each when the client has room for it.
+    pieces: bool,
+}
+
+impl Tracked {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let taken = |flight: &Option<Flight>, at| {
+            if let Some(flight) = flight {
+                flight.state.hand_over(flight.id, at);
+            }
+        };
+        taken(&self.flight, None);
+        let piece = match self.body.take_whole() {
+            Some(mut whole) if whole.len() > H2_PIECE_BYTES => {
+                let piece = whole.split_to(H2_PIECE_BYTES);
+                self.body = Body::full(whole);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Some(whole) if !whole.is_empty() => Poll::Ready(Some(Ok(Frame::data(whole)))),
+            Some(_) => Poll::Ready(None),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        };
+        if let Poll::Ready(Some(Ok(_))) = &piece {
+            taken(&self.flight, Some(Instant::now()));
+        }
+        piece
+    }
 }
 
 impl http_body::Body for Tracked {
@@ -356,7 +385,7 @@ impl http_body::Body for Tracked {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.pieces { self.poll_piece(cx) } else { Pin::new(&mut self.body).poll_frame(cx) }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -455,6 +484,7 @@ impl Watch {
         }
         if self.multiplexed {
             self.check_cancelled(state)?;
+            next = next.min(self.check_windows(state, now)?);
         }
         if let Some(since) = state.head_since.get().filter(|_| !state.is_refused()) {
             let end = since + self.limits.header;
@@ -492,12 +522,30 @@ impl Watch {
         }
     }
 
+    /// A client that makes requests to give them up (CVE-2023-44487).
     fn check_cancelled(&self, state: &State) -> Result<(), Verdict> {
-        let cancelled = state.cancelled.get();
-        if cancelled > H2_CANCELLED_MAX && cancelled * 2 > state.passed.get() {
-            tracing::debug!(cancelled, "an HTTP/2 client gives up most of its requests");
+        let (cancelled, max) = (state.cancelled.get(), self.limits.h2_resets);
+        if cancelled > max && cancelled * 2 > state.passed.get() {
+            let detail = format!("the client gave up {cancelled} of {} requests (h2_resets)", state.passed.get());
+            *state.refusal.borrow_mut() = Some(Refusal::new(&code::H2_FLOOD, detail));
             return Err(Verdict::Cut);
         }
         Ok(())
+    }
+
+    /// A client that leaves a window closed holds what was made for it (CVE-2019-9517). When to
+    /// look again; every answer moves that, so it is looked for now and then.
+    fn check_windows(&self, state: &State, now: Instant) -> Result<Instant, Verdict> {
+        let oldest = state.handed_over.borrow().iter().map(|(_, at)| *at).min();
+        let limit = self.limits.write_idle;
+        match oldest {
+            Some(since) if since + limit <= now => {
+                let detail = "the client took nothing of an answer within write_idle_ms";
+                *state.refusal.borrow_mut() = Some(Refusal::new(&code::CLIENT_GONE, detail));
+                Err(Verdict::Cut)
+            }
+            Some(since) => Ok(since + limit),
+            None => Ok(now + limit),
+        }
     }
 }

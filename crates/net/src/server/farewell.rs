@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use base::{Body, Problem};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::head::Refusal;
 
@@ -16,21 +15,26 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 << 20;
 
 /// Answers with a problem document and closes.
-pub(super) async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
+pub(super) async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin, refusal: &Refusal) {
     let answer = render(refusal.problem());
-    let written = tokio::time::timeout(LINGER, stream.write_all(&answer)).await;
+    let write = async {
+        stream.write_all(&answer).await?;
+        stream.flush().await
+    };
+    let written = tokio::time::timeout(LINGER, write).await;
     if matches!(written, Ok(Ok(()))) {
         linger(stream).await;
     }
 }
 
 /// Closes our side, and reads on for a while.
-pub(super) async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
+pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if !matches!(tokio::time::timeout(LINGER, stream.shutdown()).await, Ok(Ok(()))) {
         return;
     }
     let read_on = async {
-        let mut space = [0; 16 << 10];
+        // Not within the future, for every connection has room for that from its start.
+        let mut space = vec![0; 16 << 10];
         let mut total = 0;
         while total < LINGER_BYTES {
             match stream.read(&mut space).await {

@@ -8,8 +8,16 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
+use tokio::net::TcpStream;
+
 use super::*;
 use crate::ListenOptions;
+
+mod floods;
+mod h2_smuggling;
+mod proxied;
+mod raw_h2;
+mod secured;
 
 /// What the service saw.
 type Seen = Rc<RefCell<Vec<String>>>;
@@ -17,6 +25,8 @@ type Seen = Rc<RefCell<Vec<String>>>;
 struct Node {
     address: SocketAddr,
     seen: Seen,
+    /// The cookies that the service saw.
+    cookies: Seen,
     refusals: Seen,
     counts: Arc<ConnectionCounts>,
     stop: RefCell<Option<oneshot::Sender<()>>>,
@@ -24,7 +34,15 @@ struct Node {
 }
 
 /// Answers with what it was asked, and the body it was sent.
-async fn echo(seen: Seen, request: Request) -> http::Response<Body> {
+async fn echo(seen: Seen, cookies: Seen, request: Request) -> http::Response<Body> {
+    let cookie = request.headers.get(http::header::COOKIE).and_then(|value| value.to_str().ok());
+    cookies.borrow_mut().extend(cookie.map(str::to_owned));
+    if request.path() == "/peer" {
+        return http::Response::new(Body::full(request.peer.to_string()));
+    }
+    if request.path() == "/secured" {
+        return http::Response::new(Body::full(format!("{:?}", request.secured)));
+    }
     let line = format!("{} {} at {}", request.method, request.path_and_query, request.host());
     seen.borrow_mut().push(line.clone());
     if request.path() == "/never" {
@@ -46,13 +64,18 @@ async fn echo(seen: Seen, request: Request) -> http::Response<Body> {
 }
 
 fn with_node(limits: NodeLimits, test: impl AsyncFnOnce(Rc<Node>)) {
+    with_reception(limits, Reception::default(), test);
+}
+
+fn with_reception(limits: NodeLimits, reception: Reception, test: impl AsyncFnOnce(Rc<Node>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let listener =
             Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &ListenOptions::default()).unwrap().remove(0);
-        let address = listener.address();
-        let (seen, refusals) = (Seen::default(), Seen::default());
+        let listener = listener.with(&Arc::new(reception));
+        let address = listener.address().tcp().unwrap();
+        let (seen, cookies, refusals) = (Seen::default(), Seen::default(), Seen::default());
         let counts = ConnectionCounts::new(&limits);
         let told = refusals.clone();
         let on_refusal: OnRefusal =
@@ -60,13 +83,13 @@ fn with_node(limits: NodeLimits, test: impl AsyncFnOnce(Rc<Node>)) {
         let server = Server::new(ServerLimits::from(&limits), counts.clone(), on_refusal);
         let (stop, stopped) = oneshot::channel::<()>();
         let service = {
-            let seen = seen.clone();
-            move |request| echo(seen.clone(), request)
+            let (seen, cookies) = (seen.clone(), cookies.clone());
+            move |request| echo(seen.clone(), cookies.clone(), request)
         };
         let stopped = async { drop(stopped.await) };
-        let done = tokio::task::spawn_local(async move { server.run(listener, service, stopped).await.unwrap() });
+        let done = tokio::task::spawn_local(async move { server.run(vec![listener], service, stopped).await.unwrap() });
         let (stop, done) = (RefCell::new(Some(stop)), RefCell::new(Some(done)));
-        let node = Rc::new(Node { address, seen, refusals, counts, stop, done });
+        let node = Rc::new(Node { address, seen, cookies, refusals, counts, stop, done });
         test(node).await;
     });
 }
@@ -364,7 +387,7 @@ fn a_client_that_leaves_ends_its_request() {
             let limits = NodeLimits::default();
             let options = ListenOptions::default();
             let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &options).unwrap().remove(0);
-            let address = listener.address();
+            let address = listener.address().tcp().unwrap();
             let server = Server::new((&limits).into(), ConnectionCounts::new(&limits), Box::new(|_, _, _| ()));
             let (rang, ring) = oneshot::channel();
             let (entered, enter) = oneshot::channel();
@@ -382,7 +405,7 @@ fn a_client_that_leaves_ends_its_request() {
                     std::future::pending().await
                 }
             };
-            tokio::task::spawn_local(server.run(listener, service, std::future::pending()));
+            tokio::task::spawn_local(server.run(vec![listener], service, std::future::pending()));
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             enter.await.unwrap();

@@ -78,7 +78,7 @@ fn with_node(limits: NodeLimits, worker: impl FnOnce(&mut WorkerLimits), test: i
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(loopback, &ListenOptions::default()).unwrap().remove(0);
-        let address = listener.address();
+        let address = listener.address().tcp().unwrap();
         let mut options = WorkerLimits { socket_message_bytes: 100_000, ..WorkerLimits::default() };
         worker(&mut options);
         let seen =
@@ -90,7 +90,7 @@ fn with_node(limits: NodeLimits, worker: impl FnOnce(&mut WorkerLimits), test: i
             move |request| serve(seen.clone(), request)
         };
         let stopped = async { drop(stopped.await) };
-        let done = tokio::task::spawn_local(async move { server.run(listener, service, stopped).await.unwrap() });
+        let done = tokio::task::spawn_local(async move { server.run(vec![listener], service, stopped).await.unwrap() });
         let (stop, done) = (RefCell::new(Some(stop)), RefCell::new(Some(done)));
         test(Rc::new(Node { address, seen, stop, done })).await;
     });

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base::NodeLimits;
 use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
-use manifest::{Grant, Plan, RouteCache, Target, Var};
+use manifest::{Databases, Grant, Plan, RouteCache, Target, Var};
 
 use super::{Unbuilt, print, print_json};
 use crate::cli::{Project, Types};
@@ -63,13 +63,17 @@ fn describe(bundle: &Bundle) -> String {
 fn grant(plan: &Plan, grant: &Grant) -> String {
     match grant {
         Grant::Kv { namespace } => format!("KV namespace {namespace}"),
+        Grant::Secret { secret, previous: false } => format!("secret {secret}"),
+        Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
+        Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
+        Grant::Sql { sql, .. } => format!("SQL databases {sql}, one for each key"),
         Grant::Object { class, .. } => format!("durable objects of the class {class}"),
-        Grant::Secret { secret } => format!("secret {secret}"),
         Grant::Worker { worker, entrypoint, .. } => {
             let export = entrypoint.as_ref().map_or(String::new(), |name| format!(", its export {name}"));
             format!("worker {}{export}", plan.worker(*worker).name)
         }
         Grant::Assets { assets } => format!("files in {}", plan.asset_dir(*assets).directory),
+        Grant::Postgres { database, .. } => format!("PostgreSQL database {database}"),
     }
 }
 
@@ -118,7 +122,8 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
         print("project")?;
         for line in of_project {
             let value = format!("{} {}", line.value, line.unit);
-            let owner = line.worker.as_ref().map_or("app", |worker| worker.as_str());
+            let database = line.database.as_ref().map(base::ResourceName::as_str);
+            let owner = line.worker.as_ref().map(base::WorkerName::as_str).or(database).unwrap_or("app");
             print(format!(
                 "  {owner:<12} {:<24} {:>20}  {:<20} {}",
                 line.name,

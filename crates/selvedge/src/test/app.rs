@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
-use base::{AppLimits, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
-use control::{BuildOptions, Bundle, DEV_VARS, TEST_VARS, build_app};
+use base::{AppLimits, AppName, BindingName, NodeLimits, SystemClock, TestLimits, WorkerLimits, WorkerName};
+use control::{BuildOptions, Bundle, DEV_VARS, Migrations, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::memory::MemoryKv;
+use services::postgres::Postgres;
 use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
 use super::control::{Control, ToldClock};
@@ -68,6 +70,7 @@ pub struct Suite {
     stores: Stores,
     node: NodeLimits,
     fetcher: Arc<dyn Fetcher>,
+    postgres: Arc<dyn Postgres>,
     memory: Arc<AssetMemory>,
     /// What is cleared up at the end.
     left: Mutex<Option<(Sweep, Throwaway)>>,
@@ -83,11 +86,12 @@ impl Suite {
         }
         let stores = wire::open_throwaway(&data.path().join("data"), &options.compiled, &node)?;
         let engine = wire::open_engine(&stores, &node)?;
-        let connector = Connector::new(ConnectorOptions::from(&node));
+        let fetcher = Arc::new(NetFetcher(Connector::new(ConnectorOptions::from(&node))));
         Ok(Arc::new(Self {
             engine,
             stores,
-            fetcher: Arc::new(NetFetcher(connector)),
+            postgres: wire::open_postgres(fetcher.clone()),
+            fetcher,
             memory: AssetMemory::new(ASSET_MEMORY_BYTES),
             left: Mutex::new(Some((Sweep::begin(&cache), data))),
             node,
@@ -120,7 +124,7 @@ impl Suite {
         for warning in &bundle.warnings {
             terminal::say(&format!("warning: {warning}"));
         }
-        let plan = bundle.plan;
+        let (plan, migrations) = (bundle.plan, bundle.migrations);
         check_secrets(&plan)?;
         let named = named_worker(&plan, self.options.worker.as_deref())?;
         let limits = TestLimits {
@@ -136,7 +140,19 @@ impl Suite {
         let main = named.unwrap_or_else(|| plan.main_worker());
         let globals = self.options.globals || plan.tests.globals;
         let (suite, inputs) = (self.clone(), bundle.inputs);
-        Ok(App { suite, plan, main, named: named.is_some(), globals, limits, workers, assets, inputs, settings })
+        Ok(App {
+            suite,
+            plan,
+            main,
+            named: named.is_some(),
+            globals,
+            limits,
+            workers,
+            assets,
+            migrations,
+            inputs,
+            settings,
+        })
     }
 
     fn build_options(&self) -> BuildOptions {
@@ -162,8 +178,10 @@ fn unstarted(failure: &Failure) -> anyhow::Error {
 /// A secret of a test is a variable, from a file.
 fn check_secrets(plan: &Plan) -> Result<()> {
     let bindings = plan.workers.iter().flat_map(|worker| &worker.bindings);
-    let missing: BTreeSet<_> =
-        bindings.filter(|binding| matches!(binding.grant, Grant::Secret { .. })).map(|b| b.name.as_str()).collect();
+    let missing: BTreeSet<_> = bindings
+        .filter(|binding| matches!(binding.grant, Grant::Secret { previous: false, .. }))
+        .map(|b| b.name.as_str())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -173,6 +191,13 @@ fn check_secrets(plan: &Plan) -> Result<()> {
          the code, or in {DEV_VARS}",
         names.join(", ")
     )
+}
+
+/// The owner of the databases of one run of a file of tests: each has its own, empty but for the
+/// migrations.
+fn databases() -> Result<AppName> {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    Ok(AppName::parse(&format!("tests-{}", RUNS.fetch_add(1, Ordering::Relaxed)))?)
 }
 
 /// Room for the file of tests itself, so that the app has what its manifest says: tests are one more
@@ -206,6 +231,7 @@ pub struct App {
     pub limits: TestLimits,
     workers: Vec<Code>,
     assets: Vec<Arc<AssetIndex>>,
+    migrations: Migrations,
     /// Every file whose change means another build, absolute.
     pub inputs: Vec<PathBuf>,
     /// Of these, those that every test depends on.
@@ -273,9 +299,11 @@ impl App {
             stores,
             dispatcher,
             fetcher: self.suite.fetcher.clone(),
+            postgres: self.suite.postgres.clone(),
             own: Vec::new(),
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,
+                data: databases()?,
                 bindings: self.test_bindings(Control { told: told.clone(), kv: kv.clone() }, &on_failure)?,
                 on_failure,
             }),
@@ -289,6 +317,7 @@ impl App {
             deployment: "test".into(),
             workers: self.workers.iter().cloned().chain([tests]).collect(),
             assets: self.assets.clone(),
+            migrations: self.migrations.clone(),
             dev: None,
         };
         let (_, deployment) = workshop.site(blueprint).await?;

@@ -235,9 +235,12 @@ fn templates_and_recipes_pass_their_own_tests() {
         place.run(&["init", template, "--template", template]).expect_success();
         says(&place.test(&place.path(template), &[]), 0, &[tests]);
     }
-    for (recipe, tests) in
-        [("guestbook", "8 passed (8)"), ("api", "14 passed (14)"), ("wrangler-project", "4 passed (4)")]
-    {
+    for (recipe, tests) in [
+        ("guestbook", "8 passed (8)"),
+        ("api", "14 passed (14)"),
+        ("sessions", "6 passed (6)"),
+        ("wrangler-project", "4 passed (4)"),
+    ] {
         says(&place.test(&place.recipe(recipe), &[]), 0, &[tests]);
     }
 }
@@ -248,7 +251,7 @@ fn init_says_types_that_know_the_tests() {
     place.run(&["init", "app"]).expect_success();
     let types = std::fs::read_to_string(place.path("app/env.d.ts")).expect("the file");
     assert!(types.contains("declare module \"selvedge:test\"") && types.contains("export const env: Env;"), "{types}");
-    for recipe in ["guestbook", "api"] {
+    for recipe in ["guestbook", "api", "sessions"] {
         let project = place.recipe(recipe);
         let committed = std::fs::read_to_string(project.join("env.d.ts")).expect("the file");
         let made = place.run(&["types", &project.display().to_string(), "--tests"]).expect_success();

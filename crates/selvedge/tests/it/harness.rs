@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use browser::Browser;
-pub use client::Request;
+pub use client::{Answer, Request};
 pub use node::{Node, Watcher};
 
 /// How long to wait for what ought to take milliseconds; a loaded machine is no failure.

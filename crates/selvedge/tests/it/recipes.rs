@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Place, Request};
+use crate::harness::{Place, Request, write};
 
 #[test]
 fn guestbook_shows_what_visitors_wrote_as_text() {
@@ -201,4 +201,81 @@ fn wrangler_environment_has_its_own_name_and_variables() {
     assert_eq!(plan["app"], "short-links-staging", "{plan}");
     let text = place.run(&["check", &project, "--env", "staging"]).expect_success();
     assert!(text.contains("Short links (staging)"), "{text}");
+}
+
+#[test]
+fn sessions_know_who_is_signed_in_and_survive_a_rotated_key() {
+    let place = Place::new();
+    let project = place.recipe("sessions");
+    std::fs::remove_file(project.join(".dev.vars")).expect("the key of development");
+    place.on_data_with(&["secret", "put", "sessions", "cookie-key"], b"the first key").expect_success();
+    place.deploy(&project).expect_success();
+    let node = place.serve();
+    let request =
+        |method: &str, path: &str, cookie: &str| Request::new(method, path).at_app("sessions").header("cookie", cookie);
+    let form = Request::form("/sign-in", "user=ada").at_app("sessions");
+    let cookie_of = |answer: &crate::harness::Answer| {
+        answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned()
+    };
+    let first = cookie_of(&node.send(&form).expect(200));
+    assert_eq!(node.send(&request("GET", "/me", &first)).expect(200).text(), "ada, visit 1\n");
+    let rotate = ["secret", "put", "sessions", "cookie-key", "--overlap", "3600"];
+    place.on_data_with(&rotate, b"the second key").expect_success();
+    // The cookie is signed anew once the new key is there, and the old one is good all the while.
+    let moved = node.until(&request("GET", "/me", &first), |answer| answer.status != 200 || cookie_of(answer) != first);
+    let second = cookie_of(&moved.expect(200));
+    place.on_data_with(&["secret", "put", "sessions", "cookie-key"], b"the second key").expect_success();
+    node.until(&request("GET", "/me", &first), |answer| answer.status == 401);
+    node.send(&request("GET", "/me", &second)).expect(200);
+    node.send(&request("POST", "/sign-out", &second)).expect(200);
+    node.send(&request("GET", "/me", &second)).expect(401);
+    let left = place.on_data(&["kv", "list", "sessions", "sessions"]).expect_success();
+    assert_eq!(left, "user/ada\n");
+}
+
+#[test]
+fn todo_keeps_lists_in_a_database_and_searches_them() {
+    let place = Place::new();
+    let project = place.recipe("todo");
+    let node = place.dev(&project);
+    let post = |path: &str, body: serde_json::Value| node.send(&Request::json("POST", path, &body));
+    let list = post("/lists", json!({ "name": "shopping" })).expect(200).text();
+    assert_eq!(list, r#"{"id":1,"name":"shopping"}"#);
+    for text in ["milk and bread", "tea"] {
+        post("/lists/1/items", json!({ "text": text })).expect(200);
+    }
+    post("/items/2/move/1", json!({})).expect(200);
+    post("/items/1/done", json!({})).expect(200);
+    let items = node.get("/lists/1").expect(200).text();
+    let expected = r#"{"id":1,"name":"shopping","items":[{"id":2,"text":"tea","done":0},{"id":1,"text":"milk and bread","done":1}]}"#;
+    assert_eq!(items, expected);
+    assert!(node.get("/search?q=bread").expect(200).text().contains("milk and bread"));
+    let twice = post("/lists", json!({ "name": "shopping" })).expect(409).text();
+    assert_eq!(twice, r#"{"error":"UNIQUE constraint failed: list.name"}"#);
+    node.stop();
+    assert_eq!(place.dev(&project).get("/lists/1").expect(200).text(), expected, "it outlives the node");
+}
+
+#[test]
+fn orders_and_the_stock_change_together_or_not_at_all() {
+    let Some(server) = testkit::PostgresServer::start() else { return };
+    let place = Place::new();
+    let project = place.recipe("orders");
+    server.sql(&std::fs::read_to_string(project.join("schema.sql")).expect("the schema"));
+    let manifest = std::fs::read_to_string(project.join("selvedge.toml")).expect("the manifest");
+    let manifest = manifest.replace("postgres://localhost", &format!("postgres://localhost:{}", server.port));
+    write(&project.join("selvedge.toml"), &manifest);
+    write(&project.join(".dev.vars"), &format!("DB={}\n", server.url()));
+    let node = place.dev(&project);
+
+    let order =
+        |item: &str, units: i64| node.send(&Request::json("POST", "/orders", &json!({ "item": item, "units": units })));
+    assert_eq!(order("lamp", 2).expect(201).text(), "{\"id\":1}");
+    order("lamp", 2).expect(409);
+    order("sofa", 1).expect(404);
+    order("lamp", -1).expect(409);
+    let stock = node.get("/stock").expect(200).text();
+    assert_eq!(stock, "[{\"item\":\"chair\",\"units\":10},{\"item\":\"lamp\",\"units\":1}]");
+    let orders: serde_json::Value = serde_json::from_str(&node.get("/orders").expect(200).text()).expect("JSON");
+    assert_eq!(orders.as_array().map(Vec::len), Some(1), "{orders}");
 }

@@ -73,6 +73,43 @@ fn visit(path: &std::path::Path, each: &mut impl FnMut(&std::path::Path, &[u8]))
 }
 
 #[test]
+fn a_rotated_secret_overlaps_and_an_environment_has_its_own() {
+    let place = Place::new();
+    let manifest = format!(
+        "{ONE_WORKER}[workers.web.bindings]\nKEY = {{ secret = \"key\" }}\nOLD = {{ secret = \"key\", previous = true }}\n\
+         [env.staging]\n[env.staging.workers.web]\nvars = {{ STAGE = \"staging\" }}\n"
+    );
+    let source = "export default { fetch: (_: Request, env: any) => new Response(`${env.KEY} ${env.OLD}`) };\n";
+    let project = place.project("project", &[("selvedge.toml", &manifest), ("src/index.ts", source)]);
+    place.on_data_with(&["secret", "put", "app", "key"], b"one").expect_success();
+    place.deploy(&project).expect_success();
+    let node = place.serve();
+    let request = Request::get("/").at_app("app");
+    assert_eq!(node.send(&request).expect(200).text(), "one undefined");
+    place.on_data_with(&["secret", "put", "app", "key", "--overlap", "2"], b"two").expect_success();
+    node.until(&request, |answer| answer.text() == "two one");
+    let versions = place.on_data(&["secret", "versions", "app", "key"]).expect_success();
+    assert!(versions.contains("current") && versions.contains("previous until 20"), "{versions}");
+    node.until(&request, |answer| answer.text() == "two undefined");
+    assert_eq!(
+        place.on_data(&["secret", "rollback", "app", "key", "1"]).expect_success(),
+        "app: key is what version 1 was, version 3\n"
+    );
+    node.until(&request, |answer| answer.text() == "one undefined");
+    let unknown = place.on_data(&["secret", "rollback", "app", "key", "9"]).expect_failure();
+    assert!(unknown.contains("has no version 9"), "{unknown}");
+
+    place.on_data_with(&["secret", "put", "app", "key", "--env", "staging"], b"for staging").expect_success();
+    let said = place.on_data(&["deploy", &project.display().to_string(), "--env", "staging"]);
+    said.expect_success();
+    node.until(&request, |answer| answer.text() == "for staging undefined");
+    let list = place.on_data(&["secret", "list", "app"]).expect_success();
+    assert!(list.contains("key (staging)"), "{list}");
+    place.on_data(&["secret", "delete", "app", "key", "--env", "staging"]).expect_success();
+    node.until(&request, |answer| answer.text() == "one undefined");
+}
+
+#[test]
 fn an_empty_secret_is_refused_with_the_way_to_set_one() {
     let place = Place::new();
     let said = place.on_data(&["secret", "put", "app", "token"]).expect_failure();

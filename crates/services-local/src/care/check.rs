@@ -12,7 +12,7 @@ use services::care::{CareError, CheckReport, Damage};
 use super::files;
 use crate::data_dir::Root;
 use crate::maintenance::block_on;
-use crate::{LocalArtifacts, LocalKv};
+use crate::{LocalArtifacts, LocalKv, ledger};
 
 /// What is said of one damaged database.
 const MESSAGES_MAX: u32 = 5;
@@ -35,6 +35,12 @@ pub fn check(root: &Root, kv: &LocalKv, artifacts: &LocalArtifacts) -> Result<Ch
             Ok(bytes) => report.bytes += bytes,
             Err(what) => report.damage.push(damage(path, what)),
         }
+    }
+    for (path, whole) in ledger::check_archive(&root.path.join("archive"))? {
+        report.files += 1;
+        report.bytes += path.metadata().map_or(0, |metadata| metadata.len());
+        let below = path.strip_prefix(&root.path).unwrap_or(&path);
+        report.damage.extend(whole.err().map(|what| damage(below, what)));
     }
     for app in kv.apps()? {
         if let Err(error) = block_on(kv.check(&app)) {

@@ -245,6 +245,8 @@ fn open_writer(path: &Path, kind: Kind) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let prepare = || -> rusqlite::Result<(Connection, u32, u32)> {
         let connection = open_connection(path, flags)?;
+        // Of effect in a new file only, and before its first page is written.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use base::{AppName, Clock, Rng, TenantName};
 use services::{AppId, KvNamespace, StoreError};
+use tokio::sync::watch;
 
 use super::rows;
+use super::write::Counts;
 use crate::care::Removals;
 use crate::content::Contents;
 use crate::data_dir::Root;
@@ -18,12 +20,18 @@ use crate::database::Database;
 use crate::disk;
 use crate::pool::{Lane, Pool};
 
+/// The revision of the last write, for those who wait for changes. It outlives the open file, so
+/// that nobody holds a file open by waiting.
+pub type News = Arc<watch::Sender<u64>>;
+
 /// One app's KV.
 pub struct Store {
     /// The turns of this app's blocking work.
     pub lane: Lane,
     pub database: Arc<Database>,
     pub contents: Arc<Contents>,
+    pub counts: Arc<Counts>,
+    pub news: News,
 }
 
 impl Store {
@@ -67,6 +75,7 @@ struct Slot {
     lane: Lane,
     store: RwLock<Option<Arc<Store>>>,
     used: AtomicU64,
+    news: News,
 }
 
 impl Stores {
@@ -107,6 +116,11 @@ impl Stores {
     /// The app's store, made if the app never stored anything.
     pub async fn created(&self, app: &AppId) -> Result<Arc<Store>, StoreError> {
         self.get(app, true).await?.ok_or_else(|| StoreError::Failed("a file was not created".into()))
+    }
+
+    /// Tells of writes of an app from now on, whether it has a file or not.
+    pub fn news(&self, app: &AppId) -> watch::Receiver<u64> {
+        self.shared.slot(app).news.subscribe()
     }
 
     async fn get(&self, app: &AppId, create: bool) -> Result<Option<Arc<Store>>, StoreError> {
@@ -175,21 +189,22 @@ impl Shared {
         if !create && !file.exists() {
             return Ok(None);
         }
-        let store = Arc::new(self.open_store(app, slot.lane)?);
+        let store = Arc::new(self.open_store(app, slot)?);
         *place = Some(store.clone());
         drop(place);
         self.close_surplus();
         Ok(Some(store))
     }
 
-    fn open_store(&self, app: &AppId, lane: Lane) -> Result<Store, StoreError> {
+    fn open_store(&self, app: &AppId, slot: &Slot) -> Result<Store, StoreError> {
         let dir = self.path.join(app.tenant.as_str());
         disk::create_dir(&dir).map_err(|error| disk::store_error(&dir, &error))?;
         let contents = dir.join(format!("{}.content", app.app));
         let contents = Contents::open(contents, self.rng.clone(), self.readers.clone(), self.removals.clone())?;
         let file = dir.join(format!("{}.db", app.app));
         let database = Database::open(&file, rows::KIND, self.clock.clone(), self.writers.clone())?;
-        let store = Store { lane, database, contents };
+        let (lane, news) = (slot.lane, slot.news.clone());
+        let store = Store { lane, database, contents, counts: Arc::default(), news };
         let orphans = store.sweep_orphans()?;
         if orphans > 0 {
             tracing::info!(%app, orphans, "removed content files that no entry names");

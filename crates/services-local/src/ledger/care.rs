@@ -2,17 +2,25 @@
 //! segments that none needs go.
 
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
 use services::StoreError;
 
 use super::Inner;
+use super::archive::{Collected, Commit, Shelf};
+use super::journal::Member;
 use super::segment::{self, SEGMENT_BYTES};
 
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(250);
+/// What the archive took in is sorted when it is so much, or so old.
+const SORT_SEGMENTS: usize = 64;
+const SORT_EVERY: Duration = Duration::from_secs(3_600);
+/// Threads that flush files; they wait for the disk, not for a core.
+const THREADS: usize = 8;
 
 /// The thread; it ends when this is dropped.
 pub struct Care {
@@ -50,35 +58,113 @@ impl Inner {
         let current = self.log.segment();
         // Half of what the log may hold is for what comes while this works.
         let kept = (self.bytes_max / SEGMENT_BYTES / 2).max(1);
-        let mut needed_from = current;
+        let is_old = |needed: u64| needed + kept < current;
+        let mut late = Vec::new();
         for member in self.all() {
-            let Some(mut needed) = member.needed_from() else {
-                self.let_go(&member);
+            if member.is_in_doubt()
+                && let Err(error) = self.mend(&member)
+            {
+                tracing::warn!(file = %member.path.display(), %error, "a database could not be written anew yet");
                 continue;
-            };
-            if needed + kept < current || !member.is_held() {
-                // One that can't be copied now, because it is read or written, is not in the way of
-                // the others.
-                if let Err(error) = member.copy_idle().and_then(|_| member.flush()) {
-                    tracing::warn!(file = %member.path.display(), %error, "a database holds up the ledger");
-                }
-                needed = member.needed_from().unwrap_or(current);
             }
-            needed_from = needed_from.min(needed);
+            match member.needed_from() {
+                None => self.let_go(&member),
+                Some(needed) if is_old(needed) || !member.is_held() => late.push(member),
+                Some(_) => {}
+            }
         }
-        self.retire_before(needed_from)
+        flush_all(late);
+        let needed_from = self.all().iter().filter_map(|member| member.needed_from()).min();
+        self.retire_before(needed_from.unwrap_or(current))?;
+        self.sort(false)
+    }
+
+    /// Writes a database anew whose file could not be flushed.
+    pub(super) fn mend(&self, member: &Member) -> Result<(), StoreError> {
+        let _moving = self.moving();
+        let collected = self.unsorted(Some(member.name()))?;
+        member.mend(collected.commits.get(member.name()).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// Gives up the segments before this one.
     fn retire_before(&self, number: u64) -> Result<(), StoreError> {
         let fail = |error| crate::disk::store_error(&self.dir, &error);
+        let _moving = self.moving();
         // The one being filled may not exist yet, and the last one before it says where it ends.
         let segments = segment::list(&self.dir).map_err(fail)?;
         let newest = segments.last().copied().unwrap_or(0);
         for &old in segments.iter().filter(|&&old| old < number && old < newest) {
-            segment::retire(&self.dir, old).map_err(fail)?;
+            let moved = match self.archived_log() {
+                Some(log) => segment::shift(&self.dir, old, &log),
+                None => segment::retire(&self.dir, old, &self.dir),
+            };
+            moved.map_err(fail)?;
         }
         self.set_oldest(number.min(newest));
         Ok(())
     }
+
+    /// Sorts what the archive took in, database by database, if it is time to or if it must be.
+    pub(super) fn sort(&self, at_once: bool) -> Result<(), StoreError> {
+        let (Some(archive), Some(log)) = (&self.archive, self.archived_log()) else { return Ok(()) };
+        let fail = |error| crate::disk::store_error(&log, &error);
+        let _moving = self.moving();
+        let numbers = segment::list(&log).map_err(fail)?;
+        let Some(&last) = numbers.last() else { return Ok(()) };
+        let age =
+            |number| std::fs::metadata(segment::path(&log, number))?.modified()?.elapsed().map_err(io::Error::other);
+        let aged = age(numbers[0]).is_ok_and(|age| age > SORT_EVERY);
+        if !at_once && !aged && numbers.len() < SORT_SEGMENTS {
+            return Ok(());
+        }
+        let mut collected = Collected::default();
+        for (reader, until) in self.segments()?.into_iter().filter(|(reader, _)| reader.header.number <= last) {
+            collected.take(reader, until, None)?;
+        }
+        let open_since = collected.open_since().unwrap_or(u64::MAX);
+        self.put_away(archive, collected.commits.into_iter().collect())?;
+        for number in numbers.into_iter().filter(|&number| number < open_since) {
+            segment::retire(&log, number, &self.dir).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the commits of each database into its directory, by a few threads.
+    fn put_away(&self, archive: &Path, commits: Vec<(String, Vec<Commit>)>) -> Result<(), StoreError> {
+        let (threads, now_ms) = (THREADS.min(commits.len()), self.clock.unix_ms());
+        let left = Mutex::new(commits);
+        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let work = || -> Result<(), StoreError> {
+            while let Some((name, commits)) = next() {
+                let shelf = Shelf::of(archive, &name);
+                shelf.append(archive, &commits)?;
+                shelf.tidy(now_ms, self.archive_ms)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |thread: ScopedJoinHandle<'_, Result<(), StoreError>>| {
+                thread.join().unwrap_or_else(|_| Err(StoreError::Failed("sorting the archive panicked".into())))
+            };
+            threads.into_iter().map(join).fold(Ok(()), Result::and)
+        })
+    }
+}
+
+/// Copies and flushes these, by a few threads: the file system joins flushes that come together.
+fn flush_all(members: Vec<Arc<Member>>) {
+    let threads = THREADS.min(members.len());
+    let left = Mutex::new(members);
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some(member) = next() {
+            // One that can't be copied now, because it is read or written, is not in the way of the
+            // others.
+            if let Err(error) = member.copy_idle().and_then(|_| member.flush()) {
+                tracing::warn!(file = %member.path.display(), %error, "a database holds up the ledger");
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
 }

@@ -1,29 +1,36 @@
 //! The journaled databases: what beside each one's writing connection keeps it in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::Clock;
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use services::StoreError;
 
 use super::Ledger;
+use super::archive::Commit;
 use super::log::{Log, Name, Ticket};
 use super::record::{self, PagesHead};
 use super::wal::{Frame, Wal};
 use crate::database::store_error;
 use crate::disk;
 
-/// Frames in the write-ahead log before they are copied into the database.
-const COPY_FRAMES: u64 = 256;
+/// Frames in the write-ahead log before they are copied into the database, if all are durable; and
+/// before a transaction waits until they are. One flush in so many is not much.
+const COPY_FRAMES: u64 = 128;
+const COPY_FRAMES_MAX: u64 = 512;
+/// Pages in one part of a whole database.
+const WHOLE_PART_PAGES: u32 = 256;
 /// Stands for a commit that is in no batch.
 const IN_DOUBT: u64 = u64::MAX;
-/// How long the ledger waits for the writer when it copies on its own.
+/// How long the ledger waits for a lock when it copies on its own.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// A database that the ledger knows.
@@ -48,16 +55,30 @@ struct State {
     /// it does not hold at all.
     needed_from: Option<u64>,
     uncopied_from: Option<u64>,
-    /// The last commit's number and time.
-    txid: u64,
+    /// When the last commit was made.
     time_ms: u64,
-    /// A flush of the file failed: nobody knows what it holds, and the ledger keeps everything
-    /// until the next start writes it anew.
+    /// A flush of the file failed: nobody knows what it holds, until all that it may lack was
+    /// written anew from the ledger.
     failure: Option<StoreError>,
+    /// Another has taken over, or the file is whole: whoever still holds this one does nothing.
+    retired: bool,
 }
 
 /// Keeps one database in the ledger. It lives beside the one connection that writes, and goes
 /// before it does.
+///
+/// ```text
+/// let mut journal = ledger.adopt(&path, &connection)?;
+/// journal.ready(&connection)?;                 refuses what could not be kept
+///   BEGIN IMMEDIATE … COMMIT                   visible to readers from here on
+/// let ticket = journal.committed(&connection)?;
+/// ticket.await?;                               durable: now tell somebody
+/// journal.close(&connection)?;                 or drop it: the ledger does the rest in time
+/// ```
+///
+/// SQL of strangers on the connection must not reach `PRAGMA journal_mode`, `synchronous`,
+/// `wal_autocheckpoint`, `locking_mode` or `wal_checkpoint`: what is copied into the file before it
+/// is durable in the ledger is not mended after a power cut.
 pub struct Journal {
     ledger: Arc<Ledger>,
     member: Arc<Member>,
@@ -69,7 +90,6 @@ impl Member {
         clock: Arc<dyn Clock>,
         path: &Path,
         name: Name,
-        last_txid: u64,
         connection: &Connection,
     ) -> Result<Self, StoreError> {
         prepare(path, connection)?;
@@ -85,9 +105,9 @@ impl Member {
             copied: 0,
             needed_from: None,
             uncopied_from: None,
-            txid: last_txid,
             time_ms: 0,
             failure: None,
+            retired: false,
         };
         Ok(Self {
             path: path.into(),
@@ -116,6 +136,48 @@ impl Member {
         Ok(self.log.ticket(place.batch))
     }
 
+    /// Appends the whole database, for the archive, which knows nothing of it yet. `scratch` is a
+    /// file that is made for the time being.
+    pub fn append_whole(&self, connection: &Connection, scratch: &Path) -> Result<Option<Ticket>, StoreError> {
+        let copied = copy_to(connection, scratch).map_err(|error| store_error(&self.path, &error));
+        let appended = copied.and_then(|()| self.append_file(scratch));
+        disk::remove(scratch).map_err(|error| disk::store_error(scratch, &error))?;
+        appended
+    }
+
+    fn append_file(&self, path: &Path) -> Result<Option<Ticket>, StoreError> {
+        let fail = |error| disk::store_error(path, &error);
+        let file = File::open(path).map_err(fail)?;
+        let length = file.metadata().map_err(fail)?.len();
+        let mut size = [0; 2];
+        if length == 0 {
+            return Ok(None);
+        }
+        // The page size, as the header has it; 1 stands for what two bytes can't hold.
+        file.read_exact_at(&mut size, 16).map_err(fail)?;
+        let page_bytes = match u16::from_be_bytes(size) {
+            1 => 65_536,
+            bytes => u32::from(bytes),
+        };
+        let database_pages = (length / u64::from(page_bytes)) as u32;
+        let mut state = self.state();
+        state.time_ms = state.time_ms.max(self.clock.unix_ms());
+        let head =
+            PagesHead { id: self.name.id, time_ms: state.time_ms, page_bytes, last: false, base: true, database_pages };
+        let (mut first, mut ticket) = (1, None);
+        while first <= database_pages {
+            let count = (database_pages - first + 1).min(WHOLE_PART_PAGES);
+            let mut bytes = vec![0; count as usize * page_bytes as usize];
+            file.read_exact_at(&mut bytes, u64::from(first - 1) * u64::from(page_bytes)).map_err(fail)?;
+            let images = (first..).zip(bytes.chunks_exact(page_bytes as usize)).collect();
+            first += count;
+            let mut record = Vec::new();
+            record::pages(&mut record, PagesHead { last: first > database_pages, ..head }, &images);
+            ticket = Some(self.log.ticket(self.log.append(&self.name, &record)?.batch));
+        }
+        Ok(ticket)
+    }
+
     /// Appends what was committed since the last look; after a failure of the log, everything
     /// that the write-ahead log holds, which is all since the file was last whole.
     fn catch_up(&self, state: &mut State) -> Result<(), StoreError> {
@@ -133,11 +195,9 @@ impl Member {
     fn log_commits(&self, state: &mut State) -> Result<(), StoreError> {
         let fail = |error| disk::store_error(&self.path, &error);
         let Some(commits) = state.wal.look().map_err(fail)? else { return Ok(()) };
-        state.txid += 1;
         state.time_ms = state.time_ms.max(self.clock.unix_ms());
         let head = PagesHead {
             id: self.name.id,
-            txid: state.txid,
             time_ms: state.time_ms,
             page_bytes: commits.page_bytes as u32,
             last: false,
@@ -192,7 +252,7 @@ impl Member {
         let copied = {
             let state = self.state();
             state.refusal()?;
-            state.copied
+            if state.retired { 0 } else { state.copied }
         };
         if copied == 0 {
             return Ok(None);
@@ -202,7 +262,7 @@ impl Member {
         record::checkpoint(&mut bytes, self.name.id, copied);
         let mut state = self.state();
         if let Err(error) = flushed {
-            tracing::error!(file = %self.path.display(), %error, "a flush failed; the database is read-only until the next start");
+            tracing::error!(file = %self.path.display(), %error, "a flush failed; the database takes no commits");
             state.failure = Some(error);
         }
         state.refusal()?;
@@ -213,32 +273,60 @@ impl Member {
         Ok(Some(self.log.ticket(place.batch)))
     }
 
-    /// Copies from outside of the writing connection, while no one can commit: for databases that
-    /// hold an old segment and write nothing. Answers whether everything is copied.
+    /// Whether a flush of the file failed.
+    pub fn is_in_doubt(&self) -> bool {
+        self.state().failure.is_some()
+    }
+
+    /// After a failed flush: writes again all that the file may lack, from the ledger, and flushes
+    /// that. `commits` are those of this database that the ledger still has, and it has every one
+    /// since the last flush that succeeded.
+    pub fn mend(&self, commits: &[Commit]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let known = commits.iter().rev().skip_while(|commit| commit.batch > state.copied);
+        let write = || -> std::io::Result<()> {
+            let (mut size, mut written) = (None, HashSet::new());
+            // From the last one on, so that those who read meanwhile never see an older page.
+            for commit in known {
+                let page_bytes = u64::from(commit.page_bytes);
+                let last = *size.get_or_insert(commit.database_pages);
+                commit.each(|page, image| match page <= last && written.insert(page) {
+                    true => self.file.write_all_at(image, u64::from(page - 1) * page_bytes),
+                    false => Ok(()),
+                })?;
+            }
+            self.file.sync_all()
+        };
+        write().map_err(|error| self.io_error(error))?;
+        tracing::info!(file = %self.path.display(), "the database takes commits again");
+        state.failure = None;
+        Ok(())
+    }
+
+    /// Copies from outside of the writing connection, for databases that hold an old segment and
+    /// write nothing. Answers whether everything is copied.
     pub fn copy_idle(&self) -> Result<bool, StoreError> {
         let mut state = self.state();
-        if state.copied == state.last {
+        if state.retired || state.copied == state.last {
             return Ok(true);
         }
+        self.copy_beside(&mut state)
+    }
+
+    /// Copies by connections of the ledger's own. The first one's read transaction holds the copy back
+    /// at what it sees, so that a commit of the owner's that comes meanwhile is not copied before it
+    /// was appended; what it sees is appended first. The owner is never in the way, nor it in the
+    /// owner's: to lock out writers would fail a transaction of theirs that began with a read.
+    fn copy_beside(&self, state: &mut State) -> Result<bool, StoreError> {
         let fail = |error| store_error(&self.path, &error);
-        let guard = open_beside(&self.path).map_err(fail)?;
-        if guard.execute_batch("BEGIN IMMEDIATE").is_err() {
-            // The writer is in the middle of something; the next round will do.
-            return Ok(false);
-        }
-        let unlogged = state.wal.look().map_err(|error| self.io_error(error))?.is_some();
-        let copied = match unlogged {
-            true => Ok(false),
-            false => open_beside(&self.path).map_err(fail).and_then(|other| self.copy(&mut state, &other)),
-        };
-        guard.execute_batch("ROLLBACK").map_err(fail)?;
-        copied
+        let (guard, other) = (open_beside(&self.path).map_err(fail)?, open_beside(&self.path).map_err(fail)?);
+        let view = guard.unchecked_transaction().map_err(fail)?;
+        view.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
+        self.catch_up(state)?;
+        self.copy(state, &other)
     }
 
-    pub fn last_txid(&self) -> u64 {
-        self.state().txid
-    }
-
+    /// How the log calls it.
     pub fn name(&self) -> &str {
         &self.name.path
     }
@@ -248,14 +336,34 @@ impl Member {
         self.held.load(Ordering::Acquire)
     }
 
+    /// Makes a copy that shares what it holds with the file, where the file system can do that and
+    /// nobody is reading what is not copied into the file yet. Answers whether it did.
+    pub fn share(&self, into: &File) -> Result<bool, StoreError> {
+        let last = {
+            let mut state = self.state();
+            if state.retired {
+                return Ok(false);
+            }
+            self.catch_up(&mut state)?;
+            state.last
+        };
+        self.log.ticket(last).wait()?;
+        // Nothing is copied while the state is held but here, so the file stays as it is meanwhile.
+        let mut state = self.state();
+        Ok(!state.retired && self.copy_beside(&mut state)? && reflink(&self.file, into))
+    }
+
     /// Goes on where a journal that was dropped without being closed has left off, and appends what
     /// the write-ahead log holds: nobody knows whether all of that was appended.
     pub fn inherit(&self, before: Option<&Member>) -> Result<(), StoreError> {
         let mut state = self.state();
         if let Some(before) = before {
-            let before = before.state();
-            (state.copied, state.last, state.needed_from) = (before.copied, before.copied, before.needed_from);
-            state.time_ms = before.time_ms;
+            let mut before = before.state();
+            before.retired = true;
+            (state.copied, state.last) = (before.copied, before.copied);
+            state.needed_from = before.needed_from.into_iter().chain(state.needed_from).min();
+            state.time_ms = state.time_ms.max(before.time_ms);
+            state.wal.rewind();
         }
         self.catch_up(&mut state)
     }
@@ -285,7 +393,11 @@ impl Journal {
         if self.ledger.log().in_doubt(state.last) {
             self.member.catch_up(&mut state)?;
         }
-        if state.wal.frames() > COPY_FRAMES {
+        let frames = state.wal.frames();
+        if frames > COPY_FRAMES_MAX && state.copied != state.last {
+            self.ledger.log().ticket(state.last).wait()?;
+        }
+        if frames > COPY_FRAMES {
             self.member.copy(&mut state, connection)?;
         }
         Ok(())
@@ -309,11 +421,6 @@ impl Journal {
         self.ledger.log().ticket(self.member.state().last)
     }
 
-    /// The number of the last commit.
-    pub fn last_txid(&self) -> u64 {
-        self.member.state().txid
-    }
-
     /// Makes the file whole without the ledger, and lets go of it. All other connections to it are
     /// closed by now; this one is closed after. Once the ticket resolves, the file may be copied
     /// or replaced.
@@ -331,6 +438,7 @@ impl Journal {
         // Nothing is left to copy when the connection closes, but the files beside it go then.
         let on_close = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(on_close, false).map_err(fail)?;
+        member.state().retired = true;
         self.ledger.release(member);
         Ok(flushed.unwrap_or_else(|| self.ledger.log().ticket(0)))
     }
@@ -382,10 +490,30 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
+/// Lets two files share their content until one changes; not every file system can.
+#[cfg(target_os = "linux")]
+fn reflink(from: &File, into: &File) -> bool {
+    rustix::fs::ioctl_ficlone(into, from).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reflink(_: &File, _: &File) -> bool {
+    false
+}
+
+/// Copies the database as readers see it, page by page.
+pub fn copy_to(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let mut copy = Connection::open(path)?;
+    copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    Backup::new(connection, &mut copy)?.run_to_completion(WHOLE_PART_PAGES as i32, Duration::ZERO, None)
+}
+
 /// Copies the write-ahead log into the file; answers whether all of it.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    let mut statement = connection.prepare_cached(&sql)?;
+    // Never from the cache: on a connection that a tenant's statements run on, one that says the
+    // same would find it there, and be allowed what it is not.
+    let mut statement = connection.prepare(&sql)?;
     statement.query_row([], |row| {
         let (busy, frames, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(!busy && frames == copied)
@@ -393,7 +521,7 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
 }
 
 /// A connection of the ledger's own, which never changes anything by closing.
-fn open_beside(path: &Path) -> rusqlite::Result<Connection> {
+pub fn open_beside(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(LOCK_WAIT)?;
@@ -414,3 +542,6 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub fn new_name(id: u32, path: String) -> Name {
     Name { id, path, told: AtomicU64::new(0) }
 }
+
+#[cfg(test)]
+mod tests;

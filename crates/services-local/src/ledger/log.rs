@@ -149,6 +149,17 @@ impl Log {
         Ticket { log: self.clone(), batch }
     }
 
+    /// Begins a new segment with the next batch, unless the last one is still to be begun.
+    #[cfg(test)]
+    pub fn turn_over(&self) {
+        let idle = |gather: &mut Gather| !segment::is_empty(&gather.bytes) || self.durable() + 1 < gather.batch;
+        let waited = self.progress.wait_while(self.gather(), idle);
+        let mut gather = waited.unwrap_or_else(PoisonError::into_inner);
+        if segment::path(&self.dir, gather.segment).exists() {
+            gather.segment += 1;
+        }
+    }
+
     /// No more is taken; what has gathered is still written.
     pub fn close(&self) {
         self.gather().closed = true;

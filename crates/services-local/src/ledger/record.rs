@@ -46,7 +46,6 @@ pub enum Record<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Pages<'a> {
     pub id: u32,
-    pub txid: u64,
     pub time_ms: u64,
     pub page_bytes: u32,
     pub last: bool,
@@ -84,7 +83,6 @@ pub fn adopt(into: &mut Vec<u8>, id: u32) {
 #[derive(Clone, Copy)]
 pub struct PagesHead {
     pub id: u32,
-    pub txid: u64,
     pub time_ms: u64,
     pub page_bytes: u32,
     pub last: bool,
@@ -97,7 +95,6 @@ pub fn pages(into: &mut Vec<u8>, head: PagesHead, images: &BTreeMap<u32, &[u8]>)
     into.push(PAGES);
     into.extend_from_slice(&head.id.to_le_bytes());
     into.push(if head.last { LAST } else { 0 } | if head.base { BASE } else { 0 });
-    into.extend_from_slice(&head.txid.to_le_bytes());
     into.extend_from_slice(&head.time_ms.to_le_bytes());
     into.extend_from_slice(&head.page_bytes.to_le_bytes());
     into.extend_from_slice(&head.database_pages.to_le_bytes());
@@ -159,7 +156,6 @@ impl<'a> Records<'a> {
                     id,
                     last: flags & LAST != 0,
                     base: flags & BASE != 0,
-                    txid: reader.u64()?,
                     time_ms: reader.u64()?,
                     page_bytes: reader.page_bytes()?,
                     database_pages: reader.u32()?,

@@ -23,14 +23,11 @@ use crate::disk;
 const THREADS: usize = 8;
 
 /// What the log said.
-#[derive(Default)]
 pub struct Recovered {
     pub last_batch: u64,
     pub next_segment: u64,
     /// The segment that the log goes on with, if there was a log.
     pub writer: Option<Writer>,
-    /// The last commit of each database that the log speaks of.
-    pub txids: HashMap<String, u64>,
 }
 
 /// The state of one database as the log tells it.
@@ -40,7 +37,6 @@ struct Pending {
     /// Parts of a commit whose last part is yet to come.
     open: Vec<(u32, Stored)>,
     size: Option<(u64, u32, u32)>,
-    txid: u64,
     /// The file and the log have been at one: what lies beside the file is of no use.
     touched: bool,
     forgotten: bool,
@@ -60,7 +56,7 @@ pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
     let fail = |error: io::Error| disk::store_error(dir, &error);
     let numbers = segment::list(dir).map_err(fail)?;
     let Some(&newest) = numbers.last() else {
-        return Ok(Recovered { last_batch: 0, next_segment: 1, ..Recovered::default() });
+        return Ok(Recovered { last_batch: 0, next_segment: 1, writer: None });
     };
     let mut readers = open_needed(dir, &numbers)?;
     let (databases, last_batch) = scan(&mut readers)?;
@@ -71,8 +67,7 @@ pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
     let number = newest + 1;
     let header = Header { number, after: last_batch, first: last_batch + 1, replay_from: number };
     let writer = Writer::create(dir, header).map_err(fail)?;
-    let txids = databases.into_iter().map(|(path, pending)| (path, pending.txid)).collect();
-    Ok(Recovered { last_batch, next_segment: number, writer: Some(writer), txids })
+    Ok(Recovered { last_batch, next_segment: number, writer: Some(writer) })
 }
 
 /// Opens the segments that recovery needs. If one is missing, a batch will be.
@@ -137,7 +132,6 @@ fn note(
                 let (page, stored) = stored?;
                 pending.open.push((page, place(stored)));
             }
-            pending.txid = pages.txid;
             if pages.last {
                 pending.pages.extend(pending.open.drain(..));
                 let batch = pending.pages.values().map(|stored| stored.batch).max().unwrap_or(0);
@@ -150,7 +144,7 @@ fn note(
             pending.touched = true;
         }
         Record::Forget { .. } => {
-            *pending = Pending { txid: pending.txid, touched: true, forgotten: true, ..Pending::default() };
+            *pending = Pending { touched: true, forgotten: true, ..Pending::default() };
         }
         Record::Adopt { .. } => pending.forgotten = false,
         Record::Name { .. } | Record::Pages(_) => {}

@@ -30,6 +30,9 @@ use crate::disk;
 pub const BLOCK_BYTES: u64 = 4 << 10;
 /// A segment takes no further batch beyond this.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// The least room for which a segment is begun.
+#[cfg(target_os = "linux")]
+const RESERVED_BYTES_MIN: u64 = 1 << 20;
 const MAGIC: &[u8; 8] = b"SLVLEDG\0";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 52;
@@ -91,15 +94,23 @@ pub fn list(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Gives up a segment; its file is kept for the next one if none is kept yet. The name is gone
-/// durably before the file is used again.
-pub fn retire(dir: &Path, number: u64) -> io::Result<()> {
-    let (path, spare) = (path(dir, number), dir.join(SPARE));
+/// Gives up a segment; its file is kept for the next one of `home` if none is kept yet. The name
+/// is gone durably before the file is used again.
+pub fn retire(dir: &Path, number: u64, home: &Path) -> io::Result<()> {
+    let (path, spare) = (path(dir, number), home.join(SPARE));
     if spare.exists() {
         disk::remove(&path)?;
     } else {
         fs::rename(&path, &spare)?;
+        disk::sync_dir(home)?;
     }
+    disk::sync_dir(dir)
+}
+
+/// Moves a segment to another directory, durably.
+pub fn shift(dir: &Path, number: u64, to: &Path) -> io::Result<()> {
+    fs::rename(path(dir, number), path(to, number))?;
+    disk::sync_dir(to)?;
     disk::sync_dir(dir)
 }
 
@@ -176,17 +187,23 @@ pub fn is_empty(buffer: &[u8]) -> bool {
     buffer.len() <= BATCH_HEADER_BYTES
 }
 
-/// Takes the space of a whole segment at once, so that a full disk is noticed before something
-/// depends on it. File systems that can't are left to notice it late.
+/// Takes the space of a whole segment at once, or of a part where there is no more, so that a full
+/// disk is noticed before something depends on it. File systems that can't are left to notice it late.
+#[cfg(target_os = "linux")]
 fn reserve(file: &File) -> io::Result<()> {
-    if file.metadata()?.len() >= SEGMENT_BYTES {
-        return Ok(());
+    let there = file.metadata()?.len();
+    for bytes in [SEGMENT_BYTES, RESERVED_BYTES_MIN].into_iter().filter(|&bytes| bytes > there) {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Err(rustix::io::Errno::NOSPC) if bytes > RESERVED_BYTES_MIN => {}
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => break,
+            Err(error) => return Err(error.into()),
+        }
     }
-    #[cfg(target_os = "linux")]
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, SEGMENT_BYTES) {
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => {}
-        Err(error) => return Err(error.into()),
-    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: &File) -> io::Result<()> {
     Ok(())
 }
 

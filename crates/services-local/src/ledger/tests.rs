@@ -6,6 +6,18 @@ use tempfile::TempDir;
 use super::*;
 use crate::{DataDir, DataDirOptions};
 
+impl Inner {
+    /// Makes every database whole without the log, begins a new segment, and moves the old ones.
+    fn retire_all(&self) {
+        self.log.turn_over();
+        for member in self.all() {
+            assert!(member.copy_idle().expect("copied"), "nobody writes");
+            member.flush().expect("flushed").map(|ticket| ticket.wait().expect("durable"));
+        }
+        self.tend().expect("tended");
+    }
+}
+
 struct Fixture {
     place: TempDir,
     data: DataDir,
@@ -215,6 +227,57 @@ fn a_reader_sees_a_commit_and_can_wait_for_it() {
 }
 
 #[test]
+fn a_damaged_log_is_an_error_and_not_a_crash() {
+    let f = open_in(place());
+    let mut numbers = f.numbers("a.db");
+    (0..20).for_each(|n| numbers.insert(n).wait().expect("durable"));
+    drop(numbers);
+    let ledger = f.data.path().join("ledger");
+    drop(f.data);
+    let only = segment::path(&ledger, segment::list(&ledger).expect("a list")[0]);
+    let mut bytes = std::fs::read(&only).expect("read");
+    // Somewhere in the third batch, behind which there are others.
+    bytes[3 * segment::BLOCK_BYTES as usize + 100] ^= 1;
+    std::fs::write(&only, bytes).expect("damaged");
+    let options = DataDirOptions::new(f.place.path().join("key"));
+    let error = DataDir::open(f.place.path().join("data"), options).err().expect("refused");
+    assert_eq!(error.code().name, "store_corrupt");
+    assert!(error.to_string().contains("is missing or damaged"), "{error}");
+}
+
+#[test]
+fn what_is_closed_costs_nothing() {
+    let f = open_in(place());
+    let files = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let before = files();
+    for number in 0..40 {
+        let Numbers { journal, connection } = f.numbers(&format!("{number}.db"));
+        journal.close(&connection).expect("closed");
+    }
+    assert!(f.data.ledger().inner.all().is_empty());
+    assert!(files() < before + 20, "{before} files before, {} after", files());
+}
+
+#[test]
+fn a_branch_is_a_database_of_its_own() {
+    let f = open_in(place());
+    let mut numbers = f.numbers("a.db");
+    (0..300).for_each(|n| drop(numbers.insert(n)));
+    let ledger = f.data.ledger();
+    ledger.branch(&f.path("a.db"), &f.path("b.db")).expect("branched");
+    numbers.insert(300).wait().expect("durable");
+    let mut branch = f.numbers("b.db");
+    assert_eq!(branch.sum(), (300, 300 * 299 / 2));
+    branch.run("DELETE FROM t").wait().expect("durable");
+    assert_eq!(numbers.sum().0, 301);
+    let Numbers { journal, connection } = branch;
+    journal.close(&connection).expect("closed").wait().expect("durable");
+    drop(connection);
+    ledger.branch(&f.path("b.db"), &f.path("c.db")).expect("one that is closed is branched as well");
+    assert_eq!(f.numbers("c.db").sum(), (0, 0));
+}
+
+#[test]
 fn tickets_of_many_databases_share_flushes() {
     let f = Arc::new(open_in(place()));
     let work = |number: usize| {
@@ -230,3 +293,5 @@ fn tickets_of_many_databases_share_flushes() {
     let batches = f.data.ledger().log().durable();
     assert!(batches < 16 * 51, "{batches} batches for {} commits", 16 * 51);
 }
+
+mod archive;

@@ -8,6 +8,10 @@ use super::Mode;
 /// or removes one.
 pub const RESERVED_PREFIX: &str = "_selvedge";
 
+/// Why there is no ATTACH, which VACUUM is made of, too.
+pub const NO_OTHER_DATABASE: &str =
+    "ATTACH, DETACH and VACUUM are not available: a statement reaches its own database only";
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allow,
@@ -65,9 +69,7 @@ pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
         return Verdict::Refuse(format!("{name} is a table of the platform's"));
     }
     match context.action {
-        AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
-            refuse("ATTACH, DETACH and VACUUM are not available: a statement reaches its own database only")
-        }
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => refuse(NO_OTHER_DATABASE),
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => refuse(
             "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are not statements here; use batch() or transaction() instead",
         ),
@@ -92,6 +94,20 @@ pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
         AuthAction::Unknown { code, .. } => Verdict::Refuse(format!("action {code} is not known")),
         _ => Verdict::Allow,
     }
+}
+
+/// The word that a statement begins with, after comments.
+pub fn first_word(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let comment = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(comment), _) => comment.split_once('\n'),
+            (None, Some(comment)) => comment.split_once("*/"),
+            (None, None) => break,
+        };
+        rest = comment.map_or("", |(_, after)| after).trim_start();
+    }
+    rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("")
 }
 
 fn refuse(reason: &str) -> Verdict {

@@ -10,6 +10,7 @@ use services::care::{BackupOptions, BackupReport, Care, CareError};
 use services::{ArtifactStore, Kv, PutOptions};
 use services_local::{DataDir, backups, restore};
 
+use crate::shelf;
 use crate::workload::namespace;
 use crate::{Place, block_on};
 
@@ -85,6 +86,24 @@ fn a_second_backup_stores_only_what_changed() {
     let newest = restored(&place, &to, None);
     assert_eq!(get(&newest, "key 7").expect("an entry"), b"changed".as_slice());
     assert_eq!(block_on(newest.care().check()).expect("a check").damage, []);
+}
+
+/// Databases in the ledger, some of them open and written to, some closed, one dropped as a crash does.
+#[test]
+fn journaled_databases_are_copied_while_they_are_written() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    shelf::commit(&data, 6, 25);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| shelf::commit(&data, 6, 60));
+        back_up(&data, &to, VERIFIED).expect("a backup that restores")
+    });
+    assert_eq!(block_on(data.care().check()).expect("a check").damage, []);
+    let again = restored(&place, &to, Some(report.id));
+    for database in 0..6 {
+        shelf::check(again.path(), database, 25).expect("what was acknowledged before is there");
+    }
+    shelf::commit(&again, 6, 70);
 }
 
 /// Each write replaces a large value, whose file goes: a backup must find the file of its own moment.

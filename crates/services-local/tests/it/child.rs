@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use base::{AppName, Body, TenantName};
+use services::sql::SqlName;
+use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
 use services_local::{DataDir, DataDirOptions, LocalKv};
 
-use crate::workload::Writer;
+use crate::linear;
+use crate::shelf;
+use crate::workload::{Writer, namespace};
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
 const PLACE: &str = "SELVEDGE_TEST_PLACE";
@@ -19,12 +24,26 @@ const ROUND: &str = "SELVEDGE_TEST_ROUND";
 pub enum Job {
     /// Thirty-two writers, until it is killed.
     Write,
+    /// Thirty-two writers in eight SQL databases, until it is killed.
+    WriteSql,
     /// A few writers for a while, the directory closed and opened in between, then the end.
     WriteAndEnd,
     /// One writer that goes on after errors, until the store has failed and recovered.
     WriteThroughFaults,
     /// Writes until the disk is full, makes room, and waits for the store to recover.
     FillTheDisk,
+    /// Clients of some histories, until they are done or killed.
+    Histories,
+    /// Commits to many journaled databases, until it is killed.
+    Commit,
+    /// Commits to a few, the directory closed and opened in between, then the end.
+    CommitAndEnd,
+    /// Commits to a few, and goes on after errors until the ledger has failed and recovered.
+    CommitThroughFaults,
+    /// Commits, and closes a database whose file can't be flushed.
+    CloseUnflushed,
+    /// Commits until the disk is full, makes room, and waits for the ledger to recover.
+    CommitOnAFullDisk,
     /// Opens the directory and says how that went.
     Open,
 }
@@ -33,9 +52,16 @@ impl Job {
     fn name(self) -> &'static str {
         match self {
             Job::Write => "write",
+            Job::WriteSql => "write-sql",
             Job::WriteAndEnd => "write-and-end",
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
+            Job::Histories => "histories",
+            Job::Commit => "commit",
+            Job::CommitAndEnd => "commit-and-end",
+            Job::CommitThroughFaults => "commit-through-faults",
+            Job::CloseUnflushed => "close-unflushed",
+            Job::CommitOnAFullDisk => "commit-on-a-full-disk",
             Job::Open => "open",
         }
     }
@@ -54,7 +80,7 @@ pub fn command(wrapper: &[&str], job: Job, place: &Path, round: u64) -> Command 
 
 /// Says something to the parent, in one write, on a line of its own whatever the test harness has
 /// begun.
-fn say(line: &str) {
+pub fn say(line: &str) {
     std::io::stdout().lock().write_all(format!("\n{line}\n").as_bytes()).expect("the parent listens");
 }
 
@@ -71,6 +97,10 @@ fn job() {
             let data = open().expect("the data directory opens");
             runtime.block_on(write(&data.kv(), round, 32, 0, u64::MAX));
         }
+        "write-sql" => {
+            let data = open().expect("the data directory opens");
+            runtime.block_on(write_sql(&data, round));
+        }
         "write-and-end" => {
             for part in 0..2 {
                 let data = open().expect("the data directory opens");
@@ -85,6 +115,19 @@ fn job() {
             let data = open().expect("the data directory opens");
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
         }
+        "histories" => {
+            let data = open().expect("the data directory opens");
+            runtime.block_on(linear::write_histories(&data.kv(), round));
+        }
+        "commit" => shelf::commit(&open().expect("the data directory opens"), 48, u64::MAX),
+        "commit-and-end" => {
+            for part in 1..=2 {
+                shelf::commit(&open().expect("the data directory opens"), 4, part * 45);
+            }
+        }
+        "commit-through-faults" => shelf::commit_through_faults(&open().expect("the data directory opens")),
+        "close-unflushed" => shelf::close_unflushed(&open().expect("the data directory opens")),
+        "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&open().expect("the data directory opens"), &place),
         "open" => match open() {
             Ok(_) => say("opened"),
             Err(error) => say(&format!("{}: {error}", error.code().name)),
@@ -106,6 +149,36 @@ async fn write(kv: &Arc<LocalKv>, round: u64, writers: u64, from: u64, to: u64) 
     for task in (0..writers).map(writer).collect::<Vec<_>>() {
         task.await.expect("the writer ends well");
     }
+}
+
+/// Each operation is one batch, which leaves a row in two tables.
+async fn write_sql(data: &DataDir, round: u64) {
+    let writer = |number: u64| {
+        let sql = data.sql();
+        tokio::spawn(async move {
+            let database = sql_database(number);
+            sql.script(&database, SQL_TABLES.into()).await.expect("the tables are there");
+            for operation in 0_u64.. {
+                let values = [round, number, operation].map(|n| SqlValue::Integer(n as i64));
+                let insert =
+                    |table| SqlStatement::bind(format!("INSERT INTO {table} VALUES (?, ?, ?)"), values.to_vec());
+                sql.batch(&database, vec![insert("a"), insert("b")]).await.expect("the batch is acknowledged");
+                say(&format!("ack {round} {number} {operation}"));
+            }
+        })
+    };
+    for task in (0..32).map(writer).collect::<Vec<_>>() {
+        task.await.expect("the writer ends well");
+    }
+}
+
+const SQL_TABLES: &str = "CREATE TABLE IF NOT EXISTS a (round, writer, operation, UNIQUE (round, writer, operation));
+    CREATE TABLE IF NOT EXISTS b (round, writer, operation, UNIQUE (round, writer, operation));";
+
+/// Where a writer writes.
+pub fn sql_database(writer: u64) -> SqlDatabase {
+    let app = AppId::new(TenantName::parse("acme").expect("a name"), AppName::parse("shop").expect("a name"));
+    SqlDatabase::new(&app, SqlName::parse(&format!("shard-{}", writer % 8)).expect("a name"))
 }
 
 /// An operation that failed is tried again: it is the same write, so it may happen twice.
@@ -137,6 +210,30 @@ async fn write_through_faults(kv: &Arc<LocalKv>, round: u64) {
     say(&format!("recovered after {failures}"));
 }
 
+/// On a full disk each kind of write fails by that name or that of the store that turned read-only,
+/// and does nothing.
+async fn refuse_every_kind(kv: &Arc<LocalKv>) {
+    let ns = namespace();
+    let large = vec![b'x'; 6 << 20];
+    let put = |key: &str, value: Vec<u8>| Write {
+        key: key.into(),
+        action: Action::Put { value: value.into(), metadata: None, expires_at_ms: None },
+    };
+    let pair =
+        Transaction { checks: Vec::new(), writes: vec![put("pair", vec![1; 60_000]), put("large", vec![2; 3 << 20])] };
+    let outcomes = [
+        kv.put(&ns, "large", Body::full(large), PutOptions::default()).await.map(drop),
+        kv.commit(&ns, pair).await.map(drop),
+    ];
+    for outcome in outcomes {
+        let code = outcome.expect_err("there is no room").code().name;
+        assert!(["store_full", "store_read_only"].contains(&code), "{code}");
+    }
+    for key in ["pair", "large"] {
+        assert!(kv.get(&ns, key).await.expect("reads go on").is_none(), "{key}");
+    }
+}
+
 async fn fill_the_disk(kv: &Arc<LocalKv>, place: &Path, round: u64) {
     let writer = Writer { round, number: 0 };
     let mut operation = 0;
@@ -147,6 +244,7 @@ async fn fill_the_disk(kv: &Arc<LocalKv>, place: &Path, round: u64) {
         }
     };
     say(&format!("failed {}", error.code().name));
+    refuse_every_kind(kv).await;
     writer.check(kv, operation).await.expect("what was acknowledged is readable");
     std::fs::remove_file(place.join("ballast")).expect("the ballast goes");
     while writer.run(kv, operation).await.is_err() {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use base::NodeLimits;
 use services::conformance::{self, Subject};
 use services_local::{DataDir, DataDirOptions};
 use testkit::ManualClock;
@@ -7,8 +8,12 @@ use testkit::ManualClock;
 use crate::Place;
 
 fn subject<P>(get: impl Fn(&DataDir) -> Arc<P>) -> Subject<P> {
+    limited(NodeLimits::default(), get)
+}
+
+fn limited<P>(limits: NodeLimits, get: impl Fn(&DataDir) -> Arc<P>) -> Subject<P> {
     let (place, clock) = (Place::in_memory(), ManualClock::new());
-    let options = DataDirOptions { clock: clock.clone(), ..place.options() };
+    let options = DataDirOptions { clock: clock.clone(), limits, ..place.options() };
     let data = DataDir::open(place.data(), options).expect("the data directory opens");
     let advance = clock.clone();
     Subject {
@@ -22,6 +27,16 @@ fn subject<P>(get: impl Fn(&DataDir) -> Arc<P>) -> Subject<P> {
 #[test]
 fn local_kv_conforms() {
     conformance::kv(|| subject(DataDir::kv));
+}
+
+#[test]
+fn local_kv_conforms_at_its_limits() {
+    conformance::kv_limits(|| limited(conformance::small_limits(), DataDir::kv));
+}
+
+#[test]
+fn local_sql_conforms() {
+    conformance::sql(|| subject(DataDir::sql));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::io::{BufRead as _, BufReader};
 
 use base::{Rng as _, SystemRng};
+use services::{Sql as _, SqlStatement, SqlValue};
 
 use crate::child::{self, Job};
+use crate::shelf::{self, Kept};
 use crate::workload::{Acknowledged, namespace};
 use crate::{Place, block_on};
 
@@ -21,7 +23,7 @@ fn a_killed_process_loses_no_acknowledged_write() {
     let mut settled = Vec::new();
     for round in 0..rounds {
         let kill_after = SystemRng.next_u64() % ACKNOWLEDGEMENTS_MAX;
-        let acknowledged = write_and_kill(&place, round, kill_after);
+        let acknowledged = write_and_kill(&place, Job::Write, round, kill_after);
         total += acknowledged.0.values().sum::<u64>();
         let data = place.open();
         let kv = data.kv();
@@ -40,21 +42,82 @@ fn a_killed_process_loses_no_acknowledged_write() {
     eprintln!("{rounds} rounds of kill -9, {total} acknowledged writes, none lost");
 }
 
-fn write_and_kill(place: &Place, round: u64, kill_after: u64) -> Acknowledged {
-    let mut child = child::command(&[], Job::Write, place.path(), round).spawn().expect("the child starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+#[test]
+fn a_killed_process_loses_nothing_that_the_ledger_acknowledged() {
+    let rounds = std::env::var("SELVEDGE_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+    let place = Place::new();
+    let mut kept = Kept::default();
+    for round in 0..rounds {
+        let kill_after = SystemRng.next_u64() % ACKNOWLEDGEMENTS_MAX;
+        let mut count = 0;
+        run_and_kill(&place, Job::Commit, round, kill_after, |line| {
+            let read = kept.read(line);
+            count += u64::from(read);
+            read
+        });
+        let data = place.open();
+        for (&database, &count) in &kept.0 {
+            shelf::check(data.path(), database, count).unwrap_or_else(|lost| panic!("round {round}: {lost}"));
+        }
+        kept.renew(data.path());
+        assert!(count >= kill_after, "round {round} acknowledged {count}");
+    }
+    let total: u64 = kept.0.values().sum();
+    eprintln!("{rounds} rounds of kill -9, {total} commits of {} databases, none lost", kept.0.len());
+}
+
+#[test]
+fn a_killed_process_loses_no_acknowledged_batch_and_keeps_no_half_one() {
+    let rounds = std::env::var("SELVEDGE_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+    let place = Place::new();
+    let mut total = 0;
+    for round in 0..rounds {
+        let kill_after = SystemRng.next_u64() % ACKNOWLEDGEMENTS_MAX;
+        let acknowledged = write_and_kill(&place, Job::WriteSql, round, kill_after);
+        total += acknowledged.0.values().sum::<u64>();
+        let data = place.open();
+        block_on(async {
+            for (writer, count) in acknowledged.0 {
+                let database = child::sql_database(writer.number);
+                let ask = async |text: &str| {
+                    let values = [round, writer.number].map(|n| SqlValue::Integer(n as i64)).to_vec();
+                    let answer = data.sql().batch(&database, vec![SqlStatement::bind(text, values)]).await;
+                    answer.expect("the database answers").results.remove(0).rows.values
+                };
+                let held = ask("SELECT count(*), max(operation) + 1 FROM a WHERE round = ? AND writer = ?").await;
+                let [SqlValue::Integer(held), SqlValue::Integer(last)] = held[..] else { panic!("{held:?}") };
+                assert_eq!(held, last, "no gap");
+                // The last one may have happened without being acknowledged.
+                assert!((count..=count + 1).contains(&(held as u64)), "round {round}: {held} of {count}");
+                let half = "SELECT count(*) FROM (SELECT * FROM a EXCEPT SELECT * FROM b UNION ALL
+                    SELECT * FROM (SELECT * FROM b EXCEPT SELECT * FROM a)) WHERE round = ? AND writer = ?";
+                assert_eq!(ask(half).await, [SqlValue::Integer(0)], "no half batch");
+                data.sql().check(&database).await.expect("the file is whole");
+            }
+        });
+    }
+    eprintln!("{rounds} rounds of kill -9, {total} acknowledged batches, none lost");
+}
+
+fn write_and_kill(place: &Place, job: Job, round: u64, kill_after: u64) -> Acknowledged {
     let mut acknowledged = Acknowledged::default();
+    run_and_kill(place, job, round, kill_after, |line| acknowledged.read(line));
+    acknowledged
+}
+
+/// Kills the job after so many lines that count, and has what it said before it died read as well.
+fn run_and_kill(place: &Place, job: Job, round: u64, kill_after: u64, mut read: impl FnMut(&str) -> bool) {
+    let mut child = child::command(&[], job, place.path(), round).spawn().expect("the child starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
     let mut count = 0;
     while count <= kill_after {
         let line = lines.next().expect("the child writes until it is killed");
-        count += u64::from(acknowledged.read(&line));
+        count += u64::from(read(&line));
     }
     child.kill().expect("the child can be killed");
     child.wait().expect("the child ends");
-    // What it said before it died counts.
     for line in lines {
         // A line is one write to a pipe, and far shorter than what a pipe takes at once.
-        acknowledged.read(&line);
+        read(&line);
     }
-    acknowledged
 }

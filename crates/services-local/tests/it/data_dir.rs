@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use base::{AppName, Body, TenantName};
-use services::{AppId, Kv, PutOptions};
+use services::{AppId, ChangesOptions, Kv, PutOptions};
 use services_local::{DataDir, DataDirError};
 
 use crate::workload::namespace;
@@ -117,7 +117,7 @@ fn a_database_of_a_newer_schema_is_refused() {
     raised.pragma_update(None, "user_version", 9).expect("raise");
     drop(raised);
     let (message, _) = refuse(&place);
-    assert!(message.contains("has schema 9, this Selvedge knows 1; use a newer one"), "{message}");
+    assert!(message.contains("has schema 9, this Selvedge knows 2; use a newer one"), "{message}");
 }
 
 #[test]
@@ -199,6 +199,84 @@ fn the_space_of_expired_and_orphaned_values_is_reclaimed() {
     assert_eq!(block_on(kv.sweep()).expect("sweep"), 0);
     assert_eq!(files(), 1);
     block_on(kv.check(&namespace().app_id())).expect("sound");
+}
+
+#[test]
+fn a_file_shrinks_when_what_it_held_has_expired() {
+    let (place, clock) = (Place::in_memory(), testkit::ManualClock::new());
+    let options = || services_local::DataDirOptions { clock: clock.clone(), ..place.options() };
+    let file = place.data().join("kv/acme/shop.db");
+    let size = || fs::metadata(&file).expect("the file").len();
+    let open = || DataDir::open(place.data(), options()).expect("opens");
+    let data = open();
+    let expires = PutOptions { expires_at_ms: Some(base::Clock::unix_ms(&*clock) + 10), ..PutOptions::default() };
+    for n in 0..2_000 {
+        block_on(data.kv().put(&namespace(), &n.to_string(), Body::full(vec![1; 4_000]), expires.clone()))
+            .expect("put");
+    }
+    drop(data);
+    let full = size();
+    assert!(full > 8_000_000, "{full}");
+    clock.advance(10);
+    let data = open();
+    block_on(data.kv().put(&namespace(), "stays", Body::full("x"), PutOptions::default())).expect("put");
+    assert_eq!(block_on(data.kv().sweep()).expect("sweep"), 2_000);
+    let usage = block_on(data.kv().usage(&namespace().app_id())).expect("usage");
+    assert_eq!((usage[0].usage.keys, usage[0].usage.bytes), (1, 6));
+    drop(data);
+    let left = size();
+    assert!(left < full / 4, "{left} of {full} bytes are left");
+    // And what stays free is used before the file grows.
+    let data = open();
+    for n in 0..200 {
+        block_on(data.kv().put(&namespace(), &n.to_string(), Body::full(vec![1; 1_000]), PutOptions::default()))
+            .expect("put");
+    }
+    block_on(data.kv().check(&namespace().app_id())).expect("sound");
+    drop(data);
+    assert!(size() <= left, "{} bytes, {left} before", size());
+}
+
+/// A file as the first version made it.
+const FIRST_SCHEMA: &str = "
+    PRAGMA application_id = 0x534c564b;
+    PRAGMA user_version = 1;
+    CREATE TABLE sequence (value INTEGER NOT NULL) STRICT;
+    INSERT INTO sequence VALUES (7);
+    CREATE TABLE namespace (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE entry (
+        id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, key BLOB NOT NULL, revision INTEGER NOT NULL,
+        expires_at_ms INTEGER, metadata TEXT, size INTEGER NOT NULL, content BLOB, value BLOB,
+        UNIQUE (namespace, key), CHECK ((content IS NULL) <> (value IS NULL))
+    ) STRICT;
+    CREATE INDEX entry_expiry ON entry (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE INDEX entry_content ON entry (content) WHERE content IS NOT NULL;
+    INSERT INTO namespace VALUES (1, 'stock'), (2, 'other');
+    INSERT INTO entry VALUES (1, 1, CAST('a' AS BLOB), 6, NULL, '\"ü\"', 3, NULL, CAST('one' AS BLOB));
+    INSERT INTO entry VALUES (2, 2, CAST('b' AS BLOB), 7, NULL, NULL, 0, NULL, CAST('' AS BLOB));
+";
+
+#[test]
+fn a_file_of_the_first_version_is_counted_and_watched_from_now_on() {
+    let place = Place::new();
+    drop(place.open());
+    fs::create_dir_all(place.data().join("kv/acme")).expect("a directory");
+    let old = rusqlite::Connection::open(place.data().join("kv/acme/shop.db")).expect("open");
+    old.execute_batch(FIRST_SCHEMA).expect("the first schema");
+    drop(old);
+    let kv = place.open().kv();
+    let usage = block_on(kv.usage(&namespace().app_id())).expect("usage");
+    let counted: Vec<_> = usage.iter().map(|of| (of.namespace.as_str(), of.usage.keys, of.usage.bytes)).collect();
+    assert_eq!(counted, [("other", 1, 1), ("stock", 1, 1 + 4 + 3)]);
+    let changes = |since| ChangesOptions { since, ..ChangesOptions::default() };
+    let gone = block_on(kv.changes(&namespace(), changes(Some(3)))).expect_err("nothing was noted then");
+    assert_eq!(gone.code().name, "changes_gone");
+    let now = block_on(kv.changes(&namespace(), changes(None))).expect("now").through;
+    let put = block_on(kv.put(&namespace(), "a", Body::full("two"), PutOptions::default())).expect("put");
+    assert!(now >= 7 && put.revision > now);
+    let told = block_on(kv.changes(&namespace(), changes(Some(now)))).expect("changes").changes;
+    assert_eq!(told.iter().map(|change| change.revision).collect::<Vec<_>>(), [put.revision]);
+    block_on(kv.sweep()).expect("a file that can give nothing back is swept all the same");
 }
 
 #[test]

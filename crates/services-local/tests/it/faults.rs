@@ -4,6 +4,7 @@
 use std::io::Read as _;
 
 use crate::child::{self, Job};
+use crate::shelf::{self, Kept};
 use crate::workload::{Acknowledged, namespace};
 use crate::{Place, block_on, requirement};
 
@@ -62,6 +63,49 @@ fn a_write_that_finds_no_space_says_so() {
     check_fault("pwrite64:error=ENOSPC:when=60..63", &["store_full"]);
 }
 
+fn check_ledger_fault(inject: &str, expected: &[&str]) {
+    check_fault_of(&Place::new(), Job::CommitThroughFaults, inject, &[], expected);
+}
+
+fn check_fault_of(place: &Place, job: Job, inject: &str, more: &[&str], expected: &[&str]) {
+    if !requirement::strace() {
+        return;
+    }
+    let calls = inject.split(':').next().expect("the system call");
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={inject}"));
+    let wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let said = run(&[&wrapper, more].concat(), job, place);
+    let failure = said.iter().find_map(|line| line.strip_prefix("failed ")).expect("the ledger failed");
+    assert!(expected.contains(&failure), "{inject}: {failure}");
+    assert!(said.iter().any(|line| line.starts_with("recovered")), "{said:?}");
+    let mut kept = Kept::default();
+    for line in &said {
+        kept.read(line);
+    }
+    let data = place.open();
+    for (database, count) in kept.0 {
+        shelf::check(data.path(), database, count).unwrap_or_else(|lost| panic!("{inject}: {lost}"));
+    }
+}
+
+#[test]
+fn a_failed_flush_of_the_ledger_loses_nothing() {
+    check_ledger_fault("fdatasync:error=EIO:when=30..31", &["store_read_only", "store_failed"]);
+}
+
+#[test]
+fn a_database_that_could_not_be_flushed_is_written_anew() {
+    let place = Place::new();
+    let file = place.path().canonicalize().expect("a path").join("data/shelf-0.db").display().to_string();
+    let inject = "fdatasync:error=EIO:when=1";
+    check_fault_of(&place, Job::CloseUnflushed, inject, &["-P", &file], &["store_read_only", "store_failed"]);
+}
+
+#[test]
+fn a_ledger_that_finds_no_space_says_so_and_goes_on() {
+    check_ledger_fault("fdatasync:error=ENOSPC:when=30..31", &["store_full"]);
+}
+
 /// Runs the child in a mount namespace of its own, with `mount` on the place.
 fn mounted(mount: &str, job: Job) -> Option<Vec<String>> {
     if !requirement::own_mounts() {
@@ -77,6 +121,14 @@ fn mounted(mount: &str, job: Job) -> Option<Vec<String>> {
 fn a_full_disk_refuses_writes_until_there_is_room() {
     let mount = "mount -t tmpfs -o size=8m none PLACE && dd if=/dev/zero of=PLACE/ballast bs=1M count=4 2>/dev/null";
     let Some(said) = mounted(mount, Job::FillTheDisk) else { return };
+    assert!(said.contains(&"failed store_full".to_owned()), "{said:?}");
+    assert!(said.contains(&"recovered".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_full_disk_refuses_commits_until_there_is_room() {
+    let mount = "mount -t tmpfs -o size=40m none PLACE && dd if=/dev/zero of=PLACE/ballast bs=1M count=8 2>/dev/null";
+    let Some(said) = mounted(mount, Job::CommitOnAFullDisk) else { return };
     assert!(said.contains(&"failed store_full".to_owned()), "{said:?}");
     assert!(said.contains(&"recovered".to_owned()), "{said:?}");
 }

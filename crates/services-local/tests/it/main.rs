@@ -10,9 +10,12 @@ mod conformance;
 mod crash;
 mod data_dir;
 mod faults;
+mod linear;
 mod power_loss;
 mod requirement;
 mod secrets;
+mod shelf;
+mod sql;
 mod workload;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base::{ResourceName, Secret};
-use services::SecretStore as _;
+use services::{SecretName, SecretStore as _};
 use services_local::{DataDir, DataDirOptions};
 
 use crate::workload::namespace;
@@ -11,13 +11,13 @@ use crate::{Place, block_on};
 
 const VALUE: &str = "correct horse battery staple";
 
-fn name() -> ResourceName {
-    ResourceName::parse("api-key").expect("a name")
+fn name() -> SecretName {
+    SecretName::new(ResourceName::parse("api-key").expect("a name"))
 }
 
 fn put(data: &DataDir) -> u64 {
     let secrets = data.secrets().expect("secrets");
-    block_on(secrets.put(&namespace().app_id(), &name(), Secret::new(VALUE.into()))).expect("put")
+    block_on(secrets.put(&namespace().app_id(), &name(), Secret::new(VALUE.into()), 0)).expect("put")
 }
 
 fn refuse(data: &DataDir, key: &Path) -> (String, &'static str) {
@@ -104,10 +104,10 @@ fn a_sealed_value_opens_only_in_its_place() {
     let place = Place::new();
     put(&place.open());
     let database = rusqlite::Connection::open(place.data().join("node.db")).expect("open");
-    database.execute("UPDATE secret SET name = 'other'", []).expect("move");
+    database.execute("UPDATE secret_version SET name = 'other'", []).expect("move");
     drop(database);
     let secrets = place.open().secrets().expect("secrets");
-    let other = ResourceName::parse("other").expect("a name");
+    let other = SecretName::new(ResourceName::parse("other").expect("a name"));
     let error = block_on(secrets.get(&namespace().app_id(), &other)).expect_err("moved");
     assert_eq!(error.code().name, "secret_sealed");
     assert!(!error.to_string().contains(VALUE));

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use base::{AppName, Body, ResourceName, TenantName};
 use bytes::Bytes;
-use services::{Condition, Kv, KvNamespace, PutOptions};
+use services::{Action, Condition, Kv, KvNamespace, PutOptions, Transaction, Write};
 use services_local::LocalKv;
 
 /// Keys of one writer.
 const KEYS: u64 = 7;
+/// Of thirteen operations this one is a transaction.
+const TRANSACTION: u64 = 9;
 
 pub fn namespace() -> KvNamespace {
     KvNamespace::new(
@@ -32,12 +34,18 @@ impl Writer {
         format!("{}/{}/{}", self.round, self.number, (operation * 5 + operation / 9) % KEYS)
     }
 
+    /// The key that a transaction writes with the other, or neither.
+    fn pair(self) -> String {
+        format!("{}/{}/pair", self.round, self.number)
+    }
+
     /// What an operation leaves under its key: nothing after a deletion. Sizes lie on both sides
     /// of what a row holds, most are small.
     fn value(self, operation: u64) -> Option<Bytes> {
         let length = match operation % 13 {
             12 => return None,
             6 => 70_000,
+            TRANSACTION if operation % 2 == 0 => 70_000,
             3 => 20_000,
             _ => 100,
         };
@@ -49,6 +57,14 @@ impl Writer {
     pub async fn run(self, kv: &LocalKv, operation: u64) -> Result<(), services::KvError> {
         let (ns, key) = (namespace(), self.key(operation));
         match self.value(operation) {
+            Some(value) if operation % 13 == TRANSACTION => {
+                let put = |key| Write {
+                    key,
+                    action: Action::Put { value: value.clone(), metadata: None, expires_at_ms: None },
+                };
+                let writes = vec![put(key), put(self.pair())];
+                kv.commit(&ns, Transaction { checks: Vec::new(), writes }).await.map(drop)
+            }
             Some(value) => kv.put(&ns, &key, Body::full(value), PutOptions::default()).await.map(drop),
             None => kv.delete(&ns, &key, Condition::Always).await.map(drop),
         }
@@ -58,8 +74,13 @@ impl Writer {
     fn state(self, operations: u64) -> BTreeMap<String, Option<Bytes>> {
         let mut state: BTreeMap<String, Option<Bytes>> = BTreeMap::new();
         let keys = (0..KEYS * 9).map(|operation| (self.key(operation), None));
-        state.extend(keys);
-        state.extend((0..operations).map(|operation| (self.key(operation), self.value(operation))));
+        state.extend(keys.chain([(self.pair(), None)]));
+        for operation in 0..operations {
+            state.insert(self.key(operation), self.value(operation));
+            if operation % 13 == TRANSACTION {
+                state.insert(self.pair(), self.value(operation));
+            }
+        }
         state
     }
 

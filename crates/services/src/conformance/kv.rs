@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
-use super::{Subject, block_on, kv_model};
+use super::{Subject, block_on, kv_model, kv_more};
 use crate::{Condition, Kv, KvError, KvLimits, KvNamespace, ListOptions, PutOptions};
 
 /// The suite of [`Kv`]. `open` gives a fresh provider with the default limits.
@@ -19,6 +19,7 @@ pub fn kv<P: Kv>(open: impl Fn() -> Subject<P>) {
         streams_are_one_version(&open()).await;
         a_failed_put_changes_nothing(&open()).await;
         bad_input_is_refused(&open()).await;
+        kv_more::more(&open).await;
     });
     kv_model::compare(open);
 }
@@ -31,12 +32,12 @@ pub(super) fn namespace(app: &str, name: &str) -> KvNamespace {
     )
 }
 
-async fn read(kv: &impl Kv, ns: &KvNamespace, key: &str) -> Option<Bytes> {
+pub(super) async fn read(kv: &impl Kv, ns: &KvNamespace, key: &str) -> Option<Bytes> {
     let entry = kv.get(ns, key).await.expect("get")?;
     Some(entry.bytes().await.expect("the value"))
 }
 
-async fn put(kv: &impl Kv, ns: &KvNamespace, key: &str, value: &str) -> u64 {
+pub(super) async fn put(kv: &impl Kv, ns: &KvNamespace, key: &str, value: &str) -> u64 {
     let receipt = kv.put(ns, key, Body::full(value.to_owned()), PutOptions::default()).await.expect("put");
     receipt.revision
 }
@@ -153,7 +154,12 @@ async fn lists_are_ordered_paged_and_complete<P: Kv>(subject: &Subject<P>) {
         let mut found = Vec::new();
         let mut cursor = None;
         loop {
-            let options = ListOptions { prefix: prefix.into(), cursor: cursor.take(), limit: Some(limit) };
+            let options = ListOptions {
+                prefix: prefix.into(),
+                cursor: cursor.take(),
+                limit: Some(limit),
+                ..ListOptions::default()
+            };
             let page = kv.list(&ns, options).await.expect("list");
             assert!(page.keys.len() <= limit);
             assert_eq!(page.complete, page.cursor.is_none());
@@ -179,7 +185,7 @@ async fn lists_are_ordered_paged_and_complete<P: Kv>(subject: &Subject<P>) {
     ];
     bad.extend((1..cursor.len()).map(|cut| (ns.clone(), "", cursor[cut..].to_owned())));
     for (ns, prefix, cursor) in bad {
-        let options = ListOptions { prefix: prefix.into(), cursor: Some(cursor.clone()), limit: None };
+        let options = ListOptions { prefix: prefix.into(), cursor: Some(cursor.clone()), ..ListOptions::default() };
         let error = kv.list(&ns, options).await.expect_err("a cursor of another list");
         assert_eq!(error.code().name, code::BAD_CURSOR.name, "{ns} {prefix:?} {cursor:?}");
     }

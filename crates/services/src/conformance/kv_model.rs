@@ -10,16 +10,50 @@ use proptest::test_runner::TestCaseError;
 use super::kv::namespace;
 use super::{Subject, block_on, random};
 use crate::memory::MemoryKv;
-use crate::{Condition, Kv, KvError, KvLimits, KvNamespace, ListOptions, PutOptions};
+use crate::{
+    Action, ChangeKind, ChangesOptions, Check, Condition, Kv, KvError, KvLimits, KvNamespace, ListOptions, PutOptions,
+    Transaction, Write,
+};
 
 #[derive(Clone, Debug)]
 enum Op {
-    Put { place: Place, size: usize, ttl_ms: Option<u64>, metadata: bool, condition: Wanted },
-    Delete { place: Place, condition: Wanted },
+    Put {
+        place: Place,
+        size: usize,
+        ttl_ms: Option<u64>,
+        metadata: bool,
+        condition: Wanted,
+    },
+    Delete {
+        place: Place,
+        condition: Wanted,
+    },
     Get(Place),
     GetMany(Vec<Place>),
-    List { namespace: usize, prefix: &'static str, limit: usize },
+    List {
+        namespace: usize,
+        prefix: &'static str,
+        limit: usize,
+    },
+    /// Keys by their numbers; no key is written twice.
+    Commit {
+        namespace: usize,
+        checks: Vec<(usize, Wanted)>,
+        writes: Vec<(usize, Change)>,
+    },
+    Feed {
+        namespace: usize,
+        prefix: &'static str,
+    },
     Advance(u64),
+}
+
+/// A write of a transaction.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Put { size: usize, ttl_ms: Option<u64> },
+    Delete,
+    Add(i64),
 }
 
 /// A key in a namespace.
@@ -34,6 +68,7 @@ struct Place {
 enum Wanted {
     Always,
     Absent,
+    Present,
     Latest,
     First,
 }
@@ -51,14 +86,26 @@ fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
             4 => Just(Wanted::Always),
             1 => Just(Wanted::Absent),
+            1 => Just(Wanted::Present),
             2 => Just(Wanted::Latest),
             1 => Just(Wanted::First)
         ]
     };
     let size = prop_oneof![4 => 0..100usize, 1 => 65_530..65_540usize, 1 => 100_000..150_000usize];
-    let ttl = proptest::option::weighted(0.3, 1..500u64);
+    let ttl = || proptest::option::weighted(0.3, 1..500u64);
+    let change = prop_oneof![
+        2 => (prop_oneof![4 => 0..100usize, 1 => 65_530..65_540usize], ttl())
+            .prop_map(|(size, ttl_ms)| Change::Put { size, ttl_ms }),
+        1 => Just(Change::Delete),
+        2 => (-5..5i64).prop_map(Change::Add),
+    ];
+    let writes = vec((0..KEYS.len(), change), 0..4).prop_map(|mut writes| {
+        let mut seen = [false; KEYS.len()];
+        writes.retain(|&(key, _)| !std::mem::replace(&mut seen[key], true));
+        writes
+    });
     prop_oneof![
-        6 => (place(), size, ttl, any::<bool>(), wanted()).prop_map(|(place, size, ttl_ms, metadata, condition)| {
+        6 => (place(), size, ttl(), any::<bool>(), wanted()).prop_map(|(place, size, ttl_ms, metadata, condition)| {
             Op::Put { place, size, ttl_ms, metadata, condition }
         }),
         2 => (place(), wanted()).prop_map(|(place, condition)| Op::Delete { place, condition }),
@@ -66,6 +113,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => vec(place(), 0..5).prop_map(Op::GetMany),
         2 => (0..2usize, 0..PREFIXES.len(), 1..4usize)
             .prop_map(|(namespace, prefix, limit)| Op::List { namespace, prefix: PREFIXES[prefix], limit }),
+        3 => (0..2usize, vec((0..KEYS.len(), wanted()), 0..3), writes)
+            .prop_map(|(namespace, checks, writes)| Op::Commit { namespace, checks, writes }),
+        1 => (0..2usize, 0..PREFIXES.len())
+            .prop_map(|(namespace, prefix)| Op::Feed { namespace, prefix: PREFIXES[prefix] }),
         1 => (1..300u64).prop_map(Op::Advance),
     ]
 }
@@ -83,6 +134,8 @@ enum Seen {
     Delete(bool),
     Entries(Vec<Option<Entry>>),
     Page(Vec<(String, Option<u64>, Option<String>)>),
+    Committed(Vec<i64>),
+    Told(Vec<(String, &'static str)>),
     Conflict(Option<usize>),
     Refused(&'static str),
 }
@@ -105,6 +158,7 @@ impl<K: Kv> Side<'_, K> {
         match wanted {
             Wanted::Always => Condition::Always,
             Wanted::Absent => Condition::Absent,
+            Wanted::Present => Condition::Present,
             Wanted::Latest => Condition::Revision(known.and_then(|all| all.last().copied()).unwrap_or(u64::MAX >> 1)),
             Wanted::First => Condition::Revision(known.and_then(|all| all.first().copied()).unwrap_or(u64::MAX >> 1)),
         }
@@ -117,6 +171,10 @@ impl<K: Kv> Side<'_, K> {
 
     fn refused(&self, place: Place, error: KvError) -> Seen {
         match error {
+            KvError::CheckFailed { key, current } => {
+                let key = KEYS.iter().position(|known| *known == key).expect("a key of the transaction");
+                Seen::Conflict(current.map(|revision| self.index(Place { key, ..place }, revision)))
+            }
             KvError::Conflict { current } => Seen::Conflict(current.map(|revision| self.index(place, revision))),
             other => Seen::Refused(other.code().name),
         }
@@ -164,8 +222,56 @@ impl<K: Kv> Side<'_, K> {
                 }
                 Seen::Entries(entries)
             }
+            Op::Commit { namespace, checks, writes } => self.commit(*namespace, checks, writes, n, now_ms).await,
+            Op::Feed { namespace, prefix } => {
+                let options = ChangesOptions { prefix: (*prefix).into(), since: Some(0), wait: false };
+                let page = self.kv.changes(&all[*namespace], options).await.expect("changes");
+                // When an expiry is told differs.
+                let told = page.changes.into_iter().filter(|change| change.kind != ChangeKind::Expire);
+                Seen::Told(told.map(|change| (change.key, change.kind.as_str())).collect())
+            }
             Op::List { namespace, prefix, limit } => Seen::Page(self.list(&all[*namespace], prefix, *limit).await),
             Op::Advance(_) => Seen::Page(Vec::new()),
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        namespace: usize,
+        checks: &[(usize, Wanted)],
+        writes: &[(usize, Change)],
+        n: usize,
+        now_ms: u64,
+    ) -> Seen {
+        let place = |key| Place { namespace, key };
+        let check = |&(key, wanted): &(usize, Wanted)| Check {
+            key: KEYS[key].into(),
+            condition: self.condition(place(key), wanted),
+        };
+        let write = |&(key, change): &(usize, Change)| {
+            let action = match change {
+                Change::Put { size, ttl_ms } => Action::Put {
+                    value: vec![n as u8; size].into(),
+                    metadata: None,
+                    expires_at_ms: ttl_ms.map(|ttl| now_ms + ttl),
+                },
+                Change::Delete => Action::Delete,
+                Change::Add(amount) => Action::Add(amount),
+            };
+            Write { key: KEYS[key].into(), action }
+        };
+        let transaction =
+            Transaction { checks: checks.iter().map(check).collect(), writes: writes.iter().map(write).collect() };
+        match self.kv.commit(&namespaces()[namespace], transaction).await {
+            Ok(receipt) => {
+                for &(key, _) in writes.iter().filter(|(_, change)| !matches!(change, Change::Delete)) {
+                    let given = self.revisions.entry(place(key)).or_default();
+                    assert!(given.last().is_none_or(|&last| last < receipt.revision), "revisions rise");
+                    given.push(receipt.revision);
+                }
+                Seen::Committed(receipt.sums)
+            }
+            Err(error) => self.refused(place(0), error),
         }
     }
 
@@ -181,7 +287,7 @@ impl<K: Kv> Side<'_, K> {
 
     async fn list(&self, ns: &KvNamespace, prefix: &str, limit: usize) -> Vec<(String, Option<u64>, Option<String>)> {
         let mut found = Vec::new();
-        let mut options = ListOptions { prefix: prefix.into(), cursor: None, limit: Some(limit) };
+        let mut options = ListOptions { prefix: prefix.into(), limit: Some(limit), ..ListOptions::default() };
         loop {
             let page = self.kv.list(ns, options.clone()).await.expect("list");
             found.extend(page.keys.into_iter().map(|key| (key.name, key.expires_at_ms, key.metadata)));

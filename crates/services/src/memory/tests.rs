@@ -24,6 +24,12 @@ fn the_model_of_kv_conforms() {
 }
 
 #[test]
+fn the_model_of_kv_conforms_at_its_limits() {
+    let limits = KvLimits::from(&conformance::small_limits());
+    conformance::kv_limits(|| subject(|clock| MemoryKv::new(clock, limits.clone())));
+}
+
+#[test]
 fn the_model_of_artifacts_conforms() {
     conformance::artifacts(|| subject(|_| MemoryArtifacts::new(&NodeLimits::default())));
 }

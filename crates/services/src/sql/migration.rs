@@ -44,11 +44,13 @@ pub enum MigrationError {
 }
 
 impl Migration {
-    /// Those of `all`, which is in order, that were not applied yet.
+    /// Those of `all`, which is in order, that were not applied yet. What was applied after the last
+    /// of them is no error: an earlier deployment that is released again knows less than its database.
     pub fn pending<'a>(all: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration], MigrationError> {
         for (n, done) in applied.iter().enumerate() {
             let name = || done.name.clone();
             match all.get(n) {
+                None => return Ok(&[]),
                 Some(here) if here.name == done.name => {
                     if here.checksum() != done.checksum {
                         return Err(MigrationError::Changed { name: name() });

@@ -50,6 +50,8 @@ struct Invocation<'a> {
     subrequests: u64,
     kv_reads: u64,
     kv_writes: u64,
+    sql_rows_read: u64,
+    sql_rows_written: u64,
     log_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'static str>,
@@ -130,6 +132,8 @@ fn invocation(invocation: &InvocationRecord) -> Invocation<'_> {
         subrequests: usage.subrequests,
         kv_reads: usage.kv_reads,
         kv_writes: usage.kv_writes,
+        sql_rows_read: usage.sql_rows_read,
+        sql_rows_written: usage.sql_rows_written,
         log_bytes: usage.log_bytes,
         failure: invocation.failure.map(|code| code.name),
     }

@@ -73,7 +73,7 @@ fn requests(out: &mut String, apps: &Sorted<App>) {
 type PerApp = (&'static str, &'static str, &'static str, fn(&App) -> &AtomicU64);
 
 fn per_app(out: &mut String, apps: &Sorted<App>) {
-    const TABLE: [PerApp; 8] = [
+    const TABLE: [PerApp; 10] = [
         ("selvedge_invocations_total", "Runs of guest code.", "counter", |a| &a.invocations),
         ("selvedge_cold_starts_total", "Runs that needed a new instance.", "counter", |a| &a.cold_starts),
         ("selvedge_guest_cpu_microseconds_total", "CPU time of guest code.", "counter", |a| &a.cpu_us),
@@ -81,6 +81,8 @@ fn per_app(out: &mut String, apps: &Sorted<App>) {
         ("selvedge_subrequests_total", "Calls that guest code made.", "counter", |a| &a.subrequests),
         ("selvedge_kv_reads_total", "Keys read.", "counter", |a| &a.kv_reads),
         ("selvedge_kv_writes_total", "Keys written.", "counter", |a| &a.kv_writes),
+        ("selvedge_sql_rows_read_total", "Rows read from SQL databases.", "counter", |a| &a.sql_rows_read),
+        ("selvedge_sql_rows_written_total", "Rows written to SQL databases.", "counter", |a| &a.sql_rows_written),
         ("selvedge_admission_rejected_total", "Requests refused for want of a place.", "counter", |a| &a.rejected),
     ];
     for (name, help, kind, read) in TABLE {

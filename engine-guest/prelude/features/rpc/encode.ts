@@ -8,7 +8,7 @@ import { RpcTarget, isStub } from "../../entrypoint.ts";
 import { DOMException } from "../../errors.ts";
 import { headerBlock, isHeaders } from "../../headers.ts";
 import { bigintValueOf, booleanValueOf, numberValueOf, stringValueOf } from "../../library.ts";
-import { RPC_STACK, call, promiseState, type Wire } from "../../native.ts";
+import { RPC_STACK, call, promiseState, utf8Encode, type Wire } from "../../native.ts";
 import {
   Error, Map, Object, TypeError, Uint8Array, dataViewBuffer, dataViewByteLength,
   dataViewByteOffset, dateGetTime, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, isArray, isArrayBuffer, isView,
@@ -206,7 +206,8 @@ function writeWeb(value: any, writer: Writer): boolean {
   }
   if (isReadableStream(value)) {
     if (isLocked(value) || isDisturbed(value)) throw new TypeError("a stream that is locked or was read can't be passed on");
-    const origin = takeOrigin(value) ?? value;
+    const taken = takeOrigin(value) ?? value;
+    const origin = typeof taken === "string" ? utf8Encode(taken) : taken;
     if (isView(origin)) writeTwo(writer, STREAM, origin as Wire);
     else writeBody(origin as BodyValue, writer);
     return true;

@@ -24,7 +24,7 @@ pub fn compare(program: &Path, folder: &Path, app: &str) -> Result<Compared> {
     let requests = directory.join("requests.json");
     let mut node = script(folder, "answer.mjs");
     let expected = repo::output(node.arg(&entry).arg(&requests)).with_context(|| format!("{app} under node"))?;
-    let server = Server::start(program, &folder.join("data"), &directory)?;
+    let server = Server::start(program, &folder.join("data"), &directory, &[])?;
     let mut ask = script(folder, "ask.mjs");
     let found = repo::output(ask.arg(&server.address).arg(&requests));
     let complaint = server.stop();

@@ -179,7 +179,7 @@ async fn begin(choices: &mut Choices<'_>, instance: &Rc<ScriptInstance>) -> Opti
     }
     let record = RecordHandle::new(Record::default(), Arc::new(NullSink));
     let context = Some((Call { record, depth: 0, admission: None }, Arc::new(Meter::default())));
-    let operation = Operation { instance: instance.clone(), context, code, arguments: arguments.0 };
+    let operation = Operation { instance: instance.clone(), context, request: 1, code, arguments: arguments.0 };
     let completion = tokio::time::timeout(Duration::from_millis(20), operation.perform()).await.ok()?;
     let mut out = Encoder::default();
     completion.encode(1, instance, &mut guest(), &mut out);

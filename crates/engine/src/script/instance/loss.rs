@@ -80,6 +80,7 @@ impl ScriptInstance {
         self.streams.borrow_mut().clear();
         self.linked.borrow_mut().clear();
         self.sessions.borrow_mut().clear();
+        self.postgres.borrow_mut().clear();
     }
 }
 

@@ -64,7 +64,7 @@ fn a_damaged_header_is_an_error() {
 #[test]
 fn what_a_file_held_before_is_not_read_again() {
     let dir = written(&["one", "two", "three", "four"]);
-    retire(dir.path(), 3).expect("retired");
+    retire(dir.path(), 3, dir.path()).expect("retired");
     assert!(list(dir.path()).expect("a list").is_empty());
     let header = Header { number: 3, after: 20, first: 21, replay_from: 0 };
     let mut writer = Writer::create(dir.path(), header).expect("created");

@@ -84,6 +84,10 @@ impl Disk {
                 Act::Truncate { length, .. } if keep() => {
                     contents.entry(change.inode).or_default().resize(*length as usize, 0);
                 }
+                Act::Reserve { length, .. } if keep() => {
+                    let file = contents.entry(change.inode).or_default();
+                    file.resize(file.len().max(*length as usize), 0);
+                }
                 Act::CreateFile { truncate: true, .. } if change.keeper == Keeper::File(change.inode) && keep() => {
                     contents.entry(change.inode).or_default().clear();
                 }
@@ -163,6 +167,11 @@ fn replay(steps: &[Step], moment: u64) -> (Vec<Change<'_>>, Vec<(Keeper, u64)>) 
             Act::Truncate { path, length } => {
                 let Some(&inode) = names.get(path) else { continue };
                 ends[inode] = *length;
+                change(inode, 0, Keeper::File(inode));
+            }
+            Act::Reserve { path, length } => {
+                let Some(&inode) = names.get(path) else { continue };
+                ends[inode] = ends[inode].max(*length);
                 change(inode, 0, Keeper::File(inode));
             }
             Act::Rename { from, to } => {

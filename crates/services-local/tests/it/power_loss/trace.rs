@@ -32,6 +32,11 @@ pub enum Act {
         path: PathBuf,
         length: u64,
     },
+    /// Made at least so long.
+    Reserve {
+        path: PathBuf,
+        length: u64,
+    },
     Rename {
         from: PathBuf,
         to: PathBuf,
@@ -122,6 +127,10 @@ impl<'a> Call<'a> {
                 Some(Act::Write { path: open(0)?, offset: number(3), bytes })
             }
             "ftruncate" => Some(Act::Truncate { path: open(0)?, length: number(1)? }),
+            "fallocate" => {
+                assert_eq!(self.arguments[1..3], ["0", "0"], "space is reserved, and nothing else");
+                Some(Act::Reserve { path: open(0)?, length: number(3)? })
+            }
             "fsync" | "fdatasync" => Some(Act::Flush(open(0)?)),
             "rename" => Some(Act::Rename { from: named(0)?, to: named(1)? }),
             "renameat" | "renameat2" => Some(Act::Rename { from: named(1)?, to: named(3)? }),

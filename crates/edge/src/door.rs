@@ -1,0 +1,71 @@
+//! What the listener that a request came by has to say about it, before and after everything else:
+//! whether it belongs on HTTPS, and which fields every answer carries. Pure decisions.
+
+use std::sync::Arc;
+
+use base::Body;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use net::{NameMap, Request};
+
+/// Where requests in the clear are sent.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// The port of the listener with TLS.
+    pub port: u16,
+    pub hosts: NameMap<()>,
+}
+
+/// RFC 6797: for so long, clients are to use nothing but HTTPS.
+#[derive(Debug, Clone)]
+pub struct Hsts {
+    value: HeaderValue,
+    hosts: NameMap<()>,
+}
+
+impl Hsts {
+    pub fn new(max_age_s: u64, include_subdomains: bool, preload: bool, hosts: NameMap<()>) -> Self {
+        let subdomains = if include_subdomains { "; includeSubDomains" } else { "" };
+        let preload = if preload { "; preload" } else { "" };
+        let value = HeaderValue::try_from(format!("max-age={max_age_s}{subdomains}{preload}"));
+        Self { value: value.unwrap_or(HeaderValue::from_static("max-age=0")), hosts }
+    }
+}
+
+/// A listener's own rules.
+#[derive(Debug, Clone, Default)]
+pub struct Door {
+    pub redirect: Option<Redirect>,
+    pub hsts: Option<Hsts>,
+}
+
+/// Those of all listeners, by [`Request::listener`].
+pub type Doors = Arc<[Door]>;
+
+impl Door {
+    /// The answer to a request that belongs on HTTPS.
+    pub(crate) fn redirect(&self, request: &Request) -> Option<Response<Body>> {
+        let redirect = self.redirect.as_ref().filter(|_| request.secured.is_none())?;
+        redirect.hosts.find(request.host())?;
+        let port = match redirect.port {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        let location = format!("https://{}{port}{}", request.host(), request.path_and_query);
+        let mut response = Response::new(Body::empty());
+        // Unlike 301, it keeps the method and the body of what is asked.
+        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        response.headers_mut().insert(header::LOCATION, HeaderValue::try_from(location).ok()?);
+        Some(response)
+    }
+
+    /// The fields of every answer to a request; what a worker says itself stays.
+    pub(crate) fn fields(&self, host: &str, secured: bool, headers: &mut HeaderMap) {
+        if let Some(hsts) = self.hosts_hsts(host).filter(|_| secured) {
+            headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.value.clone());
+        }
+    }
+
+    fn hosts_hsts(&self, host: &str) -> Option<&Hsts> {
+        self.hsts.as_ref().filter(|hsts| hsts.hosts.find(host).is_some())
+    }
+}

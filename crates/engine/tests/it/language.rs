@@ -1,0 +1,29 @@
+//! What scripts of `language/` answer is what Node answered, which stands beside them. They try what the engine has
+//! short ways for: JSON, objects of like shape, strings, promises.
+
+use crate::fixture::{get, on_core, setup};
+
+/// The second answer comes from shapes and transitions that the first left behind.
+fn check(source: &str, expected: &str) {
+    on_core(async {
+        let app = setup(source).limits(|limits| limits.cpu_ms = 20_000).start();
+        for _ in 0..2 {
+            assert_eq!(app.text(get("http://a.test/")).await, expected);
+        }
+    });
+}
+
+#[test]
+fn json_is_read_and_written_as_by_node() {
+    check(include_str!("language/json.js"), include_str!("language/json.txt"));
+}
+
+#[test]
+fn properties_come_and_go_as_in_node() {
+    check(include_str!("language/shapes.js"), include_str!("language/shapes.txt"));
+}
+
+#[test]
+fn promises_settle_in_the_order_of_node() {
+    check(include_str!("language/promises.js"), include_str!("language/promises.txt"));
+}

@@ -1,0 +1,123 @@
+//! The node's configuration file: text in, settings or a report out. Every problem is found in one
+//! go, each with its place, its reason and what to do, as in a manifest. Paths in it are relative
+//! to the file.
+//!
+//! This file says what may stand there; [`listener`] says what a listener is.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use base::NodeLimits;
+use manifest::{Diagnostic, Report, Source, SourceFile};
+use net::Address;
+
+pub mod listener;
+mod reader;
+
+pub use listener::{ListenerConfig, TlsConfig};
+use reader::{Reader, Table};
+
+/// What an operator decides.
+#[derive(Debug, Default)]
+pub struct NodeConfig {
+    pub limits: NodeLimits,
+    pub listeners: Vec<ListenerConfig>,
+    /// The text, for problems that are found later.
+    pub file: Option<SourceFile>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.render(false))]
+pub struct Misconfigured(pub Report);
+
+impl Misconfigured {
+    /// A problem that was found after the file was read.
+    pub fn at(file: Option<&SourceFile>, span: &Range<usize>, message: String, help: &str) -> Diagnostic {
+        let problem = Diagnostic::new(code::UNUSABLE, message);
+        let problem = if help.is_empty() { problem } else { problem.help(help) };
+        match file {
+            Some(file) => problem.at(file.place(span.clone())),
+            None => problem,
+        }
+    }
+}
+
+/// The stable codes of the problems of a configuration.
+pub mod code {
+    pub const SYNTAX: &str = "config::syntax";
+    pub const UNKNOWN_FIELD: &str = "config::unknown_field";
+    pub const MISSING_FIELD: &str = "config::missing_field";
+    pub const WRONG_TYPE: &str = "config::wrong_type";
+    pub const BAD_VALUE: &str = "config::bad_value";
+    pub const LIMIT_RANGE: &str = "config::limit_range";
+    /// What it names is not there, or can't be used.
+    pub const UNUSABLE: &str = "config::unusable";
+}
+
+/// Where a node serves if nobody says anything.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+
+const FIELDS: &[&str] = &["limits", "listeners"];
+
+/// Reads a configuration; without a file, the one that is there without one.
+pub fn read(path: Option<&Path>) -> Result<NodeConfig> {
+    let Some(path) = path else { return Ok(NodeConfig::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    let base = path.parent().unwrap_or(Path::new("."));
+    Ok(parse(&path.display().to_string(), &text, base)?)
+}
+
+fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigured> {
+    let file = SourceFile::new(Source { path: name, text });
+    let mut reader = Reader::new(&file);
+    let Some(root) = reader.parse() else { return Err(Misconfigured(reader.finish())) };
+    reader.check_fields(&root, FIELDS, "the configuration");
+    let limits = reader.table(&root, "limits").map(|table| read_limits(&mut reader, &table)).unwrap_or_default();
+    let mut listeners = Vec::new();
+    for table in reader.tables(&root, "listeners") {
+        listeners.extend(listener::read(&mut reader, &table, base));
+    }
+    check_listeners(&mut reader, &listeners, limits.listeners);
+    let report = reader.finish();
+    if !report.problems.is_empty() {
+        return Err(Misconfigured(report));
+    }
+    Ok(NodeConfig { limits, listeners, file: Some(file) })
+}
+
+fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
+    let mut limits = NodeLimits::default();
+    let names: Vec<&str> = base::limits::NODE.iter().map(|row| row.name).collect();
+    reader.check_fields(table, &names, "[limits]");
+    for row in base::limits::NODE {
+        let Some((value, span)) = reader.integer(table, row.name) else { continue };
+        if (row.min..=row.max).contains(&value) {
+            limits.set(row.name, value);
+        } else {
+            let message = format!("limits.{} is {value}; it must lie between {} and {}", row.name, row.min, row.max);
+            reader.problem(code::LIMIT_RANGE, &span, message, row.about);
+        }
+    }
+    limits
+}
+
+fn check_listeners(reader: &mut Reader<'_>, listeners: &[ListenerConfig], max: u64) {
+    for (index, listener) in listeners.iter().enumerate() {
+        let span = &listener.address_span;
+        if index as u64 == max {
+            let message = format!("there are {} listeners; at most {max} (listeners)", listeners.len());
+            reader.problem(code::BAD_VALUE, span, message, "raise limits.listeners");
+        }
+        let chosen_by_kernel = matches!(&listener.address, Address::Tcp(address) if address.port() == 0);
+        if !chosen_by_kernel && listeners[..index].iter().any(|other| other.address == listener.address) {
+            let message = format!("another listener has {} already", listener.address);
+            reader.problem(code::BAD_VALUE, span, message, "give each listener an address of its own");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

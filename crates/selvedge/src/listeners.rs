@@ -1,0 +1,163 @@
+//! Opens what the configuration says about listeners, and keeps their certificates fresh.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use base::{Clock, NodeLimits};
+use edge::Door;
+use futures_util::StreamExt as _;
+use manifest::{Report, SourceFile};
+use net::tls::{Handshakes, Summary, TlsProblem};
+use net::{Address, Reception, Tls, TlsOptions};
+use telemetry::Metrics;
+use telemetry::metrics::Kind;
+
+use crate::config::{ListenerConfig, Misconfigured, TlsConfig, code};
+use crate::terminal;
+use crate::watch::Watch;
+
+/// A listener before its port is taken.
+pub struct ListenerOptions {
+    pub address: Address,
+    pub mode: u32,
+    pub reception: Reception,
+    pub door: Door,
+}
+
+impl ListenerOptions {
+    /// HTTP in the clear, and nothing else.
+    pub fn plain(address: impl Into<Address>) -> Self {
+        Self { address: address.into(), mode: 0, reception: Reception::default(), door: Door::default() }
+    }
+}
+
+fn unix_now(clock: &dyn Clock) -> Duration {
+    Duration::from_millis(clock.unix_ms())
+}
+
+/// Reads the certificates of every listener. All that is wrong is told at once.
+pub fn open(
+    configs: Vec<ListenerConfig>,
+    file: Option<&SourceFile>,
+    limits: &NodeLimits,
+    clock: &dyn Clock,
+) -> Result<(Vec<ListenerOptions>, Vec<Secure>)> {
+    let (mut opened, mut secure, mut report) = (Vec::new(), Vec::new(), Report::default());
+    for mut config in configs {
+        let tls = match config.tls.take() {
+            None => None,
+            Some(settings) => {
+                let mut options = TlsOptions::new(settings.sources.clone(), limits);
+                options.clients = settings.clients.clone();
+                options.only_tls13 = settings.only_tls13;
+                match Tls::open(options, unix_now(clock)) {
+                    Ok(tls) => {
+                        warn(&tls.summary());
+                        secure.push(Secure { tls: tls.clone(), address: config.address.to_string() });
+                        Some(tls)
+                    }
+                    Err(problems) => {
+                        let problems = problems.iter().map(|problem| explain(problem, &settings, file));
+                        report.problems.extend(problems);
+                        None
+                    }
+                }
+            }
+        };
+        let ListenerConfig { address, mode, proxies, proxied_unix, door, .. } = config;
+        let reception = Reception { listener: 0, tls, proxies, proxied_unix };
+        opened.push(ListenerOptions { address, mode, reception, door });
+    }
+    if report.problems.is_empty() { Ok((opened, secure)) } else { Err(Misconfigured(report).into()) }
+}
+
+fn explain(problem: &TlsProblem, settings: &TlsConfig, file: Option<&SourceFile>) -> manifest::Diagnostic {
+    let place = problem.place.map(|(index, field)| settings.place(index, field)).unwrap_or_default();
+    let file = file.filter(|_| problem.place.is_some());
+    let diagnostic = Misconfigured::at(file, &place, problem.message.clone(), &problem.help);
+    debug_assert_eq!(diagnostic.code, code::UNUSABLE);
+    diagnostic
+}
+
+fn warn(summary: &Summary) {
+    for warning in &summary.warnings {
+        let help = if warning.help.is_empty() { String::new() } else { format!(" ({})", warning.help) };
+        tracing::warn!("{}{help}", warning.message);
+    }
+}
+
+/// A listener with TLS, as far as its certificates go.
+#[derive(Clone)]
+pub struct Secure {
+    tls: Arc<Tls>,
+    address: String,
+}
+
+impl Secure {
+    /// Reads the certificates again. If that fails, the old ones go on being served.
+    fn reload(&self, clock: &dyn Clock) {
+        match self.tls.reload(unix_now(clock)) {
+            Ok(summary) => {
+                warn(&summary);
+                let Summary { certificates, names, .. } = summary;
+                terminal::say(&format!("{}: {certificates} certificates for {names} hosts are read", self.address));
+            }
+            Err(problems) => {
+                for problem in problems {
+                    let TlsProblem { message, help, .. } = problem;
+                    let address = &self.address;
+                    tracing::error!("{address}: {message} ({help}); what was read before goes on being served");
+                }
+            }
+        }
+    }
+}
+
+/// Reads certificates again when a file of theirs changes, and when the process is told to. Never
+/// ends by itself.
+pub async fn follow(secure: Vec<Secure>, clock: Arc<dyn Clock>) -> Result<()> {
+    if secure.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    let mut told = terminal::hangup_signal()?;
+    let mut watch = Watch::new()?;
+    loop {
+        let files: Vec<PathBuf> = secure.iter().flat_map(|secure| secure.tls.summary().files).collect();
+        watch.follow(&files);
+        tokio::select! {
+            _ = told.next() => {}
+            _ = watch.changed() => {}
+        }
+        let (secure, clock) = (secure.clone(), clock.clone());
+        let reload = move || secure.iter().for_each(|secure| secure.reload(&*clock));
+        // Thousands of keys take a while to be read.
+        if tokio::task::spawn_blocking(reload).await.is_err() {
+            tracing::error!("the certificates could not be read again; those that were read go on being served");
+        }
+    }
+}
+
+/// Counts handshakes for the metrics.
+pub fn observe(metrics: &Metrics, secure: &[Secure]) {
+    let sum = |secure: &[Secure], of: fn(Handshakes) -> u64| {
+        let all: Vec<Arc<Tls>> = secure.iter().map(|secure| secure.tls.clone()).collect();
+        move || all.iter().map(|tls| of(tls.handshakes())).sum()
+    };
+    let rows: [(&str, &str, fn(Handshakes) -> u64); 3] = [
+        ("selvedge_tls_handshakes_full_total", "TLS handshakes that began a session.", |count| count.full),
+        ("selvedge_tls_handshakes_resumed_total", "TLS handshakes that went on with a session.", |count| count.resumed),
+        ("selvedge_tls_handshakes_failed_total", "TLS handshakes that failed.", |count| count.failed),
+    ];
+    for (name, help, of) in rows {
+        metrics.observe_value(name, help, Kind::Counter, sum(secure, of));
+    }
+    let all = secure.to_vec();
+    let expires = move || {
+        let soonest = all.iter().filter_map(|secure| secure.tls.summary().expires_unix_s).min();
+        soonest.unwrap_or(0)
+    };
+    let help = "When the first certificate expires, in seconds of Unix time; 0 without one.";
+    metrics.observe_value("selvedge_tls_certificate_expires_seconds", help, Kind::Gauge, expires);
+}

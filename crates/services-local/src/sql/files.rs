@@ -1,0 +1,203 @@
+//! The databases that are open; the least recently used close, and so do those that nobody uses.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use services::sql::SqlName;
+use services::{AppId, SqlDatabase, SqlError, StoreError};
+
+use super::Settings;
+use super::file::SqlFile;
+use crate::disk;
+use crate::pool::Lane;
+
+const EXTENSION: &str = ".db";
+
+/// All databases of the node.
+pub struct Files {
+    shared: Arc<Shared>,
+}
+
+pub struct Shared {
+    path: PathBuf,
+    settings: Arc<Settings>,
+    uses: AtomicU64,
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    /// A slot stays while its file is open or about to be, so that no file is ever open twice.
+    slots: HashMap<SqlDatabase, Arc<Slot>>,
+    /// An app's turns, whichever of its databases they are for.
+    lanes: HashMap<AppId, Lane>,
+}
+
+/// The place of a database's file, open or not; held for writing while its file opens or closes.
+struct Slot {
+    lane: Lane,
+    file: RwLock<Option<Arc<SqlFile>>>,
+    used: AtomicU64,
+    /// In milliseconds of the monotonic clock.
+    used_ms: AtomicU64,
+}
+
+impl Files {
+    pub fn new(path: PathBuf, settings: Arc<Settings>) -> Self {
+        Self { shared: Arc::new(Shared { path, settings, uses: AtomicU64::new(0), places: Mutex::default() }) }
+    }
+
+    pub fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// The database, if it is open.
+    pub fn open_now(&self, database: &SqlDatabase) -> Option<Arc<SqlFile>> {
+        let slot = self.shared.places().slots.get(database).cloned()?;
+        self.shared.opened(&slot)
+    }
+
+    /// The database, made if it never held anything.
+    pub async fn get(&self, database: &SqlDatabase) -> Result<Arc<SqlFile>, SqlError> {
+        let slot = self.shared.slot(database);
+        if let Some(file) = self.shared.opened(&slot) {
+            return Ok(file);
+        }
+        let (shared, database) = (self.shared.clone(), database.clone());
+        let lane = slot.lane;
+        Ok(self.shared.settings.run(lane, move || shared.open(&database, &slot)).await??)
+    }
+
+    pub fn open_count(&self) -> usize {
+        let slots: Vec<Arc<Slot>> = self.shared.places().slots.values().cloned().collect();
+        slots.iter().filter(|slot| slot.file.try_read().is_ok_and(|file| file.is_some())).count()
+    }
+}
+
+fn names_in(path: &Path) -> Result<Vec<String>, StoreError> {
+    let fail = |error: io::Error| disk::store_error(path, &error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(fail)? {
+        names.extend(entry.map_err(fail)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+impl Shared {
+    /// The databases of an app, open or not. Blocks.
+    pub fn on_disk(&self, app: &AppId) -> Result<Vec<SqlDatabase>, StoreError> {
+        let dir = self.path.join(app.tenant.as_str()).join(app.app.as_str());
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let names = names_in(&dir)?.into_iter();
+        let names = names.filter_map(|name| SqlName::parse(name.strip_suffix(EXTENSION)?).ok());
+        let mut databases: Vec<SqlDatabase> = names.map(|name| SqlDatabase::new(app, name)).collect();
+        databases.sort();
+        Ok(databases)
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.settings.clock.monotonic().as_millis() as u64
+    }
+
+    fn slot(&self, database: &SqlDatabase) -> Arc<Slot> {
+        let mut places = self.places();
+        if let Some(slot) = places.slots.get(database) {
+            return slot.clone();
+        }
+        let lane = *places.lanes.entry(database.app_id()).or_default();
+        let slot = Arc::new(Slot {
+            lane,
+            file: RwLock::default(),
+            used: AtomicU64::new(0),
+            used_ms: AtomicU64::new(self.now_ms()),
+        });
+        places.slots.insert(database.clone(), slot.clone());
+        slot
+    }
+
+    fn opened(&self, slot: &Slot) -> Option<Arc<SqlFile>> {
+        let file = slot.file.try_read().ok()?.clone()?;
+        self.touch(slot);
+        Some(file)
+    }
+
+    fn touch(&self, slot: &Slot) {
+        slot.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        slot.used_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn open(&self, database: &SqlDatabase, slot: &Arc<Slot>) -> Result<Arc<SqlFile>, StoreError> {
+        let mut place = slot.file.write().unwrap_or_else(PoisonError::into_inner);
+        self.touch(slot);
+        if let Some(file) = &*place {
+            return Ok(file.clone());
+        }
+        let tenant = self.path.join(database.tenant.as_str());
+        let dir = tenant.join(database.app.as_str());
+        for dir in [&tenant, &dir] {
+            disk::create_dir(dir).map_err(|error| disk::store_error(dir, &error))?;
+        }
+        let path = dir.join(format!("{}{EXTENSION}", database.name));
+        let file = SqlFile::open(database.clone(), &path, slot.lane, self.settings.clone())?;
+        *place = Some(file.clone());
+        // It may have been given up between the look-up and here.
+        self.places().slots.insert(database.clone(), slot.clone());
+        drop(place);
+        self.close_surplus();
+        Ok(file)
+    }
+
+    /// Closes the least recently used files that nobody uses, down to the limit.
+    fn close_surplus(&self) {
+        let mut open = self.open_slots();
+        let surplus = open.len().saturating_sub(self.settings.limits.sql_files_open as usize);
+        if surplus == 0 {
+            return;
+        }
+        open.sort_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
+        open.iter().take(surplus).for_each(|(database, slot)| self.close(database, slot));
+    }
+
+    /// Closes what nobody has used for `sql_idle_ms`.
+    pub fn close_idle(&self) {
+        let idle = Duration::from_millis(self.settings.limits.sql_idle_ms).as_millis() as u64;
+        let now = self.now_ms();
+        for (database, slot) in self.open_slots() {
+            if now.saturating_sub(slot.used_ms.load(Ordering::Relaxed)) > idle {
+                self.close(&database, &slot);
+            }
+        }
+    }
+
+    fn open_slots(&self) -> Vec<(SqlDatabase, Arc<Slot>)> {
+        let is_open = |slot: &Arc<Slot>| slot.file.try_read().is_ok_and(|file| file.is_some());
+        let places = self.places();
+        let open = places.slots.iter().filter(|(_, slot)| is_open(slot));
+        open.map(|(database, slot)| (database.clone(), slot.clone())).collect()
+    }
+
+    /// Closes a file if nobody uses it. A new user needs the lock that is held here.
+    fn close(&self, database: &SqlDatabase, slot: &Arc<Slot>) {
+        let Ok(mut place) = slot.file.try_write() else { return };
+        if !place.as_ref().is_some_and(|file| Arc::strong_count(file) == 1) {
+            return;
+        }
+        *place = None;
+        let mut places = self.places();
+        // Held by the map and by this function alone: nobody waits to open it.
+        if Arc::strong_count(slot) == 2 {
+            places.slots.remove(database);
+        }
+    }
+}

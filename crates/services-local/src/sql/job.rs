@@ -1,0 +1,161 @@
+//! What waits for the writer of a database.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use services::sql::{Migration, SqlAnswer, SqlResult, SqlStatement};
+use services::{Durability, SqlError, StoreError};
+use tokio::sync::oneshot;
+
+use super::transaction::Lease;
+use crate::ledger::Ticket;
+use crate::tenant_sql::ScriptOutcome;
+
+/// Batches in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
+const GROUP_JOBS_MAX: usize = 256;
+const GROUP_BYTES_MAX: usize = 4 << 20;
+/// Jobs, and bytes of them, that may wait for one database.
+const QUEUE_JOBS_MAX: usize = 4_096;
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// What a batch does.
+pub enum Work {
+    /// To wait until what was committed before is durable.
+    Nothing,
+    Statements(Vec<SqlStatement>),
+    Script(String),
+    /// A script as long as a migration.
+    Import(String),
+}
+
+impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Work::Nothing => 0,
+            Work::Statements(statements) => statements.iter().map(SqlStatement::weight).sum(),
+            Work::Script(text) | Work::Import(text) => text.len(),
+        }
+    }
+}
+
+/// What it came to.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    pub results: Vec<SqlResult>,
+    pub script: ScriptOutcome,
+    /// Bytes of the database after the commit.
+    pub size_bytes: u64,
+}
+
+impl Done {
+    pub fn into_answer(self) -> SqlAnswer {
+        SqlAnswer { results: self.results, durability: Durability::Fsync, size_bytes: self.size_bytes }
+    }
+}
+
+/// An answer goes out with the ticket that says when it may be believed.
+pub type Reply<T> = oneshot::Sender<Result<(T, Option<Ticket>), SqlError>>;
+
+/// A batch, and who waits for it.
+pub struct BatchJob {
+    pub work: Work,
+    pub bytes: usize,
+    pub reply: Reply<Done>,
+}
+
+impl BatchJob {
+    pub fn new(work: Work, reply: Reply<Done>) -> Self {
+        Self { bytes: work.bytes(), work, reply }
+    }
+
+    /// Answers. Nobody waits any more if the caller's future was dropped.
+    pub fn finish(self, outcome: Result<Done, SqlError>, ticket: Option<Ticket>) {
+        let _ = self.reply.send(outcome.map(|done| (done, ticket)));
+    }
+}
+
+pub enum Job {
+    Batch(BatchJob),
+    Begin(oneshot::Sender<Result<Arc<Lease>, SqlError>>),
+    Migrate { migrations: Arc<[Migration]>, reply: Reply<Vec<String>> },
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Job::Batch(job) => job.bytes,
+            Job::Begin(_) => 0,
+            Job::Migrate { migrations, .. } => migrations.iter().map(|migration| migration.text.len()).sum(),
+        }
+    }
+
+    pub fn refuse(self, error: StoreError) {
+        match self {
+            Job::Batch(job) => job.finish(Err(error.into()), None),
+            Job::Begin(reply) => drop(reply.send(Err(error.into()))),
+            Job::Migrate { reply, .. } => drop(reply.send(Err(error.into()))),
+        }
+    }
+}
+
+/// What a turn does: a group of batches, or one thing that wants the writer for itself.
+pub enum Turn {
+    Group(Vec<BatchJob>),
+    Alone(Job),
+}
+
+#[derive(Default)]
+pub struct Queue {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    /// A turn is queued or running, or a transaction has the writer.
+    pub busy: bool,
+}
+
+impl Queue {
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub fn push(&mut self, job: Job) -> Result<(), StoreError> {
+        let (in_flight, bytes) = (self.jobs.len(), job.bytes());
+        if in_flight >= QUEUE_JOBS_MAX || (in_flight > 0 && self.bytes + bytes > QUEUE_BYTES_MAX) {
+            return Err(StoreError::Busy { in_flight });
+        }
+        self.bytes += bytes;
+        self.jobs.push_back(job);
+        Ok(())
+    }
+
+    pub fn take_turn(&mut self) -> Turn {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while group.len() < GROUP_JOBS_MAX && (group.is_empty() || bytes < GROUP_BYTES_MAX) {
+            match self.jobs.pop_front() {
+                Some(Job::Batch(job)) => {
+                    bytes += job.bytes;
+                    self.bytes -= job.bytes;
+                    // Who has gone before it began wants nothing done.
+                    if !job.reply.is_closed() {
+                        group.push(job);
+                    }
+                }
+                Some(other) if group.is_empty() => {
+                    self.bytes -= other.bytes();
+                    return Turn::Alone(other);
+                }
+                Some(other) => {
+                    self.jobs.push_front(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        Turn::Group(group)
+    }
+
+    pub fn drain(&mut self) -> Vec<Job> {
+        self.bytes = 0;
+        self.jobs.drain(..).collect()
+    }
+}

@@ -1,0 +1,222 @@
+// Made by `selvedge types` from the manifest. Run it again after a change.
+
+/** What the worker `web` finds in `env`. */
+interface Env {
+  DB: D1Database;
+}
+
+type SqlValue = null | number | bigint | boolean | string | ArrayBuffer | ArrayBufferView;
+
+interface D1Meta {
+  served_by: string;
+  duration: number;
+  changes: number;
+  last_row_id: number;
+  changed_db: boolean;
+  size_after: number;
+  rows_read: number;
+  rows_written: number;
+}
+
+interface D1Result<Row = Record<string, unknown>> {
+  success: true;
+  meta: D1Meta & Record<string, unknown>;
+  results: Row[];
+}
+
+interface D1PreparedStatement extends AsyncIterable<Record<string, any>> {
+  bind(...values: unknown[]): D1PreparedStatement;
+  safeIntegers(on?: boolean): D1PreparedStatement;
+  first<Value = unknown>(column: string): Promise<Value | null>;
+  first<Row = Record<string, unknown>>(): Promise<Row | null>;
+  all<Row = Record<string, unknown>>(): Promise<D1Result<Row>>;
+  run<Row = Record<string, unknown>>(): Promise<D1Result<Row>>;
+  raw<Row = unknown[]>(options: { columnNames: true }): Promise<[string[], ...Row[]]>;
+  raw<Row = unknown[]>(options?: { columnNames?: false }): Promise<Row[]>;
+}
+
+interface SqlTransaction {
+  prepare(sql: string): D1PreparedStatement;
+}
+
+interface D1Database {
+  prepare(sql: string): D1PreparedStatement;
+  batch<Row = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]>;
+  exec(text: string): Promise<{ count: number; duration: number }>;
+  transaction<Value>(work: (transaction: SqlTransaction) => Value | Promise<Value>): Promise<Value>;
+  withSession(constraint?: string): D1DatabaseSession;
+  dump(): Promise<ArrayBuffer>;
+}
+
+interface D1DatabaseSession extends D1Database {
+  getBookmark(): string | null;
+}
+
+interface SqlFamily {
+  get(key: string): D1Database;
+}
+
+/** What files of tests import, and `selvedge test` runs. */
+declare module "selvedge:test" {
+  /** The bindings of the worker under test. */
+  export const env: Env;
+  /** The app as a client meets it, in instances of its own. */
+  export const SELF: { fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> };
+  export interface ExecutionContext {
+    waitUntil(promise: Promise<unknown>): void;
+    passThroughOnException(): void;
+    props: any;
+  }
+  export function createExecutionContext(): ExecutionContext;
+  export function waitOnExecutionContext(ctx: ExecutionContext): Promise<void>;
+  /** Empties the app's data. */
+  export function reset(): Promise<void>;
+
+  type Awaitable = unknown | Promise<unknown>;
+  interface Options { timeout?: number; retry?: number; repeats?: number; skip?: boolean; only?: boolean; todo?: boolean; fails?: boolean }
+  export interface TestContext {
+    expect: Expect;
+    task: { name: string };
+    skip(note?: string): never;
+    onTestFinished(body: () => Awaitable): void;
+    onTestFailed(body: () => Awaitable): void;
+  }
+  type Row<T> = T extends readonly unknown[] ? T : [T];
+  interface Declare<Context extends unknown[]> {
+    (name: string | Function, body?: (...context: Context) => Awaitable, options?: number | Options): void;
+    (name: string | Function, options: Options, body?: (...context: Context) => Awaitable): void;
+    skip: Declare<Context>;
+    only: Declare<Context>;
+    todo: Declare<Context>;
+    fails: Declare<Context>;
+    concurrent: Declare<Context>;
+    sequential: Declare<Context>;
+    skipIf(condition: unknown): Declare<Context>;
+    runIf(condition: unknown): Declare<Context>;
+    each<const T>(rows: readonly T[]): (name: string, body: (...row: Row<T> & any[]) => Awaitable, options?: number | Options) => void;
+    each(names: TemplateStringsArray, ...values: unknown[]): (name: string, body: (row: any) => Awaitable) => void;
+    for<T>(rows: readonly T[]): (name: string, body: (row: T, context: TestContext) => Awaitable, options?: number | Options) => void;
+  }
+  type Fixture<T, All> = T | ((context: TestContext & All, use: (value: T) => Promise<void>) => Promise<void>);
+  interface Test<Context> extends Declare<[Context]> {
+    extend<More extends object>(fixtures: {
+      [Name in keyof More]: Fixture<More[Name], More & Context> | [Fixture<More[Name], More & Context>, { auto?: boolean }];
+    }): Test<Context & More>;
+  }
+  export const test: Test<TestContext>;
+  export const it: typeof test;
+  export const describe: Declare<[]>;
+  export const suite: typeof describe;
+  type Hook = (body: (...context: any[]) => Awaitable, timeout?: number) => void;
+  export const beforeAll: Hook;
+  export const afterAll: Hook;
+  export const beforeEach: Hook;
+  export const afterEach: Hook;
+  export const onTestFinished: (body: () => Awaitable) => void;
+  export const onTestFailed: (body: () => Awaitable) => void;
+
+  interface Matchers<Result> {
+    not: Matchers<Result>;
+    resolves: Matchers<Promise<void>>;
+    rejects: Matchers<Promise<void>>;
+    toBe(expected: unknown): Result;
+    toEqual(expected: unknown): Result;
+    toStrictEqual(expected: unknown): Result;
+    toMatchObject(expected: object): Result;
+    toBeTruthy(): Result;
+    toBeFalsy(): Result;
+    toBeNull(): Result;
+    toBeUndefined(): Result;
+    toBeDefined(): Result;
+    toBeNaN(): Result;
+    toBeTypeOf(type: string): Result;
+    toBeInstanceOf(type: Function): Result;
+    toBeOneOf(options: Iterable<unknown>): Result;
+    toBeGreaterThan(than: number | bigint): Result;
+    toBeGreaterThanOrEqual(than: number | bigint): Result;
+    toBeLessThan(than: number | bigint): Result;
+    toBeLessThanOrEqual(than: number | bigint): Result;
+    toBeCloseTo(expected: number, digits?: number): Result;
+    toContain(item: unknown): Result;
+    toContainEqual(item: unknown): Result;
+    toHaveLength(length: number): Result;
+    toHaveProperty(path: PropertyKey | PropertyKey[], value?: unknown): Result;
+    toMatch(pattern: string | RegExp): Result;
+    toSatisfy(predicate: (value: any) => unknown): Result;
+    toThrow(expected?: unknown): Result;
+    toMatchInlineSnapshot(snapshot: string): Result;
+    toThrowErrorMatchingInlineSnapshot(snapshot: string): Result;
+    toHaveBeenCalled(): Result;
+    toHaveBeenCalledOnce(): Result;
+    toHaveBeenCalledTimes(count: number): Result;
+    toHaveBeenCalledWith(...args: unknown[]): Result;
+    toHaveBeenLastCalledWith(...args: unknown[]): Result;
+    toHaveBeenNthCalledWith(nth: number, ...args: unknown[]): Result;
+    toHaveReturnedWith(value: unknown): Result;
+  }
+  interface Asymmetric {
+    objectContaining(sample: object): any;
+    arrayContaining(sample: readonly unknown[]): any;
+    stringContaining(sample: string): any;
+    stringMatching(sample: string | RegExp): any;
+    closeTo(sample: number, digits?: number): any;
+  }
+  interface Expect extends Asymmetric {
+    (value: unknown, message?: string): Matchers<void>;
+    soft(value: unknown, message?: string): Matchers<void>;
+    poll(ask: () => unknown, options?: { interval?: number; timeout?: number }): Matchers<Promise<void>>;
+    any(type: Function): any;
+    anything(): any;
+    not: Asymmetric;
+    assertions(count: number): void;
+    hasAssertions(): void;
+    extend(matchers: Record<string, (...args: any[]) => any>): void;
+    fail(message?: string): never;
+    unreachable(message?: string): never;
+  }
+  export const expect: Expect;
+
+  export interface Mock<Args extends any[] = any[], Result = any> {
+    (...args: Args): Result;
+    mock: { calls: Args[]; results: { type: string; value: any }[]; lastCall: Args | undefined };
+    mockName(name: string): this;
+    mockClear(): this;
+    mockReset(): this;
+    mockRestore(): this;
+    mockImplementation(body: (...args: Args) => any): this;
+    mockImplementationOnce(body: (...args: Args) => any): this;
+    mockReturnValue(value: any): this;
+    mockReturnValueOnce(value: any): this;
+    mockResolvedValue(value: any): this;
+    mockResolvedValueOnce(value: any): this;
+    mockRejectedValue(reason: any): this;
+    mockRejectedValueOnce(reason: any): this;
+  }
+  interface Vi {
+    fn<Args extends any[] = any[], Result = any>(body?: (...args: Args) => Result): Mock<Args, Result>;
+    spyOn(object: object, key: PropertyKey, access?: "get" | "set"): Mock;
+    isMockFunction(value: unknown): boolean;
+    clearAllMocks(): Vi;
+    resetAllMocks(): Vi;
+    restoreAllMocks(): Vi;
+    useFakeTimers(options?: { now?: number | Date; toFake?: string[]; toNotFake?: string[] }): Vi;
+    useRealTimers(): Vi;
+    setSystemTime(time: number | string | Date): Vi;
+    advanceTimersByTime(ms: number): Vi;
+    advanceTimersByTimeAsync(ms: number): Promise<Vi>;
+    advanceTimersToNextTimer(): Vi;
+    runAllTimers(): Vi;
+    runAllTimersAsync(): Promise<Vi>;
+    runOnlyPendingTimers(): Vi;
+    runOnlyPendingTimersAsync(): Promise<Vi>;
+    getTimerCount(): number;
+    clearAllTimers(): Vi;
+    stubGlobal(name: PropertyKey, value: unknown): Vi;
+    unstubAllGlobals(): Vi;
+    stubEnv(name: string, value: string | undefined): Vi;
+    unstubAllEnvs(): Vi;
+    waitFor<T>(ask: () => T | Promise<T>, options?: number | { interval?: number; timeout?: number }): Promise<T>;
+    waitUntil<T>(ask: () => T | Promise<T>, options?: number | { interval?: number; timeout?: number }): Promise<T>;
+  }
+  export const vi: Vi;
+}

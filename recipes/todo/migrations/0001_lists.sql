@@ -1,0 +1,14 @@
+CREATE TABLE list (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 100)
+);
+
+CREATE TABLE item (
+  id INTEGER PRIMARY KEY,
+  list_id INTEGER NOT NULL REFERENCES list (id) ON DELETE CASCADE,
+  text TEXT NOT NULL CHECK (length(text) BETWEEN 1 AND 500),
+  done INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),
+  position INTEGER NOT NULL
+);
+
+CREATE INDEX item_list ON item (list_id, position);

@@ -46,6 +46,8 @@ pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
         "h2spec" => h2spec::run(repo, options),
         "s3" => s3::run(repo, options),
         "wpt" => wpt::run(repo, options),
-        other => bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec, s3 and wpt"),
+        other => {
+            bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec, s3 and wpt")
+        }
     }
 }

@@ -65,7 +65,6 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
         (Some(response), _) => (Ok(response), None),
         (None, Err(failure)) => (Err(failure), None),
         (None, Ok((site, route))) => answer_by(site, route, request, &open).await,
-        },
     };
 
     // 8. Store, response filters, write.

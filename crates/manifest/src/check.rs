@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, WORKER};
-use base::{AppLimits, AppName, NameError, TestLimits, WorkerName, ResourceName};
+use base::{AppLimits, AppName, NameError, ResourceName, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
 use crate::dev_vars::DevVars;

@@ -177,6 +177,9 @@ impl Shared {
         }
         if let Some(bytes) = export {
             file::create(self, key, &path, &bytes)?;
+            // The ledger has to know that there is a file again, or its recovery removes it.
+            let opened = file::open(self, &path)?;
+            file::close(self, &path, opened, false)?;
         }
         self.alarms.set_now(key, due_ms)?;
         self.leave(key, slot);

@@ -20,7 +20,7 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{kv, node, objects, postgres, rpc, sockets, sql, blobs};
+use super::{blobs, kv, node, objects, postgres, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;

@@ -13,9 +13,9 @@ use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
-use services::memory::{MemoryKv, MemoryBlobs};
-use services::postgres::Postgres;
 use services::blob::Blobs;
+use services::memory::{MemoryBlobs, MemoryKv};
+use services::postgres::Postgres;
 use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
 use super::control::{Control, ToldClock};

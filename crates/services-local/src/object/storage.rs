@@ -398,17 +398,21 @@ impl ObjectStorage for LocalStorage {
     }
 }
 
-/// One statement; or several, which take no values and answer no rows.
+/// One statement; or several, which take no values and answer no rows. Text that is no single
+/// statement fails in ways of its own, so what fails without values is tried as several.
 fn run(connection: &TenantConnection, statement: &SqlStatement, budget: &Budget) -> Result<SqlResult, SqlError> {
     match connection.run(statement, budget) {
-        Err(SqlError::Statement(why))
-            if why.contains("only one statement") && statement.params == SqlParams::default() =>
-        {
-            let outcome = connection.script(&statement.sql, budget)?;
-            Ok(SqlResult { cost: outcome.cost, wrote: true, ..SqlResult::default() })
-        }
-        answered => answered,
+        Err(SqlError::Statement(_)) if statement.params == SqlParams::default() => {}
+        answered => return answered,
     }
+    let control = |sql: &str| connection.trusted(|connection| connection.execute_batch(sql));
+    control("SAVEPOINT _selvedge_script")?;
+    let outcome = connection.script(&statement.sql, budget);
+    let undo = if outcome.is_ok() { "" } else { "ROLLBACK TO _selvedge_script; " };
+    if connection.in_transaction() {
+        control(&format!("{undo}RELEASE _selvedge_script"))?;
+    }
+    Ok(SqlResult { cost: outcome?.cost, wrote: true, ..SqlResult::default() })
 }
 
 /// The first byte string after all that start with a prefix. No byte of UTF-8 is 0xff.

@@ -65,7 +65,8 @@ export class DurableObjectState {
     } catch (error) {
       result = promiseRejected(error);
     }
-    return promiseThen(
+    // The event that blocks goes on as long as it does, and with it what the callback has begun.
+    const blocks = promiseThen(
       result,
       (value: unknown) => {
         unblock();
@@ -76,6 +77,9 @@ export class DurableObjectState {
         throw error;
       },
     );
+    const invocation: Invocation | undefined = liveInvocation(getContext());
+    if (invocation !== undefined) waitFor(invocation, blocks);
+    return blocks;
   }
 
   /** Keeps one end of a `WebSocketPair`, whatever becomes of this instance. */

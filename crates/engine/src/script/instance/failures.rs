@@ -10,9 +10,10 @@ use crate::script::guest::GuestError;
 use crate::script::sandbox::Sandbox;
 
 impl ScriptInstance {
-    /// Nothing is under way that could ever wake the guest: what still waits, waits for ever.
+    /// Nothing is under way that could ever wake the guest: what still waits, waits for ever. Not so
+    /// in a durable object, where the next event may settle what this one waits for.
     pub(super) fn settle_the_hopeless(self: &Rc<Self>, sandbox: &mut Sandbox) {
-        if self.requests.borrow().is_empty() {
+        if self.requests.borrow().is_empty() || sandbox.store.data().object.is_some() {
             return;
         }
         let waiting: Vec<u32> = {

@@ -29,6 +29,7 @@ impl Admin {
                     prefix: text("prefix").unwrap_or_default(),
                     cursor: text("cursor"),
                     limit: call.query.number("limit")?,
+                    ..KvListOptions::default()
                 };
                 return json(&api.bucket_list(app, bucket, options).await?);
             }

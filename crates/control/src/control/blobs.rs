@@ -51,7 +51,7 @@ impl BlobApi for Control {
     fn bucket_list(&self, app: AppName, bucket: ResourceName, options: KvListOptions) -> Answer<'_, BlobPage> {
         Box::pin(async move {
             let bucket = self.bucket(app, bucket);
-            let KvListOptions { prefix, cursor, limit } = options;
+            let KvListOptions { prefix, cursor, limit, .. } = options;
             let after = cursor.map(|cursor| Cursor::decode(&bucket, &prefix, None, &cursor)).transpose();
             let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
             let after = after.map_err(failed)?;

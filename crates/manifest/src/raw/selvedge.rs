@@ -89,7 +89,7 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 7] = [
+const KINDS: [(&str, BindingKind); 8] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("blob", BindingKind::Blob),

@@ -52,7 +52,8 @@ pub async fn run(args: cli::Blob, json: bool) -> Result<()> {
         }
         cli::Blob::List { app, bucket, prefix, cursor, limit, data } => {
             let api = reach(&data.data, Prepare::No)?;
-            let options = KvListOptions { prefix: prefix.unwrap_or_default(), cursor, limit };
+            let options =
+                KvListOptions { prefix: prefix.unwrap_or_default(), cursor, limit, ..KvListOptions::default() };
             let page = api.bucket_list(app_name(&app)?, resource_name(&bucket)?, options).await?;
             if json {
                 return print_json(&page);

@@ -84,7 +84,7 @@ codes! {
     CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");
 
     // Connections.
-    H2_FLOOD = row("h2_flood", 429, Client, false, "The HTTP/2 client sends more overhead than requests", "Send fewer frames of that kind; the limit that the log names can be raised.");
+    H2_FLOOD = row("protocol_flood", 429, Client, false, "The HTTP/2 client sends more overhead than requests", "Send fewer frames of that kind; the limit that the log names can be raised.");
     TLS_REQUIRED = row("tls_required", 400, Client, false, "This port speaks TLS", "Use https:// in the address.");
     MISDIRECTED = row("misdirected", 421, Client, true, "This connection was not made for this host", "Open another connection, with this host as its server name.");
     BAD_PROXY_HEADER = row("bad_proxy_header", 400, Client, false, "The connection has no valid PROXY protocol header", "Let the proxy in front send one, or take its address out of proxy_protocol_from.");

@@ -131,12 +131,12 @@ limits! {
         connections: 10_000, 1, 10_000_000, "", "node_overloaded", "Connections of all clients.";
         connections_per_address: 1_000, 1, 10_000_000, "", "node_overloaded", "Connections of one client address.";
         h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 connection.";
-        h2_resets: 200, 10, 1_000_000, "", "h2_flood", "Requests that an HTTP/2 client may give up; beyond, no more than half of all that it makes.";
-        h2_pending_resets: 20, 1, 10_000, "", "h2_flood", "Streams of an HTTP/2 connection that are reset before they were looked at.";
-        h2_refused_streams: 64, 1, 10_000, "", "h2_flood", "Streams that an HTTP/2 client makes the node reset, for an error of its own.";
-        h2_control_frames: 1_000, 50, 1_000_000, "", "h2_flood", "SETTINGS, PING, PRIORITY, RST_STREAM, empty and unknown frames of one HTTP/2 connection in ten seconds.";
-        h2_window_updates: 1_000, 50, 1_000_000, "", "h2_flood", "WINDOW_UPDATE frames of one HTTP/2 connection in ten seconds, beyond one for each 256 bytes that it was sent.";
-        h2_continuations: 32, 4, 1_000, "", "h2_flood", "CONTINUATION frames of one head.";
+        h2_resets: 200, 10, 1_000_000, "", "protocol_flood", "Requests that an HTTP/2 client may give up; beyond, no more than half of all that it makes.";
+        h2_pending_resets: 20, 1, 10_000, "", "protocol_flood", "Streams of an HTTP/2 connection that are reset before they were looked at.";
+        h2_refused_streams: 64, 1, 10_000, "", "protocol_flood", "Streams that an HTTP/2 client makes the node reset, for an error of its own.";
+        h2_control_frames: 1_000, 50, 1_000_000, "", "protocol_flood", "SETTINGS, PING, PRIORITY, RST_STREAM, empty and unknown frames of one HTTP/2 connection in ten seconds.";
+        h2_window_updates: 1_000, 50, 1_000_000, "", "protocol_flood", "WINDOW_UPDATE frames of one HTTP/2 connection in ten seconds, beyond one for each 256 bytes that it was sent.";
+        h2_continuations: 32, 4, 1_000, "", "protocol_flood", "CONTINUATION frames of one head.";
         tls_handshake_ms: 10_000, 10, 600_000, "ms", "", "From the accepted connection to the end of the TLS handshake.";
         certificates: 20_000, 1, 1_000_000, "", "", "Certificates of one listener.";
         certificate_bytes: 256 << 10, 1 << 10, 16 * MIB, "bytes", "", "One file of certificates, keys or client CAs.";

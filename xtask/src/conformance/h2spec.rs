@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Options;
 use super::expected::{Expected, Outcome};
 use super::server::{Server, program};
-use crate::repo::{self, Repo};
+use crate::repo::Repo;
 
 const SUITE: &str = "conformance/h2spec";
 

@@ -51,18 +51,9 @@ pub async fn run(args: cli::Blob, json: bool) -> Result<()> {
             }
         }
         cli::Blob::List { app, bucket, prefix, cursor, limit, data } => {
-            let api = reach(&data.data, Prepare::No)?;
             let options =
                 KvListOptions { prefix: prefix.unwrap_or_default(), cursor, limit, ..KvListOptions::default() };
-            let page = api.bucket_list(app_name(&app)?, resource_name(&bucket)?, options).await?;
-            if json {
-                return print_json(&page);
-            }
-            page.blobs.iter().try_for_each(|entry| print(format!("{:>12}  {}", entry.size, entry.key)))?;
-            match page.cursor {
-                Some(cursor) => print(format!("(there are more: --cursor {cursor})")),
-                None => Ok(()),
-            }
+            list(&app, &bucket, options, &data, json).await
         }
         cli::Blob::Scrub { app, bucket, data } => {
             let api = reach(&data.data, Prepare::No)?;
@@ -82,6 +73,19 @@ pub async fn run(args: cli::Blob, json: bool) -> Result<()> {
             print(presign(&bucket, &key, &method, expires, access_key, &endpoint)?)
         }
         cli::Blob::Key(args) => run_key(args, json).await,
+    }
+}
+
+async fn list(app: &str, bucket: &str, options: KvListOptions, data: &cli::Data, json: bool) -> Result<()> {
+    let api = reach(&data.data, Prepare::No)?;
+    let page = api.bucket_list(app_name(app)?, resource_name(bucket)?, options).await?;
+    if json {
+        return print_json(&page);
+    }
+    page.blobs.iter().try_for_each(|entry| print(format!("{:>12}  {}", entry.size, entry.key)))?;
+    match page.cursor {
+        Some(cursor) => print(format!("(there are more: --cursor {cursor})")),
+        None => Ok(()),
     }
 }
 

@@ -55,7 +55,7 @@ fn flood_with(limits: NodeLimits, frames: impl Fn(u32) -> Vec<u8>, refusal: &str
 }
 
 const CONTROL: &str =
-    "h2_flood: the client sent more than 200 frames that carry nothing within ten seconds (h2_control_frames)";
+    "protocol_flood: the client sent more than 200 frames that carry nothing within ten seconds (h2_control_frames)";
 
 #[test]
 fn settings() {

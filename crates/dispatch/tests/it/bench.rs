@@ -135,6 +135,7 @@ impl App<'_> {
             workers,
             assets: vec![],
             upstreams: vec![],
+            postgres: Default::default(),
             routes: RouteTable::new(vec![]).unwrap(),
             hosts: Default::default(),
             limits: self.limits.clone(),

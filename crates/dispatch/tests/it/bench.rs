@@ -136,6 +136,7 @@ impl App<'_> {
             assets: vec![],
             buckets: vec![],
             upstreams: vec![],
+            postgres: Default::default(),
             routes: RouteTable::new(vec![]).unwrap(),
             hosts: Default::default(),
             limits: self.limits.clone(),

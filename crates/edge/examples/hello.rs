@@ -48,6 +48,7 @@ fn site() -> Arc<Site> {
         assets: Vec::new(),
         buckets: Vec::new(),
         upstreams: Vec::new(),
+        postgres: BTreeMap::new(),
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
         limits: AppLimits::default(),

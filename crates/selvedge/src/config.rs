@@ -76,7 +76,9 @@ const S3_FIELDS: &[&str] = &["listen", "hosts"];
 pub fn read(path: Option<&Path>) -> Result<NodeConfig> {
     let Some(path) = path else { return Ok(NodeConfig::default()) };
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-    let base = path.parent().unwrap_or(Path::new("."));
+    // Absolute, so that the directories of what it names can be watched.
+    let whole = std::path::absolute(path).with_context(|| format!("{}", path.display()))?;
+    let base = whole.parent().unwrap_or(&whole);
     Ok(parse(&path.display().to_string(), &text, base)?)
 }
 

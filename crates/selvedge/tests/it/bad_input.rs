@@ -81,8 +81,8 @@ fn a_syntax_error_gets_its_line() {
 #[test]
 fn a_wrangler_key_that_would_change_behaviour_is_refused_by_name() {
     let manifest =
-        "{\n  \"name\": \"app\",\n  \"main\": \"index.js\",\n  \"durable_objects\": { \"bindings\": [] }\n}\n";
-    check_refuses(&[("wrangler.jsonc", manifest), ("index.js", HELLO)], &["wrangler.jsonc:4:", "durable_objects"]);
+        "{\n  \"name\": \"app\",\n  \"main\": \"index.js\",\n  \"queues\": { \"producers\": [{ \"binding\": \"Q\", \"queue\": \"q\" }] }\n}\n";
+    check_refuses(&[("wrangler.jsonc", manifest), ("index.js", HELLO)], &["wrangler.jsonc:4:", "queues"]);
 }
 
 #[test]

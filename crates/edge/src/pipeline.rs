@@ -2,8 +2,8 @@
 //!
 //! Each step returns a decision; none calls the next. The numbers are those of the design, "A
 //! request goes down once and up once". Step 1 (accept, normalise) has happened in `net` when a
-//! request arrives here. Filters (4), the cache (5, and its store in 8)
-//! stands before upstreams, and is asked by `proxy`.
+//! request arrives here. Of filters (4) there is what a listener does of itself; the cache (5, and its
+//! store in 8) stands before upstreams, and is asked by `proxy`.
 
 use std::sync::Arc;
 use std::time::Duration;

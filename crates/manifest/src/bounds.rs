@@ -32,6 +32,7 @@ pub static MANIFEST: &[&LimitRow] = &[
     &PATTERN_BYTES,
     &ASSETS,
     &BINDINGS,
+    &UPSTREAM_TARGETS,
     &WARM_BYTES,
     &VARS,
     &VAR_BYTES,

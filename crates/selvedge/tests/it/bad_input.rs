@@ -80,8 +80,7 @@ fn a_syntax_error_gets_its_line() {
 
 #[test]
 fn a_wrangler_key_that_would_change_behaviour_is_refused_by_name() {
-    let manifest =
-        "{\n  \"name\": \"app\",\n  \"main\": \"index.js\",\n  \"queues\": { \"producers\": [{ \"binding\": \"Q\", \"queue\": \"q\" }] }\n}\n";
+    let manifest = "{\n  \"name\": \"app\",\n  \"main\": \"index.js\",\n  \"queues\": { \"producers\": [{ \"binding\": \"Q\", \"queue\": \"q\" }] }\n}\n";
     check_refuses(&[("wrangler.jsonc", manifest), ("index.js", HELLO)], &["wrangler.jsonc:4:", "queues"]);
 }
 

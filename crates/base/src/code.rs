@@ -204,6 +204,7 @@ codes! {
     SQL_DATABASE_FULL = row("sql_database_full", 507, Guest, false, "The database has as many bytes as it may", "Delete what is not needed, or raise sql_database_bytes.");
     SQL_TRANSACTION_OVER = row("sql_transaction_over", 409, Guest, true, "The transaction is over", "Begin it again; keep it short, and wait for nothing else in it.");
     SQL_NAME = row("sql_name", 400, Guest, false, "This can't be the name of a database", "Use 1 to 128 letters, digits and -_.@+, not beginning with a dot.");
+    SQL_COPY = row("sql_copy", 409, Client, false, "The database can't be copied so", "Name a database that is there, a moment that its archive reaches, and a name that no database has yet.");
     SQL_MIGRATION = row("sql_migration", 422, Guest, false, "The migrations can't be applied", "See the message; correct the migration that it names.");
     STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");

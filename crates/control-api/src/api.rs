@@ -10,7 +10,8 @@ use crate::model::{
     AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
     ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
+    SqlRequest, Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -126,6 +127,9 @@ pub trait Api: BlobApi + Send + Sync {
 
     /// The migrations that were applied, in order.
     fn sql_migrations(&self, app: AppName, database: String) -> Answer<'_, Vec<SqlMigration>>;
+
+    /// Makes a new database of what one is, or was at a moment.
+    fn sql_copy(&self, app: AppName, database: String, request: SqlCopyRequest) -> Answer<'_, SqlCopied>;
 
     /// Applies the migrations that are missing; answers all that are applied now.
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;

@@ -19,8 +19,8 @@ use crate::model::{
     AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
     KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
     KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
-    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest,
-    SqlMigration, SqlRequest, Status,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -325,6 +325,13 @@ impl Api for Client {
         Box::pin(async move {
             let parameters = [app.as_str(), &database];
             self.items(Operation::SqlMigrations, &parameters, QueryText::default()).await
+        })
+    }
+
+    fn sql_copy(&self, app: AppName, database: String, request: SqlCopyRequest) -> Answer<'_, SqlCopied> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.read(Operation::SqlCopy, &parameters, QueryText::default(), Payload::json(&request)).await
         })
     }
 

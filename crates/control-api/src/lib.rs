@@ -26,7 +26,7 @@ pub use model::{
     KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage,
     KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo,
     ObjectPage, ReleaseEntry, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback,
-    SecretVersion, SecretVersionEntry, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
+    SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
 };
 pub use route::Operation;

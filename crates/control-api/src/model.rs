@@ -290,6 +290,25 @@ pub struct SqlImported {
     pub duration_ms: f64,
 }
 
+/// What a new database is to be made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlCopyRequest {
+    /// The name of the new database, which no database has yet.
+    pub to: String,
+    /// The moment, in milliseconds since the Unix epoch; the present if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+}
+
+/// A copy of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlCopied {
+    /// When the last commit in it was made, if it is a copy of the past.
+    pub time_ms: Option<u64>,
+    pub bytes: u64,
+}
+
 /// Migrations, in the order of their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

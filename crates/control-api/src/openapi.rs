@@ -126,6 +126,8 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::SqlAnswered>();
     generator.subschema_for::<model::SqlImported>();
     generator.subschema_for::<model::SqlMigrateRequest>();
+    generator.subschema_for::<model::SqlCopyRequest>();
+    generator.subschema_for::<model::SqlCopied>();
     generator.subschema_for::<model::Items<model::SqlMigration>>();
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();

@@ -46,6 +46,7 @@ pub enum Operation {
     SqlImport,
     SqlMigrations,
     SqlMigrate,
+    SqlCopy,
     ObjectList,
     ObjectInspect,
     ObjectExport,
@@ -457,6 +458,17 @@ pub static ROUTES: &[RouteRow] = &[
     .takes(Json("SqlMigrateRequest"))
     .answers(Json("Items_SqlMigration"))
     .errors(&[&code::SQL_NAME, &code::SQL_MIGRATION]),
+    row(
+        O::SqlCopy,
+        "sql_copy",
+        Method::POST,
+        "/v1/apps/{app}/sql/{database}/copy",
+        "Makes a new database of what this one is, or was at a moment.",
+    )
+    .takes(Json("SqlCopyRequest"))
+    .answers(Json("SqlCopied"))
+    .slow()
+    .errors(&[&code::SQL_NAME, &code::SQL_COPY]),
     row(
         O::ObjectList,
         "object_list",

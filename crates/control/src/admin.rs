@@ -139,7 +139,8 @@ impl Admin {
             | Operation::SqlQuery
             | Operation::SqlImport
             | Operation::SqlMigrations
-            | Operation::SqlMigrate => self.sql(call).await?,
+            | Operation::SqlMigrate
+            | Operation::SqlCopy => self.sql(call).await?,
             Operation::BucketList
             | Operation::BucketGet
             | Operation::BucketHead
@@ -295,6 +296,7 @@ impl Admin {
                 json(&api.sql_import(app, database, text).await?)
             }
             Operation::SqlMigrations => items(api.sql_migrations(app, database).await?),
+            Operation::SqlCopy => json(&api.sql_copy(app, database, self.json_body(call).await?).await?),
             Operation::SqlMigrate => items(api.sql_migrate(app, database, self.json_body(call).await?).await?),
             other => Err(not_here(other)),
         }

@@ -409,6 +409,23 @@ pub enum Sql {
         #[command(flatten)]
         database: Database,
     },
+    /// Make a new database of what this one is.
+    Branch {
+        #[command(flatten)]
+        database: Database,
+        /// The name of the new one.
+        to: String,
+    },
+    /// Make a new database of what this one was at a moment.
+    Restore {
+        #[command(flatten)]
+        database: Database,
+        /// The name of the new one.
+        to: String,
+        /// The moment: 2026-11-26T10:00:00Z, milliseconds since 1970, or how long ago: 30s, 10m, 2h, 3d.
+        #[arg(long)]
+        at: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,7 +23,7 @@ use std::time::Duration;
 use base::Clock;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use services::sql::{Applied, Migration, ScriptAnswer, SqlAnswer, SqlStatement, SqlStream, SqlTransaction};
+use services::sql::{Applied, Copied, Migration, ScriptAnswer, SqlAnswer, SqlStatement, SqlStream, SqlTransaction};
 use services::{AppId, Durability, Sql, SqlDatabase, SqlError, SqlLimits, StoreError};
 
 use crate::DataDirError;
@@ -200,6 +200,15 @@ impl Sql for LocalSql {
             Ok(self.settings.run(Lane::default(), move || shared.on_disk(&app)).await??)
         }
         .boxed()
+    }
+
+    fn copy<'a>(
+        &'a self,
+        from: &'a SqlDatabase,
+        at_ms: Option<u64>,
+        to: &'a SqlDatabase,
+    ) -> BoxFuture<'a, Result<Copied, SqlError>> {
+        self.files.copy(from, at_ms, to).boxed()
     }
 
     fn begin<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<Box<dyn SqlTransaction>, SqlError>> {

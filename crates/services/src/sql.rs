@@ -61,6 +61,16 @@ pub trait Sql: Send + Sync {
     /// The databases of an app that were used, in the order of their names.
     fn databases<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<SqlDatabase>, SqlError>>;
 
+    /// Makes `to`, which is no database yet, a copy of `from`: as it is at one moment, or with every
+    /// commit that was made by `at_ms` and no other. The copy is durable when this answers, and goes its
+    /// own way from then on; `from` may be in use.
+    fn copy<'a>(
+        &'a self,
+        from: &'a SqlDatabase,
+        at_ms: Option<u64>,
+        to: &'a SqlDatabase,
+    ) -> BoxFuture<'a, Result<Copied, SqlError>>;
+
     /// Begins a transaction that spans several calls. It is the database's only writer for as long
     /// as it lives; `sql_transaction_idle_ms` and `sql_transaction_ms` bound that.
     fn begin<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<Box<dyn SqlTransaction>, SqlError>>;
@@ -82,6 +92,14 @@ pub trait Sql: Send + Sync {
 
     /// The migrations that were applied, in order.
     fn migrations<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<Vec<Applied>, SqlError>>;
+}
+
+/// A copy of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// When the last commit in it was made, if that is known, in milliseconds since the Unix epoch.
+    pub time_ms: Option<u64>,
+    pub bytes: u64,
 }
 
 /// An open transaction. Dropping it rolls it back.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use base::{AppName, code};
 use bytes::Bytes;
 use control_api::{
-    ApiError, SqlAnswered, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, SqlTable, SqlText,
+    ApiError, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
+    SqlRequest, SqlTable, SqlText,
 };
 use manifest::Databases;
 use serde_json::{Value, json};
@@ -65,6 +66,17 @@ impl Control {
         let answer = self.parts.sql.import(&database, text).await.map_err(failed)?;
         let (statements, rows_written) = (answer.statements, answer.cost.rows_written);
         Ok(SqlImported { statements, rows_written, duration_ms: answer.cost.duration.as_secs_f64() * 1000.0 })
+    }
+
+    pub(super) async fn copy_database(
+        &self,
+        app: AppName,
+        database: String,
+        request: SqlCopyRequest,
+    ) -> Result<SqlCopied, ApiError> {
+        let (from, to) = (self.database(&app, &database)?, self.database(&app, &request.to)?);
+        let copied = self.parts.sql.copy(&from, request.at_ms, &to).await.map_err(failed)?;
+        Ok(SqlCopied { time_ms: copied.time_ms, bytes: copied.bytes })
     }
 
     pub(super) async fn migrate_database(

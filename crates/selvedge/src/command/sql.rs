@@ -1,18 +1,20 @@
-//! `sql list`, `query`, `shell`, `migrate`, `migrations`, `import`, `export`, against a running node or
+//! `sql list`, `query`, `shell`, `migrate`, `migrations`, `import`, `export`, `branch`, `restore`, against a running node or
 //! a stopped one.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use control_api::{Api, SqlMigrateRequest, SqlMigrationText, SqlRequest, SqlTable, SqlText};
+use control_api::{Api, SqlCopyRequest, SqlMigrateRequest, SqlMigrationText, SqlRequest, SqlTable, SqlText};
 use serde_json::Value;
 
 use super::{app_name, print, print_json, time};
 use crate::admin::{Prepare, reach};
 use crate::cli;
+use crate::wire;
 
 mod export;
+mod moment;
 
 pub async fn run(args: cli::Sql, json: bool) -> Result<()> {
     match args {
@@ -70,7 +72,27 @@ pub async fn run(args: cli::Sql, json: bool) -> Result<()> {
             let text = export::export(&*api, &app_name(&database.app)?, &database.database).await?;
             std::io::stdout().write_all(text.as_bytes()).context("the text can't be written")
         }
+        cli::Sql::Branch { database, to } => copy(database, to, None, json).await,
+        cli::Sql::Restore { database, to, at } => {
+            let at_ms = moment::parse(&at, wire::clock().unix_ms())?;
+            copy(database, to, Some(at_ms), json).await
+        }
     }
+}
+
+/// Makes a new database of another one's present or past.
+async fn copy(database: cli::Database, to: String, at_ms: Option<u64>, json: bool) -> Result<()> {
+    let api = reach(&database.data.data, Prepare::No)?;
+    let request = SqlCopyRequest { to: to.clone(), at_ms };
+    let copied = api.sql_copy(app_name(&database.app)?, database.database.clone(), request).await?;
+    if json {
+        return print_json(&copied);
+    }
+    let from = &database.database;
+    print(match copied.time_ms {
+        Some(last) => format!("{to} is {from} as its commit of {} left it, {} bytes", time(last), copied.bytes),
+        None => format!("{to} is what {from} is now, {} bytes", copied.bytes),
+    })
 }
 
 async fn ask(api: &dyn Api, database: &cli::Database, text: SqlText) -> Result<SqlTable> {

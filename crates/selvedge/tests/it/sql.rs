@@ -381,6 +381,51 @@ fn the_command_line_queries_imports_and_exports() {
 }
 
 #[test]
+fn a_database_is_branched_and_its_past_is_brought_back() {
+    let place = Place::new();
+    place.deploy(&migrated(&place, ROOT)).expect_success();
+    let node = place.serve();
+    let query = |database: &str, sql: &str| place.on_data(&["sql", "query", "app", database, sql, "--json"]).json();
+    let names = |database: &str| {
+        let rows = query(database, "SELECT group_concat(name ORDER BY id) FROM user");
+        rows["rows"][0][0].as_str().expect("names").to_owned()
+    };
+    query("main", "INSERT INTO user (name) VALUES ('ada')");
+    let moment = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_millis() as u64;
+    // A commit of the next millisecond is after that moment.
+    while std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_millis() as u64 <= moment {}
+    query("main", "INSERT INTO user (name) VALUES ('eve')");
+    assert_eq!(names("main"), "root,ada,eve");
+
+    let copy = |args: &[&str]| place.on_data(&[&["sql"], args].concat());
+    let told = copy(&["branch", "app", "main", "branch"]).expect_success();
+    assert!(told.starts_with("branch is what main is now, "), "{told}");
+    query("branch", "DELETE FROM user WHERE name = 'root'");
+    let told = copy(&["restore", "app", "main", "past", "--at", &moment.to_string()]).expect_success();
+    assert!(told.starts_with("past is main as its commit of "), "{told}");
+    let check = || {
+        assert_eq!(names("main"), "root,ada,eve");
+        assert_eq!(names("branch"), "ada,eve");
+        assert_eq!(names("past"), "root,ada");
+    };
+    check();
+    for (args, reason) in [
+        (["restore", "app", "main", "branch", "--at", "1s"], "there is a database branch already"),
+        (["restore", "app", "main", "older", "--at", "1000d"], "the archive of "),
+        (["restore", "app", "nothing", "new", "--at", "1s"], "nothing is archived of "),
+        (["restore", "app", "main", "../x", "--at", "1s"], "is no name of a database"),
+    ] {
+        let refused = copy(&args).expect_failure();
+        assert!(refused.contains(reason), "{reason}: {refused}");
+    }
+    assert!(copy(&["branch", "app", "nothing", "new"]).expect_failure().contains("there is no database nothing"));
+    assert!(copy(&["restore", "app", "main", "x", "--at", "noon"]).expect_failure().contains("is no moment"));
+    node.stop();
+    // They outlive the process, whose log told nobody of their making.
+    check();
+}
+
+#[test]
 fn rows_are_metered_and_a_slow_statement_is_logged_with_its_plan() {
     let place = Place::new();
     let node = place.dev(&project(

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use services::sql::SqlName;
+use services::sql::{Copied, SqlName};
 use services::{AppId, SqlDatabase, SqlError, StoreError};
 
 use super::Settings;
 use super::file::SqlFile;
 use crate::disk;
+use crate::ledger::RestoreError;
 use crate::pool::Lane;
 
 const EXTENSION: &str = ".db";
@@ -71,6 +72,13 @@ impl Files {
         let (shared, database) = (self.shared.clone(), database.clone());
         let lane = slot.lane;
         Ok(self.shared.settings.run(lane, move || shared.open(&database, &slot)).await??)
+    }
+
+    /// Makes a database of another one's present or past.
+    pub async fn copy(&self, from: &SqlDatabase, at_ms: Option<u64>, to: &SqlDatabase) -> Result<Copied, SqlError> {
+        let slot = self.shared.slot(to);
+        let (shared, from, to, lane) = (self.shared.clone(), from.clone(), to.clone(), slot.lane);
+        self.shared.settings.run(lane, move || shared.copy(&from, at_ms, &to, &slot)).await?
     }
 
     pub fn open_count(&self) -> usize {
@@ -143,12 +151,7 @@ impl Shared {
         if let Some(file) = &*place {
             return Ok(file.clone());
         }
-        let tenant = self.path.join(database.tenant.as_str());
-        let dir = tenant.join(database.app.as_str());
-        for dir in [&tenant, &dir] {
-            disk::create_dir(dir).map_err(|error| disk::store_error(dir, &error))?;
-        }
-        let path = dir.join(format!("{}{EXTENSION}", database.name));
+        let path = self.place(database)?;
         let file = SqlFile::open(database.clone(), &path, slot.lane, self.settings.clone())?;
         *place = Some(file.clone());
         // It may have been given up between the look-up and here.
@@ -156,6 +159,41 @@ impl Shared {
         drop(place);
         self.close_surplus();
         Ok(file)
+    }
+
+    /// Where the file of a database lies; the directories above it are made.
+    fn place(&self, database: &SqlDatabase) -> Result<PathBuf, StoreError> {
+        let tenant = self.path.join(database.tenant.as_str());
+        let dir = tenant.join(database.app.as_str());
+        for dir in [&tenant, &dir] {
+            disk::create_dir(dir).map_err(|error| disk::store_error(dir, &error))?;
+        }
+        Ok(dir.join(format!("{}{EXTENSION}", database.name)))
+    }
+
+    /// The slot of the new one is held, so that nobody opens it before it is whole.
+    fn copy(&self, from: &SqlDatabase, at_ms: Option<u64>, to: &SqlDatabase, slot: &Slot) -> Result<Copied, SqlError> {
+        let held = slot.file.write().unwrap_or_else(PoisonError::into_inner);
+        let (source, path) = (self.place(from)?, self.place(to)?);
+        if held.is_some() || path.exists() {
+            return Err(SqlError::Copy(format!("there is a database {} already", to.name)));
+        }
+        let Some(at_ms) = at_ms else {
+            if !source.exists() {
+                return Err(SqlError::Copy(format!("there is no database {}", from.name)));
+            }
+            self.settings.ledger.branch(&source, &path)?;
+            let bytes = fs::metadata(&path).map_err(|error| disk::store_error(&path, &error))?.len();
+            return Ok(Copied { time_ms: None, bytes });
+        };
+        let temporary = path.with_extension("tmp");
+        let restored = self.settings.ledger.restore(&source, at_ms, &temporary).map_err(|error| match error {
+            RestoreError::Store(error) => SqlError::Store(error),
+            other => SqlError::Copy(other.to_string()),
+        })?;
+        let published = fs::File::open(&temporary).and_then(|file| disk::publish(&file, &temporary, &path));
+        published.map_err(|error| disk::store_error(&path, &error))?;
+        Ok(Copied { time_ms: Some(restored.time_ms), bytes: restored.bytes })
     }
 
     /// Closes the least recently used files that nobody uses, down to the limit.

@@ -34,6 +34,8 @@ pub enum SqlError {
     TransactionOver(String),
     #[error("{0} is no name of a database: 1 to 128 letters, digits and -_.@+, not beginning with a dot")]
     BadName(String),
+    #[error("{0}")]
+    Copy(String),
     #[error(transparent)]
     Migration(MigrationError),
     #[error("the database is not available")]
@@ -55,6 +57,7 @@ impl SqlError {
             SqlError::DatabaseFull { .. } => &code::SQL_DATABASE_FULL,
             SqlError::TransactionOver(_) => &code::SQL_TRANSACTION_OVER,
             SqlError::BadName(_) => &code::SQL_NAME,
+            SqlError::Copy(_) => &code::SQL_COPY,
             SqlError::Migration(_) => &code::SQL_MIGRATION,
             SqlError::Store(error) => error.code(),
         }

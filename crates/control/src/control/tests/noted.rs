@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use services::sql::{
-    Applied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlDatabase, SqlError, SqlStatement, SqlStream, SqlTransaction,
+    Applied, Copied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlDatabase, SqlError, SqlStatement, SqlStream,
+    SqlTransaction,
 };
 use services::{AppId, BoxFuture, StoreError};
 
@@ -28,6 +29,15 @@ impl Sql for NotedMigrations {
     }
 
     fn databases<'a>(&'a self, _: &'a AppId) -> BoxFuture<'a, Result<Vec<SqlDatabase>, SqlError>> {
+        nothing()
+    }
+
+    fn copy<'a>(
+        &'a self,
+        _: &'a SqlDatabase,
+        _: Option<u64>,
+        _: &'a SqlDatabase,
+    ) -> BoxFuture<'a, Result<Copied, SqlError>> {
         nothing()
     }
 

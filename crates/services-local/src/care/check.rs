@@ -64,14 +64,17 @@ fn database(path: &Path) -> rusqlite::Result<Vec<String>> {
 
 /// Reads a file to its end. An artifact has its digest.
 fn file(path: &Path, artifacts: &LocalArtifacts) -> Result<u64, String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let digest = path.file_name().and_then(|name| Digest::parse(name.to_str()?)).filter(|_| artifacts.holds(path));
+    let Some(digest) = digest else {
+        // It may be larger than the memory.
+        return std::io::copy(&mut file, &mut std::io::sink()).map_err(|error| error.to_string());
+    };
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
-    let named = path.file_name().and_then(|name| Digest::parse(name.to_str()?));
-    match named {
-        Some(digest) if artifacts.holds(path) && Digest::of(&bytes) != digest => {
-            Err("it does not have its digest; deploy it again".into())
-        }
-        _ => Ok(read as u64),
+    let read = file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    match Digest::of(&bytes) == digest {
+        true => Ok(read as u64),
+        false => Err("it does not have its digest; deploy it again".into()),
     }
 }
 

@@ -153,9 +153,10 @@ impl Node {
         let (all, reader) = (key(&[])?, key(&["--bucket", READ_BUCKET, "--read"])?);
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--s3", "127.0.0.1:0"]);
-        command.args(["--cores", "1", "--quiet", "--data"]).arg(data).stdout(Stdio::piped());
+        command.args(["--cores", "1", "--quiet", "--data"]).arg(data);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().context("starting the node")?;
-        let mut said = BufReader::new(child.stdout.take().context("no output of the node")?);
+        let mut said = BufReader::new(child.stderr.take().context("no output of the node")?);
         let mut line = String::new();
         while !line.contains("S3 on http://") {
             line.clear();
@@ -163,6 +164,8 @@ impl Node {
                 bail!("the node ended before it served the protocol");
             }
         }
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         let address = line.rsplit("http://").next().unwrap_or_default().trim();
         Ok(Self { child, address: address.parse().context("the address of the node")?, all, reader })
     }

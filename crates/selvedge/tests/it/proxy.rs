@@ -98,26 +98,41 @@ fn a_request_and_its_answer_pass_and_the_origin_knows_who_asked() {
     assert!(!told.contains("6.6.6.6"), "a stranger's word is not passed on: {told}");
 }
 
+/// All of them have the first half before the second is sent, so that they read one answer as it arrives.
 #[test]
 fn many_who_ask_for_the_same_cause_one_request() {
     let place = Place::new();
-    let origin = Origin::start(|_, stream| {
-        // In two pieces, so that some come between them.
+    let asking = 200;
+    let reached = Arc::new(Barrier::new(asking + 1));
+    let half = reached.clone();
+    let origin = Origin::start(move |_, stream| {
         let _ =
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\ncache-control: max-age=60\r\n\r\n0123456789");
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        half.wait();
         let _ = stream.write_all(b"abcdefghij");
     });
     let node = node(&place, &origin, "");
-    let asking = 200;
+    let ask = || {
+        let mut stream = TcpStream::connect(node.address).expect("a connection");
+        stream.write_all(b"GET /same HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("a request");
+        let (mut said, mut piece) = (Vec::new(), [0; 1024]);
+        while !said.ends_with(b"0123456789") {
+            let read = stream.read(&mut piece).expect("the first half");
+            assert!(read > 0, "it ended early: {}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&piece[..read]);
+        }
+        reached.wait();
+        stream.read_to_end(&mut said).expect("the second half");
+        assert!(said.ends_with(b"0123456789abcdefghij"), "{}", String::from_utf8_lossy(&said));
+    };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..asking).map(|_| scope.spawn(|| node.get("/same").expect(200).text())).collect();
-        for client in clients {
-            assert_eq!(client.join().expect("an answer"), "0123456789abcdefghij");
+        for _ in 0..asking {
+            scope.spawn(ask);
         }
     });
     assert_eq!(origin.visits(), 1);
-    let hit = node.get("/same").expect(200);
+    // The host is part of the key.
+    let hit = node.send(&Request::get("/same").header("host", "x")).expect(200);
     assert!(hit.header("cache-status").is_some_and(|status| status.starts_with("selvedge; hit")), "a hit");
     assert!(hit.header("age").is_some());
 }

@@ -132,7 +132,8 @@ where
     let service = service_fn(|request| {
         // What the gate counts for HTTP/1.1.
         state.passed.set(state.passed.get() + 1);
-        answer(shared.clone(), Flight::new(state), request)
+        // Boxed, since hyper moves what it is given several times before it first runs.
+        Box::pin(answer(shared.clone(), Flight::new(state), request))
     });
     let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
     let watch = Watch::new(state, limits.clone(), true);
@@ -403,12 +404,10 @@ struct OnThisCore;
 
 impl<F> hyper::rt::Executor<F> for OnThisCore
 where
-    F: Future + 'static,
+    F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(future);
     }
 }
 

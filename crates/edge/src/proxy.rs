@@ -9,7 +9,11 @@
 //! stands in front of this node that would be believed.
 
 mod cached;
+mod care;
+mod counts;
 mod filling;
+mod press;
+mod rule;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +34,9 @@ use crate::respond::refuse;
 use crate::upgrade::Asked;
 
 pub use cached::ProxyCache;
+pub use care::CacheCare;
+pub use counts::{Counts, Totals};
+pub(crate) use rule::Rule;
 pub(crate) use cached::{Caching, answer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -10,6 +10,7 @@
 //! request it contributes [`RouteTable::find`].
 
 pub mod bounds;
+mod cache_rule;
 mod check;
 mod dev_vars;
 pub mod egress;
@@ -35,6 +36,7 @@ pub use plan::{
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};
+pub use cache_rule::{CacheRule, CacheRuleIndex, QueryKey};
 pub use route::{HostPattern, PathPattern, Route, RouteCache, RouteIndex, RouteMatch, RouteTable, Target};
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};

@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::PATTERN_BYTES;
 use crate::egress::is_label;
+use crate::cache_rule::CacheRuleIndex;
 use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
 mod table;
@@ -79,6 +80,8 @@ pub enum RouteCache {
     Standard,
     /// The same, but what does not say how long it is fresh is so for these seconds.
     DefaultTtl(u32),
+    /// As one of [`Plan::cache_rules`](crate::Plan::cache_rules) says.
+    Rule(CacheRuleIndex),
     Off,
 }
 

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod object;
 pub mod postgres;
 pub mod release;
+pub mod response;
 pub mod secret;
 pub mod sql;
 mod store;
@@ -40,6 +41,7 @@ pub use object::{
     Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore,
     Ticket,
 };
+pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
 pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};

@@ -178,7 +178,8 @@ fn purge(what: Purged) -> Purge {
 }
 
 async fn a_purge_finds_what_it_is_about_and_nothing_else(store: &impl Store) {
-    let names = ["http://a.test/", "http://a.test/x", "http://a.test/x device=mobile", "http://a.test/xy", "http://b/%"];
+    let names =
+        ["http://a.test/", "http://a.test/x", "http://a.test/x device=mobile", "http://a.test/xy", "http://b/%"];
     let mine = |url: &str| key("shop", None, url);
     let other = key("blog", None, "http://a.test/x");
     for what in [
@@ -200,7 +201,9 @@ async fn a_purge_finds_what_it_is_about_and_nothing_else(store: &impl Store) {
         let (mut count, mut gone) = (0, 0);
         count += store.purge(&purge).await.expect("purge");
         for (at, url) in names.iter().enumerate() {
-            for (body, tag) in [(at.to_string(), format!("tag {at}")), ("other variant".into(), "tag other vari".into())] {
+            for (body, tag) in
+                [(at.to_string(), format!("tag {at}")), ("other variant".into(), "tag other vari".into())]
+            {
                 let tags = Tags::new(vec![tag.into(), "all".into()]);
                 let hit = purge.hits_key(&mine(url)) && purge.hits_tags(&tags);
                 gone += u64::from(hit);

@@ -14,13 +14,50 @@ use crate::{
 const NOW_MS: u64 = 1_790_000_000_000;
 
 const WORDS: [&str; 44] = [
-    "\n>cache-control: ", "\n<cache-control: ", "\n>range: bytes=", "\n>if-range: ", "\n>if-none-match: ",
-    "\n>if-modified-since: ", "\n>accept-encoding: ", "\n>cookie: ", "\n>authorization: x", "\n<vary: ", "\n<age: ",
-    "\n<date: ", "\n<expires: ", "\n<last-modified: ", "\n<etag: ", "\n<set-cookie: a=b", "\n<cache-tag: ",
-    "\n<surrogate-key: ", "\n<cdn-cache-control: ", "\n<connection: ", "\n<content-type: text/html", "\n<location: ",
-    "max-age=", "s-maxage=", "no-cache", "no-store", "private", "public", "must-revalidate", "must-understand",
-    "stale-while-revalidate=", "stale-if-error=", "max-stale", "min-fresh=", "only-if-cached", "no-transform",
-    "Fri, 25 Sep 2026 06:13:20 GMT", "W/\"a\"", "4294967296", "-", ",", ";", "=", "\"",
+    "\n>cache-control: ",
+    "\n<cache-control: ",
+    "\n>range: bytes=",
+    "\n>if-range: ",
+    "\n>if-none-match: ",
+    "\n>if-modified-since: ",
+    "\n>accept-encoding: ",
+    "\n>cookie: ",
+    "\n>authorization: x",
+    "\n<vary: ",
+    "\n<age: ",
+    "\n<date: ",
+    "\n<expires: ",
+    "\n<last-modified: ",
+    "\n<etag: ",
+    "\n<set-cookie: a=b",
+    "\n<cache-tag: ",
+    "\n<surrogate-key: ",
+    "\n<cdn-cache-control: ",
+    "\n<connection: ",
+    "\n<content-type: text/html",
+    "\n<location: ",
+    "max-age=",
+    "s-maxage=",
+    "no-cache",
+    "no-store",
+    "private",
+    "public",
+    "must-revalidate",
+    "must-understand",
+    "stale-while-revalidate=",
+    "stale-if-error=",
+    "max-stale",
+    "min-fresh=",
+    "only-if-cached",
+    "no-transform",
+    "Fri, 25 Sep 2026 06:13:20 GMT",
+    "W/\"a\"",
+    "4294967296",
+    "-",
+    ",",
+    ";",
+    "=",
+    "\"",
 ];
 
 /// Lines of a request (`>`) and of a response (`<`).
@@ -43,7 +80,9 @@ fn check(stored: &Stored, request: &HeaderMap, response: &HeaderMap) {
     assert!(!control.no_store || control.must_understand, "{response:?}");
     assert_ne!(Vary::parse(response), Vary::Any);
     assert!(stored.vary.matches(request), "it answers the request that it was stored for");
-    assert!(!stored.headers.contains_key(header::CONNECTION) && !stored.headers.contains_key(header::TRANSFER_ENCODING));
+    assert!(
+        !stored.headers.contains_key(header::CONNECTION) && !stored.headers.contains_key(header::TRANSFER_ENCODING)
+    );
     let said_shared = control.public || control.must_revalidate || control.s_maxage_s.is_some();
     assert!(said_shared || !response.contains_key(header::SET_COOKIE), "a cookie of one for all: {response:?}");
     assert!(said_shared || !request.contains_key(header::AUTHORIZATION));
@@ -62,7 +101,8 @@ fn check_answer(stored: &Stored, request: &HeaderMap) -> u16 {
     match answer.status.as_u16() {
         206 => {
             let told = answer.headers[header::CONTENT_RANGE].to_str().expect("text");
-            let (first, last) = told["bytes ".len()..].split_once('/').expect("a length").0.split_once('-').expect("a range");
+            let (first, last) =
+                told["bytes ".len()..].split_once('/').expect("a length").0.split_once('-').expect("a range");
             let (first, last): (usize, usize) = (first.parse().expect("a number"), last.parse().expect("a number"));
             assert_eq!(*sent, body.slice(first..=last));
         }
@@ -113,27 +153,29 @@ fn cache_fields() {
 fn cache_keys() {
     let seeds = ["a=1&b=2", "%61=1&utm_x=3;a=4&&=&", "a=%zz&b+c=d\n>cookie: theme=a; theme=b", "x\n>accept: a b"];
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    Fuzz::new("cache-keys").seeds(seeds).words(&["a=", "b*=", "%61", "utm_", "&", ";", "+", "\n>cookie: theme="]).run(|input| {
-        let (query, rest) = input.split_at(input.iter().position(|&byte| byte == b'\n').unwrap_or(input.len()));
-        let query = String::from_utf8_lossy(query).replace(' ', "%20");
-        let (request, _) = parse(rest);
-        let mut kept = Vec::new();
-        for choice in [QueryRule::All, QueryRule::Only(names(&["a", "b*"])), QueryRule::Except(names(&["utm_*"]))] {
-            let rule = KeyRule {
-                query: choice,
-                sort_query: true,
-                headers: vec![header::ACCEPT],
-                cookies: names(&["theme"]),
-                device: true,
-            };
-            let once = rule.query(Some(&query)).map(|query| query.into_owned());
-            assert_eq!(rule.query(once.as_deref()).as_deref(), once.as_deref());
-            let page = rule.page("http", "A.test:80", "/p", Some(&query));
-            let key = rule.key(page.clone(), &request);
-            assert_eq!(crate::page(&key), page);
-            assert_eq!(key.split(' ').count(), 4, "{key}");
-            kept.push(once.map_or(0, |query| query.len()));
-        }
-        kept
-    });
+    Fuzz::new("cache-keys").seeds(seeds).words(&["a=", "b*=", "%61", "utm_", "&", ";", "+", "\n>cookie: theme="]).run(
+        |input| {
+            let (query, rest) = input.split_at(input.iter().position(|&byte| byte == b'\n').unwrap_or(input.len()));
+            let query = String::from_utf8_lossy(query).replace(' ', "%20");
+            let (request, _) = parse(rest);
+            let mut kept = Vec::new();
+            for choice in [QueryRule::All, QueryRule::Only(names(&["a", "b*"])), QueryRule::Except(names(&["utm_*"]))] {
+                let rule = KeyRule {
+                    query: choice,
+                    sort_query: true,
+                    headers: vec![header::ACCEPT],
+                    cookies: names(&["theme"]),
+                    device: true,
+                };
+                let once = rule.query(Some(&query)).map(|query| query.into_owned());
+                assert_eq!(rule.query(once.as_deref()).as_deref(), once.as_deref());
+                let page = rule.page("http", "A.test:80", "/p", Some(&query));
+                let key = rule.key(page.clone(), &request);
+                assert_eq!(crate::page(&key), page);
+                assert_eq!(key.split(' ').count(), 4, "{key}");
+                kept.push(once.map_or(0, |query| query.len()));
+            }
+            kept
+        },
+    );
 }

@@ -25,7 +25,10 @@ pub enum Purged {
     Tag(Arc<str>),
     All,
     /// One entry.
-    Entry { cache: Option<Arc<str>>, url: Arc<str> },
+    Entry {
+        cache: Option<Arc<str>>,
+        url: Arc<str>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

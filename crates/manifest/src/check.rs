@@ -15,11 +15,11 @@ use crate::plan::{AssetsIndex, AssetsPlan, Databases, NotFound, Plan, TestsPlan,
 use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
+mod cache;
 mod paths;
 mod postgres;
 mod routes;
 mod sql;
-mod cache;
 mod upstreams;
 mod workers;
 

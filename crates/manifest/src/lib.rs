@@ -27,6 +27,7 @@ mod tree;
 mod typescript;
 mod wrangler;
 
+pub use cache_rule::{CacheRule, CacheRuleIndex, QueryKey};
 pub use egress::{EgressRule, Scheme};
 pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
@@ -36,7 +37,6 @@ pub use plan::{
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};
-pub use cache_rule::{CacheRule, CacheRuleIndex, QueryKey};
 pub use route::{HostPattern, PathPattern, Route, RouteCache, RouteIndex, RouteMatch, RouteTable, Target};
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};

@@ -34,8 +34,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::PATTERN_BYTES;
-use crate::egress::is_label;
 use crate::cache_rule::CacheRuleIndex;
+use crate::egress::is_label;
 use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
 mod table;

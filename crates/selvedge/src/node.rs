@@ -97,7 +97,19 @@ impl Node {
             .collect();
         let own = vec![options.admin];
         let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
-        Ok(Self { addresses, hosts, workshop, engine, metrics, responses, connector, drain, log, waiting, cores: Vec::new() })
+        Ok(Self {
+            addresses,
+            hosts,
+            workshop,
+            engine,
+            metrics,
+            responses,
+            connector,
+            drain,
+            log,
+            waiting,
+            cores: Vec::new(),
+        })
     }
 
     /// Starts the cores.

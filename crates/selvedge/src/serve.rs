@@ -76,7 +76,13 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let token = admin::announce(&stores.data, admin_address)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), Some(node.responses.clone()), config.limits.clone(), on_release),
+        api: admin::control(
+            &stores,
+            Some(node.engine.clone()),
+            Some(node.responses.clone()),
+            config.limits.clone(),
+            on_release,
+        ),
         token,
         address: admin_address,
         hosts: vec!["localhost".into()],

@@ -41,8 +41,8 @@ pub use object::{
     Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectKey, ObjectLimits, ObjectStorage, ObjectStore,
     Ticket,
 };
-pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
+pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
 pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
 pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};
 pub use store::{AppId, Durability, StoreError};

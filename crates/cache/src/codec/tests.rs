@@ -17,12 +17,7 @@ fn stored() -> Stored {
         initial_age_s: 2,
         lifetime_s: u64::MAX,
         vary: VaryValues::of(vec![header::ACCEPT, header::ACCEPT_LANGUAGE], &request),
-        terms: Terms {
-            always_validate: true,
-            never_stale: false,
-            stale_while_revalidate_s: 3,
-            stale_if_error_s: 4,
-        },
+        terms: Terms { always_validate: true, never_stale: false, stale_while_revalidate_s: 3, stale_if_error_s: 4 },
         tags: Tags::new(vec!["b".into(), "ä".into()]),
         body_id: 5,
     }

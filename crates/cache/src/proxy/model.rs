@@ -175,8 +175,7 @@ impl Later {
         if self.no_cache {
             directives.push("no-cache".to_owned());
         }
-        let numbers =
-            [("max-age", self.max_age_s), ("min-fresh", self.min_fresh_s), ("max-stale", self.max_stale_s)];
+        let numbers = [("max-age", self.max_age_s), ("min-fresh", self.min_fresh_s), ("max-stale", self.max_stale_s)];
         directives.extend(numbers.iter().filter_map(|(name, number)| Some(format!("{name}={}", (*number)?))));
         let mut fields = HeaderMap::new();
         if !directives.is_empty() {

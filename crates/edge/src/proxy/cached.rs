@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use base::{Body, BodyError, Clock, NodeLimits, code};
-use cache::{Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble};
+use cache::{
+    Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;

@@ -37,7 +37,8 @@ impl CacheCare {
         let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
         let host = host.map_or(authority, |(host, _)| host).to_ascii_lowercase();
         let rule = self.hosts.cache_rule(app, &host, path);
-        let rule = rule.as_ref().map_or_else(|| std::borrow::Cow::Owned(KeyRule::default()), std::borrow::Cow::Borrowed);
+        let rule =
+            rule.as_ref().map_or_else(|| std::borrow::Cow::Owned(KeyRule::default()), std::borrow::Cow::Borrowed);
         rule.page(&scheme, authority, path, query)
     }
 }

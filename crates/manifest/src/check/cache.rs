@@ -48,8 +48,7 @@ impl Compiler<'_, '_> {
                 return None;
             }
         };
-        let lists =
-            [(&raw.query, true), (&raw.query_except, true), (&raw.headers, false), (&raw.cookies, false)];
+        let lists = [(&raw.query, true), (&raw.query_except, true), (&raw.headers, false), (&raw.cookies, false)];
         let names: Vec<(&Spanned<String>, bool)> =
             lists.iter().flat_map(|(list, free)| list.iter().flatten().map(|name| (name, *free))).collect();
         if names.len() as u64 > CACHE_KEY_NAMES.max {

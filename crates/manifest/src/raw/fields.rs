@@ -129,7 +129,10 @@ pub(crate) static ROUTE_CACHE: &[Field] = &[
         "Seconds for which a response is fresh that does not say so itself; without it, a guess (RFC 9111, section 4.2.2).",
     ),
     field("negative_ttl_s", "The same for 404, 405, 410, 414 and 501; without it, default_ttl_s."),
-    field("query", "The parameters of the query that the key has and the origin gets; without it, all. A name may end in *."),
+    field(
+        "query",
+        "The parameters of the query that the key has and the origin gets; without it, all. A name may end in *.",
+    ),
     field("query_except", "The parameters that the key has not and the origin does not get, such as \"utm_*\"."),
     field("sort_query", "Whether the order of parameters plays no part."),
     field("headers", "Header fields of requests that are part of the key."),

@@ -57,7 +57,10 @@ async fn get(args: &cli::CacheGet, json: bool) -> Result<()> {
         bail!("nothing is stored under {}", args.url);
     }
     for entry in entries {
-        print(format!("{}  {}  {} bytes, age {} s, ttl {} s", entry.status, entry.key, entry.bytes, entry.age_s, entry.ttl_s))?;
+        print(format!(
+            "{}  {}  {} bytes, age {} s, ttl {} s",
+            entry.status, entry.key, entry.bytes, entry.age_s, entry.ttl_s
+        ))?;
         if let Some(cache) = entry.cache {
             print(format!("  in the cache {cache:?}"))?;
         }

@@ -30,9 +30,7 @@ fn a_purge_removes_what_it_names_and_nothing_else() {
         send(stream, &fields, &seen.number.to_string());
     });
     let node = node(&place, &origin, "");
-    let purge = |args: &[&str]| {
-        place.on_data(&[&["purge", "edge"], args].concat()).expect_success()
-    };
+    let purge = |args: &[&str]| place.on_data(&[&["purge", "edge"], args].concat()).expect_success();
     let url = |path: &str| format!("http://{}{path}", node.address);
     for (at, path) in ["/a", "/ab", "/b"].iter().enumerate() {
         check(&node, path, &at.to_string());
@@ -147,9 +145,19 @@ fn a_stranger_can_not_poison_what_others_get() {
     });
     let node = node(&place, &origin, "cache = { query = [\"id\"] }");
     for (at, name) in [
-        "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "forwarded", "x-original-url", "x-rewrite-url",
-        "x-host", "x-forwarded-server", "x-forwarded-scheme", "x-forwarded-prefix", "x-forwarded-port",
-        "x-http-method-override", "x-original-host",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-for",
+        "forwarded",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-host",
+        "x-forwarded-server",
+        "x-forwarded-scheme",
+        "x-forwarded-prefix",
+        "x-forwarded-port",
+        "x-http-method-override",
+        "x-original-host",
     ]
     .iter()
     .enumerate()
@@ -184,7 +192,11 @@ fn parts_come_of_what_is_stored_and_of_what_is_arriving() {
             }
             "/large" => {
                 assert!(!seen.head.contains("range: "), "{}", seen.head);
-                drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\ncache-control: max-age=60\r\n\r\nab"));
+                drop(
+                    stream.write_all(
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\ncache-control: max-age=60\r\n\r\nab",
+                    ),
+                );
             }
             _ => send(stream, fields, "0123456789"),
         }
@@ -197,9 +209,8 @@ fn parts_come_of_what_is_stored_and_of_what_is_arriving() {
     assert_eq!(part("/", "bytes=-3").expect(206).text(), "789");
     assert_eq!(part("/", "bytes=10-").expect(416).header("content-range"), Some("bytes */10"));
     assert_eq!(part("/", "bytes=0-0,2-2").expect(200).text(), "0123456789", "several at once are the whole");
-    let if_range = |tag: &str| {
-        node.send(&Request::get("/").header("range", "bytes=0-0").header("if-range", tag)).status
-    };
+    let if_range =
+        |tag: &str| node.send(&Request::get("/").header("range", "bytes=0-0").header("if-range", tag)).status;
     assert_eq!((if_range("\"v\""), if_range("\"w\""), if_range("W/\"v\"")), (206, 200, 200));
     let head = node.send(&Request::new("HEAD", "/"));
     assert_eq!((head.status, origin.visits()), (200, 1), "what a GET stored answers HEAD");
@@ -412,7 +423,10 @@ fn nothing_corrupt_or_mixed_is_served_after_kill_9() {
                             let Ok(answer) = at(&path).send(address) else { continue };
                             assert_eq!(answer.status, 200);
                             let version = answer.header("x-version").expect("a version").parse().expect("a number");
-                            assert!(answer.text() == versioned(&path, version), "{path} in version {version} is damaged");
+                            assert!(
+                                answer.text() == versioned(&path, version),
+                                "{path} in version {version} is damaged"
+                            );
                             hits += u32::from(answer.header("cache-status").is_some_and(|told| told.contains("hit")));
                             whole += 1;
                         }

@@ -168,7 +168,8 @@ fn read_part(file: &File, bytes: u64, sums: &[u8], part: Range<u64>) -> Result<B
     file.read_exact_at(&mut read, from).map_err(|error| StoreError::Failed(format!("a body was not read: {error}")))?;
     let first = (from / PIECE_BYTES) as usize * SHA256_OUTPUT_LEN;
     let expected = sums[first..].chunks(SHA256_OUTPUT_LEN);
-    let sound = read.chunks(PIECE_BYTES as usize).zip(expected).all(|(piece, sum)| digest(&SHA256, piece).as_ref() == sum);
+    let sound =
+        read.chunks(PIECE_BYTES as usize).zip(expected).all(|(piece, sum)| digest(&SHA256, piece).as_ref() == sum);
     if !sound {
         return Err(StoreError::Failed("a body is not what was written".to_owned()));
     }

@@ -85,8 +85,7 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 impl Index {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let open = || -> rusqlite::Result<Option<Self>> {
-            let connection =
-                connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+            let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
@@ -435,9 +434,9 @@ impl<'c> Change<'c> {
     }
 
     fn remove_row(&mut self, id: i64) -> rusqlite::Result<Option<Removed>> {
-        let mut delete = self.transaction.prepare_cached(
-            "DELETE FROM response WHERE id = ?1 RETURNING app, weight, file, body, sums, generation",
-        )?;
+        let mut delete = self
+            .transaction
+            .prepare_cached("DELETE FROM response WHERE id = ?1 RETURNING app, weight, file, body, sums, generation")?;
         let removed = delete
             .query_row([id], |row| {
                 Ok(Removed {

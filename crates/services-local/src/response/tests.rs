@@ -203,7 +203,8 @@ async fn files_that_nothing_names_are_swept_and_a_damaged_index_is_begun_anew() 
     let store = open(&dir, LARGE);
     drop(store);
     assert!(!orphan.exists(), "the threads end what they began");
-    fs::write(dir.path().join("cache").join(INDEX), b"this is no database at all, but it is long enough").expect("written");
+    fs::write(dir.path().join("cache").join(INDEX), b"this is no database at all, but it is long enough")
+        .expect("written");
     for name in ["index.db-wal", "index.db-shm"] {
         let _ = fs::remove_file(dir.path().join("cache").join(name));
     }

@@ -140,7 +140,7 @@ fn the_key_is_made_of_what_the_route_says() {
 fn a_stranger_can_not_poison_what_others_get() {
     let place = Place::new();
     let origin = Origin::start(|seen, stream| {
-        let told: Vec<&str> = seen.head.lines().filter(|line| line.contains("evil")).collect();
+        let told: Vec<&str> = seen.head.lines().skip(1).filter(|line| line.contains("evil")).collect();
         send(stream, "cache-control: max-age=60\r\n", &format!("{}{}{}", seen.target, told.join(""), seen.body));
     });
     let node = node(&place, &origin, "cache = { query = [\"id\"] }");
@@ -212,8 +212,12 @@ fn parts_come_of_what_is_stored_and_of_what_is_arriving() {
     let if_range =
         |tag: &str| node.send(&Request::get("/").header("range", "bytes=0-0").header("if-range", tag)).status;
     assert_eq!((if_range("\"v\""), if_range("\"w\""), if_range("W/\"v\"")), (206, 200, 200));
-    let head = node.send(&Request::new("HEAD", "/"));
-    assert_eq!((head.status, origin.visits()), (200, 1), "what a GET stored answers HEAD");
+    let mut stream = TcpStream::connect(node.address).expect("a connection");
+    write!(stream, "HEAD / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", node.address).expect("a request");
+    let mut head = String::new();
+    stream.read_to_string(&mut head).expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-length: 10\r\n"), "{head}");
+    assert_eq!(origin.visits(), 1, "what a GET stored answers HEAD");
     // What is larger than the cache takes is asked for in parts.
     let large = part("/large", "bytes=2-4").expect(206);
     assert_eq!(large.text(), "cde");
@@ -305,7 +309,7 @@ fn what_is_stored_is_compressed_once_for_those_who_accept_it() {
 #[test]
 fn a_herd_on_a_cold_key_is_one_request() {
     let place = Place::new();
-    let herd = 1_000;
+    let herd = 500;
     let arrived = Arc::new(Barrier::new(2));
     let waits = arrived.clone();
     let origin = Origin::start(move |_, stream| {

@@ -47,7 +47,9 @@ use index::Index;
 const INLINE_BYTES_MAX: u64 = 16 << 10;
 /// Bodies up to this are at hand when they are found; larger ones are read in pieces.
 const WHOLE_BYTES_MAX: u64 = 256 << 10;
-const THREADS: usize = 4;
+/// Threads, of which what waits for the disk to write has some and never all.
+const THREADS: usize = 6;
+const LANE_THREADS: usize = 4;
 /// Keys whose use is not written yet.
 const USED_MAX: usize = 4_096;
 
@@ -66,7 +68,8 @@ pub struct ResponseLimits {
 /// Responses on disk.
 pub struct LocalResponses {
     shelf: Arc<Shelf>,
-    lane: Lane,
+    reads: Lane,
+    writes: Lane,
     pool: Pool,
     /// Ends them when it goes, after what is queued.
     _threads: Threads,
@@ -110,7 +113,7 @@ impl LocalResponses {
                 Index::open(&path.join(INDEX))?
             }
         };
-        let threads = Threads::start("cache", THREADS).map_err(fail)?;
+        let threads = Threads::start_shared("cache", THREADS, LANE_THREADS).map_err(fail)?;
         let pool = threads.pool();
         let bodies = Arc::new(Bodies::open(path, rng, pool.clone()).map_err(fail)?);
         let shelf = Arc::new(Shelf {
@@ -125,15 +128,16 @@ impl LocalResponses {
         });
         let sweeping = shelf.clone();
         let _ = pool.spawn(Lane::default(), move || sweeping.sweep());
-        Ok(Self { shelf, lane: Lane::default(), pool, _threads: threads })
+        Ok(Self { shelf, reads: Lane::default(), writes: Lane::default(), pool, _threads: threads })
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        lane: Lane,
         job: impl FnOnce(&Shelf) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shelf = self.shelf.clone();
-        let answer = self.pool.run(self.lane, move || shelf.judged(job(&shelf))).await;
+        let answer = self.pool.run(lane, move || shelf.judged(job(&shelf))).await;
         answer.map_err(|error| StoreError::Busy(error.to_string()))?
     }
 }
@@ -263,7 +267,7 @@ impl Store for LocalResponses {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Variants, StoreError>> {
         Box::pin(async move {
             let asked = key.clone();
-            match self.run(move |shelf| shelf.find(&asked)).await {
+            match self.run(self.reads, move |shelf| shelf.find(&asked)).await {
                 Ok(found) => Ok(found),
                 // A cache that can't be read is one that has nothing.
                 Err(error) => {
@@ -285,9 +289,11 @@ impl Store for LocalResponses {
             let (asked, body_id) = (key.clone(), response.body_id);
             let vary = response.vary.encode();
             let has = body_id != 0
-                && self.run(move |shelf| shelf.read(|index| index.has_body(&asked, &vary, body_id, bytes))).await?;
+                && self
+                    .run(self.reads, move |shelf| shelf.read(|index| index.has_body(&asked, &vary, body_id, bytes)))
+                    .await?;
             let body = if has { None } else { Some(response.body.read().await?) };
-            self.run(move |shelf| {
+            self.run(self.writes, move |shelf| {
                 let _writing = writing;
                 shelf.put(&key, &response, body)
             })
@@ -297,7 +303,7 @@ impl Store for LocalResponses {
 
     fn delete<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<bool, StoreError>> {
         let key = key.clone();
-        Box::pin(self.run(move |shelf| {
+        Box::pin(self.run(self.writes, move |shelf| {
             let removed = lock(&shelf.index).delete(&key)?;
             let any = !removed.is_empty();
             shelf.bodies.remove(removed.into_iter().flatten());
@@ -312,7 +318,7 @@ impl Store for LocalResponses {
     fn purge<'a>(&'a self, purge: &'a Purge) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
             let (asked, shelf) = (purge.clone(), self.shelf.clone());
-            let purged = self.run(move |shelf| {
+            let purged = self.run(self.writes, move |shelf| {
                 let purged = lock(&shelf.index).purge(&asked)?;
                 shelf.bodies.remove(purged.files);
                 Ok((purged.count, purged.leaves_rows))
@@ -328,12 +334,12 @@ impl Store for LocalResponses {
 
     fn keys<'a>(&'a self, app: &'a str, url: &'a str) -> BoxFuture<'a, Result<Vec<Key>, StoreError>> {
         let (app, url) = (app.to_owned(), url.to_owned());
-        Box::pin(self.run(move |shelf| shelf.read(|index| index.keys(&app, &url))))
+        Box::pin(self.run(self.reads, move |shelf| shelf.read(|index| index.keys(&app, &url))))
     }
 
     fn usage<'a>(&'a self, app: Option<&'a str>) -> BoxFuture<'a, Result<Usage, StoreError>> {
         let app = app.map(str::to_owned);
-        Box::pin(self.run(move |shelf| {
+        Box::pin(self.run(self.reads, move |shelf| {
             let disk = Some(lock(&shelf.index).amount(app.as_deref()));
             Ok(Usage { disk, ..Usage::default() })
         }))

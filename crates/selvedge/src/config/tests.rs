@@ -147,5 +147,5 @@ fn the_cache_may_have_a_directory() {
     assert_eq!(config.cache_disk.as_deref(), Some(Path::new("/etc/selvedge/responses")));
     assert_eq!((config.limits.cache_disk_bytes, config.limits.cache_disk_app_bytes), (2 << 20, 2 << 20));
     bad("[cache]\ndisk_bytes = 1", &["…`disk` is missing here…", "…cache.disk_bytes is 1; it must lie between…"]);
-    bad("[cache]\ndisk = 1\ndisks = 2", &["…disks…", "…disk…"]);
+    bad("[cache]\ndisk = 1\ndisks = 2", &["…`disk` is an integer…", "…disks…"]);
 }

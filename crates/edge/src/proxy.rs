@@ -9,6 +9,7 @@ mod care;
 mod counts;
 mod filling;
 mod forwarded;
+mod part;
 mod press;
 mod rule;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::task::Poll;
 
 use base::{Body, BodyError, Clock, NodeLimits, code};
 use cache::{
-    Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
+    Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};

@@ -9,8 +9,10 @@ use crate::tree::{Entry, Node, Table, Value};
 pub(crate) mod fields;
 mod postgres;
 mod selvedge;
+mod upstream;
 
 pub(crate) use selvedge::read;
+pub(crate) use upstream::{RawTarget, RawUpstream};
 
 /// A value and its place in the file.
 #[derive(Debug, Clone)]
@@ -155,12 +157,6 @@ pub(crate) struct RawCache {
     /// `false` stores nothing.
     pub on: bool,
     pub default_ttl_s: Option<Spanned<i64>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct RawUpstream {
-    pub name: Spanned<String>,
-    pub targets: Vec<Spanned<String>>,
 }
 
 /// Reads values of the expected type out of tables, and notes what is of another.

@@ -275,7 +275,7 @@ limits! {
         waiting: 1_000, 0, 1_000_000, "", "upstream_busy", "Requests that may wait for room.";
         waiting_ms: 5_000, 1, 600_000, "ms", "upstream_busy", "How long one may wait for room.";
         idle_connections: 32, 0, 10_000, "", "", "Unused connections kept to one target, on one core.";
-        idle_ms: 30_000, 1, 3_600_000, "ms", "", "How long an unused connection is kept.";
+        idle_connection_ms: 30_000, 1, 3_600_000, "ms", "", "How long an unused connection is kept.";
         connection_ms: 0, 0, 86_400_000, "ms", "", "How old a connection may be that takes another request; 0 for any age.";
         connection_requests: 0, 0, 1_000_000, "", "", "Requests that one connection takes; 0 for any number.";
         head_bytes: 64 << 10, 1 << 10, MIB, "bytes", "upstream_protocol", "The head of a response.";

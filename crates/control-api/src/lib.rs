@@ -27,6 +27,7 @@ pub use model::{
     KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo,
     ObjectPage, ReleaseEntry, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback,
     SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
+    SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status, TargetEntry,
+    UpstreamEntry,
 };
 pub use route::Operation;

@@ -1,7 +1,7 @@
 //! Which app answers at which host.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +86,11 @@ impl Site {
         &self.parts.buckets[usize::from(index.0)]
     }
 
+    /// In the order of the plan's.
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.parts.upstreams
+    }
+
     pub(crate) fn upstream(&self, index: UpstreamIndex) -> &Arc<Upstream> {
         &self.parts.upstreams[usize::from(index.0)]
     }
@@ -146,6 +151,13 @@ impl HostMap {
         Self { fallback: Some(site), ..Self::default() }
     }
 
+    /// Each site once, in the order of the apps' names.
+    pub fn sites(&self) -> Vec<Arc<Site>> {
+        let all = self.exact.values().chain(self.wildcard.values()).chain(&self.fallback);
+        let by_app: BTreeMap<_, _> = all.map(|site| (site.app().clone(), site.clone())).collect();
+        by_app.into_values().collect()
+    }
+
     /// The site of a host in lower case, without its port.
     pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
         if let Some(site) = self.exact.get(host) {
@@ -181,6 +193,11 @@ impl Hosts {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(map);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The map that requests see which arrive now.
+    pub fn now(&self) -> Arc<HostMap> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How often a map was published.

@@ -163,7 +163,8 @@ fn route_cache() -> Value {
 
 fn upstream() -> Value {
     let url = json!({ "type": "string", "pattern": "^(https?|h2c)://" });
-    let statuses = |min: u16| json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": 599 } });
+    let statuses =
+        |min: u16| json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": 599 } });
     let mut upstream = object(UPSTREAM, |name| match name {
         "targets" => {
             let weight = json!({ "type": "integer", "minimum": 1, "maximum": WEIGHT_MAX, "default": 1 });

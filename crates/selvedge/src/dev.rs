@@ -210,7 +210,7 @@ impl Studio {
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
             buckets: self.node.workshop.buckets(&plan),
-            upstreams: self.node.workshop.upstreams(&plan),
+            upstreams: self.current.as_ref().map_or_else(Vec::new, |(site, _)| site.upstreams().to_vec()),
             plan,
             dev: Some(self.dir.clone()),
         });

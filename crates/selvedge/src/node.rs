@@ -17,6 +17,7 @@ use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 use crate::listeners::ListenerOptions;
 use crate::outbound::NetFetcher;
 use crate::site::Workshop;
+use crate::upstreams::Upstreams;
 use crate::wire::{self, Stores};
 
 pub struct NodeOptions {
@@ -91,7 +92,8 @@ impl Node {
             })
             .collect();
         let own = vec![options.admin];
-        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
+        let upstreams = Upstreams::new(connector.clone());
+        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, upstreams, own, testing: None });
         Ok(Self { addresses, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
     }
 

@@ -23,6 +23,7 @@ use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::terminal;
+use crate::upstreams;
 use crate::wire::{self, Stores};
 
 /// Bytes of small files that all apps may keep in memory together.
@@ -73,7 +74,13 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let token = admin::announce(&stores.data, admin_address)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), config.limits.clone(), on_release),
+        api: admin::control(
+            &stores,
+            Some(node.engine.clone()),
+            config.limits.clone(),
+            on_release,
+            upstreams::seen_of(&node.hosts),
+        ),
         token,
         address: admin_address,
         hosts: vec!["localhost".into()],

@@ -194,9 +194,9 @@ fn table(targets: &[(&str, u64)]) -> Vec<u8> {
 /// The hash of a key or a name: FNV-1a, mixed so that names that differ in their last byte lie apart.
 /// It says the same on every node and in every version.
 pub fn hash(bytes: &[u8]) -> u64 {
-    let folded = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let folded = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     mix(folded)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Everything here is a function of (state, input, now): it opens no connection, reads no clock, rolls
 //! no dice and waits for nothing. The edge owns the sockets; it asks [`Pool::begin`] where a request
-//! goes and tells [`Pool::done`] what came of it. That is why this is a crate of its own and not a
+//! goes and tells [`Pool::judge`] what came of it. That is why this is a crate of its own and not a
 //! module of the edge: years of outages can be played in a test within a second.
 //!
 //! - [`target`]: a target's states: healthy, ejected, tried again, warming, down.
@@ -29,7 +29,7 @@ pub use balance::{Balance, hash};
 pub use breaker::BreakerSettings;
 pub use budget::BudgetSettings;
 pub use gradient::GradientSettings;
-pub use pool::{Ask, Begin, Pick, Pool, PoolSettings, Refusal, TargetSettings, TargetView};
+pub use pool::{Ask, Begin, Pick, Pool, PoolSettings, PoolView, Refusal, TargetSettings, TargetView};
 pub use retry::{Outcome, Retry};
 pub use set::Set;
 pub use target::{State, TargetPolicy};

@@ -1,4 +1,4 @@
-//! The targets of one upstream, together: what [`Pool::begin`] and [`Pool::done`] decide.
+//! The targets of one upstream, together: what [`Pool::begin`], [`Pool::judge`] and [`Pool::end`] decide.
 //!
 //! A request goes to a target that may be used and has not been asked for it before. If there is none,
 //! any that has not been asked will do, and then any at all: when everything is ejected, everything is
@@ -9,7 +9,7 @@
 //! or found by the [gradient](crate::gradient). Beyond, a request waits in line, and beyond the line it
 //! is refused.
 
-use crate::balance::{Balance, Balancer, Load};
+use crate::balance::{Balance, Balancer, Load, hash};
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::budget::{Budget, BudgetSettings};
 use crate::gradient::{Gradient, GradientSettings};
@@ -61,12 +61,12 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
     Go(Pick),
-    /// In line, until [`Pool::done`] says that somebody may go on.
+    /// In line, until [`Pool::end`] says that somebody may go on.
     Wait,
     Refuse(Refusal),
 }
 
-/// A request is under way. It must be ended by [`Pool::done`].
+/// A request is under way. It is judged once it was answered, and ended by [`Pool::end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pick {
     pub at: usize,
@@ -131,12 +131,15 @@ pub struct Pool {
     waiting: u64,
     retries: u64,
     refused: u64,
+    seed: u64,
 }
 
 impl Pool {
+    /// What is drawn at random follows from the seed.
+    ///
     /// # Panics
     /// Without a target, or with more than [`crate::TARGETS_MAX`].
-    pub fn new(settings: PoolSettings, targets: Vec<TargetSettings>) -> Self {
+    pub fn new(settings: PoolSettings, targets: Vec<TargetSettings>, seed: u64) -> Self {
         assert!((1..=crate::TARGETS_MAX).contains(&targets.len()), "a pool has 1 to {} targets", crate::TARGETS_MAX);
         let names: Vec<_> = targets.iter().map(|target| (target.name.as_str(), target.weight)).collect();
         let balancer = Balancer::new(settings.balance, &names);
@@ -165,11 +168,12 @@ impl Pool {
             waiting: 0,
             retries: 0,
             refused: 0,
+            seed,
         }
     }
 
     /// Where a request goes.
-    pub fn begin(&mut self, ask: &Ask, now_ms: u64, random: u64) -> Begin {
+    pub fn begin(&mut self, ask: &Ask, now_ms: u64) -> Begin {
         if ask.waited {
             self.waiting = self.waiting.saturating_sub(1);
         }
@@ -191,7 +195,7 @@ impl Pool {
         }
         let at = match ask.sticky {
             Some(at) if usable.contains(at) => at,
-            _ => self.choose(usable, ask.key, now_ms, random),
+            _ => self.choose(usable, ask.key, now_ms),
         };
         let member = &mut self.members[at];
         member.in_flight += 1;
@@ -200,19 +204,20 @@ impl Pool {
         Begin::Go(Pick { at, trial: member.target.begin(now_ms), breaker_trial })
     }
 
-    /// What came of it. True if one that waits may go on.
-    pub fn done(&mut self, pick: Pick, outcome: Outcome, latency_us: u64, now_ms: u64) -> bool {
+    /// What came of it, up to the head of its response; once more if the rest broke off.
+    pub fn judge(&mut self, pick: &mut Pick, outcome: Outcome, latency_us: u64, now_ms: u64) {
+        let (trial, breaker_trial) = (std::mem::take(&mut pick.trial), std::mem::take(&mut pick.breaker_trial));
         let failure = outcome.is_failure();
         let ejected = (0..self.members.len()).filter(|at| self.is_ejected(*at, now_ms)).count() as u64;
         let ejected_max = self.members.len() as u64 * self.settings.eject_percent / 100;
         let member = &mut self.members[pick.at];
         match failure {
-            None => member.target.abandoned(pick.trial),
-            Some(false) => member.target.succeeded(pick.trial, now_ms),
+            None => member.target.abandoned(trial),
+            Some(false) => member.target.succeeded(trial, now_ms),
             Some(true) => {
                 member.failures += 1;
                 // One that is tried is away already.
-                if member.target.failed(pick.trial, now_ms) && (pick.trial || ejected < ejected_max) {
+                if member.target.failed(trial, now_ms) && (trial || ejected < ejected_max) {
                     member.target.eject(now_ms);
                     member.ejections += 1;
                 }
@@ -227,8 +232,12 @@ impl Pool {
             (Some(gradient), Outcome::Broke) => gradient.overloaded(),
             _ => {}
         }
-        self.breaker.done(failure.map(|failed| !failed), pick.breaker_trial, now_ms);
-        member.in_flight -= 1;
+        self.breaker.done(failure.map(|failed| !failed), breaker_trial, now_ms);
+    }
+
+    /// It is over, with the last byte of its response. True if one that waits may go on.
+    pub fn end(&mut self, pick: Pick) -> bool {
+        self.members[pick.at].in_flight -= 1;
         self.in_flight -= 1;
         self.waiting > 0
     }
@@ -311,7 +320,8 @@ impl Pool {
         [new, good, any.without(ask.tried)].into_iter().find(|set| !set.is_empty()).unwrap_or(any)
     }
 
-    fn choose(&mut self, usable: Set, key: Option<u64>, now_ms: u64, random: u64) -> usize {
+    fn choose(&mut self, usable: Set, key: Option<u64>, now_ms: u64) -> usize {
+        self.seed = hash(&self.seed.to_le_bytes());
         let loads: Vec<Load> = self
             .members
             .iter_mut()
@@ -321,7 +331,7 @@ impl Pool {
                 latency_us: member.latency.us(now_ms),
             })
             .collect();
-        self.balancer.choose(usable, |at| loads[at], key, random)
+        self.balancer.choose(usable, |at| loads[at], key, self.seed)
     }
 
     fn is_ejected(&mut self, at: usize, now_ms: u64) -> bool {

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn only_what_is_safe_goes_out_again() {
-        let check = |retry: Retry<'_>, outcome, wanted| assert_eq!(retry.wants(outcome), wanted, "{retry:?} {outcome:?}");
+        let check =
+            |retry: Retry<'_>, outcome, wanted| assert_eq!(retry.wants(outcome), wanted, "{retry:?} {outcome:?}");
         check(GET, Outcome::Broke, true);
         check(GET, Outcome::Answered { status: 503 }, true);
         check(GET, Outcome::Answered { status: 500 }, false);

@@ -180,8 +180,7 @@ impl Target {
 
     fn come_back(&mut self, now_ms: u64) {
         self.back_ms = now_ms;
-        self.state =
-            if self.policy.slow_start_ms == 0 { State::Healthy } else { State::Warming { since_ms: now_ms } };
+        self.state = if self.policy.slow_start_ms == 0 { State::Healthy } else { State::Warming { since_ms: now_ms } };
     }
 }
 

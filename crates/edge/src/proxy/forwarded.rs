@@ -22,6 +22,8 @@ pub(crate) struct Forwarded {
     pub path_and_query: PathAndQuery,
     pub headers: HeaderMap,
     pub body: Body,
+    /// Who asks.
+    pub client: IpAddr,
 }
 
 /// The request as a server gets it.
@@ -52,7 +54,9 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
         }
     }
     add_via(&mut headers, request.protocol.as_str());
-    Forwarded { method: request.method, path_and_query: request.path_and_query, headers, body: request.body }
+    // Who sends the body is told to when it is read, which is when a server is there to take it.
+    headers.remove(header::EXPECT);
+    Forwarded { method: request.method, path_and_query: request.path_and_query, headers, body: request.body, client }
 }
 
 /// RFC 9110, section 7.6.3.

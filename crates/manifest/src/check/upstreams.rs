@@ -10,9 +10,7 @@ use crate::plan::UpstreamIndex;
 use crate::raw::{RawCache, RawRoute, RawTarget, RawUpstream, Spanned};
 use crate::report::{code, suggest};
 use crate::route::{DEFAULT_TTL_S_MAX, RouteCache};
-use crate::upstream::{
-    BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_target,
-};
+use crate::upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_target};
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
 const HASH_HELP: &str = "it is one of: \"path\", \"client\", \"header:NAME\", \"cookie:NAME\"";
@@ -95,8 +93,11 @@ impl Compiler<'_, '_> {
             other => {
                 let span = raw.balance.as_ref().map(|balance| balance.span.clone()).unwrap_or_default();
                 let message = format!("`{}` is no way to choose a target", shorten(other));
-                self.problems.add(code::BAD_VALUE, &span, message).help =
-                    suggest(other, ["round_robin", "least_requests", "two_choices", "ketama", "maglev"], "it is one of");
+                self.problems.add(code::BAD_VALUE, &span, message).help = suggest(
+                    other,
+                    ["round_robin", "least_requests", "two_choices", "ketama", "maglev"],
+                    "it is one of",
+                );
                 return None;
             }
         };
@@ -160,7 +161,8 @@ impl Compiler<'_, '_> {
         let Some(health) = &raw.health else { return Some(None) };
         let status = self.statuses(&health.status, "status", 100);
         let path = &health.path;
-        let is_path = path.value.starts_with('/') && path.value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let is_path =
+            path.value.starts_with('/') && path.value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
         if !is_path {
             let message = format!("`{}` is no path", shorten(&path.value));
             self.problems.add(code::BAD_VALUE, &path.span, message).help =

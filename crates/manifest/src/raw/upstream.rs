@@ -69,9 +69,7 @@ fn upstream(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawUpstream> {
 
 fn target(reader: &mut Reader<'_>, item: &Node) -> Option<RawTarget> {
     match &item.value {
-        Value::String(url) => {
-            Some(RawTarget { url: Spanned::new(url.clone(), item.span.clone()), weight: None })
-        }
+        Value::String(url) => Some(RawTarget { url: Spanned::new(url.clone(), item.span.clone()), weight: None }),
         Value::Table(table) => {
             reader.check_fields(table, UPSTREAM_TARGET, "a target");
             if table.get("url").is_none() {
@@ -103,11 +101,7 @@ fn tls(reader: &mut Reader<'_>, place: &str, table: &Table) -> RawUpstreamTls {
         reader.check_fields(inner, POSTGRES_URL, &format!("[{place}.tls] certificate"));
         reader.string(inner, "secret")
     });
-    RawUpstreamTls {
-        ca: reader.string(table, "ca"),
-        server_name: reader.string(table, "server_name"),
-        certificate,
-    }
+    RawUpstreamTls { ca: reader.string(table, "ca"), server_name: reader.string(table, "server_name"), certificate }
 }
 
 fn integers(reader: &mut Reader<'_>, table: &Table, key: &str) -> Vec<Spanned<i64>> {

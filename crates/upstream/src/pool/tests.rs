@@ -17,7 +17,7 @@ fn settings() -> PoolSettings {
 
 fn pool(count: usize, settings: PoolSettings) -> Pool {
     let target = |n| TargetSettings { name: format!("http://10.0.0.{n}:80"), weight: 1 };
-    Pool::new(settings, (0..count).map(target).collect())
+    Pool::new(settings, (0..count).map(target).collect(), 7)
 }
 
 fn go(begin: Begin) -> Pick {
@@ -31,10 +31,15 @@ const ASK: Ask = Ask { key: None, sticky: None, tried: NOBODY, trial: true, wait
 const NOBODY: Set = Set::NOBODY;
 const OK: Outcome = Outcome::Answered { status: 200 };
 
+fn done(pool: &mut Pool, mut pick: Pick, outcome: Outcome, latency_us: u64, now_ms: u64) -> bool {
+    pool.judge(&mut pick, outcome, latency_us, now_ms);
+    pool.end(pick)
+}
+
 fn fail(pool: &mut Pool, at: usize, now_ms: u64) {
-    let pick = go(pool.begin(&Ask { sticky: Some(at), ..ASK }, now_ms, 0));
+    let pick = go(pool.begin(&Ask { sticky: Some(at), ..ASK }, now_ms));
     assert_eq!(pick.at, at);
-    pool.done(pick, Outcome::Unreached, 0, now_ms);
+    done(pool, pick, Outcome::Unreached, 0, now_ms);
 }
 
 #[test]
@@ -44,9 +49,9 @@ fn nobody_is_sent_to_who_is_ejected_and_no_more_than_a_share_of_them_is() {
         (0..3).for_each(|_| fail(&mut pool, at, 0));
     }
     for _ in 0..20 {
-        let pick = go(pool.begin(&ASK, 1, 0));
+        let pick = go(pool.begin(&ASK, 1));
         assert!(pick.at >= 2);
-        pool.done(pick, Outcome::Broke, 0, 1);
+        done(&mut pool, pick, Outcome::Broke, 0, 1);
     }
     let states: Vec<_> = pool.targets(1).iter().map(|target| target.state).collect();
     assert_eq!(states, ["ejected", "ejected", "healthy", "healthy"]);
@@ -58,7 +63,7 @@ fn a_single_target_is_never_ejected_and_when_all_are_down_all_are_tried() {
     (0..50).for_each(|_| fail(&mut single, 0, 0));
     let mut all_down = pool(2, settings());
     (0..2).for_each(|at| all_down.checked(at, false, 0));
-    assert_eq!([go(all_down.begin(&ASK, 0, 0)).at, go(all_down.begin(&ASK, 0, 0)).at], [0, 1]);
+    assert_eq!([go(all_down.begin(&ASK, 0)).at, go(all_down.begin(&ASK, 0)).at], [0, 1]);
 }
 
 #[test]
@@ -66,24 +71,24 @@ fn a_request_goes_to_another_target_each_time() {
     let mut pool = pool(3, settings());
     let mut tried = Set::default();
     for _ in 0..3 {
-        let pick = go(pool.begin(&Ask { tried, sticky: Some(0), again: !tried.is_empty(), ..ASK }, 0, 0));
+        let pick = go(pool.begin(&Ask { tried, sticky: Some(0), again: !tried.is_empty(), ..ASK }, 0));
         assert!(!tried.contains(pick.at));
         tried.insert(pick.at);
-        pool.done(pick, Outcome::Unreached, 0, 0);
+        done(&mut pool, pick, Outcome::Unreached, 0, 0);
     }
 }
 
 #[test]
 fn who_comes_too_many_waits_in_line_and_the_line_has_an_end() {
     let mut pool = pool(2, PoolSettings { requests_max: 1, waiting_max: 1, ..settings() });
-    let first = go(pool.begin(&ASK, 0, 0));
-    go(pool.begin(&ASK, 0, 0));
-    assert_eq!(pool.begin(&ASK, 0, 0), Begin::Wait);
-    assert_eq!(pool.begin(&ASK, 0, 0), Begin::Refuse(Refusal::Full));
-    assert!(pool.done(first, OK, 100, 0), "somebody waits");
-    assert_eq!(pool.begin(&ASK, 0, 0), Begin::Refuse(Refusal::Full), "who waits goes first");
+    let first = go(pool.begin(&ASK, 0));
+    go(pool.begin(&ASK, 0));
+    assert_eq!(pool.begin(&ASK, 0), Begin::Wait);
+    assert_eq!(pool.begin(&ASK, 0), Begin::Refuse(Refusal::Full));
+    assert!(done(&mut pool, first, OK, 100, 0), "somebody waits");
+    assert_eq!(pool.begin(&ASK, 0), Begin::Refuse(Refusal::Full), "who waits goes first");
     let turn = Ask { waited: true, ..ASK };
-    assert_eq!(go(pool.begin(&turn, 0, 0)).at, first.at);
+    assert_eq!(go(pool.begin(&turn, 0)).at, first.at);
     assert_eq!(pool.view().waiting, 0);
 }
 
@@ -92,14 +97,14 @@ fn an_open_breaker_refuses_and_says_for_how_long() {
     let breaker = BreakerSettings { percent: 50, requests_min: 10, open_ms: 2_000 };
     let mut pool = pool(2, PoolSettings { breaker, ..settings() });
     for _ in 0..10 {
-        let pick = go(pool.begin(&ASK, 0, 0));
-        pool.done(pick, Outcome::Answered { status: 503 }, 100, 0);
+        let pick = go(pool.begin(&ASK, 0));
+        done(&mut pool, pick, Outcome::Answered { status: 503 }, 100, 0);
     }
-    assert_eq!(pool.begin(&ASK, 500, 0), Begin::Refuse(Refusal::Open { retry_after_ms: 1_500 }));
-    let trial = go(pool.begin(&ASK, 2_000, 0));
-    assert!(matches!(pool.begin(&ASK, 2_000, 0), Begin::Refuse(Refusal::Open { .. })));
-    pool.done(trial, OK, 100, 2_000);
-    go(pool.begin(&ASK, 2_000, 0));
+    assert_eq!(pool.begin(&ASK, 500), Begin::Refuse(Refusal::Open { retry_after_ms: 1_500 }));
+    let trial = go(pool.begin(&ASK, 2_000));
+    assert!(matches!(pool.begin(&ASK, 2_000), Begin::Refuse(Refusal::Open { .. })));
+    done(&mut pool, trial, OK, 100, 2_000);
+    go(pool.begin(&ASK, 2_000));
 }
 
 #[test]
@@ -107,9 +112,9 @@ fn a_slow_target_gets_less_of_two_choices() {
     let mut pool = pool(3, PoolSettings { balance: Balance::TwoChoices, ..settings() });
     let mut asked = [0; 3];
     for n in 0_u64..3_000 {
-        let pick = go(pool.begin(&ASK, n, crate::hash(&n.to_le_bytes())));
+        let pick = go(pool.begin(&ASK, n));
         asked[pick.at] += 1;
-        pool.done(pick, OK, if pick.at == 0 { 50_000 } else { 1_000 }, n);
+        done(&mut pool, pick, OK, if pick.at == 0 { 50_000 } else { 1_000 }, n);
     }
     assert!(asked[0] < 300 && asked[1] > 800 && asked[2] > 800, "{asked:?}");
 }
@@ -122,8 +127,8 @@ fn a_target_that_warms_up_is_asked_less_often() {
     pool.checked(0, true, 0);
     let mut count = |now_ms| {
         let asked = (0..100).filter(|_| {
-            let pick = go(pool.begin(&ASK, now_ms, 0));
-            pool.done(pick, OK, 10, now_ms);
+            let pick = go(pool.begin(&ASK, now_ms));
+            done(&mut pool, pick, OK, 10, now_ms);
             pick.at == 0
         });
         asked.count()
@@ -140,11 +145,11 @@ fn in_an_outage_retries_stay_a_share_of_requests() {
     for n in 0_u64..10_000 {
         let mut ask = ASK;
         loop {
-            let pick = go(pool.begin(&ask, n, 0));
+            let pick = go(pool.begin(&ask, n));
             sent += 1;
             ask.tried.insert(pick.at);
             ask.again = true;
-            pool.done(pick, Outcome::Broke, 0, n);
+            done(&mut pool, pick, Outcome::Broke, 0, n);
             if ask.tried.len() > 3 || !pool.may_retry(n) {
                 break;
             }
@@ -165,7 +170,7 @@ proptest! {
         let (mut going, mut waiting, mut now_ms) = (Vec::new(), 0_u64, 0);
         for (step, random) in steps {
             match step {
-                0 | 1 => match pool.begin(&ASK, now_ms, random) {
+                0 | 1 => match pool.begin(&ASK, now_ms) {
                     Begin::Go(pick) => going.push(pick),
                     Begin::Wait => waiting += 1,
                     Begin::Refuse(_) => {}
@@ -173,11 +178,11 @@ proptest! {
                 2 if !going.is_empty() => {
                     let pick = going.swap_remove(random as usize % going.len());
                     let outcomes = [OK, Outcome::Broke, Outcome::Abandoned, Outcome::Unreached];
-                    let wake = pool.done(pick, outcomes[random as usize % 4], random % 10_000, now_ms);
+                    let wake = done(&mut pool, pick, outcomes[random as usize % 4], random % 10_000, now_ms);
                     prop_assert_eq!(wake, waiting > 0);
                     if wake {
                         waiting -= 1;
-                        match pool.begin(&Ask { waited: true, ..ASK }, now_ms, random) {
+                        match pool.begin(&Ask { waited: true, ..ASK }, now_ms) {
                             Begin::Go(pick) => going.push(pick),
                             Begin::Wait => waiting += 1,
                             Begin::Refuse(_) => {}

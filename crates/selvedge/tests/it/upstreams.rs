@@ -1,0 +1,321 @@
+//! Upstreams whose servers fail, are slow, or go away: what a client notices.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+
+use crate::harness::{Node, Place, Request, until};
+use crate::proxy::{Origin, send};
+
+/// A server that says who it is, and fails when it is told to.
+struct Flaky {
+    origin: Origin,
+    fails: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    fn start(name: &'static str) -> Self {
+        let fails = Arc::new(AtomicBool::new(false));
+        let told = fails.clone();
+        let origin = Origin::start(move |_, stream| {
+            if told.load(Ordering::SeqCst) {
+                let _ = stream.write_all(b"HTTP/1.1 503 Away\r\ncontent-length: 4\r\nconnection: close\r\n\r\naway");
+            } else {
+                send(stream, "", name);
+            }
+        });
+        Self { origin, fails }
+    }
+
+    fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
+    }
+}
+
+/// A port where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address")
+}
+
+fn node(place: &Place, targets: &[SocketAddr], settings: &str) -> Node {
+    let targets: Vec<_> = targets.iter().map(|address| format!("\"http://{address}\"")).collect();
+    node_of(place, &targets.join(", "), settings)
+}
+
+fn node_of(place: &Place, targets: &str, settings: &str) -> Node {
+    let manifest = format!(
+        "name = \"edge\"\n[[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\ncache = false\n[upstreams.origin]\n\
+         targets = [{targets}]\n{settings}\n"
+    );
+    place.dev(&place.project("project", &[("selvedge.toml", &manifest)]))
+}
+
+#[test]
+fn a_server_that_fails_is_left_alone_and_comes_back() {
+    let place = Place::new();
+    let (a, b) = (Flaky::start("a"), Flaky::start("b"));
+    let limits = "limits = { eject_failures = 3, eject_ms = 1_000 }";
+    let node = node(&place, &[a.origin.address, b.origin.address], limits);
+    assert_eq!([node.get("/").text(), node.get("/").text()], ["a", "b"]);
+    a.fail(true);
+    let mut failed = 0;
+    until("it is ejected", || {
+        let before = a.origin.visits();
+        let answers = [node.get("/").text(), node.get("/").text()];
+        failed += answers.iter().filter(|text| *text == "away").count();
+        (a.origin.visits() == before).then_some(())
+    });
+    assert!((3..=4).contains(&failed), "{failed} requests failed before it was left alone");
+    a.fail(false);
+    until("it is back", || (node.get("/").expect(200).text() == "a").then_some(()));
+}
+
+#[test]
+fn only_what_is_safe_goes_out_again() {
+    let place = Place::new();
+    let broken = Origin::start(|_, _| {});
+    let well = Flaky::start("well");
+    let targets = [broken.address, well.origin.address];
+    let node = node(&place, &targets, "limits = { eject_failures = 0 }");
+    for _ in 0..6 {
+        assert_eq!(node.get("/").expect(200).text(), "well");
+    }
+    let statuses: Vec<_> = (0..4).map(|_| node.send(&Request::post("/", "once")).status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 2, "{statuses:?}");
+}
+
+#[test]
+fn what_did_not_reach_a_server_goes_to_another() {
+    let place = Place::new();
+    let well = Flaky::start("well");
+    let node = node(&place, &[nobody(), well.origin.address], "limits = { eject_failures = 0 }");
+    for _ in 0..4 {
+        assert_eq!(node.send(&Request::post("/", "body")).expect(200).text(), "well");
+    }
+    assert_eq!(well.origin.visits(), 4);
+}
+
+#[test]
+fn a_status_is_worth_another_try_where_the_manifest_says_so() {
+    let place = Place::new();
+    let (a, b) = (Flaky::start("a"), Flaky::start("b"));
+    a.fail(true);
+    let settings = "retry_on = [503]\nlimits = { eject_failures = 0 }";
+    let node = node(&place, &[a.origin.address, b.origin.address], settings);
+    for _ in 0..4 {
+        assert_eq!(node.get("/").expect(200).text(), "b");
+    }
+    b.fail(true);
+    assert_eq!(node.get("/").expect(503).text(), "away", "what there is in the end");
+}
+
+#[test]
+fn a_server_whose_checks_fail_gets_no_requests() {
+    let place = Place::new();
+    let (up, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (told, counted) = (up.clone(), asked.clone());
+    let a = Origin::start(move |seen, stream| {
+        if seen.target == "/healthz" && !told.load(Ordering::SeqCst) {
+            let _ = stream.write_all(b"HTTP/1.1 500 Ill\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            return;
+        }
+        counted.fetch_add(usize::from(seen.target != "/healthz"), Ordering::SeqCst);
+        send(stream, "", "a");
+    });
+    let b = Flaky::start("b");
+    let settings = "health = { path = \"/healthz\" }\nlimits = { check_interval_ms = 20, checks_down = 2 }";
+    let node = node(&place, &[a.address, b.origin.address], settings);
+    up.store(false, Ordering::SeqCst);
+    node.wait_for_log("was healthy and is down");
+    let before = asked.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(node.get("/").expect(200).text(), "b");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), before);
+    up.store(true, Ordering::SeqCst);
+    until("it is back", || (node.get("/").expect(200).text() == "a").then_some(()));
+}
+
+#[test]
+fn equal_keys_go_to_the_same_server() {
+    let place = Place::new();
+    let servers = [Flaky::start("a"), Flaky::start("b"), Flaky::start("c")];
+    let targets = servers.each_ref().map(|server| server.origin.address);
+    for balance in ["ketama", "maglev"] {
+        let settings = format!("balance = \"{balance}\"\nhash = \"header:x-tenant\"");
+        let node = node(&place, &targets, &settings);
+        let ask =
+            |tenant: usize| node.send(&Request::get("/").header("x-tenant", &tenant.to_string())).expect(200).text();
+        let homes: Vec<_> = (0..12).map(ask).collect();
+        assert!(homes.iter().any(|home| *home != homes[0]), "{homes:?}");
+        assert_eq!((0..12).map(ask).collect::<Vec<_>>(), homes);
+    }
+}
+
+#[test]
+fn a_cookie_binds_a_client_to_its_server() {
+    let place = Place::new();
+    let (a, b) = (Flaky::start("a"), Flaky::start("b"));
+    let settings = "sticky = \"home\"\nlimits = { eject_failures = 1 }";
+    let node = node(&place, &[a.origin.address, b.origin.address], settings);
+    let first = node.get("/").expect(200);
+    let cookie = first.header("set-cookie").expect("a cookie").split(';').next().expect("a pair").to_owned();
+    let bound = Request::get("/").header("cookie", &format!("x=y; {cookie}"));
+    for _ in 0..5 {
+        let answer = node.send(&bound).expect(200);
+        assert_eq!(answer.text(), first.text());
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let home = if first.text() == "a" { &a } else { &b };
+    home.fail(true);
+    node.send(&bound).expect(503);
+    let moved = node.send(&bound).expect(200);
+    assert_ne!(moved.text(), first.text());
+    assert!(moved.header("set-cookie").is_some(), "it is bound anew");
+}
+
+#[test]
+fn each_time_has_its_own_end() {
+    let place = Place::new();
+    let slow = Origin::start(|seen, stream| {
+        if seen.target == "/pause" {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234");
+        }
+        // Until the other side gives up.
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let first = node(&place, &[slow.address], "limits = { first_byte_ms = 30 }");
+    first.get("/").expect_problem(504, "upstream_timeout");
+    first.wait_for_log("first_byte_ms");
+    let total = node(&place, &[slow.address], "limits = { total_ms = 30 }");
+    total.get("/").expect_problem(504, "upstream_timeout");
+    total.wait_for_log("total_ms");
+    let between = node(&place, &[slow.address], "limits = { between_bytes_ms = 30 }");
+    let broken = Request::get("/pause").send(between.address);
+    assert!(broken.is_err() || broken.is_ok_and(|answer| answer.text() != "0123456789"), "it broke off");
+    between.wait_for_log("between_bytes_ms");
+}
+
+#[test]
+fn a_try_that_takes_too_long_goes_to_another_server() {
+    let place = Place::new();
+    let slow = Origin::start(|_, stream| drop(stream.read(&mut [0; 1])));
+    let well = Flaky::start("well");
+    let node = node(&place, &[slow.address, well.origin.address], "limits = { try_ms = 50, eject_failures = 0 }");
+    for _ in 0..4 {
+        assert_eq!(node.get("/").expect(200).text(), "well");
+    }
+}
+
+#[test]
+fn a_late_answer_gets_another_beside_it() {
+    let place = Place::new();
+    let late = Arc::new(AtomicBool::new(false));
+    let told = late.clone();
+    let servers = [(); 2].map(|()| {
+        let told = told.clone();
+        Origin::start(move |_, stream| {
+            if told.swap(false, Ordering::SeqCst) {
+                // It never answers; the other one does.
+                let _ = stream.read(&mut [0; 1]);
+                return;
+            }
+            send(stream, "", "answer");
+        })
+    });
+    let targets = servers.each_ref().map(|server| server.address);
+    let node = node(&place, &targets, "limits = { hedge_percentile = 90, retry_min_per_s = 100 }");
+    for _ in 0..40 {
+        node.get("/").expect(200);
+    }
+    for _ in 0..5 {
+        late.store(true, Ordering::SeqCst);
+        assert_eq!(node.get("/").expect(200).text(), "answer");
+    }
+}
+
+#[test]
+fn an_upstream_that_fails_too_often_is_left_alone() {
+    let place = Place::new();
+    let a = Flaky::start("a");
+    let limits = "limits = { breaker_percent = 50, breaker_requests = 5, breaker_ms = 400 }";
+    let node = node(&place, &[a.origin.address], limits);
+    a.fail(true);
+    for _ in 0..5 {
+        node.get("/").expect(503);
+    }
+    let visits = a.origin.visits();
+    let refused = node.get("/");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    refused.expect_problem(503, "upstream_open");
+    assert_eq!(a.origin.visits(), visits, "nothing was sent");
+    a.fail(false);
+    until("it is tried again", || (node.get("/").status == 200).then_some(()));
+}
+
+#[test]
+fn too_many_requests_are_refused_where_none_may_wait() {
+    let place = Place::new();
+    let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (inside, go) = (entered.clone(), leave.clone());
+    let origin = Origin::start(move |_, stream| {
+        inside.wait();
+        go.wait();
+        send(stream, "", "done");
+    });
+    let node = node(&place, &[origin.address], "limits = { requests = 1, waiting = 0 }");
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| node.get("/").expect(200).text());
+        entered.wait();
+        node.get("/").expect_problem(503, "upstream_busy");
+        leave.wait();
+        assert_eq!(held.join().expect("an answer"), "done");
+    });
+}
+
+#[test]
+fn requests_wait_for_room() {
+    let place = Place::new();
+    let inside = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, seen) = (inside.clone(), most.clone());
+    let origin = Origin::start(move |_, stream| {
+        seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        now.fetch_sub(1, Ordering::SeqCst);
+        send(stream, "", "done");
+    });
+    let node = node(&place, &[origin.address], "limits = { requests = 1 }");
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| assert_eq!(node.get("/").expect(200).text(), "done"));
+        }
+    });
+    assert_eq!((origin.visits(), most.load(Ordering::SeqCst)), (16, 1));
+}
+
+#[test]
+fn an_answer_before_the_request_has_ended_is_passed_on() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 6\r\nconnection: close\r\n\r\nenough");
+        }
+    });
+    let node = node(&place, &[address], "");
+    let mut stream = TcpStream::connect(node.address).expect("a connection");
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\nconnection: close\r\n\r\nbegun")
+        .expect("a request");
+    let mut said = Vec::new();
+    let mut piece = [0; 1024];
+    while !said.ends_with(b"enough") {
+        let read = stream.read(&mut piece).expect("an answer");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&piece[..read]);
+    }
+    assert!(said.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&said));
+}

@@ -25,6 +25,7 @@ use crate::prepare;
 use crate::s3;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
+use crate::upstreams;
 use crate::watch::Watch;
 use crate::wire;
 
@@ -58,7 +59,13 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), limits.clone(), Arc::new(|| {})),
+        api: admin::control(
+            &stores,
+            Some(node.engine.clone()),
+            limits.clone(),
+            Arc::new(|| {}),
+            upstreams::seen_of(&node.hosts),
+        ),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],

@@ -153,6 +153,6 @@ mod tests {
         } });
         let outcomes = outcomes(&report).expect("cases");
         let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.difference.as_deref()).collect();
-        assert_eq!((outcomes.len(), failed), (5, vec!["behaviorClose: WRONG CODE", "behavior: FAILED"]));
+        assert_eq!((outcomes.len(), failed), (5, vec!["behavior: FAILED", "behaviorClose: WRONG CODE"]));
     }
 }

@@ -205,7 +205,9 @@ limits! {
         archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
-        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
+        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "", "Body of one response in the cache; a larger one is not stored.";
+        cache_disk_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Responses in the cache's disk tier, if there is one.";
+        cache_disk_app_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Those of one app; beyond, what it used longest ago goes.";
         cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
         cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";
@@ -279,6 +281,11 @@ limits! {
         connection_ms: 0, 0, 86_400_000, "ms", "", "How old a connection may be that takes another request; 0 for any age.";
         connection_requests: 0, 0, 1_000_000, "", "", "Requests that one connection takes; 0 for any number.";
         head_bytes: 64 << 10, 1 << 10, MIB, "bytes", "upstream_protocol", "The head of a response.";
+        socket_message_bytes: 16 * MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket to a target, in either direction.";
+        socket_buffer_bytes: 32 * MIB, 1 << 10, 1 << 30, "bytes", "socket_overflow", "Messages on their way to one peer of a WebSocket that it has not taken.";
+        socket_idle_ms: 60_000, 20, 3_600_000, "ms", "socket_idle", "How long the target may be silent on a WebSocket; half-way it gets a ping.";
+        socket_close_ms: 5_000, 1, 600_000, "ms", "", "How long the closing handshake of a WebSocket may take.";
+        socket_pings: 1_000, 1, 1_000_000, "", "socket_flood", "Pings and pongs that a peer of a WebSocket may send in one second.";
         spool_bytes: 0, 0, 1 << 30, "bytes", "", "A request body up to so large is read whole before a target is asked, so that it may go out again; 0 to pass it on as it comes.";
     }
 }

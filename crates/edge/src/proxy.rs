@@ -6,11 +6,16 @@
 
 mod binding;
 mod cached;
+mod care;
+mod counts;
 mod filling;
 mod forwarded;
 mod passing;
+mod press;
 mod probe;
+mod rule;
 mod settings;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -27,7 +32,11 @@ use crate::upgrade::Asked;
 pub use self::upstream::{Upstream, UpstreamParts, UpstreamView};
 pub use cached::ProxyCache;
 pub(crate) use cached::{Caching, answer};
+pub use care::CacheCare;
+pub use counts::{Counts, Totals};
+pub(crate) use forwarded::forget;
 use forwarded::{Forwarded, add_via, forwarded};
+pub(crate) use rule::Rule;
 
 /// How this node names itself in `Via`, and in `Cache-Status`.
 const NAME: &str = "selvedge";

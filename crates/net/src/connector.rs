@@ -31,7 +31,7 @@ mod raw;
 mod tls;
 mod upgrade;
 
-pub use peer::{Peer, PeerOptions, PeerTimes};
+pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
 use pool::{Lease, Link, Pool, Reuse};
 pub use raw::RawStream;
 pub use upgrade::Stream;

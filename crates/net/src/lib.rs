@@ -34,7 +34,7 @@ pub mod tls;
 pub mod websocket;
 
 pub use connector::{
-    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream,
+    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream, Undone,
     strip_hop_by_hop,
 };
 pub use counts::ConnectionCounts;

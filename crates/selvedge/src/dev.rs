@@ -62,6 +62,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         api: admin::control(
             &stores,
             Some(node.engine.clone()),
+            Some(node.responses.clone()),
             limits.clone(),
             Arc::new(|| {}),
             upstreams::seen_of(&node.hosts),

@@ -1,6 +1,7 @@
 //! From the plan of an upstream to its servers: how each is reached, and under which policy.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use edge::{Hosts, Upstream, UpstreamParts, UpstreamView};
 use manifest::{EgressRule, TargetPlan, UpstreamPlan};
 use net::{Check, Connector, Peer, PeerOptions, PeerTimes};
 use services::egress::{EgressPolicy, Scheme, Target};
+use telemetry::metrics::{Kind, Metrics, Point};
 use url::Url;
 use worker::Failure;
 
@@ -22,11 +24,14 @@ pub struct Upstreams {
     pub connector: Arc<Connector>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// Where request bodies are kept that are spooled.
+    pub spool: PathBuf,
 }
 
 impl Upstreams {
-    pub fn new(connector: Arc<Connector>) -> Self {
-        Self { connector, clock: Arc::new(SystemClock::default()), rng: Arc::new(SystemRng) }
+    pub fn new(connector: Arc<Connector>, data: &Path) -> Self {
+        let spool = data.join("spool");
+        Self { connector, clock: Arc::new(SystemClock::default()), rng: Arc::new(SystemRng), spool }
     }
 
     /// Each server may be reached whatever its address is, but for those of the node itself.
@@ -48,7 +53,8 @@ impl Upstreams {
             let peer = Peer::new(self.connector.clone(), options);
             peers.push(peer.with_context(|| format!("the upstream {} has a target that is none", plan.name))?);
         }
-        Ok(Upstream::new(UpstreamParts { plan, peers, refusal, clock: self.clock.clone(), rng: self.rng.clone() }))
+        let (clock, rng, spool) = (self.clock.clone(), self.rng.clone(), self.spool.clone());
+        Ok(Upstream::new(UpstreamParts { plan, peers, refusal, clock, rng, spool }))
     }
 }
 
@@ -131,4 +137,37 @@ fn entry(app: &AppName, name: &ResourceName, view: UpstreamView) -> UpstreamEntr
         refused: pool.refused,
         targets: targets.collect(),
     }
+}
+
+/// Shows them among the metrics of the node.
+pub fn observe(metrics: &Metrics, hosts: &Arc<Hosts>) {
+    type Read = fn(&TargetEntry) -> u64;
+    let shown: [(&'static str, &'static str, Kind, Read); 5] = [
+        ("selvedge_upstream_requests_total", "Requests sent to a target.", Kind::Counter, |target| target.requests),
+        ("selvedge_upstream_failures_total", "Requests that a target failed.", Kind::Counter, |target| target.failures),
+        ("selvedge_upstream_ejections_total", "How often a target was ejected.", Kind::Counter, |target| {
+            target.ejections
+        }),
+        ("selvedge_upstream_in_flight", "Requests under way at a target.", Kind::Gauge, |target| target.in_flight),
+        ("selvedge_upstream_usable", "1 for a target that gets requests as usual.", Kind::Gauge, |target| {
+            u64::from(["healthy", "warming"].contains(&target.state.as_str()))
+        }),
+    ];
+    let seen = seen_of(hosts);
+    for (name, help, kind, read) in shown {
+        let seen = seen.clone();
+        metrics.observe_points(name, help, kind, move || points(&seen(), read));
+    }
+}
+
+fn points(entries: &[UpstreamEntry], read: fn(&TargetEntry) -> u64) -> Vec<Point> {
+    let of = |entry: &UpstreamEntry, target: &TargetEntry| Point {
+        labels: vec![
+            ("app", entry.app.to_string()),
+            ("upstream", entry.upstream.to_string()),
+            ("target", target.target.clone()),
+        ],
+        value: read(target),
+    };
+    entries.iter().flat_map(|entry| entry.targets.iter().map(move |target| of(entry, target))).collect()
 }

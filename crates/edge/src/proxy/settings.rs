@@ -1,5 +1,8 @@
 //! From the plan of an upstream to the settings of its pool.
 
+use std::time::Duration;
+
+use base::{SocketOptions, UpstreamLimits};
 use manifest::{BalancePlan, HashKey, UpstreamPlan};
 use upstream::{
     Balance, BreakerSettings, BudgetSettings, GradientSettings, Pool, PoolSettings, TargetPolicy, TargetSettings,
@@ -41,6 +44,17 @@ pub(super) fn pool(plan: &UpstreamPlan, seed: u64) -> Pool {
     let weights = plan.targets.iter().map(|target| u64::from(target.weight));
     let targets = names(plan).into_iter().zip(weights).map(|(name, weight)| TargetSettings { name, weight });
     Pool::new(settings, targets.collect(), seed)
+}
+
+pub(super) fn sockets(limits: &UpstreamLimits) -> SocketOptions {
+    let bytes = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+    SocketOptions {
+        message_bytes: bytes(limits.socket_message_bytes),
+        buffer_bytes: bytes(limits.socket_buffer_bytes),
+        idle: Duration::from_millis(limits.socket_idle_ms),
+        close: Duration::from_millis(limits.socket_close_ms),
+        pings: limits.socket_pings,
+    }
 }
 
 /// What the targets are called, as the manifest writes them.

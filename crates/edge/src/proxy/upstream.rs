@@ -1,8 +1,8 @@
 //! The servers behind a route. Crate `upstream` decides which of them gets a request, whether it goes out
 //! again, and when nothing is sent at all; here its decisions are carried out.
 //!
-//! **Again.** A request whose body is at hand goes out again, to another target, if nothing of it was
-//! sent, or if it is idempotent and its answer is of a status that the manifest names or there is none.
+//! **Again.** A request goes out again, to another target, if nothing of it was sent; and if its body is
+//! at hand, it is idempotent, and its answer is of a status that the manifest names or there is none.
 //! A budget bounds how often.
 //!
 //! **Beside.** An idempotent request that takes longer than most goes out a second time, and the first
@@ -12,17 +12,17 @@
 //! place that it took; nothing is held against the target for that.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::{Body, Clock, Rng, SocketOptions, UpstreamLimits, WorkerLimits, code};
-use bytes::Bytes;
+use base::{Body, Clock, Rng, UpstreamLimits, code};
 use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response};
 use manifest::{HashKey, UpstreamPlan};
-use net::{ExchangeError, Peer};
+use net::{ExchangeError, Peer, Undone};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use upstream::{Ask, Begin, Outcome, Pick, Pool, PoolView, Refusal, Retry, TargetView};
@@ -31,6 +31,7 @@ use worker::Failure;
 use super::binding::Binding;
 use super::forwarded::Forwarded;
 use super::passing::Passing;
+use super::spool::{self, Replay};
 use super::{binding, probe, settings};
 use crate::respond::refuse;
 
@@ -43,6 +44,8 @@ pub struct UpstreamParts<'a> {
     pub refusal: Option<Failure>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// Where request bodies are kept that are spooled.
+    pub spool: PathBuf,
 }
 
 /// The servers behind a route.
@@ -56,6 +59,7 @@ pub struct Upstream {
     refusal: Option<Failure>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
+    spool: PathBuf,
     desk: Mutex<Desk>,
 }
 
@@ -75,7 +79,7 @@ pub struct UpstreamView {
 impl Upstream {
     /// Must be called where tasks can be spawned, if the plan has health checks; they end with it.
     pub fn new(parts: UpstreamParts<'_>) -> Arc<Self> {
-        let UpstreamParts { plan, peers, refusal, clock, rng } = parts;
+        let UpstreamParts { plan, peers, refusal, clock, rng, spool } = parts;
         assert_eq!(plan.targets.len(), peers.len(), "a peer for each target");
         let pool = settings::pool(plan, rng.next_u64());
         let made = Arc::new(Self {
@@ -88,6 +92,7 @@ impl Upstream {
             refusal,
             clock,
             rng,
+            spool,
             desk: Mutex::new(Desk { pool, line: VecDeque::new() }),
         });
         if let (Some(health), None) = (&plan.health, &made.refusal) {
@@ -124,9 +129,10 @@ impl Upstream {
         loop {
             let mut slot = self.enter(&asking.ask).await?;
             asking.ask.tried.insert(slot.pick.at);
-            let options = SocketOptions::from(&WorkerLimits::default());
             let peer = &self.peers[slot.pick.at];
-            let result = peer.upgrade(asking.path_and_query.clone(), asking.headers.clone(), options).await;
+            let result = peer
+                .upgrade(asking.path_and_query.clone(), asking.headers.clone(), settings::sockets(&self.limits))
+                .await;
             let outcome = outcome(&result);
             slot.judge(outcome);
             // What was answered is no matter of trying again: a socket is opened once.
@@ -149,11 +155,12 @@ impl Upstream {
                 (Err(failure), None) => return Err(failure),
             };
             asking.ask.tried.insert(slot.pick.at);
-            let tried = if asking.may_go_beside() {
+            let mut tried = if asking.may_go_beside() {
                 self.hedged(&mut asking, slot).await
             } else {
                 self.attempt(slot, asking.outgoing()).await
             };
+            asking.stream = tried.unsent.take();
             if !(asking.wants(tried.outcome) && self.may_retry()) {
                 return self.finish(tried, &asking, deadline);
             }
@@ -170,12 +177,17 @@ impl Upstream {
             0 => exchange.await,
             ms => timeout(Duration::from_millis(ms), exchange).await.unwrap_or_else(|_| {
                 let (target, phase) = (self.name.clone(), "one try");
-                Err(ExchangeError::Timeout { target, phase, ms: ms.into(), limit: "try_ms" })
+                let error = ExchangeError::Timeout { target, phase, ms: ms.into(), limit: "try_ms" };
+                Err(Undone { error, body: None })
             }),
+        };
+        let (result, unsent) = match result {
+            Ok(response) => (Ok(response), None),
+            Err(Undone { error, body }) => (Err(error), body),
         };
         let outcome = outcome(&result);
         slot.judge(outcome);
-        Tried { slot, outcome, result: result.map_err(failure) }
+        Tried { slot, outcome, result: result.map_err(failure), unsent }
     }
 
     /// An exchange that gets another beside it if it is late.
@@ -252,6 +264,21 @@ impl Upstream {
         Ok(response.map(|body| Passing::wrap(body, tried.slot, between, deadline)))
     }
 
+    /// The body of a request, if it can be had again; else as it comes.
+    async fn at_hand(&self, mut body: Body) -> Result<(Option<Replay>, Body), Failure> {
+        if let Some(bytes) = body.take_whole() {
+            return Ok((Some(Replay::Memory(bytes)), Body::empty()));
+        }
+        if self.limits.spool_bytes == 0 {
+            return Ok((None, body));
+        }
+        let spooled = spool::spool(body, self.limits.spool_bytes, &self.spool, &*self.rng).await;
+        match spooled.map_err(|error| Failure::new(error.code, error.detail))? {
+            Ok(replay) => Ok((Some(replay), Body::empty())),
+            Err(body) => Ok((None, body)),
+        }
+    }
+
     fn may_retry(&self) -> bool {
         let now_ms = self.now_ms();
         self.desk().pool.may_retry(now_ms)
@@ -305,9 +332,10 @@ struct Asking<'a> {
     method: Method,
     path_and_query: PathAndQuery,
     headers: HeaderMap,
-    /// The body if it is at hand, else what is left of it.
-    whole: Option<Bytes>,
-    stream: Body,
+    /// The body, if it can be had again.
+    whole: Option<Replay>,
+    /// Else as it comes, until it was sent.
+    stream: Option<Body>,
     ask: Ask,
     bound: Option<usize>,
     retries: u64,
@@ -326,23 +354,25 @@ struct Tried {
     slot: Slot,
     outcome: Outcome,
     result: Result<Response<Body>, Failure>,
+    /// The body, if it was not sent.
+    unsent: Option<Body>,
 }
 
 impl<'a> Asking<'a> {
     async fn new(upstream: &'a Upstream, mut request: Forwarded) -> Result<Self, Failure> {
         let bound = upstream.sticky.as_ref().and_then(|sticky| sticky.of(&request.headers));
         let key = upstream.hash.as_ref().and_then(|key| binding::key(key, &request));
-        let whole = request.body.take_whole();
+        let (whole, stream) = upstream.at_hand(std::mem::take(&mut request.body)).await?;
         let trial = whole.is_some();
         let ask = Ask { key, sticky: bound, trial, ..Ask::default() };
-        let Forwarded { method, path_and_query, headers, body, .. } = request;
-        Ok(Self { upstream, method, path_and_query, headers, whole, stream: body, ask, bound, retries: 0 })
+        let Forwarded { method, path_and_query, headers, .. } = request;
+        Ok(Self { upstream, method, path_and_query, headers, whole, stream: Some(stream), ask, bound, retries: 0 })
     }
 
     fn outgoing(&mut self) -> Outgoing {
         let body = match &self.whole {
-            Some(bytes) => Body::full(bytes.clone()),
-            None => std::mem::take(&mut self.stream),
+            Some(replay) => replay.body(),
+            None => self.stream.take().unwrap_or_default(),
         };
         Outgoing {
             method: self.method.clone(),
@@ -355,7 +385,7 @@ impl<'a> Asking<'a> {
     fn wants(&self, outcome: Outcome) -> bool {
         let retry = Retry {
             idempotent: self.method.is_idempotent(),
-            replayable: self.whole.is_some(),
+            replayable: self.whole.is_some() || self.stream.is_some(),
             retries: self.retries,
             retries_max: self.upstream.limits.retries,
             statuses: &self.upstream.retry_on,

@@ -54,6 +54,12 @@ pub struct PeerOptions {
     pub certificate: Option<Secret<String>>,
 }
 
+/// Why an exchange gave no response, and the body of the request if none of it was asked for.
+pub struct Undone {
+    pub error: ExchangeError,
+    pub body: Option<Body>,
+}
+
 /// A server.
 pub struct Peer {
     connector: Arc<Connector>,
@@ -91,19 +97,26 @@ impl Peer {
         path_and_query: PathAndQuery,
         headers: HeaderMap,
         body: Body,
-    ) -> Result<http::Response<Body>, ExchangeError> {
-        let mut request = self.request(method, path_and_query, headers, body)?;
+    ) -> Result<http::Response<Body>, Undone> {
+        let gone = |error| Undone { error, body: None };
+        let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
         while let Some(link) = self.pool.take(&self.target, &*self.options.check) {
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
-                Err((error, None)) => return Err(error),
+                Err((error, None)) => return Err(gone(error)),
             }
         }
-        let link = self.connect().await?;
+        let link = match self.connect().await {
+            Ok(link) => link,
+            Err(error) => return Err(Undone { error, body: Some(request.into_body()) }),
+        };
         self.send(link, request).await.map_err(|(error, unsent)| match (error, unsent) {
-            (ExchangeError::Protocol { target, reason }, Some(_)) => ExchangeError::Unreachable { target, reason },
-            (error, _) => error,
+            (ExchangeError::Protocol { target, reason }, Some(unsent)) => {
+                let error = ExchangeError::Unreachable { target, reason };
+                Undone { error, body: Some(unsent.into_body()) }
+            }
+            (error, unsent) => Undone { error, body: unsent.map(http::Request::into_body) },
         })
     }
 

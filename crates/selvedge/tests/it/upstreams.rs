@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
-use crate::harness::{Node, Place, Request, until};
+use crate::harness::{Node, Place, Request, until, write};
 use crate::proxy::{Origin, send};
+use crate::sockets::{Frame, Socket};
 
 /// A server that says who it is, and fails when it is told to.
 struct Flaky {
@@ -91,7 +92,7 @@ fn what_did_not_reach_a_server_goes_to_another() {
     let well = Flaky::start("well");
     let node = node(&place, &[nobody(), well.origin.address], "limits = { eject_failures = 0 }");
     for _ in 0..4 {
-        assert_eq!(node.send(&Request::new("POST", "/")).expect(200).text(), "well");
+        assert_eq!(node.send(&Request::post("/", "body")).expect(200).text(), "well");
     }
     assert_eq!(well.origin.visits(), 4);
 }
@@ -318,4 +319,113 @@ fn an_answer_before_the_request_has_ended_is_passed_on() {
         said.extend_from_slice(&piece[..read]);
     }
     assert!(said.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn a_websocket_passes() {
+    let (behind, before) = (Place::new(), Place::new());
+    let echo = r#"export default { fetch(request: Request): Response {
+        const { 0: client, 1: server } = new WebSocketPair();
+        server.accept();
+        server.addEventListener("message", ({ data }) => server.send(data));
+        return new Response(null, { status: 101, webSocket: client } as ResponseInit);
+    } };"#;
+    let origin = behind.dev(&behind.worker(echo));
+    let node = node(&before, &[nobody(), origin.address], "");
+    for _ in 0..3 {
+        let mut socket = Socket::open(node.address, "/");
+        socket.send(1, "grüße".as_bytes());
+        assert_eq!(socket.read(), Frame::Text("grüße".into()));
+        // Larger than a worker's own limit for what it opens.
+        let large = vec![7; 900_000];
+        socket.send(2, &large);
+        assert_eq!(socket.read(), Frame::Binary(large));
+    }
+}
+
+#[test]
+fn a_body_that_is_spooled_goes_out_again_whole() {
+    let place = Place::new();
+    let broken = Origin::start(|_, _| {});
+    let well =
+        Origin::start(|seen, stream| send(stream, "", &format!("{} {}", seen.body.len(), seen.body.ends_with("end"))));
+    let settings = "limits = { spool_bytes = 4_000_000, eject_failures = 0 }";
+    let node = node(&place, &[broken.address, well.address], settings);
+    for size in [10, 100_000, 3_000_000] {
+        let body = format!("{}end", "x".repeat(size));
+        for _ in 0..2 {
+            let answer = node.send(&Request::put("/", body.clone().into_bytes())).expect(200);
+            assert_eq!(answer.text(), format!("{} true", size + 3));
+        }
+    }
+    let left = std::fs::read_dir(place.data().join("spool")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "nothing is left behind");
+    // Larger than what is kept: it passes as it comes, once.
+    let large = vec![b'x'; 5_000_000];
+    let statuses: Vec<_> = (0..2).map(|_| node.send(&Request::put("/", large.clone())).status).collect();
+    assert!(statuses.contains(&200) && statuses.contains(&502), "{statuses:?}");
+}
+
+#[test]
+fn a_proxy_in_front_is_believed_if_the_listener_says_so() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| send(stream, "", &seen.head));
+    let manifest = format!(
+        "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n[[routes]]\nmatch = \"/*\"\nupstream = \
+         \"origin\"\ncache = false\n",
+        origin.address
+    );
+    place.deploy(&place.project("project", &[("selvedge.toml", &manifest)])).expect_success();
+    let config = place.path("node.toml");
+    write(&config, "[[listeners]]\nlisten = \"127.0.0.1:0\"\nforwarded_from = [\"127.0.0.0/8\"]\n");
+    let node = place.serve_with(&["--config", config.to_str().expect("UTF-8")]);
+    let said = node.stderr();
+    let ports: Vec<&str> = said
+        .split("http://127.0.0.1:")
+        .skip(1)
+        .map(|rest| &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())])
+        .collect();
+    let request = Request::get("/")
+        .at_app("edge")
+        .header("x-forwarded-for", "192.0.2.7")
+        .header("x-forwarded-proto", "https")
+        .header("forwarded", "for=192.0.2.7;proto=https");
+    // The first is that of the command line, which believes nobody.
+    let (plain, trusting) = (ports[0], ports[1]);
+    let heads = [plain, trusting].map(|port| {
+        let address: SocketAddr = format!("127.0.0.1:{port}").parse().expect("an address");
+        request.send(address).expect("an answer").expect(200).text()
+    });
+    assert!(!heads[0].contains("192.0.2.7"), "{}", heads[0]);
+    for field in [
+        "x-forwarded-for: 192.0.2.7, 127.0.0.1\r\n",
+        "x-forwarded-proto: https\r\n",
+        "forwarded: for=192.0.2.7;proto=https, for=127.0.0.1;",
+    ] {
+        assert!(heads[1].contains(field), "{field} in {}", heads[1]);
+    }
+}
+
+#[test]
+fn the_state_of_each_target_is_told() {
+    let place = Place::new();
+    let (a, b) = (Flaky::start("a"), Flaky::start("b"));
+    let node =
+        node(&place, &[a.origin.address, b.origin.address], "limits = { eject_failures = 1, eject_ms = 600_000 }");
+    a.fail(true);
+    for _ in 0..4 {
+        node.get("/");
+    }
+    let seen = node.ask_admin(Request::get("/v1/upstreams")).expect(200).json();
+    let targets = &seen["items"][0]["targets"];
+    assert_eq!((&targets[0]["state"], &targets[1]["state"]), (&"ejected".into(), &"healthy".into()), "{seen}");
+    assert_eq!((&targets[0]["failures"], &targets[1]["requests"]), (&1.into(), &3.into()), "{seen}");
+    let printed = place.on_data(&["upstreams"]).expect_success();
+    assert!(printed.contains("edge/origin") && printed.contains("ejected"), "{printed}");
+    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+    let line = format!(
+        "selvedge_upstream_usable{{app=\"edge\",upstream=\"origin\",target=\"http://{}\"}} 0",
+        a.origin.address
+    );
+    assert!(metrics.contains(&line), "{line} in {metrics}");
 }

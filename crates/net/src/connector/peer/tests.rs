@@ -34,7 +34,8 @@ fn peer(options: PeerOptions) -> Arc<Peer> {
 }
 
 async fn get(peer: &Peer) -> Result<http::Response<Body>, ExchangeError> {
-    peer.exchange(Method::GET, PathAndQuery::from_static("/x?y"), HeaderMap::new(), Body::empty()).await
+    let asked = peer.exchange(Method::GET, PathAndQuery::from_static("/x?y"), HeaderMap::new(), Body::empty());
+    asked.await.map_err(|undone| undone.error)
 }
 
 /// A listener whose connections a test holds.
@@ -81,7 +82,7 @@ fn the_time_for_the_head_begins_when_the_request_was_sent() {
             stream
         };
         let (error, _held) = tokio::join!(exchange, serving);
-        assert!(error.expect_err("nobody answers").to_string().contains("first_byte_ms"));
+        assert!(error.err().expect("nobody answers").error.to_string().contains("first_byte_ms"));
     });
 }
 
@@ -230,5 +231,20 @@ fn a_head_without_end_is_not_read_without_end() {
         });
         let error = get(&peer(options(&format!("http://{authority}")))).await.expect_err("too large");
         assert_eq!(error.code().name, "upstream_protocol", "{error}");
+    });
+}
+
+#[test]
+fn a_body_that_nobody_asked_for_comes_back() {
+    run(async {
+        let (listener, authority) = silent().await;
+        drop(listener);
+        let (sender, receiver) = tokio::sync::oneshot::channel::<Bytes>();
+        let body = Body::stream(Once(Some(receiver)));
+        let peer = peer(options(&format!("http://{authority}")));
+        let sent = peer.exchange(Method::POST, PathAndQuery::from_static("/"), HeaderMap::new(), body).await;
+        let body = sent.err().expect("nobody is there").body.expect("it was not sent");
+        sender.send(Bytes::from_static(b"whole")).expect("it is still wanted");
+        assert_eq!(body.collect(100).await.expect("a body"), "whole");
     });
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
 use crate::harness::{Node, Place, Request, until, write};
+use crate::listeners;
 use crate::proxy::{Origin, send};
 use crate::sockets::{Frame, Socket};
 
@@ -428,4 +429,21 @@ fn the_state_of_each_target_is_told() {
         a.origin.address
     );
     assert!(metrics.contains(&line), "{line} in {metrics}");
+}
+
+#[test]
+fn a_server_proves_who_it_is() {
+    let (behind, before) = (Place::new(), Place::new());
+    let authority = listeners::Authority::new(&behind);
+    authority.issue("a", &["127.0.0.1"]);
+    let certificates = "tls = { certificates = [{ cert = \"a.pem\", key = \"a.key\" }] }";
+    let origin = listeners::serve(&behind, &format!("[[listeners]]\nlisten = \"127.0.0.1:0\"\n{certificates}\n"));
+    let target = format!("\"https://127.0.0.1:{}\"", listeners::ports(&origin, "https")[0]);
+    let ca = std::fs::read_to_string(behind.path("ca.pem")).expect("the authority");
+    let trusting = node_of(&before, &target, &format!("[upstreams.origin.tls]\nca = \"\"\"{ca}\"\"\""));
+    let answer = trusting.get("/path").expect(200).json();
+    assert!(answer["url"].as_str().is_some_and(|url| url.starts_with("https://127.0.0.1")), "{answer}");
+    assert_eq!(answer["cf"]["httpProtocol"], "HTTP/2", "{answer}");
+    let stranger = Place::new();
+    node_of(&stranger, &target, "").get("/path").expect_problem(502, "upstream_tls");
 }

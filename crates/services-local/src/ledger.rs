@@ -177,13 +177,7 @@ impl Ledger {
     }
 
     /// Enters a database in the books.
-    fn enter(
-        &self,
-        path: &Path,
-        name: &str,
-        connection: &Connection,
-        is_durable: bool,
-    ) -> Result<Entered, StoreError> {
+    fn enter(&self, path: &Path, name: &str, connection: &Connection, is_durable: bool) -> Result<Entered, StoreError> {
         let (id, announced, archived) = {
             let mut members = self.inner.members();
             members.ids += 1;

@@ -173,8 +173,15 @@ impl Member {
         let database_pages = (length / u64::from(page_bytes)) as u32;
         let mut state = self.state();
         state.time_ms = state.time_ms.max(self.clock.unix_ms());
-        let head =
-            PagesHead { id: self.name.id, time_ms: state.time_ms, page_bytes, last: false, base: true, born: false, database_pages };
+        let head = PagesHead {
+            id: self.name.id,
+            time_ms: state.time_ms,
+            page_bytes,
+            last: false,
+            base: true,
+            born: false,
+            database_pages,
+        };
         let (mut first, mut ticket) = (1, None);
         while first <= database_pages {
             let count = (database_pages - first + 1).min(WHOLE_PART_PAGES);

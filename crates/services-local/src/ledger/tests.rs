@@ -176,7 +176,9 @@ fn a_removed_database_stays_removed_and_its_name_may_come_again() {
 fn born(f: &Fixture, name: &str) -> Numbers {
     let (path, made) = (f.path(name), f.path("made.tmp"));
     let connection = Connection::open(&made).expect("opens");
-    connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER PRIMARY KEY, x BLOB)").expect("made");
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER PRIMARY KEY, x BLOB)")
+        .expect("made");
     connection.close().expect("closed");
     let bytes: Arc<[u8]> = std::fs::read(&made).expect("read").into();
     std::fs::rename(&made, &path).expect("named");

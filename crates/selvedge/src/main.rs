@@ -12,6 +12,7 @@ mod config;
 mod dev;
 mod listeners;
 mod node;
+mod open_files;
 mod outbound;
 mod prepare;
 mod s3;
@@ -20,6 +21,7 @@ mod site;
 mod source_map;
 mod terminal;
 mod test;
+mod upstreams;
 mod watch;
 mod wire;
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         )
         .init();
     net::tls::install_provider();
+    open_files::allow_all();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,
+            Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
             Command::Fsck(args) => command::care::fsck(args, json).await,

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use crate::model::{
     AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
-    ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, Status,
+    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use crate::{ApiError, KvCondition};
 
@@ -131,6 +131,9 @@ pub trait Api: BlobApi + Send + Sync {
     /// Makes a new database of what one is, or was at a moment.
     fn sql_copy(&self, app: AppName, database: String, request: SqlCopyRequest) -> Answer<'_, SqlCopied>;
 
+    /// Which rows were written.
+    fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges>;
+
     /// Applies the migrations that are missing; answers all that are applied now.
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;
     /// One page of the ids of a class's objects, those after `after`.
@@ -150,6 +153,16 @@ pub trait Api: BlobApi + Send + Sync {
 
     /// Puts an export in the place of what an object has that sleeps; nothing removes it.
     fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()>;
+
+    /// Puts an object that sleeps back to what it was at a moment. What it is now is part of its past,
+    /// and can be had back.
+    fn object_restore(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        request: ObjectRestoreRequest,
+    ) -> Answer<'_, ObjectRestored>;
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;

@@ -25,8 +25,8 @@ pub use model::{
     BlobPage, Blobs, Checked, Damage, DamagedBlob, DeployRequest, Deployed, Items, KvChange, KvChanges,
     KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage,
     KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo,
-    ObjectPage, ReleaseEntry, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback,
-    SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
+    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, ScrubResult, SecretEntry,
+    SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest,
+    SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
 };
 pub use route::Operation;

@@ -128,6 +128,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::SqlMigrateRequest>();
     generator.subschema_for::<model::SqlCopyRequest>();
     generator.subschema_for::<model::SqlCopied>();
+    generator.subschema_for::<model::SqlChanges>();
     generator.subschema_for::<model::Items<model::SqlMigration>>();
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();
@@ -141,6 +142,8 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::AccessKeyEntry>>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
+    generator.subschema_for::<model::ObjectRestoreRequest>();
+    generator.subschema_for::<model::ObjectRestored>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();

@@ -47,11 +47,13 @@ pub enum Operation {
     SqlMigrations,
     SqlMigrate,
     SqlCopy,
+    SqlChanges,
     ObjectList,
     ObjectInspect,
     ObjectExport,
     ObjectImport,
     ObjectDelete,
+    ObjectRestore,
     Limits,
     BackUp,
     Check,
@@ -470,6 +472,20 @@ pub static ROUTES: &[RouteRow] = &[
     .slow()
     .errors(&[&code::SQL_NAME, &code::SQL_COPY]),
     row(
+        O::SqlChanges,
+        "sql_changes",
+        Method::GET,
+        "/v1/apps/{app}/sql/{database}/changes",
+        "Which rows were written, in the order of the commits. The feed begins with the first question.",
+    )
+    .query(&[
+        number("after", "What comes after this position; without it, only where now is."),
+        number("limit", "Changes in the page; at most 1000."),
+        number("wait_ms", "How long to wait if there is nothing to tell; at most 25000."),
+    ])
+    .answers(Json("SqlChanges"))
+    .errors(&[&code::SQL_NAME, &code::SQL_CHANGES_GONE]),
+    row(
         O::ObjectList,
         "object_list",
         Method::GET,
@@ -515,6 +531,17 @@ pub static ROUTES: &[RouteRow] = &[
     )
     .no_content()
     .errors(OBJECT_ERRORS),
+    row(
+        O::ObjectRestore,
+        "object_restore",
+        Method::POST,
+        "/v1/apps/{app}/objects/{class}/{object}/restore",
+        "Puts an object that sleeps back to what it was at a moment.",
+    )
+    .takes(Json("ObjectRestoreRequest"))
+    .answers(Json("ObjectRestored"))
+    .slow()
+    .errors(&[&code::OBJECT_AWAKE, &code::OBJECT_PAST]),
 ];
 
 impl Operation {

@@ -269,6 +269,13 @@ pub enum ObjectsWhat {
         /// Standard input if left out.
         file: Option<PathBuf>,
     },
+    /// Put it back to what it was at a moment; it has to sleep.
+    Restore {
+        object: String,
+        /// The moment: 2026-11-26T10:00:00Z, milliseconds since 1970, or how long ago: 30s, 10m, 2h, 3d.
+        #[arg(long)]
+        at: String,
+    },
     /// Remove all that it has; it has to sleep.
     Delete { object: String },
 }
@@ -408,6 +415,17 @@ pub enum Sql {
     Export {
         #[command(flatten)]
         database: Database,
+    },
+    /// Print which rows are written, a line for each, until it is stopped.
+    Changes {
+        #[command(flatten)]
+        database: Database,
+        /// Begin after this position; with what is written from now on if left out.
+        #[arg(long)]
+        after: Option<u64>,
+        /// End when there is nothing more to tell.
+        #[arg(long)]
+        once: bool,
     },
     /// Make a new database of what this one is.
     Branch {

@@ -106,6 +106,8 @@ struct Members {
     forgotten: HashSet<String>,
     /// Those that the archive knows from a whole on.
     archived: HashSet<String>,
+    /// Databases that were closed, and whose next commit is not before this moment, which is to come.
+    ahead: HashMap<PathBuf, u64>,
 }
 
 impl Ledger {
@@ -164,6 +166,9 @@ impl Ledger {
             }
             members.by_path.insert(path.into(), member.clone())
         };
+        if let Some(at_ms) = self.inner.members().ahead.remove(path) {
+            member.not_before(at_ms);
+        }
         if announced {
             member.announce()?.wait()?;
         }
@@ -270,9 +275,15 @@ impl Ledger {
         }
     }
 
-    /// Lets go of a database whose file is whole.
-    fn release(&self, member: &Member) {
-        self.inner.members().by_path.remove(&member.path);
+    /// Lets go of a database whose file is whole. Its next commit is not before `ahead_ms`.
+    fn release(&self, member: &Member, ahead_ms: u64) {
+        let now_ms = self.inner.clock.unix_ms();
+        let mut members = self.inner.members();
+        members.by_path.remove(&member.path);
+        members.ahead.retain(|_, at_ms| *at_ms >= now_ms);
+        if ahead_ms >= now_ms {
+            members.ahead.insert(member.path.clone(), ahead_ms);
+        }
     }
 }
 

@@ -16,6 +16,8 @@
 //! part of what a ticket waits for. What the index has too much of does no harm: an
 //! object that is woken for nothing says so.
 //!
+//! **The past** is the ledger's archive ([`past`]).
+//!
 //! **Owners.** The node's lock on the directory leaves one process; within it a set of leases does
 //! the rest. Fences count from a number that rises with each start of the node.
 
@@ -42,6 +44,7 @@ use crate::pool::{Lane, Pool, Threads};
 
 mod alarms;
 mod file;
+mod past;
 mod storage;
 
 use alarms::Alarms;
@@ -86,6 +89,8 @@ struct Slot {
     fence: AtomicU64,
     /// The file, open for the latest owner; `None` while nothing is stored.
     open: Mutex<Option<file::Open>>,
+    /// How often it was opened: one owner may open it again while what it had is on its way to be closed.
+    opened: AtomicU64,
 }
 
 impl LocalObjects {
@@ -186,6 +191,28 @@ impl Shared {
         Ok(())
     }
 
+    /// Puts an object that is not open back to what it was. Blocks.
+    fn restore(&self, key: &ObjectKey, fence: u64, at_ms: u64) -> Result<u64, ObjectError> {
+        let slot = self.slot(key);
+        let gate = slot.clone();
+        let _turn = lock(&gate.gate);
+        if slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
+            return Err(ObjectError::Fenced);
+        }
+        let path = self.file(key);
+        if !path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
+            file::create(self, key, &path, &self.template)?;
+        }
+        let (mut connection, mut journal) = file::connect(self, &path)?;
+        let restored = past::put_back(self, &path, &mut connection, &mut journal, past::Wish { number: None, at_ms });
+        let opened = file::tenant(self, &path, connection, journal)?;
+        let alarm = opened.connection.trusted(past::alarm).map_err(|error| file::own(&path, error))?;
+        file::close(self, &path, opened, false)?;
+        self.alarms.set_now(key, alarm)?;
+        self.leave(key, slot);
+        Ok(restored?)
+    }
+
     fn class_dir(&self, class: &ObjectClass) -> PathBuf {
         let mut path = self.path.clone();
         path.extend([class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()]);
@@ -250,6 +277,11 @@ impl ObjectStore for LocalObjects {
     ) -> BoxFuture<'a, Result<(), ObjectError>> {
         let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
         async move { pool.run(Lane::default(), move || shared.replace(&key, fence, export)).await? }.boxed()
+    }
+
+    fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        async move { pool.run(Lane::default(), move || shared.restore(&key, fence, at_ms)).await? }.boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Node, Place, Request};
 
+mod feed;
+
 const MANIFEST: &str = r#"
 name = "app"
 

@@ -10,8 +10,8 @@ use crate::model::{
     AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
     ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
-    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use crate::{ApiError, KvCondition};
 

@@ -26,7 +26,8 @@ pub use model::{
     KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage,
     KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo,
     ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, ScrubResult, SecretEntry,
-    SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest,
-    SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
+    SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges,
+    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
+    SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
 };
 pub use route::Operation;

@@ -21,8 +21,8 @@ mod sql_feed;
 pub use kv::{
     KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
 };
-pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
+pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -19,7 +19,8 @@ use control_api::query::{Query, encode};
 use control_api::route::{self, KV_EXPIRES, KV_METADATA, KV_REVISION, Match, Miss};
 use control_api::{
     Api, ApiError, Blobs, Items, KvChangesOptions, KvCondition, KvListOptions, KvPutOptions, KvValue, Operation,
-    SecretKey, SecretPutOptions, SecretRollback, openapi, SqlChangesOptions};
+    SecretKey, SecretPutOptions, SecretRollback, SqlChangesOptions, openapi,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use serde::Serialize;

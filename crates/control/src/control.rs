@@ -16,8 +16,8 @@ use control_api::{
     KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
     KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
     ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, Status,
+    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
 };
 use manifest::WorkerKind;
 use services::{

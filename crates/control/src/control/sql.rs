@@ -6,8 +6,8 @@ use std::time::Duration;
 use base::{AppName, code};
 use bytes::Bytes;
 use control_api::{
-    ApiError, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, SqlTable, SqlText,
+    ApiError, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, SqlTable, SqlText,
 };
 use manifest::Databases;
 use serde_json::{Value, json};

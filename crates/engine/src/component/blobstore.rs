@@ -16,8 +16,8 @@ use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use services::blob::{
-    BlobError, BlobInfo, Blobs, Bucket, Content, CopyOptions, DeleteKey, GetOptions, ListOptions, PutOptions, RangeSpec,
-    Source,
+    BlobError, BlobInfo, Blobs, Bucket, Conditions, Content, CopyOptions, DeleteKey, GetOptions, ListOptions,
+    PutOptions, RangeSpec, Source,
 };
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::async_trait;
@@ -106,15 +106,11 @@ impl Host {
         (self.env().limits.memory_mib as usize) << 20
     }
 
-    async fn copied(&self, from: &ObjectId, to: &ObjectId) -> Result<Container, Error> {
-        let (source, target) = (self.named(&from.container)?, self.named(&to.container)?);
+    /// Both ends of a copy, which is counted.
+    fn ends(&self, from: &ObjectId, to: &ObjectId) -> Result<[Container; 2], Error> {
+        let ends = [self.named(&from.container)?, self.named(&to.container)?];
         self.blob_call(1, 1)?;
-        let what = Source { bucket: &source.bucket, key: &from.object, version: None, conditions: Default::default() };
-        let copied = target.provider.copy(what, &target.bucket, &to.object, CopyOptions::default()).await;
-        match copied.map_err(|error| failed(&error))? {
-            Some(_) => Ok(source),
-            None => Err(missing(&from.object)),
-        }
+        Ok(ends)
     }
 }
 
@@ -140,6 +136,12 @@ impl Container {
         let keys = keys.into_iter().map(DeleteKey::new).collect();
         let deleted = self.provider.delete(&self.bucket, keys).await.map_err(|error| failed(&error))?;
         deleted.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))
+    }
+
+    async fn copy(&self, key: &str, to: &Container, name: &str) -> Result<(), Error> {
+        let from = Source { bucket: &self.bucket, key, version: None, conditions: Conditions::default() };
+        let copied = to.provider.copy(from, &to.bucket, name, CopyOptions::default()).await;
+        copied.map_err(|error| failed(&error))?.map(drop).ok_or_else(|| missing(key))
     }
 
     fn names(&self) -> Names {
@@ -221,7 +223,10 @@ impl types::HostIncomingValue for Host {
         Ok(bytes.map(|bytes| bytes.to_vec()).map_err(|error| format!("{}: {error}", error.code.name)))
     }
 
-    async fn incoming_value_consume_async(&mut self, value: Resource<IncomingValue>) -> Answer<Resource<DynInputStream>> {
+    async fn incoming_value_consume_async(
+        &mut self,
+        value: Resource<IncomingValue>,
+    ) -> Answer<Resource<DynInputStream>> {
         let IncomingValue { body, .. } = self.table().delete(value)?;
         let stream: DynInputStream = Box::new(BodyStream { body, ready: None, over: false });
         Ok(Ok(self.table().push(stream)?))
@@ -406,14 +411,22 @@ impl blobstore::Host for Host {
     }
 
     async fn copy_object(&mut self, from: ObjectId, to: ObjectId) -> Answer<()> {
-        Ok(self.copied(&from, &to).await.map(drop))
+        match self.ends(&from, &to) {
+            Ok([source, target]) => Ok(source.copy(&from.object, &target, &to.object).await),
+            Err(refused) => Ok(Err(refused)),
+        }
     }
 
     async fn move_object(&mut self, from: ObjectId, to: ObjectId) -> Answer<()> {
-        let same = from.container == to.container && from.object == to.object;
-        Ok(match self.copied(&from, &to).await {
-            Ok(source) if !same => source.delete(vec![from.object]).await,
-            other => other.map(drop),
+        let [source, target] = match self.ends(&from, &to) {
+            Ok(ends) => ends,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let copied = source.copy(&from.object, &target, &to.object).await;
+        let same = source.bucket == target.bucket && from.object == to.object;
+        Ok(match copied {
+            Ok(()) if !same => source.delete(vec![from.object]).await,
+            other => other,
         })
     }
 }
@@ -446,7 +459,8 @@ impl InputStream for BodyStream {
             None => Ok(Bytes::new()),
             Some(Ok(mut data)) => {
                 let taken = data.split_to(size.min(data.len()));
-                self.ready = Some(Ok(data)).filter(|rest: &Result<Bytes, Error>| rest.as_ref().is_ok_and(|d| !d.is_empty()));
+                self.ready =
+                    Some(Ok(data)).filter(|rest: &Result<Bytes, Error>| rest.as_ref().is_ok_and(|d| !d.is_empty()));
                 Ok(taken)
             }
             Some(Err(error)) => {

@@ -18,8 +18,8 @@ use super::console::Console;
 use super::egress::Egress;
 use super::invocation::Invocation;
 use super::keyvalue;
-use super::sql;
 use super::share::{Share, Verdict};
+use super::sql;
 
 /// Resources of the host (streams, fields, bodies, pollables) that one instance may hold: what it
 /// can make the host remember is bounded, as its own memory is.

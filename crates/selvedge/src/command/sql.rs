@@ -5,7 +5,9 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use control_api::{Api, SqlChangesOptions, SqlCopyRequest, SqlMigrateRequest, SqlMigrationText, SqlRequest, SqlTable, SqlText};
+use control_api::{
+    Api, SqlChangesOptions, SqlCopyRequest, SqlMigrateRequest, SqlMigrationText, SqlRequest, SqlTable, SqlText,
+};
 use serde_json::Value;
 
 use super::{app_name, print, print_json, time};

@@ -84,7 +84,8 @@ fn a_worker_iterates_over_what_was_written() {
     let node = serve(&place);
     ask(&node, "/setup");
     let large = "9007199254740993";
-    let all = json!([["note", "insert", large, "null"], ["tag", "insert", "null", "a"], ["note", "delete", large, "null"]]);
+    let all =
+        json!([["note", "insert", large, "null"], ["tag", "insert", "null", "a"], ["note", "delete", large, "null"]]);
     assert_eq!(ask(&node, "/now"), json!([[all[1], all[2]], all]));
     assert_eq!(ask(&node, "/each"), json!(["t", "insert", 1, true]));
     assert_eq!(ask(&node, "/wrong"), json!(["sql_changes_gone", "TypeError", "TypeError"]));
@@ -109,7 +110,8 @@ fn who_waits_hears_of_another_request_and_the_feed_outlives_the_node() {
     node.wait();
     let node = place.serve();
     ask(&node, "/write?text=three");
-    let told = place.on_data(&["--json", "sql", "changes", "app", "main", "--after", &begin, "--once"]).expect_success();
+    let told =
+        place.on_data(&["--json", "sql", "changes", "app", "main", "--after", &begin, "--once"]).expect_success();
     let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let rows: Vec<&Value> = told.iter().map(|change| &change["rowid"]).collect();
     assert_eq!(rows, [&json!(1), &json!(2), &json!(3)], "{told:?}");

@@ -217,6 +217,8 @@ codes! {
     DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
     BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");
+    BAD_CONFIG = row("bad_config", 400, Client, false, "The configuration value is empty, too long, or no text", "Set a text of 1 byte to 64 KiB.");
+    CONFIG_MISSING = row("config_missing", 404, Client, false, "The app has no such configuration value", "See: selvedge config list.");
     SECRET_SEALED = row("secret_sealed", 500, Node, false, "A secret does not open with this node key", "Start the node with the key file it was sealed with, or set the secret again.");
     UNKNOWN_VERSION = row("unknown_version", 404, Client, false, "The secret has no such version", "See which versions are kept with: selvedge secret versions.");
     DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");

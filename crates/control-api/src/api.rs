@@ -16,8 +16,10 @@ use crate::model::{
 use crate::{ApiError, KvCondition};
 
 mod blob;
+mod config;
 
 pub use blob::BlobApi;
+pub use config::ConfigApi;
 
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -37,9 +39,9 @@ pub struct SecretKey {
 ///   repeated: every one of them is idempotent, except for a [`rollback`](Api::rollback) that
 ///   names no deployment, of [`access_key_create`](BlobApi::access_key_create), [`kv_put`](Api::kv_put), [`kv_delete`](Api::kv_delete) and
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
-///   of a secret.
+///   of a secret or a configuration value.
 /// - No answer ever holds the value of a secret, but for that of an access key when it is made.
-pub trait Api: BlobApi + Send + Sync {
+pub trait Api: BlobApi + ConfigApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.

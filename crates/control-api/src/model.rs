@@ -14,10 +14,12 @@ mod blob;
 pub use blob::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
 };
+mod config;
 mod kv;
 mod secret;
 mod sql_feed;
 
+pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
 pub use kv::{
     KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
 };

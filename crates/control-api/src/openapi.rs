@@ -129,6 +129,11 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::SqlCopyRequest>();
     generator.subschema_for::<model::SqlCopied>();
     generator.subschema_for::<model::SqlChanges>();
+    generator.subschema_for::<model::ConfigEntry>();
+    generator.subschema_for::<model::Items<model::ConfigEntry>>();
+    generator.subschema_for::<model::ConfigVersion>();
+    generator.subschema_for::<model::Items<model::ConfigVersionEntry>>();
+    generator.subschema_for::<model::ConfigRollback>();
     generator.subschema_for::<model::Items<model::SqlMigration>>();
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();

@@ -25,6 +25,12 @@ pub enum Operation {
     SecretDelete,
     SecretVersions,
     SecretRollback,
+    ConfigList,
+    ConfigGet,
+    ConfigPut,
+    ConfigDelete,
+    ConfigHistory,
+    ConfigRollback,
     KvUsage,
     KvList,
     KvCommit,
@@ -300,6 +306,40 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&[SECRET_ENV])
     .takes(Json("SecretRollback"))
     .answers(Json("SecretVersion"))
+    .errors(&[&code::UNKNOWN_VERSION]),
+    row(O::ConfigList, "config_list", Method::GET, "/v1/apps/{app}/config", "The configuration values that are set.")
+        .answers(Json("Items_ConfigEntry")),
+    row(O::ConfigGet, "config_get", Method::GET, "/v1/apps/{app}/config/{name}", "A configuration value.")
+        .query(&[SECRET_ENV])
+        .answers(Json("ConfigEntry"))
+        .errors(&[&code::CONFIG_MISSING]),
+    row(O::ConfigPut, "config_put", Method::PUT, "/v1/apps/{app}/config/{name}", "Sets a value to the body, a text.")
+        .query(&[SECRET_ENV])
+        .takes(Bytes)
+        .answers(Json("ConfigVersion"))
+        .errors(&[&code::BAD_CONFIG]),
+    row(O::ConfigDelete, "config_delete", Method::DELETE, "/v1/apps/{app}/config/{name}", "Unsets a value.")
+        .query(&[SECRET_ENV])
+        .no_content(),
+    row(
+        O::ConfigHistory,
+        "config_history",
+        Method::GET,
+        "/v1/apps/{app}/config/{name}/versions",
+        "The versions of a value that are kept, newest first.",
+    )
+    .query(&[SECRET_ENV])
+    .answers(Json("Items_ConfigVersionEntry")),
+    row(
+        O::ConfigRollback,
+        "config_rollback",
+        Method::POST,
+        "/v1/apps/{app}/config/{name}/rollback",
+        "Sets a value to what an earlier version was.",
+    )
+    .query(&[SECRET_ENV])
+    .takes(Json("ConfigRollback"))
+    .answers(Json("ConfigVersion"))
     .errors(&[&code::UNKNOWN_VERSION]),
     row(O::KvUsage, "kv_usage", Method::GET, "/v1/apps/{app}/kv", "What an app stores in KV, and how much it may.")
         .answers(Json("KvUsage")),

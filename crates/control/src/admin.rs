@@ -27,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod blobs;
+mod config;
 mod guard;
 
 use guard::Guard;
@@ -130,6 +131,12 @@ impl Admin {
             | Operation::SecretDelete
             | Operation::SecretVersions
             | Operation::SecretRollback => self.secret(call).await?,
+            Operation::ConfigList
+            | Operation::ConfigGet
+            | Operation::ConfigPut
+            | Operation::ConfigDelete
+            | Operation::ConfigHistory
+            | Operation::ConfigRollback => self.config(call).await?,
             Operation::ObjectList
             | Operation::ObjectInspect
             | Operation::ObjectExport

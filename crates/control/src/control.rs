@@ -31,6 +31,7 @@ use crate::document::Document;
 
 mod blobs;
 mod care;
+mod config;
 mod kv;
 mod limits;
 mod objects;

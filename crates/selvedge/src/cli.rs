@@ -41,6 +41,8 @@ pub enum Command {
     /// Set, list or delete secrets.
     #[command(subcommand)]
     Secret(Secret),
+    /// Set, show or delete configuration that changes without a deployment.
+    Config(Config),
     /// Look into SQL databases, and change them.
     #[command(subcommand)]
     Sql(Sql),
@@ -321,6 +323,50 @@ pub enum Secret {
         of: OfSecret,
         #[command(flatten)]
         data: Data,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    /// The data directory, of a running node or of none.
+    #[arg(long, default_value = "data", global = true)]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub what: ConfigWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigWhat {
+    /// Set a value: the argument, or standard input.
+    Put {
+        #[command(flatten)]
+        of: OfSecret,
+        value: Option<String>,
+    },
+    /// Print a value.
+    Get {
+        #[command(flatten)]
+        of: OfSecret,
+    },
+    /// List the names, with their values.
+    List { app: String },
+    /// List the versions that are kept.
+    History {
+        #[command(flatten)]
+        of: OfSecret,
+    },
+    /// Set a value to what an earlier version was.
+    Rollback {
+        #[command(flatten)]
+        of: OfSecret,
+        /// As `config history` numbers them.
+        #[arg(value_name = "VERSION")]
+        to: u64,
+    },
+    /// Delete a value, with all its versions.
+    Delete {
+        #[command(flatten)]
+        of: OfSecret,
     },
 }
 

@@ -2,6 +2,7 @@
 
 pub mod blob;
 pub mod care;
+pub mod config;
 pub mod init;
 pub mod kv;
 pub mod objects;

@@ -72,6 +72,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Releases(args) => command::release::list(args, json).await,
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
+            Command::Config(args) => command::config::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,

@@ -222,7 +222,15 @@ impl Sql for LocalSql {
         database: &'a SqlDatabase,
         options: SqlChangesOptions,
     ) -> BoxFuture<'a, Result<SqlChangesPage, SqlError>> {
-        async move { self.files.get(database).await?.changes(options).await }.boxed()
+        async move {
+            // Without a wait, so that questions and writes keep their order.
+            let file = match self.files.open_now(database) {
+                Some(file) => file,
+                None => self.files.get(database).await?,
+            };
+            file.changes(options).await
+        }
+        .boxed()
     }
 
     fn begin<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<Box<dyn SqlTransaction>, SqlError>> {

@@ -154,8 +154,10 @@ pub async fn changes(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         (false, Some((_, meter))) => meter,
         _ => operation.metered()?.1,
     };
-    // A feed that has always something to tell lets others have their turn.
-    tokio::task::consume_budget().await;
+    if !first {
+        // A feed that has always something to tell lets others have their turn.
+        tokio::task::consume_budget().await;
+    }
     let database = binding.database(key.as_deref()).await?;
     let page = binding.provider.changes(&database, options).await?;
     meter.sql_rows_read.fetch_add(page.changes.len() as u64, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod bad_input;
 mod blobs;
 mod browser;
 mod care;
+mod config;
 mod deploy;
 mod dev;
 mod egress;

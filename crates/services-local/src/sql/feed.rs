@@ -11,7 +11,7 @@
 //!
 //! A database that nobody asked keeps no feed and pays one look at a flag for each commit.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub struct Feed {
     clock: Arc<dyn Clock>,
     keep: u64,
     on: Option<State>,
-    /// Somebody asked for it in this transaction.
-    asked: Cell<bool>,
+    /// What somebody began in this transaction.
+    begun: RefCell<Option<State>>,
     told: Arc<Notify>,
 }
 
@@ -83,33 +83,38 @@ impl Feed {
             }),
             false => None,
         };
-        Ok(Self { clock, keep, on, asked: Cell::new(false), told })
+        Ok(Self { clock, keep, on, begun: RefCell::default(), told })
     }
 
     pub fn told(&self) -> Arc<Notify> {
         self.told.clone()
     }
 
-    /// Begins to keep a feed, within a transaction.
-    pub fn begin(&self, connection: &Connection) -> rusqlite::Result<()> {
-        self.asked.set(true);
-        connection.execute_batch(TABLES)
+    /// Begins to keep a feed, if none is kept yet, within a transaction. What is written from here on is
+    /// told; answers the position until here.
+    pub fn begin(&self, connection: &Connection) -> rusqlite::Result<u64> {
+        if self.on.is_none() && !is_kept(connection)? {
+            connection.execute_batch(TABLES)?;
+            let tables = follow(connection, None)?;
+            let begun = State { schema: schema(connection)?, tables, last: 0, floor: 0 };
+            self.begun.replace(Some(begun));
+        }
+        Ok(last(connection)? as u64)
     }
 
     /// Before each commit: what was told is made whole.
     pub fn finish(&self, connection: &Connection) -> rusqlite::Result<Told> {
-        let asked = self.asked.replace(false);
-        let (mut state, fresh) = match &self.on {
-            Some(state) => (state.clone(), false),
-            None if asked && is_kept(connection)? => {
-                (State { schema: -1, tables: BTreeSet::new(), last: 0, floor: 0 }, true)
-            }
-            None => return Ok(Told(None)),
+        let begun = self.begun.take();
+        let mut state = match (&self.on, begun) {
+            (Some(state), _) => state.clone(),
+            // It may have been undone with the rest of its batch.
+            (None, Some(begun)) if is_kept(connection)? => begun,
+            (None, _) => return Ok(Told(None)),
         };
         settle_replaced(connection, state.last)?;
         let now = schema(connection)?;
         if now != state.schema {
-            let tables = follow(connection, (!fresh).then_some(&state.tables))?;
+            let tables = follow(connection, Some(&state.tables))?;
             (state.tables, state.schema) = (tables, schema(connection)?);
         }
         let newest = last(connection)?;

@@ -212,6 +212,10 @@ impl SqlFile {
 
     /// What changed after a position. The feed begins with the first question.
     pub async fn changes(self: &Arc<Self>, options: SqlChangesOptions) -> Result<SqlChangesPage, SqlError> {
+        if options.after.is_none() {
+            let done = self.write(Work::Feed).await?;
+            return Ok(SqlChangesPage { changes: Vec::new(), through: done.position });
+        }
         loop {
             // What is told from here on wakes this.
             let mut told = std::pin::pin!(self.told.notified());
@@ -225,8 +229,7 @@ impl SqlFile {
             self.durable().await?;
             options.check(page.floor, page.last)?;
             let through = page.changes.last().map_or(page.last, |change| change.sequence);
-            let is_answer = options.after.is_none() || !page.changes.is_empty() || !options.wait;
-            if is_answer {
+            if !page.changes.is_empty() || !options.wait {
                 return Ok(SqlChangesPage { changes: page.changes, through });
             }
             told.await;

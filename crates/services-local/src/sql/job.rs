@@ -22,7 +22,7 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 pub enum Work {
     /// To wait until what was committed before is durable.
     Nothing,
-    /// To keep a change feed from here on.
+    /// To keep a change feed, and tell where it is between what was written before and what comes after.
     Feed,
     Statements(Vec<SqlStatement>),
     Script(String),
@@ -45,6 +45,8 @@ impl Work {
 pub struct Done {
     pub results: Vec<SqlResult>,
     pub script: ScriptOutcome,
+    /// Where the change feed was.
+    pub position: u64,
     /// Bytes of the database after the commit.
     pub size_bytes: u64,
 }

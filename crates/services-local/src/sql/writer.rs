@@ -247,7 +247,7 @@ impl Writer {
         let mut budget = Budget::of(&of.settings.limits);
         match work {
             Work::Nothing => {}
-            Work::Feed => self.connection.trusted(|connection| self.feed.begin(connection))?,
+            Work::Feed => done.position = self.connection.trusted(|connection| self.feed.begin(connection))?,
             Work::Import(text) => {
                 budget.time = Duration::from_millis(of.settings.limits.sql_migration_ms);
                 done.script = self.connection.migration(text, &budget)?;

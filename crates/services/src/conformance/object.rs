@@ -311,6 +311,11 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     proptest::collection::vec(operation, 1..60)
 }
 
+async fn marked(storage: &mut dyn ObjectStorage) -> u64 {
+    commit(storage).await;
+    storage.bookmark().expect("a bookmark")
+}
+
 /// Runs the same on a provider and on the memory model.
 async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operation>) -> Result<(), TestCaseError> {
     let model = MemoryObjects::new(Arc::new(SystemClock::default()), ObjectLimits::from(&NodeLimits::default()));
@@ -352,9 +357,7 @@ async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operat
                 commit(&mut *other).await;
             }
             Operation::Mark if parts == 0 => {
-                commit(&mut *own).await;
-                commit(&mut *other).await;
-                marks.push((own.bookmark().expect("a bookmark"), other.bookmark().expect("a bookmark")));
+                marks.push((marked(&mut *own).await, marked(&mut *other).await));
             }
             Operation::Restore(index) if !marks.is_empty() => {
                 (parts, fence) = (0, fence + 2);

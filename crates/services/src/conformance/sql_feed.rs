@@ -202,5 +202,13 @@ pub fn who_waits_is_woken(sql: &impl Sql) {
         assert!(sql.changes(&db, options.clone()).now_or_never().is_none(), "there is nothing to tell");
         let (page, _) = join(sql.changes(&db, options), run(sql, &db, "INSERT INTO t VALUES (1)")).await;
         assert_eq!(page.expect("a page").changes.len(), 1);
+        // What is written after a question for now is asked comes after its answer.
+        let (now, _) = join(now(sql, &db), run(sql, &db, "INSERT INTO t VALUES (2)")).await;
+        assert_eq!(shown(sql, &db, now).await, ["t insert 2"]);
+        let fresh = database("fresh");
+        make(sql, &fresh, "CREATE TABLE t (v)").await;
+        let options = SqlChangesOptions::default();
+        let (page, _) = join(sql.changes(&fresh, options), run(sql, &fresh, "INSERT INTO t VALUES (1)")).await;
+        assert_eq!(shown(sql, &fresh, page.expect("a page").through).await, ["t insert 1"]);
     });
 }

@@ -194,23 +194,36 @@ impl Shared {
     /// Puts an object that is not open back to what it was. Blocks.
     fn restore(&self, key: &ObjectKey, fence: u64, at_ms: u64) -> Result<u64, ObjectError> {
         let slot = self.slot(key);
-        let gate = slot.clone();
-        let _turn = lock(&gate.gate);
-        if slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
-            return Err(ObjectError::Fenced);
-        }
+        let restored = {
+            let _turn = lock(&slot.gate);
+            match slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
+                true => Err(ObjectError::Fenced),
+                false => self.restore_held(key, &slot, at_ms),
+            }
+        };
+        self.leave(key, slot);
+        restored
+    }
+
+    /// The gate is held.
+    fn restore_held(&self, key: &ObjectKey, slot: &Slot, at_ms: u64) -> Result<u64, ObjectError> {
         let path = self.file(key);
+        // Its owner is gone, and was on the way to close it.
+        if let Some(open) = lock(&slot.open).take() {
+            file::close(self, &path, open, false)?;
+        }
+        // First, so that one that never was is not made.
+        let restored = past::build(self, &path, at_ms)?;
         if !path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
             file::create(self, key, &path, &self.template)?;
         }
         let (mut connection, mut journal) = file::connect(self, &path)?;
-        let restored = past::put_back(self, &path, &mut connection, &mut journal, past::Wish { number: None, at_ms });
+        past::install(&path, &mut connection, &mut journal, past::Wish { number: None, at_ms })?;
         let opened = file::tenant(self, &path, connection, journal)?;
         let alarm = opened.connection.trusted(past::alarm).map_err(|error| file::own(&path, error))?;
         file::close(self, &path, opened, false)?;
         self.alarms.set_now(key, alarm)?;
-        self.leave(key, slot);
-        Ok(restored?)
+        Ok(restored.time_ms)
     }
 
     fn class_dir(&self, class: &ObjectClass) -> PathBuf {

@@ -10,7 +10,7 @@
 //! What was asked for and can't be had (the archive does not reach so far) is dropped with a line in the
 //! log: an object that can't be opened any more would be worse.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
@@ -21,7 +21,7 @@ use super::Shared;
 use super::file::{beside, check_header};
 use crate::database::store_error;
 use crate::disk;
-use crate::ledger::{Journal, RestoreError};
+use crate::ledger::{Journal, RestoreError, Restored};
 
 /// A bookmark may be so far ahead of the clock: each one of the same moment is a millisecond later.
 pub const AHEAD_MS: u64 = 1_000;
@@ -144,31 +144,43 @@ pub fn fulfil(
     }
 }
 
-/// Puts the object back; answers when the last commit was made that is in it. Blocks.
-pub fn put_back(
+fn put_back(
     shared: &Shared,
     path: &Path,
     connection: &mut Connection,
     journal: &mut Journal,
     wish: Wish,
 ) -> Result<u64, NotPutBack> {
-    let built = path.with_extension("past.tmp");
-    let remove = || {
-        let files = [built.clone(), beside(&built, "-wal"), beside(&built, "-shm")];
-        files
-            .iter()
-            .try_for_each(|file| disk::remove(file).map(drop))
-            .map_err(|error| disk::store_error(&built, &error))
-    };
+    let restored = build(shared, path, wish.at_ms)?;
+    install(path, connection, journal, wish)?;
+    Ok(restored.time_ms)
+}
+
+fn built_at(path: &Path) -> PathBuf {
+    path.with_extension("past.tmp")
+}
+
+/// Builds what the object was, beside it; it may be gone, and is not touched. Blocks.
+pub fn build(shared: &Shared, path: &Path, at_ms: u64) -> Result<Restored, NotPutBack> {
     // What a crash left.
-    remove()?;
-    let restored = shared.ledger.restore(path, wish.at_ms, &built)?;
+    remove(path)?;
+    Ok(shared.ledger.restore(path, at_ms, &built_at(path))?)
+}
+
+/// Makes the object what was built. Blocks.
+pub fn install(path: &Path, connection: &mut Connection, journal: &mut Journal, wish: Wish) -> Result<(), StoreError> {
     journal.ready(connection)?;
     let before_ms = journal.mark();
-    let copied = copy(&built, path, connection, wish, before_ms).and_then(|()| journal.committed(connection)?.wait());
-    remove()?;
-    copied?;
-    Ok(restored.time_ms)
+    let copied = copy(&built_at(path), path, connection, wish, before_ms);
+    copied.and_then(|()| journal.committed(connection)?.wait())?;
+    remove(path)
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    let built = built_at(path);
+    let files = [built.clone(), beside(&built, "-wal"), beside(&built, "-shm")];
+    let removed = files.iter().try_for_each(|file| disk::remove(file).map(drop));
+    removed.map_err(|error| disk::store_error(&built, &error))
 }
 
 /// Puts what was built in the place of what is there; what the object knows of restores comes along.

@@ -16,9 +16,11 @@ use crate::model::{
 use crate::{ApiError, KvCondition};
 
 mod blob;
+mod cache;
 mod config;
 
 pub use blob::BlobApi;
+pub use cache::CacheApi;
 pub use config::ConfigApi;
 
 /// What an operation answers, later.
@@ -41,7 +43,7 @@ pub struct SecretKey {
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
 ///   of a secret or a configuration value.
 /// - No answer ever holds the value of a secret, but for that of an access key when it is made.
-pub trait Api: BlobApi + ConfigApi + Send + Sync {
+pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod blob;
+mod cache;
 
 pub use blob::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
@@ -19,6 +20,7 @@ mod kv;
 mod secret;
 mod sql_feed;
 
+pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
 pub use kv::{
     KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,

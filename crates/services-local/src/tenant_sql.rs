@@ -291,11 +291,12 @@ impl TenantConnection {
 
     fn prepare(&self, sql: &str, budget: &Budget) -> Result<CachedStatement<'_>, SqlError> {
         // It names nothing that the authorizer is asked about before it runs.
-        if first_word(sql).eq_ignore_ascii_case("VACUUM") {
+        let word = first_word(sql);
+        if word.eq_ignore_ascii_case("VACUUM") {
             return Err(SqlError::Forbidden(policy::NO_OTHER_DATABASE.into()));
         }
         // To drop a table drops them, too, and SQLite asks the same for both.
-        if first_word(sql).eq_ignore_ascii_case("DROP") && sql.to_ascii_lowercase().contains(FEED_PREFIX) {
+        if word.eq_ignore_ascii_case("DROP") && sql.to_ascii_lowercase().contains(FEED_PREFIX) {
             return Err(SqlError::Forbidden("a trigger of this name is the platform's".into()));
         }
         let prepared = self.connection.prepare_cached(sql).map_err(|error| self.limited(error, budget))?;

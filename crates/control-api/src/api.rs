@@ -11,7 +11,7 @@ use crate::model::{
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
     ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
     SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 
@@ -167,6 +167,9 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
         object: String,
         request: ObjectRestoreRequest,
     ) -> Answer<'_, ObjectRestored>;
+
+    /// Upstreams of the released apps, on this node; none if no node runs.
+    fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>>;
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;

@@ -21,7 +21,7 @@ use crate::model::{
     KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest,
     SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
     SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
-    Status,
+    Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -493,6 +493,14 @@ impl Api for Client {
         Box::pin(async move {
             let parameters = [app.as_str(), class.as_str(), &object];
             self.read(Operation::ObjectRestore, &parameters, QueryText::default(), Payload::json(&request)).await
+        })
+    }
+
+    fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>> {
+        Box::pin(async move {
+            let items: Items<UpstreamEntry> =
+                self.read(Operation::Upstreams, &[], QueryText::default(), Payload::Nothing).await?;
+            Ok(items.items)
         })
     }
 

@@ -19,6 +19,7 @@ mod config;
 mod kv;
 mod secret;
 mod sql_feed;
+mod upstream;
 
 pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
@@ -27,6 +28,7 @@ pub use kv::{
 };
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
+pub use upstream::{TargetEntry, UpstreamEntry};
 
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

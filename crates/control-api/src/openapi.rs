@@ -154,6 +154,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::ObjectRestoreRequest>();
     generator.subschema_for::<model::ObjectRestored>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
+    generator.subschema_for::<model::Items<model::UpstreamEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();
     generator.subschema_for::<model::Checked>();

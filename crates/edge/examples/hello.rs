@@ -100,6 +100,7 @@ fn main() -> std::io::Result<()> {
     let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
     let cache = ProxyCache::new(Arc::new(store), limits.cache_key_bytes);
     let config = CoreConfig {
+        intakes: Vec::new(),
         listeners,
         doors: Arc::default(),
         hosts: Hosts::new(HostMap::single(site())),

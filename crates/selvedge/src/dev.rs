@@ -39,7 +39,8 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
     let stores = wire::open_stores(&data, &limits)?;
-    let (admin, admin_address) = admin::bind(args.listening.admin)?;
+    let sockets = Arc::default();
+    let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);
     let mut listener = ListenerOptions::plain(listen);
     let authority = args.tls.then(|| authority::open(listen.ip(), &limits, &wire::clock())).transpose()?;
@@ -52,10 +53,11 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             limits: limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            sockets: sockets.clone(),
         },
         stores.clone(),
     )?;
-    let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
+    let s3 = s3::start(args.listening.s3, &[], &stores, &limits, &sockets)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
         api: admin::control(&stores, Some(node.engine.clone()), limits.clone(), Arc::new(|| {})),
@@ -93,7 +95,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     }
     terminal::say("stopping: finishing what is in progress");
     drop(s3);
-    studio.node.stop();
+    studio.node.stop(None);
     serving_admin.abort();
     Ok(())
 }

@@ -14,14 +14,16 @@ use services::release::ReleasedApp;
 use tokio::sync::Notify;
 use worker::Failure;
 
+use crate::acme::Keeper;
 use crate::admin;
 use crate::cli;
 use crate::config;
-use crate::listeners::{self, ListenerOptions};
+use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
 use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
+use crate::takeover;
 use crate::terminal;
 use crate::wire::{self, Stores};
 
@@ -47,12 +49,14 @@ struct Fleet {
 pub async fn run(args: cli::Serve) -> Result<()> {
     let config = config::read(args.config.as_deref())?;
     let clock = wire::clock();
-    let (configured, secure) = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let Opened { listeners: configured, secure, wanted, challenges } = opened;
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
-    let stores = wire::open_stores(&args.data, &config.limits)?;
-    let (admin, admin_address) = admin::bind(args.listening.admin)?;
+    let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
+    let stores = takeover::open_stores(&args.data, &config.limits, args.takeover).await?;
+    let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let node = Node::start(
         NodeOptions {
             listeners,
@@ -61,10 +65,11 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             limits: config.limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            sockets: sockets.clone(),
         },
         stores.clone(),
     )?;
-    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits)?;
+    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits, &sockets)?;
     let changed = Arc::new(Notify::new());
     let on_release = {
         let changed = changed.clone();
@@ -81,9 +86,27 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         ready: Arc::new(|| Ok(())),
         metrics: Arc::new(move || metrics.render()),
     };
-    let stop = terminal::stop_signal()?.shared();
-    let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone()));
+    let taken = takeover::offer(&stores.data, &sockets)?;
+    let stopped = terminal::stop_signal()?;
+    // What ends it: `true` if another process has taken its place.
+    let stop = async move {
+        tokio::select! {
+            () = stopped => false,
+            () = taken.notified() => true,
+        }
+    };
+    let stop = stop.boxed_local().shared();
+    let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone().map(drop)));
     listeners::observe(&node.metrics, &secure);
+    let keeping = match &config.acme {
+        Some(acme) => {
+            let secrets = stores.secrets.clone();
+            let mut keeper = Keeper::new(acme, wanted, challenges, secrets, clock.clone(), &config.limits)?;
+            keeper.load().await;
+            Some(tokio::task::spawn_local(keeper.run()))
+        }
+        None => None,
+    };
     let following = tokio::task::spawn_local(listeners::follow(secure, clock));
     let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
     let addresses = addresses.join(", ");
@@ -95,12 +118,19 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         fleet.served.len(),
         s3::told(s3.as_ref(), ", S3 on ")
     ));
-    fleet.follow(generation, &changed, stop).await;
-    terminal::say("stopping: finishing what is in progress");
+    fleet.follow(generation, &changed, stop.clone().map(drop)).await;
+    let within = stop.await.then(|| Duration::from_millis(config.limits.handover_ms));
+    terminal::say(match within {
+        Some(_) => "another process takes over: finishing what is in progress",
+        None => "stopping: finishing what is in progress",
+    });
     drop(s3);
-    fleet.node.stop();
+    fleet.node.stop(within);
     serving_admin.abort();
     following.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use base::{Body, Secret};
 use bytes::Bytes;
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, Error,
-    ExternalAccountKey, HttpClient, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    ExternalAccountKey, HttpClient, Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
 use http_body_util::BodyExt as _;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -72,7 +72,7 @@ pub struct Obtained {
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum AcmeError {
-    #[error("{0}")]
+    #[error(transparent)]
     Authority(#[from] Error),
     #[error("the authority does not take this kind of proof for {0}")]
     NotOffered(String),
@@ -147,7 +147,10 @@ impl Authority {
                     self.record(record, true).await.map_err(|reason| AcmeError::Record { host, reason })?;
                 }
             }
-            challenge.set_ready().await?;
+            challenge.set_ready().await.map_err(|error| match error {
+                Error::Api(problem) => AcmeError::NotProven { host: shown, reason: reason(&problem) },
+                error => error.into(),
+            })?;
         }
         let retry = RetryPolicy::new().timeout(self.patience);
         match order.poll_ready(&retry).await? {
@@ -200,11 +203,14 @@ async fn why_not(order: &mut Order) -> AcmeError {
         let Ok(state) = authorization.refresh().await else { continue };
         let failed = state.challenges.iter().find_map(|challenge| challenge.error.as_ref());
         if let Some(problem) = failed {
-            let reason = problem.detail.clone().unwrap_or_else(|| problem.to_string());
-            return AcmeError::NotProven { host, reason };
+            return AcmeError::NotProven { host, reason: reason(problem) };
         }
     }
     AcmeError::Unusable("it gave up the order without saying why".to_owned())
+}
+
+fn reason(problem: &Problem) -> String {
+    problem.detail.clone().unwrap_or_else(|| problem.to_string())
 }
 
 /// The client's way out.

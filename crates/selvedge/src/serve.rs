@@ -118,7 +118,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         fleet.served.len(),
         s3::told(s3.as_ref(), ", S3 on ")
     ));
-    fleet.follow(generation, &changed, stop.clone().map(drop)).await;
+    fleet.follow(generation, &changed, stop.clone()).await;
     let within = stop.await.then(|| Duration::from_millis(config.limits.handover_ms));
     terminal::say(match within {
         Some(_) => "another process takes over: finishing what is in progress",
@@ -135,12 +135,12 @@ pub async fn run(args: cli::Serve) -> Result<()> {
 }
 
 impl Fleet {
-    async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = ()> + Clone) {
+    async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = bool> + Clone) {
         let stores = self.node.workshop.stores.clone();
         let releases = stores.releases.clone();
         loop {
             tokio::select! {
-                () = stop.clone() => return,
+                _ = stop.clone() => return,
                 () = changed.notified() => {}
                 _ = releases.changed(generation) => {}
                 // A previous version of a secret is good no longer: the workers that hold it are

@@ -136,7 +136,10 @@ impl Challenges {
         let certificate = params.self_signed(&pair).map_err(|e| wrong(&e))?;
         let key = PrivateKeyDer::from_pem_slice(pair.serialize_pem().as_bytes()).map_err(|e| wrong(&e))?;
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|e| wrong(&e))?;
+        // Not by its DER: that would look for what is odd in the certificate, as this one is.
+        let provider = aws_lc_rs::default_provider();
+        let key = provider.key_provider.load_private_key(key).map_err(|e| wrong(&e))?;
+        let key = CertifiedKey::new(chain, key);
         let mut alpn = self.alpn.write().unwrap_or_else(PoisonError::into_inner);
         alpn.insert(host.to_ascii_lowercase(), Arc::new(key));
         Ok(Answer { challenges: self.clone(), of: Of::Host(host.to_ascii_lowercase()) })

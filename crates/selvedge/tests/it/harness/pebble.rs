@@ -89,8 +89,9 @@ impl Pebble {
     /// The root that clients of the hosts trust, as a file.
     pub fn root(&self, place: &Place) -> std::path::PathBuf {
         let url = format!("https://127.0.0.1:{}/roots/0", self.management);
-        let output = Command::new("curl").args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert"]);
-        let output = output_of(output.arg(place.path("pebble.pem")).arg(url));
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert"]);
+        let output = output_of(command.arg(place.path("pebble.pem")).arg(url));
         write(&place.path("root.pem"), &output);
         place.path("root.pem")
     }

@@ -28,7 +28,12 @@ impl Default for Drain {
 
 impl Drain {
     pub fn new() -> Self {
-        Self(Arc::new(Shared { begun: watch::Sender::new(false), within: OnceLock::new(), open: AtomicU64::new(0), emptied: Notify::new() }))
+        Self(Arc::new(Shared {
+            begun: watch::Sender::new(false),
+            within: OnceLock::new(),
+            open: AtomicU64::new(0),
+            emptied: Notify::new(),
+        }))
     }
 
     /// Every core stops accepting, finishes what has begun, and returns from `run_core`; within the

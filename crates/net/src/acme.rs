@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use base::{Body, Secret};
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, Error,
     ExternalAccountKey, HttpClient, Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
-use http_body_util::BodyExt as _;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use url::Url;
 
@@ -38,7 +38,8 @@ pub enum Proof {
 }
 
 /// Changes the record of a host: its name, its value, and whether it is to be there.
-pub type SetRecord = Arc<dyn Fn(String, String, bool) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+pub type SetRecord =
+    Arc<dyn Fn(String, String, bool) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// An account with somebody that this one is bound to (RFC 8555, section 7.3.4).
 #[derive(Debug, Clone)]
@@ -153,9 +154,10 @@ impl Authority {
             })?;
         }
         let retry = RetryPolicy::new().timeout(self.patience);
-        match order.poll_ready(&retry).await? {
-            OrderStatus::Ready | OrderStatus::Valid => Ok(()),
-            _ => Err(why_not(order).await),
+        match order.poll_ready(&retry).await {
+            Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
+            Ok(_) | Err(Error::Api(_)) => Err(why_not(order).await),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -171,7 +171,8 @@ impl Keeper {
         entry.wanted.managed.put(entry.name.name.as_str(), issued);
         let tls = entry.wanted.tls.clone();
         let reloaded = tokio::task::spawn_blocking(move || tls.reload(now)).await?;
-        reloaded.map_err(|problems| anyhow::anyhow!("{}", problems.first().map_or("", |first| first.message.as_str())))?;
+        reloaded
+            .map_err(|problems| anyhow::anyhow!("{}", problems.first().map_or("", |first| first.message.as_str())))?;
         Ok(())
     }
 

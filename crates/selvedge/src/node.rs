@@ -12,8 +12,8 @@ use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
 use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
 use net::{
-    Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception, ServerLimits,
-    Sockets,
+    Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
+    ServerLimits, Sockets,
 };
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
@@ -102,7 +102,19 @@ impl Node {
             .collect();
         let own = vec![options.admin];
         let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
-        Ok(Self { addresses, hosts, workshop, engine, metrics, connector, drain, log, waiting, quic, cores: Vec::new() })
+        Ok(Self {
+            addresses,
+            hosts,
+            workshop,
+            engine,
+            metrics,
+            connector,
+            drain,
+            log,
+            waiting,
+            quic,
+            cores: Vec::new(),
+        })
     }
 
     /// Starts the cores.

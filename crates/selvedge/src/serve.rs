@@ -1,23 +1,28 @@
 //! `selvedge serve`: runs what is released, and follows changes of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base::{AppName, Artifact, Digest};
+use base::{AppName, Artifact, Digest, NodeLimits};
 use control::{AdminParts, Document};
 use dispatch::Deployment;
 use edge::{AssetEntry, AssetIndex, AssetMemory, HostMap, Site};
 use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Shared};
+use net::Sockets;
+use net::tls::Challenges;
 use services::release::ReleasedApp;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use worker::Failure;
 
-use crate::acme::Keeper;
+use crate::acme::{Keeper, Wanted};
 use crate::admin;
 use crate::cli;
-use crate::config;
+use crate::config::{self, AcmeConfig};
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
 use crate::s3;
@@ -71,42 +76,11 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     )?;
     let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits, &sockets)?;
     let changed = Arc::new(Notify::new());
-    let on_release = {
-        let changed = changed.clone();
-        Arc::new(move || changed.notify_one()) as Arc<dyn Fn() + Send + Sync>
-    };
-    let token = admin::announce(&stores.data, admin_address)?;
-    let metrics = node.metrics.clone();
-    let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), config.limits.clone(), on_release),
-        token,
-        address: admin_address,
-        hosts: vec!["localhost".into()],
-        limits: config.limits.clone(),
-        ready: Arc::new(|| Ok(())),
-        metrics: Arc::new(move || metrics.render()),
-    };
-    let taken = takeover::offer(&stores.data, &sockets)?;
-    let stopped = terminal::stop_signal()?;
-    // What ends it: `true` if another process has taken its place.
-    let stop = async move {
-        tokio::select! {
-            () = stopped => false,
-            () = taken.notified() => true,
-        }
-    };
-    let stop = stop.boxed_local().shared();
+    let parts = admin_parts(&node, &stores, admin_address, &config.limits, &changed)?;
+    let stop = ending(&stores, &sockets)?;
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone().map(drop)));
     listeners::observe(&node.metrics, &secure);
-    let keeping = match &config.acme {
-        Some(acme) => {
-            let secrets = stores.secrets.clone();
-            let mut keeper = Keeper::new(acme, wanted, challenges, secrets, clock.clone(), &config.limits)?;
-            keeper.load().await;
-            Some(tokio::task::spawn_local(keeper.run()))
-        }
-        None => None,
-    };
+    let keeping = keep(config.acme.as_ref(), wanted, challenges, &stores, &config.limits).await?;
     let following = tokio::task::spawn_local(listeners::follow(secure, clock));
     let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
     let addresses = addresses.join(", ");
@@ -128,10 +102,56 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     fleet.node.stop(within);
     serving_admin.abort();
     following.abort();
-    if let Some(keeping) = keeping {
-        keeping.abort();
-    }
+    keeping.abort();
     Ok(())
+}
+
+fn admin_parts(
+    node: &Node,
+    stores: &Stores,
+    address: SocketAddr,
+    limits: &NodeLimits,
+    changed: &Arc<Notify>,
+) -> Result<AdminParts> {
+    let changed = changed.clone();
+    let on_release = Arc::new(move || changed.notify_one());
+    let metrics = node.metrics.clone();
+    Ok(AdminParts {
+        api: admin::control(stores, Some(node.engine.clone()), limits.clone(), on_release),
+        token: admin::announce(&stores.data, address)?,
+        address,
+        hosts: vec!["localhost".into()],
+        limits: limits.clone(),
+        ready: Arc::new(|| Ok(())),
+        metrics: Arc::new(move || metrics.render()),
+    })
+}
+
+/// What ends a node: `true` if another process has taken its place.
+fn ending(stores: &Stores, sockets: &Arc<Sockets>) -> Result<Shared<LocalBoxFuture<'static, bool>>> {
+    let taken = takeover::offer(&stores.data, sockets)?;
+    let stopped = terminal::stop_signal()?;
+    let ended = async move {
+        tokio::select! {
+            () = stopped => false,
+            () = taken.notified() => true,
+        }
+    };
+    Ok(ended.boxed_local().shared())
+}
+
+/// Keeps the certificates that are asked of an authority.
+async fn keep(
+    acme: Option<&AcmeConfig>,
+    wanted: Vec<Wanted>,
+    challenges: Arc<Challenges>,
+    stores: &Stores,
+    limits: &NodeLimits,
+) -> Result<JoinHandle<()>> {
+    let Some(acme) = acme else { return Ok(tokio::task::spawn_local(std::future::ready(()))) };
+    let mut keeper = Keeper::new(acme, wanted, challenges, stores.secrets.clone(), wire::clock(), limits)?;
+    keeper.load().await;
+    Ok(tokio::task::spawn_local(keeper.run()))
 }
 
 impl Fleet {

@@ -96,7 +96,9 @@ impl Tls {
 
     async fn shake(&self, raw: Raw) -> Result<Shaken, AcceptError> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
-        if let Some(challenges) = self.options.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello())) {
+        if let Some(challenges) =
+            self.options.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello()))
+        {
             let config = challenges.config(&self.provider).map_err(io::Error::other)?;
             // The handshake itself is the answer.
             drop(start.into_stream(config).await?);

@@ -68,7 +68,7 @@ impl Pebble {
         let quiet = |program: &str, args: &[String]| {
             let mut command = Command::new(program);
             command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "20");
+            command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "5");
             command.spawn().expect("it starts")
         };
         let no = |name: &str| vec![name.to_owned(), String::new()];

@@ -99,9 +99,7 @@ fn a_host_is_proven_by_its_certificate_alone() {
     }
     let (place, ports) = (Place::new(), Ports::new());
     let Some(pebble) = ports.pebble(&place, 86_400, true) else { return };
-    let extra = format!(
-        "challenge = \"tls-alpn-01\"\nexternal_account = {{ id = \"kid-1\", key = \"{BOUND_KEY}\" }}"
-    );
+    let extra = format!("challenge = \"tls-alpn-01\"\nexternal_account = {{ id = \"kid-1\", key = \"{BOUND_KEY}\" }}");
     let node = serve(&place, &ports.config(&pebble, "\"app.example\"", &extra));
     node.wait_for_stderr("a certificate for app.example was issued");
     let root = pebble.root(&place);

@@ -90,7 +90,8 @@ fn three_processes_take_over_under_load_and_no_request_fails() {
             std::thread::spawn(move || if n % 2 == 0 { come_and_go(address, &met) } else { stay(address, &met) })
         })
         .collect();
-    let more = |than: u64| until("requests are answered", || (met.answers.load(Ordering::Relaxed) > than).then_some(()));
+    let more =
+        |than: u64| until("requests are answered", || (met.answers.load(Ordering::Relaxed) > than).then_some(()));
     more(100);
     for _ in 0..3 {
         let next = place.serve_with(&["--config", "node.toml", "--takeover"]);
@@ -104,7 +105,11 @@ fn three_processes_take_over_under_load_and_no_request_fails() {
     for client in clients {
         client.join().expect("every request had its answer");
     }
-    eprintln!("{} requests, the slowest took {} ms", met.answers.load(Ordering::Relaxed), met.slowest_ms.load(Ordering::Relaxed));
+    eprintln!(
+        "{} requests, the slowest took {} ms",
+        met.answers.load(Ordering::Relaxed),
+        met.slowest_ms.load(Ordering::Relaxed)
+    );
     // The admin API went along.
     assert!(place.on_data(&["releases", "app"]).ok);
     node.stop();

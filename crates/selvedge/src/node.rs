@@ -10,11 +10,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
+use edge::{CacheCare, CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{
     Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
     ServerLimits, Sockets,
 };
+use services::ResponseCare;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 
@@ -43,6 +44,8 @@ pub struct Node {
     pub workshop: Arc<Workshop>,
     pub engine: Arc<dyn worker::Engine>,
     pub metrics: Arc<Metrics>,
+    /// The cache, from its operator's side.
+    pub responses: Arc<dyn ResponseCare>,
     connector: Arc<Connector>,
     drain: Drain,
     log: Option<Arc<AccessLog>>,
@@ -82,7 +85,9 @@ impl Node {
         observe_postgres(&metrics, &postgres.usage());
 
         let (quic, intakes) = start_quic(quic, &options.limits, &clock, options.cores)?;
-        let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
+        let cache = ProxyCache::new(stores.responses.responses(), &options.limits, &*clock);
+        let responses = CacheCare::new(cache.clone(), hosts.clone(), clock.clone());
+        observe_cache(&metrics, &cache);
         let waiting = by_core
             .into_iter()
             .zip(intakes)
@@ -108,6 +113,7 @@ impl Node {
             workshop,
             engine,
             metrics,
+            responses,
             connector,
             drain,
             log,
@@ -239,6 +245,25 @@ fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
         }
         drop(core);
     });
+}
+
+fn observe_cache(metrics: &Metrics, cache: &Arc<ProxyCache>) {
+    use telemetry::metrics::Kind::Counter;
+    type Read = fn(Totals) -> u64;
+    let values: [(&str, &str, Read); 8] = [
+        ("selvedge_cache_hits_total", "Requests answered with what is stored and fresh.", |totals| totals.hits),
+        ("selvedge_cache_stale_total", "Requests answered with what is stale.", |totals| totals.stale),
+        ("selvedge_cache_misses_total", "Requests fetched from an origin for the cache.", |totals| totals.misses),
+        ("selvedge_cache_collapsed_total", "Requests that joined another's fetch.", |totals| totals.collapsed),
+        ("selvedge_cache_bypassed_total", "Requests that went past the cache.", |totals| totals.bypassed),
+        ("selvedge_cache_hit_bytes_total", "Bytes of bodies out of the cache.", |totals| totals.hit_bytes),
+        ("selvedge_cache_stored_total", "Responses stored.", |totals| totals.stored),
+        ("selvedge_cache_purged_total", "Responses purged.", |totals| totals.purged),
+    ];
+    for (name, help, read) in values {
+        let cache = cache.clone();
+        metrics.observe_value(name, help, Counter, move || read(cache.totals()));
+    }
 }
 
 fn observe_postgres(metrics: &Metrics, usage: &Arc<PostgresUsage>) {

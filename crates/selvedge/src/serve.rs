@@ -60,7 +60,10 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
     let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
-    let stores = takeover::open_stores(&args.data, &config.limits, args.takeover).await?;
+    let mut stores = takeover::open_stores(&args.data, &config.limits, args.takeover).await?;
+    if let Some(disk) = &config.cache_disk {
+        stores.responses = wire::disk_responses(disk, &config.limits)?;
+    }
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let node = Node::start(
         NodeOptions {
@@ -117,7 +120,13 @@ fn admin_parts(
     let on_release = Arc::new(move || changed.notify_one());
     let metrics = node.metrics.clone();
     Ok(AdminParts {
-        api: admin::control(stores, Some(node.engine.clone()), limits.clone(), on_release),
+        api: admin::control(
+            stores,
+            Some(node.engine.clone()),
+            Some(node.responses.clone()),
+            limits.clone(),
+            on_release,
+        ),
         token: admin::announce(&stores.data, address)?,
         address,
         hosts: vec!["localhost".into()],

@@ -1,10 +1,12 @@
 //! What the listener that a request came by has to say about it, before and after everything else:
 //! whether it belongs on HTTPS, and which fields every answer carries. Pure decisions.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use ipnet::IpNet;
 use net::tls::Challenges;
 use net::{NameMap, Request};
 
@@ -35,6 +37,8 @@ impl Hsts {
 /// A listener's own rules.
 #[derive(Debug, Clone, Default)]
 pub struct Door {
+    /// Proxies whose word is taken on who sent a request.
+    pub believed: Vec<IpNet>,
     pub redirect: Option<Redirect>,
     pub hsts: Option<Hsts>,
     /// Where else the same is to be had (RFC 7838): by HTTP/3.
@@ -65,6 +69,11 @@ impl Door {
             }
             None => self.redirect(request),
         }
+    }
+
+    /// Whether what a client says of who sent its request is passed on.
+    pub(crate) fn believes(&self, address: IpAddr) -> bool {
+        self.believed.iter().any(|network| network.contains(&address))
     }
 
     /// The answer to a request that belongs on HTTPS.

@@ -13,6 +13,7 @@ mod config;
 mod dev;
 mod listeners;
 mod node;
+mod open_files;
 mod outbound;
 mod prepare;
 mod s3;
@@ -22,6 +23,7 @@ mod source_map;
 mod takeover;
 mod terminal;
 mod test;
+mod upstreams;
 mod watch;
 mod wire;
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         )
         .init();
     net::tls::install_provider();
+    open_files::allow_all();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,
@@ -80,6 +83,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,
+            Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
             Command::Fsck(args) => command::care::fsck(args, json).await,

@@ -30,6 +30,7 @@ use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::takeover;
 use crate::terminal;
+use crate::upstreams;
 use crate::wire::{self, Stores};
 
 /// Bytes of small files that all apps may keep in memory together.
@@ -126,6 +127,7 @@ fn admin_parts(
             Some(node.responses.clone()),
             limits.clone(),
             on_release,
+            upstreams::seen_of(&node.hosts),
         ),
         token: admin::announce(&stores.data, address)?,
         address,

@@ -63,7 +63,8 @@ impl TlsConfig {
     }
 }
 
-const FIELDS: &[&str] = &["listen", "mode", "proxy_protocol_from", "tls", "redirect_to_https", "hsts", "http3"];
+const FIELDS: &[&str] =
+    &["listen", "mode", "proxy_protocol_from", "forwarded_from", "tls", "redirect_to_https", "hsts", "http3"];
 const TLS_FIELDS: &[&str] =
     &["certificates", "directories", "acme", "client_ca", "client_auth", "clients", "min_version"];
 const ACME_FIELDS: &[&str] = &["hosts"];
@@ -100,6 +101,7 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
         check_http3(reader, table, tls.as_ref(), listen.as_ref());
     }
     let (proxies, proxied_unix) = read_proxies(reader, table);
+    let believed = read_networks(reader, table, "forwarded_from");
     let mode = read_mode(reader, table);
     let listen = listen?;
     match listen.value.parse::<Address>() {
@@ -108,7 +110,7 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
                 Address::Unix(path) => Address::Unix(base.join(path)),
                 tcp => tcp,
             };
-            let door = Door { redirect, hsts, ..Door::default() };
+            let door = Door { believed, redirect, hsts, ..Door::default() };
             Some(ListenerConfig { address, address_span: listen.span, mode, proxies, proxied_unix, tls, door, http3 })
         }
         Err(error) => {
@@ -151,6 +153,23 @@ fn read_mode(reader: &mut Reader<'_>, table: &Table) -> u32 {
         reader.problem(code::BAD_VALUE, &text.span, message, "a mode is three octal digits, such as \"660\"");
         MODE
     })
+}
+
+/// Addresses and networks.
+fn read_networks(reader: &mut Reader<'_>, table: &Table, field: &str) -> Vec<ipnet::IpNet> {
+    let mut networks = Vec::new();
+    for text in reader.strings(table, field) {
+        let address = || text.value.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
+        match text.value.parse().ok().or_else(address) {
+            Some(network) => networks.push(network),
+            None => {
+                let message = format!("`{}` is no network", text.value);
+                let help = "write an address, or a network such as \"10.0.0.0/8\"";
+                reader.problem(code::BAD_VALUE, &text.span, message, help);
+            }
+        }
+    }
+    networks
 }
 
 fn read_proxies(reader: &mut Reader<'_>, table: &Table) -> (Vec<ipnet::IpNet>, bool) {

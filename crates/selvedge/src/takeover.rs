@@ -60,11 +60,18 @@ pub async fn open_stores(data: &Path, limits: &base::NodeLimits, taken: bool) ->
     }
 }
 
-/// Offers this node's sockets to a successor; tells when they are taken.
+/// Offers this node's sockets to a successor; tells when they are taken. A node that can't (the path
+/// of a socket is short) runs all the same.
 pub fn offer(data: &Path, sockets: &Arc<Sockets>) -> Result<Arc<Notify>> {
     let path = socket_of(data);
-    let offer = Offer::open(&path).with_context(|| format!("{} can't be opened", path.display()))?;
     let taken = Arc::new(Notify::new());
+    let offer = match Offer::open(&path) {
+        Ok(offer) => offer,
+        Err(error) => {
+            tracing::warn!("no other process can take over: {} can't be opened: {error}", path.display());
+            return Ok(taken);
+        }
+    };
     let (tell, sockets) = (taken.clone(), sockets.clone());
     let wait = move || match offer.wait(&sockets) {
         Ok(()) => tell.notify_one(),

@@ -40,6 +40,9 @@ export interface Native {
   promiseState(promise: unknown): 0 | 1 | 2;
   promiseResult(promise: unknown): any;
   setRejectionTracker(fn: (promise: object, reason: unknown, handled: boolean) => void): void;
+  /** What is called with an object that `makeCallable` made as its `this`. */
+  setCallable(fn: (...args: any[]) => unknown): void;
+  makeCallable(prototype: object): object;
   now(): number;
   callSite(): string | undefined;
   detach(buffer: ArrayBuffer): void;
@@ -64,7 +67,8 @@ delete scope.__sv;
 export const {
   call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
-  promiseState, promiseResult, setRejectionTracker, now, callSite, detach,
+  promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now, callSite,
+  detach,
   wasm, wasmFunction, wasmImports, wasmMemory, wasmBuffer, wasmGrow, wasmRefs, wasmRefsGet, wasmRefsSet,
   wasmRefsLength, wasmRefsGrow,
 } = native;
@@ -235,6 +239,11 @@ export const OBJECT_AUTO_GET = 473;
 export const OBJECT_AUTO_TIME = 474;
 export const OBJECT_ABORT = 475;
 export const OP_OBJECT_SYNC = 480;
+// The change feed of a SQL database.
+export const OP_SQL_CHANGES = 722;
+// The past of a durable object: calls.
+export const OBJECT_BOOKMARK = 720;
+export const OBJECT_RESTORE_NEXT = 721;
 // PostgreSQL.
 export const OP_POSTGRES_QUERY = 560;
 export const OP_POSTGRES_BEGIN = 561;

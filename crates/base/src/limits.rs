@@ -110,7 +110,7 @@ limits! {
         queue_ms: 1_000, 0, 600_000, "ms", "app_overloaded", "How long a request may wait for a place.";
         instances: 64, 1, 10_000, "", "app_overloaded", "Instances of the app's workers on one core.";
         nesting: 16, 1, 64, "", "nesting_exceeded", "How deep service bindings may nest.";
-        objects: 256, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
+        objects: 1_024, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
         object_queue: 4_096, 1, 1_000_000, "", "object_overloaded", "Events that wait for one durable object, or are in progress in it.";
         object_takeover_ms: 10_000, 0, 3_600_000, "ms", "object_reset", "How long a durable object goes on with the events that it has when a new deployment waits to take it over.";
         object_sockets: 32_768, 0, 1_000_000, "", "too_many_sockets", "Open WebSockets that one durable object has accepted with ctx.acceptWebSocket.";
@@ -130,21 +130,23 @@ limits! {
         write_idle_ms: 60_000, 10, 3_600_000, "ms", "client_gone", "Pause between two pieces of a response that the client takes.";
         connections: 10_000, 1, 10_000_000, "", "node_overloaded", "Connections of all clients.";
         connections_per_address: 1_000, 1, 10_000_000, "", "node_overloaded", "Connections of one client address.";
-        h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 connection.";
-        h2_resets: 200, 10, 1_000_000, "", "protocol_flood", "Requests that an HTTP/2 client may give up; beyond, no more than half of all that it makes.";
+        h2_streams: 128, 1, 10_000, "", "", "Concurrent streams of one HTTP/2 or HTTP/3 connection.";
+        h2_resets: 200, 10, 1_000_000, "", "protocol_flood", "Requests that an HTTP/2 or HTTP/3 client may give up; beyond, no more than half of all that it makes.";
         h2_pending_resets: 20, 1, 10_000, "", "protocol_flood", "Streams of an HTTP/2 connection that are reset before they were looked at.";
         h2_refused_streams: 64, 1, 10_000, "", "protocol_flood", "Streams that an HTTP/2 client makes the node reset, for an error of its own.";
         h2_control_frames: 1_000, 50, 1_000_000, "", "protocol_flood", "SETTINGS, PING, PRIORITY, RST_STREAM, empty and unknown frames of one HTTP/2 connection in ten seconds.";
         h2_window_updates: 1_000, 50, 1_000_000, "", "protocol_flood", "WINDOW_UPDATE frames of one HTTP/2 connection in ten seconds, beyond one for each 256 bytes that it was sent.";
         h2_continuations: 32, 4, 1_000, "", "protocol_flood", "CONTINUATION frames of one head.";
+        quic_handshakes: 1_000, 4, 1_000_000, "", "", "Handshakes of one HTTP/3 listener under way; from a quarter of that on, clients must first show that their address is theirs.";
         tls_handshake_ms: 10_000, 10, 600_000, "ms", "", "From the accepted connection to the end of the TLS handshake.";
         certificates: 20_000, 1, 1_000_000, "", "", "Certificates of one listener.";
         certificate_bytes: 256 << 10, 1 << 10, 16 * MIB, "bytes", "", "One file of certificates, keys or client CAs.";
         local_certificates: 64, 1, 10_000, "", "", "Certificates that the local CA of development has made and keeps.";
         proxy_header_bytes: 2_048, 108, 65_551, "bytes", "bad_proxy_header", "Header of the PROXY protocol.";
         listeners: 64, 1, 1_000, "", "", "Listeners of one node.";
+        handover_ms: 1_000, 0, 3_600_000, "ms", "draining", "How long what is in flight may go on when another process takes over.";
         drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
-        instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
+        instances_total: 2_048, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
         instance_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long an instance may stand unused before it is dropped.";
         loaded_images: 48, 1, 100_000, "", "", "Deployments kept mapped while idle.";
         preparations: 2, 1, 1_024, "", "", "Workers compiled or evaluated at the same time, when the engine's cache lost them.";
@@ -201,11 +203,14 @@ limits! {
         sql_slow_ms: 200, 0, 600_000, "ms", "", "A statement that runs longer is logged with its plan.";
         sql_cached_statements: 64, 1, 10_000, "", "", "Compiled statements kept by one connection.";
         sql_files_open: 256, 4, 10_000, "", "", "SQL databases kept open; the least recently used is closed.";
+        sql_changes: 100_000, 1, 100_000_000, "", "sql_changes_gone", "Changes that the feed of one SQL database goes back.";
         sql_idle_ms: 60_000, 1_000, 3_600_000, "ms", "", "How long a SQL database may stand unused before it is closed.";
         archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
-        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
+        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "", "Body of one response in the cache; a larger one is not stored.";
+        cache_disk_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Responses in the cache's disk tier, if there is one.";
+        cache_disk_app_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Those of one app; beyond, what it used longest ago goes.";
         cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
         cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";
@@ -243,6 +248,48 @@ limits! {
         listeners: 100, 0, 10_000, "", "postgres_busy", "Listeners on one node; they share one connection of their own.";
         notifications: 1_000, 1, 100_000, "", "postgres_overflow", "Notifications on their way to one listener that it has not taken.";
         slow_ms: 1_000, 0, 3_600_000, "ms", "", "A statement that takes longer is named in the log; 0 for none.";
+    }
+}
+
+limits! {
+    /// Limits on one upstream, set under `[upstreams.NAME] limits`. Each node keeps them for itself.
+    UpstreamLimits, UPSTREAM {
+        connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Resolving a target's name and connecting.";
+        tls_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "The TLS handshake with a target.";
+        first_byte_ms: 60_000, 1, 86_400_000, "ms", "upstream_timeout", "From the end of the request to the head of the response.";
+        between_bytes_ms: 60_000, 1, 86_400_000, "ms", "upstream_timeout", "Between two pieces of a response body.";
+        total_ms: 0, 0, 86_400_000, "ms", "upstream_timeout", "All of a request: waiting, retries, and the response to its end; 0 for no bound.";
+        try_ms: 0, 0, 86_400_000, "ms", "upstream_timeout", "One try, up to the head of its response; 0 for no bound.";
+        retries: 2, 0, 10, "", "", "How often a request goes out again that may.";
+        retry_percent: 20, 0, 100, "", "", "Of a hundred requests, so many may go out again.";
+        retry_min_per_s: 10, 0, 10_000, "", "", "So many a second may go out again besides.";
+        hedge_percentile: 0, 0, 99, "", "", "A request that takes longer than so many of a hundred goes out once more beside the first; 0 for never.";
+        eject_failures: 5, 0, 1_000, "", "", "Failures in a row that eject a target; 0 for never.";
+        eject_ms: 10_000, 10, 3_600_000, "ms", "", "How long a target is ejected the first time; each time again it is longer.";
+        eject_percent: 50, 0, 100, "", "", "Of a hundred targets, so many may be ejected at once.";
+        slow_start_ms: 0, 0, 3_600_000, "ms", "", "How long the share of a target grows after it came back.";
+        check_interval_ms: 5_000, 10, 3_600_000, "ms", "", "Between two health checks of a target, give or take a tenth.";
+        check_ms: 2_000, 1, 600_000, "ms", "", "How long a health check may take.";
+        checks_up: 2, 1, 100, "", "", "Checks in a row that bring a target back.";
+        checks_down: 3, 1, 100, "", "", "Checks in a row that take a target down.";
+        breaker_percent: 0, 0, 100, "", "upstream_open", "Failures of a hundred requests in ten seconds that open the breaker; 0 for never.";
+        breaker_requests: 20, 1, 1_000_000, "", "upstream_open", "With fewer requests in ten seconds the breaker stays closed.";
+        breaker_ms: 5_000, 1, 3_600_000, "ms", "upstream_open", "How long the breaker is open before one request tries.";
+        requests: 0, 0, 1_000_000, "", "upstream_busy", "Requests under way at one target, which is connections for HTTP/1.1; 0 for any number.";
+        adaptive_max: 0, 0, 1_000_000, "", "upstream_busy", "As many requests are under way as the targets answer without growing slower, and no more than this; 0 for no such bound.";
+        waiting: 1_000, 0, 1_000_000, "", "upstream_busy", "Requests that may wait for room.";
+        waiting_ms: 5_000, 1, 600_000, "ms", "upstream_busy", "How long one may wait for room.";
+        idle_connections: 32, 0, 10_000, "", "", "Unused connections kept to one target, on one core.";
+        idle_connection_ms: 30_000, 1, 3_600_000, "ms", "", "How long an unused connection is kept.";
+        connection_ms: 0, 0, 86_400_000, "ms", "", "How old a connection may be that takes another request; 0 for any age.";
+        connection_requests: 0, 0, 1_000_000, "", "", "Requests that one connection takes; 0 for any number.";
+        head_bytes: 64 << 10, 1 << 10, MIB, "bytes", "upstream_protocol", "The head of a response.";
+        socket_message_bytes: 16 * MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket to a target, in either direction.";
+        socket_buffer_bytes: 32 * MIB, 1 << 10, 1 << 30, "bytes", "socket_overflow", "Messages on their way to one peer of a WebSocket that it has not taken.";
+        socket_idle_ms: 60_000, 20, 3_600_000, "ms", "socket_idle", "How long the target may be silent on a WebSocket; half-way it gets a ping.";
+        socket_close_ms: 5_000, 1, 600_000, "ms", "", "How long the closing handshake of a WebSocket may take.";
+        socket_pings: 1_000, 1, 1_000_000, "", "socket_flood", "Pings and pongs that a peer of a WebSocket may send in one second.";
+        spool_bytes: 0, 0, 1 << 30, "bytes", "", "A request body up to so large is read whole before a target is asked, so that it may go out again; 0 to pass it on as it comes.";
     }
 }
 

@@ -25,6 +25,12 @@ pub enum Operation {
     SecretDelete,
     SecretVersions,
     SecretRollback,
+    ConfigList,
+    ConfigGet,
+    ConfigPut,
+    ConfigDelete,
+    ConfigHistory,
+    ConfigRollback,
     KvUsage,
     KvList,
     KvCommit,
@@ -47,12 +53,18 @@ pub enum Operation {
     SqlMigrations,
     SqlMigrate,
     SqlCopy,
+    SqlChanges,
     ObjectList,
     ObjectInspect,
     ObjectExport,
     ObjectImport,
     ObjectDelete,
+    ObjectRestore,
+    CachePurge,
+    CacheStats,
+    CacheEntries,
     Limits,
+    Upstreams,
     BackUp,
     Check,
 }
@@ -228,6 +240,8 @@ pub static ROUTES: &[RouteRow] = &[
         .query(&[text("app", "The name of a released app.")])
         .answers(Json("Items_LimitEntry"))
         .errors(&[&code::UNKNOWN_APP]),
+    row(O::Upstreams, "upstreams", Method::GET, "/v1/upstreams", "The upstreams of the released apps, on this node.")
+        .answers(Json("Items_UpstreamEntry")),
     row(
         O::BackUp,
         "back_up",
@@ -298,6 +312,40 @@ pub static ROUTES: &[RouteRow] = &[
     .query(&[SECRET_ENV])
     .takes(Json("SecretRollback"))
     .answers(Json("SecretVersion"))
+    .errors(&[&code::UNKNOWN_VERSION]),
+    row(O::ConfigList, "config_list", Method::GET, "/v1/apps/{app}/config", "The configuration values that are set.")
+        .answers(Json("Items_ConfigEntry")),
+    row(O::ConfigGet, "config_get", Method::GET, "/v1/apps/{app}/config/{name}", "A configuration value.")
+        .query(&[SECRET_ENV])
+        .answers(Json("ConfigEntry"))
+        .errors(&[&code::CONFIG_MISSING]),
+    row(O::ConfigPut, "config_put", Method::PUT, "/v1/apps/{app}/config/{name}", "Sets a value to the body, a text.")
+        .query(&[SECRET_ENV])
+        .takes(Bytes)
+        .answers(Json("ConfigVersion"))
+        .errors(&[&code::BAD_CONFIG]),
+    row(O::ConfigDelete, "config_delete", Method::DELETE, "/v1/apps/{app}/config/{name}", "Unsets a value.")
+        .query(&[SECRET_ENV])
+        .no_content(),
+    row(
+        O::ConfigHistory,
+        "config_history",
+        Method::GET,
+        "/v1/apps/{app}/config/{name}/versions",
+        "The versions of a value that are kept, newest first.",
+    )
+    .query(&[SECRET_ENV])
+    .answers(Json("Items_ConfigVersionEntry")),
+    row(
+        O::ConfigRollback,
+        "config_rollback",
+        Method::POST,
+        "/v1/apps/{app}/config/{name}/rollback",
+        "Sets a value to what an earlier version was.",
+    )
+    .query(&[SECRET_ENV])
+    .takes(Json("ConfigRollback"))
+    .answers(Json("ConfigVersion"))
     .errors(&[&code::UNKNOWN_VERSION]),
     row(O::KvUsage, "kv_usage", Method::GET, "/v1/apps/{app}/kv", "What an app stores in KV, and how much it may.")
         .answers(Json("KvUsage")),
@@ -417,6 +465,17 @@ pub static ROUTES: &[RouteRow] = &[
     )
     .no_content()
     .errors(&[&code::NO_ACCESS_KEY]),
+    row(O::CachePurge, "cache_purge", Method::POST, "/v1/apps/{app}/cache/purge", "Purges responses of an app.")
+        .takes(Json("CachePurge"))
+        .answers(Json("CachePurged"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::CacheStats, "cache_stats", Method::GET, "/v1/apps/{app}/cache", "What an app has in the cache.")
+        .answers(Json("CacheStats"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::CacheEntries, "cache_entries", Method::GET, "/v1/apps/{app}/cache/entries", "What is stored under a URL.")
+        .query(&[text("url", "The URL, as clients name it.")])
+        .answers(Json("Items_CacheEntry"))
+        .errors(&[&code::NODE_STOPPED]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),
     row(
@@ -470,6 +529,20 @@ pub static ROUTES: &[RouteRow] = &[
     .slow()
     .errors(&[&code::SQL_NAME, &code::SQL_COPY]),
     row(
+        O::SqlChanges,
+        "sql_changes",
+        Method::GET,
+        "/v1/apps/{app}/sql/{database}/changes",
+        "Which rows were written, in the order of the commits. The feed begins with the first question.",
+    )
+    .query(&[
+        number("after", "What comes after this position; without it, only where now is."),
+        number("limit", "Changes in the page; at most 1000."),
+        number("wait_ms", "How long to wait if there is nothing to tell; at most 25000."),
+    ])
+    .answers(Json("SqlChanges"))
+    .errors(&[&code::SQL_NAME, &code::SQL_CHANGES_GONE]),
+    row(
         O::ObjectList,
         "object_list",
         Method::GET,
@@ -515,6 +588,17 @@ pub static ROUTES: &[RouteRow] = &[
     )
     .no_content()
     .errors(OBJECT_ERRORS),
+    row(
+        O::ObjectRestore,
+        "object_restore",
+        Method::POST,
+        "/v1/apps/{app}/objects/{class}/{object}/restore",
+        "Puts an object that sleeps back to what it was at a moment.",
+    )
+    .takes(Json("ObjectRestoreRequest"))
+    .answers(Json("ObjectRestored"))
+    .slow()
+    .errors(&[&code::OBJECT_AWAKE, &code::OBJECT_PAST]),
 ];
 
 impl Operation {

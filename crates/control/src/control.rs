@@ -14,14 +14,15 @@ use bytes::Bytes;
 use control_api::{
     Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
     KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
-    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretKey, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
+    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
     AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, Leases, ObjectStore, ReleaseStore,
-    SecretStore, Sql, SqlError,
+    ResponseCare, SecretStore, Sql, SqlError,
 };
 use tokio::sync::Mutex;
 
@@ -29,7 +30,9 @@ use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
 mod blobs;
+mod cache;
 mod care;
+mod config;
 mod kv;
 mod limits;
 mod objects;
@@ -73,6 +76,8 @@ pub struct ControlParts {
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,
     pub care: Arc<dyn Care>,
+    /// The cache of the node in this process, if it runs.
+    pub responses: Option<Arc<dyn ResponseCare>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that
@@ -80,6 +85,8 @@ pub struct ControlParts {
     pub prepare: Prepare,
     /// Called after each change of what is released, and of a secret. It must not block.
     pub on_release: Arc<dyn Fn() + Send + Sync>,
+    /// What the node sees of the upstreams that it serves.
+    pub upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
     /// The version of Selvedge.
     pub version: &'static str,
 }
@@ -400,6 +407,10 @@ impl Api for Control {
         Box::pin(self.delete_secret(app, secret))
     }
 
+    fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>> {
+        Box::pin(async move { Ok((self.parts.upstreams)()) })
+    }
+
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
         Box::pin(self.make_backup(request))
     }
@@ -473,6 +484,10 @@ impl Api for Control {
         Box::pin(self.copy_database(app, database, request))
     }
 
+    fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges> {
+        Box::pin(self.changes_of(app, database, options))
+    }
+
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
         Box::pin(self.migrate_database(app, database, request))
     }
@@ -497,6 +512,16 @@ impl Api for Control {
 
     fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
         Box::pin(self.replace_object(app, class, object, export))
+    }
+
+    fn object_restore(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        request: ObjectRestoreRequest,
+    ) -> Answer<'_, ObjectRestored> {
+        Box::pin(self.restore_object(app, class, object, request))
     }
 
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {

@@ -52,10 +52,11 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
         },
     };
 
-    // 4. Filters: what does not belong on this listener is sent to another one. 5. Cache
+    // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
+    // sent to another one. 5. Cache
     // lookup, for what comes from an upstream.
     let (door, host, secured) = (core.door(&request), request.host().to_owned(), request.secured.is_some());
-    let elsewhere = door.and_then(|door| door.redirect(&request));
+    let elsewhere = door.and_then(|door| door.before(&request));
 
     // 6. Target; a worker is step 7.
     let (method, protocol) = (request.method.clone(), request.protocol);
@@ -171,13 +172,18 @@ async fn upstream_answer(
     if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
+    if !open.core.door(&request).is_some_and(|door| door.believes(request.peer.ip())) {
+        proxy::forget(&mut request.headers);
+    }
     let broken = Broken::default();
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
-        request.body = body::bounded_request(body, u64::MAX, &open.record, &broken);
+        let body = body::bounded_request(body, u64::MAX, &open.record, &broken);
+        request.body = body::whole_if_at_hand(body).await;
     }
     let (cache, clock, app) = (&open.core.cache, &open.core.clock, site.app_label().clone());
-    let caching = Caching { cache, clock, app, route };
+    let rule = site.cache_rule(route);
+    let caching = Caching { cache, clock, app, rule: &rule };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),

@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::limits::{APP, LimitRow, POSTGRES, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, UPSTREAM, WORKER};
 use base::{
     AppLimits, AppName, BindingName, ClassName, NameError, PostgresLimits, ResourceName, Secret, TestLimits,
     WorkerLimits, WorkerName,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::egress::{EgressRule, Scheme};
+use crate::cache_rule::CacheRule;
+use crate::egress::EgressRule;
 use crate::origin::Origins;
-use crate::route::{RouteTable, Target};
+use crate::route::{RouteCache, RouteTable, Target};
+use crate::upstream::UpstreamPlan;
 
 /// One application, as it is served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct Plan {
     /// Indexed by [`UpstreamIndex`], in the order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<UpstreamPlan>,
+    /// What routes say of the cache, indexed by [`CacheRuleIndex`](crate::CacheRuleIndex).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache_rules: Vec<CacheRule>,
     pub routes: RouteTable,
     /// The hosts that routes name: exact (`example.com`) and wildcard (`*.example.com`). The default
     /// host is not among them: every app has it.
@@ -117,16 +122,27 @@ impl Plan {
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
             Target::Blob(bucket) => usize::from(bucket.0) < self.buckets.len(),
-            Target::Upstream { upstream, .. } => usize::from(upstream.0) < self.upstreams.len(),
+            Target::Upstream { upstream, cache } => {
+                let rule_is_there = match cache {
+                    RouteCache::Rule(index) => usize::from(index.0) < self.cache_rules.len(),
+                    RouteCache::Standard | RouteCache::DefaultTtl(_) | RouteCache::Off => true,
+                };
+                rule_is_there && usize::from(upstream.0) < self.upstreams.len()
+            }
         });
-        if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
+        if !self.cache_rules.iter().all(CacheRule::holds) {
+            return Err("the plan has a rule for the cache with names that are none".to_owned());
+        }
+        if !self.upstreams.iter().all(UpstreamPlan::holds) {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match &b.grant {
             Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(*worker),
             Grant::Assets { assets } => assets_are_there(*assets),
             Grant::Postgres { database, .. } => self.postgres.contains_key(database),
-            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
+            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Sql { .. } | Grant::Secret { .. } | Grant::Config { .. } => {
+                true
+            }
         });
         if !routes_hold || !bindings_hold {
             return Err("the plan names a worker, a directory or a database that it does not hold".to_owned());
@@ -136,7 +152,8 @@ impl Plan {
         };
         let in_workers = self.workers.iter().find_map(|w| out_of_range(WORKER, &|name| w.limits.get(name)));
         let in_databases = self.postgres.values().find_map(|db| out_of_range(POSTGRES, &|name| db.limits.get(name)));
-        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers).or(in_databases) {
+        let in_upstreams = self.upstreams.iter().find_map(|up| out_of_range(UPSTREAM, &|name| up.limits.get(name)));
+        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers).or(in_databases).or(in_upstreams) {
             Some(name) => Err(format!("the plan's limit {name} is out of range")),
             None => Ok(()),
         }
@@ -158,6 +175,12 @@ impl Plan {
         grants
             .filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None })
             .collect()
+    }
+
+    /// Whether some worker is granted a value that changes without a deployment: a secret, or configuration.
+    pub fn has_values(&self) -> bool {
+        let mut grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        !self.secrets().is_empty() || grants.any(|grant| matches!(grant, Grant::Config { .. }))
     }
 
     /// Every secret that some worker is granted, once.
@@ -298,6 +321,13 @@ pub enum Grant {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         previous: bool,
     },
+    /// A value that changes without a deployment.
+    Config {
+        config: ResourceName,
+        /// What the code finds while nothing is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        default: Option<String>,
+    },
     /// Another worker of the app, or the worker itself.
     Worker {
         worker: WorkerIndex,
@@ -377,19 +407,6 @@ pub struct PostgresPlan {
 pub enum PostgresTls {
     Verify,
     Off,
-}
-
-/// Servers that routes pass requests on to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpstreamPlan {
-    pub name: ResourceName,
-    /// At least one; each `scheme://host` with a port where it is not the scheme's own.
-    pub targets: Vec<EgressRule>,
-}
-
-/// Whether a rule names one server of HTTP: a scheme and a host.
-pub(crate) fn is_target(rule: &EgressRule) -> bool {
-    matches!(rule, EgressRule::Host { scheme: Some(Scheme::Http | Scheme::Https), .. })
 }
 
 /// A directory of static files.

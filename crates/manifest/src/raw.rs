@@ -9,8 +9,10 @@ use crate::tree::{Entry, Node, Table, Value};
 pub(crate) mod fields;
 mod postgres;
 mod selvedge;
+mod upstream;
 
 pub(crate) use selvedge::read;
+pub(crate) use upstream::{RawTarget, RawUpstream};
 
 /// A value and its place in the file.
 #[derive(Debug, Clone)]
@@ -104,11 +106,14 @@ pub(crate) struct RawBinding {
     pub props: Option<Node>,
     /// Of a secret: the version before.
     pub previous: bool,
+    /// Of a configuration value: what it is while nothing is set.
+    pub default: Option<Spanned<String>>,
 }
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, migrations: None, entrypoint: None, worker: None, props: None, previous: false }
+        let (migrations, entrypoint, worker, props, previous, default) = (None, None, None, None, false, None);
+        Self { name, kind, target, migrations, entrypoint, worker, props, previous, default }
     }
 }
 
@@ -118,6 +123,7 @@ pub(crate) enum BindingKind {
     Blob,
     Sql,
     Secret,
+    Config,
     Worker,
     Assets,
     Object,
@@ -149,18 +155,20 @@ impl RawRoute {
 }
 
 /// What a route says about caching.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RawCache {
     pub span: Range<usize>,
     /// `false` stores nothing.
     pub on: bool,
     pub default_ttl_s: Option<Spanned<i64>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct RawUpstream {
-    pub name: Spanned<String>,
-    pub targets: Vec<Spanned<String>>,
+    pub negative_ttl_s: Option<Spanned<i64>>,
+    pub query: Option<Vec<Spanned<String>>>,
+    pub query_except: Option<Vec<Spanned<String>>>,
+    pub sort_query: bool,
+    pub headers: Option<Vec<Spanned<String>>>,
+    pub cookies: Option<Vec<Spanned<String>>>,
+    pub device: bool,
+    pub compress: bool,
 }
 
 /// Reads values of the expected type out of tables, and notes what is of another.

@@ -2,15 +2,16 @@
 //! limits that the reader uses. It describes shapes; what depends on other parts of the file (names
 //! of workers, equal routes) only the reader finds.
 
-use base::limits::{APP, LimitRow, POSTGRES, TEST, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, TEST, UPSTREAM as UPSTREAM_LIMITS, WORKER};
 use serde_json::{Map, Value, json};
 
-use crate::bounds::ENTRYPOINT_BYTES;
+use crate::bounds::{CACHE_KEY_NAMES, ENTRYPOINT_BYTES};
 use crate::raw::fields::{
     BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM,
-    WORKER as WORKER_FIELDS,
+    UPSTREAM_HEALTH, UPSTREAM_TARGET, UPSTREAM_TLS, WORKER as WORKER_FIELDS,
 };
 use crate::route::DEFAULT_TTL_S_MAX;
+use crate::upstream::WEIGHT_MAX;
 
 /// The schema, in the dialect of JSON Schema 2020-12.
 pub fn json_schema() -> Value {
@@ -108,13 +109,15 @@ fn binding() -> Value {
         "assets" => json!({ "type": "string", "minLength": 1 }),
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
+        "default" => json!({ "type": "string" }),
         "previous" => json!({ "type": "boolean", "default": false }),
         "sql" => json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(-\\*)?$" }),
         "migrations" => json!({ "type": "string", "minLength": 1 }),
         "object" => identifier(),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "blob", "sql", "secret", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
+    let kinds =
+        ["kv", "blob", "sql", "secret", "config", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
     // The worker that exports a class stands beside it.
     let object = json!({ "required": ["object"] });
     let worker = json!({ "required": ["worker"], "not": object });
@@ -123,6 +126,7 @@ fn binding() -> Value {
         "entrypoint": ["worker"],
         "props": ["worker"],
         "previous": ["secret"],
+        "default": ["config"],
         "migrations": ["sql"],
     });
     binding
@@ -157,14 +161,49 @@ fn route() -> Value {
 }
 
 fn route_cache() -> Value {
-    object(ROUTE_CACHE, |_| json!({ "type": "integer", "minimum": 0, "maximum": DEFAULT_TTL_S_MAX }))
+    let names = || json!({ "type": "array", "items": { "type": "string" }, "maxItems": CACHE_KEY_NAMES.max });
+    object(ROUTE_CACHE, |name| match name {
+        "default_ttl_s" | "negative_ttl_s" => json!({ "type": "integer", "minimum": 0, "maximum": DEFAULT_TTL_S_MAX }),
+        "sort_query" | "device" | "compress" => json!({ "type": "boolean" }),
+        _ => names(),
+    })
 }
 
 fn upstream() -> Value {
-    let mut upstream = object(
-        UPSTREAM,
-        |_| json!({ "type": "array", "items": { "type": "string", "pattern": "^https?://" }, "minItems": 1 }),
-    );
+    let url = json!({ "type": "string", "pattern": "^(https?|h2c)://" });
+    let statuses =
+        |min: u16| json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": 599 } });
+    let mut upstream = object(UPSTREAM, |name| match name {
+        "targets" => {
+            let weight = json!({ "type": "integer", "minimum": 1, "maximum": WEIGHT_MAX, "default": 1 });
+            let mut target = object(UPSTREAM_TARGET, |name| if name == "url" { url.clone() } else { weight.clone() });
+            target["required"] = json!(["url"]);
+            json!({ "type": "array", "items": { "anyOf": [url, target] }, "minItems": 1 })
+        }
+        "balance" => json!({
+            "enum": ["round_robin", "least_requests", "two_choices", "ketama", "maglev"], "default": "round_robin",
+        }),
+        "hash" => json!({ "type": "string", "pattern": "^(path|client|header:.+|cookie:.+)$" }),
+        "sticky" => json!({ "type": "string", "minLength": 1 }),
+        "retry_on" => statuses(400),
+        "health" => {
+            let path = json!({ "type": "string", "pattern": "^/" });
+            let mut health = object(UPSTREAM_HEALTH, |name| if name == "path" { path.clone() } else { statuses(100) });
+            health["required"] = json!(["path"]);
+            health
+        }
+        "tls" => object(UPSTREAM_TLS, |name| match name {
+            "certificate" => {
+                let mut secret = object(POSTGRES_URL, |_| json!({ "$ref": "#/$defs/label" }));
+                secret["required"] = json!(["secret"]);
+                secret
+            }
+            "ca" => json!({ "type": "string", "pattern": "-----BEGIN CERTIFICATE-----" }),
+            _ => json!({ "type": "string", "minLength": 1 }),
+        }),
+        "limits" => limits(UPSTREAM_LIMITS),
+        _ => unreachable!("the table of fields has no other"),
+    });
     upstream["required"] = json!(["targets"]);
     upstream
 }

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use base::{Body, NodeLimits, Rng as _, Secret, SystemRng};
 use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
-use control_api::{Api, Client, ClientOptions};
-use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
+use control_api::{Api, Client, ClientOptions, UpstreamEntry};
+use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use script::SourceMaps;
+use services::ResponseCare;
 use telemetry::Level;
 
 use crate::site::tenant;
@@ -25,8 +26,9 @@ const TOKEN_FILE: &str = "admin.token";
 const ADDRESS_FILE: &str = "admin.json";
 
 /// The admin address, taken before anything else starts, so that a port in use is found at once.
-pub fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr)> {
-    let mut listeners = Listener::bind(address, &ListenOptions::default())
+pub fn bind(address: SocketAddr, sockets: &Arc<Sockets>) -> Result<(Listener, SocketAddr)> {
+    let options = ListenOptions { role: "admin", sockets: sockets.clone(), ..ListenOptions::default() };
+    let mut listeners = Listener::bind(address, &options)
         .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace("--listen", "--admin")))?;
     let listener = listeners.pop().context("no admin listener")?;
     let address = listener.address().tcp().unwrap_or(address);
@@ -80,8 +82,10 @@ fn into_http(request: Request) -> http::Request<Body> {
 pub fn control(
     stores: &Stores,
     engine: Option<Arc<dyn worker::Engine>>,
+    responses: Option<Arc<dyn ResponseCare>>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
+    upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
 ) -> Arc<dyn Api> {
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
@@ -114,10 +118,12 @@ pub fn control(
         objects: stores.objects.clone(),
         leases: stores.leases.clone(),
         care: stores.care.clone(),
+        responses,
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),
         on_release,
+        upstreams,
         version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -138,7 +144,7 @@ pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, limits, Arc::new(|| {})))
+            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new)))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

@@ -41,6 +41,8 @@ pub enum Command {
     /// Set, list or delete secrets.
     #[command(subcommand)]
     Secret(Secret),
+    /// Set, show or delete configuration that changes without a deployment.
+    Config(Config),
     /// Look into SQL databases, and change them.
     #[command(subcommand)]
     Sql(Sql),
@@ -50,8 +52,15 @@ pub enum Command {
     /// Read and write blobs, look after buckets, and make access keys.
     #[command(subcommand)]
     Blob(Blob),
+    /// Remove responses of an app from the cache, or make them stale.
+    Purge(Purge),
+    /// Look into the cache.
+    #[command(subcommand)]
+    Cache(Cache),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
+    /// Show the state of each target of the upstreams that a node serves.
+    Upstreams(Data),
     /// Copy all data of a node, running or not, to a directory of backups.
     Backup(Backup),
     /// Make a data directory of a backup.
@@ -196,6 +205,9 @@ pub struct Serve {
     /// The data directory.
     #[arg(long, default_value = "data")]
     pub data: PathBuf,
+    /// Take the place of the node that runs on this data, without refusing a connection.
+    #[arg(long)]
+    pub takeover: bool,
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +240,46 @@ pub struct Rollback {
     pub app: String,
     /// The deployment to go back to; the one before the current one if left out.
     pub deployment: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["url", "prefix", "tag", "all"])]
+pub struct Purge {
+    pub app: String,
+    /// Everything under this URL, as clients name it.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Everything whose URL begins so.
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// Everything with this Cache-Tag or Surrogate-Key.
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Everything of the app.
+    #[arg(long)]
+    pub all: bool,
+    /// Make it stale, so that it answers while it is validated, instead of removing it.
+    #[arg(long)]
+    pub soft: bool,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cache {
+    /// How much an app has in the cache, and how its requests fared.
+    Stats(AppArgs),
+    /// What is stored under a URL.
+    Get(CacheGet),
+}
+
+#[derive(Debug, Args)]
+pub struct CacheGet {
+    pub app: String,
+    /// As clients name it.
+    pub url: String,
     #[command(flatten)]
     pub data: Data,
 }
@@ -268,6 +320,13 @@ pub enum ObjectsWhat {
         object: String,
         /// Standard input if left out.
         file: Option<PathBuf>,
+    },
+    /// Put it back to what it was at a moment; it has to sleep.
+    Restore {
+        object: String,
+        /// The moment: 2026-11-26T10:00:00Z, milliseconds since 1970, or how long ago: 30s, 10m, 2h, 3d.
+        #[arg(long)]
+        at: String,
     },
     /// Remove all that it has; it has to sleep.
     Delete { object: String },
@@ -314,6 +373,50 @@ pub enum Secret {
         of: OfSecret,
         #[command(flatten)]
         data: Data,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    /// The data directory, of a running node or of none.
+    #[arg(long, default_value = "data", global = true)]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub what: ConfigWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigWhat {
+    /// Set a value: the argument, or standard input.
+    Put {
+        #[command(flatten)]
+        of: OfSecret,
+        value: Option<String>,
+    },
+    /// Print a value.
+    Get {
+        #[command(flatten)]
+        of: OfSecret,
+    },
+    /// List the names, with their values.
+    List { app: String },
+    /// List the versions that are kept.
+    History {
+        #[command(flatten)]
+        of: OfSecret,
+    },
+    /// Set a value to what an earlier version was.
+    Rollback {
+        #[command(flatten)]
+        of: OfSecret,
+        /// As `config history` numbers them.
+        #[arg(value_name = "VERSION")]
+        to: u64,
+    },
+    /// Delete a value, with all its versions.
+    Delete {
+        #[command(flatten)]
+        of: OfSecret,
     },
 }
 
@@ -408,6 +511,17 @@ pub enum Sql {
     Export {
         #[command(flatten)]
         database: Database,
+    },
+    /// Print which rows are written, a line for each, until it is stopped.
+    Changes {
+        #[command(flatten)]
+        database: Database,
+        /// Begin after this position; with what is written from now on if left out.
+        #[arg(long)]
+        after: Option<u64>,
+        /// End when there is nothing more to tell.
+        #[arg(long)]
+        once: bool,
     },
     /// Make a new database of what this one is.
     Branch {

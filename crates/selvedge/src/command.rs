@@ -1,7 +1,9 @@
 //! The commands that do one thing and end.
 
 pub mod blob;
+pub mod cache;
 pub mod care;
+pub mod config;
 pub mod init;
 pub mod kv;
 pub mod objects;
@@ -9,6 +11,7 @@ pub mod project;
 pub mod release;
 pub mod secret;
 pub mod sql;
+pub mod upstreams;
 
 use std::fmt;
 use std::io::Write as _;

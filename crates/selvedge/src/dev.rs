@@ -25,6 +25,7 @@ use crate::prepare;
 use crate::s3;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
+use crate::upstreams;
 use crate::watch::Watch;
 use crate::wire;
 
@@ -39,7 +40,8 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
     let stores = wire::open_stores(&data, &limits)?;
-    let (admin, admin_address) = admin::bind(args.listening.admin)?;
+    let sockets = Arc::default();
+    let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);
     let mut listener = ListenerOptions::plain(listen);
     let authority = args.tls.then(|| authority::open(listen.ip(), &limits, &wire::clock())).transpose()?;
@@ -52,13 +54,14 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             limits: limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            sockets: sockets.clone(),
         },
         stores.clone(),
     )?;
-    let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
-    let metrics = node.metrics.clone();
+    let s3 = s3::start(args.listening.s3, &[], &stores, &limits, &sockets)?;
+    let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), limits.clone(), Arc::new(|| {})),
+        api: admin::control(&stores, Some(engine), Some(node.responses.clone()), limits.clone(), Arc::new(|| {}), seen),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],
@@ -93,7 +96,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     }
     terminal::say("stopping: finishing what is in progress");
     drop(s3);
-    studio.node.stop();
+    studio.node.stop(None);
     serving_admin.abort();
     Ok(())
 }
@@ -210,7 +213,7 @@ impl Studio {
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
             buckets: self.node.workshop.buckets(&plan),
-            upstreams: self.node.workshop.upstreams(&plan),
+            upstreams: self.current.as_ref().map_or_else(Vec::new, |(site, _)| site.upstreams().to_vec()),
             plan,
             dev: Some(self.dir.clone()),
         });

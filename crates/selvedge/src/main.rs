@@ -5,6 +5,7 @@
 //! [`site`] makes of a plan what the edge serves, [`dev`] and [`serve`] decide what is served, [`test`]
 //! runs an app's tests in the same engine, and [`admin`] lets the other commands reach a node that runs.
 
+mod acme;
 mod admin;
 mod cli;
 mod command;
@@ -12,14 +13,17 @@ mod config;
 mod dev;
 mod listeners;
 mod node;
+mod open_files;
 mod outbound;
 mod prepare;
 mod s3;
 mod serve;
 mod site;
 mod source_map;
+mod takeover;
 mod terminal;
 mod test;
+mod upstreams;
 mod watch;
 mod wire;
 
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         )
         .init();
     net::tls::install_provider();
+    open_files::allow_all();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,
@@ -72,10 +77,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Releases(args) => command::release::list(args, json).await,
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
+            Command::Config(args) => command::config::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
+            Command::Purge(args) => command::cache::purge(args, json).await,
+            Command::Cache(args) => command::cache::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,
+            Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
             Command::Fsck(args) => command::care::fsck(args, json).await,

@@ -19,10 +19,11 @@ use services::kv::KvNamespace;
 use services::object::ObjectClass;
 use services::postgres::{Address, DatabaseOptions, Postgres, Tls};
 use services::sql::{Migration, SqlDatabase, SqlFamily};
-use services::{AppId, SecretEntry, SecretName};
+use services::{AppId, SecretEntry, SecretName, ValueKind};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
+use crate::upstreams::Upstreams;
 use crate::wire::Stores;
 
 /// The tenant of a laptop, and of every node until there are more.
@@ -36,6 +37,7 @@ pub struct Workshop {
     pub dispatcher: Arc<Dispatcher>,
     pub fetcher: Arc<dyn Fetcher>,
     pub postgres: Arc<dyn Postgres>,
+    pub upstreams: Upstreams,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
     /// What is different where an app is tested.
@@ -114,7 +116,7 @@ impl Workshop {
                 None => deployed.invoker(manifest::WorkerIndex(index as u16)),
             })
             .collect();
-        let upstreams = self.upstreams(&plan);
+        let upstreams = self.upstreams(&plan).await?;
         let buckets = self.buckets(&plan);
         let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, buckets, upstreams, dev });
         Ok((site, deployed))
@@ -125,14 +127,17 @@ impl Workshop {
         public_buckets(&self.stores.blobs, plan)
     }
 
-    /// The servers behind the plan's routes. Each may be reached whatever its address is, but for those of
-    /// the node itself.
-    pub fn upstreams(&self, plan: &Plan) -> Vec<Arc<Upstream>> {
-        let open = |upstream: &manifest::UpstreamPlan| {
-            let policy = EgressPolicy::new(egress_rules(&upstream.targets), self.own.clone());
-            Upstream::new(upstream, Arc::new(policy), self.fetcher.clone())
-        };
-        plan.upstreams.iter().map(open).collect()
+    /// The servers behind the plan's routes.
+    async fn upstreams(&self, plan: &Plan) -> Result<Vec<Arc<Upstream>>> {
+        let mut opened = Vec::with_capacity(plan.upstreams.len());
+        for upstream in &plan.upstreams {
+            let certificate = match upstream.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+                Some(secret) => self.secret_text(plan, secret).await?.map(Some),
+                None => Ok(None),
+            };
+            opened.push(self.upstreams.open(upstream, &self.own, certificate)?);
+        }
+        Ok(opened)
     }
 
     /// The environment; with it the reason, if something that was granted is not there yet.
@@ -247,7 +252,7 @@ impl Workshop {
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
             Grant::Secret { secret, previous } => {
-                let value = match self.secret(plan, secret).await? {
+                let value = match self.value(plan, ValueKind::Secret, secret).await? {
                     Some(entry) if *previous => match entry.previous {
                         Some(previous) => previous.value,
                         // Most of the time there is none; the code finds the name unset.
@@ -259,6 +264,13 @@ impl Workshop {
                 };
                 Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
             }
+            Grant::Config { config, default } => match self.value(plan, ValueKind::Config, config).await? {
+                Some(entry) => Handle::Text(String::from_utf8_lossy(entry.value.expose()).into_owned()),
+                None => match default {
+                    Some(default) => Handle::Text(default.clone()),
+                    None => return Ok(Ok(None)),
+                },
+            },
             Grant::Postgres { database, dev_url } => {
                 let described = &plan.postgres[database];
                 let url = match dev_url {
@@ -275,22 +287,23 @@ impl Workshop {
 }
 
 impl Workshop {
-    /// What the secret is in the environment of the plan, or else in all of them.
-    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Option<SecretEntry>> {
+    /// What a value is in the environment of the plan, or else in all of them.
+    async fn value(&self, plan: &Plan, kind: ValueKind, name: &ResourceName) -> Result<Option<SecretEntry>> {
         let app = AppId::new(tenant(), plan.app.clone());
         let env = plan.env_name.as_deref().and_then(|env| ResourceName::parse(env).ok());
         if env.is_some() {
-            let own = SecretName { name: secret.clone(), env };
+            let own = SecretName { kind, name: name.clone(), env };
             if let Some(entry) = self.stores.secrets.get(&app, &own).await? {
                 return Ok(Some(entry));
             }
         }
-        Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
+        let everywhere = SecretName { kind, name: name.clone(), env: None };
+        Ok(self.stores.secrets.get(&app, &everywhere).await?)
     }
 
     /// The value of a secret, or the failure of a worker that needs it.
     async fn secret_text(&self, plan: &Plan, secret: &ResourceName) -> Result<Result<Secret<String>, Failure>> {
-        Ok(match self.secret(plan, secret).await? {
+        Ok(match self.value(plan, ValueKind::Secret, secret).await? {
             Some(entry) => Ok(Secret::new(String::from_utf8_lossy(entry.value.expose()).into_owned())),
             None => Err(secret_missing(plan, secret)),
         })

@@ -5,9 +5,9 @@
 //! nothing. The ledger's flush, one for all that was committed meanwhile, resolves the ticket. What
 //! the connection may do on a tenant's behalf, `tenant_sql` says.
 //!
-//! **Making.** An object that never wrote has no file. The first write makes one from a template,
-//! by flush and rename, so that no half file ever has its name; one that holds nothing any more when
-//! it closes is removed.
+//! **Making.** An object that never wrote has no file. The first write gives it one that was made in
+//! advance (`stock`), so that no half file ever has its name, and the ledger holds the whole of it
+//! until the name is durable; one that holds nothing any more when it closes is removed.
 //!
 //! **Failing.** After a failure the storage takes nothing more, and is closed without another word
 //! to the file. When it is opened again the ledger goes on where it was left.
@@ -15,6 +15,8 @@
 //! **Alarms** stand in the object's own file, which counts, and in an index for the node, which is
 //! part of what a ticket waits for. What the index has too much of does no harm: an
 //! object that is woken for nothing says so.
+//!
+//! **The past** is the ledger's archive ([`past`]).
 //!
 //! **Owners.** The node's lock on the directory leaves one process; within it a set of leases does
 //! the rest. Fences count from a number that rises with each start of the node.
@@ -42,14 +44,19 @@ use crate::pool::{Lane, Pool, Threads};
 
 mod alarms;
 mod file;
+mod past;
+mod stock;
 mod storage;
 
 use alarms::Alarms;
 use file::{Statements, Unsound};
+use stock::Stock;
 use storage::LocalStorage;
 
 /// Threads that flush, open and close.
 const THREADS: usize = 4;
+/// Beside the directories of tenants, none of which has a name with a dot.
+const STOCK: &str = "stock.new";
 
 /// Durable objects in the data directory.
 pub struct LocalObjects {
@@ -69,7 +76,8 @@ struct Shared {
     sql_ms: u64,
     statements: Statements,
     /// An empty object's file.
-    template: Vec<u8>,
+    template: Arc<[u8]>,
+    stock: Arc<Stock>,
     alarms: Alarms,
     slots: Mutex<HashMap<ObjectKey, Arc<Slot>>>,
     leased: Arc<Mutex<HashSet<ObjectKey>>>,
@@ -86,6 +94,8 @@ struct Slot {
     fence: AtomicU64,
     /// The file, open for the latest owner; `None` while nothing is stored.
     open: Mutex<Option<file::Open>>,
+    /// How often it was opened: one owner may open it again while what it had is on its way to be closed.
+    opened: AtomicU64,
 }
 
 impl LocalObjects {
@@ -98,6 +108,8 @@ impl LocalObjects {
         let limits = ObjectLimits::from(&root.options.limits);
         let mut secret = [0; 16];
         root.options.rng.fill(&mut secret);
+        let template: Arc<[u8]> = file::template(&path)?.into();
+        let making = root.create_dir(&["objects", STOCK]).map_err(fail)?;
         let shared = Shared {
             sql_limits: Arc::new(sql_limits(&root.options.limits, limits)),
             sql_ms: root.options.limits.object_sql_ms,
@@ -105,7 +117,8 @@ impl LocalObjects {
             ledger,
             limits,
             pool: threads.pool(),
-            template: file::template(&path)?,
+            stock: Stock::open(making, template.clone(), threads.pool()).map_err(fail)?,
+            template,
             alarms: Alarms::open(&root)?,
             slots: Mutex::default(),
             leased: Arc::default(),
@@ -186,6 +199,41 @@ impl Shared {
         Ok(())
     }
 
+    /// Puts an object that is not open back to what it was. Blocks.
+    fn restore(&self, key: &ObjectKey, fence: u64, at_ms: u64) -> Result<u64, ObjectError> {
+        let slot = self.slot(key);
+        let restored = {
+            let _turn = lock(&slot.gate);
+            match slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
+                true => Err(ObjectError::Fenced),
+                false => self.restore_held(key, &slot, at_ms),
+            }
+        };
+        self.leave(key, slot);
+        restored
+    }
+
+    /// The gate is held.
+    fn restore_held(&self, key: &ObjectKey, slot: &Slot, at_ms: u64) -> Result<u64, ObjectError> {
+        let path = self.file(key);
+        // Its owner is gone, and was on the way to close it.
+        if let Some(open) = lock(&slot.open).take() {
+            file::close(self, &path, open, false)?;
+        }
+        // First, so that one that never was is not made.
+        let restored = past::build(self, &path, at_ms)?;
+        if !path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
+            file::create(self, key, &path, &self.template)?;
+        }
+        let (mut connection, mut journal) = file::journaled(self, &path)?;
+        past::install(&path, &mut connection, &mut journal, past::Wish { number: None, at_ms })?;
+        let opened = file::opened(self, &path, connection, journal)?;
+        let alarm = opened.connection.trusted(past::alarm).map_err(|error| file::own(&path, error))?;
+        file::close(self, &path, opened, false)?;
+        self.alarms.set_now(key, alarm)?;
+        Ok(restored.time_ms)
+    }
+
     fn class_dir(&self, class: &ObjectClass) -> PathBuf {
         let mut path = self.path.clone();
         path.extend([class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()]);
@@ -250,6 +298,11 @@ impl ObjectStore for LocalObjects {
     ) -> BoxFuture<'a, Result<(), ObjectError>> {
         let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
         async move { pool.run(Lane::default(), move || shared.replace(&key, fence, export)).await? }.boxed()
+    }
+
+    fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        async move { pool.run(Lane::default(), move || shared.restore(&key, fence, at_ms)).await? }.boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "edge",
         floor: Floor::At(4),
-        uses: &["net", "cache", "dispatch", "worker", "services", "manifest", "telemetry"],
+        uses: &["net", "cache", "upstream", "dispatch", "worker", "services", "manifest", "telemetry"],
     },
     Layer {
         name: "control",
@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     // The engine fills the record of an invocation, whose types are telemetry's.
     Layer { name: "engine", floor: Floor::At(3), uses: &["worker", "services", "telemetry"] },
     Layer { name: "worker", floor: Floor::At(2), uses: &["services", "cache", "manifest", "telemetry"] },
-    Layer { name: "services-local", floor: Floor::At(2), uses: &["services"] },
+    Layer { name: "services-local", floor: Floor::At(2), uses: &["services", "cache"] },
     Layer { name: "services-cluster", floor: Floor::At(2), uses: &["services"] },
     Layer { name: "s3", floor: Floor::At(2), uses: &["services"] },
     Layer { name: "services", floor: Floor::At(1), uses: &[] },
@@ -57,6 +57,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "telemetry", floor: Floor::At(1), uses: &[] },
     Layer { name: "net", floor: Floor::At(1), uses: &[] },
     Layer { name: "cache", floor: Floor::At(1), uses: &[] },
+    Layer { name: "upstream", floor: Floor::At(1), uses: &[] },
     Layer { name: "base", floor: Floor::At(0), uses: &[] },
     Layer { name: "testkit", floor: Floor::Side, uses: &[] },
     Layer { name: "xtask", floor: Floor::Side, uses: &[] },
@@ -79,6 +80,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("quinn*", &["net"]),
     Heavy::of("h2", &["net"]),
     Heavy::of("h3*", &["net"]),
+    Heavy::of("instant-acme", &["net"]),
     Heavy::of("socket2", &["net"]),
     Heavy::of("aws-lc-rs", &["net", "engine", "services-local", "s3"]),
     // What aws-lc-rs leaves out of Web Cryptography.
@@ -98,7 +100,8 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("crc", &["services", "services-local"]),
     Heavy::of("moka", &["cache"]),
     Heavy::of("lol_html", &["engine"]),
-    Heavy::of("brotli", &["engine"]),
+    Heavy::of("brotli", &["engine", "edge"]),
+    Heavy::of("zstd", &["edge"]),
     Heavy::of("oxc*", &["script"]),
     Heavy::of("axum", &["control"]),
     Heavy::of("clap", &["selvedge"]),

@@ -36,7 +36,7 @@ impl Node {
     pub fn new() -> Self {
         let clock = ManualClock::new();
         let limits = NodeLimits { artifact_bytes: 1 << 20, admin_body_bytes: 1 << 21, ..NodeLimits::default() };
-        let objects = Arc::new(MemoryObjects::new(ObjectLimits::from(&limits)));
+        let objects = Arc::new(MemoryObjects::new(clock.clone(), ObjectLimits::from(&limits)));
         let artifacts: Arc<dyn ArtifactStore> = Arc::new(MemoryArtifacts::new(&limits));
         let (released, prepared) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let failure = Arc::new(StdMutex::new(None));
@@ -53,6 +53,7 @@ impl Node {
             objects: objects.clone(),
             leases: objects,
             care: Arc::new(MemoryCare),
+            responses: None,
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {
@@ -63,6 +64,7 @@ impl Node {
             on_release: Arc::new(move || {
                 on_release.fetch_add(1, Ordering::SeqCst);
             }),
+            upstreams: Arc::new(Vec::new),
             version: "1.2.3",
         }));
         Self { clock, control, artifacts, released, prepared, failure }

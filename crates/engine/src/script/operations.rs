@@ -232,8 +232,8 @@ fn encode_entry(entry: Option<KvEntry>, instance: &ScriptInstance, guest: &mut G
 }
 
 impl Operation {
-    pub async fn perform(self) -> Completion {
-        let arguments = self.arguments.clone();
+    pub async fn perform(mut self) -> Completion {
+        let arguments = std::mem::take(&mut self.arguments);
         let args = Decoder::new(&arguments);
         let result = match self.code {
             operation::TIMER => timer(args).await,
@@ -254,6 +254,7 @@ impl Operation {
             abi::kv::CHANGES => kv::changes(&self, args).await,
             abi::kv::LIST => kv::list(&self, args).await,
             abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
+            abi::sqlfeed::CHANGES => sql::changes(&self, args).await,
             // It was begun when everything before it was durable.
             abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,

@@ -87,6 +87,11 @@ pub(crate) static BINDING: &[Field] = &[
         "previous",
         "With `secret`: true for the version before, which is there while the overlap of a rotation lasts.",
     ),
+    field(
+        "config",
+        "The name of a configuration value, set with: selvedge config put. It changes without a deployment.",
+    ),
+    field("default", "With `config`: what the code finds while nothing is set; without it, nothing."),
     field("worker", "The name of a worker of this app; with `object`, the one that exports the class."),
     field("assets", "A directory of files, relative to this file."),
     field("postgres", "The name of a PostgreSQL database, which [postgres.NAME] describes."),
@@ -120,15 +125,56 @@ pub(crate) static ROUTE: &[Field] = &[
     later("filters"),
 ];
 
-pub(crate) static UPSTREAM: &[Field] =
-    &[field("targets", "Its servers, as scheme, host and port: \"http://127.0.0.1:9000\". They take turns.")];
+pub(crate) static UPSTREAM: &[Field] = &[
+    field("targets", "Its servers: \"http://127.0.0.1:9000\", https:// or h2c://, or a table with its url and weight."),
+    field(
+        "balance",
+        "Which of them gets a request: \"round_robin\" (default), \"least_requests\", \"two_choices\" (of two at \
+         random the less loaded, by latency), \"ketama\" or \"maglev\" (equal keys to the same one).",
+    ),
+    field("hash", "The key of ketama and maglev: \"path\", \"client\", \"header:NAME\" or \"cookie:NAME\"."),
+    field("sticky", "The name of a cookie that binds a client to the server that answered it first."),
+    field("retry_on", "Statuses after which a request goes out again that may, such as [502, 503, 504]."),
+    field("health", "How to ask a server whether it is well, again and again."),
+    field("tls", "How servers prove who they are, and this node to them."),
+    field("limits", "Limits on the upstream: times, retries, requests, connections."),
+];
+
+pub(crate) static UPSTREAM_TARGET: &[Field] = &[
+    field("url", "Scheme, host and port: \"http://127.0.0.1:9000\"."),
+    field("weight", "Its share of the requests, beside the others' weights: 1 to 1000, 1 by default."),
+];
+
+pub(crate) static UPSTREAM_HEALTH: &[Field] = &[
+    field("path", "The path that is asked for, such as \"/healthz\"."),
+    field("status", "The statuses of a server that is well; 200 to 299 by default."),
+];
+
+pub(crate) static UPSTREAM_TLS: &[Field] = &[
+    field("ca", "The authorities that signed the servers' certificates, as PEM text; no other is trusted then."),
+    field("server_name", "The name that the certificates are for, if it is not the host of the target."),
+    field(
+        "certificate",
+        "The certificate that the node shows: { secret = \"NAME\" }, a secret that holds it and its key as PEM text.",
+    ),
+];
 
 pub(crate) static ROUTE_CACHE: &[Field] = &[
     field(
         "default_ttl_s",
         "Seconds for which a response is fresh that does not say so itself; without it, a guess (RFC 9111, section 4.2.2).",
     ),
-    later("tags"),
+    field("negative_ttl_s", "The same for 404, 405, 410, 414 and 501; without it, default_ttl_s."),
+    field(
+        "query",
+        "The parameters of the query that the key has and the origin gets; without it, all. A name may end in *.",
+    ),
+    field("query_except", "The parameters that the key has not and the origin does not get, such as \"utm_*\"."),
+    field("sort_query", "Whether the order of parameters plays no part."),
+    field("headers", "Header fields of requests that are part of the key."),
+    field("cookies", "Cookies that are part of the key."),
+    field("device", "Whether mobile, tablet, desktop and bot have responses of their own."),
+    field("compress", "Whether responses are compressed for those who accept it."),
 ];
 
 /// Where a field belongs that people write in the wrong table.

@@ -1,9 +1,8 @@
 //! The reader of `selvedge.toml`.
 
-use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, UPSTREAM, WORKER};
-use super::postgres;
+use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, WORKER};
 use super::{
-    BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawUpstream, RawWorker, Reader, Spanned,
+    BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned, postgres, upstream,
 };
 use crate::report::{Problems, code, nearest};
 use crate::tree::{Entry, Node, Table, Value};
@@ -20,7 +19,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         name: reader.string(root, "name"),
         workers: workers(&mut reader, root),
         routes: routes(&mut reader, root),
-        upstreams: upstreams(&mut reader, root),
+        upstreams: upstream::read(&mut reader, root),
         limits: reader.limits(root, "limits"),
         tests: tests(&mut reader, root),
         postgres: postgres::read(&mut reader, root),
@@ -89,12 +88,13 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 8] = [
+const KINDS: [(&str, BindingKind); 9] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("blob", BindingKind::Blob),
     ("sql", BindingKind::Sql),
     ("secret", BindingKind::Secret),
+    ("config", BindingKind::Config),
     ("worker", BindingKind::Worker),
     ("assets", BindingKind::Assets),
     ("postgres", BindingKind::Postgres),
@@ -134,12 +134,16 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, blob, sql, secret, worker, assets, object, postgres".to_owned());
+                Some("name one of: kv, blob, sql, secret, config, worker, assets, object, postgres".to_owned());
         }
         return None;
     };
     if let Some((extra, of)) = extras().find(|(_, of)| *of != kind) {
-        let what = if of == BindingKind::Worker { "worker" } else { "database" };
+        let what = match of {
+            BindingKind::Worker => "worker",
+            BindingKind::Config => "configuration value",
+            _ => "database",
+        };
         let message = format!("`{}` has no meaning in the binding `{}`, which opens no {what}", extra.key, entry.key);
         reader.problems.add(code::BAD_BINDING, &extra.key_span, message).help =
             Some(format!("leave it out, or bind a {what}"));
@@ -157,13 +161,18 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
             Some("leave it out, or bind a secret".to_owned());
         return None;
     }
+    binding.default = reader.string(table, "default");
     binding.previous = reader.bool(table, "previous").unwrap_or(false);
     Some(binding)
 }
 
-/// What a binding to a worker or a database may say besides.
-const EXTRAS: [(&str, BindingKind); 3] =
-    [("migrations", BindingKind::Sql), ("entrypoint", BindingKind::Worker), ("props", BindingKind::Worker)];
+/// What a binding to a worker, a database or a configuration value may say besides.
+const EXTRAS: [(&str, BindingKind); 4] = [
+    ("migrations", BindingKind::Sql),
+    ("entrypoint", BindingKind::Worker),
+    ("props", BindingKind::Worker),
+    ("default", BindingKind::Config),
+];
 
 fn routes(reader: &mut Reader<'_>, root: &Table) -> Vec<RawRoute> {
     let Some(entry) = root.get("routes") else { return Vec::new() };
@@ -205,32 +214,23 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
 fn cache(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawCache> {
     let span = entry.node.span.clone();
     match &entry.node.value {
-        Value::Bool(on) => Some(RawCache { span, on: *on, default_ttl_s: None }),
+        Value::Bool(on) => Some(RawCache { span, on: *on, ..RawCache::default() }),
         Value::Table(table) => {
             reader.check_fields(table, ROUTE_CACHE, "`cache`");
-            let default_ttl_s = reader.integer(table, "default_ttl_s");
-            Some(RawCache { span, on: true, default_ttl_s })
+            Some(RawCache {
+                span,
+                on: true,
+                default_ttl_s: reader.integer(table, "default_ttl_s"),
+                negative_ttl_s: reader.integer(table, "negative_ttl_s"),
+                query: reader.strings(table, "query"),
+                query_except: reader.strings(table, "query_except"),
+                sort_query: reader.bool(table, "sort_query").unwrap_or(false),
+                headers: reader.strings(table, "headers"),
+                cookies: reader.strings(table, "cookies"),
+                device: reader.bool(table, "device").unwrap_or(false),
+                compress: reader.bool(table, "compress").unwrap_or(false),
+            })
         }
         _ => reader.wrong_type("cache", "true, false or a table", &entry.node),
     }
-}
-
-fn upstreams(reader: &mut Reader<'_>, root: &Table) -> Vec<RawUpstream> {
-    let Some(upstreams) = reader.table(root, "upstreams") else { return Vec::new() };
-    let mut raw = Vec::with_capacity(upstreams.entries.len());
-    for entry in &upstreams.entries {
-        let place = format!("upstreams.{}", entry.key);
-        let Some(table) = reader.table_of(&place, &entry.node) else { continue };
-        reader.check_fields(table, UPSTREAM, &format!("[{place}]"));
-        let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
-        match reader.strings(table, "targets") {
-            Some(targets) if !targets.is_empty() => raw.push(RawUpstream { name, targets }),
-            _ => {
-                let message = format!("the upstream `{}` has no `targets`", entry.key);
-                reader.problems.add(code::MISSING_FIELD, &entry.key_span, message).help =
-                    Some("name its servers: targets = [\"http://127.0.0.1:9000\"]".to_owned());
-            }
-        }
-    }
-    raw
 }

@@ -66,6 +66,7 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
         Grant::Blob { bucket } => format!("blob bucket {bucket}"),
         Grant::Secret { secret, previous: false } => format!("secret {secret}"),
         Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
+        Grant::Config { config, .. } => format!("configuration value {config}"),
         Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
         Grant::Sql { sql, .. } => format!("SQL databases {sql}, one for each key"),
         Grant::Object { class, .. } => format!("durable objects of the class {class}"),
@@ -124,8 +125,8 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
         print("project")?;
         for line in of_project {
             let value = format!("{} {}", line.value, line.unit);
-            let database = line.database.as_ref().map(base::ResourceName::as_str);
-            let owner = line.worker.as_ref().map(base::WorkerName::as_str).or(database).unwrap_or("app");
+            let resource = line.database.as_ref().or(line.upstream.as_ref()).map(base::ResourceName::as_str);
+            let owner = line.worker.as_ref().map(base::WorkerName::as_str).or(resource).unwrap_or("app");
             print(format!(
                 "  {owner:<12} {:<24} {:>20}  {:<20} {}",
                 line.name,

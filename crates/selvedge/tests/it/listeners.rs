@@ -5,8 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
 use rustix::process::Signal;
+
+mod acme;
+mod http3;
+mod takeover;
 
 use crate::harness::{Node, ONE_WORKER, Place, until, write};
 
@@ -21,13 +25,13 @@ export default {
 "#;
 
 /// An authority whose certificates lie in a directory.
-struct Authority<'a> {
+pub struct Authority<'a> {
     place: &'a Place,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl<'a> Authority<'a> {
-    fn new(place: &'a Place) -> Self {
+    pub fn new(place: &'a Place) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Another name than what it signs, which would pass for its own issuer.
@@ -38,13 +42,15 @@ impl<'a> Authority<'a> {
         Self { place, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: &str, hosts: &[&str]) {
+    /// The public key that it is for, as DER.
+    pub fn issue(&self, name: &str, hosts: &[&str]) -> Vec<u8> {
         let key = KeyPair::generate().expect("a key");
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let params = CertificateParams::new(hosts).expect("names");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         write(&self.place.path(&format!("{name}.key")), &key.serialize_pem());
         write(&self.place.path(&format!("{name}.pem")), &certificate.pem());
+        key.subject_public_key_info()
     }
 }
 
@@ -71,7 +77,7 @@ fn curl(place: &Place, ca: &Path, args: &[&str]) -> Result<String, String> {
 }
 
 /// The ports of what a node said it serves under TLS, in the order of its listeners.
-fn ports(node: &Node, scheme: &str) -> Vec<String> {
+pub fn ports(node: &Node, scheme: &str) -> Vec<String> {
     let said = node.stderr();
     let start = format!("{scheme}://127.0.0.1:");
     let after = said.split(&start).skip(1);
@@ -79,7 +85,7 @@ fn ports(node: &Node, scheme: &str) -> Vec<String> {
 }
 
 /// A node with these listeners, whose one app answers every host.
-fn serve(place: &Place, config: &str) -> Node {
+pub fn serve(place: &Place, config: &str) -> Node {
     let hosts = ["app.example", "other.example", "new.example", "newer.example", "admin.example", "127.0.0.1"];
     let routes = hosts.map(|host| format!("[[routes]]\nmatch = \"{host}/*\"\nworker = \"web\"\n"));
     let manifest = format!("{ONE_WORKER}{}", routes.concat());

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::harness::{Node, Place, Request, until, write};
 
 mod chat;
+mod many;
+mod past;
 
 const MANIFEST: &str = "name = \"app\"
 [workers.web]

@@ -202,7 +202,7 @@ impl Member {
         if self.log.in_doubt(state.last) {
             self.bear_again(state)?;
             state.wal.rewind();
-            state.last = state.copied;
+            state.last = state.copied.max(Self::birth(state));
         }
         let logged = self.log_commits(state);
         if logged.is_err() {

@@ -73,10 +73,17 @@ impl Member {
         let mut record = Vec::new();
         record::pages(&mut record, head, &images);
         let place = self.log.append(&self.name, &record)?;
-        (state.last, state.copied) = (place.batch, place.batch);
+        // The file holds this much, but not what else its batch may come to hold: the first commit may
+        // be in it, and the file would count as having that.
+        (state.last, state.copied) = (place.batch, place.batch - 1);
         (state.needed_from, state.uncopied_from) = (Some(place.segment), None);
         state.born = Some(Born { bytes, batch: place.batch });
         Ok(())
+    }
+
+    /// The batch that the file began in; 0 once nobody needs to know.
+    pub(super) fn birth(state: &State) -> u64 {
+        state.born.as_ref().map_or(0, |born| born.batch)
     }
 
     /// After a failure of the log: once more, if that is what failed. Nothing was copied into the file

@@ -60,3 +60,23 @@ fn what_a_database_began_with_is_appended_again_if_the_log_lost_it() {
     journal.last_ticket().wait().expect("durable by now");
     assert!(journal.member.state().last > first);
 }
+
+#[test]
+fn a_first_commit_in_the_batch_that_its_database_began_in_counts_as_not_copied() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = DataDir::open(place.path().join("data"), DataDirOptions::new(place.path().join("key"))).expect("opens");
+    let path = data.path().join("a.db");
+    Connection::open(&path).expect("opens").execute_batch("CREATE TABLE t (n INTEGER)").expect("a table");
+    let bytes: Arc<[u8]> = std::fs::read(&path).expect("read").into();
+    let connection = Connection::open(&path).expect("opens");
+    let mut journal = data.ledger().adopt_born(&path, &connection, &bytes).expect("adopted");
+    connection.execute_batch("INSERT INTO t VALUES (7)").expect("a row");
+    journal.committed(&connection).expect("appended").wait().expect("durable");
+
+    let before = std::fs::read(&path).expect("read");
+    let mut state = journal.member.state();
+    // As it is when both were appended before the log's thread took the batch.
+    state.last = Member::birth(&state);
+    assert!(journal.member.copy(&mut state, &connection).expect("no error"));
+    assert_ne!(std::fs::read(&path).expect("read"), before, "the row is in the file, if the log says so");
+}

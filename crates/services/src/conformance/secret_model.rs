@@ -140,7 +140,7 @@ fn app_id(app: usize) -> AppId {
 fn place(at: At) -> (AppId, SecretName) {
     let resource = |text: &str| ResourceName::parse(text).expect("a name");
     let (name, env) = NAMES[at.name];
-    (app_id(at.app), SecretName { name: resource(name), env: env.map(resource) })
+    (app_id(at.app), SecretName { env: env.map(resource), ..SecretName::new(resource(name)) })
 }
 
 async fn run<P: SecretStore>(subject: &Subject<P>, ops: Vec<Op>) -> Result<(), TestCaseError> {

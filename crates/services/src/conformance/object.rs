@@ -33,7 +33,7 @@ pub fn objects<P: ObjectStore + Leases>(open: impl Fn() -> Subject<P>) {
         an_object_is_put_back_when_it_is_opened_next(open()).await;
         what_never_was_is_not_to_be_had(open()).await;
     });
-    random(operations(), |operations| block_on(agrees_with_the_model(&*open().provider, operations)));
+    random("objects", operation(), |operations| block_on(agrees_with_the_model(&*open().provider, operations)));
 }
 
 use super::object_past::{
@@ -271,6 +271,7 @@ async fn exports_come_back(store: &impl ObjectStore) {
 #[derive(Clone, Debug)]
 enum Operation {
     Put(String, Vec<u8>),
+    Get(Vec<String>),
     Delete(String),
     DeleteAll,
     Alarm(Option<u64>),
@@ -291,10 +292,11 @@ enum Operation {
     Restore(prop::sample::Index),
 }
 
-fn operations() -> impl Strategy<Value = Vec<Operation>> {
+fn operation() -> impl Strategy<Value = Operation> {
     let key = || "[ab]{1,2}";
-    let operation = prop_oneof![
+    prop_oneof![
         4 => (key(), proptest::collection::vec(any::<u8>(), 0..40)).prop_map(|(key, value)| Operation::Put(key, value)),
+        2 => proptest::collection::vec(key(), 1..4).prop_map(Operation::Get),
         2 => key().prop_map(Operation::Delete),
         1 => Just(Operation::DeleteAll),
         2 => proptest::option::of(1_u64..9).prop_map(Operation::Alarm),
@@ -307,8 +309,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         1 => Just(Operation::Reopen),
         1 => Just(Operation::Mark),
         1 => any::<prop::sample::Index>().prop_map(Operation::Restore),
-    ];
-    proptest::collection::vec(operation, 1..60)
+    ]
 }
 
 async fn marked(storage: &mut dyn ObjectStorage) -> u64 {
@@ -326,6 +327,11 @@ async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operat
         let storages: [&mut dyn ObjectStorage; 2] = [&mut *own, &mut *other];
         match operation {
             Operation::Put(key, value) => storages.into_iter().for_each(|s| s.put(&key, &value).expect("put")),
+            Operation::Get(keys) => {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                let values: Vec<_> = storages.into_iter().map(|s| s.get(&keys).expect("get")).collect();
+                prop_assert_eq!(&values[0], &values[1]);
+            }
             Operation::Delete(key) => {
                 let deleted: Vec<bool> = storages.into_iter().map(|s| s.delete(&key).expect("delete")).collect();
                 prop_assert_eq!(deleted[0], deleted[1]);

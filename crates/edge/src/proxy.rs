@@ -30,7 +30,7 @@ use crate::respond::refuse;
 use crate::upgrade::Asked;
 
 pub use cached::ProxyCache;
-pub(crate) use cached::{Caching, answer};
+pub(crate) use cached::{Behind, Caching, answer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -65,7 +65,7 @@ impl Upstream {
 
     /// Sends a request and answers with the head of the response. A server that can't be reached is
     /// passed over, if nothing of the body is lost with it.
-    async fn ask(&self, mut request: Forwarded) -> Result<Response<Body>, Failure> {
+    pub(crate) async fn ask(&self, mut request: Forwarded) -> Result<Response<Body>, Failure> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut last = None;
         for at in 0..self.targets.len() {

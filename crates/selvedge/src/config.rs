@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use base::NodeLimits;
@@ -25,8 +25,17 @@ pub struct NodeConfig {
     pub limits: NodeLimits,
     pub listeners: Vec<ListenerConfig>,
     pub s3: S3Config,
+    /// The database of the countries of addresses.
+    pub countries: Option<CountriesFile>,
     /// The text, for problems that are found later.
     pub file: Option<SourceFile>,
+}
+
+/// A file in MaxMind's format, and where it is named.
+#[derive(Debug)]
+pub struct CountriesFile {
+    pub path: PathBuf,
+    pub span: Range<usize>,
 }
 
 /// How the S3 protocol is served.
@@ -69,7 +78,8 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "listeners", "s3"];
+const FIELDS: &[&str] = &["limits", "listeners", "s3", "geo"];
+const GEO_FIELDS: &[&str] = &["countries"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
 /// Reads a configuration; without a file, the one that is there without one.
@@ -94,11 +104,16 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     }
     check_listeners(&mut reader, &listeners, limits.listeners);
     let s3 = reader.table(&root, "s3").map(|table| read_s3(&mut reader, &table)).unwrap_or_default();
+    let countries = reader.table(&root, "geo").and_then(|table| {
+        reader.check_fields(&table, GEO_FIELDS, "[geo]");
+        let text = reader.string(&table, "countries")?;
+        Some(CountriesFile { path: base.join(text.value), span: text.span })
+    });
     let report = reader.finish();
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, listeners, s3, file: Some(file) })
+    Ok(NodeConfig { limits, listeners, s3, countries, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {

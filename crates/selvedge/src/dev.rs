@@ -52,6 +52,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             limits: limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            countries: None,
         },
         stores.clone(),
     )?;
@@ -181,7 +182,7 @@ impl Studio {
         let failed = |error: &dyn std::fmt::Display| Failure::new(&code::START_FAILED, format!("{error:#}"));
         let mut assets = Vec::new();
         for index in &bundle.plan.assets {
-            let scanned = AssetIndex::scan(&self.dir.join(&index.directory), &self.memory);
+            let scanned = AssetIndex::scan(&self.dir.join(&index.directory), &self.memory, index.html);
             assets.push(scanned.map_err(|error| failed(&error))?);
         }
         let blueprint = Blueprint {
@@ -208,7 +209,7 @@ impl Studio {
         let site = Site::new(SiteParts {
             deployment: "dev".into(),
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
-            assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
+            assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory, Default::default())).collect(),
             buckets: self.node.workshop.buckets(&plan),
             upstreams: self.node.workshop.upstreams(&plan),
             plan,

@@ -10,6 +10,7 @@ mod cli;
 mod command;
 mod config;
 mod dev;
+mod geo;
 mod listeners;
 mod node;
 mod outbound;

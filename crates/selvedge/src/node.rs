@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
+use edge::{CoreConfig, Countries, Doors, Drain, HostMap, Hosts, ProxyCache};
 use net::{Address, ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Reception};
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
@@ -28,6 +28,8 @@ pub struct NodeOptions {
     pub log: Format,
     /// No access log at all.
     pub quiet: bool,
+    /// The countries of addresses, where a database is configured.
+    pub countries: Option<Countries>,
 }
 
 pub struct Node {
@@ -88,6 +90,7 @@ impl Node {
                 sink: sink.clone(),
                 drain: drain.clone(),
                 cache: cache.clone(),
+                countries: options.countries.clone(),
             })
             .collect();
         let own = vec![options.admin];

@@ -17,6 +17,7 @@ use worker::Failure;
 use crate::admin;
 use crate::cli;
 use crate::config;
+use crate::geo;
 use crate::listeners::{self, ListenerOptions};
 use crate::node::{Node, NodeOptions};
 use crate::s3;
@@ -48,6 +49,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let config = config::read(args.config.as_deref())?;
     let clock = wire::clock();
     let (configured, secure) = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
@@ -61,6 +63,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             limits: config.limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            countries,
         },
         stores.clone(),
     )?;
@@ -202,7 +205,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
         })
         .collect();
     let mut assets = Vec::new();
-    for files in document.assets() {
+    for (files, planned) in document.assets().iter().zip(&document.plan().assets) {
         let mut entries = Vec::with_capacity(files.len());
         for (path, entry) in files {
             let file = artifacts.local_file(&tenant(), &entry.digest);
@@ -210,7 +213,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
             let path = path.trim_start_matches('/').to_owned();
             entries.push(AssetEntry { path, digest: entry.digest, size: entry.bytes, file });
         }
-        assets.push(AssetIndex::new(entries, memory));
+        assets.push(AssetIndex::new(entries, memory, planned.html));
     }
     let blueprint = Blueprint {
         migrations: document.migrations().clone(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::code::{self, Code};
 
-use crate::{GuestLine, InvocationRecord, Record, Sink, Start};
+use crate::{GuestLine, InvocationRecord, Mirrored, Record, Sink, Start};
 
 mod render;
 
@@ -68,6 +68,8 @@ struct App {
 #[derive(Default)]
 struct Route {
     by_class: [AtomicU64; 6],
+    /// In the order of [`MirrorOutcome::ALL`](crate::MirrorOutcome::ALL).
+    mirrored: [AtomicU64; 5],
 }
 
 /// Upper bounds of the buckets, in microseconds.
@@ -166,6 +168,12 @@ impl Sink for Metrics {
 
     fn line(&self, _: GuestLine) {
         self.lines.fetch_add(1, Relaxed);
+    }
+
+    fn mirrored(&self, mirrored: Mirrored) {
+        let app = entry(&self.apps, &mirrored.app, APPS_MAX);
+        let route = entry(&app.routes, &mirrored.route, ROUTES_MAX);
+        route.mirrored[mirrored.outcome as usize].fetch_add(1, Relaxed);
     }
 
     fn observe(&self, record: &Record) {

@@ -5,10 +5,13 @@
 //! remembered for a while, so that nobody waits for it in vain.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{Body, BodyError, Clock, code};
 use cache::{Asked, Heuristic, Key, Reuse, Store, Stored, Trouble};
+use futures_util::future::LocalBoxFuture;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use manifest::RouteCache;
@@ -51,6 +54,23 @@ pub(crate) struct Caching<'a> {
     pub clock: &'a Arc<dyn Clock>,
     pub app: Arc<str>,
     pub route: RouteCache,
+    /// The path and query that the client sent, whatever the target sees.
+    pub asked: PathAndQuery,
+    /// Keeps apart what one URL leads to by different routes.
+    pub space: Option<Arc<str>>,
+    /// Workers between the cache and the upstream.
+    pub behind: Option<Behind>,
+}
+
+/// Who is asked in place of the upstream, and asks it in turn.
+pub(crate) type Behind = Rc<dyn Fn(Forwarded) -> LocalBoxFuture<'static, Result<Response<Body>, Failure>>>;
+
+/// Sends a request to where the cache's misses go.
+async fn ask(upstream: &Upstream, behind: Option<&Behind>, request: Forwarded) -> Result<Response<Body>, Failure> {
+    match behind {
+        Some(behind) => behind(request).await,
+        None => upstream.ask(request).await,
+    }
 }
 
 impl ProxyCache {
@@ -103,13 +123,16 @@ pub(crate) async fn answer(
     upstream: &Arc<Upstream>,
     request: Request,
 ) -> Result<Response<Body>, Failure> {
-    let url = format!("{}://{}{}", request.scheme(), request.authority(), request.path_and_query);
-    let key = Key { app: caching.app.clone(), cache: None, url: url.as_str().into() };
+    let url = format!("{}://{}{}", request.scheme(), request.authority(), caching.asked);
+    let key = Key { app: caching.app.clone(), cache: caching.space.clone(), url: url.as_str().into() };
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;
     if caching.route == RouteCache::Off || !reads || !is_plain {
         let (method, changes) = (request.method.clone(), !request.method.is_safe());
-        let mut response = pass(upstream, request).await?;
+        let mut response = match &caching.behind {
+            Some(behind) if !request.upgrade => behind(forwarded(request)).await?,
+            _ => pass(upstream, request).await?,
+        };
         if changes && caching.route != RouteCache::Off {
             for url in cache::invalidated(&method, &url, response.status(), response.headers()) {
                 let key = Key { url: url.into(), ..key.clone() };
@@ -141,6 +164,7 @@ struct Fetch {
     cache: Arc<ProxyCache>,
     clock: Arc<dyn Clock>,
     upstream: Arc<Upstream>,
+    behind: Option<Behind>,
     filling: Arc<Filling>,
     key: Key,
     /// What is stored, and to be validated.
@@ -179,12 +203,12 @@ impl Asking {
         let wants_part = stored.is_none() && self.request.headers.contains_key(header::RANGE);
         if self.is_head || wants_part || self.asked.no_store {
             let status = if self.is_head { "fwd=method" } else { "fwd=bypass" };
-            return self.alone(upstream, status).await;
+            return self.alone(caching, upstream, status).await;
         }
         let (filling, leads) = match caching.cache.join(&self.key, now_ms) {
             Joined::Leads(filling) => (filling, true),
             Joined::Follows(filling) => (filling, false),
-            Joined::Alone => return self.alone(upstream, "fwd=uri-miss").await,
+            Joined::Alone => return self.alone(caching, upstream, "fwd=uri-miss").await,
         };
         let forward = if stored.is_some() { "fwd=stale" } else { "fwd=uri-miss" };
         if leads {
@@ -211,10 +235,10 @@ impl Asking {
             Head::Streaming(stored) if stored.vary.matches(&self.request.headers) => {
                 match self.streamed(&stored, &filling, caching, &format!("{forward}; stored")).await {
                     Some(response) => Ok(response),
-                    None => self.alone(upstream, "fwd=bypass").await,
+                    None => self.alone(caching, upstream, "fwd=bypass").await,
                 }
             }
-            Head::Alone | Head::Whole(..) | Head::Streaming(_) => self.alone(upstream, "fwd=uri-miss").await,
+            Head::Alone | Head::Whole(..) | Head::Streaming(_) => self.alone(caching, upstream, "fwd=uri-miss").await,
         }
     }
 
@@ -255,8 +279,13 @@ impl Asking {
     }
 
     /// Without the cache, for this client alone.
-    async fn alone(self, upstream: &Upstream, status: &str) -> Result<Response<Body>, Failure> {
-        let mut response = upstream.ask(self.request).await?;
+    async fn alone(
+        self,
+        caching: &Caching<'_>,
+        upstream: &Upstream,
+        status: &str,
+    ) -> Result<Response<Body>, Failure> {
+        let mut response = ask(upstream, caching.behind.as_ref(), self.request).await?;
         let status = format!("{status}; fwd-status={}", response.status().as_u16());
         tell(&mut response, &status);
         Ok(response)
@@ -278,6 +307,7 @@ impl Asking {
             cache: caching.cache.clone(),
             clock: caching.clock.clone(),
             upstream: upstream.clone(),
+            behind: caching.behind.clone(),
             filling,
             key: self.key.clone(),
             stored,
@@ -302,7 +332,7 @@ impl Fetch {
         let plain = request.headers.clone();
         let validates = cache::set_validators(self.stored.as_deref(), &mut request.headers);
         let path_and_query = request.path_and_query.clone();
-        let mut outcome = self.upstream.ask(request).await;
+        let mut outcome = ask(&self.upstream, self.behind.as_ref(), request).await;
         if validates && outcome.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_MODIFIED) {
             let response = outcome.as_ref().map_or(None, |response| self.renew(response.headers()));
             match response {
@@ -315,7 +345,7 @@ impl Fetch {
                     let (method, mut headers) = (Method::GET, plain);
                     cache::set_validators(None, &mut headers);
                     let again = Forwarded { method, path_and_query, headers, body: Body::empty() };
-                    outcome = self.upstream.ask(again).await;
+                    outcome = ask(&self.upstream, self.behind.as_ref(), again).await;
                 }
             }
         }

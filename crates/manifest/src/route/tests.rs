@@ -6,7 +6,7 @@ use super::*;
 
 fn route(pattern: &str, worker: u16) -> Route {
     let (host, path) = parse_pattern(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
-    Route { host, path, target: Target::Worker(WorkerIndex(worker)) }
+    Route::new(host, path, Target::Worker(WorkerIndex(worker)))
 }
 
 fn table(patterns: &[&str]) -> RouteTable {

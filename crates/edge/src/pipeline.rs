@@ -2,8 +2,9 @@
 //!
 //! Each step returns a decision; none calls the next. The numbers are those of the design, "A
 //! request goes down once and up once". Step 1 (accept, normalise) has happened in `net` when a
-//! request arrives here. Of filters (4) there is what a listener does of itself; the cache (5, and its
-//! store in 8) stands before upstreams, and is asked by `proxy`.
+//! request arrives here. Of filters (4) there is what a listener does of itself, and what a route's
+//! [`rules`] do with its requests; the cache (5, and its store in 8) stands before upstreams, and is asked
+//! by `proxy`.
 
 use std::rc::Rc;
 use std::sync::Arc;

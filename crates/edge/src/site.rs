@@ -55,7 +55,8 @@ impl Site {
         let patterns = parts.plan.routes.iter().map(|route| route.pattern().into()).collect();
         let forks = parts.plan.routes.iter().any(|route| {
             let rules = route.rules.as_deref();
-            let moves = |rules: &Rules| rules.split.is_some() || rules.failover.is_some() || !rules.middleware.is_empty();
+            let moves =
+                |rules: &Rules| rules.split.is_some() || rules.failover.is_some() || !rules.middleware.is_empty();
             route.when.is_some() || rules.is_some_and(moves)
         });
         Arc::new(Self { parts, app, patterns, forks })

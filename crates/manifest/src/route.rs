@@ -271,13 +271,13 @@ impl PathPattern {
         self.prefix
     }
 
-    /// A path that matches.
+    /// A path that matches, of captures that hardly stand in a pattern.
     pub(crate) fn sample(&self) -> String {
         let segments = self.segments.iter().map(|segment| match segment {
             Segment::Literal(text) => text.as_str(),
-            Segment::Param(_) => "x",
+            Segment::Param(_) => "~any",
         });
-        let pieces: Vec<&str> = segments.chain(self.prefix.then_some("x")).collect();
+        let pieces: Vec<&str> = segments.chain(self.prefix.then_some("~any")).collect();
         format!("/{}", pieces.join("/"))
     }
 

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::bounds::ENTRYPOINT_BYTES;
 use crate::plan::HtmlHandling;
 use crate::raw::fields::{
-    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, ROUTE_RULES, TEST as TEST_FIELDS,
-    UPSTREAM, WORKER as WORKER_FIELDS,
+    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, ROUTE_RULES,
+    TEST as TEST_FIELDS, UPSTREAM, WORKER as WORKER_FIELDS,
 };
 use crate::route::DEFAULT_TTL_S_MAX;
 

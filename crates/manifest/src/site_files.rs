@@ -57,7 +57,10 @@ struct Row {
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Elsewhere {
-    Redirect { status: u16, location: String },
+    Redirect {
+        status: u16,
+        location: String,
+    },
     /// The file at another path answers.
     File(String),
 }
@@ -165,7 +168,9 @@ fn target_template(target: &str, source: &PathPattern) -> Result<Template, Strin
     let host = &target[start..host_end];
     let is_url = matches!(scheme, "https://" | "http://") && !host.is_empty() && !host.contains(['@', '\\']);
     if !is_path && !is_url {
-        return Err(format!("{target:?} is no target: it begins with one slash, or with http:// or https:// and a host"));
+        return Err(format!(
+            "{target:?} is no target: it begins with one slash, or with http:// or https:// and a host"
+        ));
     }
     let (literal, rest) = if is_path { ("", target) } else { target.split_at(host_end) };
     Ok(colon_template(literal.to_owned(), rest, source))
@@ -283,7 +288,8 @@ impl SiteHeaders {
 /// Fields that frame a message are nobody's to set.
 fn field_name(name: &str) -> Result<String, String> {
     let lower = name.to_ascii_lowercase();
-    let is_token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let is_token =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
     match lower.as_str() {
         _ if !is_token => Err(format!("{name:?} is no name of a field")),
         "connection" | "content-length" | "content-encoding" | "content-range" | "date" | "host" | "keep-alive"

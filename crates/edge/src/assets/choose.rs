@@ -16,14 +16,16 @@ pub(super) fn coding(headers: &HeaderMap, variants: &[(&'static str, u64)]) -> O
         items.into_iter().find_map(|item| {
             let mut parts = item.split(';').map(str::trim);
             let coding = parts.next()?;
-            let matches = coding.eq_ignore_ascii_case(name) || (name == "gzip" && coding.eq_ignore_ascii_case("x-gzip"));
+            let matches =
+                coding.eq_ignore_ascii_case(name) || (name == "gzip" && coding.eq_ignore_ascii_case("x-gzip"));
             matches.then(|| weight(parts))
         })
     };
     let wanted = |name: &str| listed(name).or_else(|| listed("*")).unwrap_or(0);
     // Without a word, the file as it is will do; but it is not wished for.
     let plain = listed("identity").unwrap_or(0);
-    let best = variants.iter().enumerate().map(|(at, (name, size))| (wanted(name), std::cmp::Reverse(*size), at)).max()?;
+    let best =
+        variants.iter().enumerate().map(|(at, (name, size))| (wanted(name), std::cmp::Reverse(*size), at)).max()?;
     (best.0 > 0 && best.0 >= plain).then_some(best.2)
 }
 

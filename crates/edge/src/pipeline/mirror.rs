@@ -19,7 +19,7 @@ use manifest::RouteIndex;
 use manifest::route::rules::{Mirror, WHOLE};
 use net::Request;
 use sha2::{Digest as _, Sha256};
-use telemetry::{Mirrored, MirrorOutcome};
+use telemetry::{MirrorOutcome, Mirrored};
 use tokio::sync::oneshot;
 
 use super::rules::{Course, copy};

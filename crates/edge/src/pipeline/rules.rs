@@ -27,7 +27,11 @@ use crate::respond::{self, refuse};
 const SPLIT_COOKIE_S: u32 = 30 * 86_400;
 
 /// The route that a request belongs to.
-pub(super) fn find<'t>(table: &'t RouteTable, request: &Request, country: &dyn Fn() -> Option<String>) -> Option<RouteMatch<'t>> {
+pub(super) fn find<'t>(
+    table: &'t RouteTable,
+    request: &Request,
+    country: &dyn Fn() -> Option<String>,
+) -> Option<RouteMatch<'t>> {
     with_facts(request, country, |facts| table.find_for(request.host(), request.path(), facts))
 }
 
@@ -70,7 +74,10 @@ pub(super) struct Course {
 
 impl Course {
     pub fn new(way: &Way, index: RouteIndex, target: Target, request: &Request) -> Self {
-        let key = way.site.plan().routes.route(index).path.rest(request.path()).to_owned();
+        let route = way.site.plan().routes.route(index);
+        // Most requests go to no bucket, and need no copy of their path.
+        let may_be_blob = route.rules.is_some() || matches!(target, Target::Blob(_));
+        let key = if may_be_blob { route.path.rest(request.path()).to_owned() } else { String::new() };
         let space = way.site.cache_space(index, &target);
         Self { target, key, asked: request.path_and_query.clone(), space, follows_path: false, route: Some(index) }
     }
@@ -389,4 +396,3 @@ impl Fields {
         }
     }
 }
-

@@ -279,12 +279,7 @@ impl Asking {
     }
 
     /// Without the cache, for this client alone.
-    async fn alone(
-        self,
-        caching: &Caching<'_>,
-        upstream: &Upstream,
-        status: &str,
-    ) -> Result<Response<Body>, Failure> {
+    async fn alone(self, caching: &Caching<'_>, upstream: &Upstream, status: &str) -> Result<Response<Body>, Failure> {
         let mut response = ask(upstream, caching.behind.as_ref(), self.request).await?;
         let status = format!("{status}; fwd-status={}", response.status().as_u16());
         tell(&mut response, &status);

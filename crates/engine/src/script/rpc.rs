@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::{Body, WorkerLimits, code};
 use bytes::Bytes;
 use worker::rpc::{Message, Overflow, RpcAnswer, RpcEvent, SessionEnd, Waiting, session};
-use worker::{Call, Event, Failure};
+use worker::{Event, Failure};
 
 use super::abi::rpc as abi;
 use super::codec::{Decoder, Encoder, Malformed, Value};

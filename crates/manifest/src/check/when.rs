@@ -9,8 +9,8 @@ use crate::bounds::{CONDITIONS, TEXT_BYTES};
 use crate::raw::fields::{TEST_VALUE, WHEN};
 use crate::raw::{RawRoute, Reader, Spanned};
 use crate::report::code;
-use crate::route::when::{Test, When};
 use crate::route::Route;
+use crate::route::when::{Test, When};
 use crate::tree::{Entry, Node, Table, Value};
 
 impl Compiler<'_, '_> {
@@ -18,6 +18,7 @@ impl Compiler<'_, '_> {
     pub(super) fn when(&mut self, entry: &Entry) -> Option<When> {
         let mut reader = Reader { problems: self.problems };
         let table = reader.table_of(&entry.key, &entry.node)?;
+        let faults = reader.problems.report.problems.len();
         reader.check_fields(table, WHEN, &format!("`{}`", entry.key));
         let when = When {
             method: texts(&mut reader, table, "method", &method),
@@ -28,6 +29,9 @@ impl Compiler<'_, '_> {
             country: texts(&mut reader, table, "country", &country),
         };
         let asked = when.count() + when.network.len();
+        if reader.problems.report.problems.len() > faults {
+            return None;
+        }
         if asked == 0 {
             reader.problems.add(code::BAD_ROUTE, &entry.node.span, format!("`{}` asks for nothing", entry.key)).help =
                 Some("leave it out, or ask for a method, header, cookie, query, network or country".to_owned());
@@ -53,7 +57,8 @@ impl Compiler<'_, '_> {
                 let (a, b) = (&first.pattern, &raw.pattern);
                 let name = shorten(&b.value);
                 let (code, message, help) = if earlier.shadows(later) {
-                    let message = format!("no request reaches this route at `{name}`: another one takes all of them before");
+                    let message =
+                        format!("no request reaches this route at `{name}`: another one takes all of them before");
                     (code::SHADOWED_ROUTE, message, "ask for less in it, for more in the other, or change `priority`")
                 } else {
                     let message = format!("two routes at `{name}` can match one request, and neither comes first");

@@ -122,7 +122,10 @@ pub(crate) static ROUTE: &[Field] = &[
         "cache",
         "With `upstream`: false to store nothing; or a table that says for how long what says nothing itself is fresh.",
     ),
-    field("when", "What is asked beside the pattern: method, header, cookie, query, network, country. All of it must hold."),
+    field(
+        "when",
+        "What is asked beside the pattern: method, header, cookie, query, network, country. All of it must hold.",
+    ),
     field("priority", "Among routes of one pattern, the greater comes first; 0 if left out."),
     field("split", "Parts of the requests go to other targets: A/B tests, canaries."),
     field("failover", "The target that answers where the route's own can't be reached or fails."),
@@ -168,7 +171,10 @@ pub(crate) static WHEN: &[Field] = &[
 pub(crate) static TEST_VALUE: &[Field] = &[field("prefix", "What the value begins with.")];
 
 pub(crate) static SPLIT: &[Field] = &[
-    field("by", "What keeps a client on its side: \"cookie\" (default), \"client\", \"request\", { header = … }, { cookie = … }."),
+    field(
+        "by",
+        "What keeps a client on its side: \"cookie\" (default), \"client\", \"request\", { header = … }, { cookie = … }.",
+    ),
     field("to", "The sides, each a target and its percent. What is left goes to the route's own target."),
 ];
 

@@ -10,10 +10,10 @@ use crate::harness::{Node, Place, Request};
 /// A request as the origin saw it.
 pub struct Seen {
     /// How many came before it.
-    number: usize,
+    pub number: usize,
     pub target: String,
-    head: String,
-    body: String,
+    pub head: String,
+    pub body: String,
 }
 
 /// A server whose answers a test makes; it closes after each.

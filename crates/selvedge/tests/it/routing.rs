@@ -311,7 +311,8 @@ mirror = {{ upstream = "shadow" }}
 #[test]
 fn two_upstreams_at_one_url_never_answer_for_each_other_out_of_the_cache() {
     let place = Place::new();
-    let origin = |name: &'static str| Origin::start(move |_, stream| send(stream, "cache-control: max-age=60\r\n", name));
+    let origin =
+        |name: &'static str| Origin::start(move |_, stream| send(stream, "cache-control: max-age=60\r\n", name));
     let (old, new) = (origin("old"), origin("new"));
     let node = node(
         &place,
@@ -353,13 +354,19 @@ fn what_can_not_be_meant_is_told_before_it_is_served() {
     };
     let route = "[[routes]]\nmatch = \"/*\"\nworker = \"web\"\n";
     let wrong = [
-        (format!("{route}when = {{ method = \"GET\" }}\n{route}when = {{ header = {{ a = true }} }}"), "ambiguous_route"),
+        (
+            format!("{route}when = {{ method = \"GET\" }}\n{route}when = {{ header = {{ a = true }} }}"),
+            "ambiguous_route",
+        ),
         (format!("{route}priority = 1\n{route}when = {{ method = \"GET\" }}"), "shadowed_route"),
         ("[[routes]]\nmatch = \"/a/*\"\nredirect = \"/a/b/{*}\"".to_owned(), "bad_redirect"),
         ("[[routes]]\nmatch = \"/a/:host\"\nredirect = \"https://{host}/\"".to_owned(), "bad_redirect"),
         ("[[routes]]\nmatch = \"/a/*\"\nredirect = \"https://x{*}\"".to_owned(), "bad_redirect"),
         ("[[routes]]\nmatch = \"/a/*\"\nredirect = \"//{*}\"".to_owned(), "bad_redirect"),
-        ("[[routes]]\nmatch = \"/a\"\nredirect = \"/b\"\n[[routes]]\nmatch = \"/b\"\nredirect = \"/a\"".to_owned(), "bad_redirect"),
+        (
+            "[[routes]]\nmatch = \"/a\"\nredirect = \"/b\"\n[[routes]]\nmatch = \"/b\"\nredirect = \"/a\"".to_owned(),
+            "bad_redirect",
+        ),
         (format!("{route}rewrite = \"/../{{*}}\""), "bad_value"),
         (format!("{route}rewrite = \"/{{nobody}}\""), "bad_value"),
         (format!("{route}request_headers = {{ set = {{ Transfer-Encoding = \"x\" }} }}"), "bad_value"),
@@ -497,7 +504,10 @@ fn files_are_served_as_static_hosts_do_it() {
     );
     let check = |node: &Node| {
         let docs = node.get("/docs").expect(200);
-        assert_eq!((docs.text().as_str(), docs.header("x-doc"), docs.header("x-frame-options")), ("docs", Some("yes"), None));
+        assert_eq!(
+            (docs.text().as_str(), docs.header("x-doc"), docs.header("x-frame-options")),
+            ("docs", Some("yes"), None)
+        );
         assert_eq!(node.get("/docs/index.html?x").expect(307).header("location"), Some("/docs?x"));
         let lost = node.get("/none").expect(404);
         assert_eq!((lost.text().as_str(), lost.header("x-frame-options")), ("lost", Some("DENY")));
@@ -509,7 +519,10 @@ fn files_are_served_as_static_hosts_do_it() {
         assert_eq!((script.text().as_str(), script.header("content-encoding")), ("let a = 1", None));
         let coded = node.send(&Request::get("/app.3f9a1c.js").header("accept-encoding", "gzip, br")).expect(200);
         assert_eq!((coded.text().as_str(), coded.header("content-encoding")), ("compressed", Some("br")));
-        assert_eq!((coded.header("vary"), coded.header("content-type")), (Some("accept-encoding"), script.header("content-type")));
+        assert_eq!(
+            (coded.header("vary"), coded.header("content-type")),
+            (Some("accept-encoding"), script.header("content-type"))
+        );
         assert_ne!(coded.header("etag"), script.header("etag"));
         node.get("/_headers").expect(404);
         node.get("/_redirects").expect(404);
@@ -524,4 +537,58 @@ fn files_are_served_as_static_hosts_do_it() {
     let wrong = place.project("project", &[("public/_redirects", "/a /b 404\n")]);
     let said = place.deploy(&wrong).expect_failure();
     assert!(said.contains("public/_redirects:1:"), "{said}");
+}
+
+/// A database in MaxMind's format (version 2.0) in which 127.0.0.0/8 lies in a country.
+fn database(country: &str) -> Vec<u8> {
+    const NODES: u32 = 8;
+    let text = |text: &str| [&[0x40 | text.len() as u8], text.as_bytes()].concat();
+    let short = |value: u8| vec![0xa1, value];
+    let mut bytes = Vec::new();
+    for node in 0..NODES {
+        // 127 is a zero and seven ones; the record behind the last bit leads to the data.
+        let on = if node + 1 < NODES { node + 1 } else { NODES + 16 };
+        let records = if node == 0 { [on, NODES] } else { [NODES, on] };
+        records.iter().for_each(|record| bytes.extend_from_slice(&record.to_be_bytes()[1..]));
+    }
+    bytes.extend_from_slice(&[0; 16]);
+    bytes.extend([vec![0xe1], text("country"), vec![0xe1], text("iso_code"), text(country)].concat());
+    bytes.extend_from_slice(b"\xab\xcd\xefMaxMind.com\xe9");
+    let fields = [
+        ("node_count", vec![0xc1, NODES as u8]),
+        ("record_size", short(24)),
+        ("ip_version", short(4)),
+        ("database_type", text("Country")),
+        ("languages", vec![0x00, 0x04]),
+        ("binary_format_major_version", short(2)),
+        ("binary_format_minor_version", short(0)),
+        ("build_epoch", vec![0x01, 0x02, 1]),
+        ("description", vec![0xe0]),
+    ];
+    fields.iter().for_each(|(name, value)| bytes.extend([text(name), value.clone()].concat()));
+    bytes
+}
+
+#[test]
+fn a_route_is_for_a_country_where_the_node_knows_them() {
+    let place = Place::new();
+    let manifest = "name = \"app\"\n[workers.web]\nentry = \"tell.js\"\nvars = { NAME = \"web\" }\n[workers.de]\n\
+                    entry = \"tell.js\"\nvars = { NAME = \"de\" }\n[[routes]]\nmatch = \"/*\"\nworker = \"web\"\n\
+                    response_headers = { set = { x-country = \"{country}\" } }\n\
+                    [[routes]]\nmatch = \"/*\"\nworker = \"de\"\nwhen = { country = \"DE\" }\n";
+    let dir = place.project("project", &[("selvedge.toml", manifest), ("tell.js", TELL)]);
+    place.deploy(&dir).expect_success();
+    let config = place.path("node.toml");
+    std::fs::write(&config, "[geo]\ncountries = \"countries.mmdb\"\n").expect("a configuration");
+    let config = config.display().to_string();
+    let refused = place.on_data(&["serve", "--config", &config]).expect_failure();
+    assert!(refused.contains("countries.mmdb can't be used"), "{refused}");
+    for (country, worker) in [("DE", "de"), ("FR", "web")] {
+        std::fs::write(place.path("countries.mmdb"), database(country)).expect("a database");
+        let node = place.serve_with(&["--config", &config]);
+        let answer = node.send(&Request::get("/").at_app("app")).expect(200);
+        assert_eq!(answer.json()["name"], worker);
+        assert_eq!(answer.header("x-country"), Some("FR").filter(|_| worker == "web"));
+        node.stop();
+    }
 }

@@ -60,8 +60,18 @@ fn a_page_has_one_address() {
     let check = |html: HtmlHandling, expected: [&str; 12]| {
         let index = index_with(files, html);
         let paths = [
-            "/", "/index.html", "/index", "/file", "/file/", "/file.html", "/dir", "/dir/", "/dir/index.html",
-            "/dir/index", "/both", "/plain.txt",
+            "/",
+            "/index.html",
+            "/index",
+            "/file",
+            "/file/",
+            "/file.html",
+            "/dir",
+            "/dir/",
+            "/dir/index.html",
+            "/dir/index",
+            "/both",
+            "/plain.txt",
         ];
         for (path, expected) in paths.iter().zip(expected) {
             assert_eq!(look(&index, path), expected, "{html:?} {path}");
@@ -70,21 +80,57 @@ fn a_page_has_one_address() {
     let (home, file, dir) = ("index.html", "file.html", "dir/index.html");
     check(
         HtmlHandling::AutoTrailingSlash,
-        [home, "-> /", "-> /", file, "-> /file", "-> /file", "-> /dir/", dir, "-> /dir/", "-> /dir/", "both.html", "plain.txt"],
+        [
+            home,
+            "-> /",
+            "-> /",
+            file,
+            "-> /file",
+            "-> /file",
+            "-> /dir/",
+            dir,
+            "-> /dir/",
+            "-> /dir/",
+            "both.html",
+            "plain.txt",
+        ],
     );
     check(
         HtmlHandling::ForceTrailingSlash,
-        [home, "-> /", "-> /", "-> /file/", file, "-> /file/", "-> /dir/", dir, "-> /dir/", "-> /dir/", "-> /both/", "plain.txt"],
+        [
+            home,
+            "-> /",
+            "-> /",
+            "-> /file/",
+            file,
+            "-> /file/",
+            "-> /dir/",
+            dir,
+            "-> /dir/",
+            "-> /dir/",
+            "-> /both/",
+            "plain.txt",
+        ],
     );
     check(
         HtmlHandling::DropTrailingSlash,
-        [home, "-> /", "-> /", file, "-> /file", "-> /file", dir, "-> /dir", "-> /dir", "-> /dir", "both.html", "plain.txt"],
+        [
+            home,
+            "-> /",
+            "-> /",
+            file,
+            "-> /file",
+            "-> /file",
+            dir,
+            "-> /dir",
+            "-> /dir",
+            "-> /dir",
+            "both.html",
+            "plain.txt",
+        ],
     );
     let gone = "missing";
-    check(
-        HtmlHandling::None,
-        [gone, home, gone, gone, gone, file, gone, gone, dir, gone, gone, "plain.txt"],
-    );
+    check(HtmlHandling::None, [gone, home, gone, gone, gone, file, gone, gone, dir, gone, gone, "plain.txt"]);
 }
 
 #[test]

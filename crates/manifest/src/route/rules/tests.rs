@@ -60,7 +60,8 @@ fn parameters_are_set_and_removed_and_a_value_ends_none() {
 #[test]
 fn a_client_stays_on_its_side_when_the_side_grows() {
     let split = |share| Split { by: SplitBy::Client, sides: vec![Side { share, target: Target::Redirect }] };
-    let clients: Vec<u32> = (0..20_000_u32).map(|n| position(format!("10.0.{}.{}", n >> 8, n & 255).as_bytes())).collect();
+    let clients: Vec<u32> =
+        (0..20_000_u32).map(|n| position(format!("10.0.{}.{}", n >> 8, n & 255).as_bytes())).collect();
     let on_side = |share| clients.iter().filter(|at| split(share).side(**at).is_some()).count();
     assert!(clients.iter().all(|at| split(500).side(*at).is_none() || split(1_000).side(*at).is_some()));
     assert_eq!((on_side(0), on_side(WHOLE)), (0, clients.len()));

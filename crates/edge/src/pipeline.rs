@@ -227,7 +227,8 @@ async fn upstream_answer(
     let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
     let (asked, space) = (course.asked.clone(), course.space.clone());
     let behind = middleware::behind(way, course.route, index, &request);
-    let caching = Caching { cache, clock, app, route, asked, space, behind };
+    let rule = site.cache_rule(route);
+    let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),

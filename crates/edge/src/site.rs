@@ -1,5 +1,6 @@
 //! Which app answers at which host.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::AppName;
-use manifest::{AssetsIndex, BucketIndex, Plan, RouteIndex, Rules, Target, UpstreamIndex, WorkerIndex};
+use manifest::{AssetsIndex, BucketIndex, Plan, RouteCache, RouteIndex, Rules, Target, UpstreamIndex, WorkerIndex};
 use worker::Invoker;
 
 use crate::assets::AssetIndex;
 use crate::blobs::PublicBucket;
-use crate::proxy::Upstream;
+use crate::proxy::{Rule, Upstream};
 
 /// What a site is made of.
 pub struct SiteParts {
@@ -41,6 +42,8 @@ pub struct Site {
     patterns: Vec<Arc<str>>,
     /// One URL may lead to more than one upstream, or be changed on its way in more than one manner.
     forks: bool,
+    /// In the order of the plan's rules for the cache.
+    rules: Vec<Rule>,
 }
 
 impl Site {
@@ -59,7 +62,8 @@ impl Site {
                 |rules: &Rules| rules.split.is_some() || rules.failover.is_some() || !rules.middleware.is_empty();
             route.when.is_some() || rules.is_some_and(moves)
         });
-        Arc::new(Self { parts, app, patterns, forks })
+        let rules = parts.plan.cache_rules.iter().map(Rule::new).collect();
+        Arc::new(Self { parts, app, patterns, rules, forks })
     }
 
     pub fn app(&self) -> &AppName {
@@ -111,6 +115,13 @@ impl Site {
         // No script opens a cache of such a name.
         let route = if changes { format!("\0{}", index.0) } else { String::new() };
         Some(format!("\0{upstream}{route}").into())
+    }
+
+    pub(crate) fn cache_rule(&self, cache: RouteCache) -> Cow<'_, Rule> {
+        match cache {
+            RouteCache::Rule(index) => Cow::Borrowed(&self.rules[usize::from(index.0)]),
+            plain => Cow::Owned(Rule::plain(plain)),
+        }
     }
 
     pub(crate) fn pattern(&self, index: RouteIndex) -> &Arc<str> {
@@ -204,6 +215,16 @@ impl Hosts {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(map);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// What the key of an app's responses is made of, at a host and path.
+    pub(crate) fn cache_rule(&self, app: &str, host: &str, path: &str) -> Option<cache::KeyRule> {
+        let map = self.load();
+        let site = map.find(host).filter(|site| site.app().as_str() == app)?;
+        match site.plan().routes.find(host, path)?.route.target {
+            Target::Upstream { cache, .. } => Some(site.cache_rule(cache).key.clone()),
+            _ => None,
+        }
     }
 
     /// How often a map was published.

@@ -25,6 +25,9 @@ pub static REDIRECT_ROWS: LimitRow = fixed("redirect_rows", 100_000, "", "Lines 
 pub static HEADER_RULES: LimitRow = fixed("header_rules", 1_000, "", "Patterns of one _headers file.");
 pub static RULES_FILE_BYTES: LimitRow =
     fixed("rules_file_bytes", 16 << 20, "bytes", "A file of redirects, or a _headers file.");
+pub static CACHE_KEY_NAMES: LimitRow =
+    fixed("cache_key_names", 64, "", "Parameters, header fields and cookies that a route names for its cache.");
+pub static CACHE_KEY_NAME_BYTES: LimitRow = fixed("cache_key_name_bytes", 256, "bytes", "One of these names.");
 pub static WARM_BYTES: LimitRow = fixed("warm_bytes", 2_048, "bytes", "The path of a warm-up request.");
 pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
 pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");
@@ -53,6 +56,8 @@ pub static MANIFEST: &[&LimitRow] = &[
     &REDIRECT_ROWS,
     &HEADER_RULES,
     &RULES_FILE_BYTES,
+    &CACHE_KEY_NAMES,
+    &CACHE_KEY_NAME_BYTES,
     &WARM_BYTES,
     &VARS,
     &VAR_BYTES,

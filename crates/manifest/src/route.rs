@@ -40,6 +40,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::PATTERN_BYTES;
+use crate::cache_rule::CacheRuleIndex;
 use crate::egress::is_label;
 use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
@@ -97,6 +98,8 @@ pub enum RouteCache {
     Standard,
     /// The same, but what does not say how long it is fresh is so for these seconds.
     DefaultTtl(u32),
+    /// As one of [`Plan::cache_rules`](crate::Plan::cache_rules) says.
+    Rule(CacheRuleIndex),
     Off,
 }
 

@@ -245,7 +245,7 @@ impl AssetIndex {
         }
         match path.strip_suffix('/') {
             Some(directory) => of_directory(directory).or_else(|| of_file(directory)),
-            None => of_file(path).or_else(|| of_directory(path)).or(index),
+            None => index.or_else(|| of_file(path)).or_else(|| of_directory(path)),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Barrier};
 use crate::harness::{Node, Place, Request};
 
 /// A request as the origin saw it.
-pub struct Seen {
+pub(crate) struct Seen {
     /// How many came before it.
     pub number: usize,
     pub target: String,
@@ -17,7 +17,7 @@ pub struct Seen {
 }
 
 /// A server whose answers a test makes; it closes after each.
-pub struct Origin {
+pub(crate) struct Origin {
     pub address: SocketAddr,
     visits: Arc<AtomicUsize>,
 }
@@ -63,12 +63,12 @@ fn read(stream: &TcpStream, visits: &AtomicUsize) -> Option<Seen> {
 }
 
 /// A client that breaks off gets an answer that nobody reads.
-pub fn send(stream: &mut TcpStream, fields: &str, body: &str) {
+pub(crate) fn send(stream: &mut TcpStream, fields: &str, body: &str) {
     let length = body.len();
     let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n{fields}\r\n{body}");
 }
 
-fn node(place: &Place, origin: &Origin, route: &str) -> Node {
+pub(crate) fn node(place: &Place, origin: &Origin, route: &str) -> Node {
     let manifest = format!(
         "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n[[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\n{route}\n",
         origin.address

@@ -67,7 +67,7 @@ fn response(body: &str, accept: &str, stored_at_ms: u64) -> Stored {
         vary: VaryValues::of(vec![header::ACCEPT], &request),
         terms: crate::Terms { stale_if_error_s: 7, ..crate::Terms::default() },
         tags: Tags::new(vec![format!("tag {body:.10}").into(), "all".into()]),
-        body_id: (1 << 63) + body.bytes().fold(7, |id: u64, byte| id.wrapping_mul(31).wrapping_add(byte.into())) / 2,
+        body_id: (1 << 63) | body.bytes().fold(7, |id: u64, byte| id.wrapping_mul(31).wrapping_add(byte.into())),
     }
 }
 

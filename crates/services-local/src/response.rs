@@ -115,7 +115,7 @@ impl LocalResponses {
         };
         let threads = Threads::start_shared("cache", THREADS, LANE_THREADS).map_err(fail)?;
         let pool = threads.pool();
-        let bodies = Arc::new(Bodies::open(path, rng, pool.clone()).map_err(fail)?);
+        let bodies = Arc::new(Bodies::new(path, rng, pool.clone()));
         let shelf = Arc::new(Shelf {
             path: path.to_owned(),
             index: Mutex::new(index),

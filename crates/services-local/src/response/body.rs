@@ -44,17 +44,10 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    pub fn open(path: &Path, rng: &dyn Rng, pool: Pool) -> io::Result<Self> {
+    pub fn new(path: &Path, rng: &dyn Rng, pool: Pool) -> Self {
         let mut run = [0; 8];
         rng.fill(&mut run);
-        for folder in 0..FOLDERS {
-            let folder = path.join(format!("{folder:02x}"));
-            match DirBuilder::new().mode(0o700).create(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(Self { path: path.to_owned(), run: hex::encode(run), next: AtomicU64::new(0), pool, lane: Lane::default() })
+        Self { path: path.to_owned(), run: hex::encode(run), next: AtomicU64::new(0), pool, lane: Lane::default() }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -71,7 +64,14 @@ impl Bodies {
         let name = format!("{}-{}", self.run, self.next.fetch_add(1, Ordering::Relaxed));
         let path = self.file(&name);
         let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let written = create().and_then(|mut file| file.write_all(body));
+        let file = create().or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                make_folder(&path)?;
+                create()
+            }
+            _ => Err(error),
+        });
+        let written = file.and_then(|mut file| file.write_all(body));
         if let Err(error) = written {
             let _ = disk::remove(&path);
             return Err(StoreError::Failed(format!("{}: {error}", path.display())));
@@ -118,7 +118,11 @@ impl Bodies {
         let fail = |error: io::Error| StoreError::Failed(format!("{}: {error}", self.path.display()));
         let mut removed = 0;
         for folder in 0..FOLDERS {
-            for entry in fs::read_dir(self.path.join(format!("{folder:02x}"))).map_err(fail)? {
+            let entries = match fs::read_dir(self.path.join(format!("{folder:02x}"))) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(fail)?,
+            };
+            for entry in entries {
                 let entry = entry.map_err(fail)?;
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
@@ -129,6 +133,14 @@ impl Bodies {
             }
         }
         Ok(removed)
+    }
+}
+
+fn make_folder(file: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(file.parent().unwrap_or(file)) {
+        // Another thread was quicker.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

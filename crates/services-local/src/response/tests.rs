@@ -199,6 +199,7 @@ async fn files_that_nothing_names_are_swept_and_a_damaged_index_is_begun_anew() 
     store.put(key(0), response(0, 100_000)).await.expect("put");
     drop(store);
     let orphan = dir.path().join("cache").join("01").join("0123456789abcdef-1");
+    fs::create_dir_all(orphan.parent().expect("a folder")).expect("a folder");
     fs::write(&orphan, b"left").expect("written");
     let store = open(&dir, LARGE);
     drop(store);

@@ -13,6 +13,7 @@ mod dev;
 mod geo;
 mod listeners;
 mod node;
+mod open_files;
 mod outbound;
 mod prepare;
 mod s3;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         )
         .init();
     net::tls::install_provider();
+    open_files::allow_all();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,

@@ -28,6 +28,7 @@ use crate::{Answer, Api, ApiError, Operation, SecretKey};
 
 mod blob;
 mod cache;
+mod mirror;
 
 /// An [`Api`] behind an admin address.
 ///

@@ -17,7 +17,7 @@ pub mod openapi;
 pub mod query;
 pub mod route;
 
-pub use api::{Answer, Api, BlobApi, CacheApi, SecretKey};
+pub use api::{Answer, Api, BlobApi, CacheApi, MirrorApi, SecretKey};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
@@ -25,9 +25,9 @@ pub use model::{
     BlobPage, Blobs, CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats, Checked, Damage, DamagedBlob,
     DeployRequest, Deployed, Items, KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvCondition,
     KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
-    KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest,
-    ScrubResult, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered,
-    SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest,
-    SqlTable, SqlText, Status,
+    KvValue, KvWrite, LimitEntry, LimitScope, Message, MirrorEntry, ObjectInfo, ObjectPage, ReleaseEntry,
+    RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
+    SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText,
+    SqlRequest, SqlTable, SqlText, Status,
 };
 pub use route::Operation;

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 
 mod blob;
 mod cache;
+mod mirror;
 
 pub use blob::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
 };
 pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
+pub use mirror::MirrorEntry;
 mod kv;
 mod secret;
 

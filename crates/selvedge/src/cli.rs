@@ -55,6 +55,8 @@ pub enum Command {
     /// Look into the cache.
     #[command(subcommand)]
     Cache(Cache),
+    /// How the answers of shadow targets compare with the real ones.
+    Mirrors(AppArgs),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Copy all data of a node, running or not, to a directory of backups.

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod care;
 pub mod init;
 pub mod kv;
+pub mod mirrors;
 pub mod objects;
 pub mod project;
 pub mod release;

@@ -62,7 +62,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         api: admin::control(
             &stores,
             Some(node.engine.clone()),
-            Some(node.responses.clone()),
+            Some((node.responses.clone(), node.metrics.clone())),
             limits.clone(),
             Arc::new(|| {}),
         ),

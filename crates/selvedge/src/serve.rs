@@ -82,7 +82,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         api: admin::control(
             &stores,
             Some(node.engine.clone()),
-            Some(node.responses.clone()),
+            Some((node.responses.clone(), node.metrics.clone())),
             config.limits.clone(),
             on_release,
         ),

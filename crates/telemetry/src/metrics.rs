@@ -123,6 +123,19 @@ impl Metrics {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).push((name, help, kind, Box::new(read)));
     }
 
+    /// What became of the copies of an app's requests, by route, in the order of
+    /// [`MirrorOutcome::ALL`](crate::MirrorOutcome::ALL). Routes without any are left out.
+    pub fn mirrored(&self, app: &str) -> Vec<(Arc<str>, [u64; 5])> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(app) = apps.get(app) else { return Vec::new() };
+        let routes = app.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let counts =
+            routes.iter().map(|(name, route)| (name.clone(), route.mirrored.each_ref().map(|n| n.load(Relaxed))));
+        let mut found: Vec<_> = counts.filter(|(_, counts)| counts.iter().any(|n| *n > 0)).collect();
+        found.sort();
+        found
+    }
+
     /// The Prometheus text format.
     pub fn render(&self) -> String {
         render::render(self)

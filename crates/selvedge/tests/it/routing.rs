@@ -305,6 +305,13 @@ mirror = {{ upstream = "shadow" }}
         let line = format!("selvedge_mirrored_total{{app=\"app\",route=\"/*\",outcome=\"{outcome}\"}} 1");
         until(&line, || node.ask_admin(Request::get("/metrics")).text().contains(&line).then_some(()));
     }
+    let shown = place.on_data(&["mirrors", "app", "--json"]).json();
+    let route = &shown["items"][0];
+    assert_eq!(
+        (&route["route"], &route["same"], &route["other_body"]),
+        (&"/*".into(), &1.into(), &1.into()),
+        "{shown}"
+    );
     until("the copies", || (copies.load(Ordering::SeqCst) == 4).then_some(()));
 }
 

@@ -219,10 +219,14 @@ async fn upstream_answer(
     if let Ok(traceparent) = HeaderValue::try_from(way.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
+    if !way.core.door(&request).is_some_and(|door| door.believes(request.peer.ip())) {
+        proxy::forget(&mut request.headers);
+    }
     let broken = Broken::default();
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
-        request.body = body::bounded_request(body, u64::MAX, &way.call.record, &broken);
+        let body = body::bounded_request(body, u64::MAX, &way.call.record, &broken);
+        request.body = body::whole_if_at_hand(body).await;
     }
     let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
     let (asked, space) = (course.asked.clone(), course.space.clone());

@@ -26,6 +26,7 @@ mod schema;
 pub mod site_files;
 mod tree;
 mod typescript;
+mod upstream;
 mod wrangler;
 
 pub use cache_rule::{CacheRule, CacheRuleIndex, QueryKey};
@@ -34,7 +35,7 @@ pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
 pub use plan::{
     AssetsIndex, AssetsPlan, Binding, BucketIndex, Databases, Grant, HtmlHandling, Isolation, NotFound, Plan,
-    PostgresPlan, PostgresTls, TestsPlan, UpstreamIndex, UpstreamPlan, Var, WorkerIndex, WorkerKind, WorkerPlan,
+    PostgresPlan, PostgresTls, TestsPlan, UpstreamIndex, Var, WorkerIndex, WorkerKind, WorkerPlan,
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};
@@ -43,3 +44,4 @@ pub use route::{
 };
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};
+pub use upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls};

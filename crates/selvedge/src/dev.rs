@@ -25,6 +25,7 @@ use crate::prepare;
 use crate::s3;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
+use crate::upstreams;
 use crate::watch::Watch;
 use crate::wire;
 
@@ -65,6 +66,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             Some((node.responses.clone(), node.metrics.clone())),
             limits.clone(),
             Arc::new(|| {}),
+            upstreams::seen_of(&node.hosts),
         ),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
@@ -217,7 +219,7 @@ impl Studio {
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory, Default::default())).collect(),
             buckets: self.node.workshop.buckets(&plan),
-            upstreams: self.node.workshop.upstreams(&plan),
+            upstreams: self.current.as_ref().map_or_else(Vec::new, |(site, _)| site.upstreams().to_vec()),
             plan,
             dev: Some(self.dir.clone()),
         });

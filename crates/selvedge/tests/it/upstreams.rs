@@ -204,7 +204,7 @@ fn a_try_that_takes_too_long_goes_to_another_server() {
     let place = Place::new();
     let slow = Origin::start(|_, stream| drop(stream.read(&mut [0; 1])));
     let well = Flaky::start("well");
-    let node = node(&place, &[slow.address, well.origin.address], "limits = { try_ms = 50, eject_failures = 0 }");
+    let node = node(&place, &[slow.address, well.origin.address], "limits = { try_ms = 1_000, eject_failures = 0 }");
     for _ in 0..4 {
         assert_eq!(node.get("/").expect(200).text(), "well");
     }

@@ -58,16 +58,10 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         stores.clone(),
     )?;
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
-    let metrics = node.metrics.clone();
+    let counted = Some((node.responses.clone(), node.metrics.clone()));
+    let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
-        api: admin::control(
-            &stores,
-            Some(node.engine.clone()),
-            Some((node.responses.clone(), node.metrics.clone())),
-            limits.clone(),
-            Arc::new(|| {}),
-            upstreams::seen_of(&node.hosts),
-        ),
+        api: admin::control(&stores, Some(engine), counted, limits.clone(), Arc::new(|| {}), seen),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],

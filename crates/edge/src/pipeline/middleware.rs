@@ -57,6 +57,9 @@ pub(super) fn go_on(
         let Some(one) = rules.and_then(|rules| at(rules, Position::Request).nth(number)) else {
             return on_the_way(&way, route, course, request).await;
         };
+        let mut request = request;
+        // A worker that passes a request on as it came would else pass on a stranger's choice of the key.
+        request.headers.remove(CACHE_KEY);
         let head = Head::of(&request);
         let next = {
             let (way, head) = (way.clone(), head.clone());

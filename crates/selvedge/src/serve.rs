@@ -99,8 +99,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone()));
     listeners::observe(&node.metrics, &secure);
     let following = tokio::task::spawn_local(listeners::follow(secure, clock));
-    let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-    let addresses = addresses.join(", ");
+    let addresses = node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
     fleet.node.accept()?;

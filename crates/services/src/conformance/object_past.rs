@@ -34,8 +34,8 @@ pub async fn an_object_is_put_back_to_a_bookmark<P: ObjectStore + Leases>(subjec
         // Back, on another way, and back again: what was there before is a part of the past, too.
         let time_ms = store.restore(&key, fence + 2, mark).await.expect("it is put back");
         assert!(time_ms <= mark);
-        assert_eq!(store.restore(&key, fence, mark).await, Err(ObjectError::Fenced));
         let mut storage = opened(store, &key, fence + 3).await;
+        assert_eq!(store.restore(&key, fence, mark).await, Err(ObjectError::Fenced), "another has it");
         assert_eq!(value(&mut *storage), Some(format!("{step}")));
         assert_eq!(storage.alarm().expect("alarm"), None);
         put(&mut *storage, "another way").await;

@@ -13,9 +13,11 @@ use base::NodeLimits;
 use manifest::{Diagnostic, Report, Source, SourceFile};
 use net::Address;
 
+mod acme;
 pub mod listener;
 mod reader;
 
+pub use acme::AcmeConfig;
 pub use listener::{ListenerConfig, TlsConfig};
 use reader::{Reader, Table};
 
@@ -27,6 +29,8 @@ pub struct NodeConfig {
     pub s3: S3Config,
     /// The database of the countries of addresses.
     pub countries: Option<CountriesFile>,
+    /// Whom certificates are asked of.
+    pub acme: Option<AcmeConfig>,
     /// The directory of the cache's disk tier.
     pub cache_disk: Option<PathBuf>,
     /// The text, for problems that are found later.
@@ -80,7 +84,7 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "listeners", "s3", "geo", "cache"];
+const FIELDS: &[&str] = &["limits", "listeners", "s3", "geo", "cache", "acme"];
 const GEO_FIELDS: &[&str] = &["countries"];
 const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
@@ -114,11 +118,19 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
         let text = reader.string(&table, "countries")?;
         Some(CountriesFile { path: base.join(text.value), span: text.span })
     });
+    let acme = reader.table(&root, "acme").and_then(|table| acme::read(&mut reader, &table, base));
+    if acme.is_none()
+        && let Some(listener) = listeners.iter().find(|one| one.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()))
+    {
+        let help = "[acme] says whom certificates are asked of, and that its terms are agreed to";
+        let message = "`acme` names hosts, and no authority is named".to_owned();
+        reader.problem(code::MISSING_FIELD, &listener.address_span, message, help);
+    }
     let report = reader.finish();
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, listeners, s3, countries, cache_disk, file: Some(file) })
+    Ok(NodeConfig { limits, listeners, s3, countries, cache_disk, acme, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {

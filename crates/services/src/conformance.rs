@@ -5,13 +5,10 @@
 //! survives a crash is for a provider's own crash tests to show.
 
 use std::any::Any;
-use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
 use base::Clock;
-use proptest::strategy::Strategy;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 mod access_key;
 mod artifact;
@@ -24,6 +21,8 @@ mod object;
 mod postgres;
 mod release;
 mod secret;
+mod secret_model;
+mod sequences;
 mod sql;
 
 pub use access_key::access_keys;
@@ -35,10 +34,8 @@ pub use object::objects;
 pub use postgres::{PostgresSubject, postgres};
 pub use release::releases;
 pub use secret::secrets;
+pub use sequences::random;
 pub use sql::sql;
-
-/// Random sequences tried per suite in an ordinary run; `SELVEDGE_CONFORMANCE_CASES` asks for more.
-const CASES: u32 = 24;
 
 /// A fresh, empty provider, and the clock that it reads.
 pub struct Subject<P> {
@@ -53,16 +50,4 @@ pub struct Subject<P> {
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without drivers needs nothing").block_on(future)
-}
-
-/// Tries random inputs; the smallest that fails is printed.
-fn random<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>)
-where
-    S::Value: Debug,
-{
-    let cases = std::env::var("SELVEDGE_CONFORMANCE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    if let Err(failure) = TestRunner::new(config).run(&strategy, test) {
-        panic!("{failure}");
-    }
 }

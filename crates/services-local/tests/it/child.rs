@@ -11,10 +11,10 @@ use services::sql::SqlName;
 use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
 use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv};
 
-use crate::blobs;
 use crate::linear;
 use crate::shelf;
 use crate::workload::{Writer, namespace};
+use crate::{blobs, objects};
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
 const PLACE: &str = "SELVEDGE_TEST_PLACE";
@@ -37,8 +37,16 @@ pub enum Job {
     WriteBlobs,
     /// A few of them for a while, the directory closed and opened in between, then the end.
     WriteBlobsAndEnd,
+    /// A few of them for a while, the directory closed and opened in between, then the end.
+    WriteSqlAndEnd,
+    /// Owners of durable objects, until it is killed.
+    WriteObjects,
+    /// A few of them for a while, the directory closed and opened in between, then the end.
+    WriteObjectsAndEnd,
     /// Clients of some histories, until they are done or killed.
-    Histories,
+    KvHistories,
+    SqlHistories,
+    ObjectHistories,
     /// Commits to many journaled databases, until it is killed.
     Commit,
     /// Commits to a few, the directory closed and opened in between, then the end.
@@ -63,7 +71,12 @@ impl Job {
             Job::FillTheDisk => "fill-the-disk",
             Job::WriteBlobs => "write-blobs",
             Job::WriteBlobsAndEnd => "write-blobs-and-end",
-            Job::Histories => "histories",
+            Job::WriteSqlAndEnd => "write-sql-and-end",
+            Job::WriteObjects => "write-objects",
+            Job::WriteObjectsAndEnd => "write-objects-and-end",
+            Job::KvHistories => "kv-histories",
+            Job::SqlHistories => "sql-histories",
+            Job::ObjectHistories => "object-histories",
             Job::Commit => "commit",
             Job::CommitAndEnd => "commit-and-end",
             Job::CommitThroughFaults => "commit-through-faults",
@@ -98,54 +111,70 @@ fn job() {
     let place = PathBuf::from(std::env::var_os(PLACE).expect("a place"));
     let round: u64 = std::env::var(ROUND).expect("a round").parse().expect("a number");
     let open = || DataDir::open(place.join("data"), DataDirOptions::new(place.join("node.key")));
+    let opened = || open().expect("the data directory opens");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     match job.as_str() {
         "write" => {
-            let data = open().expect("the data directory opens");
+            let data = opened();
             runtime.block_on(write(&data.kv(), round, 32, 0, u64::MAX));
         }
         "write-sql" => {
-            let data = open().expect("the data directory opens");
-            runtime.block_on(write_sql(&data, round));
+            let data = opened();
+            runtime.block_on(write_sql(&data, round, 32, 0, u64::MAX));
+        }
+        "write-sql-and-end" => {
+            for part in 0..2 {
+                let data = opened();
+                runtime.block_on(write_sql(&data, round, 3, part * 35, part * 35 + 35));
+            }
         }
         "write-and-end" => {
             for part in 0..2 {
-                let data = open().expect("the data directory opens");
+                let data = opened();
                 runtime.block_on(write(&data.kv(), round, 3, part * 30, part * 30 + 30));
             }
         }
         "write-blobs" => {
-            let data = open().expect("the data directory opens");
+            let data = opened();
             runtime.block_on(write_blobs(&data.blobs().expect("a node key"), round, 16, 0, u64::MAX));
         }
         "write-blobs-and-end" => {
             for part in 0..2 {
-                let data = open().expect("the data directory opens");
+                let data = opened();
                 let blobs = data.blobs().expect("a node key");
                 runtime.block_on(write_blobs(&blobs, round, 3, part * 22, part * 22 + 22));
             }
         }
         "write-through-faults" => {
-            let data = open().expect("the data directory opens");
+            let data = opened();
             runtime.block_on(write_through_faults(&data.kv(), round));
         }
         "fill-the-disk" => {
-            let data = open().expect("the data directory opens");
+            let data = opened();
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
         }
-        "histories" => {
-            let data = open().expect("the data directory opens");
-            runtime.block_on(linear::write_histories(&data.kv(), round));
+        "write-objects" => {
+            let data = opened();
+            runtime.block_on(objects::write(&data, round, 32, u64::MAX));
         }
-        "commit" => shelf::commit(&open().expect("the data directory opens"), 48, u64::MAX),
-        "commit-and-end" => {
+        "write-objects-and-end" => {
             for part in 1..=2 {
-                shelf::commit(&open().expect("the data directory opens"), 4, part * 45);
+                let data = opened();
+                runtime.block_on(objects::write(&data, round, 3, part * 35));
             }
         }
-        "commit-through-faults" => shelf::commit_through_faults(&open().expect("the data directory opens")),
-        "close-unflushed" => shelf::close_unflushed(&open().expect("the data directory opens")),
-        "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&open().expect("the data directory opens"), &place),
+        "kv-histories" => runtime.block_on(linear::write_histories::<linear::kv::Namespace>(&opened(), round)),
+        "sql-histories" => runtime.block_on(linear::write_histories::<linear::sql::Accounts>(&opened(), round)),
+        "object-histories" => runtime.block_on(linear::write_histories::<linear::objects::Object>(&opened(), round)),
+        "commit" => shelf::commit(&opened(), 48, u64::MAX),
+        "commit-and-end" => {
+            for part in 1..=2 {
+                shelf::commit(&opened(), 4, part * 45);
+            }
+        }
+        "commit-through-faults" => shelf::commit_through_faults(&opened()),
+        "close-unflushed" => shelf::close_unflushed(&opened()),
+        "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&opened(), &place),
         "open" => match open() {
             Ok(_) => say("opened"),
             Err(error) => say(&format!("{}: {error}", error.code().name)),
@@ -185,13 +214,13 @@ async fn write_blobs(blobs: &Arc<LocalBlobs>, round: u64, writers: u64, from: u6
 }
 
 /// Each operation is one batch, which leaves a row in two tables.
-async fn write_sql(data: &DataDir, round: u64) {
+async fn write_sql(data: &DataDir, round: u64, writers: u64, from: u64, to: u64) {
     let writer = |number: u64| {
         let sql = data.sql();
         tokio::spawn(async move {
             let database = sql_database(number);
             sql.script(&database, SQL_TABLES.into()).await.expect("the tables are there");
-            for operation in 0_u64.. {
+            for operation in from..to {
                 let values = [round, number, operation].map(|n| SqlValue::Integer(n as i64));
                 let insert =
                     |table| SqlStatement::bind(format!("INSERT INTO {table} VALUES (?, ?, ?)"), values.to_vec());
@@ -200,7 +229,7 @@ async fn write_sql(data: &DataDir, round: u64) {
             }
         })
     };
-    for task in (0..32).map(writer).collect::<Vec<_>>() {
+    for task in (0..writers).map(writer).collect::<Vec<_>>() {
         task.await.expect("the writer ends well");
     }
 }

@@ -4,11 +4,12 @@ use std::io::{BufRead as _, BufReader};
 
 use base::{Rng as _, SystemRng};
 use services::{Sql as _, SqlStatement, SqlValue};
+use services_local::DataDir;
 
 use crate::child::{self, Job};
 use crate::shelf::{self, Kept};
-use crate::workload::{Acknowledged, namespace};
-use crate::{Place, block_on};
+use crate::workload::{Acknowledged, Writer, namespace};
+use crate::{Place, block_on, objects};
 
 /// Rounds in an ordinary run; `SELVEDGE_CRASH_ROUNDS` asks for more.
 const ROUNDS: u64 = 4;
@@ -76,27 +77,54 @@ fn a_killed_process_loses_no_acknowledged_batch_and_keeps_no_half_one() {
         let acknowledged = write_and_kill(&place, Job::WriteSql, round, kill_after);
         total += acknowledged.0.values().sum::<u64>();
         let data = place.open();
-        block_on(async {
-            for (writer, count) in acknowledged.0 {
-                let database = child::sql_database(writer.number);
-                let ask = async |text: &str| {
-                    let values = [round, writer.number].map(|n| SqlValue::Integer(n as i64)).to_vec();
-                    let answer = data.sql().batch(&database, vec![SqlStatement::bind(text, values)]).await;
-                    answer.expect("the database answers").results.remove(0).rows.values
-                };
-                let held = ask("SELECT count(*), max(operation) + 1 FROM a WHERE round = ? AND writer = ?").await;
-                let [SqlValue::Integer(held), SqlValue::Integer(last)] = held[..] else { panic!("{held:?}") };
-                assert_eq!(held, last, "no gap");
-                // The last one may have happened without being acknowledged.
-                assert!((count..=count + 1).contains(&(held as u64)), "round {round}: {held} of {count}");
-                let half = "SELECT count(*) FROM (SELECT * FROM a EXCEPT SELECT * FROM b UNION ALL
-                    SELECT * FROM (SELECT * FROM b EXCEPT SELECT * FROM a)) WHERE round = ? AND writer = ?";
-                assert_eq!(ask(half).await, [SqlValue::Integer(0)], "no half batch");
-                data.sql().check(&database).await.expect("the file is whole");
-            }
-        });
+        check_sql(&data, acknowledged).unwrap_or_else(|lost| panic!("round {round}: {lost}"));
     }
     eprintln!("{rounds} rounds of kill -9, {total} acknowledged batches, none lost");
+}
+
+/// Checks that each writer's batches are all there and whole, and that the files are.
+pub fn check_sql(data: &DataDir, acknowledged: Acknowledged) -> Result<(), String> {
+    let ask = async |writer: Writer, text: &str| {
+        let values = [writer.round, writer.number].map(|n| SqlValue::Integer(n as i64)).to_vec();
+        let database = child::sql_database(writer.number);
+        let answer = data.sql().batch(&database, vec![SqlStatement::bind(text, values)]).await;
+        answer.map(|mut answer| answer.results.remove(0).rows.values).map_err(|error| format!("{writer:?}: {error}"))
+    };
+    block_on(async {
+        for (writer, count) in acknowledged.0 {
+            let held = "SELECT count(*), ifnull(max(operation) + 1, 0) FROM a WHERE round = ? AND writer = ?";
+            let held = ask(writer, held).await?;
+            let [SqlValue::Integer(held), SqlValue::Integer(last)] = held[..] else { return Err(format!("{held:?}")) };
+            // The last one may have happened without being acknowledged.
+            if held != last || !(count..=count + 1).contains(&(held as u64)) {
+                return Err(format!("{writer:?} acknowledged {count}, {held} are there, up to {last}"));
+            }
+            let half = "SELECT count(*) FROM (SELECT * FROM a EXCEPT SELECT * FROM b UNION ALL
+                SELECT * FROM (SELECT * FROM b EXCEPT SELECT * FROM a)) WHERE round = ? AND writer = ?";
+            let half = ask(writer, half).await?;
+            if half != [SqlValue::Integer(0)] {
+                return Err(format!("{writer:?} left {half:?} halves of batches"));
+            }
+            let sound = data.sql().check(&child::sql_database(writer.number)).await;
+            sound.map_err(|error| format!("{writer:?}: {error}"))?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_killed_process_loses_no_acknowledged_turn_of_an_object() {
+    let rounds = std::env::var("SELVEDGE_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+    let place = Place::new();
+    let mut total = 0;
+    for round in 0..rounds {
+        let kill_after = SystemRng.next_u64() % ACKNOWLEDGEMENTS_MAX;
+        let acknowledged = write_and_kill(&place, Job::WriteObjects, round, kill_after);
+        total += acknowledged.0.values().sum::<u64>();
+        let data = place.open();
+        objects::check(&data, &acknowledged).unwrap_or_else(|lost| panic!("round {round}: {lost}"));
+    }
+    eprintln!("{rounds} rounds of kill -9, {total} acknowledged turns, none lost");
 }
 
 fn write_and_kill(place: &Place, job: Job, round: u64, kill_after: u64) -> Acknowledged {

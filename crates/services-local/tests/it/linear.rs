@@ -1,19 +1,26 @@
-//! Linearizability under crashes: clients that read, write, compare and set, count and transact on
-//! a few keys, in processes that are killed; every history has an order that explains it.
+//! Linearizability under crashes: clients that read and write a little state together, in processes
+//! that are killed; every history has an order that explains it.
+//!
+//! What a service's clients do, and what they can see, is told by its [`Subject`]; how they live and
+//! die is the same for all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use base::{AppName, Body, ResourceName, Rng as _, SystemRng, TenantName};
-use serde::{Deserialize, Serialize};
-use services::{Action, Check, Condition, Kv, KvError, KvNamespace, PutOptions, Transaction, Write};
-use services_local::LocalKv;
+use base::{Rng as _, SystemRng};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use services_local::DataDir;
 use testkit::linear::{self, History, Model};
 
 use crate::child::{self, Job, say};
 use crate::{Place, block_on};
+
+pub mod kv;
+pub mod objects;
+pub mod sql;
 
 /// Histories in an ordinary run; `SELVEDGE_LINEAR_HISTORIES` asks for more.
 const HISTORIES: u64 = 300;
@@ -24,281 +31,73 @@ const CLIENTS: u64 = 4;
 const OPS: u64 = 6;
 /// Lives of the process; all but the last end with a kill.
 const LIVES: u64 = 3;
-const KEYS: [&str; 3] = ["a", "b", "n"];
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Op {
-    /// All keys as one view.
-    Read,
-    Put {
-        key: usize,
-        value: String,
-        when: When,
-    },
-    Delete {
-        key: usize,
-        when: When,
-    },
-    Add {
-        by: i64,
-    },
-    /// If `a` is so, puts `b` and counts.
-    Transact {
-        when: When,
-        value: String,
-        by: i64,
-    },
+/// What is read and written together, and the model of it.
+pub trait Subject:
+    Model<Op: Serialize + DeserializeOwned + Send + Sync, Seen: Serialize + DeserializeOwned + Send + Sync> + 'static
+{
+    /// What the clients of one process share.
+    type Store: Send + Sync + 'static;
+    /// What a client remembers of what it saw, to choose by.
+    type Known: Default + Send;
+
+    const JOB: Job;
+    /// Shows everything.
+    const LOOK: Self::Op;
+
+    fn model() -> Self;
+
+    fn open(data: &DataDir) -> Arc<Self::Store>;
+
+    /// Makes what a history begins with, if it is not there.
+    fn prepare(store: &Self::Store, history: u64) -> impl Future<Output = ()> + Send;
+
+    /// `value` is one that nobody wrote before.
+    fn choose(known: &Self::Known, value: &str) -> Self::Op;
+
+    fn perform(store: &Self::Store, history: u64, op: &Self::Op) -> impl Future<Output = Self::Seen> + Send;
+
+    fn note(known: &mut Self::Known, op: &Self::Op, seen: &Self::Seen);
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-enum When {
-    Always,
-    Absent,
-    Present,
-    Revision(u64),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Seen {
-    Entries(Vec<Option<(String, u64)>>),
-    Written { revision: u64, sum: Option<i64> },
-    Deleted { existed: bool },
-    Conflict { current: Option<u64> },
-}
-
-/// A namespace: values with their revisions, which are known once somebody saw them.
-struct Namespace;
-
-type Entry = (String, Option<u64>);
-type State = BTreeMap<usize, Entry>;
-
-impl Model for Namespace {
-    type State = State;
-    type Op = Op;
-    type Seen = Seen;
-
-    fn start(&self) -> State {
-        State::new()
-    }
-
-    fn step(&self, state: &State, op: &Op, seen: Option<&Seen>) -> Option<State> {
-        match op {
-            Op::Read => read(state, seen),
-            Op::Put { key, value, when } => write(state, *key, *when, seen, |state, revision, _| {
-                state.insert(*key, (value.clone(), revision));
-                Some(None)
-            }),
-            Op::Add { by } => write(state, 2, When::Always, seen, |state, revision, _| add(state, *by, revision)),
-            Op::Transact { when, value, by } => write(state, 0, *when, seen, |state, revision, _| {
-                state.insert(1, (value.clone(), revision));
-                add(state, *by, revision)
-            }),
-            Op::Delete { key, when } => write(state, *key, *when, seen, |state, _, seen| {
-                let existed = state.remove(key).is_some();
-                match seen {
-                    Some(Seen::Deleted { existed: shown }) if *shown != existed => None,
-                    _ => Some(None),
-                }
-            }),
-        }
-    }
-}
-
-/// What is seen must be there, and reveals revisions that nobody had seen.
-fn read(state: &State, seen: Option<&Seen>) -> Option<State> {
-    let Some(Seen::Entries(entries)) = seen else { return seen.is_none().then(|| state.clone()) };
-    let mut after = state.clone();
-    for (key, shown) in entries.iter().enumerate() {
-        match (after.get_mut(&key), shown) {
-            (None, None) => {}
-            (Some((value, revision)), Some((shown, at))) if value == shown && revision.is_none_or(|r| r == *at) => {
-                *revision = Some(*at);
-            }
-            _ => return None,
-        }
-    }
-    Some(after)
-}
-
-fn add(state: &mut State, by: i64, revision: Option<u64>) -> Option<Option<i64>> {
-    let sum = state.get(&2).map_or(0, |(value, _)| value.parse().unwrap_or(0)) + by;
-    state.insert(2, (sum.to_string(), revision));
-    Some(Some(sum))
-}
-
-/// A write under a condition on one key: it happens and shows so, or the condition fails.
-fn write(
-    state: &State,
-    key: usize,
-    when: When,
-    seen: Option<&Seen>,
-    make: impl Fn(&mut State, Option<u64>, Option<&Seen>) -> Option<Option<i64>>,
-) -> Option<State> {
-    let entry = state.get(&key);
-    let holds = match when {
-        When::Always => true,
-        When::Absent => entry.is_none(),
-        When::Present => entry.is_some(),
-        When::Revision(wanted) => entry.is_some_and(|(_, revision)| *revision == Some(wanted)),
-    };
-    let mut after = state.clone();
-    if !holds {
-        return match (seen, after.get_mut(&key)) {
-            (None, _) => Some(state.clone()),
-            (Some(Seen::Conflict { current: None }), None) => Some(after),
-            (Some(Seen::Conflict { current: Some(at) }), Some((_, revision))) if revision.is_none_or(|r| r == *at) => {
-                *revision = Some(*at);
-                Some(after)
-            }
-            _ => None,
-        };
-    }
-    let (revision, shown) = match seen {
-        None | Some(Seen::Deleted { .. }) => (None, None),
-        Some(Seen::Written { revision, sum }) => (Some(*revision), Some(*sum)),
-        Some(_) => return None,
-    };
-    let sum = make(&mut after, revision, seen)?;
-    shown.is_none_or(|shown| shown == sum).then_some(after)
-}
-
-fn namespace(history: u64) -> KvNamespace {
-    KvNamespace::new(
-        TenantName::parse("acme").expect("a name"),
-        AppName::parse("shop").expect("a name"),
-        ResourceName::parse(&format!("h-{history}")).expect("a name"),
-    )
-}
-
-async fn perform(kv: &LocalKv, ns: &KvNamespace, op: &Op) -> Seen {
-    let result = match op {
-        Op::Read => {
-            let found = kv.get_many(ns, &KEYS.map(String::from)).await.expect("a read");
-            let mut entries = Vec::new();
-            for entry in found {
-                entries.push(match entry {
-                    Some(entry) => {
-                        let revision = entry.revision;
-                        let value = entry.bytes().await.expect("the value");
-                        Some((String::from_utf8(value.to_vec()).expect("text"), revision))
-                    }
-                    None => None,
-                });
-            }
-            return Seen::Entries(entries);
-        }
-        Op::Put { key, value, when } => {
-            let options = PutOptions { condition: condition(*when), ..PutOptions::default() };
-            let receipt = kv.put(ns, KEYS[*key], Body::full(value.clone()), options).await;
-            receipt.map(|receipt| Seen::Written { revision: receipt.revision, sum: None })
-        }
-        Op::Delete { key, when } => {
-            let receipt = kv.delete(ns, KEYS[*key], condition(*when)).await;
-            receipt.map(|receipt| Seen::Deleted { existed: receipt.existed })
-        }
-        Op::Add { by } => commit(kv, ns, Transaction::add(KEYS[2], *by)).await,
-        Op::Transact { when, value, by } => {
-            let put = Action::Put { value: value.clone().into(), metadata: None, expires_at_ms: None };
-            let transaction = Transaction {
-                checks: vec![Check { key: KEYS[0].into(), condition: condition(*when) }],
-                writes: vec![
-                    Write { key: KEYS[1].into(), action: put },
-                    Write { key: KEYS[2].into(), action: Action::Add(*by) },
-                ],
-            };
-            commit(kv, ns, transaction).await
-        }
-    };
-    match result {
-        Ok(seen) => seen,
-        Err(KvError::Conflict { current } | KvError::CheckFailed { current, .. }) => Seen::Conflict { current },
-        Err(error) => panic!("{op:?}: {error:?}"),
-    }
-}
-
-async fn commit(kv: &LocalKv, ns: &KvNamespace, transaction: Transaction) -> Result<Seen, KvError> {
-    let receipt = kv.commit(ns, transaction).await?;
-    Ok(Seen::Written { revision: receipt.revision, sum: receipt.sums.first().copied() })
-}
-
-fn condition(when: When) -> Condition {
-    match when {
-        When::Always => Condition::Always,
-        When::Absent => Condition::Absent,
-        When::Present => Condition::Present,
-        When::Revision(revision) => Condition::Revision(revision),
-    }
+fn below(count: u64) -> u64 {
+    SystemRng.next_u64() % count
 }
 
 /// One client of one history, in the child.
-async fn client(kv: Arc<LocalKv>, history: u64, client: u64, life: u64) {
-    let ns = namespace(history);
-    let mut known: HashMap<usize, u64> = HashMap::new();
+async fn client<S: Subject>(store: Arc<S::Store>, history: u64, client: u64, life: u64) {
+    let mut known = S::Known::default();
     for n in 0..OPS {
-        let op = choose(&known, &format!("{life}-{client}-{n}"));
+        let op = S::choose(&known, &format!("{life}-{client}-{n}"));
         say(&format!("begin {history} {client} {}", serde_json::to_string(&op).expect("JSON")));
-        let seen = perform(&kv, &ns, &op).await;
+        let seen = S::perform(&store, history, &op).await;
         say(&format!("end {history} {client} {}", serde_json::to_string(&seen).expect("JSON")));
-        match (&op, &seen) {
-            (_, Seen::Entries(entries)) => {
-                let there = entries.iter().enumerate().filter_map(|(key, entry)| Some((key, entry.as_ref()?.1)));
-                known = there.collect();
-            }
-            (Op::Put { key, .. }, Seen::Written { revision, .. }) => {
-                known.insert(*key, *revision);
-            }
-            (Op::Put { key, .. }, Seen::Conflict { current: Some(current) }) => {
-                known.insert(*key, *current);
-            }
-            (Op::Transact { .. }, Seen::Conflict { current: Some(current) }) => {
-                known.insert(0, *current);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn choose(known: &HashMap<usize, u64>, value: &str) -> Op {
-    let below = |count: u64| SystemRng.next_u64() % count;
-    let key = below(2) as usize;
-    let when = match below(6) {
-        0 => When::Absent,
-        1 => When::Present,
-        2 | 3 => known.get(&key).map_or(When::Absent, |&revision| When::Revision(revision)),
-        _ => When::Always,
-    };
-    let (value, by) = (value.to_owned(), below(9) as i64 - 4);
-    match below(10) {
-        0..3 => Op::Read,
-        3..6 => Op::Put { key, value, when },
-        6 => Op::Delete { key: below(3) as usize, when: When::Always },
-        7 => Op::Add { by },
-        _ => {
-            let when = known.get(&0).map_or(when, |&revision| When::Revision(revision));
-            Op::Transact { when, value, by }
-        }
+        S::note(&mut known, &op, &seen);
     }
 }
 
 /// The child: all clients of some histories, to their end.
-pub async fn write_histories(kv: &Arc<LocalKv>, round: u64) {
-    let (first, life) = (round / LIVES * AT_ONCE, round % LIVES);
-    let all = (first..first + AT_ONCE).flat_map(|history| (0..CLIENTS).map(move |number| (history, number)));
-    let tasks: Vec<_> = all.map(|(history, number)| tokio::spawn(client(kv.clone(), history, number, life))).collect();
+pub async fn write_histories<S: Subject>(data: &DataDir, round: u64) {
+    let (first, life, store) = (round / LIVES * AT_ONCE, round % LIVES, S::open(data));
+    let mut tasks = Vec::new();
+    for history in first..first + AT_ONCE {
+        S::prepare(&store, history).await;
+        tasks.extend((0..CLIENTS).map(|number| tokio::spawn(client::<S>(store.clone(), history, number, life))));
+    }
     for task in tasks {
         task.await.expect("the client ends well");
     }
     say("done");
 }
 
-type Histories = HashMap<u64, History<Op, Seen>>;
+type Histories<S> = HashMap<u64, History<<S as Model>::Op, <S as Model>::Seen>>;
 
 /// Lets a child write, kills it unless this is its last life, and enters what it said.
-fn live(place: &Path, round: u64, histories: &mut Histories) {
-    let mut child = child::command(&[], Job::Histories, place, round).spawn().expect("the child starts");
+fn live<S: Subject>(place: &Path, round: u64, histories: &mut Histories<S>) {
+    let mut child = child::command(&[], S::JOB, place, round).spawn().expect("the child starts");
     let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
     let last_life = round % LIVES == LIVES - 1;
-    let mut left = SystemRng.next_u64() % (AT_ONCE * CLIENTS * OPS);
+    let mut left = below(AT_ONCE * CLIENTS * OPS);
     // Whom a client of this life waits for; what a killed one began has no end.
     let mut open: HashMap<(u64, u64), usize> = HashMap::new();
     for line in lines {
@@ -323,24 +122,29 @@ fn live(place: &Path, round: u64, histories: &mut Histories) {
             _ => {}
         }
     }
-    child.wait().expect("the child ends");
+    let ended = child.wait().expect("the child ends");
+    assert!(!last_life || ended.success(), "who is not killed comes to an end");
 }
 
-#[test]
-fn every_history_has_an_order_whatever_dies() {
+fn check<S: Subject>() {
     let wanted = std::env::var("SELVEDGE_LINEAR_HISTORIES").map_or(HISTORIES, |text| text.parse().expect("a number"));
     let place = Place::in_memory();
     let (mut checked, mut operations, mut lost) = (0, 0, 0);
     for batch in 0..wanted.div_ceil(AT_ONCE) {
-        let mut histories = Histories::new();
+        let mut histories = Histories::<S>::new();
         for life in 0..LIVES {
-            live(place.path(), batch * LIVES + life, &mut histories);
+            live::<S>(place.path(), batch * LIVES + life, &mut histories);
         }
-        let kv = place.open().kv();
+        let data = place.open();
+        let store = S::open(&data);
         for (number, mut history) in histories {
-            let read = history.begin(CLIENTS, Op::Read);
-            history.end(read, block_on(perform(&kv, &namespace(number), &Op::Read)));
-            if let Err(violation) = linear::check(&Namespace, history.calls()) {
+            let read = history.begin(CLIENTS, S::LOOK);
+            let seen = block_on(async {
+                S::prepare(&store, number).await;
+                S::perform(&store, number, &S::LOOK).await
+            });
+            history.end(read, seen);
+            if let Err(violation) = linear::check(&S::model(), history.calls()) {
                 panic!("history {number}: {violation}");
             }
             checked += 1;
@@ -349,4 +153,19 @@ fn every_history_has_an_order_whatever_dies() {
         }
     }
     eprintln!("{checked} histories of {operations} operations, {lost} of them without an answer; all have an order");
+}
+
+#[test]
+fn every_history_of_kv_has_an_order_whatever_dies() {
+    check::<kv::Namespace>();
+}
+
+#[test]
+fn every_history_of_sql_transactions_has_an_order_whatever_dies() {
+    check::<sql::Accounts>();
+}
+
+#[test]
+fn every_history_of_an_object_has_an_order_whatever_dies() {
+    check::<objects::Object>();
 }

@@ -9,7 +9,7 @@ use base::{Rng as _, SystemRng};
 use crate::child::{self, Job};
 use crate::shelf::{self, Kept};
 use crate::workload::{Acknowledged, namespace};
-use crate::{Place, block_on, requirement};
+use crate::{Place, block_on, crash, objects, requirement};
 
 pub mod disk;
 pub mod trace;
@@ -25,10 +25,7 @@ const LEDGER_DISKS: usize = 120;
 #[test]
 fn every_disk_that_a_power_cut_can_leave_holds_what_was_acknowledged() {
     replay(Job::WriteAndEnd, DISKS, |place, said, what| {
-        let mut acknowledged = Acknowledged::default();
-        for line in said {
-            acknowledged.read(line);
-        }
+        let acknowledged = Acknowledged::of(said);
         let data = services_local::DataDir::open(place.data(), place.options());
         let kv = data.unwrap_or_else(|error| panic!("{what}: {error}")).kv();
         block_on(async {
@@ -54,6 +51,24 @@ fn every_disk_that_a_power_cut_can_leave_holds_what_the_ledger_acknowledged() {
         for (database, count) in kept.0 {
             shelf::check(data.path(), database, count).unwrap_or_else(|lost| panic!("{what}: {lost}"));
         }
+    });
+}
+
+#[test]
+fn every_disk_that_a_power_cut_can_leave_holds_the_batches_that_were_acknowledged() {
+    replay(Job::WriteSqlAndEnd, LEDGER_DISKS, |place, said, what| {
+        let data = services_local::DataDir::open(place.data(), place.options());
+        let data = data.unwrap_or_else(|error| panic!("{what}: {error}"));
+        crash::check_sql(&data, Acknowledged::of(said)).unwrap_or_else(|lost| panic!("{what}: {lost}"));
+    });
+}
+
+#[test]
+fn every_disk_that_a_power_cut_can_leave_holds_the_turns_of_objects_that_were_acknowledged() {
+    replay(Job::WriteObjectsAndEnd, LEDGER_DISKS, |place, said, what| {
+        let data = services_local::DataDir::open(place.data(), place.options());
+        let data = data.unwrap_or_else(|error| panic!("{what}: {error}"));
+        objects::check(&data, &Acknowledged::of(said)).unwrap_or_else(|lost| panic!("{what}: {lost}"));
     });
 }
 

@@ -8,6 +8,7 @@ use base::{AppName, NodeLimits, TenantName};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
+use services::conformance::random;
 use services::sql::{SqlName, SqlResult};
 use services::{AppId, Sql as _, SqlDatabase, SqlError, SqlStatement, SqlValue};
 use services_local::{DataDir, DataDirOptions, LocalSql};
@@ -29,8 +30,11 @@ async fn run(sql: &LocalSql, database: &SqlDatabase, text: &str) -> Result<SqlRe
     Ok(answer.results.pop().expect("an answer"))
 }
 
+/// A statement, and the values of its parameters.
+pub type Asked = (String, Vec<SqlValue>);
+
 /// One statement on a small table, so that keys meet often.
-fn statement() -> impl Strategy<Value = (String, Vec<SqlValue>)> {
+pub fn statement() -> impl Strategy<Value = Asked> {
     let value = prop_oneof![
         Just(SqlValue::Null),
         any::<i64>().prop_map(SqlValue::Integer),
@@ -45,70 +49,160 @@ fn statement() -> impl Strategy<Value = (String, Vec<SqlValue>)> {
             ("INSERT INTO t VALUES (?, ?) ON CONFLICT DO UPDATE SET v = excluded.v RETURNING *".into(), vec![k, v])
         }),
         (key.clone(), value.clone()).prop_map(|(k, v)| ("INSERT OR ROLLBACK INTO t VALUES (?, ?)".into(), vec![k, v])),
+        (key.clone(), value.clone())
+            .prop_map(|(k, v)| ("REPLACE INTO t VALUES (?1, ?2), (?1 + 1, ?2)".into(), vec![k, v])),
+        (key.clone(), value.clone())
+            .prop_map(|(k, v)| ("INSERT INTO t VALUES (?1 + 1, ?2), (?1, ?2)".into(), vec![k, v])),
         (key.clone(), value).prop_map(|(k, v)| ("UPDATE t SET v = ?2 WHERE k >= ?1".into(), vec![k, v])),
         key.clone().prop_map(|k| ("DELETE FROM t WHERE k = ?".into(), vec![k])),
+        key.clone().prop_map(|k| ("DELETE FROM t WHERE k > ? RETURNING k".into(), vec![k])),
         key.prop_map(|k| ("SELECT k, v, typeof(v) FROM t WHERE k <> ? ORDER BY k".into(), vec![k])),
         Just(("SELECT count(*), max(k) FROM t".into(), Vec::new())),
         Just(("SELEC nothing".into(), Vec::new())),
     ]
 }
 
-/// What SQLite itself makes of a batch, in memory; `None` if it failed.
-fn model(connection: &mut Connection, batch: &[(String, Vec<SqlValue>)]) -> Option<Vec<Vec<SqlValue>>> {
-    let transaction = connection.transaction().unwrap();
-    let mut answers = Vec::new();
-    for (sql, values) in batch {
-        let values = values.iter().map(|value| match value {
-            SqlValue::Null => Value::Null,
-            SqlValue::Integer(value) => Value::Integer(*value),
-            SqlValue::Real(value) => Value::Real(*value),
-            SqlValue::Text(text) => Value::Text(text.clone()),
-            SqlValue::Blob(bytes) => Value::Blob(bytes.clone()),
-        });
-        let mut statement = transaction.prepare(sql).ok()?;
-        let width = statement.column_count();
-        let mut rows = statement.query(rusqlite::params_from_iter(values)).ok()?;
-        let mut answer = Vec::new();
-        loop {
-            let Some(row) = rows.next().ok()? else { break };
-            answer.extend((0..width).map(|n| match row.get_ref(n).unwrap() {
-                ValueRef::Null => SqlValue::Null,
-                ValueRef::Integer(value) => SqlValue::Integer(value),
-                ValueRef::Real(value) => SqlValue::Real(value),
-                ValueRef::Text(text) => SqlValue::Text(String::from_utf8(text.to_vec()).unwrap()),
-                ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
-            }));
-        }
-        answers.push(answer);
+/// What is asked of a database.
+#[derive(Clone, Debug)]
+enum Step {
+    Batch(Vec<Asked>),
+    /// Statement by statement; a failed one changes nothing.
+    Transaction {
+        statements: Vec<Asked>,
+        keep: bool,
+    },
+    Stream,
+    /// The file closes for want of use.
+    Idle,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let statements = || proptest::collection::vec(statement(), 1..4);
+    prop_oneof![
+        30 => statements().prop_map(Step::Batch),
+        8 => (statements(), any::<bool>()).prop_map(|(statements, keep)| Step::Transaction { statements, keep }),
+        2 => Just(Step::Stream),
+        1 => Just(Step::Idle),
+    ]
+}
+
+/// What SQLite itself answers to a statement, in memory; `None` if it failed.
+pub fn sqlite(connection: &Connection, (sql, values): &Asked) -> Option<Vec<SqlValue>> {
+    let values = values.iter().map(|value| match value {
+        SqlValue::Null => Value::Null,
+        SqlValue::Integer(value) => Value::Integer(*value),
+        SqlValue::Real(value) => Value::Real(*value),
+        SqlValue::Text(text) => Value::Text(text.clone()),
+        SqlValue::Blob(bytes) => Value::Blob(bytes.clone()),
+    });
+    let mut statement = connection.prepare_cached(sql).ok()?;
+    let width = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(values)).ok()?;
+    let mut answer = Vec::new();
+    while let Some(row) = rows.next().ok()? {
+        answer.extend((0..width).map(|n| match row.get_ref(n).unwrap() {
+            ValueRef::Null => SqlValue::Null,
+            ValueRef::Integer(value) => SqlValue::Integer(value),
+            ValueRef::Real(value) => SqlValue::Real(value),
+            ValueRef::Text(text) => SqlValue::Text(String::from_utf8(text.to_vec()).unwrap()),
+            ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
+        }));
     }
+    Some(answer)
+}
+
+/// The same for a batch, which is one transaction.
+fn sqlite_batch(connection: &Connection, batch: &[Asked]) -> Option<Vec<Vec<SqlValue>>> {
+    let transaction = connection.unchecked_transaction().unwrap();
+    let answers = batch.iter().map(|asked| sqlite(&transaction, asked)).collect::<Option<Vec<_>>>()?;
     transaction.commit().ok()?;
     Some(answers)
 }
 
+/// The same for a transaction over several calls. One that a statement ended answers nothing more.
+fn sqlite_transaction(connection: &Connection, statements: &[Asked], keep: bool) -> Vec<Option<Vec<SqlValue>>> {
+    connection.execute_batch("BEGIN").unwrap();
+    let mut run = |asked| if connection.is_autocommit() { None } else { sqlite(connection, asked) };
+    let mut answers: Vec<_> = statements.iter().map(&mut run).collect();
+    let ended = connection.is_autocommit();
+    if !ended {
+        connection.execute_batch(if keep { "COMMIT" } else { "ROLLBACK" }).unwrap();
+    }
+    answers.push((!keep || !ended).then(Vec::new));
+    answers
+}
+
+async fn transaction(
+    sql: &LocalSql,
+    database: &SqlDatabase,
+    statements: &[Asked],
+    keep: bool,
+) -> Vec<Option<Vec<SqlValue>>> {
+    let mut transaction = sql.begin(database).await.expect("it begins");
+    let mut answers = Vec::new();
+    for (text, values) in statements {
+        let answer = transaction.run(SqlStatement::bind(text.as_str(), values.clone())).await;
+        answers.push(answer.ok().map(|answer| answer.rows.values));
+    }
+    answers.push(match keep {
+        true => transaction.commit().await.ok().map(|_| Vec::new()),
+        false => {
+            transaction.rollback().await;
+            Some(Vec::new())
+        }
+    });
+    answers
+}
+
+async fn streamed(sql: &LocalSql, database: &SqlDatabase, text: &str) -> Vec<SqlValue> {
+    let mut stream = sql.stream(database, SqlStatement::new(text)).await.expect("it begins");
+    let mut values = Vec::new();
+    while let Some(rows) = stream.next().await.expect("rows") {
+        values.extend(rows.values);
+    }
+    values
+}
+
 #[test]
-fn random_batches_answer_what_sqlite_answers() {
-    let cases = std::env::var("SELVEDGE_SQL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
-    let place = Place::in_memory();
-    let data = place.open();
+fn random_statements_answer_what_sqlite_answers() {
+    let (place, clock) = (Place::in_memory(), ManualClock::new());
+    let data = DataDir::open(place.data(), DataDirOptions { clock: clock.clone(), ..place.options() }).unwrap();
     let sql = data.sql();
     let count = std::cell::Cell::new(0);
-    let batches = proptest::collection::vec(proptest::collection::vec(statement(), 1..4), 1..24);
-    proptest!(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }, |(batches in batches)| {
+    random("SQL", step(), |steps| {
         count.set(count.get() + 1);
         let database = database(&format!("random-{}", count.get()));
-        let mut memory = Connection::open_in_memory().unwrap();
+        let memory = Connection::open_in_memory().unwrap();
         let table = "CREATE TABLE t (k INTEGER PRIMARY KEY, v)";
         memory.execute_batch(table).unwrap();
         block_on(async {
             run(&sql, &database, table).await.unwrap();
-            for batch in &batches {
-                let statements = batch.iter().map(|(sql, values)| SqlStatement::bind(sql.as_str(), values.clone()));
-                let answer = sql.batch(&database, statements.collect()).await;
-                let rows = answer.ok().map(|answer| answer.results.into_iter().map(|r| r.rows.values).collect());
-                prop_assert_eq!(rows, model(&mut memory, batch), "{:?}", batch);
+            for step in &steps {
+                match step {
+                    Step::Batch(batch) => {
+                        let bind = |(sql, values): &Asked| SqlStatement::bind(sql.as_str(), values.clone());
+                        let answer = sql.batch(&database, batch.iter().map(bind).collect()).await;
+                        let rows =
+                            answer.ok().map(|answer| answer.results.into_iter().map(|r| r.rows.values).collect());
+                        prop_assert_eq!(rows, sqlite_batch(&memory, batch), "{:?}", batch);
+                    }
+                    Step::Transaction { statements, keep } => {
+                        let answers = transaction(&sql, &database, statements, *keep).await;
+                        prop_assert_eq!(answers, sqlite_transaction(&memory, statements, *keep), "{:?}", statements);
+                    }
+                    Step::Stream => {
+                        let text = "SELECT k, v FROM t ORDER BY k DESC";
+                        let expected = sqlite(&memory, &(text.to_owned(), Vec::new()));
+                        prop_assert_eq!(Some(streamed(&sql, &database, text).await), expected);
+                    }
+                    Step::Idle => {
+                        clock.advance(NodeLimits::default().sql_idle_ms + 1);
+                        sql.close_idle();
+                    }
+                }
             }
             Ok(())
-        })?;
+        })
     });
 }
 

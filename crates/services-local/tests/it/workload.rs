@@ -112,6 +112,14 @@ impl Writer {
 pub struct Acknowledged(pub BTreeMap<Writer, u64>);
 
 impl Acknowledged {
+    pub fn of(lines: &[&str]) -> Self {
+        let mut acknowledged = Self::default();
+        for line in lines {
+            acknowledged.read(line);
+        }
+        acknowledged
+    }
+
     /// Reads a line such as `ack ROUND NUMBER OPERATION`; others are the test harness's own.
     pub fn read(&mut self, line: &str) -> bool {
         let Some(rest) = line.strip_prefix("ack ") else { return false };

@@ -1,7 +1,6 @@
 //! Random sequences of operations on blobs, compared with the memory model.
 
 use base::Body;
-use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -55,7 +54,7 @@ const PREFIXES: [&str; 4] = ["", "a", "a/", "x"];
 const SIZES: [usize; 6] = [0, 1, 100, 32_769, 65_536, 150_000];
 
 pub fn compare<P: Blobs>(open: impl Fn() -> Subject<P>) {
-    random(vec(op(), 1..50), |ops| block_on(run(&open(), ops)));
+    random("blobs", op(), |ops| block_on(run(&open(), ops)));
 }
 
 fn op() -> impl Strategy<Value = Op> {

@@ -77,7 +77,7 @@ const KEYS: [&str; 6] = ["a", "a/1", "a/2", "b", "ä", "a/\u{10000}"];
 const PREFIXES: [&str; 5] = ["", "a", "a/", "ä", "x"];
 
 pub fn compare<P: Kv>(open: impl Fn() -> Subject<P>) {
-    random(vec(op(), 1..40), |ops| block_on(run(&open(), ops)));
+    random("KV", op(), |ops| block_on(run(&open(), ops)));
 }
 
 fn op() -> impl Strategy<Value = Op> {

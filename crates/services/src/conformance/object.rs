@@ -29,7 +29,7 @@ pub fn objects<P: ObjectStore + Leases>(open: impl Fn() -> Subject<P>) {
         nothing_takes_no_space(&*open().provider).await;
         exports_come_back(&*open().provider).await;
     });
-    random(operations(), |operations| block_on(agrees_with_the_model(&*open().provider, operations)));
+    random("objects", operation(), |operations| block_on(agrees_with_the_model(&*open().provider, operations)));
 }
 
 fn class(app: &str, name: &str) -> ObjectClass {
@@ -263,6 +263,7 @@ async fn exports_come_back(store: &impl ObjectStore) {
 #[derive(Clone, Debug)]
 enum Operation {
     Put(String, Vec<u8>),
+    Get(Vec<String>),
     Delete(String),
     DeleteAll,
     Alarm(Option<u64>),
@@ -274,10 +275,11 @@ enum Operation {
     Reopen,
 }
 
-fn operations() -> impl Strategy<Value = Vec<Operation>> {
+fn operation() -> impl Strategy<Value = Operation> {
     let key = || "[ab]{1,2}";
-    let operation = prop_oneof![
+    prop_oneof![
         4 => (key(), proptest::collection::vec(any::<u8>(), 0..40)).prop_map(|(key, value)| Operation::Put(key, value)),
+        2 => proptest::collection::vec(key(), 1..4).prop_map(Operation::Get),
         2 => key().prop_map(Operation::Delete),
         1 => Just(Operation::DeleteAll),
         2 => proptest::option::of(1_u64..9).prop_map(Operation::Alarm),
@@ -288,8 +290,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         3 => Just(Operation::Commit),
         1 => Just(Operation::RollBack),
         1 => Just(Operation::Reopen),
-    ];
-    proptest::collection::vec(operation, 1..60)
+    ]
 }
 
 /// Runs the same on a provider and on the memory model.
@@ -301,6 +302,11 @@ async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operat
         let storages: [&mut dyn ObjectStorage; 2] = [&mut *own, &mut *other];
         match operation {
             Operation::Put(key, value) => storages.into_iter().for_each(|s| s.put(&key, &value).expect("put")),
+            Operation::Get(keys) => {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                let values: Vec<_> = storages.into_iter().map(|s| s.get(&keys).expect("get")).collect();
+                prop_assert_eq!(&values[0], &values[1]);
+            }
             Operation::Delete(key) => {
                 let deleted: Vec<bool> = storages.into_iter().map(|s| s.delete(&key).expect("delete")).collect();
                 prop_assert_eq!(deleted[0], deleted[1]);

@@ -1,6 +1,5 @@
 use base::{AppName, Digest, TenantName, code};
 use futures_util::future::{join, join_all};
-use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -16,7 +15,7 @@ pub fn releases<P: ReleaseStore>(open: impl Fn() -> Subject<P>) {
         of_claimants_that_race_one_wins(&*open().provider).await;
         generations_tell_of_changes(&*open().provider).await;
     });
-    random(vec(op(), 1..30), |ops| block_on(compare(&open(), ops)));
+    random("releases", op(), |ops| block_on(compare(&open(), ops)));
 }
 
 fn app(tenant: &str, name: &str) -> AppId {

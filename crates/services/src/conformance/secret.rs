@@ -1,7 +1,7 @@
 use base::{AppName, ResourceName, Secret, TenantName, code};
 use bytes::Bytes;
 
-use super::{Subject, block_on};
+use super::{Subject, block_on, secret_model};
 use crate::secret::{SECRET_BYTES_MAX, SECRET_VERSIONS_KEPT};
 use crate::{AppId, SecretName, SecretStore};
 
@@ -14,6 +14,7 @@ pub fn secrets<P: SecretStore>(open: impl Fn() -> Subject<P>) {
         earlier_versions_are_kept_and_come_back(&open()).await;
         the_previous_version_is_readable_while_the_overlap_lasts(&open()).await;
     });
+    secret_model::compare(open);
 }
 
 fn app(tenant: &str, name: &str) -> AppId {

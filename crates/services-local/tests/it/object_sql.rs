@@ -1,0 +1,194 @@
+//! What an object stores, its own database included, compared with SQLite in memory: turns, parts of
+//! turns that are taken back, owners that come and go.
+
+use base::{AppName, ClassName, TenantName};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use rusqlite::Connection;
+use services::conformance::random;
+use services::object::{ObjectClass, ObjectKey, ObjectStorage, ObjectStore};
+use services::{AppId, SqlStatement, SqlValue};
+
+use crate::sql::{Asked, sqlite, statement};
+use crate::{Place, block_on};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Sql(Asked),
+    /// Several statements at once, the last of which may fail.
+    Script {
+        fails: bool,
+    },
+    Put {
+        key: usize,
+        value: Vec<u8>,
+    },
+    Delete(usize),
+    DeleteAll,
+    Begin,
+    End(bool),
+    Commit,
+    RollBack,
+    Reopen,
+}
+
+const KEYS: [&str; 3] = ["a", "b", "ä"];
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY, v)";
+/// As the model keeps the entries.
+const ENTRIES: &str = "CREATE TABLE entries (k PRIMARY KEY, v)";
+
+fn step() -> impl Strategy<Value = Step> {
+    let value = || proptest::collection::vec(any::<u8>(), 0..30);
+    prop_oneof![
+        12 => statement().prop_map(Step::Sql),
+        1 => Just(Step::Sql((TABLE.into(), Vec::new()))),
+        1 => any::<bool>().prop_map(|fails| Step::Script { fails }),
+        4 => (0..KEYS.len(), value()).prop_map(|(key, value)| Step::Put { key, value }),
+        1 => (0..KEYS.len()).prop_map(Step::Delete),
+        1 => Just(Step::DeleteAll),
+        2 => Just(Step::Begin),
+        2 => any::<bool>().prop_map(Step::End),
+        4 => Just(Step::Commit),
+        1 => Just(Step::RollBack),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// The object, and what SQLite makes of the same.
+struct Sides<'a> {
+    store: &'a dyn ObjectStore,
+    key: ObjectKey,
+    fence: u64,
+    storage: Option<Box<dyn ObjectStorage>>,
+    model: Connection,
+    parts: usize,
+}
+
+impl Sides<'_> {
+    fn storage(&mut self) -> &mut dyn ObjectStorage {
+        &mut **self.storage.as_mut().expect("it is open")
+    }
+
+    fn model(&self, text: &str) {
+        self.model.execute_batch(text).expect("the model does it");
+    }
+
+    async fn reopen(&mut self) {
+        self.storage = None;
+        self.fence += 1;
+        self.storage = Some(self.store.open(&self.key, self.fence).await.expect("it opens"));
+        self.parts = 0;
+        let undo = if self.model.is_autocommit() { "BEGIN" } else { "ROLLBACK; BEGIN" };
+        self.model(undo);
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Sql(asked) => return self.sql(asked).await,
+            Step::Script { fails } => {
+                let last = if *fails { "INSERT INTO nowhere VALUES (1)" } else { "SELECT 1" };
+                let text = format!("{TABLE}; DELETE FROM t WHERE k = 3; REPLACE INTO t VALUES (3, 'script'); {last}");
+                let done = self.storage().sql(&SqlStatement::new(text.as_str()));
+                prop_assert_eq!(done.is_ok(), !fails, "{:?}", done);
+                if !fails {
+                    self.model(&text);
+                }
+            }
+            Step::Put { key, value } => {
+                self.storage().put(KEYS[*key], value).expect("put");
+                let put = "REPLACE INTO entries VALUES (?, ?)";
+                self.model.execute(put, (KEYS[*key], value)).expect("put");
+            }
+            Step::Delete(key) => {
+                let existed = self.storage().delete(KEYS[*key]).expect("delete");
+                let rows = self.model.execute("DELETE FROM entries WHERE k = ?", [KEYS[*key]]).expect("delete");
+                prop_assert_eq!(existed, rows > 0);
+            }
+            Step::DeleteAll => {
+                self.storage().delete_all().expect("deleted");
+                self.model("DELETE FROM entries; DROP TABLE IF EXISTS t");
+            }
+            Step::Begin => {
+                self.storage().begin().expect("begin");
+                self.parts += 1;
+                self.model("SAVEPOINT part");
+            }
+            Step::End(keep) if self.parts > 0 => self.end(*keep),
+            Step::End(_) => {}
+            Step::Commit => {
+                while self.parts > 0 {
+                    self.end(true);
+                }
+                if let Some(ticket) = self.storage().commit().expect("a commit") {
+                    ticket.await.expect("durable");
+                }
+                self.model("COMMIT; BEGIN");
+            }
+            Step::RollBack => {
+                self.storage().roll_back();
+                self.parts = 0;
+                self.model("ROLLBACK; BEGIN");
+            }
+            Step::Reopen => self.reopen().await,
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, keep: bool) {
+        self.storage().end(keep).expect("end");
+        self.parts -= 1;
+        self.model(if keep { "RELEASE part" } else { "ROLLBACK TO part; RELEASE part" });
+    }
+
+    /// A statement that ends the whole turn leaves a storage that answers nothing more.
+    async fn sql(&mut self, asked: &Asked) -> Result<(), TestCaseError> {
+        let answer = self.storage().sql(&SqlStatement::bind(asked.0.as_str(), asked.1.clone()));
+        let expected = sqlite(&self.model, asked);
+        let fatal = answer.as_ref().is_err_and(|error| error.is_fatal());
+        prop_assert_eq!(answer.ok().map(|answer| answer.rows.values), expected, "{:?}", asked);
+        if self.model.is_autocommit() || fatal {
+            self.reopen().await;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self) -> Result<(), TestCaseError> {
+        let mut keys = KEYS;
+        keys.sort_unstable();
+        let mut found = Vec::new();
+        for (key, value) in keys.iter().zip(self.storage().get(&keys).expect("get")) {
+            found.extend(value.map(|value| [SqlValue::Text((*key).into()), SqlValue::Blob(value.to_vec())]));
+        }
+        let entries = sqlite(&self.model, &("SELECT k, v FROM entries ORDER BY k".into(), Vec::new()));
+        prop_assert_eq!(Some(found.concat()), entries);
+        let rows = ("SELECT k, v FROM t ORDER BY k".to_owned(), Vec::new());
+        let found = self.storage().sql(&SqlStatement::new(rows.0.as_str()));
+        prop_assert_eq!(found.ok().map(|found| found.rows.values), sqlite(&self.model, &rows));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_object_and_its_database_are_as_sqlite_has_them() {
+    let place = Place::in_memory();
+    let data = place.open();
+    let store = data.objects().expect("their directory is made");
+    let app = AppId::new(TenantName::parse("acme").expect("a name"), AppName::parse("shop").expect("a name"));
+    let class = ObjectClass::new(app, ClassName::parse("Room").expect("a name"));
+    let count = std::cell::Cell::new(0);
+    random("SQL of objects", step(), |steps| {
+        count.set(count.get() + 1);
+        block_on(async {
+            let key = ObjectKey { id: class.id_of_name(&format!("room-{}", count.get())), class: class.clone() };
+            let model = Connection::open_in_memory().expect("in memory");
+            model.execute_batch(ENTRIES).expect("a table");
+            let mut sides = Sides { store: &*store, key, fence: 0, storage: None, model, parts: 0 };
+            sides.reopen().await;
+            for step in &steps {
+                sides.step(step).await?;
+                sides.compare()?;
+            }
+            Ok(())
+        })
+    });
+}

@@ -72,6 +72,8 @@ use segment::SEGMENT_BYTES;
 
 /// How long a transaction waits for a log that is twice as long as it may be.
 const SHORTEN_WAIT: Duration = Duration::from_secs(5);
+/// How the copies of whole databases are called that are made on their way to the archive.
+const SCRATCH: &str = "whole-";
 
 /// The log of a data directory. One exists for each, and is opened before any journaled database.
 pub struct Ledger {
@@ -108,6 +110,18 @@ struct Members {
     archived: HashSet<String>,
 }
 
+/// Removes what the last process was copying when it died. The power may have left it torn, and no
+/// copy of the next process begins with the bytes of one.
+fn clear_scratch(archive: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(archive)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(SCRATCH)) {
+            disk::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 impl Ledger {
     /// Opens the ledger, and brings every database up to date that the last process left behind.
     /// Blocks.
@@ -118,7 +132,9 @@ impl Ledger {
             _ => {
                 let fail = |error| DataDirError::from_io(&root.path, error);
                 root.create_dir(&["archive", "log"]).map_err(fail)?;
-                Some(root.path.join("archive"))
+                let archive = root.path.join("archive");
+                clear_scratch(&archive).map_err(fail)?;
+                Some(archive)
             }
         };
         let recovered = recovery::run(&root.path, &dir)?;
@@ -185,7 +201,7 @@ impl Ledger {
     ) -> Result<(), StoreError> {
         let shelf = Shelf::of(archive, name);
         if !shelf.goes_on()? {
-            let scratch = archive.join(format!("whole-{id}.tmp"));
+            let scratch = archive.join(format!("{SCRATCH}{id}.tmp"));
             if let Some(appended) = member.append_whole(connection, &scratch)?
                 && shelf.is_marked_removed()
             {

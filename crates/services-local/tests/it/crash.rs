@@ -88,7 +88,7 @@ pub fn check_sql(data: &DataDir, acknowledged: Acknowledged) -> Result<(), Strin
         let values = [writer.round, writer.number].map(|n| SqlValue::Integer(n as i64)).to_vec();
         let database = child::sql_database(writer.number);
         let answer = data.sql().batch(&database, vec![SqlStatement::bind(text, values)]).await;
-        answer.map(|mut answer| answer.results.remove(0).rows.values).map_err(|error| format!("{writer:?}: {error}"))
+        answer.map(|mut answer| answer.results.remove(0).rows.values).map_err(|error| format!("{writer:?}: {error:?}"))
     };
     block_on(async {
         for (writer, count) in acknowledged.0 {
@@ -106,7 +106,7 @@ pub fn check_sql(data: &DataDir, acknowledged: Acknowledged) -> Result<(), Strin
                 return Err(format!("{writer:?} left {half:?} halves of batches"));
             }
             let sound = data.sql().check(&child::sql_database(writer.number)).await;
-            sound.map_err(|error| format!("{writer:?}: {error}"))?;
+            sound.map_err(|error| format!("{writer:?}: {error:?}"))?;
         }
         Ok(())
     })

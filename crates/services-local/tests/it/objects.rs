@@ -97,8 +97,8 @@ fn take(storage: &mut dyn ObjectStorage, turn: u64) -> Result<Ticket, ObjectErro
 }
 
 async fn owned(objects: &LocalObjects, key: &ObjectKey) -> Result<(Lease, Box<dyn ObjectStorage>), String> {
-    let lease = objects.acquire(key).await.map_err(|error| error.to_string())?;
-    let storage = objects.open(key, lease.fence).await.map_err(|error| error.to_string())?;
+    let lease = objects.acquire(key).await.map_err(|error| format!("{error:?}"))?;
+    let storage = objects.open(key, lease.fence).await.map_err(|error| format!("{error:?}"))?;
     Ok((lease, storage))
 }
 
@@ -136,17 +136,17 @@ pub async fn write(data: &DataDir, round: u64, owners: u64, until: u64) {
 /// Checks that each object is as after the turns that were acknowledged, or some more of those that
 /// were under way; and that its alarm is found.
 pub fn check(data: &DataDir, acknowledged: &Acknowledged) -> Result<(), String> {
-    let objects = data.objects().map_err(|error| error.to_string())?;
+    let objects = data.objects().map_err(|error| format!("{error:?}"))?;
     block_on(async {
         for (&writer, &count) in &acknowledged.0 {
             let key = key(writer);
             let (_lease, mut storage) = owned(&objects, &key).await?;
-            let found = look(&mut *storage).map_err(|error| format!("{writer:?}: {error}"))?;
+            let found = look(&mut *storage).map_err(|error| format!("{writer:?}: {error:?}"))?;
             if !(count..=count + IN_FLIGHT as u64).contains(&found.turns) || found != state(found.turns) {
                 return Err(format!("{writer:?} acknowledged {count}, found {} that are not as made", found.turns));
             }
             if let Some(due_ms) = found.due_ms {
-                let due = objects.due(due_ms, usize::MAX >> 1).await.map_err(|error| error.to_string())?;
+                let due = objects.due(due_ms, usize::MAX >> 1).await.map_err(|error| format!("{error:?}"))?;
                 if !due.contains(&(key, due_ms)) {
                     return Err(format!("the alarm of {writer:?} is not found"));
                 }

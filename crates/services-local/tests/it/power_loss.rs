@@ -21,6 +21,8 @@ use trace::Step;
 const DISKS: usize = 400;
 /// Of the ledger fewer: each holds a segment, which takes longer to build than to check.
 const LEDGER_DISKS: usize = 120;
+/// Of databases and objects, each of which is opened and looked through.
+const OPENED_DISKS: usize = 50;
 
 #[test]
 fn every_disk_that_a_power_cut_can_leave_holds_what_was_acknowledged() {
@@ -56,7 +58,7 @@ fn every_disk_that_a_power_cut_can_leave_holds_what_the_ledger_acknowledged() {
 
 #[test]
 fn every_disk_that_a_power_cut_can_leave_holds_the_batches_that_were_acknowledged() {
-    replay(Job::WriteSqlAndEnd, LEDGER_DISKS, |place, said, what| {
+    replay(Job::WriteSqlAndEnd, OPENED_DISKS, |place, said, what| {
         let data = services_local::DataDir::open(place.data(), place.options());
         let data = data.unwrap_or_else(|error| panic!("{what}: {error}"));
         crash::check_sql(&data, Acknowledged::of(said)).unwrap_or_else(|lost| panic!("{what}: {lost}"));
@@ -65,7 +67,7 @@ fn every_disk_that_a_power_cut_can_leave_holds_the_batches_that_were_acknowledge
 
 #[test]
 fn every_disk_that_a_power_cut_can_leave_holds_the_turns_of_objects_that_were_acknowledged() {
-    replay(Job::WriteObjectsAndEnd, LEDGER_DISKS, |place, said, what| {
+    replay(Job::WriteObjectsAndEnd, OPENED_DISKS, |place, said, what| {
         let data = services_local::DataDir::open(place.data(), place.options());
         let data = data.unwrap_or_else(|error| panic!("{what}: {error}"));
         objects::check(&data, &Acknowledged::of(said)).unwrap_or_else(|lost| panic!("{what}: {lost}"));

@@ -170,6 +170,20 @@ fn a_moment_before_the_first_and_a_name_that_never_was_are_refused() {
 }
 
 #[test]
+fn a_copy_that_a_power_cut_left_torn_is_in_nobodys_way() {
+    let mut timed = Timed::new();
+    for id in 1..4 {
+        std::fs::write(timed.path("archive").join(format!("whole-{id}.tmp")), [7; 3_000]).expect("written");
+    }
+    timed.open();
+    let mut numbers = timed.numbers("a.db");
+    numbers.insert(1).wait().expect("durable");
+    let left = std::fs::read_dir(timed.path("archive")).expect("the archive").map(|entry| entry.expect("a name"));
+    let left: Vec<_> = left.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tmp")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_removed_database_can_be_brought_back_and_its_successor_is_its_own() {
     let mut timed = Timed::new();
     let mut numbers = timed.numbers("a.db");

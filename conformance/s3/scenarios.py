@@ -19,7 +19,8 @@ import boto3.s3.transfer
 import boto3
 import botocore.exceptions
 
-import signatures  # noqa: F401, registers its scenarios
+import corners  # noqa: F401, registers its scenarios
+import signatures  # noqa: F401, the same
 from support import (
     ENDPOINT, MIB, SCENARIOS, bucket, client, content, fails, get, keys, prefixes, put, s3, scenario, signed,
     status_of,

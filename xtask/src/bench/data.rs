@@ -4,6 +4,8 @@
 mod cases;
 mod contenders;
 mod floor;
+mod postgres;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
@@ -54,8 +56,8 @@ impl Options {
 
 fn case_name(name: Option<&str>) -> Result<String> {
     let name = name.context("--only wants the name of a case")?;
-    if !CASES.iter().any(|case| case.name == name) {
-        let known: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    let known: Vec<&str> = CASES.iter().map(|case| case.name).chain([sockets::NAME]).collect();
+    if !known.contains(&name) {
         bail!("no case is called {name:?}; there are {}", known.join(", "));
     }
     Ok(name.to_owned())
@@ -76,18 +78,27 @@ type Rounds = BTreeMap<Contender, Vec<Figures>>;
 
 pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let tools = Tools::find(repo)?;
-    let peers = Peers::find(repo)?;
+    let wanted = || CASES.iter().filter(|case| options.wants(case.name));
+    let peers = Peers::find(repo, wanted().any(|case| case.contenders.contains(&Contender::Contract)))?;
     let mut all = Vec::new();
-    for case in CASES.iter().filter(|case| options.wants(case.name)) {
+    for case in wanted() {
         let rounds = run_case(repo, &tools, &peers, case, options)?;
         if !options.json {
             println!("{}", text(case, &rounds));
         }
         all.push((case, rounds));
     }
+    let sockets = match options.wants(sockets::NAME) {
+        true => Some(sockets::run(repo, &tools, options.quick)?),
+        false => None,
+    };
+    if let Some(report) = sockets.as_ref().filter(|_| !options.json) {
+        println!("{}", report.text());
+    }
     if options.json {
         let entry = |(case, rounds): &(&Case, Rounds)| (case.name.to_owned(), to_json(case, rounds));
-        println!("{:#}", Value::Object(all.iter().map(entry).collect()));
+        let alone = sockets.iter().map(|report| (report.name.to_owned(), report.json()));
+        println!("{:#}", Value::Object(all.iter().map(entry).chain(alone).collect()));
     }
     Ok(())
 }
@@ -144,6 +155,11 @@ fn text(case: &Case, rounds: &Rounds) -> String {
             let (own, peer, at_least) = (bar.own.name(), bar.peer.name(), bar.at_least);
             lines.push(format!("  bar: {own} / {peer} = {ratio:.2}, at least {at_least:.1}: {met}"));
         }
+        if let Some(ratio) = p99_ratio(rounds, bar) {
+            let met = if ratio < 1.0 { "met" } else { "MISSED" };
+            let (own, peer) = (bar.own.name(), bar.peer.name());
+            lines.push(format!("  bar: p99 of {own} / {peer} = {ratio:.2}, less than 1: {met}"));
+        }
     }
     lines.join("\n")
 }
@@ -152,6 +168,13 @@ fn text(case: &Case, rounds: &Rounds) -> String {
 fn ratio(rounds: &Rounds, bar: &Bar) -> Option<f64> {
     let per_s = |contender| of(rounds, contender, |figures| Some(figures.per_s));
     Some(per_s(bar.own)? / per_s(bar.peer)?)
+}
+
+/// The 99th percentile, ours over miniflare's.
+fn p99_ratio(rounds: &Rounds, bar: &Bar) -> Option<f64> {
+    let p99 = |contender| of(rounds, contender, |figures| Some(figures.p99_us));
+    (bar.peer == Contender::Miniflare).then_some(())?;
+    Some(p99(bar.own)? / p99(bar.peer)?)
 }
 
 fn to_json(case: &Case, rounds: &Rounds) -> Value {
@@ -163,6 +186,7 @@ fn to_json(case: &Case, rounds: &Rounds) -> Value {
     let bars = case.bars.iter().map(|bar| {
         json!({
             "own": bar.own.name(), "peer": bar.peer.name(), "at_least": bar.at_least, "ratio": ratio(rounds, bar),
+            "p99_ratio": p99_ratio(rounds, bar),
         })
     });
     json!({ "contenders": contenders.collect::<serde_json::Map<_, _>>(), "bars": bars.collect::<Vec<_>>() })

@@ -229,6 +229,11 @@ pub fn write_manifest(repo: &Repo, folder: &Path, app: &str, contender: Contende
     fs::write(folder.join("selvedge.toml"), manifest).context("writing a manifest")
 }
 
+/// Gives the worker of a manifest another binding.
+pub fn bind(folder: &Path, binding: &str) -> Result<()> {
+    replace(&folder.join("selvedge.toml"), "STORE = { kv = \"store\" }", binding)
+}
+
 /// Gives the worker of a manifest one more key. For `warm`, that is what the author of a worker with a router would do.
 fn set(folder: &Path, key: &str, value: &str) -> Result<()> {
     let entry = "entry = \"worker.js\"";

@@ -14,6 +14,7 @@ use services::blob::{
 use services_local::{DataDir, LocalBlobs};
 
 use crate::child::{self, Job};
+use crate::crash::recent;
 use crate::power_loss::disk::{Disk, Dropped};
 use crate::power_loss::trace::{self, Step};
 use crate::workload::{Acknowledged, Writer, namespace};
@@ -123,7 +124,7 @@ fn a_killed_process_loses_no_acknowledged_blob() {
                 let happened = check(writer, &blobs, count).await;
                 settled.push((writer, happened.unwrap_or_else(|lost| panic!("round {round}: {lost}"))));
             }
-            for &(writer, count) in &settled {
+            for &(writer, count) in recent(&settled, round, rounds) {
                 assert_eq!(check(writer, &blobs, count).await, Ok(count), "after round {round}");
             }
         });

@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::cases::Case;
-use super::{Figures, floor};
+use super::postgres::Postgres;
+use super::{Figures, floor, postgres};
 use crate::bench::cases as functions;
 use crate::bench::load::{self, Target};
 use crate::bench::peer::{Contender as Isolation, Tools};
@@ -32,6 +33,7 @@ pub enum Contender {
     Handler,
     RedisAlways,
     RedisEverysec,
+    Postgres,
     Miniflare,
     Floor,
 }
@@ -43,6 +45,7 @@ impl Contender {
             Self::Handler => "selvedge handler",
             Self::RedisAlways => "redis always",
             Self::RedisEverysec => "redis everysec",
+            Self::Postgres => "postgresql",
             Self::Miniflare => "miniflare",
             Self::Floor => "fsync floor",
         }
@@ -52,27 +55,34 @@ impl Contender {
 /// The programs that only this bench needs.
 #[derive(Debug)]
 pub struct Peers {
-    kv_load: PathBuf,
+    /// Built only where a case calls the contract.
+    kv_load: Option<PathBuf>,
     redis: Option<(PathBuf, PathBuf)>,
+    postgres: Option<Postgres>,
     /// The folder that has `miniflare`, and node.
     miniflare: Option<(PathBuf, PathBuf)>,
 }
 
 impl Peers {
-    pub fn find(repo: &Repo) -> Result<Self> {
-        let package = ["build", "--release", "--package", "selvedge-services-local", "--example", "kv_load"];
-        repo::run(repo.cargo().args(package))?;
-        let metadata = repo.metadata()?;
-        let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
+    pub fn find(repo: &Repo, contract: bool) -> Result<Self> {
         let folder = std::env::var_os(PEERS_FOLDER).map(PathBuf::from);
         let folder = folder.map(|folder| folder.canonicalize().context(PEERS_FOLDER)).transpose()?;
         let folder = folder.filter(|folder| folder.join("node_modules/miniflare").is_dir());
         Ok(Self {
-            kv_load: Path::new(target).join("release/examples/kv_load"),
+            kv_load: contract.then(|| build_kv_load(repo)).transpose()?,
+            postgres: Postgres::find(),
             redis: repo::on_path("redis-server").zip(repo::on_path("redis-benchmark")),
             miniflare: folder.zip(repo::on_path("node")),
         })
     }
+}
+
+fn build_kv_load(repo: &Repo) -> Result<PathBuf> {
+    let package = ["build", "--release", "--package", "selvedge-services-local", "--example", "kv_load"];
+    repo::run(repo.cargo().args(package))?;
+    let metadata = repo.metadata()?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
+    Ok(Path::new(target).join("release/examples/kv_load"))
 }
 
 pub fn measure(
@@ -90,13 +100,18 @@ pub fn measure(
         Contender::Handler => handler(repo, tools, case, &stage, seconds),
         Contender::RedisAlways => redis(tools, peers, case, stage.folder(), "always", seconds),
         Contender::RedisEverysec => redis(tools, peers, case, stage.folder(), "everysec", seconds),
+        Contender::Postgres => {
+            let advice = "PostgreSQL is missing; to get it: apt-get install postgresql";
+            let found = peers.postgres.as_ref().context(advice)?;
+            postgres::measure(tools, found, case, stage.folder(), seconds)
+        }
         Contender::Miniflare => miniflare(repo, tools, peers, case, &stage, seconds),
         Contender::Floor => floor::measure(stage.folder(), seconds),
     }
 }
 
 fn contract(peers: &Peers, case: &Case, folder: &Path, seconds: u32) -> Result<Figures> {
-    let mut command = Command::new(&peers.kv_load);
+    let mut command = Command::new(peers.kv_load.as_ref().context("it was not built")?);
     command.arg(folder).arg(case.contract).args([case.clients.to_string(), seconds.to_string()]);
     parse_contract(&repo::output(&mut command)?)
 }
@@ -111,6 +126,7 @@ pub fn parse_contract(printed: &str) -> Result<Figures> {
 fn handler(repo: &Repo, tools: &Tools, case: &Case, stage: &Stage, seconds: u32) -> Result<Figures> {
     fs::copy(repo.path(WORKERS).join(case.worker), stage.folder().join("worker.js"))?;
     stage::write_manifest(repo, stage.folder(), "bench", Isolation::SelvedgeShared)?;
+    stage::bind(stage.folder(), case.binding)?;
     stage::deploy(tools, Isolation::SelvedgeShared, stage.folder(), &stage.data())?;
     over_http(tools, case, &stage.start(tools)?, &stage.host(), seconds)
 }
@@ -200,7 +216,7 @@ pub fn parse_redis(printed: &str) -> Result<(f64, f64, f64)> {
     Ok((number("rps")?, number("p50_latency_ms")? * 1e3, number("p99_latency_ms")? * 1e3))
 }
 
-fn wait_for_port(address: SocketAddr) -> Result<()> {
+pub fn wait_for_port(address: SocketAddr) -> Result<()> {
     let begun = Instant::now();
     while std::net::TcpStream::connect(address).is_err() {
         if begun.elapsed() > START_MAX {
@@ -212,7 +228,7 @@ fn wait_for_port(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-fn on_core(tools: &Tools, core: &str, program: &Path) -> Command {
+pub fn on_core(tools: &Tools, core: &str, program: &Path) -> Command {
     if !tools.pinned {
         return Command::new(program);
     }

@@ -28,3 +28,23 @@ fn a_case_that_is_not_there_is_named_with_those_that_are() {
     assert!(error.contains("kv-put, kv-get"), "{error}");
     assert!(Options::parse(&["--only", "kv-get", "--quick"]).is_ok());
 }
+
+#[test]
+fn the_times_of_pgbench_are_read() {
+    let log = "0 1 900 0 1700000000 5\n1 1 1100 0 1700000000 9\n0 2 1000 0 1700000001 2\n";
+    let figures = postgres::figures(log, 3).expect("times");
+    assert_eq!((figures.per_s, figures.p50_us, figures.p99_us), (1.0, 1_000.0, 1_100.0));
+    assert!(postgres::figures("", 3).is_err());
+    assert!(postgres::figures("0 1 skipped 0 1 2\n", 3).is_err());
+}
+
+#[test]
+fn a_peer_that_is_emulated_is_to_be_slower_in_its_tail_too() {
+    let figures = |per_s, p99_us| vec![Figures { cpu_us: None, per_s, p50_us: 1.0, p99_us }];
+    let rounds =
+        Rounds::from([(Contender::Handler, figures(1_000.0, 2_000.0)), (Contender::Miniflare, figures(90.0, 1_000.0))]);
+    let case = CASES.iter().find(|case| case.name == "sql-query").expect("a case");
+    let text = text(case, &rounds);
+    assert!(text.contains("bar: selvedge handler / miniflare = 11.11, at least 10.0: met"), "{text}");
+    assert!(text.contains("bar: p99 of selvedge handler / miniflare = 2.00, less than 1: MISSED"), "{text}");
+}

@@ -15,7 +15,7 @@ import { BODY, type Invocation, ID, PENDING, REQUEST_BODY, type RequestState } f
 import { callFeature } from "../../service.ts";
 import { whenSettled } from "../rpc/settled.ts";
 import { endKept, wrapKept } from "../websocket.ts";
-import { deliver } from "./gate.ts";
+import { deliver, goOn, nextPlace } from "./gate.ts";
 import { DurableObjectId } from "./namespace.ts";
 import { DurableObjectState, resetBecause } from "./state.ts";
 
@@ -53,14 +53,15 @@ function theObject(): any {
 function begin(id: number, run: (invocation: Invocation) => void): Invocation {
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   keep(invocation);
-  deliver(id, () => {
+  const place = nextPlace();
+  deliver(id, place, () => {
     try {
       // What the constructor blocks, it blocks for this event too.
       theObject();
     } catch (error) {
       return fail(invocation, error);
     }
-    deliver(id, () => {
+    goOn(id, place, () => {
       try {
         run(invocation);
       } catch (error) {

@@ -23,13 +23,6 @@ fn a_bar_says_its_ratio_and_whether_it_is_met() {
 }
 
 #[test]
-fn a_case_that_is_not_there_is_named_with_those_that_are() {
-    let error = Options::parse(&["--only", "kv"]).expect_err("no such case").to_string();
-    assert!(error.contains("kv-put, kv-get"), "{error}");
-    assert!(Options::parse(&["--only", "kv-get", "--quick"]).is_ok());
-}
-
-#[test]
 fn the_times_of_pgbench_are_read() {
     let log = "0 1 900 0 1700000000 5\n1 1 1100 0 1700000000 9\n0 2 1000 0 1700000001 2\n";
     let figures = postgres::figures(log, 3).expect("times");

@@ -7,6 +7,7 @@
  */
 import { OP_TIMER, getContext, setContext, start } from "../../native.ts";
 import { whenComplete } from "../../operations.ts";
+import { promiseResolved, promiseThen } from "../../primordials.ts";
 
 type Held = [id: number, place: number, run: () => void];
 
@@ -43,11 +44,14 @@ function hold(event: Held): void {
 
 function come(event: Held): void {
   const context = getContext();
-  setContext(event[0]);
   coming++;
-  whenComplete(start(OP_TIMER, 0), () => {
-    coming--;
-    goOn(event[0], event[1], event[2]);
+  // What is begun in a job is the event's whose job it is; what is begun here, that of whoever let it in.
+  setContext(event[0]);
+  void promiseThen(promiseResolved(undefined), () => {
+    whenComplete(start(OP_TIMER, 0), () => {
+      coming--;
+      goOn(event[0], event[1], event[2]);
+    });
   });
   setContext(context);
 }

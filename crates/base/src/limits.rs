@@ -205,7 +205,9 @@ limits! {
         archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
-        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
+        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "", "Body of one response in the cache; a larger one is not stored.";
+        cache_disk_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Responses in the cache's disk tier, if there is one.";
+        cache_disk_app_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Those of one app; beyond, what it used longest ago goes.";
         cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
         cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";

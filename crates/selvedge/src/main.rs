@@ -73,6 +73,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
+            Command::Purge(args) => command::cache::purge(args, json).await,
+            Command::Cache(args) => command::cache::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,

@@ -114,14 +114,8 @@ fn job() {
     let opened = || open().expect("the data directory opens");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     match job.as_str() {
-        "write" => {
-            let data = opened();
-            runtime.block_on(write(&data.kv(), round, 32, 0, u64::MAX));
-        }
-        "write-sql" => {
-            let data = opened();
-            runtime.block_on(write_sql(&data, round, 32, 0, u64::MAX));
-        }
+        "write" => runtime.block_on(write(&opened().kv(), round, 32, 0, u64::MAX)),
+        "write-sql" => runtime.block_on(write_sql(&opened(), round, 32, 0, u64::MAX)),
         "write-sql-and-end" => {
             for part in 0..2 {
                 let data = opened();
@@ -153,10 +147,7 @@ fn job() {
             let data = opened();
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
         }
-        "write-objects" => {
-            let data = opened();
-            runtime.block_on(objects::write(&data, round, 32, u64::MAX));
-        }
+        "write-objects" => runtime.block_on(objects::write(&opened(), round, 32, u64::MAX)),
         "write-objects-and-end" => {
             for part in 1..=2 {
                 let data = opened();

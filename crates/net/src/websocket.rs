@@ -24,8 +24,9 @@ pub(crate) use pump::Stop;
 
 use metered::Metered;
 
-/// A connection reads this much at a time; an idle socket holds no more than this.
-const READ_BYTES: usize = 8 << 10;
+/// A connection reads this much at a time, and an idle socket holds as much: little, for a node may have
+/// tens of thousands of those. What comes in large messages costs a few more reads.
+const READ_BYTES: usize = 2 << 10;
 const WRITE_BYTES: usize = 16 << 10;
 
 /// What passed through a socket, and how it ended.

@@ -110,7 +110,7 @@ limits! {
         queue_ms: 1_000, 0, 600_000, "ms", "app_overloaded", "How long a request may wait for a place.";
         instances: 64, 1, 10_000, "", "app_overloaded", "Instances of the app's workers on one core.";
         nesting: 16, 1, 64, "", "nesting_exceeded", "How deep service bindings may nest.";
-        objects: 256, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
+        objects: 1_024, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
         object_queue: 4_096, 1, 1_000_000, "", "object_overloaded", "Events that wait for one durable object, or are in progress in it.";
         object_takeover_ms: 10_000, 0, 3_600_000, "ms", "object_reset", "How long a durable object goes on with the events that it has when a new deployment waits to take it over.";
         object_sockets: 32_768, 0, 1_000_000, "", "too_many_sockets", "Open WebSockets that one durable object has accepted with ctx.acceptWebSocket.";
@@ -144,7 +144,7 @@ limits! {
         proxy_header_bytes: 2_048, 108, 65_551, "bytes", "bad_proxy_header", "Header of the PROXY protocol.";
         listeners: 64, 1, 1_000, "", "", "Listeners of one node.";
         drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
-        instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
+        instances_total: 2_048, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
         instance_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long an instance may stand unused before it is dropped.";
         loaded_images: 48, 1, 100_000, "", "", "Deployments kept mapped while idle.";
         preparations: 2, 1, 1_024, "", "", "Workers compiled or evaluated at the same time, when the engine's cache lost them.";

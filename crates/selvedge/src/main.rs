@@ -12,6 +12,7 @@ mod config;
 mod dev;
 mod listeners;
 mod node;
+mod open_files;
 mod outbound;
 mod prepare;
 mod s3;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         )
         .init();
     net::tls::install_provider();
+    open_files::allow_all();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,

@@ -18,6 +18,11 @@ let held: Held[] = [];
 let coming = 0;
 let places = 0;
 
+/** Nobody blocks, and nobody who waited is on their way. */
+export function isOpen(): boolean {
+  return blocked === 0 && coming === 0;
+}
+
 /** The place of an event among all of the object. */
 export function nextPlace(): number {
   return places++;

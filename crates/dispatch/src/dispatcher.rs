@@ -89,6 +89,14 @@ impl Dispatcher {
         }
     }
 
+    /// Ends every object that is at home on this thread's core, whatever is in progress there: the next
+    /// event of each finds what is stored by then.
+    pub fn end_objects(&self) {
+        if let Some(core) = registry::current().filter(|core| Arc::ptr_eq(&core.node, &self.node)) {
+            core.end_objects();
+        }
+    }
+
     /// What is going on, for metrics and the admin API.
     pub fn snapshot(&self) -> Snapshot {
         snapshot::take(&self.node)

@@ -15,10 +15,11 @@
 //! in another instance if this one was lost, for which the driver loads the file again and runs the
 //! hooks of the suites that are open.
 //!
-//! **Data.** Each file has a deployment, with instances, KV and a response cache of its own. KV is
-//! the memory model of its contract: the driver takes a snapshot after the `beforeAll` hooks of a
-//! suite, and puts it back after each test in it. Everything else lies in a directory that goes with
-//! the process ([`throwaway`]); compiled code is kept, under `.selvedge/test` in the project.
+//! **Data.** Each file has a deployment, with instances, data and a response cache of its own. The
+//! driver takes a snapshot after the `beforeAll` hooks of a suite, and puts it back after each test in
+//! it ([`data`]). KV and buckets are the memory models of their contracts; databases and objects
+//! ([`sql`], [`objects`]) are the provider's own, and lie with everything else in a directory that goes
+//! with the process ([`throwaway`]); compiled code is kept, under `.selvedge/test` in the project.
 //!
 //! **Time.** Fake timers are the guest's own affair; the time that they stand at is told to the app's
 //! workers and to KV as well ([`control`], [`worker::ToldTime`]).
@@ -27,14 +28,17 @@
 
 mod app;
 mod control;
+mod data;
 mod discover;
 mod file;
 mod junit;
+mod objects;
 mod outcome;
 mod pretty;
 mod report;
 mod rerun;
 mod routed;
+mod sql;
 mod throwaway;
 mod tree;
 

@@ -14,8 +14,8 @@ use services::artifact::ArtifactStore;
 use services::blob::{BlobLimits, Blobs};
 use services::care::{Care, CareError};
 use services::kv::{Kv, KvLimits};
-use services::memory::{MemoryBlobs, MemoryKv, MemoryObjects};
-use services::object::{Leases, ObjectLimits, ObjectStore};
+use services::memory::{MemoryBlobs, MemoryKv};
+use services::object::{Leases, ObjectStore};
 use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services::sql::Sql;
@@ -116,9 +116,12 @@ pub fn memory_blobs(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryBlo
     Arc::new(MemoryBlobs::new(clock, BlobLimits::from(limits)))
 }
 
-/// A dispatcher for one file of tests, whose durable objects are kept in memory.
-pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> Arc<Dispatcher> {
-    let objects = Arc::new(MemoryObjects::new(clock(), ObjectLimits::from(limits)));
+/// A dispatcher for one file of tests, over durable objects of its own.
+pub fn test_dispatcher<O: ObjectStore + Leases + 'static>(
+    engine: Arc<dyn worker::Engine>,
+    limits: &NodeLimits,
+    objects: Arc<O>,
+) -> Arc<Dispatcher> {
     let parts = ObjectParts { store: objects.clone(), leases: objects, sink: Arc::new(NullSink) };
     Dispatcher::with_objects(engine, clock(), limits.clone(), parts)
 }

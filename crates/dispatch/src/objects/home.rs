@@ -238,10 +238,9 @@ impl Object {
         }
     }
 
-    /// Another deployment takes it over, whatever is still in progress.
-    fn give_way(&self) {
+    /// Others take it over, whatever is still in progress.
+    fn give_way(&self, detail: &str) {
         if let Some(awake) = self.awake.borrow().as_ref().filter(|awake| awake.gauge.in_use() > 0) {
-            let detail = "another deployment took the object over (limits.object_takeover_ms)";
             awake.instance.clone().end(Failure::new(&code::OBJECT_RESET, detail));
         }
         self.sleep();
@@ -303,7 +302,7 @@ impl CorePools {
                     let awake = self.wake(object, &deployment, worker).await?;
                     *object.awake.borrow_mut() = Some(awake);
                 }
-                Step::Replace => object.give_way(),
+                Step::Replace => object.give_way("another deployment took the object over (limits.object_takeover_ms)"),
                 Step::WaitForLast(left) => wait_for_last(object, left).await,
             }
             if let Some(awake) =
@@ -452,6 +451,15 @@ impl CorePools {
             self.let_go(&object);
         }
         self.home.awake.borrow_mut().retain(|_, count| Rc::strong_count(count) > 1);
+    }
+
+    /// Ends all, sockets included.
+    pub fn end_objects(&self) {
+        for object in self.home.all() {
+            object.give_way("what the object stored was put back to what it was");
+            object.sockets.end_all(close_code::RESTART, None);
+            self.let_go(&object);
+        }
     }
 
     /// The last event in an instance of these pools is over: whoever waits for that goes on.

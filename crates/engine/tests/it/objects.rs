@@ -111,6 +111,19 @@ export class Thing {
       setTimeout(() => { this.memory = 100; open(); }, 10);
       return new Response("blocked");
     }
+    if (path === "/count") {
+      if ((await storage.get("n")) === undefined) {
+        await this.ctx.blockConcurrencyWhile(async () => {
+          if ((await storage.get("n")) !== undefined) return;
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          await storage.put("n", 0);
+        });
+      }
+      const n = (await storage.get("n")) + 1;
+      await storage.get("a");
+      await storage.put("n", n);
+      return new Response(`${n}`);
+    }
     if (path === "/broken") return this.ctx.blockConcurrencyWhile(async () => { throw new Error("no"); });
     return new Response("no such path");
   }
@@ -278,6 +291,29 @@ fn events_wait_while_somebody_blocks_and_a_failure_there_resets() {
         assert_eq!(code(thing.running.run(at("/broken")).await), "object_reset");
         thing.wake();
         assert_eq!(text(thing.running.run(at("/read")).await).await, "undefined 1");
+    });
+}
+
+#[test]
+fn events_that_waited_do_not_come_between_each_others_reads_and_writes() {
+    on_core(async {
+        let thing = thing();
+        let tickets = thing.tickets.clone();
+        let settle = async {
+            // Whatever is to become durable does, for as long as anybody waits for it.
+            loop {
+                tickets.lock().unwrap().drain(..).for_each(|settle: Settle| drop(settle.send(Ok(()))));
+                tokio::task::yield_now().await;
+            }
+        };
+        let count = async || text(thing.running.run(at("/count")).await).await;
+        let all = futures_util::future::join_all((0..20).map(|_| count()));
+        let counts = tokio::select! {
+            counts = all => counts,
+            () = settle => unreachable!("it goes on for ever"),
+        };
+        let expected: Vec<String> = (1..=20).map(|n| n.to_string()).collect();
+        assert_eq!(counts, expected, "each goes on after the one before, in the order of coming");
     });
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base::artifact::{ModuleKind, Script};
@@ -14,13 +14,15 @@ use edge::{AssetIndex, AssetMemory};
 use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::blob::Blobs;
-use services::memory::{MemoryBlobs, MemoryKv};
 use services::postgres::Postgres;
 use worker::{Core, Engine, Failure, Fetcher, Invoker, ToldTime};
 
 use super::control::{Control, ToldClock};
+use super::data::Data;
 use super::file::problems;
+use super::objects::TestObjects;
 use super::routed::Routed;
+use super::sql::TestSql;
 use super::throwaway::{Sweep, Throwaway};
 use crate::command::Unbuilt;
 use crate::outbound::NetFetcher;
@@ -200,8 +202,8 @@ fn check_secrets(plan: &Plan) -> Result<()> {
     )
 }
 
-/// The owner of the databases of one run of a file of tests: each has its own, empty but for the
-/// migrations.
+/// The owner of the databases and objects of one run of a file of tests: each has its own, and they
+/// are empty but for the migrations.
 fn databases() -> Result<AppName> {
     static RUNS: AtomicU64 = AtomicU64::new(0);
     Ok(AppName::parse(&format!("tests-{}", RUNS.fetch_add(1, Ordering::Relaxed)))?)
@@ -249,8 +251,7 @@ pub struct App {
 pub struct Stage {
     /// Calls the worker that the file became.
     pub tests: Arc<dyn Invoker>,
-    pub kv: Arc<MemoryKv>,
-    pub blobs: Arc<MemoryBlobs>,
+    pub data: Arc<Data>,
     /// The time that the tests tell the app.
     pub told: ToldTime,
     // In this order: a core outlives what was deployed on it.
@@ -295,17 +296,22 @@ impl App {
     /// core for as long as the stage stands. `on_failure` hears why a worker of the app failed.
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
-        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), &node);
+        let (owner, mut stores) = (databases()?, self.suite.stores.clone());
+        let objects = Arc::new(TestObjects::new(stores.objects.clone(), stores.leases.clone(), owner.clone()));
+        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), node, objects.clone());
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });
         let kv = wire::memory_kv(clock.clone(), node);
         let blobs = wire::memory_blobs(clock, node);
-        let mut stores = self.suite.stores.clone();
+        let sql = Arc::new(TestSql::new(stores.sql.clone()));
         stores.kv = kv.clone();
         stores.blobs = blobs.clone();
+        stores.sql = sql.clone();
         stores.responses = wire::memory_responses(node);
-        let control = Control { told: told.clone(), kv: kv.clone(), blobs: blobs.clone() };
+        let first = OnceLock::new();
+        let data = Arc::new(Data { kv, blobs, sql, objects, dispatcher: dispatcher.clone(), first });
+        let control = Control { told: told.clone(), data: data.clone() };
         let workshop = Workshop {
             stores,
             dispatcher,
@@ -315,7 +321,7 @@ impl App {
             own: Vec::new(),
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,
-                data: databases()?,
+                data: owner,
                 bindings: self.test_bindings(control, &on_failure)?,
                 on_failure,
             }),
@@ -333,13 +339,15 @@ impl App {
             dev: None,
         };
         let (_, deployment) = workshop.site(blueprint).await?;
-        Ok(Stage { tests: deployment.invoker(index), kv, blobs, told, _deployment: deployment, _core: guard })
+        // Nobody else sets it.
+        let _ = data.first.set(data.snapshot().await?);
+        Ok(Stage { tests: deployment.invoker(index), data, told, _deployment: deployment, _core: guard })
     }
 
     /// `SELF`, and the way to the driver.
     fn test_bindings(&self, control: Control, on_failure: &OnFailure) -> Result<TestBindings> {
         let names = (BindingName::parse(SELF_BINDING)?, BindingName::parse(CONTROL_BINDING)?);
-        let blobs: Arc<dyn Blobs> = control.blobs.clone();
+        let blobs: Arc<dyn Blobs> = control.data.blobs.clone();
         let (control, on_failure): (Arc<dyn Invoker>, _) = (Arc::new(control), on_failure.clone());
         let named = self.named.then_some(self.main);
         Ok(Arc::new(move |plan, reservation, assets| {

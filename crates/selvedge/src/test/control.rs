@@ -5,14 +5,14 @@ use std::sync::Arc;
 use base::{Body, Clock, SystemClock};
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
-use services::memory::{BlobSnapshot, KvSnapshot, MemoryBlobs, MemoryKv};
 use worker::{Call, Event, Failure, Invoker, Response, ToldTime};
+
+use super::data::Data;
 
 /// Answers `…/clock?us=N`, which tells a time, `…/clock`, which takes that back, and `…/reset`.
 pub struct Control {
     pub told: ToldTime,
-    pub kv: Arc<MemoryKv>,
-    pub blobs: Arc<MemoryBlobs>,
+    pub data: Arc<Data>,
 }
 
 impl Control {
@@ -20,10 +20,7 @@ impl Control {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         match path.rsplit('/').next() {
             Some("clock") => self.told.tell(query.strip_prefix("us=").and_then(|us| us.parse().ok())),
-            Some("reset") => {
-                self.kv.restore(&KvSnapshot::default());
-                self.blobs.restore(&BlobSnapshot::default());
-            }
+            Some("reset") => self.data.clear(),
             _ => return StatusCode::NOT_FOUND,
         }
         StatusCode::NO_CONTENT

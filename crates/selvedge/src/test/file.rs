@@ -10,12 +10,13 @@ use control::BuiltWorker;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
-use services::memory::{BlobSnapshot, KvSnapshot};
+
 use telemetry::{GuestLine, Level, Record, RecordHandle, Sink};
 use tokio::sync::oneshot;
 use worker::{Call, Event, Failure, FetchEvent, Frame, Response};
 
 use super::app::{App, Stage, TESTS_WORKER};
+use super::data::Snapshot;
 use super::outcome::{ConsoleLine, FileOutcome, Problem, Status, SuiteProblem, TestOutcome};
 use super::tree::{Course, Fate, Node, Step};
 use crate::prepare;
@@ -119,9 +120,8 @@ struct Open {
     broken: bool,
     /// Its own `beforeAll` hooks were not run, because of one around it.
     untouched: bool,
-    /// What KV held after its `beforeAll` hooks.
-    kv: KvSnapshot,
-    blobs: BlobSnapshot,
+    /// What was stored after its `beforeAll` hooks.
+    data: Snapshot,
 }
 
 impl Driver<'_> {
@@ -170,8 +170,11 @@ impl Driver<'_> {
             let result = self.step("before", id, limit, "the beforeAll hooks").await;
             broken = self.note_hooks(index, result);
         }
-        let (kv, blobs) = (self.stage.kv.snapshot(), self.stage.blobs.snapshot());
-        self.open.push(Open { suite: index, broken, untouched, kv, blobs });
+        let data = self.stage.data.snapshot().await.unwrap_or_else(|error| {
+            broken |= self.note_hooks(index, Err(Problem::plain(&format!("{error:#}")).into()));
+            Snapshot::default()
+        });
+        self.open.push(Open { suite: index, broken, untouched, data });
     }
 
     async fn leave(&mut self, index: usize) {
@@ -186,17 +189,11 @@ impl Driver<'_> {
         self.restore();
     }
 
-    /// Puts back what KV and buckets held when the innermost suite that is open began its tests.
+    /// Puts back what the app's data was when the innermost suite that is open began its tests.
     fn restore(&self) {
         match self.open.last() {
-            Some(open) => {
-                self.stage.kv.restore(&open.kv);
-                self.stage.blobs.restore(&open.blobs);
-            }
-            None => {
-                self.stage.kv.restore(&KvSnapshot::default());
-                self.stage.blobs.restore(&BlobSnapshot::default());
-            }
+            Some(open) => self.stage.data.restore(&open.data),
+            None => self.stage.data.clear(),
         }
     }
 

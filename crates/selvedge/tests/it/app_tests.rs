@@ -240,6 +240,9 @@ fn templates_and_recipes_pass_their_own_tests() {
         ("api", "14 passed (14)"),
         ("sessions", "6 passed (6)"),
         ("wrangler-project", "4 passed (4)"),
+        ("tenants", "5 passed (5)"),
+        ("views", "5 passed (5)"),
+        ("feed", "7 passed (7)"),
     ] {
         says(&place.test(&place.recipe(recipe), &[]), 0, &[tests]);
     }

@@ -1,5 +1,6 @@
 //! The recipes do what their READMEs say.
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::{Place, Request, write};
@@ -254,6 +255,68 @@ fn todo_keeps_lists_in_a_database_and_searches_them() {
     assert_eq!(twice, r#"{"error":"UNIQUE constraint failed: list.name"}"#);
     node.stop();
     assert_eq!(place.dev(&project).get("/lists/1").expect(200).text(), expected, "it outlives the node");
+}
+
+#[test]
+fn tenants_have_a_database_each() {
+    let place = Place::new();
+    let project = place.recipe("tenants");
+    let node = place.dev(&project);
+    let invoice = |tenant: &str, cents: u64| {
+        let body = json!({ "customer": "ada", "cents": cents });
+        node.send(&Request::json("POST", &format!("/{tenant}/invoices"), &body))
+    };
+    invoice("acme", 1).expect(404);
+    for tenant in ["acme", "globex"] {
+        node.send(&Request::new("PUT", &format!("/{tenant}"))).expect(201);
+    }
+    for number in 1..=3 {
+        assert_eq!(invoice("acme", 500).expect(201).text(), format!(r#"{{"number":{number}}}"#));
+    }
+    assert_eq!(invoice("acme", 500).expect(402).text(), "The free plan ends here.\n");
+    assert_eq!(invoice("globex", 70).expect(201).text(), r#"{"number":1}"#);
+    node.stop();
+    let node = place.dev(&project);
+    let listed = node.get("/globex/invoices").expect(200).text();
+    assert_eq!(listed, r#"{"invoices":[{"number":1,"customer":"ada","cents":70,"paid":0}],"open_cents":70}"#);
+}
+
+#[test]
+fn views_are_counted_at_once_and_written_behind() {
+    let place = Place::new();
+    place.deploy(&place.recipe("views")).expect_success();
+    let mut node = place.serve();
+    let view = Request::new("POST", "/pages/home").at_app("views");
+    for count in 1..=25 {
+        assert_eq!(node.send(&view).expect(200).text(), format!(r#"{{"views":{count}}}"#));
+    }
+    // Whatever the database has by now, no view is lost with the process.
+    node.signal(Signal::KILL);
+    node.wait();
+    let node = place.serve();
+    let top = Request::new("GET", "/top").at_app("views");
+    node.until(&top, |answer| answer.text() == r#"[{"name":"home","views":25}]"#);
+    assert_eq!(node.send(&view).expect(200).text(), r#"{"views":26}"#);
+    node.until(&top, |answer| answer.text() == r#"[{"name":"home","views":26}]"#);
+}
+
+#[test]
+fn feed_brings_a_post_to_whoever_follows() {
+    let place = Place::new();
+    let project = place.recipe("feed");
+    let node = place.dev(&project);
+    for reader in ["ada", "alan"] {
+        node.send(&Request::new("PUT", &format!("/{reader}/following/grace"))).expect(200);
+        assert_eq!(node.get(&format!("/{reader}/timeline")).expect(200).text(), "[]");
+    }
+    let post = Request::post("/grace/posts", "It ran at once.");
+    assert_eq!(node.send(&post).expect(202).text(), r#"{"id":1}"#);
+    for reader in ["ada", "alan"] {
+        let timeline = Request::new("GET", &format!("/{reader}/timeline"));
+        node.until(&timeline, |answer| answer.text().contains("It ran at once."));
+    }
+    node.stop();
+    assert!(place.dev(&project).get("/ada/timeline").expect(200).text().contains("grace"), "it outlives the node");
 }
 
 #[test]

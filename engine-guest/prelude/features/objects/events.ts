@@ -15,7 +15,7 @@ import { BODY, type Invocation, ID, PENDING, REQUEST_BODY, type RequestState } f
 import { callFeature } from "../../service.ts";
 import { whenSettled } from "../rpc/settled.ts";
 import { endKept, wrapKept } from "../websocket.ts";
-import { deliver, isOpen } from "./gate.ts";
+import { deliver, goOn, isOpen, nextPlace } from "./gate.ts";
 import { DurableObjectId } from "./namespace.ts";
 import { DurableObjectState, resetBecause } from "./state.ts";
 
@@ -55,14 +55,15 @@ function begin(id: number, run: (invocation: Invocation) => void): Invocation {
   keep(invocation);
   if (isOpen() && object !== undefined) attempt(invocation, run);
   else {
-    deliver(id, () => {
+    const place = nextPlace();
+    deliver(id, place, () => {
       try {
         // What the constructor blocks, it blocks for this event too.
         theObject();
       } catch (error) {
         return fail(invocation, error);
       }
-      deliver(id, () => attempt(invocation, run));
+      goOn(id, place, () => attempt(invocation, run));
     });
   }
   return invocation;

@@ -19,6 +19,54 @@ fn each_test_begins_with_what_the_hooks_around_it_stored() {
     says(&run(source, &[]), 0, &["5 passed (5)"]);
 }
 
+const STATEFUL: &str = "name = \"app\"\n[workers.web]\nentry = \"src/index.ts\"\n[workers.web.bindings]\n\
+    DB = { sql = \"main\", migrations = \"migrations\" }\nTENANTS = { sql = \"tenant-*\", migrations = \"migrations\" }\n\
+    ROOM = { object = \"Room\" }\nNOTES = { kv = \"notes\" }\n";
+
+const ROOM: &str = "import { DurableObject } from 'cloudflare:workers';\n\
+    export class Room extends DurableObject {\n  visits = 0;\n  \
+    constructor(ctx: any, env: any) { super(ctx, env); ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS t (x)'); }\n  \
+    async add(x: string) { this.visits++; this.ctx.storage.sql.exec('INSERT INTO t VALUES (?)', x); await this.ctx.storage.put(x, 1); }\n  \
+    async all() { const rows = this.ctx.storage.sql.exec('SELECT x FROM t ORDER BY x').toArray().map((r: any) => r.x); return { rows, keys: [...(await this.ctx.storage.list()).keys()], visits: this.visits }; }\n  \
+    async wake(ms: number) { await this.ctx.storage.setAlarm(Date.now() + ms); }\n  \
+    async alarm() { await this.env.NOTES.put('rang', '1'); }\n}\n\
+    export default { async fetch(request: Request, env: any) { await env.ROOM.get(env.ROOM.idFromName('hall')).add('theirs'); await env.DB.prepare('INSERT INTO t VALUES (?)').bind('theirs').run(); return new Response('ok'); } };\n";
+
+#[test]
+fn databases_and_objects_are_put_back_between_tests() {
+    let source = "import { beforeAll, describe, expect, test } from 'vitest';\n\
+        import { env, SELF, reset } from 'selvedge:test';\n\
+        const room = (name = 'hall') => env.ROOM.get(env.ROOM.idFromName(name));\n\
+        const rows = async (db = env.DB) => (await db.prepare('SELECT x FROM t ORDER BY x').all()).results.map((r: any) => r.x);\n\
+        const add = (x: string, db = env.DB) => db.prepare('INSERT INTO t VALUES (?)').bind(x).run();\n\
+        beforeAll(async () => { await add('all'); await room().add('all'); });\n\
+        test('writes', async () => {\n  await SELF.fetch('/');\n  await add('mine');\n  await add('t', env.TENANTS.get('acme'));\n  await room('other').add('mine');\n  \
+        expect(await rows()).toEqual(['all', 'mine', 'theirs']);\n  \
+        expect(await room().all()).toEqual({ rows: ['all', 'theirs'], keys: ['all', 'theirs'], visits: 2 });\n});\n\
+        test('finds nothing of that', async () => {\n  expect(await rows()).toEqual(['all']);\n  expect(await rows(env.TENANTS.get('acme'))).toEqual([]);\n  \
+        expect(await room().all()).toEqual({ rows: ['all'], keys: ['all'], visits: 0 });\n  \
+        expect(await room('other').all()).toEqual({ rows: [], keys: [], visits: 0 });\n});\n\
+        test('drops a table', async () => { await env.DB.exec('DROP TABLE t'); await room().wake(200); });\n\
+        describe('inside', () => {\n  \
+        beforeAll(async () => { await add('inner'); await room().add('inner'); await env.DB.batch([env.DB.prepare('UPDATE t SET x = upper(x)')]); });\n  \
+        for (const n of [1, 2]) test(`has both, ${n}`, async () => {\n    expect(await rows()).toEqual(['ALL', 'INNER']);\n    await add('more');\n    \
+        expect((await room().all()).rows).toEqual(['all', 'inner']);\n    await room().add('more');\n  });\n});\n\
+        test('has the outer one, and nothing rang', async () => {\n  expect(await rows()).toEqual(['all']);\n  await new Promise((done) => setTimeout(done, 400));\n  \
+        expect(await env.NOTES.get('rang')).toBeNull();\n});\n\
+        test('an alarm of its own rings', async () => { await room().wake(10); await expect.poll(() => env.NOTES.get('rang')).toBe('1'); });\n\
+        test('begins anew', async () => { await reset(); expect(await rows()).toEqual([]); expect((await room().all()).rows).toEqual([]); });\n";
+    let place = Place::new();
+    let files = [
+        ("selvedge.toml", STATEFUL),
+        ("src/index.ts", ROOM),
+        ("migrations/0001_t.sql", "CREATE TABLE t (x);"),
+        ("a.test.ts", source),
+        ("b.test.ts", source),
+    ];
+    let project = place.project("project", &files);
+    says(&place.test(&project, &["--cores", "2"]), 0, &["16 passed (16)"]);
+}
+
 #[test]
 fn work_after_an_answer_ends_before_the_next_test() {
     let source = "import { expect, test } from 'vitest';\nimport { env, SELF } from 'cloudflare:test';\n\

@@ -3,10 +3,12 @@
 
 mod apps;
 mod cases;
+pub mod cdn;
 mod cold;
 pub mod data;
 mod fairness;
 mod load;
+mod options;
 mod origin;
 mod overload;
 mod peer;
@@ -20,11 +22,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use crate::repo::Repo;
 use cases::Case;
 use load::Pace;
+use options::Options;
 use peer::{Contender, Tools};
 use report::Report;
 use stage::Stage;
@@ -46,52 +49,9 @@ const ALONE: [Alone; 5] = [
     Alone { name: overload::NAME, run: overload::run },
 ];
 
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    json: bool,
-    quick: bool,
-    /// Empty for every case.
-    only: Vec<String>,
-}
-
-impl Options {
-    pub fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options = Self::default();
-        let mut rest = arguments.iter();
-        while let Some(argument) = rest.next() {
-            match *argument {
-                "--json" => options.json = true,
-                "--quick" => options.quick = true,
-                "--only" => options.only.push(case_name(rest.next().copied())?),
-                other => bail!("`cargo xtask bench functions` has no {other:?}: it takes --json, --quick, --only CASE"),
-            }
-        }
-        Ok(options)
-    }
-
-    fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == case)
-    }
-
-    fn rounds(&self) -> usize {
-        if self.quick { 1 } else { ROUNDS }
-    }
-
-    fn pace(&self) -> Pace {
-        Pace::of(self.quick)
-    }
-}
-
-fn case_name(name: Option<&str>) -> Result<String> {
-    let name = name.context("--only wants the name of a case")?;
-    let known = cases::CASES.iter().map(|case| case.name).chain(ALONE.iter().map(|alone| alone.name));
-    if !known.clone().any(|case| case == name) {
-        bail!("no case is called {name:?}; there are {}", known.collect::<Vec<_>>().join(", "));
-    }
-    Ok(name.to_owned())
-}
-
-pub fn run(repo: &Repo, options: &Options) -> Result<()> {
+pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
+    let cases = cases::CASES.iter().map(|case| case.name).chain(ALONE.iter().map(|alone| alone.name));
+    let options = &Options::parse("functions", arguments, &cases.collect::<Vec<_>>())?;
     let tools = Tools::find(repo)?;
     tools.report();
     let versions = tools.versions();
@@ -137,11 +97,11 @@ fn run_case(repo: &Repo, tools: &Tools, case: &'static Case, options: &Options) 
         }
     }
     let mut rounds: BTreeMap<Contender, Vec<Figures>> = BTreeMap::new();
-    for round in 1..=options.rounds() {
+    for round in 1..=if options.quick { 1 } else { ROUNDS } {
         let mut failed = Vec::new();
         for (contender, stage) in &stages {
             eprintln!("{} · round {round} · {}", case.name, contender.name());
-            match measure(tools, case, stage, options.pace()) {
+            match measure(tools, case, stage, Pace::of(options.quick)) {
                 Ok(figures) => rounds.entry(*contender).or_default().push(figures),
                 Err(reason) => {
                     eprintln!("{}: {} is left out: {reason:#}", case.name, contender.name());

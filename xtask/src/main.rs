@@ -32,6 +32,8 @@ usage: cargo xtask CHORE
                                             measure Selvedge beside its peers
   bench data [--json] [--quick] [--only CASE]...
                                             the same for operations on data
+  bench cdn [--json] [--quick] [--only CASE]...
+                                            the same for an edge: cache, proxy, TLS
   fuzz [--seconds N] [--only TARGET]... [--seed S] [--input FILE]
                                             feed mutated input to what parses a stranger's data; --input replays one
   conformance cache-tests [--json]         run the HTTP caching tests against their record
@@ -65,8 +67,9 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["lint"] => repo::run(repo.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         ["engine-guest"] => guest::build(&repo),
         ["engine-guest", "--verify"] => guest::verify(&repo),
-        ["bench", "functions", rest @ ..] => bench::run(&repo, &bench::Options::parse(rest)?),
-        ["bench", "data", rest @ ..] => bench::data::run(&repo, &bench::data::Options::parse(rest)?),
+        ["bench", "functions", rest @ ..] => bench::run(&repo, rest),
+        ["bench", "data", rest @ ..] => bench::data::run(&repo, rest),
+        ["bench", "cdn", rest @ ..] => bench::cdn::run(&repo, rest),
         ["fuzz", rest @ ..] => fuzz::run(&repo, &fuzz::Options::parse(rest)?),
         ["conformance", suite, rest @ ..] => conformance::run(&repo, suite, &conformance::Options::parse(rest)?),
         [] | ["help" | "--help" | "-h"] => {

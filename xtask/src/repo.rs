@@ -58,7 +58,11 @@ impl Repo {
                 let entry = entry?;
                 let path = entry.path();
                 let kind = entry.file_type()?;
-                if kind.is_dir() && !is_foreign(&path) {
+                // In a second work tree of the repository, .git is a file.
+                if is_foreign(&path) {
+                    continue;
+                }
+                if kind.is_dir() {
                     folders.push(path);
                 } else if kind.is_file()
                     && let Some(content) = text_of(&path)?

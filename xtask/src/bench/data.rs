@@ -9,9 +9,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::options::Options;
 use super::peer::Tools;
 use super::table::median;
 use crate::repo::Repo;
@@ -19,47 +20,6 @@ use cases::{Bar, CASES, Case};
 use contenders::{Contender, Peers};
 
 const ROUNDS: usize = 3;
-
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    json: bool,
-    quick: bool,
-    /// Empty for every case.
-    only: Vec<String>,
-}
-
-impl Options {
-    pub fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options = Self::default();
-        let mut rest = arguments.iter();
-        while let Some(argument) = rest.next() {
-            match *argument {
-                "--json" => options.json = true,
-                "--quick" => options.quick = true,
-                "--only" => options.only.push(case_name(rest.next().copied())?),
-                other => bail!("`cargo xtask bench data` has no {other:?}: it takes --json, --quick, --only CASE"),
-            }
-        }
-        Ok(options)
-    }
-
-    fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == case)
-    }
-
-    fn seconds(&self) -> u32 {
-        if self.quick { 2 } else { 6 }
-    }
-}
-
-fn case_name(name: Option<&str>) -> Result<String> {
-    let name = name.context("--only wants the name of a case")?;
-    if !CASES.iter().any(|case| case.name == name) {
-        let known: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-        bail!("no case is called {name:?}; there are {}", known.join(", "));
-    }
-    Ok(name.to_owned())
-}
 
 /// One round of one contender.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,7 +34,9 @@ pub struct Figures {
 /// The rounds of each contender in one case.
 type Rounds = BTreeMap<Contender, Vec<Figures>>;
 
-pub fn run(repo: &Repo, options: &Options) -> Result<()> {
+pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
+    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    let options = &Options::parse("data", arguments, &names)?;
     let tools = Tools::find(repo)?;
     let peers = Peers::find(repo)?;
     let mut all = Vec::new();
@@ -99,7 +61,7 @@ fn run_case(repo: &Repo, tools: &Tools, peers: &Peers, case: &Case, options: &Op
     for round in 1..=if options.quick { 1 } else { ROUNDS } {
         taking_part.retain(|&contender| {
             eprintln!("{} · round {round} · {}", case.name, contender.name());
-            match contenders::measure(repo, tools, peers, case, contender, options.seconds()) {
+            match contenders::measure(repo, tools, peers, case, contender, if options.quick { 2 } else { 6 }) {
                 Ok(figures) => rounds.entry(contender).or_default().push(figures),
                 Err(reason) => {
                     eprintln!("{}: {} is left out: {reason:#}", case.name, contender.name());

@@ -43,12 +43,16 @@ impl Server {
                 return Ok(self.began.elapsed().as_secs_f64() * 1e3);
             }
             if self.began.elapsed() > START_MAX {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("no answer within {} s\n{}", START_MAX.as_secs(), log.trim_end());
+                bail!("no answer within {} s\n{}", START_MAX.as_secs(), self.log());
             }
             // The port opens when it opens: nothing tells us.
             std::thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// What it said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default().trim_end().to_owned()
     }
 
     /// User and system time of the whole tree so far.

@@ -102,18 +102,3 @@ fn an_apps_name_is_found_in_its_manifest() {
     assert_eq!(app_name("# a comment\nname = \"guestbook\" # its name\n"), Some("guestbook"));
     assert_eq!(app_name("[workers.web]\n"), None);
 }
-
-#[test]
-fn options_are_read() {
-    let options = Options::parse(&["--quick", "--only", "hello", "--only", "apps", "--json"]).unwrap();
-    let only = vec!["hello".to_owned(), "apps".to_owned()];
-    assert_eq!(options, Options { json: true, quick: true, only });
-    assert!(options.wants("hello") && !options.wants("kv"));
-    assert!(
-        Options::parse(&["--only", "nothing"])
-            .unwrap_err()
-            .to_string()
-            .contains("hello, echo, echo-100k, hono, react, proxy, kv")
-    );
-    assert!(Options::parse(&["--fast"]).is_err());
-}

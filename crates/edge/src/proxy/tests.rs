@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
+use base::Body;
+
 use super::filling::{Ends, Filling, Head};
-use super::*;
 
 fn whole(body: Body) -> impl Future<Output = Result<Vec<u8>, base::BodyError>> {
     async move { body.collect(usize::MAX).await.map(|bytes| bytes.to_vec()) }

@@ -21,10 +21,3 @@ fn a_bar_says_its_ratio_and_whether_it_is_met() {
     assert!(text.contains("bar: selvedge contract / redis always = 0.90, at least 1.0: MISSED"), "{text}");
     assert!(!text.contains("miniflare"), "{text}");
 }
-
-#[test]
-fn a_case_that_is_not_there_is_named_with_those_that_are() {
-    let error = Options::parse(&["--only", "kv"]).expect_err("no such case").to_string();
-    assert!(error.contains("kv-put, kv-get"), "{error}");
-    assert!(Options::parse(&["--only", "kv-get", "--quick"]).is_ok());
-}

@@ -4,6 +4,7 @@
  */
 import { hostError } from "./errors.ts";
 import { INTERNAL } from "./internal.ts";
+import { makeCallable, setCallable } from "./native.ts";
 import { Symbol, TypeError, isObject, setPrototypeOf, webClass } from "./primordials.ts";
 import { callFeature, membersBy } from "./service.ts";
 
@@ -51,13 +52,10 @@ export const Given: any = function (given: object) {
   return given;
 };
 
-/** A function that has nothing of what functions have, once it has a prototype of its own. */
-export function callable(call: (args: unknown[]) => unknown): object {
-  const made: any = (...args: unknown[]) => call(args);
-  delete made.name;
-  delete made.length;
-  return made;
-}
+/** What happens when something that `makeCallable` made is called: it is a stub, or the promise of a call. */
+setCallable(function (this: any, ...args: unknown[]): unknown {
+  return isStub(this) ? callFeature().callStub(stubState(this), args) : callFeature().callPromise(this, args);
+});
 
 /** The state of a stub. */
 export let stubState: (stub: any) => StubState;
@@ -70,8 +68,7 @@ export class RpcStub extends Given {
   constructor(target: any, given: any = undefined) {
     const state: StubState = target === INTERNAL
       ? given : { source: callFeature().localSource(checkTarget(target)), disposed: false };
-    super(callable((args) => callFeature().callStub(state, args)));
-    setPrototypeOf(this, RpcStub.prototype);
+    super(makeCallable(RpcStub.prototype));
     this.#state = state;
   }
 

@@ -11,7 +11,8 @@ import {
 } from "./native.ts";
 import { operation } from "./operations.ts";
 import {
-  Map, Promise, TypeError, bytesOf, isArray, isObject, isView, jsonParse, jsonStringify, mapSet, toStr, webClass,
+  Map, Promise, TypeError, bytesOf, isArray, isObject, isView, jsonParse, jsonStringify, mapSet, promiseRejected,
+  promiseThen, toStr, webClass,
 } from "./primordials.ts";
 import { openSending, pump } from "./sending.ts";
 import type { BodyState, BodyValue } from "./state.ts";
@@ -41,10 +42,15 @@ function wholeBytes(found: Found): Promise<Uint8Array> | Uint8Array {
   });
 }
 
-async function valueOf(found: Found, type: ValueType): Promise<unknown> {
+/** A value, or a promise of it if its bytes are not all there yet. */
+function valueOf(found: Found, type: ValueType): unknown {
   if (type === "stream") return streamOver(found[1] === 0 ? found[0]! : new HostBody(found[1]), false);
   const whole = wholeBytes(found);
-  const bytes = isView(whole) ? (whole as Uint8Array) : await whole;
+  if (isView(whole)) return valueIn(whole as Uint8Array, type);
+  return promiseThen(whole as Promise<Uint8Array>, (bytes: Uint8Array) => valueIn(bytes, type));
+}
+
+function valueIn(bytes: Uint8Array, type: ValueType): unknown {
   if (type === "arrayBuffer") return wholeBuffer(bytes);
   const text = utf8Decode(bytes, false, true);
   return type === "json" ? jsonParse(text) : text;
@@ -57,7 +63,7 @@ async function withMetadata(found: Found | null, type: ValueType): Promise<any> 
 }
 
 async function getMany(
-  binding: number, keys: unknown[], type: ValueType, read: (found: Found | null) => Promise<unknown>,
+  binding: number, keys: unknown[], type: ValueType, read: (found: Found | null) => unknown,
 ): Promise<Map<string, unknown>> {
   if (type !== "text" && type !== "json") throw new TypeError("several keys at once are read as text or json");
   const wanted: string[] = [];
@@ -110,6 +116,8 @@ export function valueBody(value: unknown): BodyValue {
   return takeBody(state);
 }
 
+const receipt = (answer: any): { revision: unknown } => ({ revision: answer[0] });
+
 export function listPage(json: string): any {
   const page = jsonParse(json);
   page.cacheStatus = null;
@@ -126,12 +134,16 @@ export class KvNamespace {
   }
 
   /** The value of a key (null if there is none), or a Map for a list of keys. */
-  async get(key: string | string[], options: any = undefined): Promise<any> {
-    const type = readType(options);
+  get(key: string | string[], options: any = undefined): Promise<any> {
     const binding = this.#binding;
-    const read = async (found: Found | null): Promise<unknown> => (found === null ? null : valueOf(found, type));
-    if (isArray(key)) return getMany(binding, key, type, read);
-    return read(await operation(start(OP_KV_GET, binding, checkKey(key))));
+    try {
+      const type = readType(options);
+      const read = (found: Found | null): unknown => (found === null ? null : valueOf(found, type));
+      if (isArray(key)) return getMany(binding, key, type, read);
+      return operation(start(OP_KV_GET, binding, checkKey(key)), read);
+    } catch (error) {
+      return promiseRejected(error);
+    }
   }
 
   /** The same with `metadata` and `revision`. */
@@ -143,23 +155,25 @@ export class KvNamespace {
   }
 
   /** Writes a value; resolves with its revision once it is durable. */
-  async put(key: string, value: unknown, options: any = undefined): Promise<{ revision: unknown }> {
-    const name = checkKey(key);
-    const wire = putOptions(options);
-    const body = valueBody(value);
+  put(key: string, value: unknown, options: any = undefined): Promise<{ revision: unknown }> {
     const binding = this.#binding;
-    if (typeof body === "string" || isView(body)) {
-      const answer = await operation(start(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire));
-      return { revision: answer[0] };
-    }
-    const streamId = openSending(body);
-    const written = operation(start(OP_KV_PUT, binding, name, true, streamId, wire));
-    const sending = pump(streamId, body as HostBody | ReadableStream, () => {});
     try {
-      return { revision: (await written)[0] };
+      const name = checkKey(key);
+      const wire = putOptions(options);
+      const body = valueBody(value);
+      if (typeof body === "string" || isView(body)) {
+        return operation(start(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire), receipt);
+      }
+      const streamId = openSending(body);
+      let sending: { stop(reason: unknown): void };
+      const written = operation(start(OP_KV_PUT, binding, name, true, streamId, wire), receipt, (error) => {
+        sending.stop(error);
+        return error;
+      });
+      sending = pump(streamId, body as HostBody | ReadableStream, () => {});
+      return written;
     } catch (error) {
-      sending.stop(error);
-      throw error;
+      return promiseRejected(error);
     }
   }
 

@@ -40,6 +40,9 @@ export interface Native {
   promiseState(promise: unknown): 0 | 1 | 2;
   promiseResult(promise: unknown): any;
   setRejectionTracker(fn: (promise: object, reason: unknown, handled: boolean) => void): void;
+  /** What is called with an object that `makeCallable` made as its `this`. */
+  setCallable(fn: (...args: any[]) => unknown): void;
+  makeCallable(prototype: object): object;
   now(): number;
   callSite(): string | undefined;
   detach(buffer: ArrayBuffer): void;
@@ -64,7 +67,8 @@ delete scope.__sv;
 export const {
   call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
-  promiseState, promiseResult, setRejectionTracker, now, callSite, detach,
+  promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now, callSite,
+  detach,
   wasm, wasmFunction, wasmImports, wasmMemory, wasmBuffer, wasmGrow, wasmRefs, wasmRefsGet, wasmRefsSet,
   wasmRefsLength, wasmRefsGrow,
 } = native;

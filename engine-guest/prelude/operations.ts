@@ -25,10 +25,25 @@ export function whenComplete(id: number, waiter: Waiter): void {
   });
 }
 
-/** A promise of the operation `id`. */
-export function operation<T = any>(id: number): Promise<T> {
+/**
+ * A promise of the operation `id`, or of what `use` makes of its result. `explain` makes an error of the one that it
+ * ends with. It is one promise, and no turn of the queue lies between the end of the operation and its own.
+ */
+export function operation<T = any>(
+  id: number, use: ((value: any) => T) | undefined = undefined, explain: ((error: any) => unknown) | undefined = undefined,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    mapSet(waiting, id, (ok: boolean, value: any) => (ok ? resolve(value) : reject(value)));
+    mapSet(waiting, id, (ok: boolean, value: any): void => {
+      if (!ok) return reject(explain === undefined ? value : explain(value));
+      if (use === undefined) return resolve(value);
+      let made: T;
+      try {
+        made = use(value);
+      } catch (error) {
+        return reject(error);
+      }
+      resolve(made);
+    });
   });
 }
 

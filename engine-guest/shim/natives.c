@@ -168,6 +168,29 @@ static JSValue native_promise_result(JSContext *ctx, JSValueConst this, int argc
     return JS_PromiseResult(ctx, argv[0]);
 }
 
+/* Objects that can be called and have nothing else of functions: one class, with one handler, whose `this` is what was
+ * called. */
+static JSClassID callable_class;
+static JSValue callable_handler;
+
+static JSValue call_callable(JSContext *ctx, JSValueConst callable, JSValueConst this, int argc, JSValueConst *argv,
+                             int flags) {
+    if (flags & JS_CALL_FLAG_CONSTRUCTOR)
+        return JS_ThrowTypeError(ctx, "not a constructor");
+    return JS_Call(ctx, callable_handler, callable, argc, argv);
+}
+
+static const JSClassDef callable_def = {"Callable", .call = call_callable};
+
+static JSValue native_set_callable(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return keep(ctx, &callable_handler, argv[0]);
+}
+
+/* makeCallable(prototype) */
+static JSValue native_make_callable(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    return JS_NewObjectProtoClass(ctx, argv[0], callable_class);
+}
+
 static JSValue native_now(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     return JS_NewFloat64(ctx, sv_import_now() / 1000.0);
 }
@@ -198,6 +221,8 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("setAsyncContext", 1, native_set_async_context),
     JS_CFUNC_DEF("promiseState", 1, native_promise_state),
     JS_CFUNC_DEF("promiseResult", 1, native_promise_result),
+    JS_CFUNC_DEF("setCallable", 1, native_set_callable),
+    JS_CFUNC_DEF("makeCallable", 1, native_make_callable),
     JS_CFUNC_DEF("now", 0, native_now),
     JS_CFUNC_DEF("callSite", 0, native_call_site),
     JS_CFUNC_DEF("detach", 1, native_detach),
@@ -216,6 +241,10 @@ int sv_natives_init(JSValue *dispatch) {
     dispatch_fn = dispatch;
     error_factory = JS_UNDEFINED;
     rejection_tracker = JS_UNDEFINED;
+    callable_handler = JS_UNDEFINED;
+    JS_NewClassID(sv_rt, &callable_class);
+    if (JS_NewClass(sv_rt, callable_class, &callable_def))
+        return -1;
     JSValue global = JS_GetGlobalObject(sv_ctx);
     JSValue object = JS_NewObject(sv_ctx);
     JS_SetPropertyFunctionList(sv_ctx, object, natives, sizeof(natives) / sizeof(natives[0]));

@@ -19,7 +19,8 @@ use crate::repo::Repo;
 use target::{Ended, Target};
 
 /// The crates that have targets.
-const PACKAGES: [&str; 5] = ["selvedge-manifest", "selvedge-net", "selvedge-script", "selvedge-engine", "selvedge-s3"];
+const PACKAGES: [&str; 6] =
+    ["selvedge-manifest", "selvedge-net", "selvedge-script", "selvedge-engine", "selvedge-s3", "selvedge-cache"];
 
 /// A target that fails so often is left, for one cause is likely behind most.
 const FAILURES_MAX: usize = 5;

@@ -110,7 +110,7 @@ limits! {
         queue_ms: 1_000, 0, 600_000, "ms", "app_overloaded", "How long a request may wait for a place.";
         instances: 64, 1, 10_000, "", "app_overloaded", "Instances of the app's workers on one core.";
         nesting: 16, 1, 64, "", "nesting_exceeded", "How deep service bindings may nest.";
-        objects: 256, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
+        objects: 1_024, 1, 100_000, "", "app_overloaded", "Durable objects of the app awake on one core.";
         object_queue: 4_096, 1, 1_000_000, "", "object_overloaded", "Events that wait for one durable object, or are in progress in it.";
         object_takeover_ms: 10_000, 0, 3_600_000, "ms", "object_reset", "How long a durable object goes on with the events that it has when a new deployment waits to take it over.";
         object_sockets: 32_768, 0, 1_000_000, "", "too_many_sockets", "Open WebSockets that one durable object has accepted with ctx.acceptWebSocket.";
@@ -144,7 +144,7 @@ limits! {
         proxy_header_bytes: 2_048, 108, 65_551, "bytes", "bad_proxy_header", "Header of the PROXY protocol.";
         listeners: 64, 1, 1_000, "", "", "Listeners of one node.";
         drain_ms: 30_000, 0, 3_600_000, "ms", "draining", "How long a stopping node waits for what is in flight.";
-        instances_total: 1_000, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
+        instances_total: 2_048, 1, 100_000, "", "node_overloaded", "Sandboxes alive on one node.";
         instance_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long an instance may stand unused before it is dropped.";
         loaded_images: 48, 1, 100_000, "", "", "Deployments kept mapped while idle.";
         preparations: 2, 1, 1_024, "", "", "Workers compiled or evaluated at the same time, when the engine's cache lost them.";
@@ -205,7 +205,9 @@ limits! {
         archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
-        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "value_too_large", "Body of one response in the cache; a larger one is not stored.";
+        cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "", "Body of one response in the cache; a larger one is not stored.";
+        cache_disk_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Responses in the cache's disk tier, if there is one.";
+        cache_disk_app_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Those of one app; beyond, what it used longest ago goes.";
         cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
         cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";

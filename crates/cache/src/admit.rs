@@ -1,11 +1,12 @@
 //! Whether a response may be stored, and for how long it is fresh (RFC 9111, sections 3 and 4.2).
 
-use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::content::Content;
 use crate::control::{CacheControl, seconds};
 use crate::stored::{Stored, Terms};
+use crate::tags::Tags;
 use crate::vary::{Vary, VaryValues};
 
 /// How long a response is fresh that does not say so itself (RFC 9111, section 4.2.2).
@@ -48,10 +49,33 @@ pub enum Refusal {
     SetsCookie,
     #[error("it is stale already")]
     Stale,
+    #[error("it has more tags, or longer ones, than a purge could find it by")]
+    Tags,
     #[error("the request says no-store")]
     RequestNoStore,
     #[error("the request has Authorization, and the response does not say that others may have it")]
     Authorized,
+}
+
+impl Refusal {
+    /// For `Cache-Status` (RFC 9211, section 2.8).
+    pub fn detail(self) -> &'static str {
+        match self {
+            Refusal::Method => "method",
+            Refusal::Partial => "partial",
+            Refusal::VariesByAll => "vary-any",
+            Refusal::Status => "no-lifetime",
+            Refusal::NotFinal => "not-final",
+            Refusal::NoStore => "no-store",
+            Refusal::Private => "private",
+            Refusal::NoCache => "no-cache",
+            Refusal::SetsCookie => "set-cookie",
+            Refusal::Stale => "stale",
+            Refusal::Tags => "too-many-tags",
+            Refusal::RequestNoStore => "request-no-store",
+            Refusal::Authorized => "authorization",
+        }
+    }
 }
 
 /// Fields of one hop or one exchange, which are not stored (section 3.1).
@@ -104,16 +128,19 @@ pub fn admit(
     if initial_age_s >= lifetime_s {
         return Err(Refusal::Stale);
     }
+    let tags = Tags::parse(&headers).map_err(|_| Refusal::Tags)?;
     let vary = VaryValues::of(fields, request);
     Ok(Stored {
         status,
         headers,
-        body: Bytes::new(),
+        body: Content::empty(),
         stored_at_ms: now_ms,
         initial_age_s,
         lifetime_s,
         vary,
         terms: Terms::default(),
+        tags,
+        body_id: 0,
     })
 }
 

@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::admit::date;
+use crate::content::Content;
 use crate::stored::Stored;
 
 /// A response from the cache.
@@ -15,7 +15,7 @@ use crate::stored::Stored;
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    pub body: Bytes,
+    pub body: Content,
 }
 
 /// Answers a request with these headers from a response that was selected for it.
@@ -26,21 +26,21 @@ pub fn answer(stored: &Stored, request: &HeaderMap, now_ms: u64) -> Answer {
         for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_RANGE] {
             headers.remove(name);
         }
-        return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Bytes::new() };
+        return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Content::empty() };
     }
     let total = stored.body.len();
     match wanted_range(stored, request) {
         Wanted::All => Answer { status: stored.status, headers, body: stored.body.clone() },
         Wanted::Part(range) => {
             let described = format!("bytes {}-{}/{total}", range.start, range.end - 1);
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.len()));
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
             insert(&mut headers, header::CONTENT_RANGE, &described);
             Answer { status: StatusCode::PARTIAL_CONTENT, headers, body: stored.body.slice(range) }
         }
         Wanted::Nothing => {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
             insert(&mut headers, header::CONTENT_RANGE, &format!("bytes */{total}"));
-            Answer { status: StatusCode::RANGE_NOT_SATISFIABLE, headers, body: Bytes::new() }
+            Answer { status: StatusCode::RANGE_NOT_SATISFIABLE, headers, body: Content::empty() }
         }
     }
 }
@@ -97,7 +97,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     All,
-    Part(Range<usize>),
+    Part(Range<u64>),
     /// No byte that there is.
     Nothing,
 }
@@ -111,14 +111,14 @@ fn wanted_range(stored: &Stored, request: &HeaderMap) -> Wanted {
     parse_range(range, stored.body.len())
 }
 
-fn parse_range(range: &str, total: usize) -> Wanted {
+fn parse_range(range: &str, total: u64) -> Wanted {
     let Some((unit, spec)) = range.split_once('=') else { return Wanted::All };
     let Some((from, to)) = spec.trim().split_once('-') else { return Wanted::All };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Wanted::All;
     }
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let number = |text: &str| text.parse::<usize>().unwrap_or(usize::MAX);
+    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
     let (from, to) = (from.trim(), to.trim());
     if !digits(from) || !digits(to) || (from.is_empty() && to.is_empty()) {
         return Wanted::All;

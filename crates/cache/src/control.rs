@@ -25,6 +25,7 @@ pub struct CacheControl {
     pub max_age_s: Option<u64>,
     pub s_maxage_s: Option<u64>,
     pub must_understand: bool,
+    pub no_transform: bool,
     pub stale_while_revalidate_s: Option<u64>,
     pub stale_if_error_s: Option<u64>,
     /// The fields that `private` or `no-cache` name: the rest may be stored without them.
@@ -77,6 +78,7 @@ impl CacheControl {
     fn apply(&mut self, name: &str, value: Option<String>) {
         match (name, value) {
             ("no-store", _) => self.no_store = true,
+            ("no-transform", _) => self.no_transform = true,
             ("must-understand", _) => self.must_understand = true,
             ("stale-while-revalidate", value) => {
                 let told = Some(seconds(value.as_deref()));

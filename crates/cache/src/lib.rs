@@ -13,24 +13,44 @@
 
 mod admit;
 mod answer;
+mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod content;
 mod control;
+mod encoding;
+mod key;
 mod memory;
 mod proxy;
+mod purge;
+mod responses;
 mod store;
 mod stored;
+mod tags;
+mod tiered;
 mod vary;
+
+#[cfg(test)]
+mod fuzz;
 
 pub use admit::{Heuristic, Refusal, admit};
 pub use answer::{Answer, answer};
+pub use content::{Content, Held};
 pub use control::CacheControl;
+pub use encoding::{
+    COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, Coding, compressible, encode_header, negotiate, vary_by_encoding,
+};
+pub use key::{ASTRAY, KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};
 pub use proxy::{
     Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, set_validators, usable_in_trouble,
 };
-pub use store::{Key, Store, StoreError, VARIANTS_MAX, Variants};
+pub use purge::{Purge, Purged, Purges, Ticket, Verdict};
+pub use responses::{Kept, Responses};
+pub use store::{Amount, KEYS_MAX, Key, Store, StoreError, Usage, VARIANTS_MAX, Variants, page};
 pub use stored::{Stored, Terms};
+pub use tags::{TAG_BYTES_MAX, TAGS_MAX, Tags};
+pub use tiered::Tiered;
 pub use vary::{Vary, VaryValues};
 
 use std::sync::Arc;

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::admit::{Heuristic, NOT_STORED, Refusal, connection_fields, date, initial_age_s, lifetime_s};
+use crate::content::Content;
 use crate::control::{CacheControl, seconds, split_list};
 use crate::stored::{Stored, Terms};
+use crate::tags::Tags;
 use crate::vary::{Vary, VaryValues};
 
 /// For how long a stale response is used when its origin can't be reached at all, and it did not say
@@ -162,8 +163,10 @@ pub fn admit_proxied(
     if !validates && (is_stale || terms.always_validate) {
         return Err(if terms.always_validate { Refusal::NoCache } else { Refusal::Stale });
     }
-    let vary = VaryValues::of(fields, request);
-    Ok(Stored { status, headers, body: Bytes::new(), stored_at_ms: now_ms, initial_age_s, lifetime_s, vary, terms })
+    let tags = Tags::parse(&headers).map_err(|_| Refusal::Tags)?;
+    let (vary, body) = (VaryValues::of(fields, request), Content::empty());
+    let (stored_at_ms, body_id) = (now_ms, 0);
+    Ok(Stored { status, headers, body, stored_at_ms, initial_age_s, lifetime_s, vary, terms, tags, body_id })
 }
 
 fn without_expires(headers: &HeaderMap) -> HeaderMap {
@@ -239,7 +242,12 @@ pub fn freshened(
     }
     let renewed = admit_proxied(request, stored.status, headers, heuristic, now_ms);
     // What it varies by is of the response that is kept.
-    Some(renewed.map(|renewed| Stored { body: stored.body.clone(), vary: stored.vary.clone(), ..renewed }))
+    Some(renewed.map(|renewed| Stored {
+        body: stored.body.clone(),
+        body_id: stored.body_id,
+        vary: stored.vary.clone(),
+        ..renewed
+    }))
 }
 
 /// What went wrong when the origin was asked.
@@ -293,3 +301,6 @@ pub fn invalidated(method: &Method, url: &str, status: StatusCode, response: &He
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod model;

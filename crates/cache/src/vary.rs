@@ -49,6 +49,14 @@ impl VaryValues {
         )
     }
 
+    pub(crate) fn parts(&self) -> &[(HeaderName, Option<Vec<u8>>)] {
+        &self.0
+    }
+
+    pub(crate) fn from_parts(parts: Vec<(HeaderName, Option<Vec<u8>>)>) -> Self {
+        Self(parts)
+    }
+
     pub fn matches(&self, request: &HeaderMap) -> bool {
         self.0.iter().all(|(name, value)| combined(request, name) == *value)
     }

@@ -16,8 +16,10 @@ use crate::model::{
 use crate::{ApiError, KvCondition};
 
 mod blob;
+mod cache;
 
 pub use blob::BlobApi;
+pub use cache::CacheApi;
 
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -39,7 +41,7 @@ pub struct SecretKey {
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
 ///   of a secret.
 /// - No answer ever holds the value of a secret, but for that of an access key when it is made.
-pub trait Api: BlobApi + Send + Sync {
+pub trait Api: BlobApi + CacheApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.

@@ -27,6 +27,7 @@ use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
 use crate::{Answer, Api, ApiError, Operation, SecretKey};
 
 mod blob;
+mod cache;
 
 /// An [`Api`] behind an admin address.
 ///

@@ -17,16 +17,17 @@ pub mod openapi;
 pub mod query;
 pub mod route;
 
-pub use api::{Answer, Api, BlobApi, SecretKey};
+pub use api::{Answer, Api, BlobApi, CacheApi, SecretKey};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, BackupMade, BackupRequest, BlobDeleted, BlobEntry,
-    BlobPage, Blobs, Checked, Damage, DamagedBlob, DeployRequest, Deployed, Items, KvChange, KvChanges,
-    KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage,
-    KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo,
-    ObjectPage, ReleaseEntry, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback,
-    SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status,
+    BlobPage, Blobs, CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats, Checked, Damage, DamagedBlob,
+    DeployRequest, Deployed, Items, KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest,
+    ScrubResult, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered,
+    SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest,
+    SqlTable, SqlText, Status,
 };
 pub use route::Operation;

@@ -10,10 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod blob;
+mod cache;
 
 pub use blob::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
 };
+pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 mod kv;
 mod secret;
 

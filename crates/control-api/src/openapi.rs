@@ -139,6 +139,10 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::AccessKeyRequest>();
     generator.subschema_for::<model::AccessKeyMade>();
     generator.subschema_for::<model::Items<model::AccessKeyEntry>>();
+    generator.subschema_for::<model::CachePurge>();
+    generator.subschema_for::<model::CachePurged>();
+    generator.subschema_for::<model::CacheStats>();
+    generator.subschema_for::<model::Items<model::CacheEntry>>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();

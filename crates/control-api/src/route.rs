@@ -52,6 +52,9 @@ pub enum Operation {
     ObjectExport,
     ObjectImport,
     ObjectDelete,
+    CachePurge,
+    CacheStats,
+    CacheEntries,
     Limits,
     BackUp,
     Check,
@@ -417,6 +420,17 @@ pub static ROUTES: &[RouteRow] = &[
     )
     .no_content()
     .errors(&[&code::NO_ACCESS_KEY]),
+    row(O::CachePurge, "cache_purge", Method::POST, "/v1/apps/{app}/cache/purge", "Purges responses of an app.")
+        .takes(Json("CachePurge"))
+        .answers(Json("CachePurged"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::CacheStats, "cache_stats", Method::GET, "/v1/apps/{app}/cache", "What an app has in the cache.")
+        .answers(Json("CacheStats"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::CacheEntries, "cache_entries", Method::GET, "/v1/apps/{app}/cache/entries", "What is stored under a URL.")
+        .query(&[text("url", "The URL, as clients name it.")])
+        .answers(Json("Items_CacheEntry"))
+        .errors(&[&code::NODE_STOPPED]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),
     row(

@@ -27,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod blobs;
+mod cache;
 mod guard;
 
 use guard::Guard;
@@ -150,6 +151,7 @@ impl Admin {
             | Operation::AccessKeyCreate
             | Operation::AccessKeyList
             | Operation::AccessKeyDelete => self.blobs(call).await?,
+            Operation::CachePurge | Operation::CacheStats | Operation::CacheEntries => self.cache(call).await?,
             _ => self.node(call).await?,
         };
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::OK);

@@ -21,7 +21,7 @@ use control_api::{
 use manifest::WorkerKind;
 use services::{
     AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, Leases, ObjectStore, ReleaseStore,
-    SecretStore, Sql, SqlError,
+    ResponseCare, SecretStore, Sql, SqlError,
 };
 use tokio::sync::Mutex;
 
@@ -29,6 +29,7 @@ use crate::bounds::RELEASES_LISTED;
 use crate::document::Document;
 
 mod blobs;
+mod cache;
 mod care;
 mod kv;
 mod limits;
@@ -73,6 +74,8 @@ pub struct ControlParts {
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,
     pub care: Arc<dyn Care>,
+    /// The cache of the node in this process, if it runs.
+    pub responses: Option<Arc<dyn ResponseCare>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that

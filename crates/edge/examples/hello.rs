@@ -48,6 +48,7 @@ fn site() -> Arc<Site> {
         assets: Vec::new(),
         buckets: Vec::new(),
         upstreams: Vec::new(),
+        cache_rules: Vec::new(),
         postgres: BTreeMap::new(),
         routes: RouteTable::new(routes).expect("one route"),
         hosts: BTreeSet::new(),
@@ -98,7 +99,7 @@ fn main() -> std::io::Result<()> {
     }
     let metrics = telemetry::Metrics::new();
     let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
-    let cache = ProxyCache::new(Arc::new(store), limits.cache_key_bytes);
+    let cache = ProxyCache::new(cache::Responses::new(Arc::new(store)), &limits, &SystemClock::default());
     let config = CoreConfig {
         listeners,
         doors: Arc::default(),

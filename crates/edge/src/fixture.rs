@@ -62,6 +62,7 @@ pub fn plan(app: &str, routes: Vec<Route>, hosts: &[&str], limits: WorkerLimits,
         workers: vec![worker],
         postgres: Default::default(),
         upstreams: Vec::new(),
+        cache_rules: Vec::new(),
         assets: vec![AssetsPlan { directory: "public".into(), not_found }],
         buckets: Vec::new(),
         routes: RouteTable::new(routes).unwrap(),
@@ -113,7 +114,7 @@ pub struct Node {
 pub fn responses() -> Arc<crate::ProxyCache> {
     let limits = NodeLimits::default();
     let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
-    crate::ProxyCache::new(Arc::new(store), limits.cache_key_bytes)
+    crate::ProxyCache::new(cache::Responses::new(Arc::new(store)), &limits, &base::SystemClock::default())
 }
 
 pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Node>)) {

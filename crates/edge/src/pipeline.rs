@@ -177,7 +177,8 @@ async fn upstream_answer(
         request.body = body::bounded_request(body, u64::MAX, &open.record, &broken);
     }
     let (cache, clock, app) = (&open.core.cache, &open.core.clock, site.app_label().clone());
-    let caching = Caching { cache, clock, app, route };
+    let rule = site.cache_rule(route);
+    let caching = Caching { cache, clock, app, rule: &rule };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),

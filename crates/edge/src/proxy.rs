@@ -5,8 +5,12 @@
 //! fetched once for all who ask at the time ([`filling`]).
 
 mod cached;
+mod care;
+mod counts;
 mod filling;
 mod forwarded;
+mod press;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -20,7 +24,10 @@ use crate::upgrade::Asked;
 
 pub use cached::ProxyCache;
 pub(crate) use cached::{Caching, answer};
+pub use care::CacheCare;
+pub use counts::{Counts, Totals};
 use forwarded::{Forwarded, add_via, forwarded};
+pub(crate) use rule::Rule;
 pub use upstream::Upstream;
 
 /// How this node names itself in `Via`, and in `Cache-Status`.

@@ -1,5 +1,6 @@
 //! Which app answers at which host.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::AppName;
-use manifest::{AssetsIndex, BucketIndex, Plan, RouteIndex, UpstreamIndex, WorkerIndex};
+use manifest::{AssetsIndex, BucketIndex, Plan, RouteCache, RouteIndex, Target, UpstreamIndex, WorkerIndex};
 use worker::Invoker;
 
 use crate::assets::AssetIndex;
 use crate::blobs::PublicBucket;
-use crate::proxy::Upstream;
+use crate::proxy::{Rule, Upstream};
 
 /// What a site is made of.
 pub struct SiteParts {
@@ -39,6 +40,8 @@ pub struct Site {
     app: Arc<str>,
     /// The pattern of each route, for the record.
     patterns: Vec<Arc<str>>,
+    /// In the order of the plan's rules for the cache.
+    rules: Vec<Rule>,
 }
 
 impl Site {
@@ -51,7 +54,8 @@ impl Site {
         assert_eq!(parts.upstreams.len(), parts.plan.upstreams.len(), "the servers of each upstream of the plan");
         let app = parts.plan.app.as_str().into();
         let patterns = parts.plan.routes.iter().map(|route| route.pattern().into()).collect();
-        Arc::new(Self { parts, app, patterns })
+        let rules = parts.plan.cache_rules.iter().map(Rule::new).collect();
+        Arc::new(Self { parts, app, patterns, rules })
     }
 
     pub fn app(&self) -> &AppName {
@@ -88,6 +92,13 @@ impl Site {
 
     pub(crate) fn upstream(&self, index: UpstreamIndex) -> &Arc<Upstream> {
         &self.parts.upstreams[usize::from(index.0)]
+    }
+
+    pub(crate) fn cache_rule(&self, cache: RouteCache) -> Cow<'_, Rule> {
+        match cache {
+            RouteCache::Rule(index) => Cow::Borrowed(&self.rules[usize::from(index.0)]),
+            plain => Cow::Owned(Rule::plain(plain)),
+        }
     }
 
     pub(crate) fn pattern(&self, index: RouteIndex) -> &Arc<str> {
@@ -181,6 +192,16 @@ impl Hosts {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(map);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// What the key of an app's responses is made of, at a host and path.
+    pub(crate) fn cache_rule(&self, app: &str, host: &str, path: &str) -> Option<cache::KeyRule> {
+        let map = self.load();
+        let site = map.find(host).filter(|site| site.app().as_str() == app)?;
+        match site.plan().routes.find(host, path)?.route.target {
+            Target::Upstream { cache, .. } => Some(site.cache_rule(cache).key.clone()),
+            _ => None,
+        }
     }
 
     /// How often a map was published.

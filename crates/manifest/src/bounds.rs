@@ -14,6 +14,9 @@ pub static PATTERN_BYTES: LimitRow = fixed("pattern_bytes", 1_024, "bytes", "The
 pub static ASSETS: LimitRow = fixed("assets", 256, "", "Asset directories of one app.");
 pub static BINDINGS: LimitRow = fixed("bindings", 256, "", "Bindings of one worker.");
 pub static UPSTREAM_TARGETS: LimitRow = fixed("upstream_targets", 64, "", "Servers of one upstream.");
+pub static CACHE_KEY_NAMES: LimitRow =
+    fixed("cache_key_names", 64, "", "Parameters, header fields and cookies that a route names for its cache.");
+pub static CACHE_KEY_NAME_BYTES: LimitRow = fixed("cache_key_name_bytes", 256, "bytes", "One of these names.");
 pub static WARM_BYTES: LimitRow = fixed("warm_bytes", 2_048, "bytes", "The path of a warm-up request.");
 pub static VARS: LimitRow = fixed("vars", 256, "", "Variables of one worker.");
 pub static VAR_BYTES: LimitRow = fixed("var_bytes", 64 << 10, "bytes", "One variable; if it is no text, as JSON.");
@@ -33,6 +36,8 @@ pub static MANIFEST: &[&LimitRow] = &[
     &ASSETS,
     &BINDINGS,
     &UPSTREAM_TARGETS,
+    &CACHE_KEY_NAMES,
+    &CACHE_KEY_NAME_BYTES,
     &WARM_BYTES,
     &VARS,
     &VAR_BYTES,

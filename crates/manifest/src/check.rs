@@ -8,12 +8,14 @@ use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, WORKER};
 use base::{AppLimits, AppName, NameError, ResourceName, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
+use crate::cache_rule::CacheRule;
 use crate::dev_vars::DevVars;
 use crate::origin::{Origins, PathRole, PathUse};
 use crate::plan::{AssetsIndex, AssetsPlan, Databases, NotFound, Plan, TestsPlan, WorkerIndex};
 use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
+mod cache;
 mod paths;
 mod postgres;
 mod routes;
@@ -49,6 +51,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         buckets: Vec::new(),
         migrations: BTreeMap::new(),
         upstreams: raw.upstreams.iter().map(|u| u.name.value.clone()).collect(),
+        cache_rules: Vec::new(),
         origins: Origins::default(),
     };
     // Routes first: they say what a directory answers when a file is not there.
@@ -61,7 +64,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
     let upstreams: Vec<_> = raw.upstreams.iter().map(|u| compiler.upstream(u)).collect();
-    let Compiler { assets, buckets, origins, .. } = compiler;
+    let Compiler { assets, buckets, cache_rules, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {
         app: app?,
@@ -70,6 +73,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
         assets,
         buckets,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
+        cache_rules,
         routes,
         hosts,
         limits,
@@ -135,6 +139,8 @@ struct Compiler<'c, 'p> {
     assets: Vec<AssetsPlan>,
     /// The buckets that routes make public.
     buckets: Vec<ResourceName>,
+    /// What routes say of the cache.
+    cache_rules: Vec<CacheRule>,
     /// The directory of migrations of each database, and who named it.
     migrations: BTreeMap<Databases, (String, Range<usize>)>,
     /// The upstreams' names in the order of the plan.

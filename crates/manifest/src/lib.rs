@@ -10,6 +10,7 @@
 //! request it contributes [`RouteTable::find`].
 
 pub mod bounds;
+mod cache_rule;
 mod check;
 mod dev_vars;
 pub mod egress;
@@ -26,6 +27,7 @@ mod tree;
 mod typescript;
 mod wrangler;
 
+pub use cache_rule::{CacheRule, CacheRuleIndex, QueryKey};
 pub use egress::{EgressRule, Scheme};
 pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};

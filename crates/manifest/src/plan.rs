@@ -13,9 +13,10 @@ use base::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::cache_rule::CacheRule;
 use crate::egress::{EgressRule, Scheme};
 use crate::origin::Origins;
-use crate::route::{RouteTable, Target};
+use crate::route::{RouteCache, RouteTable, Target};
 
 /// One application, as it is served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct Plan {
     /// Indexed by [`UpstreamIndex`], in the order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<UpstreamPlan>,
+    /// What routes say of the cache, indexed by [`CacheRuleIndex`](crate::CacheRuleIndex).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache_rules: Vec<CacheRule>,
     pub routes: RouteTable,
     /// The hosts that routes name: exact (`example.com`) and wildcard (`*.example.com`). The default
     /// host is not among them: every app has it.
@@ -117,8 +121,17 @@ impl Plan {
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
             Target::Blob(bucket) => usize::from(bucket.0) < self.buckets.len(),
-            Target::Upstream { upstream, .. } => usize::from(upstream.0) < self.upstreams.len(),
+            Target::Upstream { upstream, cache } => {
+                let rule_is_there = match cache {
+                    RouteCache::Rule(index) => usize::from(index.0) < self.cache_rules.len(),
+                    RouteCache::Standard | RouteCache::DefaultTtl(_) | RouteCache::Off => true,
+                };
+                rule_is_there && usize::from(upstream.0) < self.upstreams.len()
+            }
         });
+        if !self.cache_rules.iter().all(CacheRule::holds) {
+            return Err("the plan has a rule for the cache with names that are none".to_owned());
+        }
         if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
             return Err("the plan has an upstream whose target is none".to_owned());
         }

@@ -149,12 +149,20 @@ impl RawRoute {
 }
 
 /// What a route says about caching.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RawCache {
     pub span: Range<usize>,
     /// `false` stores nothing.
     pub on: bool,
     pub default_ttl_s: Option<Spanned<i64>>,
+    pub negative_ttl_s: Option<Spanned<i64>>,
+    pub query: Option<Vec<Spanned<String>>>,
+    pub query_except: Option<Vec<Spanned<String>>>,
+    pub sort_query: bool,
+    pub headers: Option<Vec<Spanned<String>>>,
+    pub cookies: Option<Vec<Spanned<String>>>,
+    pub device: bool,
+    pub compress: bool,
 }
 
 #[derive(Debug)]

@@ -34,6 +34,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::PATTERN_BYTES;
+use crate::cache_rule::CacheRuleIndex;
 use crate::egress::is_label;
 use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
@@ -79,6 +80,8 @@ pub enum RouteCache {
     Standard,
     /// The same, but what does not say how long it is fresh is so for these seconds.
     DefaultTtl(u32),
+    /// As one of [`Plan::cache_rules`](crate::Plan::cache_rules) says.
+    Rule(CacheRuleIndex),
     Off,
 }
 

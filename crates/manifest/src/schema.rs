@@ -5,7 +5,7 @@
 use base::limits::{APP, LimitRow, POSTGRES, TEST, WORKER};
 use serde_json::{Map, Value, json};
 
-use crate::bounds::ENTRYPOINT_BYTES;
+use crate::bounds::{CACHE_KEY_NAMES, ENTRYPOINT_BYTES};
 use crate::raw::fields::{
     BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM,
     WORKER as WORKER_FIELDS,
@@ -157,7 +157,12 @@ fn route() -> Value {
 }
 
 fn route_cache() -> Value {
-    object(ROUTE_CACHE, |_| json!({ "type": "integer", "minimum": 0, "maximum": DEFAULT_TTL_S_MAX }))
+    let names = || json!({ "type": "array", "items": { "type": "string" }, "maxItems": CACHE_KEY_NAMES.max });
+    object(ROUTE_CACHE, |name| match name {
+        "default_ttl_s" | "negative_ttl_s" => json!({ "type": "integer", "minimum": 0, "maximum": DEFAULT_TTL_S_MAX }),
+        "sort_query" | "device" | "compress" => json!({ "type": "boolean" }),
+        _ => names(),
+    })
 }
 
 fn upstream() -> Value {

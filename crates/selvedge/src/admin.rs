@@ -16,6 +16,7 @@ use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
 use control_api::{Api, Client, ClientOptions};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
 use script::SourceMaps;
+use services::ResponseCare;
 use telemetry::Level;
 
 use crate::site::tenant;
@@ -80,6 +81,7 @@ fn into_http(request: Request) -> http::Request<Body> {
 pub fn control(
     stores: &Stores,
     engine: Option<Arc<dyn worker::Engine>>,
+    responses: Option<Arc<dyn ResponseCare>>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
 ) -> Arc<dyn Api> {
@@ -114,6 +116,7 @@ pub fn control(
         objects: stores.objects.clone(),
         leases: stores.leases.clone(),
         care: stores.care.clone(),
+        responses,
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),
@@ -138,7 +141,7 @@ pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, limits, Arc::new(|| {})))
+            Ok(control(&stores, engine, None, limits, Arc::new(|| {})))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

@@ -50,6 +50,11 @@ pub enum Command {
     /// Read and write blobs, look after buckets, and make access keys.
     #[command(subcommand)]
     Blob(Blob),
+    /// Remove responses of an app from the cache, or make them stale.
+    Purge(Purge),
+    /// Look into the cache.
+    #[command(subcommand)]
+    Cache(Cache),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Copy all data of a node, running or not, to a directory of backups.
@@ -228,6 +233,46 @@ pub struct Rollback {
     pub app: String,
     /// The deployment to go back to; the one before the current one if left out.
     pub deployment: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["url", "prefix", "tag", "all"])]
+pub struct Purge {
+    pub app: String,
+    /// Everything under this URL, as clients name it.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Everything whose URL begins so.
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// Everything with this Cache-Tag or Surrogate-Key.
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Everything of the app.
+    #[arg(long)]
+    pub all: bool,
+    /// Make it stale, so that it answers while it is validated, instead of removing it.
+    #[arg(long)]
+    pub soft: bool,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cache {
+    /// How much an app has in the cache, and how its requests fared.
+    Stats(AppArgs),
+    /// What is stored under a URL.
+    Get(CacheGet),
+}
+
+#[derive(Debug, Args)]
+pub struct CacheGet {
+    pub app: String,
+    /// As clients name it.
+    pub url: String,
     #[command(flatten)]
     pub data: Data,
 }

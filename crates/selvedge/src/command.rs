@@ -1,6 +1,7 @@
 //! The commands that do one thing and end.
 
 pub mod blob;
+pub mod cache;
 pub mod care;
 pub mod init;
 pub mod kv;

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use base::NodeLimits;
@@ -25,6 +25,8 @@ pub struct NodeConfig {
     pub limits: NodeLimits,
     pub listeners: Vec<ListenerConfig>,
     pub s3: S3Config,
+    /// The directory of the cache's disk tier.
+    pub cache_disk: Option<PathBuf>,
     /// The text, for problems that are found later.
     pub file: Option<SourceFile>,
 }
@@ -69,7 +71,8 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "listeners", "s3"];
+const FIELDS: &[&str] = &["limits", "listeners", "s3", "cache"];
+const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
 /// Reads a configuration; without a file, the one that is there without one.
@@ -87,7 +90,9 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     let mut reader = Reader::new(&file);
     let Some(root) = reader.parse() else { return Err(Misconfigured(reader.finish())) };
     reader.check_fields(&root, FIELDS, "the configuration");
-    let limits = reader.table(&root, "limits").map(|table| read_limits(&mut reader, &table)).unwrap_or_default();
+    let mut limits = reader.table(&root, "limits").map(|table| read_limits(&mut reader, &table)).unwrap_or_default();
+    let cache = reader.table(&root, "cache");
+    let cache_disk = cache.and_then(|table| read_cache(&mut reader, &table, base, &mut limits));
     let mut listeners = Vec::new();
     for table in reader.tables(&root, "listeners") {
         listeners.extend(listener::read(&mut reader, &table, base));
@@ -98,7 +103,7 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, listeners, s3, file: Some(file) })
+    Ok(NodeConfig { limits, listeners, s3, cache_disk, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
@@ -115,6 +120,23 @@ fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
         }
     }
     limits
+}
+
+/// `[cache]`: the directory of the disk tier. Its size may stand here too, where people look for it.
+fn read_cache(reader: &mut Reader<'_>, table: &Table, dir: &Path, limits: &mut NodeLimits) -> Option<PathBuf> {
+    reader.check_fields(table, CACHE_FIELDS, "[cache]");
+    let disk = reader.required(table, "disk", "the directory of the cache's disk tier: disk = \"cache\"");
+    if let Some((value, span)) = reader.integer(table, "disk_bytes") {
+        let row = base::limits::NODE.iter().find(|row| row.name == "cache_disk_bytes")?;
+        if (row.min..=row.max).contains(&value) {
+            limits.set(row.name, value);
+            limits.cache_disk_app_bytes = limits.cache_disk_app_bytes.min(value);
+        } else {
+            let message = format!("cache.disk_bytes is {value}; it must lie between {} and {}", row.min, row.max);
+            reader.problem(code::LIMIT_RANGE, &span, message, row.about);
+        }
+    }
+    disk.map(|disk| dir.join(disk.value))
 }
 
 fn read_s3(reader: &mut Reader<'_>, table: &Table) -> S3Config {

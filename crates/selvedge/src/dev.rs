@@ -58,7 +58,13 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), limits.clone(), Arc::new(|| {})),
+        api: admin::control(
+            &stores,
+            Some(node.engine.clone()),
+            Some(node.responses.clone()),
+            limits.clone(),
+            Arc::new(|| {}),
+        ),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],

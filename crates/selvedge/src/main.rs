@@ -12,6 +12,7 @@ mod config;
 mod dev;
 mod listeners;
 mod node;
+mod open_files;
 mod outbound;
 mod prepare;
 mod s3;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         )
         .init();
     net::tls::install_provider();
+    open_files::allow_all();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,
@@ -73,6 +75,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
+            Command::Purge(args) => command::cache::purge(args, json).await,
+            Command::Cache(args) => command::cache::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,

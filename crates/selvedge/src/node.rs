@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use base::{NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache};
+use edge::{CacheCare, CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{Address, ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Reception};
+use services::ResponseCare;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 
@@ -37,6 +38,8 @@ pub struct Node {
     pub workshop: Arc<Workshop>,
     pub engine: Arc<dyn worker::Engine>,
     pub metrics: Arc<Metrics>,
+    /// The cache, from its operator's side.
+    pub responses: Arc<dyn ResponseCare>,
     connector: Arc<Connector>,
     drain: Drain,
     log: Option<Arc<AccessLog>>,
@@ -74,7 +77,9 @@ impl Node {
         observe(&metrics, &dispatcher, &counts, log.as_ref());
         observe_postgres(&metrics, &postgres.usage());
 
-        let cache = ProxyCache::new(stores.responses.store(), options.limits.cache_key_bytes);
+        let cache = ProxyCache::new(stores.responses.responses(), &options.limits, &*clock);
+        let responses = CacheCare::new(cache.clone(), hosts.clone(), clock.clone());
+        observe_cache(&metrics, &cache);
         let waiting = by_core
             .into_iter()
             .map(|listeners| CoreConfig {
@@ -92,7 +97,19 @@ impl Node {
             .collect();
         let own = vec![options.admin];
         let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
-        Ok(Self { addresses, hosts, workshop, engine, metrics, connector, drain, log, waiting, cores: Vec::new() })
+        Ok(Self {
+            addresses,
+            hosts,
+            workshop,
+            engine,
+            metrics,
+            responses,
+            connector,
+            drain,
+            log,
+            waiting,
+            cores: Vec::new(),
+        })
     }
 
     /// Starts the cores.
@@ -186,6 +203,25 @@ fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
         }
         drop(core);
     });
+}
+
+fn observe_cache(metrics: &Metrics, cache: &Arc<ProxyCache>) {
+    use telemetry::metrics::Kind::Counter;
+    type Read = fn(Totals) -> u64;
+    let values: [(&str, &str, Read); 8] = [
+        ("selvedge_cache_hits_total", "Requests answered with what is stored and fresh.", |totals| totals.hits),
+        ("selvedge_cache_stale_total", "Requests answered with what is stale.", |totals| totals.stale),
+        ("selvedge_cache_misses_total", "Requests fetched from an origin for the cache.", |totals| totals.misses),
+        ("selvedge_cache_collapsed_total", "Requests that joined another's fetch.", |totals| totals.collapsed),
+        ("selvedge_cache_bypassed_total", "Requests that went past the cache.", |totals| totals.bypassed),
+        ("selvedge_cache_hit_bytes_total", "Bytes of bodies out of the cache.", |totals| totals.hit_bytes),
+        ("selvedge_cache_stored_total", "Responses stored.", |totals| totals.stored),
+        ("selvedge_cache_purged_total", "Responses purged.", |totals| totals.purged),
+    ];
+    for (name, help, read) in values {
+        let cache = cache.clone();
+        metrics.observe_value(name, help, Counter, move || read(cache.totals()));
+    }
 }
 
 fn observe_postgres(metrics: &Metrics, usage: &Arc<PostgresUsage>) {

@@ -51,7 +51,10 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
-    let stores = wire::open_stores(&args.data, &config.limits)?;
+    let mut stores = wire::open_stores(&args.data, &config.limits)?;
+    if let Some(disk) = &config.cache_disk {
+        stores.responses = wire::disk_responses(disk, &config.limits)?;
+    }
     let (admin, admin_address) = admin::bind(args.listening.admin)?;
     let node = Node::start(
         NodeOptions {
@@ -73,7 +76,13 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let token = admin::announce(&stores.data, admin_address)?;
     let metrics = node.metrics.clone();
     let parts = AdminParts {
-        api: admin::control(&stores, Some(node.engine.clone()), config.limits.clone(), on_release),
+        api: admin::control(
+            &stores,
+            Some(node.engine.clone()),
+            Some(node.responses.clone()),
+            config.limits.clone(),
+            on_release,
+        ),
         token,
         address: admin_address,
         hosts: vec!["localhost".into()],

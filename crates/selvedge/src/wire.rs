@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use base::{Clock, NodeLimits, SystemClock};
-use cache::{MemoryStore, MemoryStoreLimits};
+use base::{Clock, NodeLimits, SystemClock, SystemRng};
+use cache::{MemoryStore, MemoryStoreLimits, Tiered};
 use dispatch::{Dispatcher, ObjectParts};
 use engine::{Engine, RuntimeOptions};
 use services::access_key::AccessKeyStore;
@@ -20,7 +20,7 @@ use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services::sql::Sql;
 use services_cluster::{Network, PostgresPools};
-use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions};
+use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions, LocalResponses, ResponseLimits};
 use telemetry::NullSink;
 use worker::ResponseCache;
 
@@ -126,6 +126,19 @@ pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> 
 /// Responses in memory, of one file of tests.
 pub fn memory_responses(limits: &NodeLimits) -> ResponseCache {
     ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits)
+}
+
+/// Responses in memory, above a directory of theirs.
+pub fn disk_responses(disk: &Path, limits: &NodeLimits) -> Result<ResponseCache> {
+    let kept = ResponseLimits {
+        bytes: limits.cache_disk_bytes,
+        app_bytes: limits.cache_disk_app_bytes,
+        entry_bytes: limits.cache_entry_bytes,
+        filling_bytes: limits.cache_filling_bytes,
+    };
+    let below = LocalResponses::open(disk, kept, &SystemRng).context("the cache's disk tier did not open")?;
+    let memory = MemoryStore::new(MemoryStoreLimits::from(limits));
+    Ok(ResponseCache::new(Arc::new(Tiered::new(memory, Arc::new(below))), limits))
 }
 
 /// Databases that the owners of apps run, reached through this connector.

@@ -106,6 +106,21 @@ struct Members {
     forgotten: HashSet<String>,
     /// Those that the archive knows from a whole on.
     archived: HashSet<String>,
+    /// Those that were closed, so that their files hold everything durably; not all of them.
+    whole: HashSet<String>,
+}
+
+/// Closed databases of which is remembered that their files need no flush.
+const WHOLE_MAX: usize = 65_536;
+
+/// A database in the books.
+struct Entered {
+    id: u32,
+    member: Arc<Member>,
+    /// One of the same name, from before.
+    before: Option<Arc<Member>>,
+    announced: bool,
+    archived: bool,
 }
 
 impl Ledger {
@@ -149,21 +164,8 @@ impl Ledger {
         if let Some(known) = known.filter(|known| !known.is_held() && known.is_in_doubt()) {
             self.inner.mend(&known)?;
         }
-        let (id, announced, archived) = {
-            let mut members = self.inner.members();
-            members.ids += 1;
-            (members.ids, members.forgotten.remove(&name), members.archived.contains(&name))
-        };
-        let clock = self.root.options.clock.clone();
-        let opened = Member::open(&self.inner.log, clock, path, new_name(id, name.clone()), connection)?;
-        let member = Arc::new(opened);
-        let before = {
-            let mut members = self.inner.members();
-            if members.by_path.get(path).is_some_and(|known| known.is_held()) {
-                return Err(StoreError::Failed(format!("{} is journaled already", path.display())));
-            }
-            members.by_path.insert(path.into(), member.clone())
-        };
+        let is_whole = self.inner.members().whole.remove(&name);
+        let Entered { id, member, before, announced, archived } = self.enter(path, &name, connection, is_whole)?;
         if announced {
             member.announce()?.wait()?;
         }
@@ -172,6 +174,24 @@ impl Ledger {
         }
         member.inherit(before.as_deref())?;
         Ok(Journal::new(self.clone(), member))
+    }
+
+    /// Enters a database in the books.
+    fn enter(&self, path: &Path, name: &str, connection: &Connection, is_durable: bool) -> Result<Entered, StoreError> {
+        let (id, announced, archived) = {
+            let mut members = self.inner.members();
+            members.ids += 1;
+            (members.ids, members.forgotten.remove(name), members.archived.contains(name))
+        };
+        let (clock, named) = (self.root.options.clock.clone(), new_name(id, name.to_owned()));
+        let member = Arc::new(Member::open(&self.inner.log, clock, path, named, connection, is_durable)?);
+        let mut members = self.inner.members();
+        if members.by_path.get(path).is_some_and(|known| known.is_held()) {
+            return Err(StoreError::Failed(format!("{} is journaled already", path.display())));
+        }
+        let before = members.by_path.insert(path.into(), member.clone());
+        drop(members);
+        Ok(Entered { id, member, before, announced, archived })
     }
 
     /// Sees that the archive has the whole that later changes build upon.
@@ -225,6 +245,7 @@ impl Ledger {
         members.ids += 1;
         members.forgotten.insert(name.clone());
         members.archived.remove(&name);
+        members.whole.remove(&name);
         let id = members.ids;
         drop(members);
         if let Some(archive) = &self.inner.archive {
@@ -272,7 +293,12 @@ impl Ledger {
 
     /// Lets go of a database whose file is whole.
     fn release(&self, member: &Member) {
-        self.inner.members().by_path.remove(&member.path);
+        let mut members = self.inner.members();
+        members.by_path.remove(&member.path);
+        if members.whole.len() >= WHOLE_MAX {
+            members.whole.clear();
+        }
+        members.whole.insert(member.name().to_owned());
     }
 }
 

@@ -5,9 +5,9 @@
 //! nothing. The ledger's flush, one for all that was committed meanwhile, resolves the ticket. What
 //! the connection may do on a tenant's behalf, `tenant_sql` says.
 //!
-//! **Making.** An object that never wrote has no file. The first write makes one from a template,
-//! by flush and rename, so that no half file ever has its name; one that holds nothing any more when
-//! it closes is removed.
+//! **Making.** An object that never wrote has no file. The first write gives it one that was made in
+//! advance (`stock`), so that no half file ever has its name, and the ledger holds the whole of it
+//! until the name is durable; one that holds nothing any more when it closes is removed.
 //!
 //! **Failing.** After a failure the storage takes nothing more, and is closed without another word
 //! to the file. When it is opened again the ledger goes on where it was left.
@@ -42,14 +42,18 @@ use crate::pool::{Lane, Pool, Threads};
 
 mod alarms;
 mod file;
+mod stock;
 mod storage;
 
 use alarms::Alarms;
 use file::{Statements, Unsound};
+use stock::Stock;
 use storage::LocalStorage;
 
 /// Threads that flush, open and close.
 const THREADS: usize = 4;
+/// Beside the directories of tenants, none of which has a name with a dot.
+const STOCK: &str = "stock.new";
 
 /// Durable objects in the data directory.
 pub struct LocalObjects {
@@ -69,7 +73,8 @@ struct Shared {
     sql_ms: u64,
     statements: Statements,
     /// An empty object's file.
-    template: Vec<u8>,
+    template: Arc<[u8]>,
+    stock: Arc<Stock>,
     alarms: Alarms,
     slots: Mutex<HashMap<ObjectKey, Arc<Slot>>>,
     leased: Arc<Mutex<HashSet<ObjectKey>>>,
@@ -98,6 +103,8 @@ impl LocalObjects {
         let limits = ObjectLimits::from(&root.options.limits);
         let mut secret = [0; 16];
         root.options.rng.fill(&mut secret);
+        let template: Arc<[u8]> = file::template(&path)?.into();
+        let making = root.create_dir(&["objects", STOCK]).map_err(fail)?;
         let shared = Shared {
             sql_limits: Arc::new(sql_limits(&root.options.limits, limits)),
             sql_ms: root.options.limits.object_sql_ms,
@@ -105,7 +112,8 @@ impl LocalObjects {
             ledger,
             limits,
             pool: threads.pool(),
-            template: file::template(&path)?,
+            stock: Stock::open(making, template.clone(), threads.pool()).map_err(fail)?,
+            template,
             alarms: Alarms::open(&root)?,
             slots: Mutex::default(),
             leased: Arc::default(),

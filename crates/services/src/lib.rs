@@ -22,6 +22,7 @@ pub mod memory;
 pub mod object;
 pub mod postgres;
 pub mod release;
+pub mod response;
 pub mod secret;
 pub mod sql;
 mod store;
@@ -41,6 +42,7 @@ pub use object::{
     Ticket,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
+pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
 pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
 pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};
 pub use store::{AppId, Durability, StoreError};

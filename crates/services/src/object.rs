@@ -6,7 +6,7 @@
 //! storage, so that one who lost an object without noticing can't write to it any more.
 //!
 //! **Turns.** What runs an object is one thread that enters guest code again and again. Whatever
-//! one entry writes is one turn: it is visible to the object's own reads at once, becomes part of
+//! one entry writes is part of one turn: it is visible to the object's own reads at once, becomes part of
 //! the object as a whole with [`ObjectStorage::commit`], and durable when the [`Ticket`] of that
 //! commit says so. Operations on an open storage are synchronous, for they are answered from memory
 //! as a rule; what has to wait for the disk is the ticket alone. Whoever shows the world anything

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Body, BodyError, NodeLimits};
 use bytes::Bytes;
-use cache::{Heuristic, Key, Refusal, Store, StoreError};
+use cache::{Heuristic, Kept, Key, Refusal, Responses, Store, StoreError};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body::Frame;
@@ -26,7 +26,7 @@ const STATUS: HeaderName = HeaderName::from_static("cf-cache-status");
 /// The responses of all apps on a node.
 #[derive(Clone)]
 pub struct ResponseCache {
-    store: Arc<dyn Store>,
+    responses: Arc<Responses>,
     filling: Arc<AtomicU64>,
     filling_bytes_max: u64,
     key_bytes_max: usize,
@@ -63,7 +63,7 @@ pub enum Put {
 impl ResponseCache {
     pub fn new(store: Arc<dyn Store>, limits: &NodeLimits) -> Self {
         Self {
-            store,
+            responses: Responses::new(store),
             filling: Arc::default(),
             filling_bytes_max: limits.cache_filling_bytes,
             key_bytes_max: limits.cache_key_bytes as usize,
@@ -71,17 +71,18 @@ impl ResponseCache {
     }
 
     /// Where they are kept, for the proxy, whose cache is the same.
-    pub fn store(&self) -> Arc<dyn Store> {
-        self.store.clone()
+    pub fn responses(&self) -> Arc<Responses> {
+        self.responses.clone()
     }
 
     /// The stored response that answers the request and is fresh.
     pub async fn lookup(&self, scope: &CacheScope, request: &CacheRequest) -> Result<Option<Response>, Failure> {
         let Some(key) = self.key(scope, request).filter(|_| request.method == Method::GET) else { return Ok(None) };
-        let variants = self.store.get(&key).await.map_err(failed)?;
+        let variants = self.responses.get(&key).await.map_err(failed)?;
         let Some(stored) = cache::select(&variants, &request.headers, scope.now_ms) else { return Ok(None) };
         let answer = cache::answer(stored, &request.headers, scope.now_ms);
-        let mut response = Response::new(in_pieces(answer.body));
+        let body = answer.body.whole().cloned().map_or_else(|| answer.body.clone().into_body(), in_pieces);
+        let mut response = Response::new(body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
         response.headers_mut().insert(STATUS, HeaderValue::from_static("HIT"));
@@ -109,17 +110,17 @@ impl ResponseCache {
                 "the URL or the cache's name is longer than {max} bytes (cache_key_bytes)"
             )));
         };
+        let ticket = self.responses.ticket();
         let mut filled = Filled { cache: self, bytes: 0 };
         stored.body = match filled.read(body).await {
-            Ok(body) => body,
+            Ok(body) => body.into(),
             Err(NotRead::Skipped(why)) => return Ok(Put::Skipped(why)),
             Err(NotRead::Failed(error)) => return Err(Failure::new(error.code, error.detail)),
         };
-        match self.store.put(key, stored).await {
-            Ok(()) => Ok(Put::Stored),
-            Err(StoreError::TooLarge { bytes, max }) => {
-                Ok(Put::Skipped(StoreError::TooLarge { bytes, max }.to_string()))
-            }
+        match self.responses.put(key, stored, &ticket).await {
+            Ok(Kept::Kept(_)) => Ok(Put::Stored),
+            Ok(Kept::Purged) => Ok(Put::Skipped("it was purged while it arrived".to_owned())),
+            Err(error @ (StoreError::TooLarge { .. } | StoreError::Busy(_))) => Ok(Put::Skipped(error.to_string())),
             Err(error) => Err(failed(error)),
         }
     }
@@ -127,7 +128,7 @@ impl ResponseCache {
     /// Removes what is stored for the URL. True if there was something.
     pub async fn delete(&self, scope: &CacheScope, request: &CacheRequest) -> Result<bool, Failure> {
         match self.key(scope, request).filter(|_| request.method == Method::GET) {
-            Some(key) => self.store.delete(&key).await.map_err(failed),
+            Some(key) => self.responses.delete(&key).await.map_err(failed),
             None => Ok(false),
         }
     }
@@ -172,7 +173,7 @@ enum NotRead {
 
 impl Filled<'_> {
     async fn read(&mut self, mut body: Body) -> Result<Bytes, NotRead> {
-        let entry_max = self.cache.store.body_bytes_max();
+        let entry_max = self.cache.responses.body_bytes_max();
         let mut whole = Vec::new();
         if let Some(bytes) = body.take_whole() {
             self.take(bytes.len(), bytes.len(), entry_max)?;

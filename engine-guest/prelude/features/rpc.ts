@@ -10,9 +10,9 @@ import { type Arrived, adoptSession } from "./rpc/session.ts";
 import { decodeArguments } from "./rpc/decode.ts";
 import { perform } from "./rpc/perform.ts";
 import { answerCall, whenSettled } from "./rpc/serve.ts";
-import { bindingMember, callStub, localSource, stubMember } from "./rpc/stub.ts";
+import { bindingMember, callPromise, callStub, localSource, stubMember } from "./rpc/stub.ts";
 
-export { bindingMember, callStub, localSource, stubMember };
+export { bindingMember, callPromise, callStub, localSource, stubMember };
 
 /** [is a call, path, the first export's number, tokens] */
 type Request = [isCall: boolean, path: string[], base: number, tokens: any[]];

@@ -50,15 +50,15 @@ function failure(error: any, prefix: string): Error {
   return made;
 }
 
-function ask<T = any>(begin: () => number): Promise<T> {
+function ask<T = any>(begin: () => number, use: ((answer: any) => T) | undefined = undefined): Promise<T> {
   try {
-    return promiseThen(operation(begin()), undefined, (error: any) => {
-      throw failure(error, "D1_ERROR");
-    });
+    return operation(begin(), use, explained);
   } catch (error) {
     return promiseRejected(error);
   }
 }
+
+const explained = (error: any): Error => failure(error, "D1_ERROR");
 
 function byteList(list: any[]): Uint8Array {
   const bytes = new Uint8Array(list.length);
@@ -177,10 +177,7 @@ export class D1PreparedStatement {
     const values = this.#values;
     const exact = this.#exact;
     if (transaction !== null) return promiseThen(runIn(transaction, sql, values, exact), (result: Result) => use(result, 0));
-    return promiseThen(
-      ask(() => start(OP_SQL_BATCH, binding, key, sql, values, exact)),
-      (answer: any) => use(answer[1], answer[0]),
-    );
+    return ask(() => start(OP_SQL_BATCH, binding, key, sql, values, exact), (answer) => use(answer[1], answer[0]));
   }
 
   /** All rows, and what the statement cost. */

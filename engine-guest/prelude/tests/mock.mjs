@@ -92,6 +92,8 @@ function parts(url) {
 }
 
 /** What the host saw, newest last. */
+let callableHandler;
+
 export const host = {
   dispatch: null, responses: [], failures: [], done: [], logs: [], started: [], cancelled: [], bodiesCancelled: [],
   streams: new Map(), detached: [], time: 1000, rejectionTracker: null, makeError: null, evaluating: false, nextId: 1,
@@ -221,6 +223,13 @@ globalThis.__sv = {
   },
   promiseState: (value) => (value instanceof Promise ? getPromiseDetails(value)[0] : -1),
   promiseResult: (value) => getPromiseDetails(value)[1],
+  setCallable: (handler) => (callableHandler = handler),
+  makeCallable: (prototype) => {
+    const made = (...args) => callableHandler.apply(made, args);
+    delete made.name;
+    delete made.length;
+    return Object.setPrototypeOf(made, prototype);
+  },
   now: () => host.time,
   callSite: () => undefined,
   detach: (buffer) => host.detached.push(buffer),

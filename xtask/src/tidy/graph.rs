@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     // The engine fills the record of an invocation, whose types are telemetry's.
     Layer { name: "engine", floor: Floor::At(3), uses: &["worker", "services", "telemetry"] },
     Layer { name: "worker", floor: Floor::At(2), uses: &["services", "cache", "manifest", "telemetry"] },
-    Layer { name: "services-local", floor: Floor::At(2), uses: &["services"] },
+    Layer { name: "services-local", floor: Floor::At(2), uses: &["services", "cache"] },
     Layer { name: "services-cluster", floor: Floor::At(2), uses: &["services"] },
     Layer { name: "s3", floor: Floor::At(2), uses: &["services"] },
     Layer { name: "services", floor: Floor::At(1), uses: &[] },
@@ -98,7 +98,8 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("crc", &["services", "services-local"]),
     Heavy::of("moka", &["cache"]),
     Heavy::of("lol_html", &["engine"]),
-    Heavy::of("brotli", &["engine"]),
+    Heavy::of("brotli", &["engine", "edge"]),
+    Heavy::of("zstd", &["edge"]),
     Heavy::of("oxc*", &["script"]),
     Heavy::of("axum", &["control"]),
     Heavy::of("clap", &["selvedge"]),

@@ -12,12 +12,14 @@ fn response(bytes: usize) -> Stored {
     Stored {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
-        body: Bytes::from(vec![7; bytes]),
+        body: Bytes::from(vec![7; bytes]).into(),
         stored_at_ms: 0,
         initial_age_s: 0,
         lifetime_s: 60,
         vary: VaryValues::default(),
         terms: crate::Terms::default(),
+        tags: Tags::default(),
+        body_id: 0,
     }
 }
 

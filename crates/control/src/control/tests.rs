@@ -53,6 +53,7 @@ impl Node {
             objects: objects.clone(),
             leases: objects,
             care: Arc::new(MemoryCare),
+            responses: None,
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {

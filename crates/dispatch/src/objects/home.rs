@@ -187,6 +187,8 @@ impl Visit {
         let door = self.object.door.lock().await;
         let awake = self.core.instance_of(&self.object).await?;
         self.object.active.set(true);
+        // Room for another is made by putting to sleep what was used longest ago.
+        self.object.used_at.set(self.core.node.clock.monotonic());
         call.admission = Some(Hold::new(slot.clone(), awake.gauge.clone(), awake.pool.enter()));
         let mut run = Box::pin(AssertUnwindSafe(awake.instance.clone().run(call, event)).catch_unwind());
         // The event is in the instance before the next one passes.
@@ -396,7 +398,7 @@ impl CorePools {
         let idle = all.iter().filter(|object| {
             object.in_use() == 0 && object.door.try_lock().is_ok() && object.awake.borrow().as_ref().is_some_and(&among)
         });
-        let Some(longest) = idle.min_by_key(|object| (object.active.get(), object.used_at.get())) else { return false };
+        let Some(longest) = idle.min_by_key(|object| object.used_at.get()) else { return false };
         longest.sleep();
         self.let_go(longest);
         self.node.counters.instances_evicted.fetch_add(1, Ordering::Relaxed);

@@ -136,6 +136,7 @@ impl App<'_> {
             assets: vec![],
             buckets: vec![],
             upstreams: vec![],
+            cache_rules: vec![],
             postgres: Default::default(),
             routes: RouteTable::new(vec![]).unwrap(),
             hosts: Default::default(),

@@ -5,18 +5,26 @@
 //! remembered for a while, so that nobody waits for it in vain.
 
 use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-use base::{Body, BodyError, Clock, code};
-use cache::{Asked, Heuristic, Key, Reuse, Store, Stored, Trouble};
+use base::{Body, BodyError, Clock, NodeLimits, code};
+use cache::{
+    Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
+};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use manifest::RouteCache;
 use net::Request;
 use tokio::sync::oneshot;
 use worker::Failure;
 
+use super::counts::{Counted, Counts, Totals};
 use super::filling::{Ends, Filling, Head, Outcome};
+use super::press::Press;
+use super::rule::Rule;
 use super::{Forwarded, NAME, Upstream, add_via, forwarded, pass};
 use crate::respond::refuse;
 
@@ -28,12 +36,22 @@ const ALONE_MS: u64 = 10_000;
 /// Such keys that are remembered; they are all forgotten when there are more.
 const ALONE_MAX: usize = 10_000;
 
+/// Ranges of one request that are passed on to an origin; with more, it is asked for the whole.
+const RANGES_MAX: usize = 16;
+
 /// The cache of all apps' upstreams on a node.
 pub struct ProxyCache {
-    store: Arc<dyn Store>,
+    pub(super) responses: Arc<Responses>,
     key_bytes_max: usize,
     filling: Mutex<HashMap<Key, Arc<Filling>>>,
+    /// Bytes of bodies on their way into the store.
+    filling_bytes: AtomicU64,
+    filling_bytes_max: u64,
     alone: Mutex<HashMap<Key, u64>>,
+    counts: Counted,
+    pub(super) press: Press,
+    /// The next name of a body.
+    body_id: AtomicU64,
 }
 
 /// Whose fetch a request waits for.
@@ -50,13 +68,39 @@ pub(crate) struct Caching<'a> {
     pub cache: &'a Arc<ProxyCache>,
     pub clock: &'a Arc<dyn Clock>,
     pub app: Arc<str>,
-    pub route: RouteCache,
+    pub rule: &'a Rule,
 }
 
 impl ProxyCache {
-    pub fn new(store: Arc<dyn Store>, key_bytes_max: u64) -> Arc<Self> {
-        let key_bytes_max = usize::try_from(key_bytes_max).unwrap_or(usize::MAX);
-        Arc::new(Self { store, key_bytes_max, filling: Mutex::default(), alone: Mutex::default() })
+    pub fn new(responses: Arc<Responses>, limits: &NodeLimits, clock: &dyn Clock) -> Arc<Self> {
+        Arc::new(Self {
+            responses,
+            key_bytes_max: usize::try_from(limits.cache_key_bytes).unwrap_or(usize::MAX),
+            filling: Mutex::default(),
+            filling_bytes: AtomicU64::new(0),
+            filling_bytes_max: limits.cache_filling_bytes,
+            alone: Mutex::default(),
+            counts: Counted::default(),
+            press: Press::default(),
+            // What a disk has of an earlier process has smaller ones: a body takes longer than a nanosecond.
+            body_id: AtomicU64::new(clock.unix_ms().saturating_mul(1_000_000)),
+        })
+    }
+
+    /// How an app's requests fared.
+    pub fn counts(&self, app: &Arc<str>) -> Arc<Counts> {
+        self.counts.of(app)
+    }
+
+    /// How all apps' requests fared.
+    pub fn totals(&self) -> Totals {
+        self.counts.totals()
+    }
+
+    /// Purges what is stored, and what is on its way: nobody joins a fetch from before any more.
+    pub(super) async fn purge(&self, purge: Purge) -> Result<u64, StoreError> {
+        self.fillings().retain(|key, _| !purge.hits_key(key));
+        self.responses.purge(purge).await
     }
 
     fn fillings(&self) -> MutexGuard<'_, HashMap<Key, Arc<Filling>>> {
@@ -103,28 +147,69 @@ pub(crate) async fn answer(
     upstream: &Arc<Upstream>,
     request: Request,
 ) -> Result<Response<Body>, Failure> {
-    let url = format!("{}://{}{}", request.scheme(), request.authority(), request.path_and_query);
-    let key = Key { app: caching.app.clone(), cache: None, url: url.as_str().into() };
+    let rule = caching.rule;
+    let (path, query) = (request.path_and_query.path(), request.path_and_query.query());
+    let page = rule.key.page(request.scheme(), request.authority(), path, query);
+    let counts = caching.cache.counts(&caching.app);
     let reads = matches!(request.method, Method::GET | Method::HEAD);
+    let key = Key { app: caching.app.clone(), cache: None, url: rule.key.key(page, &request.headers).into() };
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;
-    if caching.route == RouteCache::Off || !reads || !is_plain {
-        let (method, changes) = (request.method.clone(), !request.method.is_safe());
+    if !rule.on || !reads || !is_plain {
+        let method = request.method.clone();
         let mut response = pass(upstream, request).await?;
-        if changes && caching.route != RouteCache::Off {
-            for url in cache::invalidated(&method, &url, response.status(), response.headers()) {
-                let key = Key { url: url.into(), ..key.clone() };
-                caching.cache.store.delete(&key).await.map_err(|error| refuse(error.code(), error.to_string()))?;
-            }
+        if rule.on && !method.is_safe() {
+            invalidate(&caching, &key, &method, &response).await?;
         }
+        Counts::add(&counts.bypassed);
         add_via(response.headers_mut(), "1.1");
         tell(&mut response, if reads { "fwd=bypass" } else { "fwd=method" });
         return Ok(response);
     }
     let is_head = request.method == Method::HEAD;
-    let asking = Asking { asked: Asked::parse(&request.headers), request: forwarded(request), key, is_head };
+    let asked = Asked::parse(&request.headers);
+    let mut request = forwarded(request);
+    rule.key.strip_astray(&mut request.headers);
+    request.path_and_query = asked_for(rule, request.path_and_query);
+    bound_ranges(&mut request.headers);
+    let asking = Asking { asked, request, key, is_head, counts };
     let mut response = asking.answer(&caching, upstream).await?;
     add_via(response.headers_mut(), "1.1");
     Ok(response)
+}
+
+/// The path and what of the query the origin gets: what is not in the key can't change a response.
+fn asked_for(rule: &Rule, asked: PathAndQuery) -> PathAndQuery {
+    let query = rule.key.query(asked.query());
+    if query.as_deref() == asked.query() {
+        return asked;
+    }
+    let text = match query {
+        Some(query) => format!("{}?{query}", asked.path()),
+        None => asked.path().to_owned(),
+    };
+    PathAndQuery::try_from(text).unwrap_or(asked)
+}
+
+/// Many small ranges cost an origin far more than they cost who asks (RFC 9110, section 17.15).
+fn bound_ranges(headers: &mut HeaderMap) {
+    let ranges = headers.get_all(header::RANGE).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    if ranges.count() > RANGES_MAX {
+        headers.remove(header::RANGE);
+    }
+}
+
+/// What a request changed is stored no longer.
+async fn invalidate(
+    caching: &Caching<'_>,
+    key: &Key,
+    method: &Method,
+    response: &Response<Body>,
+) -> Result<(), Failure> {
+    for url in cache::invalidated(method, key.page(), response.status(), response.headers()) {
+        let purge = Purge { app: key.app.clone(), what: Purged::Url(url.into()), stale_at_ms: None, durable: false };
+        caching.cache.purge(purge).await.map_err(|error| refuse(error.code(), error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// A request that the cache may answer.
@@ -134,6 +219,7 @@ struct Asking {
     request: Forwarded,
     key: Key,
     is_head: bool,
+    counts: Arc<Counts>,
 }
 
 /// A fetch, which goes on without the request that began it.
@@ -148,27 +234,31 @@ struct Fetch {
     /// The client's fields, by which the response may vary.
     client: HeaderMap,
     heuristic: Heuristic,
+    counts: Arc<Counts>,
+    /// Of the moment before the origin was asked.
+    ticket: Ticket,
 }
 
 /// What who leads a fetch gets.
 enum Led {
     /// What all get.
     Shared,
-    Own(Response<Body>),
+    /// What is not stored, and why.
+    Own(Response<Body>, &'static str),
 }
 
 impl Asking {
     async fn answer(self, caching: &Caching<'_>, upstream: &Arc<Upstream>) -> Result<Response<Body>, Failure> {
         let now_ms = caching.clock.unix_ms();
-        let variants = caching.cache.store.get(&self.key).await;
+        let variants = caching.cache.responses.get(&self.key).await;
         let variants = variants.map_err(|error| refuse(error.code(), error.to_string()))?;
         let stored = match cache::reuse(&variants, &self.request.headers, &self.asked, now_ms) {
-            Reuse::Fresh(stored) => return Ok(self.hit(&stored, now_ms, &hit(&stored, now_ms))),
+            Reuse::Fresh(stored) => return Ok(self.hit(caching, &stored, now_ms).await),
             Reuse::StaleWhile(stored) => {
                 if let Joined::Leads(filling) = caching.cache.join(&self.key, now_ms) {
                     self.fetch(caching, upstream, filling, Some(stored.clone()));
                 }
-                return Ok(self.hit(&stored, now_ms, &hit(&stored, now_ms)));
+                return Ok(self.hit(caching, &stored, now_ms).await);
             }
             Reuse::Validate(stored) => Some(stored),
             Reuse::Nothing => None,
@@ -176,52 +266,107 @@ impl Asking {
         if self.asked.only_if_cached {
             return Err(refuse(&code::NOT_CACHED, "the request says only-if-cached, and nothing stored answers it"));
         }
-        let wants_part = stored.is_none() && self.request.headers.contains_key(header::RANGE);
-        if self.is_head || wants_part || self.asked.no_store {
-            let status = if self.is_head { "fwd=method" } else { "fwd=bypass" };
+        let forward = match &stored {
+            Some(stored) if stored.is_fresh(now_ms) && !stored.terms.always_validate => "fwd=request",
+            Some(_) => "fwd=stale",
+            None if variants.is_empty() => "fwd=uri-miss",
+            None => "fwd=vary-miss",
+        };
+        if self.is_head || self.asked.no_store {
+            let status = if self.is_head { "fwd=method" } else { "fwd=bypass; detail=request-no-store" };
             return self.alone(upstream, status).await;
         }
-        let (filling, leads) = match caching.cache.join(&self.key, now_ms) {
-            Joined::Leads(filling) => (filling, true),
-            Joined::Follows(filling) => (filling, false),
-            Joined::Alone => return self.alone(upstream, "fwd=uri-miss").await,
-        };
-        let forward = if stored.is_some() { "fwd=stale" } else { "fwd=uri-miss" };
-        if leads {
-            match self.fetch(caching, upstream, filling.clone(), stored).await {
-                Ok(Led::Own(mut response)) => {
-                    let status = format!("{forward}; fwd-status={}", response.status().as_u16());
-                    tell(&mut response, &status);
-                    return Ok(response);
-                }
-                Ok(Led::Shared) | Err(_) => {}
+        match caching.cache.join(&self.key, now_ms) {
+            Joined::Leads(filling) => self.lead(caching, upstream, filling, stored, forward).await,
+            Joined::Follows(filling) => {
+                Counts::add(&self.counts.collapsed);
+                self.follow(caching, upstream, filling, &format!("{forward}; collapsed")).await
             }
+            Joined::Alone => self.alone(upstream, &format!("{forward}; detail=not-shared-before")).await,
         }
-        let forward = if leads { forward.to_owned() } else { format!("{forward}; collapsed") };
+    }
+
+    /// Fetches, for itself and for who joins.
+    async fn lead(
+        self,
+        caching: &Caching<'_>,
+        upstream: &Arc<Upstream>,
+        filling: Arc<Filling>,
+        stored: Option<Arc<Stored>>,
+        forward: &str,
+    ) -> Result<Response<Body>, Failure> {
+        Counts::add(&self.counts.misses);
+        let wants_part = stored.is_none() && self.request.headers.contains_key(header::RANGE);
+        let led = self.fetch(caching, upstream, filling.clone(), stored).await;
+        if let Ok(Led::Own(mut response, why)) = led {
+            if wants_part {
+                // The whole is not stored, so this client needs no more of it than it asked for.
+                drop(response);
+                return self.alone(upstream, &format!("fwd=partial; detail={why}")).await;
+            }
+            let status = response.status().as_u16();
+            tell(&mut response, &format!("{forward}; fwd-status={status}; detail={why}"));
+            return Ok(response);
+        }
+        self.follow(caching, upstream, filling, forward).await
+    }
+
+    /// Reads what a fetch brings.
+    async fn follow(
+        self,
+        caching: &Caching<'_>,
+        upstream: &Arc<Upstream>,
+        filling: Arc<Filling>,
+        forward: &str,
+    ) -> Result<Response<Body>, Failure> {
         match filling.head().await {
             Head::Failed(failure) => Err(failure),
             Head::Whole(stored, outcome) if stored.vary.matches(&self.request.headers) => {
                 let now_ms = caching.clock.unix_ms();
                 let status = match outcome {
                     Outcome::Validated => format!("{forward}; fwd-status=304; stored"),
-                    Outcome::Stale => format!("{forward}; detail=stale-if-error"),
+                    Outcome::Stale => {
+                        Counts::add(&self.counts.stale);
+                        format!("{forward}; detail=stale-if-error")
+                    }
                 };
-                Ok(self.hit(&stored, now_ms, &status))
+                Ok(self.made_of(&stored, now_ms, &status))
             }
             Head::Streaming(stored) if stored.vary.matches(&self.request.headers) => {
                 match self.streamed(&stored, &filling, caching, &format!("{forward}; stored")).await {
                     Some(response) => Ok(response),
-                    None => self.alone(upstream, "fwd=bypass").await,
+                    None => self.alone(upstream, "fwd=bypass; detail=too-large").await,
                 }
             }
-            Head::Alone | Head::Whole(..) | Head::Streaming(_) => self.alone(upstream, "fwd=uri-miss").await,
+            Head::Whole(..) | Head::Streaming(_) => self.alone(upstream, "fwd=vary-miss").await,
+            Head::Alone => self.alone(upstream, "fwd=uri-miss; detail=not-shared").await,
         }
     }
 
+    /// An answer that nobody was asked for.
+    async fn hit(&self, caching: &Caching<'_>, stored: &Arc<Stored>, now_ms: u64) -> Response<Body> {
+        Counts::add(if stored.is_fresh(now_ms) { &self.counts.hits } else { &self.counts.stale });
+        let left = i128::from(stored.lifetime_s) - i128::from(stored.age_s(now_ms));
+        let status = format!("hit; ttl={left}");
+        let wants_part = self.request.headers.contains_key(header::RANGE);
+        let response = match caching.rule.compress && !wants_part {
+            true => {
+                let pressed = caching.cache.pressed(&self.key, stored, &self.request.headers).await;
+                self.made_of(&pressed, now_ms, &status)
+            }
+            false => self.made_of(stored, now_ms, &status),
+        };
+        if !self.is_head {
+            let bytes = http_body::Body::size_hint(response.body()).lower();
+            self.counts.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        response
+    }
+
     /// An answer made of what is stored.
-    fn hit(&self, stored: &Stored, now_ms: u64, status: &str) -> Response<Body> {
+    fn made_of(&self, stored: &Stored, now_ms: u64, status: &str) -> Response<Body> {
         let answer = cache::answer(stored, &self.request.headers, now_ms);
-        let mut response = Response::new(Body::full(answer.body));
+        let mut response = Response::new(answer.body.into_body());
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
         tell(&mut response, status);
@@ -236,18 +381,24 @@ impl Asking {
         caching: &Caching<'_>,
         status: &str,
     ) -> Option<Response<Body>> {
+        let now_ms = caching.clock.unix_ms();
+        if let Some(whole) = filling.arrived() {
+            let stored = Stored { body: whole.into(), ..Stored::clone(stored) };
+            return Some(self.made_of(&stored, now_ms, status));
+        }
         let size = stored.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = filling.body(size)?;
         let is_conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE]
             .iter()
             .any(|name| self.request.headers.contains_key(name));
         if is_conditional {
-            // Preconditions and ranges are about the whole.
-            let whole = body.collect(usize::MAX).await.ok()?;
-            let stored = Stored { body: whole, ..Stored::clone(stored) };
-            return Some(self.hit(&stored, caching.clock.unix_ms(), status));
+            // Preconditions and ranges are about the whole, of which the size is enough to begin with.
+            let body = match size {
+                Some(size) => filling.held(size)?,
+                None => Content::Whole(filling.body(None)?.collect(usize::MAX).await.ok()?),
+            };
+            return Some(self.made_of(&Stored { body, ..Stored::clone(stored) }, now_ms, status));
         }
-        let mut response = Response::new(body);
+        let mut response = Response::new(filling.body(size)?);
         *response.status_mut() = stored.status;
         *response.headers_mut() = stored.headers.clone();
         tell(&mut response, status);
@@ -256,6 +407,7 @@ impl Asking {
 
     /// Without the cache, for this client alone.
     async fn alone(self, upstream: &Upstream, status: &str) -> Result<Response<Body>, Failure> {
+        Counts::add(&self.counts.bypassed);
         let mut response = upstream.ask(self.request).await?;
         let status = format!("{status}; fwd-status={}", response.status().as_u16());
         tell(&mut response, &status);
@@ -270,10 +422,6 @@ impl Asking {
         filling: Arc<Filling>,
         stored: Option<Arc<Stored>>,
     ) -> oneshot::Receiver<Led> {
-        let (default_s, absence_s) = match caching.route {
-            RouteCache::DefaultTtl(seconds) => (u64::from(seconds), u64::from(seconds)),
-            _ => (0, 0),
-        };
         let fetch = Fetch {
             cache: caching.cache.clone(),
             clock: caching.clock.clone(),
@@ -282,7 +430,9 @@ impl Asking {
             key: self.key.clone(),
             stored,
             client: self.request.headers.clone(),
-            heuristic: Heuristic { default_s, absence_s, ..Heuristic::default() },
+            heuristic: caching.rule.heuristic,
+            counts: self.counts.clone(),
+            ticket: caching.cache.responses.ticket(),
         };
         let request = Forwarded {
             method: Method::GET,
@@ -344,10 +494,17 @@ impl Fetch {
 
     async fn put(&self, stored: Stored) -> Arc<Stored> {
         let held = Arc::new(stored.clone());
-        if let Err(error) = self.cache.store.put(self.key.clone(), stored).await {
-            tracing::debug!(%error, url = %self.key.url, "a response was not stored");
+        match self.cache.responses.put(self.key.clone(), stored, &self.ticket).await {
+            Ok(Kept::Kept(stored)) => {
+                Counts::add(&self.counts.stored);
+                stored
+            }
+            Ok(Kept::Purged) => held,
+            Err(error) => {
+                tracing::debug!(%error, url = %self.key.url, "a response was not stored");
+                held
+            }
         }
-        held
     }
 
     /// Everybody gets the same, and who comes later asks the store.
@@ -360,18 +517,23 @@ impl Fetch {
 
     /// Stores a response while everybody reads it, or leaves it to the one who led.
     async fn fill(&self, response: Response<Body>, lead: oneshot::Sender<Led>) {
-        let bytes_max = self.cache.store.body_bytes_max();
+        let bytes_max = self.cache.responses.body_bytes_max();
         let (head, mut body) = response.into_parts();
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         let now_ms = self.clock.unix_ms();
         let admitted = cache::admit_proxied(&self.client, head.status, head.headers.clone(), self.heuristic, now_ms);
+        let admitted = match admitted {
+            Ok(_) if length.is_some_and(|length| length > bytes_max as u64) => Err("too-large"),
+            Ok(stored) => Ok(stored),
+            Err(refusal) => Err(refusal.detail()),
+        };
         let stored = match admitted {
-            Ok(stored) if length.is_none_or(|length| length <= bytes_max as u64) => stored,
-            _ => {
+            Ok(stored) => stored,
+            Err(why) => {
                 self.cache.remember_alone(&self.key, now_ms);
                 self.cache.leave(&self.key, &self.filling);
                 self.filling.tell(Head::Alone);
-                let _ = lead.send(Led::Own(Response::from_parts(head, body)));
+                let _ = lead.send(Led::Own(Response::from_parts(head, body), why));
                 return;
             }
         };
@@ -380,8 +542,14 @@ impl Fetch {
         let end = self.pour(&mut body, bytes_max).await;
         match end {
             Ok(true) => {
-                let body = self.filling.whole();
-                self.put(Stored { body, ..stored }).await;
+                let (body, body_id) = (self.filling.whole().into(), self.cache.body_id.fetch_add(1, Ordering::Relaxed));
+                let mut put = pin!(self.put(Stored { body, body_id, ..stored }));
+                // Who reads does not wait for a disk; who comes meanwhile joins, and finds it whole.
+                let waits = std::future::poll_fn(|cx| Poll::Ready(put.as_mut().poll(cx).is_pending()));
+                if waits.await {
+                    self.filling.end(Ok(()));
+                    put.await;
+                }
                 self.cache.leave(&self.key, &self.filling);
                 self.filling.end(Ok(()));
             }
@@ -395,10 +563,13 @@ impl Fetch {
 
     /// Reads the body to its end. True if all of it is kept.
     async fn pour(&self, body: &mut Body, bytes_max: usize) -> Result<bool, BodyError> {
+        let mut share = FillingShare { cache: &self.cache, bytes: 0 };
         let mut kept = true;
         while let Some(frame) = body.frame().await {
             let Ok(piece) = frame?.into_data() else { continue };
-            if self.filling.push(piece) > bytes_max && kept {
+            let fits = !kept || share.takes(piece.len());
+            let is_small = self.filling.push(piece) <= bytes_max;
+            if kept && !(is_small && fits) {
                 kept = false;
                 self.cache.leave(&self.key, &self.filling);
                 self.filling.keep_no_more();
@@ -411,9 +582,24 @@ impl Fetch {
     }
 }
 
-fn hit(stored: &Stored, now_ms: u64) -> String {
-    let left = i128::from(stored.lifetime_s) - i128::from(stored.age_s(now_ms));
-    format!("hit; ttl={left}")
+/// What one fetch has of `cache_filling_bytes`.
+struct FillingShare<'a> {
+    cache: &'a ProxyCache,
+    bytes: u64,
+}
+
+impl FillingShare<'_> {
+    fn takes(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes as u64;
+        let before = self.cache.filling_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        before + bytes as u64 <= self.cache.filling_bytes_max
+    }
+}
+
+impl Drop for FillingShare<'_> {
+    fn drop(&mut self) {
+        self.cache.filling_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Says what the cache did (RFC 9211).

@@ -6,13 +6,15 @@
 //! nobody joins any more, and the fetch waits for the readers.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use base::{Body, BodyError, code};
 use bytes::{Bytes, BytesMut};
-use cache::Stored;
+use cache::{Content, Held, StoreError, Stored};
+use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use worker::Failure;
 
@@ -78,6 +80,48 @@ impl State {
         if let Some(fetch) = self.fetch.take() {
             fetch.wake();
         }
+    }
+}
+
+impl State {
+    /// A part that lies within what is here, from the first piece on.
+    fn part(&self, part: &Range<u64>) -> Bytes {
+        let (start, end) = (part.start as usize, part.end as usize);
+        let (mut at, mut whole) = (0, BytesMut::with_capacity(end - start));
+        for piece in &self.pieces {
+            let (from, to) = (start.max(at), end.min(at + piece.len()));
+            if from < to {
+                whole.extend_from_slice(&piece[from - at..to - at]);
+            }
+            at += piece.len();
+        }
+        whole.freeze()
+    }
+}
+
+/// A body that is still arriving, as the policy sees it.
+struct Arriving {
+    filling: Arc<Filling>,
+    bytes: u64,
+    slot: usize,
+}
+
+impl Held for Arriving {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read(&self, part: Range<u64>) -> BoxFuture<'static, Result<Bytes, StoreError>> {
+        let filling = self.filling.clone();
+        Box::pin(std::future::poll_fn(move |cx| filling.poll_part(&part, cx)))
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let mut state = self.filling.state();
+        state.readers[self.slot] = None;
+        state.trim();
     }
 }
 
@@ -158,6 +202,44 @@ impl Filling {
         let mut whole = BytesMut::with_capacity(state.bytes);
         state.pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
         whole.freeze()
+    }
+
+    /// The whole body, if it has arrived and is kept.
+    pub fn arrived(&self) -> Option<Bytes> {
+        let arrived = {
+            let state = self.state();
+            state.kept && state.gone == 0 && matches!(state.end, Some(Ok(())))
+        };
+        arrived.then(|| self.whole())
+    }
+
+    /// The body of a size that was told, parts of which are read as soon as they are here; `None` if its
+    /// beginning is gone.
+    pub fn held(self: &Arc<Self>, bytes: u64) -> Option<Content> {
+        let mut state = self.state();
+        if state.gone > 0 || !state.kept {
+            return None;
+        }
+        // It counts as a reader, so that nothing is let go that it may need.
+        let slot = state.readers.len();
+        state.readers.push(Some(0));
+        Some(Content::held(Arc::new(Arriving { filling: self.clone(), bytes, slot })))
+    }
+
+    /// The bytes of a part, once they are here.
+    fn poll_part(&self, part: &Range<u64>, cx: &mut Context<'_>) -> Poll<Result<Bytes, StoreError>> {
+        let mut state = self.state();
+        if state.bytes as u64 >= part.end {
+            return Poll::Ready(Ok(state.part(part)));
+        }
+        match &state.end {
+            None => {
+                state.waiting.push(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(Ok(())) => Poll::Ready(Err(StoreError::Failed("the body is shorter than was told".to_owned()))),
+            Some(Err(error)) => Poll::Ready(Err(StoreError::Failed(error.detail.clone()))),
+        }
     }
 
     /// The body for one more reader, from its beginning; `None` if that is gone.

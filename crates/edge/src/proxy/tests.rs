@@ -54,3 +54,23 @@ async fn a_fetch_that_is_given_up_leaves_nobody_waiting() {
     assert!(matches!(filling.head().await, Head::Failed(_)));
     whole(body).await.expect_err("it broke off");
 }
+
+#[tokio::test]
+async fn a_part_is_read_as_soon_as_it_is_here() {
+    let filling = Arc::<Filling>::default();
+    filling.tell(Head::Alone);
+    let whole = filling.held(10).expect("its beginning is here");
+    filling.push("0123".into());
+    filling.push("45".into());
+    assert_eq!(whole.slice(2..5).read().await.expect("it is here"), "234");
+    assert!(filling.arrived().is_none());
+    let rest = whole.slice(5..10);
+    let (rest, ()) = tokio::join!(rest.read(), async {
+        filling.push("6789".into());
+        filling.end(Ok(()));
+    });
+    assert_eq!(rest.expect("it has come"), "56789");
+    assert_eq!(filling.arrived().expect("whole"), "0123456789");
+    let short = filling.held(11).expect("a body");
+    short.read().await.expect_err("it is shorter than was told");
+}

@@ -70,6 +70,8 @@ enum Input {
         call: Call,
         event: Box<ObjectEvent>,
     },
+    /// An object's turn is over.
+    Commit,
     /// What an object wrote is durable, or will never be known to be.
     Durable {
         result: Result<(), StoreError>,
@@ -114,6 +116,8 @@ pub struct ScriptInstance {
     sessions: RefCell<Sessions>,
     /// What waits until an object's writes are durable.
     held: RefCell<VecDeque<Held>>,
+    /// What waits until an object's turn is committed.
+    uncommitted: RefCell<Vec<Effect>>,
     /// The instance is to end after this entry, and why.
     ending: RefCell<Option<Failure>>,
     pub(super) postgres: RefCell<super::postgres::Postgres>,
@@ -154,10 +158,17 @@ struct Slot {
 struct Running {
     request: u32,
     code: i32,
-    task: AbortHandle,
+    /// None for one that was ready at once.
+    task: Option<AbortHandle>,
 }
 
 impl Running {
+    fn abort(self) {
+        if let Some(task) = self.task {
+            task.abort();
+        }
+    }
+
     fn is_timer(&self) -> bool {
         self.code == abi::operation::TIMER
     }
@@ -209,6 +220,7 @@ impl ScriptInstance {
             linked: RefCell::default(),
             sessions: RefCell::default(),
             held: RefCell::default(),
+            uncommitted: RefCell::default(),
             ending: RefCell::default(),
             postgres: RefCell::default(),
             lost: Cell::new(false),
@@ -420,7 +432,7 @@ impl ScriptInstance {
                 }
                 Effect::Cancel { operation } => {
                     if let Some(running) = self.strike(sandbox, operation) {
-                        running.task.abort();
+                        running.abort();
                     }
                 }
                 Effect::Done { request } => self.done(sandbox, request),
@@ -561,8 +573,9 @@ impl ScriptInstance {
         let mut gone = self.gone_timers.borrow_mut();
         for operation in operations {
             if let Some(running) = self.strike(sandbox, operation) {
-                running.task.abort();
-                match running.code {
+                let code = running.code;
+                running.abort();
+                match code {
                     abi::operation::TIMER => gone.push(operation),
                     // What it held of other workers goes at once.
                     abi::rpc::READ | abi::kv::CHANGES | abi::postgres::NEXT => {
@@ -602,7 +615,7 @@ impl ScriptInstance {
         drop(running);
         for operation in started {
             if let Some(running) = self.strike(sandbox, operation) {
-                running.task.abort();
+                running.abort();
             }
         }
     }
@@ -679,8 +692,7 @@ impl ScriptInstance {
         if code != abi::operation::TIMER
             && let Some(completion) = (&mut work).now_or_never()
         {
-            let task = tokio::task::spawn_local(std::future::ready(())).abort_handle();
-            self.running.borrow_mut().insert(operation, Running { request, code, task });
+            self.running.borrow_mut().insert(operation, Running { request, code, task: None });
             self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
             return;
         }
@@ -693,7 +705,7 @@ impl ScriptInstance {
             })
             .await;
         });
-        self.running.borrow_mut().insert(operation, Running { request, code, task: task.abort_handle() });
+        self.running.borrow_mut().insert(operation, Running { request, code, task: Some(task.abort_handle()) });
     }
 
     pub(super) fn env(&self) -> &Arc<Env> {

@@ -1,9 +1,10 @@
 //! Durable objects, from inside: an instance's own storage and sockets, and the ids of others.
 //!
 //! Storage is answered in the call that asks: what it needs lies in memory as a rule. Whatever one
-//! entry into the guest writes is one turn, which ends with the entry ([`GuestObject::end_turn`]).
-//! What the guest wants to let out, an effect of that entry, waits for the turn's ticket; see
-//! `instance/objects.rs`. And since all jobs that follow from a read run before the entry is over,
+//! entry into the guest writes is part of one turn, which ends with the entry or soon after it
+//! ([`GuestObject::end_turn`]): entries that follow at once share it, since to commit is dearer than
+//! to write. What the guest wants to let out, an effect of that entry, waits for the turn's ticket;
+//! see `instance/objects.rs`. And since all jobs that follow from a read run before the entry is over,
 //! no other event comes between an object's `await storage.get()` and what stands behind it.
 
 use std::sync::Arc;
@@ -37,6 +38,17 @@ pub struct GuestObject {
     alarm_request: u32,
     /// The instance is to end, and why.
     reset: Option<Failure>,
+    /// This turn may have written something.
+    wrote: bool,
+    /// What earlier entries wrote is part of this turn.
+    pub shared: bool,
+}
+
+/// What an entry leaves behind.
+pub enum Left {
+    Nothing,
+    /// What it wrote, which waits for the end of the turn.
+    Written,
 }
 
 /// What a guest said on a socket: it leaves when the gate is open.
@@ -67,7 +79,8 @@ pub enum AlarmBegun {
 
 impl GuestObject {
     pub fn new(seat: Seat) -> Self {
-        Self { seat, parts: 0, alarm: None, alarm_request: 0, reset: None }
+        let (alarm, alarm_request, reset) = (None, 0, None);
+        Self { seat, parts: 0, alarm, alarm_request, reset, wrote: false, shared: false }
     }
 
     /// Asks for the end of the instance; the first reason counts.
@@ -75,16 +88,18 @@ impl GuestObject {
         self.reset.get_or_insert(failure);
     }
 
-    /// An entry is over. `None` if nothing was written, or what was is part of a transaction that
-    /// goes on.
-    pub fn end_turn(&mut self) -> Result<Option<Ticket>, Failure> {
+    /// An entry is over. What it wrote within a transaction that goes on waits for that one's end.
+    pub fn end_entry(&mut self) -> Result<Left, Failure> {
         if let Some(failure) = self.reset.take() {
             self.seat.storage.roll_back();
             return Err(failure);
         }
-        if self.parts > 0 {
-            return Ok(None);
-        }
+        Ok(if self.wrote && self.parts == 0 { Left::Written } else { Left::Nothing })
+    }
+
+    /// Commits. `None` if nothing was written.
+    pub fn end_turn(&mut self) -> Result<Option<Ticket>, Failure> {
+        (self.wrote, self.shared) = (false, false);
         self.seat.storage.commit().map_err(|error| reset_by(&error))
     }
 
@@ -104,6 +119,7 @@ impl GuestObject {
             }
         };
         storage.set_alarm(next).map_err(|error| reset_by(&error))?;
+        self.wrote = true;
         (self.alarm, self.alarm_request) = (next.map(|_| false), request);
         Ok(begun)
     }
@@ -168,7 +184,10 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
     };
     let result = match code {
         abi::SQL => sql(object, &mut args, out),
-        abi::GET..=abi::BYTES => store(object, code, &mut args, out),
+        abi::GET..=abi::BYTES => {
+            object.wrote |= !is_read(code);
+            store(object, code, &mut args, out)
+        }
         abi::SOCKET_SEND..=abi::AUTO_TIME => {
             let (asked, result) = talk(object, code, message_bytes, &mut args, out);
             guest.effects.extend(asked.map(Effect::Object));
@@ -280,9 +299,13 @@ fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut 
             object.alarm = object.alarm.map(|_| true);
         }
         abi::ALARM_OVER => object.alarm_over(args.next()?.as_bool()?)?,
+        // One that goes on beyond this entry is no part of what others wrote: BEGIN(true) says so by
+        // false, and is asked again when that is committed.
+        abi::BEGIN if args.next()?.as_bool()? && object.shared => drop(out.bool(false)),
         abi::BEGIN => {
             storage.begin()?;
             object.parts += 1;
+            out.bool(true);
         }
         abi::END => {
             storage.end(args.next()?.as_bool()?)?;
@@ -298,7 +321,10 @@ fn sql(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> R
     let (text, values) = (args.next()?, args.next()?);
     let Value::Array(values) = values else { return Err(Malformed.into()) };
     let params = values.iter().map(sql_value).collect::<Result<Vec<_>, Malformed>>()?;
-    let result = object.seat.storage.sql(&SqlStatement::bind(text.as_str()?, params))?;
+    let result = object.seat.storage.sql(&SqlStatement::bind(text.as_str()?, params));
+    // One that failed may have begun a turn.
+    object.wrote |= result.as_ref().map_or(true, |result| result.wrote);
+    let result = result?;
     out.array(4).array(result.columns.len() as u32);
     result.columns.iter().for_each(|column| {
         out.string(column);

@@ -232,8 +232,8 @@ fn encode_entry(entry: Option<KvEntry>, instance: &ScriptInstance, guest: &mut G
 }
 
 impl Operation {
-    pub async fn perform(self) -> Completion {
-        let arguments = self.arguments.clone();
+    pub async fn perform(mut self) -> Completion {
+        let arguments = std::mem::take(&mut self.arguments);
         let args = Decoder::new(&arguments);
         let result = match self.code {
             operation::TIMER => timer(args).await,

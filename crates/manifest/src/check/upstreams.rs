@@ -6,9 +6,8 @@ use super::{Compiler, bad_name, shorten};
 use crate::bounds::UPSTREAM_TARGETS;
 use crate::egress::EgressRule;
 use crate::plan::{UpstreamIndex, UpstreamPlan, is_target};
-use crate::raw::{RawCache, RawRoute, RawUpstream, Spanned};
+use crate::raw::{RawUpstream, Spanned};
 use crate::report::{code, suggest};
-use crate::route::{DEFAULT_TTL_S_MAX, RouteCache};
 
 impl Compiler<'_, '_> {
     pub(super) fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamPlan> {
@@ -54,27 +53,5 @@ impl Compiler<'_, '_> {
         let add = || format!("add it: [upstreams.{}] targets = [\"http://127.0.0.1:9000\"]", shorten(&name.value));
         self.problems.add(code::UNKNOWN_UPSTREAM, &name.span, message).help = Some(help.unwrap_or_else(add));
         None
-    }
-
-    /// What a route says about caching, which is for upstreams alone.
-    pub(super) fn route_cache(&mut self, raw: &RawRoute) -> Option<RouteCache> {
-        let Some(cache) = &raw.cache else { return Some(RouteCache::Standard) };
-        if raw.upstream.is_none() {
-            let message = "`cache` is for routes with an upstream; a worker has `caches`";
-            self.problems.add(code::BAD_ROUTE, &cache.span, message);
-            return None;
-        }
-        match cache {
-            RawCache { on: false, .. } => Some(RouteCache::Off),
-            RawCache { default_ttl_s: None, .. } => Some(RouteCache::Standard),
-            RawCache { default_ttl_s: Some(seconds), .. } => match seconds.value {
-                0..=DEFAULT_TTL_S_MAX => Some(RouteCache::DefaultTtl(seconds.value as u32)),
-                other => {
-                    let message = format!("default_ttl_s is {other}; it lies between 0 and {DEFAULT_TTL_S_MAX}");
-                    self.problems.add(code::BAD_VALUE, &seconds.span, message);
-                    None
-                }
-            },
-        }
     }
 }

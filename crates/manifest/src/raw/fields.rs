@@ -128,7 +128,17 @@ pub(crate) static ROUTE_CACHE: &[Field] = &[
         "default_ttl_s",
         "Seconds for which a response is fresh that does not say so itself; without it, a guess (RFC 9111, section 4.2.2).",
     ),
-    later("tags"),
+    field("negative_ttl_s", "The same for 404, 405, 410, 414 and 501; without it, default_ttl_s."),
+    field(
+        "query",
+        "The parameters of the query that the key has and the origin gets; without it, all. A name may end in *.",
+    ),
+    field("query_except", "The parameters that the key has not and the origin does not get, such as \"utm_*\"."),
+    field("sort_query", "Whether the order of parameters plays no part."),
+    field("headers", "Header fields of requests that are part of the key."),
+    field("cookies", "Cookies that are part of the key."),
+    field("device", "Whether mobile, tablet, desktop and bot have responses of their own."),
+    field("compress", "Whether responses are compressed for those who accept it."),
 ];
 
 /// Where a field belongs that people write in the wrong table.

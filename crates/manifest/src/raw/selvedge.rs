@@ -205,11 +205,22 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
 fn cache(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawCache> {
     let span = entry.node.span.clone();
     match &entry.node.value {
-        Value::Bool(on) => Some(RawCache { span, on: *on, default_ttl_s: None }),
+        Value::Bool(on) => Some(RawCache { span, on: *on, ..RawCache::default() }),
         Value::Table(table) => {
             reader.check_fields(table, ROUTE_CACHE, "`cache`");
-            let default_ttl_s = reader.integer(table, "default_ttl_s");
-            Some(RawCache { span, on: true, default_ttl_s })
+            Some(RawCache {
+                span,
+                on: true,
+                default_ttl_s: reader.integer(table, "default_ttl_s"),
+                negative_ttl_s: reader.integer(table, "negative_ttl_s"),
+                query: reader.strings(table, "query"),
+                query_except: reader.strings(table, "query_except"),
+                sort_query: reader.bool(table, "sort_query").unwrap_or(false),
+                headers: reader.strings(table, "headers"),
+                cookies: reader.strings(table, "cookies"),
+                device: reader.bool(table, "device").unwrap_or(false),
+                compress: reader.bool(table, "compress").unwrap_or(false),
+            })
         }
         _ => reader.wrong_type("cache", "true, false or a table", &entry.node),
     }

@@ -139,3 +139,13 @@ fn values_of_another_type_and_limits_out_of_bounds_are_refused() {
         &["there are 2 listeners; at most 1 (listeners)"],
     );
 }
+
+#[test]
+fn the_cache_may_have_a_directory() {
+    assert_eq!(good("").cache_disk, None);
+    let config = good("[cache]\ndisk = \"responses\"\ndisk_bytes = 2097152");
+    assert_eq!(config.cache_disk.as_deref(), Some(Path::new("/etc/selvedge/responses")));
+    assert_eq!((config.limits.cache_disk_bytes, config.limits.cache_disk_app_bytes), (2 << 20, 2 << 20));
+    bad("[cache]\ndisk_bytes = 1", &["…`disk` is missing here…", "…cache.disk_bytes is 1; it must lie between…"]);
+    bad("[cache]\ndisk = 1\ndisks = 2", &["…`disk` is an integer…", "…disks…"]);
+}

@@ -6,6 +6,7 @@ mod app_tests;
 mod bad_input;
 mod blobs;
 mod browser;
+mod cache;
 mod care;
 mod deploy;
 mod dev;

@@ -8,22 +8,22 @@ use std::sync::{Arc, Barrier};
 use crate::harness::{Node, Place, Request};
 
 /// A request as the origin saw it.
-struct Seen {
+pub(crate) struct Seen {
     /// How many came before it.
-    number: usize,
-    target: String,
-    head: String,
-    body: String,
+    pub number: usize,
+    pub target: String,
+    pub head: String,
+    pub body: String,
 }
 
 /// A server whose answers a test makes; it closes after each.
-struct Origin {
-    address: SocketAddr,
+pub(crate) struct Origin {
+    pub address: SocketAddr,
     visits: Arc<AtomicUsize>,
 }
 
 impl Origin {
-    fn start(answer: impl Fn(&Seen, &mut TcpStream) + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&Seen, &mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let visits = Arc::new(AtomicUsize::new(0));
@@ -42,7 +42,7 @@ impl Origin {
         Self { address, visits }
     }
 
-    fn visits(&self) -> usize {
+    pub fn visits(&self) -> usize {
         self.visits.load(Ordering::SeqCst)
     }
 }
@@ -63,12 +63,12 @@ fn read(stream: &TcpStream, visits: &AtomicUsize) -> Option<Seen> {
 }
 
 /// A client that breaks off gets an answer that nobody reads.
-fn send(stream: &mut TcpStream, fields: &str, body: &str) {
+pub(crate) fn send(stream: &mut TcpStream, fields: &str, body: &str) {
     let length = body.len();
     let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n{fields}\r\n{body}");
 }
 
-fn node(place: &Place, origin: &Origin, route: &str) -> Node {
+pub(crate) fn node(place: &Place, origin: &Origin, route: &str) -> Node {
     let manifest = format!(
         "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n[[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\n{route}\n",
         origin.address

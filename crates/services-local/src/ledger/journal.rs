@@ -22,6 +22,10 @@ use super::wal::{Frame, Wal};
 use crate::database::store_error;
 use crate::disk;
 
+mod born;
+
+use born::Born;
+
 /// Frames in the write-ahead log before they are copied into the database, if all are durable; and
 /// before a transaction waits until they are. One flush in so many is not much.
 const COPY_FRAMES: u64 = 128;
@@ -62,6 +66,8 @@ struct State {
     failure: Option<StoreError>,
     /// Another has taken over, or the file is whole: whoever still holds this one does nothing.
     retired: bool,
+    /// What the file began with, until its name is durable.
+    born: Option<Born>,
 }
 
 /// Keeps one database in the ledger. It lives beside the one connection that writes, and goes
@@ -85,19 +91,23 @@ pub struct Journal {
 }
 
 impl Member {
+    /// `is_durable` tells that what the file holds was flushed already.
     pub fn open(
         log: &Arc<Log>,
         clock: Arc<dyn Clock>,
         path: &Path,
         name: Name,
         connection: &Connection,
+        is_durable: bool,
     ) -> Result<Self, StoreError> {
         prepare(path, connection)?;
         let fail = |error| disk::store_error(path, &error);
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
         // What the file holds by now is what everything in the log builds upon.
-        file.sync_all().map_err(fail)?;
-        disk::sync_dir(path.parent().unwrap_or(path)).map_err(fail)?;
+        if !is_durable {
+            file.sync_all().map_err(fail)?;
+            disk::sync_dir(path.parent().unwrap_or(path)).map_err(fail)?;
+        }
         let wal = File::open(beside(path, "-wal")).map_err(fail)?;
         let state = State {
             wal: Wal::new(wal),
@@ -108,6 +118,7 @@ impl Member {
             time_ms: 0,
             failure: None,
             retired: false,
+            born: None,
         };
         Ok(Self {
             path: path.into(),
@@ -162,8 +173,15 @@ impl Member {
         let database_pages = (length / u64::from(page_bytes)) as u32;
         let mut state = self.state();
         state.time_ms = state.time_ms.max(self.clock.unix_ms());
-        let head =
-            PagesHead { id: self.name.id, time_ms: state.time_ms, page_bytes, last: false, base: true, database_pages };
+        let head = PagesHead {
+            id: self.name.id,
+            time_ms: state.time_ms,
+            page_bytes,
+            last: false,
+            base: true,
+            born: false,
+            database_pages,
+        };
         let (mut first, mut ticket) = (1, None);
         while first <= database_pages {
             let count = (database_pages - first + 1).min(WHOLE_PART_PAGES);
@@ -182,6 +200,7 @@ impl Member {
     /// that the write-ahead log holds, which is all since the file was last whole.
     fn catch_up(&self, state: &mut State) -> Result<(), StoreError> {
         if self.log.in_doubt(state.last) {
+            self.bear_again(state)?;
             state.wal.rewind();
             state.last = state.copied;
         }
@@ -202,6 +221,7 @@ impl Member {
             page_bytes: commits.page_bytes as u32,
             last: false,
             base: false,
+            born: false,
             database_pages: commits.database_pages,
         };
         let (mut last, mut first_segment) = (state.last, None);
@@ -249,15 +269,15 @@ impl Member {
 
     /// Makes the file durable as far as it was copied, and records it.
     pub fn flush(&self) -> Result<Option<Ticket>, StoreError> {
-        let copied = {
+        let (copied, is_named) = {
             let state = self.state();
             state.refusal()?;
-            if state.retired { 0 } else { state.copied }
+            (if state.retired { 0 } else { state.copied }, state.born.is_none())
         };
         if copied == 0 {
             return Ok(None);
         }
-        let flushed = self.file.sync_data().map_err(|error| self.io_error(error));
+        let flushed = self.flush_file(is_named).map_err(|error| self.io_error(error));
         let mut bytes = Vec::new();
         record::checkpoint(&mut bytes, self.name.id, copied);
         let mut state = self.state();
@@ -266,6 +286,7 @@ impl Member {
             state.failure = Some(error);
         }
         state.refusal()?;
+        state.born = None;
         let place = self.log.append(&self.name, &bytes)?;
         if state.copied == copied {
             state.needed_from = state.uncopied_from;
@@ -363,6 +384,7 @@ impl Member {
             (state.copied, state.last) = (before.copied, before.copied);
             state.needed_from = before.needed_from.into_iter().chain(state.needed_from).min();
             state.time_ms = state.time_ms.max(before.time_ms);
+            state.born = before.born.take();
             state.wal.rewind();
         }
         self.catch_up(&mut state)

@@ -17,6 +17,8 @@ const ADOPT: u8 = 5;
 const LAST: u8 = 1;
 /// A part of what a database held when it was first journaled: for the archive, not for recovery.
 const BASE: u8 = 2;
+/// What a database was made with, whose name may not be durable: recovery makes it of this.
+const BORN: u8 = 4;
 
 /// A record, as a reader finds it.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ pub struct Pages<'a> {
     pub page_bytes: u32,
     pub last: bool,
     pub base: bool,
+    pub born: bool,
     /// The size of the database after the commit.
     pub database_pages: u32,
     pub count: u32,
@@ -87,6 +90,7 @@ pub struct PagesHead {
     pub page_bytes: u32,
     pub last: bool,
     pub base: bool,
+    pub born: bool,
     pub database_pages: u32,
 }
 
@@ -94,7 +98,8 @@ pub struct PagesHead {
 pub fn pages(into: &mut Vec<u8>, head: PagesHead, images: &BTreeMap<u32, &[u8]>) {
     into.push(PAGES);
     into.extend_from_slice(&head.id.to_le_bytes());
-    into.push(if head.last { LAST } else { 0 } | if head.base { BASE } else { 0 });
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    into.push(flag(head.last, LAST) | flag(head.base, BASE) | flag(head.born, BORN));
     into.extend_from_slice(&head.time_ms.to_le_bytes());
     into.extend_from_slice(&head.page_bytes.to_le_bytes());
     into.extend_from_slice(&head.database_pages.to_le_bytes());
@@ -156,6 +161,7 @@ impl<'a> Records<'a> {
                     id,
                     last: flags & LAST != 0,
                     base: flags & BASE != 0,
+                    born: flags & BORN != 0,
                     time_ms: reader.u64()?,
                     page_bytes: reader.page_bytes()?,
                     database_pages: reader.u32()?,

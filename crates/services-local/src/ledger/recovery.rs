@@ -42,6 +42,13 @@ struct Pending {
     forgotten: bool,
 }
 
+impl Pending {
+    /// The log holds every page, as of a database that was made and whose name was lost.
+    fn is_whole(&self, database_pages: u32) -> bool {
+        (1..=database_pages).all(|page| self.pages.contains_key(&page))
+    }
+}
+
 /// Where the image of a page lies.
 #[derive(Clone, Copy)]
 struct Stored {
@@ -127,7 +134,7 @@ fn note(
     };
     let pending = names.get(&id).and_then(|path| databases.get_mut(path)).ok_or(Malformed)?;
     match record {
-        Record::Pages(pages) if !pages.base => {
+        Record::Pages(pages) if !pages.base || pages.born => {
             for stored in pages.stored() {
                 let (page, stored) = stored?;
                 pending.open.push((page, place(stored)));
@@ -203,6 +210,9 @@ fn apply_one(path: &Path, segments: &[File], pending: &Pending) -> Result<(), St
     }
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && pending.is_whole(database_pages) => {
+            disk::create_file(path).map_err(fail)?
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!(file = %path.display(), "the ledger holds changes of a database that is gone; they are dropped");
             return Ok(());

@@ -172,6 +172,57 @@ fn a_removed_database_stays_removed_and_its_name_may_come_again() {
     assert_eq!(f.numbers("a.db").sum(), (1, 7));
 }
 
+/// A database whose name is not durable, with the same table.
+fn born(f: &Fixture, name: &str) -> Numbers {
+    let (path, made) = (f.path(name), f.path("made.tmp"));
+    let connection = Connection::open(&made).expect("opens");
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER PRIMARY KEY, x BLOB)")
+        .expect("made");
+    connection.close().expect("closed");
+    let bytes: Arc<[u8]> = std::fs::read(&made).expect("read").into();
+    std::fs::rename(&made, &path).expect("named");
+    let connection = Connection::open(&path).expect("opens");
+    let journal = f.data.ledger().adopt_born(&path, &connection, &bytes).expect("adopted");
+    Numbers { journal, connection }
+}
+
+#[test]
+fn a_database_that_was_just_made_is_there_although_its_name_was_lost() {
+    let f = open_in(place());
+    let mut numbers = born(&f, "a.db");
+    (0..10).for_each(|n| drop(numbers.insert(n)));
+    numbers.journal.last_ticket().wait().expect("durable");
+    let f = f.crash();
+    // As if the power had gone in place of the process: the log is read once more.
+    drop(f.data);
+    for file in ["a.db", "a.db-wal", "a.db-shm"] {
+        let _ = std::fs::remove_file(f.place.path().join("data").join(file));
+    }
+    let ledger = f.place.path().join("data/ledger");
+    let newest = segment::list(&ledger).expect("a list").pop().expect("a segment");
+    std::fs::remove_file(segment::path(&ledger, newest)).expect("removed");
+    let f = open_in(f.place);
+    let numbers = f.numbers("a.db");
+    assert_eq!(numbers.sum(), (10, 45));
+    check_whole(&numbers);
+}
+
+#[test]
+fn one_that_was_just_made_needs_the_log_no_more_once_it_is_closed() {
+    let f = open_in(place());
+    let mut numbers = born(&f, "a.db");
+    numbers.insert(3).wait().expect("durable");
+    let Numbers { journal, connection } = numbers;
+    journal.close(&connection).expect("closed").wait().expect("durable");
+    drop(connection);
+    // It is taken up again without a flush, and goes on.
+    let mut numbers = f.numbers("a.db");
+    numbers.insert(4).wait().expect("durable");
+    let f = f.crash();
+    assert_eq!(f.numbers("a.db").sum(), (2, 7));
+}
+
 #[test]
 fn segments_that_none_needs_go() {
     let f = open_in(place());

@@ -22,6 +22,8 @@ const FRAMES_READ_MAX: usize = 256;
 pub struct Wal {
     file: File,
     position: Option<Position>,
+    /// What the last look read at first, from where it began: mostly all that it found.
+    seen: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +53,7 @@ pub struct Frame<'a> {
 
 impl Wal {
     pub fn new(file: File) -> Self {
-        Self { file, position: None }
+        Self { file, position: None, seen: Vec::new() }
     }
 
     /// Forgets how far it was read: the next look finds everything since the last restart.
@@ -65,34 +67,29 @@ impl Wal {
         self.position.as_ref().map_or(0, frames)
     }
 
-    /// Looks for commits after what was read. They count as read once [`Wal::advance`] is told.
-    pub fn look(&self) -> io::Result<Option<Commits>> {
+    /// Looks for commits after what was read. They count as read once [`Wal::advance`] is told, and
+    /// are read before the next look.
+    pub fn look(&mut self) -> io::Result<Option<Commits>> {
         let mut header = [0; HEADER_BYTES];
         if read_up_to(&self.file, &mut header, 0)? < HEADER_BYTES {
             return Ok(None);
         }
         let Some(start) = Position::parse(&header) else { return Ok(None) };
         let begin = self.position.filter(|position| position.salts == start.salts).unwrap_or(start);
-        let mut position = begin;
-        let mut found = None;
-        let mut buffer = Vec::new();
-        let mut frames = FRAMES_READ;
+        self.seen.resize(FRAMES_READ * begin.frame_bytes(), 0);
+        let length = read_up_to(&self.file, &mut self.seen, begin.next)?;
+        let (mut position, mut found) = (begin, None);
+        if position.go_over(&self.seen[..length], begin.next, &mut found) < FRAMES_READ {
+            return Ok(found);
+        }
+        let (mut frames, mut buffer) = (FRAMES_READ, Vec::new());
         loop {
+            frames = (frames * 2).min(FRAMES_READ_MAX);
             buffer.resize(frames * position.frame_bytes(), 0);
             let length = read_up_to(&self.file, &mut buffer, position.next)?;
-            let mut whole = 0;
-            for frame in buffer[..length].chunks_exact(position.frame_bytes()) {
-                let Some(database_pages) = position.step(frame) else { return Ok(found) };
-                whole += 1;
-                if database_pages > 0 {
-                    let (page_bytes, range) = (position.page_bytes, begin.next..position.next);
-                    found = Some(Commits { page_bytes, database_pages, range, after: position });
-                }
-            }
-            if whole < frames {
+            if position.go_over(&buffer[..length], begin.next, &mut found) < frames {
                 return Ok(found);
             }
-            frames = (frames * 2).min(FRAMES_READ_MAX);
         }
     }
 
@@ -105,18 +102,18 @@ impl Wal {
     ) -> Result<(), E> {
         let frame_bytes = commits.after.frame_bytes();
         let mut at = commits.range.start;
+        let whole = (commits.range.end - at) as usize;
+        if whole <= FRAMES_READ * frame_bytes {
+            // These are the commits that the last look found.
+            return piece(&frames_of(&self.seen[..whole], frame_bytes), true);
+        }
         let mut buffer = Vec::new();
         while at < commits.range.end {
             let length = ((commits.range.end - at) as usize).min(FRAMES_READ_MAX * frame_bytes);
             buffer.resize(length, 0);
             self.file.read_exact_at(&mut buffer, at)?;
             at += length as u64;
-            let frame = |bytes| {
-                let (head, image): (&[u8], &[u8]) = <[u8]>::split_at(bytes, FRAME_HEADER_BYTES);
-                Frame { page: word(head, 0), image }
-            };
-            let frames: Vec<Frame<'_>> = buffer.chunks_exact(frame_bytes).map(frame).collect();
-            piece(&frames, at == commits.range.end)?;
+            piece(&frames_of(&buffer, frame_bytes), at == commits.range.end)?;
         }
         Ok(())
     }
@@ -126,7 +123,30 @@ impl Wal {
     }
 }
 
+fn frames_of(bytes: &[u8], frame_bytes: usize) -> Vec<Frame<'_>> {
+    let frame = |bytes| {
+        let (head, image): (&[u8], &[u8]) = <[u8]>::split_at(bytes, FRAME_HEADER_BYTES);
+        Frame { page: word(head, 0), image }
+    };
+    bytes.chunks_exact(frame_bytes).map(frame).collect()
+}
+
 impl Position {
+    /// Goes over frames as far as they continue the log, and keeps the last commit that began at
+    /// `begin`; answers how many they were.
+    fn go_over(&mut self, frames: &[u8], begin: u64, found: &mut Option<Commits>) -> usize {
+        let mut whole = 0;
+        for frame in frames.chunks_exact(self.frame_bytes()) {
+            let Some(database_pages) = self.step(frame) else { break };
+            whole += 1;
+            if database_pages > 0 {
+                let (page_bytes, range) = (self.page_bytes, begin..self.next);
+                *found = Some(Commits { page_bytes, database_pages, range, after: *self });
+            }
+        }
+        whole
+    }
+
     fn parse(header: &[u8; HEADER_BYTES]) -> Option<Self> {
         let (magic, page_bytes) = (word(header, 0), word(header, 8) as usize);
         if magic & !1 != MAGIC || !page_bytes.is_power_of_two() || !(512..=65_536).contains(&page_bytes) {

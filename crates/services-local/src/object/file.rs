@@ -111,26 +111,54 @@ pub fn template(dir: &Path) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-/// Makes the file of an object that stores something for the first time. Blocks.
+/// Makes the file of an object, durably. Blocks.
 pub fn create(shared: &Shared, key: &ObjectKey, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let fail = |error| disk::store_error(path, &error);
+    make_dir(shared, key, path)?;
+    disk::write_whole(&path.with_extension("new"), path, bytes).map_err(|error| disk::store_error(path, &error))
+}
+
+fn make_dir(shared: &Shared, key: &ObjectKey, path: &Path) -> Result<(), StoreError> {
     let class = &key.class;
-    if !path.parent().is_some_and(Path::is_dir) {
-        let names = ["objects", class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()];
-        shared.root.create_dir(&names).map_err(fail)?;
+    if path.parent().is_some_and(Path::is_dir) {
+        return Ok(());
     }
-    disk::write_whole(&path.with_extension("new"), path, bytes).map_err(fail)
+    let names = ["objects", class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()];
+    shared.root.create_dir(&names).map(drop).map_err(|error| disk::store_error(path, &error))
+}
+
+/// Gives an object that stores something for the first time a file, and opens it. Blocks for the
+/// first object of a class, and where more are made than the stock keeps up with.
+pub fn make(shared: &Shared, key: &ObjectKey, path: &Path) -> Result<Open, StoreError> {
+    let Some(ready) = shared.stock.take() else {
+        create(shared, key, path, &shared.template)?;
+        return open(shared, path);
+    };
+    make_dir(shared, key, path)?;
+    fs::rename(&ready, path).map_err(|error| disk::store_error(path, &error))?;
+    let connection = connect(path)?;
+    let journal = shared.ledger.adopt_born(path, &connection, &shared.template)?;
+    opened(shared, path, connection, journal)
 }
 
 /// Opens a file that is there, for its owner. Blocks.
 pub fn open(shared: &Shared, path: &Path) -> Result<Open, StoreError> {
+    let connection = connect(path)?;
+    check_header(&connection, path)?;
+    let journal = shared.ledger.adopt(path, &connection)?;
+    opened(shared, path, connection, journal)
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
     let sql = |error: rusqlite::Error| store_error(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
-    check_header(&connection, path)?;
     let setup = format!("PRAGMA journal_size_limit = {LOG_BYTES_KEPT}; PRAGMA cache_size = -{CACHE_KIB};");
     connection.execute_batch(&setup).map_err(sql)?;
-    let journal = shared.ledger.adopt(path, &connection)?;
+    Ok(connection)
+}
+
+fn opened(shared: &Shared, path: &Path, connection: Connection, journal: Journal) -> Result<Open, StoreError> {
+    let sql = |error: rusqlite::Error| store_error(path, &error);
     let clock = shared.root.options.clock.clone();
     let connection = TenantConnection::new(connection, path, shared.sql_limits.clone(), clock).map_err(sql)?;
     Ok(Open { journal, connection })

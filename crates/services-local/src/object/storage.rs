@@ -141,8 +141,7 @@ impl LocalStorage {
     fn make(&mut self) -> Result<(), ObjectError> {
         let mut open = super::lock(&self.slot.open);
         if open.is_none() {
-            file::create(&self.shared, &self.key, &self.path, &self.shared.template)?;
-            *open = Some(file::open(&self.shared, &self.path)?);
+            *open = Some(file::make(&self.shared, &self.key, &self.path)?);
         }
         Ok(())
     }

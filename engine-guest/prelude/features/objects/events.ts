@@ -15,7 +15,7 @@ import { BODY, type Invocation, ID, PENDING, REQUEST_BODY, type RequestState } f
 import { callFeature } from "../../service.ts";
 import { whenSettled } from "../rpc/settled.ts";
 import { endKept, wrapKept } from "../websocket.ts";
-import { deliver } from "./gate.ts";
+import { deliver, isOpen } from "./gate.ts";
 import { DurableObjectId } from "./namespace.ts";
 import { DurableObjectState, resetBecause } from "./state.ts";
 
@@ -53,22 +53,27 @@ function theObject(): any {
 function begin(id: number, run: (invocation: Invocation) => void): Invocation {
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   keep(invocation);
-  deliver(id, () => {
-    try {
-      // What the constructor blocks, it blocks for this event too.
-      theObject();
-    } catch (error) {
-      return fail(invocation, error);
-    }
+  if (isOpen() && object !== undefined) attempt(invocation, run);
+  else {
     deliver(id, () => {
       try {
-        run(invocation);
+        // What the constructor blocks, it blocks for this event too.
+        theObject();
       } catch (error) {
-        fail(invocation, error);
+        return fail(invocation, error);
       }
+      deliver(id, () => attempt(invocation, run));
     });
-  });
+  }
   return invocation;
+}
+
+function attempt(invocation: Invocation, run: (invocation: Invocation) => void): void {
+  try {
+    run(invocation);
+  } catch (error) {
+    fail(invocation, error);
+  }
 }
 
 export function onFetch(

@@ -6,6 +6,11 @@ import { getContext, setContext } from "../../native.ts";
 let blocked = 0;
 let waiting: [id: number, run: () => void][] = [];
 
+/** Nobody blocks. */
+export function isOpen(): boolean {
+  return blocked === 0;
+}
+
 /** Runs what an event is for, now or as soon as nobody blocks. */
 export function deliver(id: number, run: () => void): void {
   if (blocked === 0) run();

@@ -211,7 +211,8 @@ export class DurableObjectStorage extends Keys {
     await before;
     block();
     try {
-      call(OBJECT_BEGIN);
+      // It begins apart from what others wrote, as soon as that is kept.
+      while (!call(OBJECT_BEGIN, true)) await operation(start(OP_OBJECT_SYNC));
       const transaction = new DurableObjectTransaction(INTERNAL);
       let keep = false;
       try {
@@ -228,7 +229,7 @@ export class DurableObjectStorage extends Keys {
   }
 
   transactionSync(callback: () => any): any {
-    call(OBJECT_BEGIN);
+    call(OBJECT_BEGIN, false);
     let keep = false;
     try {
       const result = callback();

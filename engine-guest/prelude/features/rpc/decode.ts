@@ -37,11 +37,18 @@ interface Reader {
 
 export function decode(tokens: any, beside: Beside): unknown {
   if (!isArray(tokens)) return broken();
-  return read({ tokens, at: 0, seen: [], beside });
+  return isPrimitive(tokens) ? tokens[tokens.length - 1] : read({ tokens, at: 0, seen: [], beside });
+}
+
+/** A value of one part, which needs no reader. */
+function isPrimitive(tokens: any[]): boolean {
+  const { length } = tokens;
+  return length === 1 ? typeof tokens[0] !== "number" : length === 2 && tokens[0] === NUMBER;
 }
 
 /** Decodes a message that came with handles of bodies, over a session if it holds stubs. */
 export function decodeArrived(tokens: any, handles: number[], session: Session | null, base: number): Arrived {
+  if (isArray(tokens) && isPrimitive(tokens)) return { value: tokens[tokens.length - 1], stubs: [] };
   const stubs: any[] = [];
   const value = decode(tokens, {
     body: (place) => {
@@ -55,6 +62,7 @@ export function decodeArrived(tokens: any, handles: number[], session: Session |
 
 /** The same for the arguments of a call, which are a list. */
 export function decodeArguments(tokens: any, handles: number[], session: Session | null, base: number): Arrived {
+  if (isArray(tokens) && tokens.length === 2 && tokens[0] === ARRAY && tokens[1] === 0) return { value: [], stubs: [] };
   const arrived = decodeArrived(tokens, handles, session, base);
   return isArray(arrived.value) ? arrived : broken();
 }

@@ -35,8 +35,10 @@ export interface Outgoing {
 }
 
 interface Writer extends Outgoing {
-  /** Objects that were met, with their places. */
-  seen: Map<object, number>;
+  /** The object that was met first; mostly there is no other. */
+  first: object | null;
+  /** Objects that were met after it, with their places. */
+  seen: Map<object, number> | null;
   count: number;
 }
 
@@ -50,7 +52,8 @@ export function setPromiseBrand(brand: (value: unknown) => boolean): void {
 const objectPrototype = Object.prototype;
 
 export function encode(value: unknown): Outgoing {
-  const writer: Writer = { tokens: [], exports: [], bodies: [], seen: new Map(), count: 0 };
+  if (typeof value === "number") return { tokens: [NUMBER, value], exports: [], bodies: [] };
+  const writer: Writer = { tokens: [], exports: [], bodies: [], first: null, seen: null, count: 0 };
   write(value, writer);
   return writer;
 }
@@ -85,9 +88,12 @@ function write(value: any, writer: Writer): void {
 
 /** True if the object was met before. */
 function met(value: object, writer: Writer): boolean {
-  const place: number | undefined = mapGet(writer.seen, value);
+  const { first, seen } = writer;
+  const place: number | undefined = value === first ? 0 : seen === null ? undefined : mapGet(seen, value);
   if (place === undefined) {
-    mapSet(writer.seen, value, writer.count++);
+    if (first === null) writer.first = value;
+    else mapSet(writer.seen ??= new Map(), value, writer.count);
+    writer.count++;
     return false;
   }
   put(writer, REFERENCE);

@@ -48,7 +48,7 @@ function answer(invocation: Invocation, session: Session | null, threw: boolean,
     throw error;
   }
   markAnswered(invocation);
-  sendBodies(bodies, streams, () => release(invocation));
+  if (bodies.length > 0) sendBodies(bodies, streams, () => release(invocation));
   if (fresh !== null) fresh.read();
   return used;
 }

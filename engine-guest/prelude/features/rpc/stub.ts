@@ -3,12 +3,12 @@
  * or awaited. It is a function, as an `RpcStub` is, for anything may turn out to be one.
  */
 import {
-  Given, type Held, RpcStub, type StubState, callable, isStub, stubGone, stubState,
+  Given, type Held, RpcStub, type StubState, isStub, stubGone, stubState,
 } from "../../entrypoint.ts";
 import { INTERNAL } from "../../internal.ts";
 import { promiseCatch, promiseFinally } from "../../library.ts";
 import { logError } from "../../log.ts";
-import { OP_RPC_CALL, start } from "../../native.ts";
+import { OP_RPC_CALL, makeCallable, start } from "../../native.ts";
 import { whenComplete } from "../../operations.ts";
 import {
   Object, Promise, Symbol, TypeError, Uint8Array, arraySlice, defineProperty, hasOwn, isObject, isView, promiseRejected,
@@ -31,7 +31,8 @@ interface Source {
 type HeldSource = Source & Held;
 
 interface PromiseState {
-  source: Source;
+  /** Null for a result, until somebody calls what is in it. */
+  source: Source | null;
   path: string[];
   /** Once it is asked for. */
   promise: Promise<any> | null;
@@ -57,8 +58,7 @@ class RpcPromise extends Given {
 
   constructor(token: unknown, state: PromiseState) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    super(callable((args) => callOn(state.source, state.path, args)));
-    setPrototypeOf(this, RpcPromise.prototype);
+    super(makeCallable(RpcPromise.prototype));
     this.#state = state;
   }
 
@@ -87,12 +87,22 @@ class RpcPromise extends Given {
 }
 webClass(RpcPromise, 0);
 setPrototypeOf(RpcPromise.prototype, membersBy((promise, name) => {
-  const { source, path } = promiseOf(promise);
-  return memberOf(source, path, name);
+  const state = promiseOf(promise);
+  return memberOf(sourceOf(state), state.path, name);
 }));
 
+function sourceOf(state: PromiseState): Source {
+  return (state.source ??= new Later(state.promise!));
+}
+
+/** The call of something that is not there yet. */
+export function callPromise(promise: RpcPromise, args: unknown[]): RpcPromise {
+  const state = promiseOf(promise);
+  return callOn(sourceOf(state), state.path, args);
+}
+
 function settled(state: PromiseState): Promise<any> {
-  return (state.promise ??= ask(state.source, false, state.path, { tokens: [], exports: [], bodies: [] }));
+  return (state.promise ??= ask(sourceOf(state), false, state.path, { tokens: [], exports: [], bodies: [] }));
 }
 
 function ask(source: Source, isCall: boolean, path: string[], outgoing: Outgoing): Promise<unknown> {
@@ -116,7 +126,7 @@ function callOn(source: Source, path: string[], args: unknown[]): RpcPromise {
   } catch (error) {
     promise = promiseRejected(error);
   }
-  return new RpcPromise(INTERNAL, { source: new Later(promise), path: [], promise });
+  return new RpcPromise(INTERNAL, { source: null, path: [], promise });
 }
 
 /** What a call of a stub gives, and what its member is. */
@@ -126,7 +136,7 @@ export const localSource = (target: object): HeldSource => new Local(target);
 
 /** What `env.NAME.member` is. */
 export function bindingMember(binding: number | string, name: string): RpcPromise {
-  return memberOf(new Binding(binding), [], name);
+  return new RpcPromise(INTERNAL, { source: new Binding(binding), path: [name], promise: null });
 }
 
 function disposeValue(value: any): void {
@@ -171,7 +181,7 @@ class Binding implements Source {
       if (session !== null) session.close();
       return promiseRejected(error);
     }
-    sendBodies(bodies, streams, () => {});
+    if (bodies.length > 0) sendBodies(bodies, streams, () => {});
     if (session !== null) session.read();
     return new Promise((resolve, reject) => {
       whenComplete(id, (ok, value) => {

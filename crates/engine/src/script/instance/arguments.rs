@@ -49,6 +49,10 @@ impl ScriptInstance {
                     }
                 }
             }
+            Input::Commit => {
+                self.commit(sandbox);
+                return None;
+            }
             Input::Durable { result } => {
                 self.durable(sandbox, result);
                 return None;

@@ -57,9 +57,10 @@ impl ScriptInstance {
     /// Ends everything in here: those whose own failure it is get that.
     fn ruin(self: &Rc<Self>, sandbox: &mut Sandbox, own: &Failure, is_own: impl Fn(u32) -> bool) {
         self.lost.set(true);
-        self.running.borrow_mut().drain().for_each(|(_, running)| running.task.abort());
+        self.running.borrow_mut().drain().for_each(|(_, running)| running.abort());
         tracing::warn!(app = %self.env.app, worker = %self.env.worker, instance = self.id, code = own.code.name, "instance lost: {}", own.detail);
         self.held.borrow_mut().clear();
+        self.uncommitted.borrow_mut().clear();
         for input in self.inbox.take() {
             let (request, call, event) = match input {
                 Input::Fetch { request, call, event } => (request, call, Event::Fetch(event)),

@@ -1,15 +1,17 @@
 //! The gates of an instance that is a durable object.
 //!
-//! **Out.** When an entry is over, what it wrote is committed, and what it wants to let out
-//! (responses, sub-requests, messages, everything that is an effect) waits for the ticket of that
-//! commit, in order. An entry that wrote nothing waits for the tickets before it, for what it says
-//! may follow from what it read. With nothing to wait for, nothing is queued.
+//! **Out.** When an entry is over, what it wants to let out (responses, sub-requests, messages,
+//! everything that is an effect) waits until what it wrote is durable, in order. To commit costs
+//! several times what an event does, so the entries of all that is ready to run are one commit: it
+//! comes when the core has gone once over what was ready. An entry that wrote nothing waits for those
+//! before it, for what it says may follow from what it read. With nothing to wait for, nothing is
+//! queued.
 //!
 //! **In.** No gate is needed: to read and to write is answered within the entry. What holds events
 //! back is `blockConcurrencyWhile`, which the guest does by itself.
 //!
 //! **Reset.** A commit or a ticket that fails ends the instance: every event in it fails, nothing that
-//! waits for a ticket leaves, and the next event wakes the object anew.
+//! waits leaves, what is not committed is undone, and the next event wakes the object anew.
 
 use std::rc::Rc;
 
@@ -24,7 +26,7 @@ use crate::lines::Line;
 use crate::script::abi;
 use crate::script::codec::Encoder;
 use crate::script::guest::Effect;
-use crate::script::objects::{AlarmBegun, Asked, Which};
+use crate::script::objects::{AlarmBegun, Asked, Left, Which};
 use crate::script::sandbox::Sandbox;
 
 /// What waits for a ticket.
@@ -37,10 +39,47 @@ impl ScriptInstance {
     /// An entry is over: lets out what it asked for, now or when its writes are durable.
     pub(super) fn through_the_gate(self: &Rc<Self>, sandbox: &mut Sandbox, mut effects: Vec<Effect>) {
         let Some(object) = sandbox.store.data_mut().object.as_deref_mut() else { return };
-        let ticket = match object.end_turn() {
-            Ok(ticket) => ticket,
-            Err(failure) => return drop(self.ending.replace(Some(failure))),
-        };
+        match object.end_entry() {
+            Ok(Left::Written) => {
+                self.uncommitted.borrow_mut().append(&mut effects);
+                if !std::mem::replace(&mut object.shared, true) {
+                    self.commit_soon();
+                }
+            }
+            Ok(Left::Nothing) if object.shared => self.uncommitted.borrow_mut().append(&mut effects),
+            Ok(Left::Nothing) => self.let_out(sandbox, None, effects),
+            Err(failure) => drop(self.ending.replace(Some(failure))),
+        }
+    }
+
+    /// Ends the turn behind everything that is ready to run.
+    fn commit_soon(self: &Rc<Self>) {
+        let instance = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            let Some(instance) = instance.upgrade() else { return };
+            instance.inbox.borrow_mut().push_back(Input::Commit);
+            std::future::poll_fn(|cx| {
+                instance.drive(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
+        });
+    }
+
+    /// Commits what the last entries wrote.
+    pub(super) fn commit(self: &Rc<Self>, sandbox: &mut Sandbox) {
+        let Some(object) = sandbox.store.data_mut().object.as_deref_mut() else { return };
+        match object.end_turn() {
+            Ok(ticket) => {
+                let effects = std::mem::take(&mut *self.uncommitted.borrow_mut());
+                self.let_out(sandbox, ticket, effects);
+            }
+            Err(failure) => drop(self.ending.replace(Some(failure))),
+        }
+    }
+
+    /// Lets out what entries asked for, now or when what was written is durable.
+    fn let_out(self: &Rc<Self>, sandbox: &mut Sandbox, ticket: Option<Ticket>, mut effects: Vec<Effect>) {
         let mut held = self.held.borrow_mut();
         match ticket.filter(|ticket| ticket.peek() != Some(Ok(()))) {
             Some(ticket) => held.push_back(Held { ticket, effects }),
@@ -96,7 +135,7 @@ impl ScriptInstance {
 
     /// Nothing waits to be let out.
     pub(super) fn holds_nothing(&self) -> bool {
-        self.held.borrow().is_empty()
+        self.held.borrow().is_empty() && self.uncommitted.borrow().is_empty()
     }
 
     pub(super) fn carry_out_object(&self, asked: Asked, sandbox: &Sandbox) {
@@ -166,6 +205,8 @@ impl ScriptInstance {
                 }
                 self.answer(request, Ok(no_content()));
                 self.finish(sandbox, request);
+                // What was written about the alarm is kept.
+                self.through_the_gate(sandbox, Vec::new());
                 None
             }
         }

@@ -39,3 +39,24 @@ fn what_a_commit_could_not_append_is_appended_before_the_next_one() {
     journal.ready(&connection).expect("ready");
     journal.last_ticket().wait().expect("durable by now");
 }
+
+#[test]
+fn what_a_database_began_with_is_appended_again_if_the_log_lost_it() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = DataDir::open(place.path().join("data"), DataDirOptions::new(place.path().join("key"))).expect("opens");
+    let path = data.path().join("a.db");
+    Connection::open(&path).expect("opens").execute_batch("CREATE TABLE t (n INTEGER)").expect("a table");
+    let bytes: Arc<[u8]> = std::fs::read(&path).expect("read").into();
+    let connection = Connection::open(&path).expect("opens");
+    let mut journal = data.ledger().adopt_born(&path, &connection, &bytes).expect("adopted");
+    journal.last_ticket().wait().expect("durable");
+    let first = journal.member.state().last;
+    {
+        let mut state = journal.member.state();
+        (state.last, state.copied) = (IN_DOUBT, IN_DOUBT);
+        state.doubt_birth(IN_DOUBT);
+    }
+    journal.ready(&connection).expect("ready");
+    journal.last_ticket().wait().expect("durable by now");
+    assert!(journal.member.state().last > first);
+}

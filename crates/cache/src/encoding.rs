@@ -1,0 +1,167 @@
+//! Which stored responses are compressed for whom, and what of their header changes (RFC 9110, section
+//! 12.5.3 and 8.4).
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::control::{CacheControl, split_list};
+use crate::stored::Stored;
+
+/// Smaller bodies gain nothing.
+pub const COMPRESSED_BYTES_MIN: u64 = 1_024;
+/// Larger ones are not held in memory a second time.
+pub const COMPRESSED_BYTES_MAX: u64 = 8 << 20;
+
+/// A way to compress a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Coding {
+    Brotli,
+    Zstd,
+    Gzip,
+}
+
+impl Coding {
+    /// In the order in which they are taken if a client likes them equally.
+    pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+
+    pub fn token(self) -> &'static str {
+        match self {
+            Coding::Brotli => "br",
+            Coding::Zstd => "zstd",
+            Coding::Gzip => "gzip",
+        }
+    }
+}
+
+/// The coding that a client likes best; `None` if that is none at all.
+pub fn negotiate(request: &HeaderMap) -> Option<Coding> {
+    let mut best: Option<(u16, Coding)> = None;
+    let weights = Weights::parse(request)?;
+    for coding in Coding::ALL {
+        let weight = weights.of(coding.token());
+        if weight > best.map_or(0, |(weight, _)| weight) {
+            best = Some((weight, coding));
+        }
+    }
+    // Without a word about it, nobody minds the body as it is; who likes it better gets it.
+    best.filter(|(weight, _)| *weight >= weights.named("identity").unwrap_or(0)).map(|(_, coding)| coding)
+}
+
+/// What `Accept-Encoding` says, in thousandths.
+struct Weights(Vec<(String, u16)>);
+
+impl Weights {
+    fn parse(request: &HeaderMap) -> Option<Self> {
+        let mut weights = Vec::new();
+        for line in request.get_all(header::ACCEPT_ENCODING) {
+            for element in split_list(line.to_str().ok()?) {
+                let mut parts = element.split(';').map(str::trim);
+                let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+                let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+                weights.push((name, weight.map_or(1_000, thousandths)));
+            }
+        }
+        (!weights.is_empty()).then_some(Self(weights))
+    }
+
+    fn named(&self, coding: &str) -> Option<u16> {
+        // `x-gzip` is gzip (RFC 9110, section 8.4.1.3).
+        let is_it = |name: &str| name == coding || name.strip_prefix("x-") == Some(coding);
+        self.0.iter().find(|(name, _)| is_it(name)).map(|(_, weight)| *weight)
+    }
+
+    fn of(&self, coding: &str) -> u16 {
+        self.named(coding).or_else(|| self.named("*")).unwrap_or(0)
+    }
+}
+
+/// A weight of at most three digits after the point; what can't be read is none.
+fn thousandths(text: &str) -> u16 {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    if rest.len() > 3 || !rest.bytes().all(|b| b.is_ascii_digit()) {
+        return 0;
+    }
+    let rest = format!("{rest:0<3}").parse().unwrap_or(0);
+    match whole {
+        "0" => rest,
+        "1" if rest == 0 => 1_000,
+        _ => 0,
+    }
+}
+
+/// Types that are text under another name.
+const TEXTUAL: [&str; 16] = [
+    "application/json",
+    "application/javascript",
+    "application/x-javascript",
+    "application/ecmascript",
+    "application/xml",
+    "application/xhtml+xml",
+    "application/wasm",
+    "application/manifest+json",
+    "application/vnd.ms-fontobject",
+    "application/graphql",
+    "application/toml",
+    "application/yaml",
+    "font/ttf",
+    "font/otf",
+    "image/svg+xml",
+    "image/x-icon",
+];
+
+/// Whether a stored response gains by being compressed, and may be.
+pub fn compressible(stored: &Stored) -> bool {
+    let headers = &stored.headers;
+    stored.status == StatusCode::OK
+        && (COMPRESSED_BYTES_MIN..=COMPRESSED_BYTES_MAX).contains(&stored.body.len())
+        && !headers.contains_key(header::CONTENT_ENCODING)
+        && !headers.contains_key(header::CONTENT_RANGE)
+        && !CacheControl::parse(headers).no_transform
+        && headers.get(header::CONTENT_TYPE).is_some_and(is_text)
+}
+
+fn is_text(kind: &HeaderValue) -> bool {
+    let Ok(kind) = kind.to_str() else { return false };
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let suffixed = kind.ends_with("+json") || kind.ends_with("+xml");
+    // An event stream is read as it comes.
+    (kind.starts_with("text/") && kind != "text/event-stream") || suffixed || TEXTUAL.contains(&kind.as_str())
+}
+
+/// Says in a response that others get it otherwise.
+pub fn vary_by_encoding(headers: &mut HeaderMap) {
+    let named = headers.get_all(header::VARY).iter().any(|line| {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        line.split(',').map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"))
+    });
+    if !named {
+        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+}
+
+/// What is said of a body that is another one now.
+static OF_THE_BYTES: [HeaderName; 5] = [
+    header::CONTENT_LENGTH,
+    header::ACCEPT_RANGES,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+];
+
+/// The header of a response whose body is compressed. Its entity tag becomes a weak one, for the bytes
+/// are not those that it was given to.
+pub fn encode_header(headers: &mut HeaderMap, coding: Coding, bytes: u64) {
+    for name in &OF_THE_BYTES {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
+    let strong = headers.get(header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+    let weak = strong.map(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()));
+    if let Some(Ok(weak)) = weak {
+        headers.insert(header::ETAG, weak);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What an operator does with the cache.
+
+use std::sync::Arc;
+
+use base::Clock;
+use cache::{Amount, KeyRule, Purge, Purged, StoreError, Stored};
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use services::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
+
+use super::ProxyCache;
+use super::counts::Totals;
+use crate::site::Hosts;
+
+/// The cache of a node, from its operator's side.
+pub struct CacheCare {
+    cache: Arc<ProxyCache>,
+    hosts: Arc<Hosts>,
+    clock: Arc<dyn Clock>,
+}
+
+impl CacheCare {
+    pub fn new(cache: Arc<ProxyCache>, hosts: Arc<Hosts>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { cache, hosts, clock })
+    }
+
+    /// A URL as keys have it, by the rule of the route that answers there.
+    fn page(&self, app: &str, url: &str) -> String {
+        let url = url.split_once('#').map_or(url, |(url, _)| url);
+        let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+        let (authority, target) = match rest.find(['/', '?']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/"),
+        };
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (scheme, path) = (scheme.to_ascii_lowercase(), if path.is_empty() { "/" } else { path });
+        let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+        let host = host.map_or(authority, |(host, _)| host).to_ascii_lowercase();
+        let rule = self.hosts.cache_rule(app, &host, path);
+        let rule =
+            rule.as_ref().map_or_else(|| std::borrow::Cow::Owned(KeyRule::default()), std::borrow::Cow::Borrowed);
+        rule.page(&scheme, authority, path, query)
+    }
+}
+
+fn failed(error: StoreError) -> services::StoreError {
+    services::StoreError::Failed(error.to_string())
+}
+
+fn amount(amount: Amount) -> ResponseAmount {
+    ResponseAmount { entries: amount.entries, bytes: amount.bytes }
+}
+
+fn told(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+fn entry(key: &cache::Key, stored: &Stored, now_ms: u64) -> ResponseEntry {
+    let age_s = stored.age_s(now_ms);
+    let left = i128::from(stored.lifetime_s) - i128::from(age_s);
+    ResponseEntry {
+        key: key.url.to_string(),
+        cache: key.cache.as_ref().map(ToString::to_string),
+        status: stored.status.as_u16(),
+        bytes: stored.body.len(),
+        age_s,
+        ttl_s: i64::try_from(left).unwrap_or(if left < 0 { i64::MIN } else { i64::MAX }),
+        tags: stored.tags.iter().map(str::to_owned).collect(),
+        headers: told(&stored.headers),
+    }
+}
+
+impl ResponseCare for CacheCare {
+    fn purge<'a>(&'a self, app: &'a str, purge: PurgeOptions) -> BoxFuture<'a, Result<u64, services::StoreError>> {
+        Box::pin(async move {
+            let what = match purge.what {
+                PurgeWhat::Url(url) => Purged::Url(self.page(app, &url).into()),
+                PurgeWhat::Prefix(prefix) => Purged::Prefix(prefix),
+                PurgeWhat::Tag(tag) => Purged::Tag(tag),
+                PurgeWhat::All => Purged::All,
+            };
+            let app: Arc<str> = app.into();
+            let stale_at_ms = purge.soft.then(|| self.clock.unix_ms());
+            let counts = self.cache.counts(&app);
+            let purged = self.cache.purge(Purge { app, what, stale_at_ms, durable: true }).await.map_err(failed)?;
+            counts.purged.fetch_add(purged, std::sync::atomic::Ordering::Relaxed);
+            Ok(purged)
+        })
+    }
+
+    fn stats<'a>(&'a self, app: &'a str) -> BoxFuture<'a, Result<ResponseStats, services::StoreError>> {
+        Box::pin(async move {
+            let usage = self.cache.responses.usage(Some(app)).await.map_err(failed)?;
+            let Totals { hits, stale, misses, collapsed, bypassed, hit_bytes, stored, purged } =
+                self.cache.counts(&app.into()).totals();
+            Ok(ResponseStats {
+                memory: amount(usage.memory),
+                disk: usage.disk.map(amount),
+                hits,
+                stale,
+                misses,
+                collapsed,
+                bypassed,
+                hit_bytes,
+                stored,
+                purged,
+            })
+        })
+    }
+
+    fn entries<'a>(
+        &'a self,
+        app: &'a str,
+        url: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<ResponseEntry>, services::StoreError>> {
+        Box::pin(async move {
+            let now_ms = self.clock.unix_ms();
+            let page = self.page(app, url);
+            let found = self.cache.responses.entries(app, &page).await.map_err(failed)?;
+            let each = found.iter().flat_map(|(key, variants)| variants.iter().map(move |stored| (key, stored)));
+            Ok(each.map(|(key, stored)| entry(key, stored, now_ms)).collect())
+        })
+    }
+}

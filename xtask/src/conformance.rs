@@ -2,6 +2,7 @@
 //! folder under `conformance/` that says where it comes from and which of its tests fail here, with
 //! a reason for each; a test that fails or passes against that record fails the run.
 
+mod autobahn;
 mod cachetests;
 mod expected;
 mod frameworks;
@@ -41,13 +42,16 @@ impl Options {
 
 pub fn run(repo: &Repo, suite: &str, options: &Options) -> Result<()> {
     match suite {
+        "autobahn" => autobahn::run(repo, options),
         "cache-tests" => cachetests::run(repo, options),
         "frameworks" => frameworks::run(repo, options),
         "h2spec" => h2spec::run(repo, options),
         "s3" => s3::run(repo, options),
         "wpt" => wpt::run(repo, options),
         other => {
-            bail!("there is no conformance suite {other:?}: there are cache-tests, frameworks, h2spec, s3 and wpt")
+            bail!(
+                "there is no conformance suite {other:?}: there are autobahn, cache-tests, frameworks, h2spec, s3 and wpt"
+            )
         }
     }
 }

@@ -140,6 +140,8 @@ codes! {
     NOT_CACHED = row("not_cached", 504, Client, true, "Nothing stored answers the request", "Leave out Cache-Control: only-if-cached.");
     UPSTREAM_TIMEOUT = row("upstream_timeout", 504, Upstream, true, "The target did not answer in time", "Check the target.");
     UPSTREAM_TLS = row("upstream_tls", 502, Upstream, false, "The TLS connection to the target failed", "Check the target's certificate.");
+    UPSTREAM_BUSY = row("upstream_busy", 503, Upstream, true, "The upstream has no room for another request", "Try again later, or raise requests or waiting under [upstreams.NAME] limits.");
+    UPSTREAM_OPEN = row("upstream_open", 503, Upstream, true, "The upstream failed too often and is left alone for a while", "Check its targets: selvedge upstreams.");
 
     // Data.
     KEY_TOO_LONG = row("key_too_long", 400, Guest, false, "The key is longer than key_bytes", "Use a shorter key.");

@@ -24,7 +24,7 @@ pub use clock::{Clock, SystemClock};
 pub use code::{Code, Fault};
 pub use digest::Digest;
 pub use ids::{AppName, BindingName, ClassName, NameError, ResourceName, TenantName, WorkerName};
-pub use limits::{AppLimits, NodeLimits, PostgresLimits, TestLimits, WorkerLimits};
+pub use limits::{AppLimits, NodeLimits, PostgresLimits, TestLimits, UpstreamLimits, WorkerLimits};
 pub use problem::Problem;
 pub use rng::{Rng, SystemRng};
 pub use secret::Secret;

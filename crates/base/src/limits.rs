@@ -249,6 +249,48 @@ limits! {
 }
 
 limits! {
+    /// Limits on one upstream, set under `[upstreams.NAME] limits`. Each node keeps them for itself.
+    UpstreamLimits, UPSTREAM {
+        connect_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "Resolving a target's name and connecting.";
+        tls_ms: 10_000, 10, 600_000, "ms", "upstream_timeout", "The TLS handshake with a target.";
+        first_byte_ms: 60_000, 1, 86_400_000, "ms", "upstream_timeout", "From the end of the request to the head of the response.";
+        between_bytes_ms: 60_000, 1, 86_400_000, "ms", "upstream_timeout", "Between two pieces of a response body.";
+        total_ms: 0, 0, 86_400_000, "ms", "upstream_timeout", "All of a request: waiting, retries, and the response to its end; 0 for no bound.";
+        try_ms: 0, 0, 86_400_000, "ms", "upstream_timeout", "One try, up to the head of its response; 0 for no bound.";
+        retries: 2, 0, 10, "", "", "How often a request goes out again that may.";
+        retry_percent: 20, 0, 100, "", "", "Of a hundred requests, so many may go out again.";
+        retry_min_per_s: 10, 0, 10_000, "", "", "So many a second may go out again besides.";
+        hedge_percentile: 0, 0, 99, "", "", "A request that takes longer than so many of a hundred goes out once more beside the first; 0 for never.";
+        eject_failures: 5, 0, 1_000, "", "", "Failures in a row that eject a target; 0 for never.";
+        eject_ms: 10_000, 10, 3_600_000, "ms", "", "How long a target is ejected the first time; each time again it is longer.";
+        eject_percent: 50, 0, 100, "", "", "Of a hundred targets, so many may be ejected at once.";
+        slow_start_ms: 0, 0, 3_600_000, "ms", "", "How long the share of a target grows after it came back.";
+        check_interval_ms: 5_000, 10, 3_600_000, "ms", "", "Between two health checks of a target, give or take a tenth.";
+        check_ms: 2_000, 1, 600_000, "ms", "", "How long a health check may take.";
+        checks_up: 2, 1, 100, "", "", "Checks in a row that bring a target back.";
+        checks_down: 3, 1, 100, "", "", "Checks in a row that take a target down.";
+        breaker_percent: 0, 0, 100, "", "upstream_open", "Failures of a hundred requests in ten seconds that open the breaker; 0 for never.";
+        breaker_requests: 20, 1, 1_000_000, "", "upstream_open", "With fewer requests in ten seconds the breaker stays closed.";
+        breaker_ms: 5_000, 1, 3_600_000, "ms", "upstream_open", "How long the breaker is open before one request tries.";
+        requests: 0, 0, 1_000_000, "", "upstream_busy", "Requests under way at one target, which is connections for HTTP/1.1; 0 for any number.";
+        adaptive_max: 0, 0, 1_000_000, "", "upstream_busy", "As many requests are under way as the targets answer without growing slower, and no more than this; 0 for no such bound.";
+        waiting: 1_000, 0, 1_000_000, "", "upstream_busy", "Requests that may wait for room.";
+        waiting_ms: 5_000, 1, 600_000, "ms", "upstream_busy", "How long one may wait for room.";
+        idle_connections: 32, 0, 10_000, "", "", "Unused connections kept to one target, on one core.";
+        idle_connection_ms: 30_000, 1, 3_600_000, "ms", "", "How long an unused connection is kept.";
+        connection_ms: 0, 0, 86_400_000, "ms", "", "How old a connection may be that takes another request; 0 for any age.";
+        connection_requests: 0, 0, 1_000_000, "", "", "Requests that one connection takes; 0 for any number.";
+        head_bytes: 64 << 10, 1 << 10, MIB, "bytes", "upstream_protocol", "The head of a response.";
+        socket_message_bytes: 16 * MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket to a target, in either direction.";
+        socket_buffer_bytes: 32 * MIB, 1 << 10, 1 << 30, "bytes", "socket_overflow", "Messages on their way to one peer of a WebSocket that it has not taken.";
+        socket_idle_ms: 60_000, 20, 3_600_000, "ms", "socket_idle", "How long the target may be silent on a WebSocket; half-way it gets a ping.";
+        socket_close_ms: 5_000, 1, 600_000, "ms", "", "How long the closing handshake of a WebSocket may take.";
+        socket_pings: 1_000, 1, 1_000_000, "", "socket_flood", "Pings and pongs that a peer of a WebSocket may send in one second.";
+        spool_bytes: 0, 0, 1 << 30, "bytes", "", "A request body up to so large is read whole before a target is asked, so that it may go out again; 0 to pass it on as it comes.";
+    }
+}
+
+limits! {
     /// Limits of `selvedge test`, set under `[test] limits`.
     TestLimits, TEST {
         test_ms: 5_000, 1, 3_600_000, "ms", "", "How long one test may take, its beforeEach and afterEach hooks included; --timeout and the test itself come before. Nine tenths of it are the CPU time of one step.";

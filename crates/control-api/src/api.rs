@@ -11,7 +11,7 @@ use crate::model::{
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
     ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
     SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, Status,
+    SqlRequest, Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 
@@ -152,6 +152,9 @@ pub trait Api: BlobApi + CacheApi + Send + Sync {
 
     /// Puts an export in the place of what an object has that sleeps; nothing removes it.
     fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()>;
+
+    /// Upstreams of the released apps, on this node; none if no node runs.
+    fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>>;
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;

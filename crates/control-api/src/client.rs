@@ -20,7 +20,7 @@ use crate::model::{
     KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
     KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
     SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -469,6 +469,14 @@ impl Api for Client {
             };
             self.call(operation, &parameters, QueryText::default(), payload).await?;
             Ok(())
+        })
+    }
+
+    fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>> {
+        Box::pin(async move {
+            let items: Items<UpstreamEntry> =
+                self.read(Operation::Upstreams, &[], QueryText::default(), Payload::Nothing).await?;
+            Ok(items.items)
         })
     }
 

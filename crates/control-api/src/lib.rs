@@ -28,6 +28,6 @@ pub use model::{
     KvValue, KvWrite, LimitEntry, LimitScope, Message, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest,
     ScrubResult, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered,
     SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest,
-    SqlTable, SqlText, Status,
+    SqlTable, SqlText, Status, TargetEntry, UpstreamEntry,
 };
 pub use route::Operation;

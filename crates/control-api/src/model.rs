@@ -18,11 +18,13 @@ pub use blob::{
 pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 mod kv;
 mod secret;
+mod upstream;
 
 pub use kv::{
     KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
 };
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
+pub use upstream::{TargetEntry, UpstreamEntry};
 
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -146,6 +146,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
+    generator.subschema_for::<model::Items<model::UpstreamEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();
     generator.subschema_for::<model::Checked>();

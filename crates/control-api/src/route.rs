@@ -56,6 +56,7 @@ pub enum Operation {
     CacheStats,
     CacheEntries,
     Limits,
+    Upstreams,
     BackUp,
     Check,
 }
@@ -231,6 +232,8 @@ pub static ROUTES: &[RouteRow] = &[
         .query(&[text("app", "The name of a released app.")])
         .answers(Json("Items_LimitEntry"))
         .errors(&[&code::UNKNOWN_APP]),
+    row(O::Upstreams, "upstreams", Method::GET, "/v1/upstreams", "The upstreams of the released apps, on this node.")
+        .answers(Json("Items_UpstreamEntry")),
     row(
         O::BackUp,
         "back_up",

@@ -169,6 +169,7 @@ impl Admin {
             Operation::Metrics => Ok(Reply::Text("text/plain; version=0.0.4; charset=utf-8", (self.parts.metrics)())),
             Operation::OpenApi => json(&openapi::document()),
             Operation::Status => json(&api.status().await?),
+            Operation::Upstreams => items(api.upstreams().await?),
             Operation::BackUp => json(&api.back_up(self.json_body(call).await?).await?),
             Operation::Check => json(&api.check().await?),
             Operation::Apps => items(api.apps().await?),

@@ -16,7 +16,7 @@ use control_api::{
     KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
     KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
     SecretKey, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
@@ -83,6 +83,8 @@ pub struct ControlParts {
     pub prepare: Prepare,
     /// Called after each change of what is released, and of a secret. It must not block.
     pub on_release: Arc<dyn Fn() + Send + Sync>,
+    /// What the node sees of the upstreams that it serves.
+    pub upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
     /// The version of Selvedge.
     pub version: &'static str,
 }
@@ -401,6 +403,10 @@ impl Api for Control {
 
     fn secret_delete(&self, app: AppName, secret: SecretKey) -> Answer<'_, ()> {
         Box::pin(self.delete_secret(app, secret))
+    }
+
+    fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>> {
+        Box::pin(async move { Ok((self.parts.upstreams)()) })
     }
 
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {

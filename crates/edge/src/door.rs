@@ -1,10 +1,12 @@
 //! What the listener that a request came by has to say about it, before and after everything else:
 //! whether it belongs on HTTPS, and which fields every answer carries. Pure decisions.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use ipnet::IpNet;
 use net::{NameMap, Request};
 
 /// Where requests in the clear are sent.
@@ -34,6 +36,8 @@ impl Hsts {
 /// A listener's own rules.
 #[derive(Debug, Clone, Default)]
 pub struct Door {
+    /// Proxies whose word is taken on who sent a request.
+    pub believed: Vec<IpNet>,
     pub redirect: Option<Redirect>,
     pub hsts: Option<Hsts>,
 }
@@ -42,6 +46,11 @@ pub struct Door {
 pub type Doors = Arc<[Door]>;
 
 impl Door {
+    /// Whether what a client says of who sent its request is passed on.
+    pub(crate) fn believes(&self, address: IpAddr) -> bool {
+        self.believed.iter().any(|network| network.contains(&address))
+    }
+
     /// The answer to a request that belongs on HTTPS.
     pub(crate) fn redirect(&self, request: &Request) -> Option<Response<Body>> {
         let redirect = self.redirect.as_ref().filter(|_| request.secured.is_none())?;

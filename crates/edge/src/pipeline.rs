@@ -171,10 +171,14 @@ async fn upstream_answer(
     if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
+    if !open.core.door(&request).is_some_and(|door| door.believes(request.peer.ip())) {
+        proxy::forget(&mut request.headers);
+    }
     let broken = Broken::default();
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
-        request.body = body::bounded_request(body, u64::MAX, &open.record, &broken);
+        let body = body::bounded_request(body, u64::MAX, &open.record, &broken);
+        request.body = body::whole_if_at_hand(body).await;
     }
     let (cache, clock, app) = (&open.core.cache, &open.core.clock, site.app_label().clone());
     let rule = site.cache_rule(route);

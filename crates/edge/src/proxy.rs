@@ -4,16 +4,23 @@
 //! streams. With one, [`cached`] asks the policy (`cache::reuse`) what the store has; what it has not is
 //! fetched once for all who ask at the time ([`filling`]).
 
+mod binding;
 mod cached;
 mod care;
 mod counts;
 mod filling;
 mod forwarded;
+mod passing;
 mod press;
+mod probe;
 mod rule;
+mod settings;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod upstream;
+
+use std::sync::Arc;
 
 use base::Body;
 use http::Response;
@@ -22,19 +29,20 @@ use worker::Failure;
 
 use crate::upgrade::Asked;
 
+pub use self::upstream::{Upstream, UpstreamParts, UpstreamView};
 pub use cached::ProxyCache;
 pub(crate) use cached::{Caching, answer};
 pub use care::CacheCare;
 pub use counts::{Counts, Totals};
+pub(crate) use forwarded::forget;
 use forwarded::{Forwarded, add_via, forwarded};
 pub(crate) use rule::Rule;
-pub use upstream::Upstream;
 
 /// How this node names itself in `Via`, and in `Cache-Status`.
 const NAME: &str = "selvedge";
 
 /// Without a cache: there and back.
-async fn pass(upstream: &Upstream, request: Request) -> Result<Response<Body>, Failure> {
+async fn pass(upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
     let upgrade = request.upgrade;
     let mut request = forwarded(request);
     if upgrade {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,6 +90,11 @@ impl Site {
         &self.parts.buckets[usize::from(index.0)]
     }
 
+    /// In the order of the plan's.
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.parts.upstreams
+    }
+
     pub(crate) fn upstream(&self, index: UpstreamIndex) -> &Arc<Upstream> {
         &self.parts.upstreams[usize::from(index.0)]
     }
@@ -157,6 +162,13 @@ impl HostMap {
         Self { fallback: Some(site), ..Self::default() }
     }
 
+    /// Each site once, in the order of the apps' names.
+    pub fn sites(&self) -> Vec<Arc<Site>> {
+        let all = self.exact.values().chain(self.wildcard.values()).chain(&self.fallback);
+        let by_app: BTreeMap<_, _> = all.map(|site| (site.app().clone(), site.clone())).collect();
+        by_app.into_values().collect()
+    }
+
     /// The site of a host in lower case, without its port.
     pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
         if let Some(site) = self.exact.get(host) {
@@ -192,6 +204,11 @@ impl Hosts {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(map);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The map that requests see which arrive now.
+    pub fn now(&self) -> Arc<HostMap> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the key of an app's responses is made of, at a host and path.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, WORKER};
+use base::limits::{APP, LimitRow, NODE, POSTGRES, TEST, UPSTREAM, WORKER};
 use base::{AppLimits, AppName, NameError, ResourceName, TestLimits, WorkerName};
 
 use crate::bounds::{ASSETS, WORKERS};
@@ -244,6 +244,8 @@ impl Compiler<'_, '_> {
             Some(format!("`{name}` is a limit of the app: write it under [limits] at the top level"))
         } else if is_in(POSTGRES) {
             Some(format!("`{name}` is a limit of a database: [postgres.NAME] limits = {{ {name} = … }}"))
+        } else if is_in(UPSTREAM) {
+            Some(format!("`{name}` is a limit of an upstream: [upstreams.NAME] limits = {{ {name} = … }}"))
         } else if is_in(TEST) {
             Some(format!("`{name}` is a limit of tests: [test] limits = {{ {name} = … }}"))
         } else if is_in(NODE) {

@@ -25,6 +25,7 @@ pub mod route;
 mod schema;
 mod tree;
 mod typescript;
+mod upstream;
 mod wrangler;
 
 pub use cache_rule::{CacheRule, CacheRuleIndex, QueryKey};
@@ -33,10 +34,11 @@ pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
 pub use plan::{
     AssetsIndex, AssetsPlan, Binding, BucketIndex, Databases, Grant, Isolation, NotFound, Plan, PostgresPlan,
-    PostgresTls, TestsPlan, UpstreamIndex, UpstreamPlan, Var, WorkerIndex, WorkerKind, WorkerPlan,
+    PostgresTls, TestsPlan, UpstreamIndex, Var, WorkerIndex, WorkerKind, WorkerPlan,
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};
 pub use route::{HostPattern, PathPattern, Route, RouteCache, RouteIndex, RouteMatch, RouteTable, Target};
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};
+pub use upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls};

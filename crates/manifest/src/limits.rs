@@ -1,6 +1,6 @@
 //! The limits of an app, one line each, for `selvedge limits`.
 
-use base::limits::{APP, LimitRow, POSTGRES, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, UPSTREAM, WORKER};
 use base::{ResourceName, WorkerName};
 use serde::Serialize;
 
@@ -14,6 +14,9 @@ pub struct LimitLine {
     /// The PostgreSQL database it bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<ResourceName>,
+    /// The upstream it bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<ResourceName>,
     pub name: &'static str,
     pub value: u64,
     pub default: u64,
@@ -40,6 +43,7 @@ pub fn limits_table(plan: &Plan) -> Vec<LimitLine> {
         LimitLine {
             worker: worker.cloned(),
             database: None,
+            upstream: None,
             name: row.name,
             value,
             default: row.default,
@@ -64,7 +68,15 @@ pub fn limits_table(plan: &Plan) -> Vec<LimitLine> {
             LimitLine { database: Some(name.clone()), set_at: set_at.to_owned(), ..plain }
         })
     });
-    app.chain(workers).chain(databases).collect()
+    let upstreams = plan.upstreams.iter().flat_map(|upstream| {
+        UPSTREAM.iter().map(move |row| {
+            let value = upstream.limits.get(row.name).unwrap_or(row.default);
+            let set_at = if value == row.default { "default" } else { "manifest" };
+            let plain = line(None, row, Some(value));
+            LimitLine { upstream: Some(upstream.name.clone()), set_at: set_at.to_owned(), ..plain }
+        })
+    });
+    app.chain(workers).chain(databases).chain(upstreams).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::limits::{APP, LimitRow, POSTGRES, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, UPSTREAM, WORKER};
 use base::{
     AppLimits, AppName, BindingName, ClassName, NameError, PostgresLimits, ResourceName, Secret, TestLimits,
     WorkerLimits, WorkerName,
@@ -14,9 +14,10 @@ use base::{
 use serde::{Deserialize, Serialize};
 
 use crate::cache_rule::CacheRule;
-use crate::egress::{EgressRule, Scheme};
+use crate::egress::EgressRule;
 use crate::origin::Origins;
 use crate::route::{RouteCache, RouteTable, Target};
+use crate::upstream::UpstreamPlan;
 
 /// One application, as it is served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,7 +133,7 @@ impl Plan {
         if !self.cache_rules.iter().all(CacheRule::holds) {
             return Err("the plan has a rule for the cache with names that are none".to_owned());
         }
-        if self.upstreams.iter().flat_map(|upstream| &upstream.targets).any(|target| !is_target(target)) {
+        if !self.upstreams.iter().all(UpstreamPlan::holds) {
             return Err("the plan has an upstream whose target is none".to_owned());
         }
         let bindings_hold = self.workers.iter().flat_map(|w| &w.bindings).all(|b| match &b.grant {
@@ -149,7 +150,8 @@ impl Plan {
         };
         let in_workers = self.workers.iter().find_map(|w| out_of_range(WORKER, &|name| w.limits.get(name)));
         let in_databases = self.postgres.values().find_map(|db| out_of_range(POSTGRES, &|name| db.limits.get(name)));
-        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers).or(in_databases) {
+        let in_upstreams = self.upstreams.iter().find_map(|up| out_of_range(UPSTREAM, &|name| up.limits.get(name)));
+        match out_of_range(APP, &|name| self.limits.get(name)).or(in_workers).or(in_databases).or(in_upstreams) {
             Some(name) => Err(format!("the plan's limit {name} is out of range")),
             None => Ok(()),
         }
@@ -390,19 +392,6 @@ pub struct PostgresPlan {
 pub enum PostgresTls {
     Verify,
     Off,
-}
-
-/// Servers that routes pass requests on to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpstreamPlan {
-    pub name: ResourceName,
-    /// At least one; each `scheme://host` with a port where it is not the scheme's own.
-    pub targets: Vec<EgressRule>,
-}
-
-/// Whether a rule names one server of HTTP: a scheme and a host.
-pub(crate) fn is_target(rule: &EgressRule) -> bool {
-    matches!(rule, EgressRule::Host { scheme: Some(Scheme::Http | Scheme::Https), .. })
 }
 
 /// A directory of static files.

@@ -9,8 +9,10 @@ use crate::tree::{Entry, Node, Table, Value};
 pub(crate) mod fields;
 mod postgres;
 mod selvedge;
+mod upstream;
 
 pub(crate) use selvedge::read;
+pub(crate) use upstream::{RawTarget, RawUpstream};
 
 /// A value and its place in the file.
 #[derive(Debug, Clone)]
@@ -163,12 +165,6 @@ pub(crate) struct RawCache {
     pub cookies: Option<Vec<Spanned<String>>>,
     pub device: bool,
     pub compress: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct RawUpstream {
-    pub name: Spanned<String>,
-    pub targets: Vec<Spanned<String>>,
 }
 
 /// Reads values of the expected type out of tables, and notes what is of another.

@@ -2,15 +2,16 @@
 //! limits that the reader uses. It describes shapes; what depends on other parts of the file (names
 //! of workers, equal routes) only the reader finds.
 
-use base::limits::{APP, LimitRow, POSTGRES, TEST, WORKER};
+use base::limits::{APP, LimitRow, POSTGRES, TEST, UPSTREAM as UPSTREAM_LIMITS, WORKER};
 use serde_json::{Map, Value, json};
 
 use crate::bounds::{CACHE_KEY_NAMES, ENTRYPOINT_BYTES};
 use crate::raw::fields::{
     BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM,
-    WORKER as WORKER_FIELDS,
+    UPSTREAM_HEALTH, UPSTREAM_TARGET, UPSTREAM_TLS, WORKER as WORKER_FIELDS,
 };
 use crate::route::DEFAULT_TTL_S_MAX;
+use crate::upstream::WEIGHT_MAX;
 
 /// The schema, in the dialect of JSON Schema 2020-12.
 pub fn json_schema() -> Value {
@@ -166,10 +167,40 @@ fn route_cache() -> Value {
 }
 
 fn upstream() -> Value {
-    let mut upstream = object(
-        UPSTREAM,
-        |_| json!({ "type": "array", "items": { "type": "string", "pattern": "^https?://" }, "minItems": 1 }),
-    );
+    let url = json!({ "type": "string", "pattern": "^(https?|h2c)://" });
+    let statuses =
+        |min: u16| json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": 599 } });
+    let mut upstream = object(UPSTREAM, |name| match name {
+        "targets" => {
+            let weight = json!({ "type": "integer", "minimum": 1, "maximum": WEIGHT_MAX, "default": 1 });
+            let mut target = object(UPSTREAM_TARGET, |name| if name == "url" { url.clone() } else { weight.clone() });
+            target["required"] = json!(["url"]);
+            json!({ "type": "array", "items": { "anyOf": [url, target] }, "minItems": 1 })
+        }
+        "balance" => json!({
+            "enum": ["round_robin", "least_requests", "two_choices", "ketama", "maglev"], "default": "round_robin",
+        }),
+        "hash" => json!({ "type": "string", "pattern": "^(path|client|header:.+|cookie:.+)$" }),
+        "sticky" => json!({ "type": "string", "minLength": 1 }),
+        "retry_on" => statuses(400),
+        "health" => {
+            let path = json!({ "type": "string", "pattern": "^/" });
+            let mut health = object(UPSTREAM_HEALTH, |name| if name == "path" { path.clone() } else { statuses(100) });
+            health["required"] = json!(["path"]);
+            health
+        }
+        "tls" => object(UPSTREAM_TLS, |name| match name {
+            "certificate" => {
+                let mut secret = object(POSTGRES_URL, |_| json!({ "$ref": "#/$defs/label" }));
+                secret["required"] = json!(["secret"]);
+                secret
+            }
+            "ca" => json!({ "type": "string", "pattern": "-----BEGIN CERTIFICATE-----" }),
+            _ => json!({ "type": "string", "minLength": 1 }),
+        }),
+        "limits" => limits(UPSTREAM_LIMITS),
+        _ => unreachable!("the table of fields has no other"),
+    });
     upstream["required"] = json!(["targets"]);
     upstream
 }

@@ -19,18 +19,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Body, Code, NodeLimits, code};
+use base::{Body, BodyError, Code, NodeLimits, code};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use tokio::sync::{OnceCell, watch};
 use url::Url;
 
 mod dial;
+mod peer;
 mod pool;
 mod raw;
 mod tls;
 mod upgrade;
 
-use pool::{Lease, Link, Pool};
+pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
+use pool::{Lease, Link, Pool, Reuse};
 pub use raw::RawStream;
 pub use upgrade::Stream;
 
@@ -83,6 +85,10 @@ pub enum ExchangeError {
     Tls { target: String, reason: String },
     #[error("connecting to {target} took longer than {ms} ms (egress_connect_ms)")]
     ConnectTimeout { target: String, ms: u128 },
+    #[error("{target}: {phase} took longer than {ms} ms ({limit})")]
+    Timeout { target: String, phase: &'static str, ms: u128, limit: &'static str },
+    #[error("the request broke off: {0}")]
+    Request(BodyError),
     #[error("the exchange with {target} failed: {reason}")]
     Protocol { target: String, reason: String },
 }
@@ -93,11 +99,24 @@ impl ExchangeError {
             Self::Denied(_) => &code::EGRESS_DENIED,
             Self::Unreachable { .. } => &code::UPSTREAM_UNREACHABLE,
             Self::Tls { .. } => &code::UPSTREAM_TLS,
-            Self::ConnectTimeout { .. } => &code::UPSTREAM_TIMEOUT,
+            Self::ConnectTimeout { .. } | Self::Timeout { .. } => &code::UPSTREAM_TIMEOUT,
+            Self::Request(error) => error.code,
             Self::Protocol { .. } => &code::UPSTREAM_PROTOCOL,
         }
     }
+
+    /// Whether the server got nothing of the request.
+    pub fn is_unsent(&self) -> bool {
+        match self {
+            Self::Denied(_) | Self::Unreachable { .. } | Self::Tls { .. } | Self::ConnectTimeout { .. } => true,
+            Self::Timeout { limit, .. } => matches!(*limit, "connect_ms" | "tls_ms"),
+            Self::Request(_) | Self::Protocol { .. } => false,
+        }
+    }
 }
+
+/// The head of a response, of servers that no upstream describes.
+const HEAD_BYTES_MAX: usize = 256 << 10;
 
 /// Where a request goes: what connections are pooled by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,7 +147,8 @@ pub struct Connector {
 
 impl Connector {
     pub fn new(options: ConnectorOptions) -> Arc<Self> {
-        let pool = Pool::new(options.idle, options.idle_per_target);
+        let pool =
+            Pool::new(Reuse { idle: options.idle, per_target: options.idle_per_target, age: None, requests: None });
         Arc::new(Self { options, pool, tls: OnceCell::new(), draining: watch::Sender::new(false) })
     }
 
@@ -161,11 +181,11 @@ impl Connector {
         let opening = async {
             let stream = dial::dial(target, check).await?;
             if !target.https {
-                return dial::handshake(stream, false, target).await;
+                return dial::handshake(stream, false, target, HEAD_BYTES_MAX).await;
             }
             let config = self.tls_config(target).await?;
-            let (stream, h2) = tls::wrap(stream, config, target).await?;
-            dial::handshake(stream, h2, target).await
+            let (stream, h2) = tls::wrap(stream, config, target, &target.host).await?;
+            dial::handshake(stream, h2, target, HEAD_BYTES_MAX).await
         };
         let ms = self.options.connect.as_millis();
         tokio::time::timeout(self.options.connect, opening)

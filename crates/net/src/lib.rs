@@ -33,7 +33,10 @@ pub mod target;
 pub mod tls;
 pub mod websocket;
 
-pub use connector::{Check, Connector, ConnectorOptions, ExchangeError, Outgoing, RawStream, strip_hop_by_hop};
+pub use connector::{
+    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream, Undone,
+    strip_hop_by_hop,
+};
 pub use counts::ConnectionCounts;
 pub use limits::ServerLimits;
 pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};

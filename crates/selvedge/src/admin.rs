@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use base::{Body, NodeLimits, Rng as _, Secret, SystemRng};
 use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
-use control_api::{Api, Client, ClientOptions};
+use control_api::{Api, Client, ClientOptions, UpstreamEntry};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
 use script::SourceMaps;
 use services::ResponseCare;
@@ -84,6 +84,7 @@ pub fn control(
     responses: Option<Arc<dyn ResponseCare>>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
+    upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
 ) -> Arc<dyn Api> {
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
@@ -121,6 +122,7 @@ pub fn control(
         limits,
         prepare: Arc::new(prepare),
         on_release,
+        upstreams,
         version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -141,7 +143,7 @@ pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, None, limits, Arc::new(|| {})))
+            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new)))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

@@ -57,6 +57,8 @@ pub enum Command {
     Cache(Cache),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
+    /// Show the state of each target of the upstreams that a node serves.
+    Upstreams(Data),
     /// Copy all data of a node, running or not, to a directory of backups.
     Backup(Backup),
     /// Make a data directory of a backup.

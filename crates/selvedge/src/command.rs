@@ -10,6 +10,7 @@ pub mod project;
 pub mod release;
 pub mod secret;
 pub mod sql;
+pub mod upstreams;
 
 use std::fmt;
 use std::io::Write as _;

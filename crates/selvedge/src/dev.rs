@@ -25,6 +25,7 @@ use crate::prepare;
 use crate::s3;
 use crate::site::{Blueprint, Refusing};
 use crate::terminal;
+use crate::upstreams;
 use crate::watch::Watch;
 use crate::wire;
 
@@ -56,15 +57,9 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         stores.clone(),
     )?;
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
-    let metrics = node.metrics.clone();
+    let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
-        api: admin::control(
-            &stores,
-            Some(node.engine.clone()),
-            Some(node.responses.clone()),
-            limits.clone(),
-            Arc::new(|| {}),
-        ),
+        api: admin::control(&stores, Some(engine), Some(node.responses.clone()), limits.clone(), Arc::new(|| {}), seen),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],
@@ -216,7 +211,7 @@ impl Studio {
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
             assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
             buckets: self.node.workshop.buckets(&plan),
-            upstreams: self.node.workshop.upstreams(&plan),
+            upstreams: self.current.as_ref().map_or_else(Vec::new, |(site, _)| site.upstreams().to_vec()),
             plan,
             dev: Some(self.dir.clone()),
         });

@@ -21,6 +21,7 @@ mod site;
 mod source_map;
 mod terminal;
 mod test;
+mod upstreams;
 mod watch;
 mod wire;
 
@@ -80,6 +81,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
             Command::Blob(args) => command::blob::run(args, json).await,
+            Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
             Command::Fsck(args) => command::care::fsck(args, json).await,

@@ -18,6 +18,7 @@ use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
 use crate::listeners::ListenerOptions;
 use crate::outbound::NetFetcher;
 use crate::site::Workshop;
+use crate::upstreams::{self, Upstreams};
 use crate::wire::{self, Stores};
 
 pub struct NodeOptions {
@@ -76,6 +77,7 @@ impl Node {
         let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());
         observe_postgres(&metrics, &postgres.usage());
+        upstreams::observe(&metrics, &hosts);
 
         let cache = ProxyCache::new(stores.responses.responses(), &options.limits, &*clock);
         let responses = CacheCare::new(cache.clone(), hosts.clone(), clock.clone());
@@ -96,7 +98,8 @@ impl Node {
             })
             .collect();
         let own = vec![options.admin];
-        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, own, testing: None });
+        let upstreams = Upstreams::new(connector.clone(), &stores.data);
+        let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, upstreams, own, testing: None });
         Ok(Self {
             addresses,
             hosts,

@@ -23,6 +23,7 @@ use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::terminal;
+use crate::upstreams;
 use crate::wire::{self, Stores};
 
 /// Bytes of small files that all apps may keep in memory together.
@@ -82,6 +83,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             Some(node.responses.clone()),
             config.limits.clone(),
             on_release,
+            upstreams::seen_of(&node.hosts),
         ),
         token,
         address: admin_address,

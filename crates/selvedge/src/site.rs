@@ -23,6 +23,7 @@ use services::{AppId, SecretEntry, SecretName};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
+use crate::upstreams::Upstreams;
 use crate::wire::Stores;
 
 /// The tenant of a laptop, and of every node until there are more.
@@ -36,6 +37,7 @@ pub struct Workshop {
     pub dispatcher: Arc<Dispatcher>,
     pub fetcher: Arc<dyn Fetcher>,
     pub postgres: Arc<dyn Postgres>,
+    pub upstreams: Upstreams,
     /// Addresses of the node itself that no worker may reach.
     pub own: Vec<SocketAddr>,
     /// What is different where an app is tested.
@@ -114,7 +116,7 @@ impl Workshop {
                 None => deployed.invoker(manifest::WorkerIndex(index as u16)),
             })
             .collect();
-        let upstreams = self.upstreams(&plan);
+        let upstreams = self.upstreams(&plan).await?;
         let buckets = self.buckets(&plan);
         let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, buckets, upstreams, dev });
         Ok((site, deployed))
@@ -125,14 +127,17 @@ impl Workshop {
         public_buckets(&self.stores.blobs, plan)
     }
 
-    /// The servers behind the plan's routes. Each may be reached whatever its address is, but for those of
-    /// the node itself.
-    pub fn upstreams(&self, plan: &Plan) -> Vec<Arc<Upstream>> {
-        let open = |upstream: &manifest::UpstreamPlan| {
-            let policy = EgressPolicy::new(egress_rules(&upstream.targets), self.own.clone());
-            Upstream::new(upstream, Arc::new(policy), self.fetcher.clone())
-        };
-        plan.upstreams.iter().map(open).collect()
+    /// The servers behind the plan's routes.
+    async fn upstreams(&self, plan: &Plan) -> Result<Vec<Arc<Upstream>>> {
+        let mut opened = Vec::with_capacity(plan.upstreams.len());
+        for upstream in &plan.upstreams {
+            let certificate = match upstream.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+                Some(secret) => self.secret_text(plan, secret).await?.map(Some),
+                None => Ok(None),
+            };
+            opened.push(self.upstreams.open(upstream, &self.own, certificate)?);
+        }
+        Ok(opened)
     }
 
     /// The environment; with it the reason, if something that was granted is not there yet.

@@ -24,6 +24,19 @@ const OTHER: &str = "other";
 /// The label of what no app answered for.
 const NONE: &str = "";
 
+/// One value of several under one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    pub labels: Vec<(&'static str, String)>,
+    pub value: u64,
+}
+
+/// Points of one name beyond these are not rendered.
+pub const POINTS_MAX: usize = 10_000;
+
+/// Values that are read when the metrics are rendered.
+type ObservedPoints = Box<dyn Fn() -> Vec<Point> + Send + Sync>;
+
 /// A value that is read when the metrics are rendered.
 type Observed = Box<dyn Fn() -> u64 + Send + Sync>;
 
@@ -44,6 +57,7 @@ pub struct Metrics {
     admission_wait: Histogram,
     lines: AtomicU64,
     observed: Mutex<Vec<(&'static str, &'static str, Kind, Observed)>>,
+    points: Mutex<Vec<(&'static str, &'static str, Kind, ObservedPoints)>>,
 }
 
 #[derive(Default)]
@@ -119,6 +133,17 @@ impl Metrics {
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).push((name, help, kind, Box::new(read)));
+    }
+
+    /// Adds values that somebody else keeps, told apart by their labels; the first [`POINTS_MAX`] are shown.
+    pub fn observe_points(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        kind: Kind,
+        read: impl Fn() -> Vec<Point> + Send + Sync + 'static,
+    ) {
+        self.points.lock().unwrap_or_else(PoisonError::into_inner).push((name, help, kind, Box::new(read)));
     }
 
     /// The Prometheus text format.

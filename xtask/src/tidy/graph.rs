@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "edge",
         floor: Floor::At(4),
-        uses: &["net", "cache", "dispatch", "worker", "services", "manifest", "telemetry"],
+        uses: &["net", "cache", "upstream", "dispatch", "worker", "services", "manifest", "telemetry"],
     },
     Layer {
         name: "control",
@@ -57,6 +57,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "telemetry", floor: Floor::At(1), uses: &[] },
     Layer { name: "net", floor: Floor::At(1), uses: &[] },
     Layer { name: "cache", floor: Floor::At(1), uses: &[] },
+    Layer { name: "upstream", floor: Floor::At(1), uses: &[] },
     Layer { name: "base", floor: Floor::At(0), uses: &[] },
     Layer { name: "testkit", floor: Floor::Side, uses: &[] },
     Layer { name: "xtask", floor: Floor::Side, uses: &[] },

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn defaults_lie_within_their_bounds_and_codes_exist() {
-    for row in WORKER.iter().chain(APP).chain(NODE).chain(POSTGRES) {
+    for row in WORKER.iter().chain(APP).chain(NODE).chain(POSTGRES).chain(UPSTREAM) {
         assert!(row.min <= row.default && row.default <= row.max, "{}", row.name);
         assert!(
             row.code.is_empty() || crate::code::ALL.iter().any(|c| c.name == row.code),

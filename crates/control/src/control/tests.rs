@@ -64,6 +64,7 @@ impl Node {
             on_release: Arc::new(move || {
                 on_release.fetch_add(1, Ordering::SeqCst);
             }),
+            upstreams: Arc::new(Vec::new),
             version: "1.2.3",
         }));
         Self { clock, control, artifacts, released, prepared, failure }

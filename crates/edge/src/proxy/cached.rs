@@ -406,7 +406,7 @@ impl Asking {
     }
 
     /// Without the cache, for this client alone.
-    async fn alone(self, upstream: &Upstream, status: &str) -> Result<Response<Body>, Failure> {
+    async fn alone(self, upstream: &Arc<Upstream>, status: &str) -> Result<Response<Body>, Failure> {
         Counts::add(&self.counts.bypassed);
         let mut response = upstream.ask(self.request).await?;
         let status = format!("{status}; fwd-status={}", response.status().as_u16());
@@ -439,6 +439,7 @@ impl Asking {
             path_and_query: self.request.path_and_query.clone(),
             headers: self.request.headers.clone(),
             body: Body::empty(),
+            client: self.request.client,
         };
         let (lead, led) = oneshot::channel();
         tokio::task::spawn_local(fetch.run(request, lead));
@@ -451,7 +452,7 @@ impl Fetch {
         let _ends = Ends(self.filling.clone());
         let plain = request.headers.clone();
         let validates = cache::set_validators(self.stored.as_deref(), &mut request.headers);
-        let path_and_query = request.path_and_query.clone();
+        let (path_and_query, client) = (request.path_and_query.clone(), request.client);
         let mut outcome = self.upstream.ask(request).await;
         if validates && outcome.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_MODIFIED) {
             let response = outcome.as_ref().map_or(None, |response| self.renew(response.headers()));
@@ -464,7 +465,7 @@ impl Fetch {
                     // It speaks of another response than the one that is stored: begin anew.
                     let (method, mut headers) = (Method::GET, plain);
                     cache::set_validators(None, &mut headers);
-                    let again = Forwarded { method, path_and_query, headers, body: Body::empty() };
+                    let again = Forwarded { method, path_and_query, headers, body: Body::empty(), client };
                     outcome = self.upstream.ask(again).await;
                 }
             }

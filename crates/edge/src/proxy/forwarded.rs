@@ -1,8 +1,8 @@
 //! A request as a server gets it.
 //!
 //! It says who sent it (`Forwarded`, RFC 7239, and the fields that came before it) and that it passed
-//! here (`Via`). What the client says of the kind is passed on no further: nothing stands in front of
-//! this node that would be believed.
+//! here (`Via`). What the client says of the kind is passed on only if it is a proxy that the listener
+//! believes (`forwarded_from`); then this node is one more in the list.
 
 use std::net::IpAddr;
 
@@ -22,37 +22,63 @@ pub(crate) struct Forwarded {
     pub path_and_query: PathAndQuery,
     pub headers: HeaderMap,
     pub body: Body,
+    /// Who asks.
+    pub client: IpAddr,
 }
 
-/// The request as a server gets it.
+/// Takes out what a request says of who sent it, where nobody is believed.
+pub(crate) fn forget(headers: &mut HeaderMap) {
+    for name in [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, header::FORWARDED] {
+        headers.remove(name);
+    }
+}
+
+/// The request as a server gets it. What it says already of who sent it is believed.
 pub(super) fn forwarded(request: Request) -> Forwarded {
     let scheme = request.scheme();
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
-    let client = request.peer.ip();
-    let host = request.authority.clone();
-    for name in [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, header::FORWARDED] {
-        headers.remove(name);
-    }
-    let node = match client {
+    let (peer, host) = (request.peer.ip(), request.authority.clone());
+    let told = host.to_str().unwrap_or_default();
+    let node = match peer {
         IpAddr::V4(address) => format!("for={address}"),
         // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
         IpAddr::V6(address) => format!("for=\"[{address}]\""),
     };
-    let told = host.to_str().unwrap_or_default();
-    let pairs = [
-        (header::FORWARDED, format!("{node};host=\"{told}\";proto={scheme}")),
-        (X_FORWARDED_FOR, client.to_string()),
-        (X_FORWARDED_HOST, told.to_owned()),
-        (X_FORWARDED_PROTO, scheme.to_owned()),
-    ];
-    for (name, value) in pairs {
+    let client = listed(&headers, &X_FORWARDED_FOR).and_then(|list| last_address(&list)).unwrap_or(peer);
+    append(&mut headers, header::FORWARDED, format!("{node};host=\"{told}\";proto={scheme}"));
+    append(&mut headers, X_FORWARDED_FOR, peer.to_string());
+    // The first proxy knows what the client asked for.
+    for (name, value) in [(X_FORWARDED_HOST, told), (X_FORWARDED_PROTO, scheme)] {
         if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
+            headers.entry(name).or_insert(value);
         }
     }
     add_via(&mut headers, request.protocol.as_str());
-    Forwarded { method: request.method, path_and_query: request.path_and_query, headers, body: request.body }
+    // Who sends the body is told to when it is read, which is when a server is there to take it.
+    headers.remove(header::EXPECT);
+    Forwarded { method: request.method, path_and_query: request.path_and_query, headers, body: request.body, client }
+}
+
+/// A field's lines as one list.
+fn listed(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
+/// What the proxy in front saw.
+fn last_address(list: &str) -> Option<IpAddr> {
+    list.rsplit(',').next()?.trim().parse().ok()
+}
+
+fn append(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    let list = match listed(headers, &name) {
+        Some(before) => format!("{before}, {value}"),
+        None => value,
+    };
+    if let Ok(list) = HeaderValue::try_from(list) {
+        headers.insert(name, list);
+    }
 }
 
 /// RFC 9110, section 7.6.3.

@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
 use base::Body;
+use http::{HeaderMap, HeaderValue};
 
+use super::binding::Binding;
 use super::filling::{Ends, Filling, Head};
+use super::spool::spool;
 
 fn whole(body: Body) -> impl Future<Output = Result<Vec<u8>, base::BodyError>> {
     async move { body.collect(usize::MAX).await.map(|bytes| bytes.to_vec()) }
@@ -73,4 +76,69 @@ async fn a_part_is_read_as_soon_as_it_is_here() {
     assert_eq!(filling.arrived().expect("whole"), "0123456789");
     let short = filling.held(11).expect("a body");
     short.read().await.expect_err("it is shorter than was told");
+}
+
+fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_str(value).expect("a value"));
+    }
+    headers
+}
+
+#[test]
+fn a_cookie_names_a_target_and_nothing_else_does() {
+    let binding = Binding::new("home", &["http://a".to_owned(), "http://b".to_owned()]);
+    let mut answered = HeaderMap::new();
+    binding.bind(1, &mut answered);
+    let cookie = answered["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    assert_eq!(binding.of(&headers(&[("cookie", &format!("x=1; {cookie}"))])), Some(1));
+    assert_eq!(binding.of(&headers(&[("cookie", "x=1"), ("cookie", &cookie)])), Some(1));
+    for other in ["home=b", "home=", "xhome=1", "home", ";;;=;"] {
+        assert_eq!(binding.of(&headers(&[("cookie", other)])), None, "{other}");
+    }
+}
+
+#[test]
+fn what_others_may_keep_gets_no_cookie() {
+    let binding = Binding::new("home", &["http://a".to_owned()]);
+    for (control, binds) in [
+        ("private, no-cache", true),
+        ("no-store", true),
+        ("max-age=60", false),
+        ("Public", false),
+        ("private, s-maxage=5", false),
+    ] {
+        let mut answered = headers(&[("cache-control", control)]);
+        binding.bind(0, &mut answered);
+        assert_eq!(answered.contains_key("set-cookie"), binds, "{control}");
+    }
+}
+
+#[tokio::test]
+async fn a_spooled_body_is_the_same_each_time_and_a_large_one_passes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let chunks = |count: usize| {
+        let (mut sender, body) = http_body_util::channel::Channel::<bytes::Bytes, base::BodyError>::new(1);
+        tokio::spawn(async move {
+            for n in 0..count {
+                if sender.send_data(vec![n as u8; 100_000].into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Body::stream(body)
+    };
+    let expected = |count: usize| (0..count).flat_map(|n| vec![n as u8; 100_000]).collect::<Vec<_>>();
+    for count in [0, 1, 2, 3, 10, 20] {
+        let kept = spool(chunks(count), 2_000_000, folder.path(), &base::SystemRng).await.expect("it is read");
+        let Ok(replay) = kept else { panic!("{count} pieces fit") };
+        for _ in 0..2 {
+            assert!(whole(replay.body()).await.expect("a body") == expected(count), "{count}");
+        }
+    }
+    let passed = spool(chunks(30), 2_000_000, folder.path(), &base::SystemRng).await.expect("it is read");
+    let Err(body) = passed else { panic!("it is too large") };
+    assert!(whole(body).await.expect("a body") == expected(30));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }

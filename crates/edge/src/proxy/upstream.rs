@@ -1,77 +1,495 @@
-//! The servers behind a route: which of them gets a request, and what follows if it fails.
+//! The servers behind a route. Crate `upstream` decides which of them gets a request, whether it goes out
+//! again, and when nothing is sent at all; here its decisions are carried out.
+//!
+//! **Again.** A request goes out again, to another target, if nothing of it was sent; and if its body is
+//! at hand, it is idempotent, and its answer is of a status that the manifest names or there is none.
+//! A budget bounds how often.
+//!
+//! **Beside.** An idempotent request that takes longer than most goes out a second time, and the first
+//! good answer counts. The other is given up.
+//!
+//! **Cancellation.** Who drops the future, or the body of the response, gives up the exchange and the
+//! place that it took; nothing is held against the target for that.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use base::{Body, SocketOptions, WorkerLimits, code};
-use http::Response;
+use base::{Body, Clock, Rng, UpstreamLimits, code};
+use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
-use manifest::UpstreamPlan;
-use services::egress::EgressPolicy;
-use url::Url;
-use worker::{Failure, Fetcher, Outbound};
+use http::{HeaderMap, Method, Response};
+use manifest::{HashKey, UpstreamPlan};
+use net::{ExchangeError, Peer, Undone};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use upstream::{Ask, Begin, Outcome, Pick, Pool, PoolView, Refusal, Retry, TargetView};
+use worker::Failure;
 
+use super::binding::Binding;
 use super::forwarded::Forwarded;
+use super::passing::Passing;
+use super::spool::{self, Replay};
+use super::{binding, probe, settings};
 use crate::respond::refuse;
 
-/// The servers behind a route, which take turns.
+/// What an upstream is made of.
+pub struct UpstreamParts<'a> {
+    pub plan: &'a UpstreamPlan,
+    /// One for each target, in their order.
+    pub peers: Vec<Arc<Peer>>,
+    /// Why it can't be asked.
+    pub refusal: Option<Failure>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    /// Where request bodies are kept that are spooled.
+    pub spool: PathBuf,
+}
+
+/// The servers behind a route.
 pub struct Upstream {
-    targets: Vec<Url>,
-    policy: Arc<EgressPolicy>,
-    fetcher: Arc<dyn Fetcher>,
-    turn: AtomicUsize,
+    pub(super) name: String,
+    pub(super) limits: UpstreamLimits,
+    pub(super) peers: Vec<Arc<Peer>>,
+    retry_on: Vec<u16>,
+    hash: Option<HashKey>,
+    sticky: Option<Binding>,
+    refusal: Option<Failure>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) rng: Arc<dyn Rng>,
+    spool: PathBuf,
+    desk: Mutex<Desk>,
+}
+
+/// The pool, and who waits for it.
+struct Desk {
+    pool: Pool,
+    line: VecDeque<oneshot::Sender<()>>,
+}
+
+/// What is to be seen of an upstream.
+#[derive(Debug, Clone)]
+pub struct UpstreamView {
+    pub pool: PoolView,
+    pub targets: Vec<TargetView>,
 }
 
 impl Upstream {
-    /// `policy` lets the targets through, and nothing of the node itself.
-    pub fn new(plan: &UpstreamPlan, policy: Arc<EgressPolicy>, fetcher: Arc<dyn Fetcher>) -> Arc<Self> {
-        let parse = |target: &manifest::EgressRule| Url::parse(&target.to_string()).expect("a plan's target is a URL");
-        let targets: Vec<Url> = plan.targets.iter().map(parse).collect();
-        assert!(!targets.is_empty(), "a plan gives every upstream a target");
-        Arc::new(Self { targets, policy, fetcher, turn: AtomicUsize::new(0) })
+    /// Must be called where tasks can be spawned, if the plan has health checks; they end with it.
+    pub fn new(parts: UpstreamParts<'_>) -> Arc<Self> {
+        let UpstreamParts { plan, peers, refusal, clock, rng, spool } = parts;
+        assert_eq!(plan.targets.len(), peers.len(), "a peer for each target");
+        let pool = settings::pool(plan, rng.next_u64());
+        let made = Arc::new(Self {
+            name: plan.name.to_string(),
+            limits: plan.limits.clone(),
+            peers,
+            retry_on: plan.retry_on.clone(),
+            hash: settings::hash_key(&plan.balance),
+            sticky: plan.sticky.as_ref().map(|cookie| Binding::new(cookie, &settings::names(plan))),
+            refusal,
+            clock,
+            rng,
+            spool,
+            desk: Mutex::new(Desk { pool, line: VecDeque::new() }),
+        });
+        if let (Some(health), None) = (&plan.health, &made.refusal) {
+            probe::watch(&made, health);
+        }
+        made
     }
 
-    /// Sends a request and answers with the head of the response. A server that can't be reached is
-    /// passed over, if nothing of the body is lost with it.
-    pub(super) async fn ask(&self, mut request: Forwarded) -> Result<Response<Body>, Failure> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut last = None;
-        for at in 0..self.targets.len() {
-            let target = &self.targets[(first.wrapping_add(at)) % self.targets.len()];
-            let whole = request.body.take_whole();
-            let body = match &whole {
-                Some(bytes) => Body::full(bytes.clone()),
-                None => std::mem::replace(&mut request.body, Body::empty()),
-            };
-            let url = self.url(target, &request.path_and_query)?;
-            let (method, headers) = (request.method.clone(), request.headers.clone());
-            let outbound = Outbound { method, url, headers, body };
-            match self.fetcher.fetch(self.policy.clone(), outbound).await {
-                Err(failure) if is_unreached(&failure) && whole.is_some() => {
-                    request.body = whole.map_or_else(Body::empty, Body::full);
-                    last = Some(failure);
-                }
-                outcome => return outcome,
-            }
+    pub fn view(&self) -> UpstreamView {
+        let now_ms = self.now_ms();
+        let mut desk = self.desk();
+        UpstreamView { pool: desk.pool.view(), targets: desk.pool.targets(now_ms) }
+    }
+
+    /// Sends a request and answers with the head of the response.
+    pub(super) async fn ask(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
+        if let Some(failure) = &self.refusal {
+            return Err(failure.clone());
         }
-        Err(last.unwrap_or_else(|| refuse(&code::UPSTREAM_UNREACHABLE, "the upstream has no server")))
+        if self.limits.total_ms == 0 {
+            return self.tries(request, None).await;
+        }
+        let deadline = Instant::now() + Duration::from_millis(self.limits.total_ms);
+        let late = |_| Err(refuse(&code::UPSTREAM_TIMEOUT, self.says("no answer within total_ms")));
+        tokio::time::timeout_at(deadline, self.tries(request, Some(deadline))).await.unwrap_or_else(late)
     }
 
     /// Opens a WebSocket and passes its end on.
-    pub(super) async fn upgrade(&self, request: Forwarded) -> Result<Response<Body>, Failure> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let url = self.url(&self.targets[turn % self.targets.len()], &request.path_and_query)?;
-        let outbound = Outbound { method: request.method, url, headers: request.headers, body: Body::empty() };
-        self.fetcher.upgrade(self.policy.clone(), outbound, SocketOptions::from(&WorkerLimits::default())).await
+    pub(super) async fn upgrade(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
+        if let Some(failure) = &self.refusal {
+            return Err(failure.clone());
+        }
+        let mut asking = Asking::new(self, request).await?;
+        loop {
+            let mut slot = self.enter(&asking.ask).await?;
+            asking.ask.tried.insert(slot.pick.at);
+            let peer = &self.peers[slot.pick.at];
+            let result = peer
+                .upgrade(asking.path_and_query.clone(), asking.headers.clone(), settings::sockets(&self.limits))
+                .await;
+            let outcome = outcome(&result);
+            slot.judge(outcome);
+            // What was answered is no matter of trying again: a socket is opened once.
+            let unreached = outcome == Outcome::Unreached && asking.wants(outcome);
+            if !(unreached && self.may_retry()) {
+                return result.map_err(failure);
+            }
+            asking.again();
+        }
     }
 
-    fn url(&self, target: &Url, path_and_query: &PathAndQuery) -> Result<Url, Failure> {
-        let text = format!("{}{path_and_query}", target.as_str().trim_end_matches('/'));
-        Url::parse(&text).map_err(|error| refuse(&code::BAD_REQUEST, format!("{text}: {error}")))
+    async fn tries(self: &Arc<Self>, request: Forwarded, deadline: Option<Instant>) -> Result<Response<Body>, Failure> {
+        let mut asking = Asking::new(self, request).await?;
+        let mut last: Option<Tried> = None;
+        loop {
+            let slot = match (self.enter(&asking.ask).await, last) {
+                (Ok(slot), _) => slot,
+                // Nobody is left to ask: what there is counts.
+                (Err(_), Some(tried)) => return self.finish(tried, &asking, deadline),
+                (Err(failure), None) => return Err(failure),
+            };
+            asking.ask.tried.insert(slot.pick.at);
+            let mut tried = if asking.may_go_beside() {
+                self.hedged(&mut asking, slot).await
+            } else {
+                self.attempt(slot, asking.outgoing()).await
+            };
+            asking.stream = tried.unsent.take();
+            if !(asking.wants(tried.outcome) && self.may_retry()) {
+                return self.finish(tried, &asking, deadline);
+            }
+            asking.again();
+            last = Some(tried);
+        }
+    }
+
+    /// One exchange with one target.
+    async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing) -> Tried {
+        let Outgoing { method, path_and_query, headers, body } = outgoing;
+        let exchange = self.peers[slot.pick.at].exchange(method, path_and_query, headers, body);
+        let result = match self.limits.try_ms {
+            0 => exchange.await,
+            ms => timeout(Duration::from_millis(ms), exchange).await.unwrap_or_else(|_| {
+                let (target, phase) = (self.name.clone(), "one try");
+                let error = ExchangeError::Timeout { target, phase, ms: ms.into(), limit: "try_ms" };
+                Err(Undone { error, body: None })
+            }),
+        };
+        let (result, unsent) = match result {
+            Ok(response) => (Ok(response), None),
+            Err(Undone { error, body }) => (Err(error), body),
+        };
+        let outcome = outcome(&result);
+        slot.judge(outcome);
+        Tried { slot, outcome, result: result.map_err(failure), unsent }
+    }
+
+    /// An exchange that gets another beside it if it is late.
+    async fn hedged(self: &Arc<Self>, asking: &mut Asking<'_>, slot: Slot) -> Tried {
+        let late_us = self.desk().pool.percentile_us(self.limits.hedge_percentile);
+        let mut first = pin!(self.attempt(slot, asking.outgoing()));
+        let Some(late_us) = late_us else { return first.await };
+        tokio::select! {
+            biased;
+            tried = &mut first => return tried,
+            () = tokio::time::sleep(Duration::from_micros(late_us)) => {}
+        }
+        if !self.may_retry() {
+            return first.await;
+        }
+        let Ok(slot) = self.enter(&Ask { again: true, ..asking.ask }).await else { return first.await };
+        asking.ask.tried.insert(slot.pick.at);
+        let second = pin!(self.attempt(slot, asking.outgoing()));
+        match select(first, second).await {
+            Either::Left((tried, other)) => better(tried, other).await,
+            Either::Right((tried, other)) => better(tried, other).await,
+        }
+    }
+
+    /// A place at a target, for which it may have to wait.
+    async fn enter(self: &Arc<Self>, ask: &Ask) -> Result<Slot, Failure> {
+        let mut ask = *ask;
+        let limit = Duration::from_millis(self.limits.waiting_ms);
+        loop {
+            let waits = {
+                let now_ms = self.now_ms();
+                let mut desk = self.desk();
+                match desk.pool.begin(&ask, now_ms) {
+                    Begin::Go(pick) => return Ok(Slot::new(self, pick)),
+                    Begin::Refuse(refusal) => return Err(self.refused(refusal)),
+                    Begin::Wait => {
+                        let (turn, called) = oneshot::channel();
+                        desk.line.push_back(turn);
+                        InLine { upstream: self.clone(), called, served: false }
+                    }
+                }
+            };
+            let late = |_| Err(refuse(&code::UPSTREAM_BUSY, self.says("a request waited longer than waiting_ms")));
+            timeout(limit, waits.turn()).await.unwrap_or_else(late)?;
+            ask.waited = true;
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Open { retry_after_ms } => {
+                let seconds = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+                refuse(&code::UPSTREAM_OPEN, self.says("its breaker is open (breaker_percent)"))
+                    .with_retry_after_s(seconds)
+            }
+            Refusal::Full => refuse(&code::UPSTREAM_BUSY, self.says("requests and waiting are used up")),
+        }
+    }
+
+    fn finish(
+        self: &Arc<Self>,
+        tried: Tried,
+        asking: &Asking<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Body>, Failure> {
+        let at = tried.slot.pick.at;
+        let mut response = tried.result?;
+        if let Some(sticky) = &self.sticky
+            && asking.bound != Some(at)
+        {
+            sticky.bind(at, response.headers_mut());
+        }
+        let between = Duration::from_millis(self.limits.between_bytes_ms);
+        Ok(response.map(|body| Passing::wrap(body, tried.slot, between, deadline)))
+    }
+
+    /// The body of a request, if it can be had again; else as it comes.
+    async fn at_hand(&self, mut body: Body) -> Result<(Option<Replay>, Body), Failure> {
+        if let Some(bytes) = body.take_whole() {
+            return Ok((Some(Replay::Memory(bytes)), Body::empty()));
+        }
+        if self.limits.spool_bytes == 0 {
+            return Ok((None, body));
+        }
+        let spooled = spool::spool(body, self.limits.spool_bytes, &self.spool, &*self.rng).await;
+        match spooled.map_err(|error| Failure::new(error.code, error.detail))? {
+            Ok(replay) => Ok((Some(replay), Body::empty())),
+            Err(body) => Ok((None, body)),
+        }
+    }
+
+    fn may_retry(&self) -> bool {
+        let now_ms = self.now_ms();
+        self.desk().pool.may_retry(now_ms)
+    }
+
+    /// What a health check found.
+    pub(super) fn checked(&self, at: usize, ok: bool) {
+        self.change(at, |pool, now_ms| pool.checked(at, ok, now_ms));
+    }
+
+    /// Tells the pool something about a target, and the log if that changed its state.
+    fn change(&self, at: usize, tell: impl FnOnce(&mut Pool, u64)) {
+        let now_ms = self.now_ms();
+        let mut desk = self.desk();
+        let before = desk.pool.state(at, now_ms).name();
+        tell(&mut desk.pool, now_ms);
+        let after = desk.pool.state(at, now_ms).name();
+        drop(desk);
+        if before != after {
+            tracing::warn!(upstream = %self.name, target_number = at, "a target was {before} and is {after}");
+        }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn says(&self, what: &str) -> String {
+        format!("the upstream {}: {what}", self.name)
     }
 }
 
-/// Whether a server did not get the request.
-fn is_unreached(failure: &Failure) -> bool {
-    failure.code.name == code::UPSTREAM_UNREACHABLE.name
+impl Desk {
+    /// The next who waits, and is still there, goes on.
+    fn wake(&mut self) {
+        while let Some(next) = self.line.pop_front() {
+            if next.send(()).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+/// A request, as often as it goes out.
+struct Asking<'a> {
+    upstream: &'a Upstream,
+    method: Method,
+    path_and_query: PathAndQuery,
+    headers: HeaderMap,
+    /// The body, if it can be had again.
+    whole: Option<Replay>,
+    /// Else as it comes, until it was sent.
+    stream: Option<Body>,
+    ask: Ask,
+    bound: Option<usize>,
+    retries: u64,
+}
+
+/// One copy of it.
+struct Outgoing {
+    method: Method,
+    path_and_query: PathAndQuery,
+    headers: HeaderMap,
+    body: Body,
+}
+
+/// What came of one exchange.
+struct Tried {
+    slot: Slot,
+    outcome: Outcome,
+    result: Result<Response<Body>, Failure>,
+    /// The body, if it was not sent.
+    unsent: Option<Body>,
+}
+
+impl<'a> Asking<'a> {
+    async fn new(upstream: &'a Upstream, mut request: Forwarded) -> Result<Self, Failure> {
+        let bound = upstream.sticky.as_ref().and_then(|sticky| sticky.of(&request.headers));
+        let key = upstream.hash.as_ref().and_then(|key| binding::key(key, &request));
+        let (whole, stream) = upstream.at_hand(std::mem::take(&mut request.body)).await?;
+        let trial = whole.is_some();
+        let ask = Ask { key, sticky: bound, trial, ..Ask::default() };
+        let Forwarded { method, path_and_query, headers, .. } = request;
+        Ok(Self { upstream, method, path_and_query, headers, whole, stream: Some(stream), ask, bound, retries: 0 })
+    }
+
+    fn outgoing(&mut self) -> Outgoing {
+        let body = match &self.whole {
+            Some(replay) => replay.body(),
+            None => self.stream.take().unwrap_or_default(),
+        };
+        Outgoing {
+            method: self.method.clone(),
+            path_and_query: self.path_and_query.clone(),
+            headers: self.headers.clone(),
+            body,
+        }
+    }
+
+    fn wants(&self, outcome: Outcome) -> bool {
+        let retry = Retry {
+            idempotent: self.method.is_idempotent(),
+            replayable: self.whole.is_some() || self.stream.is_some(),
+            retries: self.retries,
+            retries_max: self.upstream.limits.retries,
+            statuses: &self.upstream.retry_on,
+        };
+        retry.wants(outcome)
+    }
+
+    fn may_go_beside(&self) -> bool {
+        self.upstream.limits.hedge_percentile > 0
+            && self.upstream.peers.len() > 1
+            && self.method.is_idempotent()
+            && self.whole.is_some()
+    }
+
+    fn again(&mut self) {
+        self.retries += 1;
+        self.ask.again = true;
+    }
+}
+
+/// The one that is no failure; of two failures the first.
+async fn better(first: Tried, other: impl Future<Output = Tried>) -> Tried {
+    if first.outcome.is_failure() == Some(false) {
+        return first;
+    }
+    let other = other.await;
+    if other.outcome.is_failure() == Some(false) { other } else { first }
+}
+
+fn outcome(result: &Result<Response<Body>, ExchangeError>) -> Outcome {
+    match result {
+        Ok(response) => Outcome::Answered { status: response.status().as_u16() },
+        // The client broke off, not the target.
+        Err(ExchangeError::Request(_)) => Outcome::Abandoned,
+        Err(error) if error.is_unsent() => Outcome::Unreached,
+        Err(_) => Outcome::Broke,
+    }
+}
+
+fn failure(error: ExchangeError) -> Failure {
+    Failure::new(error.code(), error.to_string())
+}
+
+/// A place at a target, until the end of the response.
+pub(super) struct Slot {
+    upstream: Arc<Upstream>,
+    pick: Pick,
+    started: Duration,
+    judged: bool,
+}
+
+impl Slot {
+    fn new(upstream: &Arc<Upstream>, pick: Pick) -> Self {
+        Self { upstream: upstream.clone(), pick, started: upstream.clock.monotonic(), judged: false }
+    }
+
+    /// What came of it; once more if the response broke off.
+    pub fn judge(&mut self, outcome: Outcome) {
+        self.judged = true;
+        let now = self.upstream.clock.monotonic();
+        let latency_us = u64::try_from((now.saturating_sub(self.started)).as_micros()).unwrap_or(u64::MAX);
+        let pick = &mut self.pick;
+        self.upstream.change(pick.at, |pool, now_ms| pool.judge(pick, outcome, latency_us, now_ms));
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.judged {
+            self.judge(Outcome::Abandoned);
+        }
+        let mut desk = self.upstream.desk();
+        if desk.pool.end(self.pick) {
+            desk.wake();
+        }
+    }
+}
+
+/// A place in line.
+struct InLine {
+    upstream: Arc<Upstream>,
+    called: oneshot::Receiver<()>,
+    served: bool,
+}
+
+impl InLine {
+    async fn turn(mut self) -> Result<(), Failure> {
+        // The line lives as long as the upstream does.
+        let called = (&mut self.called).await;
+        self.served = called.is_ok();
+        called.map_err(|_| refuse(&code::UPSTREAM_BUSY, self.upstream.says("it is gone")))
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        if self.served {
+            return;
+        }
+        let mut desk = self.upstream.desk();
+        desk.pool.left();
+        // It was called and did not hear it: the next one goes.
+        if self.called.try_recv().is_ok() {
+            desk.wake();
+        }
+    }
 }

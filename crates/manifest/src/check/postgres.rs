@@ -51,9 +51,17 @@ impl Compiler<'_, '_> {
 
     fn ca(&mut self, raw: &RawPostgres, tls: Option<PostgresTls>) -> Option<Option<String>> {
         let Some(pem) = &raw.ca else { return Some(None) };
-        let (message, help) = if tls == Some(PostgresTls::Off) {
-            ("`ca` has no meaning without TLS".to_owned(), "leave out `ca`, or tls = \"off\"")
-        } else if pem.value.len() as u64 > CA_BYTES.max {
+        if tls == Some(PostgresTls::Off) {
+            self.problems.add(code::BAD_VALUE, &pem.span, "`ca` has no meaning without TLS").help =
+                Some("leave out `ca`, or tls = \"off\"".to_owned());
+            return None;
+        }
+        self.authorities(pem).map(Some)
+    }
+
+    /// The text of a field `ca`.
+    pub(super) fn authorities(&mut self, pem: &Spanned<String>) -> Option<String> {
+        let (message, help) = if pem.value.len() as u64 > CA_BYTES.max {
             let (bytes, max) = (pem.value.len(), CA_BYTES.max);
             (format!("`ca` has {bytes} bytes; at most {max} (ca_bytes)"), "name the authority itself, not a bundle")
         } else if pem.value.contains("PRIVATE KEY") {
@@ -61,7 +69,7 @@ impl Compiler<'_, '_> {
         } else if !pem.value.contains("-----BEGIN CERTIFICATE-----") {
             ("`ca` is no certificate in PEM".to_owned(), "write ca = \"\"\"-----BEGIN CERTIFICATE----- … \"\"\"")
         } else {
-            return Some(Some(pem.value.clone()));
+            return Some(pem.value.clone());
         };
         self.problems.add(code::BAD_VALUE, &pem.span, message).help = Some(help.to_owned());
         None

@@ -1,13 +1,23 @@
 //! Upstreams of the manifest → the plan's, and what routes say of them.
 
-use base::ResourceName;
+use base::limits::UPSTREAM;
+use base::{ResourceName, UpstreamLimits};
 
 use super::{Compiler, bad_name, shorten};
 use crate::bounds::UPSTREAM_TARGETS;
 use crate::egress::EgressRule;
-use crate::plan::{UpstreamIndex, UpstreamPlan, is_target};
-use crate::raw::{RawUpstream, Spanned};
+use crate::plan::UpstreamIndex;
+use crate::raw::{RawTarget, RawUpstream, Spanned};
 use crate::report::{code, suggest};
+use crate::upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_target};
+
+const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
+const HASH_HELP: &str = "it is one of: \"path\", \"client\", \"header:NAME\", \"cookie:NAME\"";
+
+/// RFC 9110, section 5.6.2.
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
 
 impl Compiler<'_, '_> {
     pub(super) fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamPlan> {
@@ -25,13 +35,41 @@ impl Compiler<'_, '_> {
             return None;
         }
         let targets: Vec<_> = raw.targets.iter().map(|target| self.target(target)).collect();
-        Some(UpstreamPlan { name: name?, targets: targets.into_iter().collect::<Option<_>>()? })
+        let (balance, sticky) = (self.balance(raw), self.sticky(raw));
+        let retry_on = self.statuses(&raw.retry_on, "retry_on", 400);
+        let health = self.health(raw);
+        let tls = self.upstream_tls(raw);
+        let mut limits = UpstreamLimits::default();
+        self.limits(&raw.limits, UPSTREAM, None, |name, value| limits.set(name, value));
+        Some(UpstreamPlan {
+            name: name?,
+            targets: targets.into_iter().collect::<Option<_>>()?,
+            balance: balance?,
+            sticky: sticky?,
+            retry_on: retry_on?,
+            health: health?,
+            tls: tls?,
+            limits,
+        })
     }
 
-    fn target(&mut self, text: &Spanned<String>) -> Option<EgressRule> {
-        let parsed = EgressRule::parse(text.value.trim_end_matches('/'));
-        let message = match parsed {
-            Ok(rule) if is_target(&rule) => return Some(rule),
+    fn target(&mut self, raw: &RawTarget) -> Option<TargetPlan> {
+        let text = &raw.url;
+        let weight = match raw.weight.as_ref().map_or(1, |weight| weight.value) {
+            weight @ 1..=WEIGHTS_TO => Some(weight as u32),
+            other => {
+                let span = &raw.weight.as_ref().unwrap_or(&Spanned::new(1, text.span.clone())).span.clone();
+                let message = format!("the weight {other} lies not between 1 and {WEIGHT_MAX}");
+                self.problems.add(code::BAD_VALUE, span, message);
+                None
+            }
+        };
+        let (url, h2c) = match text.value.strip_prefix("h2c://") {
+            Some(rest) => (format!("http://{rest}"), true),
+            None => (text.value.clone(), false),
+        };
+        let message = match EgressRule::parse(url.trim_end_matches('/')) {
+            Ok(server) if is_target(&server) => return Some(TargetPlan { server, weight: weight?, h2c }),
             Ok(EgressRule::Host { scheme: Some(_), .. }) => {
                 format!("the target `{}` speaks no HTTP", shorten(&text.value))
             }
@@ -41,6 +79,119 @@ impl Compiler<'_, '_> {
         self.problems.add(code::BAD_VALUE, &text.span, message).help =
             Some("a target is a scheme, a host and a port, such as \"http://127.0.0.1:9000\"".to_owned());
         None
+    }
+
+    fn balance(&mut self, raw: &RawUpstream) -> Option<BalancePlan> {
+        let named = raw.balance.as_ref().map_or("round_robin", |balance| balance.value.as_str());
+        let hashed = match named {
+            "round_robin" => Err(BalancePlan::RoundRobin),
+            "least_requests" => Err(BalancePlan::LeastRequests),
+            "two_choices" => Err(BalancePlan::TwoChoices),
+            "ketama" => Ok(BalancePlan::Ketama as fn(HashKey) -> BalancePlan),
+            "maglev" => Ok(BalancePlan::Maglev as fn(HashKey) -> BalancePlan),
+            other => {
+                let span = raw.balance.as_ref().map(|balance| balance.span.clone()).unwrap_or_default();
+                let message = format!("`{}` is no way to choose a target", shorten(other));
+                self.problems.add(code::BAD_VALUE, &span, message).help = suggest(
+                    other,
+                    ["round_robin", "least_requests", "two_choices", "ketama", "maglev"],
+                    "it is one of",
+                );
+                return None;
+            }
+        };
+        match (hashed, &raw.hash) {
+            (Err(balance), None) => Some(balance),
+            (Ok(balance), Some(key)) => self.hash_key(key).map(balance),
+            (Err(_), Some(key)) => {
+                let message = format!("`hash` has no meaning for {named}");
+                self.problems.add(code::BAD_VALUE, &key.span, message).help =
+                    Some("it is the key of balance = \"ketama\" and \"maglev\"".to_owned());
+                None
+            }
+            (Ok(_), None) => {
+                let message = format!("{named} needs a key: `hash`");
+                self.problems.add(code::MISSING_FIELD, &raw.name.span, message).help = Some(HASH_HELP.to_owned());
+                None
+            }
+        }
+    }
+
+    fn hash_key(&mut self, text: &Spanned<String>) -> Option<HashKey> {
+        match text.value.split_once(':') {
+            None if text.value == "path" => return Some(HashKey::Path),
+            None if text.value == "client" => return Some(HashKey::Client),
+            Some(("header", name)) if is_token(name) => return Some(HashKey::Header(name.to_ascii_lowercase())),
+            Some(("cookie", name)) if is_token(name) => return Some(HashKey::Cookie(name.to_owned())),
+            _ => {}
+        }
+        let message = format!("`{}` is no key", shorten(&text.value));
+        self.problems.add(code::BAD_VALUE, &text.span, message).help = Some(HASH_HELP.to_owned());
+        None
+    }
+
+    fn sticky(&mut self, raw: &RawUpstream) -> Option<Option<String>> {
+        match &raw.sticky {
+            Some(name) if !is_token(&name.value) => {
+                let message = format!("`{}` is no name of a cookie", shorten(&name.value));
+                self.problems.add(code::BAD_VALUE, &name.span, message);
+                None
+            }
+            name => Some(name.as_ref().map(|name| name.value.clone())),
+        }
+    }
+
+    fn statuses(&mut self, raw: &[Spanned<i64>], field: &str, min: i64) -> Option<Vec<u16>> {
+        let mut all = Some(Vec::with_capacity(raw.len()));
+        for status in raw {
+            match status.value {
+                value if (min..=599).contains(&value) => all.iter_mut().for_each(|all| all.push(value as u16)),
+                other => {
+                    let message = format!("{other} is no status for {field}, which lie between {min} and 599");
+                    self.problems.add(code::BAD_VALUE, &status.span, message);
+                    all = None;
+                }
+            }
+        }
+        all
+    }
+
+    fn health(&mut self, raw: &RawUpstream) -> Option<Option<HealthPlan>> {
+        let Some(health) = &raw.health else { return Some(None) };
+        let status = self.statuses(&health.status, "status", 100);
+        let path = &health.path;
+        let is_path =
+            path.value.starts_with('/') && path.value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !is_path {
+            let message = format!("`{}` is no path", shorten(&path.value));
+            self.problems.add(code::BAD_VALUE, &path.span, message).help =
+                Some("it begins with a slash, and what is not ASCII is percent-encoded".to_owned());
+        }
+        (is_path && status.is_some()).then(|| status.map(|status| HealthPlan { path: path.value.clone(), status }))
+    }
+
+    fn upstream_tls(&mut self, raw: &RawUpstream) -> Option<Option<UpstreamTls>> {
+        let Some(tls) = &raw.tls else { return Some(None) };
+        let ca = match &tls.ca {
+            Some(pem) => Some(self.authorities(pem)?),
+            None => None,
+        };
+        let server_name = match &tls.server_name {
+            Some(name) if matches!(EgressRule::parse(&name.value), Ok(EgressRule::Host { port: None, .. })) => {
+                Some(name.value.to_ascii_lowercase())
+            }
+            Some(name) => {
+                let message = format!("`{}` is no host name", shorten(&name.value));
+                self.problems.add(code::BAD_VALUE, &name.span, message);
+                return None;
+            }
+            None => None,
+        };
+        let certificate = match &tls.certificate {
+            Some(secret) => Some(self.resource(secret, "a secret")?),
+            None => None,
+        };
+        Some(Some(UpstreamTls { ca, server_name, certificate }))
     }
 
     pub(super) fn upstream_index(&mut self, name: &Spanned<String>) -> Option<UpstreamIndex> {

@@ -120,8 +120,39 @@ pub(crate) static ROUTE: &[Field] = &[
     later("filters"),
 ];
 
-pub(crate) static UPSTREAM: &[Field] =
-    &[field("targets", "Its servers, as scheme, host and port: \"http://127.0.0.1:9000\". They take turns.")];
+pub(crate) static UPSTREAM: &[Field] = &[
+    field("targets", "Its servers: \"http://127.0.0.1:9000\", https:// or h2c://, or a table with its url and weight."),
+    field(
+        "balance",
+        "Which of them gets a request: \"round_robin\" (default), \"least_requests\", \"two_choices\" (of two at \
+         random the less loaded, by latency), \"ketama\" or \"maglev\" (equal keys to the same one).",
+    ),
+    field("hash", "The key of ketama and maglev: \"path\", \"client\", \"header:NAME\" or \"cookie:NAME\"."),
+    field("sticky", "The name of a cookie that binds a client to the server that answered it first."),
+    field("retry_on", "Statuses after which a request goes out again that may, such as [502, 503, 504]."),
+    field("health", "How to ask a server whether it is well, again and again."),
+    field("tls", "How servers prove who they are, and this node to them."),
+    field("limits", "Limits on the upstream: times, retries, requests, connections."),
+];
+
+pub(crate) static UPSTREAM_TARGET: &[Field] = &[
+    field("url", "Scheme, host and port: \"http://127.0.0.1:9000\"."),
+    field("weight", "Its share of the requests, beside the others' weights: 1 to 1000, 1 by default."),
+];
+
+pub(crate) static UPSTREAM_HEALTH: &[Field] = &[
+    field("path", "The path that is asked for, such as \"/healthz\"."),
+    field("status", "The statuses of a server that is well; 200 to 299 by default."),
+];
+
+pub(crate) static UPSTREAM_TLS: &[Field] = &[
+    field("ca", "The authorities that signed the servers' certificates, as PEM text; no other is trusted then."),
+    field("server_name", "The name that the certificates are for, if it is not the host of the target."),
+    field(
+        "certificate",
+        "The certificate that the node shows: { secret = \"NAME\" }, a secret that holds it and its key as PEM text.",
+    ),
+];
 
 pub(crate) static ROUTE_CACHE: &[Field] = &[
     field(

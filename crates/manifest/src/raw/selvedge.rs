@@ -1,9 +1,8 @@
 //! The reader of `selvedge.toml`.
 
-use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, UPSTREAM, WORKER};
-use super::postgres;
+use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, WORKER};
 use super::{
-    BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawUpstream, RawWorker, Reader, Spanned,
+    BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned, postgres, upstream,
 };
 use crate::report::{Problems, code, nearest};
 use crate::tree::{Entry, Node, Table, Value};
@@ -20,7 +19,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         name: reader.string(root, "name"),
         workers: workers(&mut reader, root),
         routes: routes(&mut reader, root),
-        upstreams: upstreams(&mut reader, root),
+        upstreams: upstream::read(&mut reader, root),
         limits: reader.limits(root, "limits"),
         tests: tests(&mut reader, root),
         postgres: postgres::read(&mut reader, root),
@@ -224,24 +223,4 @@ fn cache(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawCache> {
         }
         _ => reader.wrong_type("cache", "true, false or a table", &entry.node),
     }
-}
-
-fn upstreams(reader: &mut Reader<'_>, root: &Table) -> Vec<RawUpstream> {
-    let Some(upstreams) = reader.table(root, "upstreams") else { return Vec::new() };
-    let mut raw = Vec::with_capacity(upstreams.entries.len());
-    for entry in &upstreams.entries {
-        let place = format!("upstreams.{}", entry.key);
-        let Some(table) = reader.table_of(&place, &entry.node) else { continue };
-        reader.check_fields(table, UPSTREAM, &format!("[{place}]"));
-        let name = Spanned::new(entry.key.clone(), entry.key_span.clone());
-        match reader.strings(table, "targets") {
-            Some(targets) if !targets.is_empty() => raw.push(RawUpstream { name, targets }),
-            _ => {
-                let message = format!("the upstream `{}` has no `targets`", entry.key);
-                reader.problems.add(code::MISSING_FIELD, &entry.key_span, message).help =
-                    Some("name its servers: targets = [\"http://127.0.0.1:9000\"]".to_owned());
-            }
-        }
-    }
-    raw
 }

@@ -4,18 +4,20 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use base::Body;
+use base::{Body, BodyError};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::pool::{Link, Sender};
+use super::pool::{Link, Sender, Wear};
 use super::{ExchangeError, Target};
 
 /// After so long without an answer the next address is tried beside (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// The least that hyper reads a head into.
+const HEAD_BYTES_MIN: usize = 8 << 10;
 
 /// A stream, and the address it leads to.
 pub(super) struct Dialled<S> {
@@ -81,7 +83,12 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> Result<Dialled<TcpStream>, S
 }
 
 /// Begins HTTP on a stream; the connection is driven by a task of this thread's runtime.
-pub(super) async fn handshake<S>(dialled: Dialled<S>, h2: bool, target: &Target) -> Result<Link, ExchangeError>
+pub(super) async fn handshake<S>(
+    dialled: Dialled<S>,
+    h2: bool,
+    target: &Target,
+    head_bytes: usize,
+) -> Result<Link, ExchangeError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -89,16 +96,19 @@ where
     let io = TokioIo::new(dialled.stream);
     let sender = if h2 {
         let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20)).max_header_list_size(64 << 10);
+        builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));
+        builder.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
         tokio::spawn(async move { drop(connection.await) });
         Sender::H2(sender)
     } else {
-        let (sender, connection) = hyper::client::conn::http1::handshake::<_, Body>(io).await.map_err(protocol)?;
+        let mut builder = hyper::client::conn::http1::Builder::new();
+        builder.max_buf_size(head_bytes.max(HEAD_BYTES_MIN));
+        let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
         tokio::spawn(async move { drop(connection.await) });
         Sender::H1(sender)
     };
-    Ok(Link { sender, address: dialled.address })
+    Ok(Link { sender, address: dialled.address, wear: Wear::new() })
 }
 
 /// An error with its causes, on one line.
@@ -113,4 +123,25 @@ pub(super) fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether the server says that it did nothing with the request.
+pub(super) fn is_refused(error: &hyper::Error) -> bool {
+    cause::<h2::Error>(error).is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// The error of the request's own body, if that was it.
+pub(super) fn of_request(error: &hyper::Error) -> Option<BodyError> {
+    cause::<BodyError>(error).cloned()
+}
+
+fn cause<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref::<E>() {
+            return Some(found);
+        }
+        source = cause.source();
+    }
+    None
 }

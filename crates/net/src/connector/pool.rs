@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::ThreadId;
@@ -22,6 +23,29 @@ use super::{Target, dial};
 pub(super) struct Link {
     pub sender: Sender,
     pub address: IpAddr,
+    pub wear: Arc<Wear>,
+}
+
+/// What a connection has behind it.
+pub(super) struct Wear {
+    opened: Instant,
+    requests: AtomicU64,
+}
+
+/// How long, and how often, connections are used again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reuse {
+    pub idle: Duration,
+    /// Unused ones kept for one target, on one core.
+    pub per_target: usize,
+    pub age: Option<Duration>,
+    pub requests: Option<u64>,
+}
+
+impl Wear {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { opened: Instant::now(), requests: AtomicU64::new(0) })
+    }
 }
 
 pub(super) enum Sender {
@@ -31,8 +55,7 @@ pub(super) enum Sender {
 
 /// The threads of the node share one pool, and each finds in it only what it put there.
 pub(super) struct Pool {
-    idle: Duration,
-    per_target: usize,
+    reuse: Reuse,
     links: Mutex<Links>,
 }
 
@@ -40,8 +63,19 @@ pub(super) struct Pool {
 type Links = HashMap<(ThreadId, Target), Vec<(Link, Instant)>>;
 
 impl Pool {
-    pub fn new(idle: Duration, per_target: usize) -> Arc<Self> {
-        Arc::new(Self { idle, per_target, links: Mutex::default() })
+    pub fn new(reuse: Reuse) -> Arc<Self> {
+        Arc::new(Self { reuse, links: Mutex::default() })
+    }
+
+    /// Whether an unused connection is still good for a request.
+    fn is_good(&self, link: &Link, since: Instant, now: Instant) -> bool {
+        !link.is_closed() && now - since < self.reuse.idle && !self.is_worn(link, now)
+    }
+
+    fn is_worn(&self, link: &Link, now: Instant) -> bool {
+        let wear = &link.wear;
+        self.reuse.age.is_some_and(|age| now - wear.opened >= age)
+            || self.reuse.requests.is_some_and(|requests| wear.requests.load(Ordering::Relaxed) >= requests)
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -55,11 +89,11 @@ impl Pool {
         let mut pool = self.links();
         let key = (std::thread::current().id(), target.clone());
         let links = pool.get_mut(&key)?;
-        links.retain(|(link, since)| !link.is_closed() && now - *since < self.idle);
+        links.retain(|(link, since)| self.is_good(link, *since, now));
         let at = links.iter().rposition(|(link, _)| link.is_ready() && check(link.address).is_ok());
         let taken = at.map(|at| match &links[at].0.sender {
             // Many requests share an HTTP/2 connection, so it stays.
-            Sender::H2(sender) => Link { sender: Sender::H2(sender.clone()), address: links[at].0.address },
+            Sender::H2(sender) => links[at].0.shared(sender),
             Sender::H1(_) => links.remove(at).0,
         });
         if links.is_empty() {
@@ -69,25 +103,25 @@ impl Pool {
     }
 
     fn put(&self, target: Target, link: Link) {
-        if link.is_closed() {
+        let now = Instant::now();
+        if link.is_closed() || self.is_worn(&link, now) || self.reuse.per_target == 0 {
             return;
         }
-        let now = Instant::now();
         let mut pool = self.links();
         let links = pool.entry((std::thread::current().id(), target)).or_default();
-        links.retain(|(link, since)| !link.is_closed() && now - *since < self.idle);
+        links.retain(|(link, since)| self.is_good(link, *since, now));
         if matches!(link.sender, Sender::H2(_)) {
             // One for each address; the newest use keeps it alive.
             links.retain(|(other, _)| other.address != link.address || matches!(other.sender, Sender::H1(_)));
         }
-        if links.len() >= self.per_target {
+        if links.len() >= self.reuse.per_target {
             links.remove(0);
         }
         links.push((link, now));
         // Targets that nobody asks for any more are forgotten a few at a time.
         let stale: Vec<_> = pool
             .iter()
-            .filter(|(_, links)| links.iter().all(|(link, since)| link.is_closed() || now - *since >= self.idle))
+            .filter(|(_, links)| !links.iter().any(|(link, since)| self.is_good(link, *since, now)))
             .map(|(key, _)| key.clone())
             .take(8)
             .collect();
@@ -98,6 +132,11 @@ impl Pool {
 }
 
 impl Link {
+    /// The same connection of HTTP/2 once more.
+    fn shared(&self, sender: &http2::SendRequest<Body>) -> Self {
+        Self { sender: Sender::H2(sender.clone()), address: self.address, wear: self.wear.clone() }
+    }
+
     fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::H1(sender) => sender.is_closed(),
@@ -129,6 +168,7 @@ impl Lease {
         mut self,
         mut request: http::Request<Body>,
     ) -> Result<http::Response<Body>, (hyper::Error, Option<http::Request<Body>>)> {
+        self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
         let sent = match &mut self.link.sender {
             Sender::H1(sender) => {
                 // Origin form; the host is in its field.
@@ -161,8 +201,7 @@ impl Lease {
         };
         let (parts, incoming) = sent?.into_parts();
         if let Sender::H2(sender) = &self.link.sender {
-            let shared = Link { sender: Sender::H2(sender.clone()), address: self.link.address };
-            self.pool.put(self.target.clone(), shared);
+            self.pool.put(self.target.clone(), self.link.shared(sender));
         }
         let ended = http_body::Body::is_end_stream(&incoming);
         let mut body = LeasedBody { incoming, lease: Some(self) };

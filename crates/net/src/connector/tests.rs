@@ -13,21 +13,21 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 /// A server on loopback that answers with what it was asked.
-struct Origin {
-    address: SocketAddr,
-    connections: Rc<Cell<usize>>,
+pub(super) struct Origin {
+    pub address: SocketAddr,
+    pub connections: Rc<Cell<usize>>,
 }
 
-type Handler = Rc<dyn Fn(http::Request<hyper::body::Incoming>) -> http::Response<Body>>;
+pub(super) type Handler = Rc<dyn Fn(http::Request<hyper::body::Incoming>) -> http::Response<Body>>;
 
-fn echo(request: http::Request<hyper::body::Incoming>) -> http::Response<Body> {
+pub(super) fn echo(request: http::Request<hyper::body::Incoming>) -> http::Response<Body> {
     let host = request.headers().get("host").map(|h| h.to_str().unwrap().to_owned());
     let authority = request.uri().authority().map(ToString::to_string);
     let text = format!("{:?} {} {}", request.version(), request.uri().path(), host.or(authority).unwrap_or_default());
     http::Response::builder().header("keep-alive", "timeout=5").body(Body::full(text)).unwrap()
 }
 
-async fn origin(tls: Option<&[u8]>, handler: Handler) -> Origin {
+pub(super) async fn origin(tls: Option<&[u8]>, handler: Handler) -> Origin {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, connections) = (listener.local_addr().unwrap(), Rc::new(Cell::new(0)));
     let acceptor = tls.map(acceptor);
@@ -58,7 +58,7 @@ pub(super) fn acceptor(alpn: &[u8]) -> tokio_rustls::TlsAcceptor {
     tokio_rustls::TlsAcceptor::from(Arc::new(config))
 }
 
-async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static>(
+pub(super) async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static>(
     stream: S,
     h2: bool,
     handler: Handler,
@@ -104,7 +104,7 @@ fn get(url: String) -> Outgoing {
     Outgoing { method: Method::GET, url: Url::parse(&url).unwrap(), headers: HeaderMap::new(), body: Body::empty() }
 }
 
-async fn text(response: http::Response<Body>) -> String {
+pub(super) async fn text(response: http::Response<Body>) -> String {
     String::from_utf8(response.into_body().collect(1 << 20).await.unwrap().to_vec()).unwrap()
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -27,8 +28,25 @@ pub(super) fn config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, Strin
         return Err("the system has no trusted certificates; install its ca-certificates package".to_owned());
     }
     let mut config = trusting(roots)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = http();
     Ok(Arc::new(config))
+}
+
+fn http() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+}
+
+/// The same, showing a certificate: PEM text that holds it, with its chain and its key.
+pub(super) fn showing(config: &ClientConfig, identity: &str) -> Result<ClientConfig, String> {
+    let chain = CertificateDer::pem_slice_iter(identity.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| format!("the client certificate: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(identity.as_bytes());
+    let key = key.map_err(|error| format!("the key of the client certificate: {error}"))?;
+    let certified = CertifiedKey::from_der(chain, key, config.crypto_provider());
+    let certified = certified.map_err(|error| format!("the client certificate: {error}"))?;
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    Ok(config)
 }
 
 /// Trusts the certificates of a PEM text, and no others.
@@ -41,7 +59,9 @@ pub(super) fn config_of(ca: &str) -> Result<ClientConfig, String> {
     if roots.is_empty() {
         return Err("ca holds no certificate".to_owned());
     }
-    trusting(roots)
+    let mut config = trusting(roots)?;
+    config.alpn_protocols = http();
+    Ok(config)
 }
 
 fn trusting(roots: RootCertStore) -> Result<ClientConfig, String> {
@@ -52,14 +72,15 @@ fn trusting(roots: RootCertStore) -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// True with the stream if the server chose HTTP/2.
+/// True with the stream if the server chose HTTP/2. Its certificate must be for `name`.
 pub(super) async fn wrap(
     dialled: Dialled<TcpStream>,
     config: Arc<ClientConfig>,
     target: &Target,
+    name: &str,
 ) -> Result<(Dialled<TlsStream<TcpStream>>, bool), ExchangeError> {
     let failed = |reason: String| ExchangeError::Tls { target: target.to_string(), reason };
-    let name = ServerName::try_from(target.host.clone()).map_err(|error| failed(error.to_string()))?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|error| failed(error.to_string()))?;
     let connecting = tokio_rustls::TlsConnector::from(config).connect(name, dialled.stream);
     let stream = connecting.await.map_err(|error| failed(chain(&error)))?;
     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -50,7 +50,19 @@ impl Connector {
         check: Check,
     ) -> Result<http::Response<Body>, ExchangeError> {
         let target = target(&request.url)?;
-        let mut request = prepare(request, &target)?;
+        let request = prepare(request, &target)?;
+        let stream = self.open(&target, &*check).await?;
+        self.upgrade_on(stream, request, options, &target).await
+    }
+
+    /// The same on a connection of its own.
+    pub(super) async fn upgrade_on(
+        &self,
+        stream: Box<dyn Stream>,
+        mut request: http::Request<Body>,
+        options: SocketOptions,
+        target: &Target,
+    ) -> Result<http::Response<Body>, ExchangeError> {
         let key = handshake::fresh_key(&SystemRng);
         handshake::ask(request.headers_mut(), &key);
         let offered: Vec<String> = websocket::offers(request.headers()).map(str::to_owned).collect();
@@ -58,7 +70,6 @@ impl Connector {
         *request.uri_mut() = path.map_or_else(Default::default, Into::into);
         let protocol = |reason: String| ExchangeError::Protocol { target: target.to_string(), reason };
 
-        let stream = self.open(&target, &*check).await?;
         let shaken = http1::handshake::<_, Body>(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|error| protocol(chain(&error)))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
@@ -100,7 +111,7 @@ impl Connector {
             }
             let mut config = (*self.tls_config(target).await?).clone();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            let (dialled, _) = tls::wrap(dialled, Arc::new(config), target).await?;
+            let (dialled, _) = tls::wrap(dialled, Arc::new(config), target, &target.host).await?;
             Ok(Box::new(dialled.stream) as Box<dyn Stream>)
         };
         let ms = self.options.connect.as_millis();

@@ -124,8 +124,8 @@ pub fn limits(project: &Project, json: bool) -> Result<()> {
         print("project")?;
         for line in of_project {
             let value = format!("{} {}", line.value, line.unit);
-            let database = line.database.as_ref().map(base::ResourceName::as_str);
-            let owner = line.worker.as_ref().map(base::WorkerName::as_str).or(database).unwrap_or("app");
+            let resource = line.database.as_ref().or(line.upstream.as_ref()).map(base::ResourceName::as_str);
+            let owner = line.worker.as_ref().map(base::WorkerName::as_str).or(resource).unwrap_or("app");
             print(format!(
                 "  {owner:<12} {:<24} {:>20}  {:<20} {}",
                 line.name,

@@ -59,7 +59,8 @@ impl TlsConfig {
     }
 }
 
-const FIELDS: &[&str] = &["listen", "mode", "proxy_protocol_from", "tls", "redirect_to_https", "hsts"];
+const FIELDS: &[&str] =
+    &["listen", "mode", "proxy_protocol_from", "forwarded_from", "tls", "redirect_to_https", "hsts"];
 const TLS_FIELDS: &[&str] = &["certificates", "directories", "client_ca", "client_auth", "clients", "min_version"];
 const CERTIFICATE_FIELDS: &[&str] = &["cert", "key", "hosts", "ocsp", "default"];
 const CLIENT_FIELDS: &[&str] = &["hosts", "ca", "required"];
@@ -89,6 +90,7 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
         reader.problem(code::BAD_VALUE, &table.key_span("hsts"), message, "put hsts on the listener with `tls`");
     }
     let (proxies, proxied_unix) = read_proxies(reader, table);
+    let believed = read_networks(reader, table, "forwarded_from");
     let mode = read_mode(reader, table);
     let listen = listen?;
     match listen.value.parse::<Address>() {
@@ -97,7 +99,7 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
                 Address::Unix(path) => Address::Unix(base.join(path)),
                 tcp => tcp,
             };
-            let door = Door { redirect, hsts };
+            let door = Door { believed, redirect, hsts };
             Some(ListenerConfig { address, address_span: listen.span, mode, proxies, proxied_unix, tls, door })
         }
         Err(error) => {
@@ -120,6 +122,23 @@ fn read_mode(reader: &mut Reader<'_>, table: &Table) -> u32 {
         reader.problem(code::BAD_VALUE, &text.span, message, "a mode is three octal digits, such as \"660\"");
         MODE
     })
+}
+
+/// Addresses and networks.
+fn read_networks(reader: &mut Reader<'_>, table: &Table, field: &str) -> Vec<ipnet::IpNet> {
+    let mut networks = Vec::new();
+    for text in reader.strings(table, field) {
+        let address = || text.value.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
+        match text.value.parse().ok().or_else(address) {
+            Some(network) => networks.push(network),
+            None => {
+                let message = format!("`{}` is no network", text.value);
+                let help = "write an address, or a network such as \"10.0.0.0/8\"";
+                reader.problem(code::BAD_VALUE, &text.span, message, help);
+            }
+        }
+    }
+    networks
 }
 
 fn read_proxies(reader: &mut Reader<'_>, table: &Table) -> (Vec<ipnet::IpNet>, bool) {

@@ -27,6 +27,7 @@ use crate::outbound::NetFetcher;
 use crate::prepare;
 use crate::site::{Blueprint, Code, OnFailure, Overheard, TestBindings, Testing, Workshop, public_buckets};
 use crate::terminal;
+use crate::upstreams::Upstreams;
 use crate::wire::{self, Stores};
 
 /// The binding that calls the app. The runner takes it out of `env`.
@@ -71,6 +72,7 @@ pub struct Suite {
     stores: Stores,
     node: NodeLimits,
     fetcher: Arc<dyn Fetcher>,
+    upstreams: Upstreams,
     postgres: Arc<dyn Postgres>,
     memory: Arc<AssetMemory>,
     /// What is cleared up at the end.
@@ -87,12 +89,14 @@ impl Suite {
         }
         let stores = wire::open_throwaway(&data.path().join("data"), &options.compiled, &node)?;
         let engine = wire::open_engine(&stores, &node)?;
-        let fetcher = Arc::new(NetFetcher(Connector::new(ConnectorOptions::from(&node))));
+        let connector = Connector::new(ConnectorOptions::from(&node));
+        let fetcher = Arc::new(NetFetcher(connector.clone()));
         Ok(Arc::new(Self {
             engine,
             stores,
             postgres: wire::open_postgres(fetcher.clone()),
             fetcher,
+            upstreams: Upstreams::new(connector, data.path()),
             memory: AssetMemory::new(ASSET_MEMORY_BYTES),
             left: Mutex::new(Some((Sweep::begin(&cache), data))),
             node,
@@ -305,6 +309,7 @@ impl App {
             dispatcher,
             fetcher: self.suite.fetcher.clone(),
             postgres: self.suite.postgres.clone(),
+            upstreams: self.suite.upstreams.clone(),
             own: Vec::new(),
             testing: Some(Testing {
                 worker: WorkerName::parse(TESTS_WORKER)?,

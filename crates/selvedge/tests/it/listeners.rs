@@ -21,13 +21,13 @@ export default {
 "#;
 
 /// An authority whose certificates lie in a directory.
-struct Authority<'a> {
+pub struct Authority<'a> {
     place: &'a Place,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl<'a> Authority<'a> {
-    fn new(place: &'a Place) -> Self {
+    pub fn new(place: &'a Place) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Another name than what it signs, which would pass for its own issuer.
@@ -38,7 +38,7 @@ impl<'a> Authority<'a> {
         Self { place, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: &str, hosts: &[&str]) {
+    pub fn issue(&self, name: &str, hosts: &[&str]) {
         let key = KeyPair::generate().expect("a key");
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let params = CertificateParams::new(hosts).expect("names");
@@ -71,7 +71,7 @@ fn curl(place: &Place, ca: &Path, args: &[&str]) -> Result<String, String> {
 }
 
 /// The ports of what a node said it serves under TLS, in the order of its listeners.
-fn ports(node: &Node, scheme: &str) -> Vec<String> {
+pub fn ports(node: &Node, scheme: &str) -> Vec<String> {
     let said = node.stderr();
     let start = format!("{scheme}://127.0.0.1:");
     let after = said.split(&start).skip(1);
@@ -79,7 +79,7 @@ fn ports(node: &Node, scheme: &str) -> Vec<String> {
 }
 
 /// A node with these listeners, whose one app answers every host.
-fn serve(place: &Place, config: &str) -> Node {
+pub fn serve(place: &Place, config: &str) -> Node {
     let hosts = ["app.example", "other.example", "new.example", "newer.example", "admin.example", "127.0.0.1"];
     let routes = hosts.map(|host| format!("[[routes]]\nmatch = \"{host}/*\"\nworker = \"web\"\n"));
     let manifest = format!("{ONE_WORKER}{}", routes.concat());

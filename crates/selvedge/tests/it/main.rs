@@ -25,4 +25,5 @@ mod services;
 mod sockets;
 mod sql;
 mod traces;
+mod upstreams;
 mod wasm;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{App, BOUNDS_US, Histogram, Kind, Metrics};
+use super::{App, BOUNDS_US, Histogram, Kind, Metrics, POINTS_MAX};
 
 pub(super) fn render(metrics: &Metrics) -> String {
     let mut out = String::new();
@@ -31,14 +31,24 @@ pub(super) fn render(metrics: &Metrics) -> String {
     head(&mut out, "selvedge_console_lines_total", "Lines that guests wrote to their consoles.", "counter");
     let _ = writeln!(out, "selvedge_console_lines_total {}", metrics.lines.load(Relaxed));
     for (name, help, kind, read) in &*metrics.observed.lock().unwrap_or_else(PoisonError::into_inner) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        head(&mut out, name, help, kind);
+        head(&mut out, name, help, kind_name(*kind));
         let _ = writeln!(out, "{name} {}", read());
     }
+    for (name, help, kind, read) in &*metrics.points.lock().unwrap_or_else(PoisonError::into_inner) {
+        head(&mut out, name, help, kind_name(*kind));
+        for point in read().into_iter().take(POINTS_MAX) {
+            let labels: Vec<_> = point.labels.iter().map(|(key, text)| format!("{key}=\"{}\"", escape(text))).collect();
+            let _ = writeln!(out, "{name}{{{}}} {}", labels.join(","), point.value);
+        }
+    }
     out
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+    }
 }
 
 type Sorted<T> = BTreeMap<Arc<str>, Arc<T>>;

@@ -1,0 +1,111 @@
+//! Upstreams: servers that routes pass requests on to, and how.
+
+use base::{ResourceName, UpstreamLimits};
+use serde::{Deserialize, Serialize};
+
+use crate::egress::{EgressRule, Scheme};
+
+/// Servers that routes pass requests on to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamPlan {
+    pub name: ResourceName,
+    /// At least one.
+    pub targets: Vec<TargetPlan>,
+    #[serde(default, skip_serializing_if = "BalancePlan::is_default")]
+    pub balance: BalancePlan,
+    /// The cookie that binds a client to the target that answered it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<String>,
+    /// Statuses that are worth another try.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthPlan>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
+    #[serde(default)]
+    pub limits: UpstreamLimits,
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    /// `scheme://host` with a port where it is not the scheme's own.
+    pub server: EgressRule,
+    pub weight: u32,
+    /// HTTP/2 without TLS (`h2c://`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub h2c: bool,
+}
+
+/// Who of the targets gets a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BalancePlan {
+    #[default]
+    RoundRobin,
+    LeastRequests,
+    /// The less loaded of two at random, by latency.
+    TwoChoices,
+    /// A ring.
+    Ketama(HashKey),
+    /// A table.
+    Maglev(HashKey),
+}
+
+/// What a consistent hash goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashKey {
+    Path,
+    /// The client's address.
+    Client,
+    /// A field's value, by its lower-case name.
+    Header(String),
+    Cookie(String),
+}
+
+/// The request that asks a target whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthPlan {
+    pub path: String,
+    /// The statuses of one that is; those from 200 to 299 if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<u16>,
+}
+
+/// How the targets prove who they are, and the node to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamTls {
+    /// The authorities that signed their certificates, as PEM text; no other is trusted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The name that their certificates are for, if it is not the target's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// The secret that holds the node's certificate and its key, as PEM text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<ResourceName>,
+}
+
+impl BalancePlan {
+    fn is_default(&self) -> bool {
+        *self == Self::RoundRobin
+    }
+}
+
+impl UpstreamPlan {
+    /// Whether a plan that was read back may be used.
+    pub(crate) fn holds(&self) -> bool {
+        let weights = self.targets.iter().all(|target| (1..=WEIGHT_MAX).contains(&target.weight));
+        !self.targets.is_empty() && weights && self.targets.iter().all(|target| is_target(&target.server))
+    }
+}
+
+/// The largest weight of a target.
+pub(crate) const WEIGHT_MAX: u32 = 1_000;
+
+/// Whether a rule names one server of HTTP: a scheme and a host.
+pub(crate) fn is_target(rule: &EgressRule) -> bool {
+    matches!(rule, EgressRule::Host { scheme: Some(Scheme::Http | Scheme::Https), .. })
+}

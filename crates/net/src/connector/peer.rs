@@ -1,0 +1,265 @@
+//! One server that is known beforehand: a target of an upstream. It has its own connections, its own way
+//! to be sure whom it talks to, and a time for each phase of an exchange.
+//!
+//! Its name is resolved again for every new connection, by the system's resolver; an age of connections
+//! (`Reuse::age`) bounds how long an old address is used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Body, Secret, SocketOptions};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use rustls::ClientConfig;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::dial::{self, Dialled};
+use super::pool::{Lease, Link, Pool, Reuse};
+use super::upgrade::Stream;
+use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
+
+mod sent;
+
+/// How long each phase of an exchange may take.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerTimes {
+    /// Resolving and connecting.
+    pub connect: Duration,
+    pub tls: Duration,
+    /// From the end of the request to the head of the response.
+    pub first_byte: Duration,
+}
+
+/// How to talk to a server.
+pub struct PeerOptions {
+    /// `http` or `https`, a host, a port.
+    pub url: Url,
+    /// HTTP/2 from the first byte, without TLS.
+    pub h2c: bool,
+    pub check: Check,
+    pub times: PeerTimes,
+    pub head_bytes: usize,
+    pub idle: Duration,
+    /// Unused connections kept, on one core.
+    pub idle_per_core: usize,
+    /// How old a connection may be, and how many requests it may have had, that takes another one.
+    pub age: Option<Duration>,
+    pub requests: Option<u64>,
+    /// Authorities in PEM; those of the system if there are none.
+    pub ca: Option<String>,
+    /// The name that its certificate is for, if it is not the host.
+    pub server_name: Option<String>,
+    /// The certificate that is shown to it, and its key, in PEM.
+    pub certificate: Option<Secret<String>>,
+}
+
+/// Why an exchange gave no response, and the body of the request if none of it was asked for.
+pub struct Undone {
+    pub error: ExchangeError,
+    pub body: Option<Body>,
+}
+
+/// A server.
+pub struct Peer {
+    connector: Arc<Connector>,
+    options: PeerOptions,
+    target: Target,
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+    pool: Arc<Pool>,
+    tls: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Peer {
+    pub fn new(connector: Arc<Connector>, options: PeerOptions) -> Result<Arc<Self>, ExchangeError> {
+        let target = target(&options.url)?;
+        let wrong = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
+        let text = &options.url[url::Position::BeforeHost..url::Position::AfterPort];
+        let authority = Authority::try_from(text).map_err(|error| wrong(error.to_string()))?;
+        let host = HeaderValue::try_from(text).map_err(|error| wrong(error.to_string()))?;
+        let pool = Pool::new(Reuse {
+            idle: options.idle,
+            per_target: options.idle_per_core,
+            age: options.age,
+            requests: options.requests,
+        });
+        let scheme = if target.https { Scheme::HTTPS } else { Scheme::HTTP };
+        Ok(Arc::new(Self { connector, options, target, scheme, authority, host, pool, tls: OnceCell::new() }))
+    }
+
+    /// Sends a request and waits for the head of the response. Fields that belong to a connection are
+    /// removed from both.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path_and_query: PathAndQuery,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<http::Response<Body>, Undone> {
+        let gone = |error| Undone { error, body: None };
+        let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
+        while let Some(link) = self.pool.take(&self.target, &*self.options.check) {
+            match self.send(link, request).await {
+                Ok(response) => return Ok(response),
+                Err((_, Some(unsent))) => request = unsent,
+                Err((error, None)) => return Err(gone(error)),
+            }
+        }
+        let link = match self.connect().await {
+            Ok(link) => link,
+            Err(error) => return Err(Undone { error, body: Some(request.into_body()) }),
+        };
+        self.send(link, request).await.map_err(|(error, unsent)| match (error, unsent) {
+            (ExchangeError::Protocol { target, reason }, Some(unsent)) => {
+                let error = ExchangeError::Unreachable { target, reason };
+                Undone { error, body: Some(unsent.into_body()) }
+            }
+            (error, unsent) => Undone { error, body: unsent.map(http::Request::into_body) },
+        })
+    }
+
+    /// Asks for a WebSocket, over a connection of its own.
+    pub async fn upgrade(
+        &self,
+        path_and_query: PathAndQuery,
+        headers: HeaderMap,
+        options: SocketOptions,
+    ) -> Result<http::Response<Body>, ExchangeError> {
+        let request = self.request(Method::GET, path_and_query, headers, Body::empty())?;
+        let dialled = self.dial().await?;
+        let stream: Box<dyn Stream> = if self.target.https {
+            let mut config = (**self.tls_config().await?).clone();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Box::new(self.secure(dialled, Arc::new(config)).await?.0.stream)
+        } else {
+            Box::new(dialled.stream)
+        };
+        let (limit, what) = (self.options.times.first_byte, ("the answer to the handshake", "first_byte_ms"));
+        self.within(limit, what, self.connector.upgrade_on(stream, request, options, &self.target)).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path_and_query: PathAndQuery,
+        mut headers: HeaderMap,
+        body: Body,
+    ) -> Result<http::Request<Body>, ExchangeError> {
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        let uri = uri.path_and_query(path_and_query).build();
+        let uri = uri.map_err(|error| ExchangeError::Unreachable {
+            target: self.target.to_string(),
+            reason: error.to_string(),
+        })?;
+        strip_hop_by_hop(&mut headers);
+        headers.insert(header::HOST, self.host.clone());
+        // Servers of gRPC refuse who does not say that trailers get through; they do.
+        if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        // The body says how long it is; a second opinion could only be wrong.
+        headers.remove(header::CONTENT_LENGTH);
+        let mut request = http::Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn connect(&self) -> Result<Link, ExchangeError> {
+        let (target, head_bytes) = (&self.target, self.options.head_bytes);
+        let dialled = self.dial().await?;
+        if !target.https {
+            return dial::handshake(dialled, self.options.h2c, target, head_bytes).await;
+        }
+        let config = self.tls_config().await?.clone();
+        let (dialled, h2) = self.secure(dialled, config).await?;
+        dial::handshake(dialled, h2, target, head_bytes).await
+    }
+
+    async fn dial(&self) -> Result<Dialled<tokio::net::TcpStream>, ExchangeError> {
+        let dialling = dial::dial(&self.target, &*self.options.check);
+        self.within(self.options.times.connect, ("connecting", "connect_ms"), dialling).await
+    }
+
+    async fn secure(
+        &self,
+        dialled: Dialled<tokio::net::TcpStream>,
+        config: Arc<ClientConfig>,
+    ) -> Result<(Dialled<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>, bool), ExchangeError> {
+        let name = self.options.server_name.as_deref().unwrap_or(&self.target.host);
+        let securing = tls::wrap(dialled, config, &self.target, name);
+        self.within(self.options.times.tls, ("the TLS handshake", "tls_ms"), securing).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        (phase, name): (&'static str, &'static str),
+        work: impl Future<Output = Result<T, ExchangeError>>,
+    ) -> Result<T, ExchangeError> {
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(self.timed_out(limit, phase, name)))
+    }
+
+    fn timed_out(&self, limit: Duration, phase: &'static str, name: &'static str) -> ExchangeError {
+        ExchangeError::Timeout { target: self.target.to_string(), phase, ms: limit.as_millis(), limit: name }
+    }
+
+    /// Made when it is needed first.
+    async fn tls_config(&self) -> Result<&Arc<ClientConfig>, ExchangeError> {
+        let make = || async {
+            let failed = |reason: String| ExchangeError::Tls { target: self.target.to_string(), reason };
+            let trusting = match &self.options.ca {
+                Some(pem) => Arc::new(tls::config_of(pem).map_err(failed)?),
+                None => self.connector.tls_config(&self.target).await?,
+            };
+            match &self.options.certificate {
+                Some(identity) => Ok(Arc::new(tls::showing(&trusting, identity.expose()).map_err(failed)?)),
+                None => Ok(trusting),
+            }
+        };
+        self.tls.get_or_try_init(make).await
+    }
+
+    /// An error comes with the request if nothing of it was sent.
+    async fn send(
+        &self,
+        link: Link,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
+        let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
+        let (request, sent) = sent::watch(request);
+        let limit = self.options.times.first_byte;
+        let late = async {
+            sent.await;
+            tokio::time::sleep(limit).await;
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = lease.send(request) => outcome,
+            () = late => return Err((self.timed_out(limit, "the head of the response", "first_byte_ms"), None)),
+        };
+        match outcome {
+            Ok(mut response) => {
+                strip_hop_by_hop(response.headers_mut());
+                Ok(response)
+            }
+            Err((error, unsent)) => {
+                if let Some(body) = dial::of_request(&error) {
+                    return Err((ExchangeError::Request(body), None));
+                }
+                let (target, reason) = (self.target.to_string(), dial::chain(&error));
+                // It says so itself (RFC 9113, section 8.7).
+                if dial::is_refused(&error) {
+                    return Err((ExchangeError::Unreachable { target, reason }, unsent));
+                }
+                Err((ExchangeError::Protocol { target, reason }, unsent))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

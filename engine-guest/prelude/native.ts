@@ -239,6 +239,11 @@ export const OBJECT_AUTO_GET = 473;
 export const OBJECT_AUTO_TIME = 474;
 export const OBJECT_ABORT = 475;
 export const OP_OBJECT_SYNC = 480;
+// The change feed of a SQL database.
+export const OP_SQL_CHANGES = 722;
+// The past of a durable object: calls.
+export const OBJECT_BOOKMARK = 720;
+export const OBJECT_RESTORE_NEXT = 721;
 // PostgreSQL.
 export const OP_POSTGRES_QUERY = 560;
 export const OP_POSTGRES_BEGIN = 561;

@@ -195,6 +195,7 @@ codes! {
     OBJECT_AWAKE = row("object_awake", 409, Client, true, "The durable object is awake", "Wait until it sleeps (object_idle_ms after its last use), or stop the node, then try again.");
     OBJECT_MOVED = row("object_moved", 503, Node, true, "The durable object lives elsewhere now", "Send the request again.");
     BAD_OBJECT_DATA = row("bad_object_data", 422, Client, false, "This is no export of a durable object", "Give a file that selvedge objects export wrote.");
+    OBJECT_PAST = row("object_past", 422, Client, false, "The durable object can't be put back to this moment", "Name a moment of the last archive_days, not before the object was first written, and not one to come.");
     OBJECT_MISSING = row("object_missing", 404, Client, false, "There is no such durable object", "See: selvedge objects APP CLASS list.");
     SQL_ERROR = row("sql_error", 500, Guest, false, "SQLite refused the statement", "See the message; correct the statement.");
     SQL_CONSTRAINT = row("sql_constraint", 409, Guest, false, "A constraint of the database does not hold", "Change the values, or the constraint.");
@@ -207,6 +208,7 @@ codes! {
     SQL_TRANSACTION_OVER = row("sql_transaction_over", 409, Guest, true, "The transaction is over", "Begin it again; keep it short, and wait for nothing else in it.");
     SQL_NAME = row("sql_name", 400, Guest, false, "This can't be the name of a database", "Use 1 to 128 letters, digits and -_.@+, not beginning with a dot.");
     SQL_COPY = row("sql_copy", 409, Client, false, "The database can't be copied so", "Name a database that is there, a moment that its archive reaches, and a name that no database has yet.");
+    SQL_CHANGES_GONE = row("sql_changes_gone", 410, Guest, false, "The changes of the database after this position are not kept", "Read the tables anew, and go on from where the feed is now; or raise sql_changes.");
     SQL_MIGRATION = row("sql_migration", 422, Guest, false, "The migrations can't be applied", "See the message; correct the migration that it names.");
     STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
@@ -218,6 +220,8 @@ codes! {
     DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");
     DATA_NEWER = row("data_newer", 500, Node, false, "The data directory was written by a newer Selvedge", "Use that version or a newer one.");
     BAD_SECRET = row("bad_secret", 400, Client, false, "The secret is empty or too long", "Set a secret of 1 byte to 64 KiB.");
+    BAD_CONFIG = row("bad_config", 400, Client, false, "The configuration value is empty, too long, or no text", "Set a text of 1 byte to 64 KiB.");
+    CONFIG_MISSING = row("config_missing", 404, Client, false, "The app has no such configuration value", "See: selvedge config list.");
     SECRET_SEALED = row("secret_sealed", 500, Node, false, "A secret does not open with this node key", "Start the node with the key file it was sealed with, or set the secret again.");
     UNKNOWN_VERSION = row("unknown_version", 404, Client, false, "The secret has no such version", "See which versions are kept with: selvedge secret versions.");
     DATA_UNUSABLE = row("data_unusable", 500, Node, false, "The data directory can't be used", "Choose a directory that this user may write, empty or made by Selvedge.");

@@ -201,6 +201,7 @@ limits! {
         sql_slow_ms: 200, 0, 600_000, "ms", "", "A statement that runs longer is logged with its plan.";
         sql_cached_statements: 64, 1, 10_000, "", "", "Compiled statements kept by one connection.";
         sql_files_open: 256, 4, 10_000, "", "", "SQL databases kept open; the least recently used is closed.";
+        sql_changes: 100_000, 1, 100_000_000, "", "sql_changes_gone", "Changes that the feed of one SQL database goes back.";
         sql_idle_ms: 60_000, 1_000, 3_600_000, "ms", "", "How long a SQL database may stand unused before it is closed.";
         archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";

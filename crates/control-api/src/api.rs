@@ -9,17 +9,19 @@ use bytes::Bytes;
 use crate::model::{
     AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
-    ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, Status, UpstreamEntry,
+    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 
 mod blob;
 mod cache;
+mod config;
 
 pub use blob::BlobApi;
 pub use cache::CacheApi;
+pub use config::ConfigApi;
 
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -39,9 +41,9 @@ pub struct SecretKey {
 ///   repeated: every one of them is idempotent, except for a [`rollback`](Api::rollback) that
 ///   names no deployment, of [`access_key_create`](BlobApi::access_key_create), [`kv_put`](Api::kv_put), [`kv_delete`](Api::kv_delete) and
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
-///   of a secret.
+///   of a secret or a configuration value.
 /// - No answer ever holds the value of a secret, but for that of an access key when it is made.
-pub trait Api: BlobApi + CacheApi + Send + Sync {
+pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.
@@ -133,6 +135,9 @@ pub trait Api: BlobApi + CacheApi + Send + Sync {
     /// Makes a new database of what one is, or was at a moment.
     fn sql_copy(&self, app: AppName, database: String, request: SqlCopyRequest) -> Answer<'_, SqlCopied>;
 
+    /// Which rows were written.
+    fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges>;
+
     /// Applies the migrations that are missing; answers all that are applied now.
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>>;
     /// One page of the ids of a class's objects, those after `after`.
@@ -152,6 +157,16 @@ pub trait Api: BlobApi + CacheApi + Send + Sync {
 
     /// Puts an export in the place of what an object has that sleeps; nothing removes it.
     fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()>;
+
+    /// Puts an object that sleeps back to what it was at a moment. What it is now is part of its past,
+    /// and can be had back.
+    fn object_restore(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        request: ObjectRestoreRequest,
+    ) -> Answer<'_, ObjectRestored>;
 
     /// Upstreams of the released apps, on this node; none if no node runs.
     fn upstreams(&self) -> Answer<'_, Vec<UpstreamEntry>>;

@@ -18,9 +18,10 @@ use tokio::time::timeout;
 use crate::model::{
     AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
     KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
-    KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
-    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest,
+    SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
+    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
+    Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -28,6 +29,7 @@ use crate::{Answer, Api, ApiError, Operation, SecretKey};
 
 mod blob;
 mod cache;
+mod config;
 
 /// An [`Api`] behind an admin address.
 ///
@@ -336,6 +338,15 @@ impl Api for Client {
         })
     }
 
+    fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges> {
+        Box::pin(async move {
+            let wait_ms = Some(options.wait_ms).filter(|&ms| ms > 0);
+            let query = QueryText::default().with("after", options.after).with("limit", options.limit);
+            let parameters = [app.as_str(), &database];
+            self.read(Operation::SqlChanges, &parameters, query.with("wait_ms", wait_ms), Payload::Nothing).await
+        })
+    }
+
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
         Box::pin(async move {
             let parameters = [app.as_str(), &database];
@@ -469,6 +480,19 @@ impl Api for Client {
             };
             self.call(operation, &parameters, QueryText::default(), payload).await?;
             Ok(())
+        })
+    }
+
+    fn object_restore(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        request: ObjectRestoreRequest,
+    ) -> Answer<'_, ObjectRestored> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), class.as_str(), &object];
+            self.read(Operation::ObjectRestore, &parameters, QueryText::default(), Payload::json(&request)).await
         })
     }
 

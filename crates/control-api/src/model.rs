@@ -15,15 +15,19 @@ mod cache;
 pub use blob::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
 };
-pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
+mod config;
 mod kv;
 mod secret;
+mod sql_feed;
 mod upstream;
 
+pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
+pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
 pub use kv::{
     KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
 };
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
+pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 pub use upstream::{TargetEntry, UpstreamEntry};
 
 /// A list.
@@ -418,6 +422,21 @@ pub struct ObjectInfo {
     pub tables: Vec<String>,
     /// When its alarm is due, in milliseconds since the Unix epoch.
     pub alarm_ms: Option<u64>,
+}
+
+/// Which moment an object is put back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectRestoreRequest {
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+}
+
+/// An object that was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectRestored {
+    /// When the last commit was made that is in it, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// One page of keys, in the order of their bytes.

@@ -128,6 +128,12 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::SqlMigrateRequest>();
     generator.subschema_for::<model::SqlCopyRequest>();
     generator.subschema_for::<model::SqlCopied>();
+    generator.subschema_for::<model::SqlChanges>();
+    generator.subschema_for::<model::ConfigEntry>();
+    generator.subschema_for::<model::Items<model::ConfigEntry>>();
+    generator.subschema_for::<model::ConfigVersion>();
+    generator.subschema_for::<model::Items<model::ConfigVersionEntry>>();
+    generator.subschema_for::<model::ConfigRollback>();
     generator.subschema_for::<model::Items<model::SqlMigration>>();
     generator.subschema_for::<model::KvReceipt>();
     generator.subschema_for::<model::KvDeleted>();
@@ -145,6 +151,8 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::CacheEntry>>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
+    generator.subschema_for::<model::ObjectRestoreRequest>();
+    generator.subschema_for::<model::ObjectRestored>();
     generator.subschema_for::<model::Items<model::LimitEntry>>();
     generator.subschema_for::<model::Items<model::UpstreamEntry>>();
     generator.subschema_for::<model::BackupRequest>();

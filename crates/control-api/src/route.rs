@@ -25,6 +25,12 @@ pub enum Operation {
     SecretDelete,
     SecretVersions,
     SecretRollback,
+    ConfigList,
+    ConfigGet,
+    ConfigPut,
+    ConfigDelete,
+    ConfigHistory,
+    ConfigRollback,
     KvUsage,
     KvList,
     KvCommit,
@@ -47,11 +53,13 @@ pub enum Operation {
     SqlMigrations,
     SqlMigrate,
     SqlCopy,
+    SqlChanges,
     ObjectList,
     ObjectInspect,
     ObjectExport,
     ObjectImport,
     ObjectDelete,
+    ObjectRestore,
     CachePurge,
     CacheStats,
     CacheEntries,
@@ -305,6 +313,40 @@ pub static ROUTES: &[RouteRow] = &[
     .takes(Json("SecretRollback"))
     .answers(Json("SecretVersion"))
     .errors(&[&code::UNKNOWN_VERSION]),
+    row(O::ConfigList, "config_list", Method::GET, "/v1/apps/{app}/config", "The configuration values that are set.")
+        .answers(Json("Items_ConfigEntry")),
+    row(O::ConfigGet, "config_get", Method::GET, "/v1/apps/{app}/config/{name}", "A configuration value.")
+        .query(&[SECRET_ENV])
+        .answers(Json("ConfigEntry"))
+        .errors(&[&code::CONFIG_MISSING]),
+    row(O::ConfigPut, "config_put", Method::PUT, "/v1/apps/{app}/config/{name}", "Sets a value to the body, a text.")
+        .query(&[SECRET_ENV])
+        .takes(Bytes)
+        .answers(Json("ConfigVersion"))
+        .errors(&[&code::BAD_CONFIG]),
+    row(O::ConfigDelete, "config_delete", Method::DELETE, "/v1/apps/{app}/config/{name}", "Unsets a value.")
+        .query(&[SECRET_ENV])
+        .no_content(),
+    row(
+        O::ConfigHistory,
+        "config_history",
+        Method::GET,
+        "/v1/apps/{app}/config/{name}/versions",
+        "The versions of a value that are kept, newest first.",
+    )
+    .query(&[SECRET_ENV])
+    .answers(Json("Items_ConfigVersionEntry")),
+    row(
+        O::ConfigRollback,
+        "config_rollback",
+        Method::POST,
+        "/v1/apps/{app}/config/{name}/rollback",
+        "Sets a value to what an earlier version was.",
+    )
+    .query(&[SECRET_ENV])
+    .takes(Json("ConfigRollback"))
+    .answers(Json("ConfigVersion"))
+    .errors(&[&code::UNKNOWN_VERSION]),
     row(O::KvUsage, "kv_usage", Method::GET, "/v1/apps/{app}/kv", "What an app stores in KV, and how much it may.")
         .answers(Json("KvUsage")),
     row(O::KvList, "kv_list", Method::GET, "/v1/apps/{app}/kv/{namespace}", "One page of the keys of a namespace.")
@@ -487,6 +529,20 @@ pub static ROUTES: &[RouteRow] = &[
     .slow()
     .errors(&[&code::SQL_NAME, &code::SQL_COPY]),
     row(
+        O::SqlChanges,
+        "sql_changes",
+        Method::GET,
+        "/v1/apps/{app}/sql/{database}/changes",
+        "Which rows were written, in the order of the commits. The feed begins with the first question.",
+    )
+    .query(&[
+        number("after", "What comes after this position; without it, only where now is."),
+        number("limit", "Changes in the page; at most 1000."),
+        number("wait_ms", "How long to wait if there is nothing to tell; at most 25000."),
+    ])
+    .answers(Json("SqlChanges"))
+    .errors(&[&code::SQL_NAME, &code::SQL_CHANGES_GONE]),
+    row(
         O::ObjectList,
         "object_list",
         Method::GET,
@@ -532,6 +588,17 @@ pub static ROUTES: &[RouteRow] = &[
     )
     .no_content()
     .errors(OBJECT_ERRORS),
+    row(
+        O::ObjectRestore,
+        "object_restore",
+        Method::POST,
+        "/v1/apps/{app}/objects/{class}/{object}/restore",
+        "Puts an object that sleeps back to what it was at a moment.",
+    )
+    .takes(Json("ObjectRestoreRequest"))
+    .answers(Json("ObjectRestored"))
+    .slow()
+    .errors(&[&code::OBJECT_AWAKE, &code::OBJECT_PAST]),
 ];
 
 impl Operation {

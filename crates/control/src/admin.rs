@@ -19,7 +19,7 @@ use control_api::query::{Query, encode};
 use control_api::route::{self, KV_EXPIRES, KV_METADATA, KV_REVISION, Match, Miss};
 use control_api::{
     Api, ApiError, Blobs, Items, KvChangesOptions, KvCondition, KvListOptions, KvPutOptions, KvValue, Operation,
-    SecretKey, SecretPutOptions, SecretRollback, openapi,
+    SecretKey, SecretPutOptions, SecretRollback, SqlChangesOptions, openapi,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 mod blobs;
 mod cache;
+mod config;
 mod guard;
 
 use guard::Guard;
@@ -131,17 +132,25 @@ impl Admin {
             | Operation::SecretDelete
             | Operation::SecretVersions
             | Operation::SecretRollback => self.secret(call).await?,
+            Operation::ConfigList
+            | Operation::ConfigGet
+            | Operation::ConfigPut
+            | Operation::ConfigDelete
+            | Operation::ConfigHistory
+            | Operation::ConfigRollback => self.config(call).await?,
             Operation::ObjectList
             | Operation::ObjectInspect
             | Operation::ObjectExport
             | Operation::ObjectImport
-            | Operation::ObjectDelete => self.objects(call).await?,
+            | Operation::ObjectDelete
+            | Operation::ObjectRestore => self.objects(call).await?,
             Operation::SqlList
             | Operation::SqlQuery
             | Operation::SqlImport
             | Operation::SqlMigrations
             | Operation::SqlMigrate
-            | Operation::SqlCopy => self.sql(call).await?,
+            | Operation::SqlCopy
+            | Operation::SqlChanges => self.sql(call).await?,
             Operation::BucketList
             | Operation::BucketGet
             | Operation::BucketHead
@@ -300,6 +309,14 @@ impl Admin {
             }
             Operation::SqlMigrations => items(api.sql_migrations(app, database).await?),
             Operation::SqlCopy => json(&api.sql_copy(app, database, self.json_body(call).await?).await?),
+            Operation::SqlChanges => {
+                let options = SqlChangesOptions {
+                    after: call.query.number("after")?,
+                    limit: call.query.number("limit")?,
+                    wait_ms: call.query.number("wait_ms")?.unwrap_or(0),
+                };
+                json(&api.sql_changes(app, database, options).await?)
+            }
             Operation::SqlMigrate => items(api.sql_migrate(app, database, self.json_body(call).await?).await?),
             other => Err(not_here(other)),
         }
@@ -326,6 +343,10 @@ impl Admin {
                 let export = call.collect(self.body_limit()).await?;
                 api.object_replace(app, class, object, Some(export)).await?;
                 Ok(Reply::Nothing)
+            }
+            Operation::ObjectRestore => {
+                let request = self.json_body(call).await?;
+                json(&api.object_restore(app, class, object, request).await?)
             }
             Operation::ObjectDelete => {
                 api.object_replace(app, class, object, None).await?;

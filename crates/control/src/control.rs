@@ -14,9 +14,10 @@ use bytes::Bytes;
 use control_api::{
     Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
     KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
-    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ReleaseEntry, RollbackRequest, SecretEntry,
-    SecretKey, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
+    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
@@ -31,6 +32,7 @@ use crate::document::Document;
 mod blobs;
 mod cache;
 mod care;
+mod config;
 mod kv;
 mod limits;
 mod objects;
@@ -482,6 +484,10 @@ impl Api for Control {
         Box::pin(self.copy_database(app, database, request))
     }
 
+    fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges> {
+        Box::pin(self.changes_of(app, database, options))
+    }
+
     fn sql_migrate(&self, app: AppName, database: String, request: SqlMigrateRequest) -> Answer<'_, Vec<SqlMigration>> {
         Box::pin(self.migrate_database(app, database, request))
     }
@@ -506,6 +512,16 @@ impl Api for Control {
 
     fn object_replace(&self, app: AppName, class: ClassName, object: String, export: Option<Bytes>) -> Answer<'_, ()> {
         Box::pin(self.replace_object(app, class, object, export))
+    }
+
+    fn object_restore(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        request: ObjectRestoreRequest,
+    ) -> Answer<'_, ObjectRestored> {
+        Box::pin(self.restore_object(app, class, object, request))
     }
 
     fn limits(&self, app: Option<AppName>) -> Answer<'_, Vec<LimitEntry>> {

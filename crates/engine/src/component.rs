@@ -7,6 +7,8 @@
 //!   egress policy and the sub-request limit. No redirect is followed.
 //! - `wasi:config/store` (0.2.0-rc.1): the variables and secrets of the environment.
 //! - `wasi:keyvalue` (0.2.0-draft2): the KV bindings, as buckets of their names.
+//! - `wasi:blobstore` (0.2.0-draft): the blob bindings, as containers of their names.
+//! - `selvedge:sql` (0.1.0): the SQL bindings.
 //! - `wasi:cli`: the environment holds the variables, not the secrets; there are no arguments;
 //!   standard output and error are lines of the log.
 //! - `wasi:clocks`: both clocks tick in milliseconds. `wasi:random` is the machine's.
@@ -16,6 +18,7 @@
 //! The handler is a task of its own: it may work on after it has set its response, until
 //! `wait_until_ms` after the end of the body. A client that leaves before the head ends it.
 
+mod blobstore;
 mod body;
 mod check;
 mod clocks;
@@ -27,6 +30,7 @@ mod instance;
 mod invocation;
 mod keyvalue;
 mod share;
+mod sql;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

@@ -140,7 +140,9 @@ impl Plan {
             Grant::Worker { worker, .. } | Grant::Object { worker, .. } => worker_is_there(*worker),
             Grant::Assets { assets } => assets_are_there(*assets),
             Grant::Postgres { database, .. } => self.postgres.contains_key(database),
-            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Sql { .. } | Grant::Secret { .. } => true,
+            Grant::Kv { .. } | Grant::Blob { .. } | Grant::Sql { .. } | Grant::Secret { .. } | Grant::Config { .. } => {
+                true
+            }
         });
         if !routes_hold || !bindings_hold {
             return Err("the plan names a worker, a directory or a database that it does not hold".to_owned());
@@ -173,6 +175,12 @@ impl Plan {
         grants
             .filter_map(|g| if let Grant::Object { class, worker } = g { Some((class, *worker)) } else { None })
             .collect()
+    }
+
+    /// Whether some worker is granted a value that changes without a deployment: a secret, or configuration.
+    pub fn has_values(&self) -> bool {
+        let mut grants = self.workers.iter().flat_map(|w| &w.bindings).map(|b| &b.grant);
+        !self.secrets().is_empty() || grants.any(|grant| matches!(grant, Grant::Config { .. }))
     }
 
     /// Every secret that some worker is granted, once.
@@ -312,6 +320,13 @@ pub enum Grant {
         /// The version before, while the overlap of a rotation lasts.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         previous: bool,
+    },
+    /// A value that changes without a deployment.
+    Config {
+        config: ResourceName,
+        /// What the code finds while nothing is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        default: Option<String>,
     },
     /// Another worker of the app, or the worker itself.
     Worker {

@@ -106,11 +106,14 @@ pub(crate) struct RawBinding {
     pub props: Option<Node>,
     /// Of a secret: the version before.
     pub previous: bool,
+    /// Of a configuration value: what it is while nothing is set.
+    pub default: Option<Spanned<String>>,
 }
 
 impl RawBinding {
     pub fn new(name: Spanned<String>, kind: BindingKind, target: Spanned<String>) -> Self {
-        Self { name, kind, target, migrations: None, entrypoint: None, worker: None, props: None, previous: false }
+        let (migrations, entrypoint, worker, props, previous, default) = (None, None, None, None, false, None);
+        Self { name, kind, target, migrations, entrypoint, worker, props, previous, default }
     }
 }
 
@@ -120,6 +123,7 @@ pub(crate) enum BindingKind {
     Blob,
     Sql,
     Secret,
+    Config,
     Worker,
     Assets,
     Object,

@@ -109,13 +109,15 @@ fn binding() -> Value {
         "assets" => json!({ "type": "string", "minLength": 1 }),
         "entrypoint" => json!({ "type": "string", "minLength": 1, "maxLength": ENTRYPOINT_BYTES.max }),
         "props" => json!({ "type": "object" }),
+        "default" => json!({ "type": "string" }),
         "previous" => json!({ "type": "boolean", "default": false }),
         "sql" => json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(-\\*)?$" }),
         "migrations" => json!({ "type": "string", "minLength": 1 }),
         "object" => identifier(),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
-    let kinds = ["kv", "blob", "sql", "secret", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
+    let kinds =
+        ["kv", "blob", "sql", "secret", "config", "assets", "postgres"].map(|kind| json!({ "required": [kind] }));
     // The worker that exports a class stands beside it.
     let object = json!({ "required": ["object"] });
     let worker = json!({ "required": ["worker"], "not": object });
@@ -124,6 +126,7 @@ fn binding() -> Value {
         "entrypoint": ["worker"],
         "props": ["worker"],
         "previous": ["secret"],
+        "default": ["config"],
         "migrations": ["sql"],
     });
     binding

@@ -121,6 +121,8 @@ fn members(plan: &Plan, worker: &WorkerPlan) -> Vec<(String, String)> {
             Grant::Blob { .. } => "R2Bucket".to_owned(),
             Grant::Secret { previous: false, .. } => "string".to_owned(),
             Grant::Secret { previous: true, .. } => "string | undefined".to_owned(),
+            Grant::Config { default: Some(_), .. } => "string".to_owned(),
+            Grant::Config { default: None, .. } => "string | undefined".to_owned(),
             Grant::Sql { sql: Databases::One(_), .. } => "D1Database".to_owned(),
             Grant::Sql { sql: Databases::Family(_), .. } => "SqlFamily".to_owned(),
             Grant::Object { class, worker } => objects(plan.worker(*worker), class.as_str()),

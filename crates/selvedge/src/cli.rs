@@ -41,6 +41,8 @@ pub enum Command {
     /// Set, list or delete secrets.
     #[command(subcommand)]
     Secret(Secret),
+    /// Set, show or delete configuration that changes without a deployment.
+    Config(Config),
     /// Look into SQL databases, and change them.
     #[command(subcommand)]
     Sql(Sql),
@@ -316,6 +318,13 @@ pub enum ObjectsWhat {
         /// Standard input if left out.
         file: Option<PathBuf>,
     },
+    /// Put it back to what it was at a moment; it has to sleep.
+    Restore {
+        object: String,
+        /// The moment: 2026-11-26T10:00:00Z, milliseconds since 1970, or how long ago: 30s, 10m, 2h, 3d.
+        #[arg(long)]
+        at: String,
+    },
     /// Remove all that it has; it has to sleep.
     Delete { object: String },
 }
@@ -361,6 +370,50 @@ pub enum Secret {
         of: OfSecret,
         #[command(flatten)]
         data: Data,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    /// The data directory, of a running node or of none.
+    #[arg(long, default_value = "data", global = true)]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub what: ConfigWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigWhat {
+    /// Set a value: the argument, or standard input.
+    Put {
+        #[command(flatten)]
+        of: OfSecret,
+        value: Option<String>,
+    },
+    /// Print a value.
+    Get {
+        #[command(flatten)]
+        of: OfSecret,
+    },
+    /// List the names, with their values.
+    List { app: String },
+    /// List the versions that are kept.
+    History {
+        #[command(flatten)]
+        of: OfSecret,
+    },
+    /// Set a value to what an earlier version was.
+    Rollback {
+        #[command(flatten)]
+        of: OfSecret,
+        /// As `config history` numbers them.
+        #[arg(value_name = "VERSION")]
+        to: u64,
+    },
+    /// Delete a value, with all its versions.
+    Delete {
+        #[command(flatten)]
+        of: OfSecret,
     },
 }
 
@@ -455,6 +508,17 @@ pub enum Sql {
     Export {
         #[command(flatten)]
         database: Database,
+    },
+    /// Print which rows are written, a line for each, until it is stopped.
+    Changes {
+        #[command(flatten)]
+        database: Database,
+        /// Begin after this position; with what is written from now on if left out.
+        #[arg(long)]
+        after: Option<u64>,
+        /// End when there is nothing more to tell.
+        #[arg(long)]
+        once: bool,
     },
     /// Make a new database of what this one is.
     Branch {

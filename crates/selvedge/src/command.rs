@@ -3,6 +3,7 @@
 pub mod blob;
 pub mod cache;
 pub mod care;
+pub mod config;
 pub mod init;
 pub mod kv;
 pub mod objects;

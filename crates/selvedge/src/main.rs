@@ -75,6 +75,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Releases(args) => command::release::list(args, json).await,
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
+            Command::Config(args) => command::config::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Purge(args) => command::cache::purge(args, json).await,
             Command::Cache(args) => command::cache::run(args, json).await,

@@ -147,8 +147,8 @@ impl Fleet {
             let app = released.app.app.clone();
             let before = self.served.remove(&app);
             let same = |served: &Served| {
-                let uses_secrets = !served.site.plan().secrets().is_empty();
-                served.deployment == released.record.id && !(rotated && uses_secrets)
+                let uses_values = served.site.plan().has_values();
+                served.deployment == released.record.id && !(rotated && uses_values)
             };
             let served = match before {
                 Some(served) if same(&served) => served,

@@ -19,7 +19,7 @@ use services::kv::KvNamespace;
 use services::object::ObjectClass;
 use services::postgres::{Address, DatabaseOptions, Postgres, Tls};
 use services::sql::{Migration, SqlDatabase, SqlFamily};
-use services::{AppId, SecretEntry, SecretName};
+use services::{AppId, SecretEntry, SecretName, ValueKind};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
@@ -252,7 +252,7 @@ impl Workshop {
                 Handle::Service(Arc::new(AssetService { index, not_found: plan.asset_dir(*which).not_found }))
             }
             Grant::Secret { secret, previous } => {
-                let value = match self.secret(plan, secret).await? {
+                let value = match self.value(plan, ValueKind::Secret, secret).await? {
                     Some(entry) if *previous => match entry.previous {
                         Some(previous) => previous.value,
                         // Most of the time there is none; the code finds the name unset.
@@ -264,6 +264,13 @@ impl Workshop {
                 };
                 Handle::Secret(Secret::new(String::from_utf8_lossy(value.expose()).into_owned()))
             }
+            Grant::Config { config, default } => match self.value(plan, ValueKind::Config, config).await? {
+                Some(entry) => Handle::Text(String::from_utf8_lossy(entry.value.expose()).into_owned()),
+                None => match default {
+                    Some(default) => Handle::Text(default.clone()),
+                    None => return Ok(Ok(None)),
+                },
+            },
             Grant::Postgres { database, dev_url } => {
                 let described = &plan.postgres[database];
                 let url = match dev_url {
@@ -280,22 +287,23 @@ impl Workshop {
 }
 
 impl Workshop {
-    /// What the secret is in the environment of the plan, or else in all of them.
-    async fn secret(&self, plan: &Plan, secret: &ResourceName) -> Result<Option<SecretEntry>> {
+    /// What a value is in the environment of the plan, or else in all of them.
+    async fn value(&self, plan: &Plan, kind: ValueKind, name: &ResourceName) -> Result<Option<SecretEntry>> {
         let app = AppId::new(tenant(), plan.app.clone());
         let env = plan.env_name.as_deref().and_then(|env| ResourceName::parse(env).ok());
         if env.is_some() {
-            let own = SecretName { name: secret.clone(), env };
+            let own = SecretName { kind, name: name.clone(), env };
             if let Some(entry) = self.stores.secrets.get(&app, &own).await? {
                 return Ok(Some(entry));
             }
         }
-        Ok(self.stores.secrets.get(&app, &SecretName::new(secret.clone())).await?)
+        let everywhere = SecretName { kind, name: name.clone(), env: None };
+        Ok(self.stores.secrets.get(&app, &everywhere).await?)
     }
 
     /// The value of a secret, or the failure of a worker that needs it.
     async fn secret_text(&self, plan: &Plan, secret: &ResourceName) -> Result<Result<Secret<String>, Failure>> {
-        Ok(match self.secret(plan, secret).await? {
+        Ok(match self.value(plan, ValueKind::Secret, secret).await? {
             Some(entry) => Ok(Secret::new(String::from_utf8_lossy(entry.value.expose()).into_owned())),
             None => Err(secret_missing(plan, secret)),
         })

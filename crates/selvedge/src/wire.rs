@@ -118,7 +118,7 @@ pub fn memory_blobs(clock: Arc<dyn Clock>, limits: &NodeLimits) -> Arc<MemoryBlo
 
 /// A dispatcher for one file of tests, whose durable objects are kept in memory.
 pub fn test_dispatcher(engine: Arc<dyn worker::Engine>, limits: &NodeLimits) -> Arc<Dispatcher> {
-    let objects = Arc::new(MemoryObjects::new(ObjectLimits::from(limits)));
+    let objects = Arc::new(MemoryObjects::new(clock(), ObjectLimits::from(limits)));
     let parts = ObjectParts { store: objects.clone(), leases: objects, sink: Arc::new(NullSink) };
     Dispatcher::with_objects(engine, clock(), limits.clone(), parts)
 }

@@ -106,6 +106,8 @@ struct Members {
     forgotten: HashSet<String>,
     /// Those that the archive knows from a whole on.
     archived: HashSet<String>,
+    /// Databases that were closed, and whose next commit is not before this moment, which is to come.
+    ahead: HashMap<PathBuf, u64>,
     /// Those that were closed, so that their files hold everything durably; not all of them.
     whole: HashSet<String>,
 }
@@ -190,7 +192,11 @@ impl Ledger {
             return Err(StoreError::Failed(format!("{} is journaled already", path.display())));
         }
         let before = members.by_path.insert(path.into(), member.clone());
+        let ahead_ms = members.ahead.remove(path);
         drop(members);
+        if let Some(at_ms) = ahead_ms {
+            member.not_before(at_ms);
+        }
         Ok(Entered { id, member, before, announced, archived })
     }
 
@@ -291,10 +297,15 @@ impl Ledger {
         }
     }
 
-    /// Lets go of a database whose file is whole.
-    fn release(&self, member: &Member) {
+    /// Lets go of a database whose file is whole. Its next commit is not before `ahead_ms`.
+    fn release(&self, member: &Member, ahead_ms: u64) {
+        let now_ms = self.inner.clock.unix_ms();
         let mut members = self.inner.members();
         members.by_path.remove(&member.path);
+        members.ahead.retain(|_, at_ms| *at_ms >= now_ms);
+        if ahead_ms >= now_ms {
+            members.ahead.insert(member.path.clone(), ahead_ms);
+        }
         if members.whole.len() >= WHOLE_MAX {
             members.whole.clear();
         }

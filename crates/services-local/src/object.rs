@@ -16,6 +16,8 @@
 //! part of what a ticket waits for. What the index has too much of does no harm: an
 //! object that is woken for nothing says so.
 //!
+//! **The past** is the ledger's archive ([`past`]).
+//!
 //! **Owners.** The node's lock on the directory leaves one process; within it a set of leases does
 //! the rest. Fences count from a number that rises with each start of the node.
 
@@ -42,6 +44,7 @@ use crate::pool::{Lane, Pool, Threads};
 
 mod alarms;
 mod file;
+mod past;
 mod stock;
 mod storage;
 
@@ -91,6 +94,8 @@ struct Slot {
     fence: AtomicU64,
     /// The file, open for the latest owner; `None` while nothing is stored.
     open: Mutex<Option<file::Open>>,
+    /// How often it was opened: one owner may open it again while what it had is on its way to be closed.
+    opened: AtomicU64,
 }
 
 impl LocalObjects {
@@ -194,6 +199,41 @@ impl Shared {
         Ok(())
     }
 
+    /// Puts an object that is not open back to what it was. Blocks.
+    fn restore(&self, key: &ObjectKey, fence: u64, at_ms: u64) -> Result<u64, ObjectError> {
+        let slot = self.slot(key);
+        let restored = {
+            let _turn = lock(&slot.gate);
+            match slot.fence.fetch_max(fence, Ordering::SeqCst) > fence {
+                true => Err(ObjectError::Fenced),
+                false => self.restore_held(key, &slot, at_ms),
+            }
+        };
+        self.leave(key, slot);
+        restored
+    }
+
+    /// The gate is held.
+    fn restore_held(&self, key: &ObjectKey, slot: &Slot, at_ms: u64) -> Result<u64, ObjectError> {
+        let path = self.file(key);
+        // Its owner is gone, and was on the way to close it.
+        if let Some(open) = lock(&slot.open).take() {
+            file::close(self, &path, open, false)?;
+        }
+        // First, so that one that never was is not made.
+        let restored = past::build(self, &path, at_ms)?;
+        if !path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
+            file::create(self, key, &path, &self.template)?;
+        }
+        let (mut connection, mut journal) = file::journaled(self, &path)?;
+        past::install(&path, &mut connection, &mut journal, past::Wish { number: None, at_ms })?;
+        let opened = file::opened(self, &path, connection, journal)?;
+        let alarm = opened.connection.trusted(past::alarm).map_err(|error| file::own(&path, error))?;
+        file::close(self, &path, opened, false)?;
+        self.alarms.set_now(key, alarm)?;
+        Ok(restored.time_ms)
+    }
+
     fn class_dir(&self, class: &ObjectClass) -> PathBuf {
         let mut path = self.path.clone();
         path.extend([class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()]);
@@ -258,6 +298,11 @@ impl ObjectStore for LocalObjects {
     ) -> BoxFuture<'a, Result<(), ObjectError>> {
         let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
         async move { pool.run(Lane::default(), move || shared.replace(&key, fence, export)).await? }.boxed()
+    }
+
+    fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
+        async move { pool.run(Lane::default(), move || shared.restore(&key, fence, at_ms)).await? }.boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

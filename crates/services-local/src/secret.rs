@@ -14,7 +14,8 @@ use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, params};
 use services::secret::{SECRET_VERSIONS_KEPT, check_value};
 use services::{
-    AppId, PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo, StoreError,
+    AppId, PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo,
+    StoreError, ValueKind,
 };
 
 use crate::DataDirError;
@@ -117,20 +118,29 @@ impl LocalSecrets {
     }
 
     fn list_all(&self, app: &AppId) -> Result<Vec<SecretInfo>, SecretError> {
-        let infos = self.database.read(|c| {
+        let mut infos = self.database.read(|c| {
             let mut statement = c.prepare_cached(LIST)?;
             let rows = statement.query_map(params![app.tenant.as_str(), app.app.as_str()], |row| {
                 let (name, env): (String, String) = (row.get(0)?, row.get(1)?);
                 let damaged = |error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error));
+                let (kind, name) = match name.strip_prefix(CONFIG) {
+                    Some(name) => (ValueKind::Config, name.to_owned()),
+                    None => (ValueKind::Secret, name),
+                };
                 let env = Some(env).filter(|env| !env.is_empty()).map(|env| ResourceName::parse(&env)).transpose();
                 Ok(SecretInfo {
-                    name: SecretName { name: ResourceName::parse(&name).map_err(damaged)?, env: env.map_err(damaged)? },
+                    name: SecretName {
+                        kind,
+                        name: ResourceName::parse(&name).map_err(damaged)?,
+                        env: env.map_err(damaged)?,
+                    },
                     version: row.get::<_, i64>(2)? as u64,
                     updated_ms: row.get::<_, i64>(3)? as u64,
                 })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })?;
+        infos.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(infos)
     }
 
@@ -193,7 +203,7 @@ impl Sealing {
         tx.prepare("INSERT INTO node_key SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM node_key)")?
             .execute([self.key.check_value()])?;
         let [tenant, app, name, env] = place_of(&self.app, &self.name);
-        tx.prepare(END_OVERLAP)?.execute([tenant, app, name, env])?;
+        tx.prepare(END_OVERLAP)?.execute([&tenant, &app, &name, &env])?;
         if overlap_ms > 0 {
             let until = i64::try_from(now_ms.saturating_add(overlap_ms)).unwrap_or(i64::MAX);
             tx.prepare(BEGIN_OVERLAP)?.execute(params![tenant, app, name, env, until])?;
@@ -216,10 +226,14 @@ impl Sealing {
 }
 
 /// The first four parameters of each statement about one secret.
-fn place_of<'a>(app: &'a AppId, name: &'a SecretName) -> [&'a str; 4] {
+fn place_of(app: &AppId, name: &SecretName) -> [String; 4] {
     let env = name.env.as_ref().map_or("", ResourceName::as_str);
-    [app.tenant.as_str(), app.app.as_str(), name.name.as_str(), env]
+    let kind = if name.kind == ValueKind::Config { CONFIG } else { "" };
+    [app.tenant.to_string(), app.app.to_string(), format!("{kind}{}", name.name), env.to_owned()]
 }
+
+/// Before the names of configuration values. No name has a slash.
+const CONFIG: &str = "config/";
 
 const PUT: &str = "INSERT INTO secret_version VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8)";
 

@@ -14,6 +14,8 @@
 //! durable when its ticket resolves, and no thread waits for that, only whoever asked. A read that
 //! may have seen a commit waits for its ticket too.
 //!
+//! **Changes** are rows of the database, which triggers write ([`feed`]).
+//!
 //! **Threads.** A statement may take seconds, so SQL has threads of its own, and one app never has
 //! more than a third of them.
 
@@ -23,7 +25,10 @@ use std::time::Duration;
 use base::Clock;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use services::sql::{Applied, Copied, Migration, ScriptAnswer, SqlAnswer, SqlStatement, SqlStream, SqlTransaction};
+use services::sql::{
+    Applied, Copied, Migration, ScriptAnswer, SqlAnswer, SqlChangesOptions, SqlChangesPage, SqlStatement, SqlStream,
+    SqlTransaction,
+};
 use services::{AppId, Durability, Sql, SqlDatabase, SqlError, SqlLimits, StoreError};
 
 use crate::DataDirError;
@@ -32,6 +37,7 @@ use crate::ledger::Ledger;
 use crate::pool::{Lane, Pool, Threads};
 use crate::tenant_sql::first_word;
 
+mod feed;
 mod file;
 mod files;
 mod job;
@@ -209,6 +215,22 @@ impl Sql for LocalSql {
         to: &'a SqlDatabase,
     ) -> BoxFuture<'a, Result<Copied, SqlError>> {
         self.files.copy(from, at_ms, to).boxed()
+    }
+
+    fn changes<'a>(
+        &'a self,
+        database: &'a SqlDatabase,
+        options: SqlChangesOptions,
+    ) -> BoxFuture<'a, Result<SqlChangesPage, SqlError>> {
+        async move {
+            // Without a wait, so that questions and writes keep their order.
+            let file = match self.files.open_now(database) {
+                Some(file) => file,
+                None => self.files.get(database).await?,
+            };
+            file.changes(options).await
+        }
+        .boxed()
     }
 
     fn begin<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<Box<dyn SqlTransaction>, SqlError>> {

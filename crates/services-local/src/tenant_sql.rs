@@ -37,7 +37,7 @@ mod policy;
 
 use guard::Guard;
 pub use guard::{Cancel, Mode};
-pub use policy::{RESERVED_PREFIX, first_word};
+pub use policy::{FEED_PREFIX, RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
 const PAGE_BYTES: u64 = 4_096;
@@ -291,8 +291,13 @@ impl TenantConnection {
 
     fn prepare(&self, sql: &str, budget: &Budget) -> Result<CachedStatement<'_>, SqlError> {
         // It names nothing that the authorizer is asked about before it runs.
-        if first_word(sql).eq_ignore_ascii_case("VACUUM") {
+        let word = first_word(sql);
+        if word.eq_ignore_ascii_case("VACUUM") {
             return Err(SqlError::Forbidden(policy::NO_OTHER_DATABASE.into()));
+        }
+        // To drop a table drops them, too, and SQLite asks the same for both.
+        if word.eq_ignore_ascii_case("DROP") && sql.to_ascii_lowercase().contains(FEED_PREFIX) {
+            return Err(SqlError::Forbidden("a trigger of this name is the platform's".into()));
         }
         let prepared = self.connection.prepare_cached(sql).map_err(|error| self.limited(error, budget))?;
         // What has neither columns nor an effect may be no statement at all.

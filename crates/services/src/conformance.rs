@@ -21,10 +21,12 @@ mod kv;
 mod kv_model;
 mod kv_more;
 mod object;
+mod object_past;
 mod postgres;
 mod release;
 mod secret;
 mod sql;
+mod sql_feed;
 
 pub use access_key::access_keys;
 pub use artifact::artifacts;

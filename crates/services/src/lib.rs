@@ -43,6 +43,8 @@ pub use object::{
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
 pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
-pub use secret::{PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo};
+pub use secret::{
+    PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo, ValueKind,
+};
 pub use sql::{Sql, SqlDatabase, SqlError, SqlLimits, SqlResult, SqlStatement, SqlValue};
 pub use store::{AppId, Durability, StoreError};

@@ -192,6 +192,10 @@ impl LeaseError {
 ///    [`ObjectStore::due`] until it is changed, also after a restart.
 /// 9. **Nothing for nothing.** An object that stores nothing takes no space and is not listed.
 /// 10. **Nesting.** What is written since [`ObjectStorage::begin`] can be undone by itself.
+/// 11. **The past.** An object can be put back to any moment that the provider keeps: it is then what
+///     its commits up to that moment made of it, without any later one. That is a commit like any
+///     other: what was there before is part of the past, and can be had back. A moment that
+///     [`ObjectStorage::bookmark`] answered has every commit before it and none after it.
 pub trait ObjectStore: Send + Sync {
     /// Opens an object's state, for the owner of a lease with this fence.
     fn open<'a>(&'a self, key: &'a ObjectKey, fence: u64)
@@ -219,6 +223,10 @@ pub trait ObjectStore: Send + Sync {
         fence: u64,
         export: Option<Bytes>,
     ) -> BoxFuture<'a, Result<(), ObjectError>>;
+
+    /// Puts an object that is not open back to what it was at `at_ms`; answers when the last commit
+    /// was made that is in it. The caller has its lease. Durable when it is answered.
+    fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>>;
 
     /// Objects whose alarm is due at `now_ms`, the earliest first, at most `limit`.
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>>;
@@ -269,12 +277,26 @@ pub trait ObjectStorage: Send {
     /// What the object stores, in bytes.
     fn bytes(&mut self) -> Result<u64, ObjectError>;
 
+    /// A moment by which everything is made that was committed until now, and nothing that is committed
+    /// later. In milliseconds since the Unix epoch, if the clock is right.
+    fn bookmark(&mut self) -> Result<u64, ObjectError>;
+
+    /// Asks that the object be put back to a moment when it is opened next, instead of what was asked
+    /// before; part of the turn. Answers a number by which [`ObjectStorage::before_restore`] knows it.
+    fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError>;
+
+    /// The moment before the object was put back, once it was. The last [`RESTORES_KEPT`] are known.
+    fn before_restore(&mut self, number: u32) -> Result<Option<u64>, ObjectError>;
+
     /// The turn is over; `None` if nothing was written. All parts have ended.
     fn commit(&mut self) -> Result<Option<Ticket>, ObjectError>;
 
     /// Forgets what was written since the last commit.
     fn roll_back(&mut self);
 }
+
+/// How many times that an object was put back it remembers.
+pub const RESTORES_KEPT: usize = 16;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions<'a> {
@@ -367,6 +389,8 @@ pub enum ObjectError {
     Sql(SqlError),
     #[error("this is no export of an object: {0}")]
     BadExport(String),
+    #[error("{0}")]
+    Past(String),
     #[error("the object was opened by its next owner")]
     Fenced,
     #[error("the storage has failed before: {0}")]
@@ -385,6 +409,7 @@ impl ObjectError {
             ObjectError::Full { .. } => &code::OBJECT_FULL,
             ObjectError::Sql(error) => error.code(),
             ObjectError::BadExport(_) => &code::BAD_OBJECT_DATA,
+            ObjectError::Past(_) => &code::OBJECT_PAST,
             ObjectError::Fenced => &code::OBJECT_MOVED,
             ObjectError::Spent(error) | ObjectError::Store(error) => error.code(),
         }

@@ -1,4 +1,5 @@
-//! Secrets: small values that code may read and nothing may show.
+//! Secrets: small values that code may read and nothing may show. And configuration, which is kept and
+//! versioned in the same way, and may be shown to whoever holds the node's token.
 
 use std::fmt;
 
@@ -15,10 +16,22 @@ pub const SECRET_BYTES_MAX: usize = 64 << 10;
 /// Versions of a secret that are kept, the current one included.
 pub const SECRET_VERSIONS_KEPT: usize = 10;
 
+/// What a value is to those who look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueKind {
+    #[default]
+    Secret,
+    /// Configuration: no secret, and nobody's to leak. It has names of its own.
+    Config,
+}
+
 /// A secret of an app, or the value that it has in one environment of the manifest. The two are
 /// independent: who wants the one for want of the other asks twice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SecretName {
+    #[serde(default)]
+    pub kind: ValueKind,
     pub name: ResourceName,
     pub env: Option<ResourceName>,
 }
@@ -26,12 +39,21 @@ pub struct SecretName {
 impl SecretName {
     /// For every environment that has no value of its own.
     pub fn new(name: ResourceName) -> Self {
-        Self { name, env: None }
+        Self { kind: ValueKind::Secret, name, env: None }
+    }
+
+    /// The same of a configuration value.
+    pub fn config(name: ResourceName) -> Self {
+        Self { kind: ValueKind::Config, name, env: None }
     }
 }
 
 impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == ValueKind::Config {
+            // No name has a slash, so none of a secret reads like this.
+            f.write_str("config/")?;
+        }
         match &self.env {
             // No name has this sign, so no two secrets read the same.
             Some(env) => write!(f, "{}@{env}", self.name),
@@ -57,6 +79,7 @@ impl fmt::Display for SecretName {
 ///    moment that the rotation named, and never after it. There is one previous version at most: the
 ///    next change ends it, and a change that names no overlap leaves none, so that a value that
 ///    leaked is gone at once.
+/// 7. **Kinds.** A secret and a configuration value of one name are two.
 pub trait SecretStore: Send + Sync {
     /// Sets a secret; answers its version. At most [`SECRET_BYTES_MAX`] bytes, and at least one.
     fn put<'a>(

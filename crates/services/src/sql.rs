@@ -8,11 +8,13 @@ use futures_util::future::BoxFuture;
 
 use crate::{AppId, Durability};
 
+mod changes;
 mod error;
 mod limits;
 mod migration;
 mod name;
 
+pub use changes::{PAGE_CHANGES, SqlChange, SqlChangeKind, SqlChangesOptions, SqlChangesPage};
 pub use error::SqlError;
 pub use limits::SqlLimits;
 pub use migration::{Applied, Migration, MigrationError};
@@ -43,6 +45,10 @@ pub use name::{SqlDatabase, SqlFamily, SqlName};
 ///    transaction together with the note that it was. One that was applied and has changed since
 ///    is an error, and then none is applied; those that were applied after the last one given are
 ///    left as they are.
+/// 9. **Changes.** From the first question on, the feed of a database tells every row that is inserted,
+///    updated or deleted by a commit, once the commit has the durability that answers promise, and
+///    nothing that was undone; in the order of the commits, each once. It goes back `sql_changes`
+///    changes; who asks from further back, or from where it never was, is told so.
 pub trait Sql: Send + Sync {
     /// Runs the statements in order, in one transaction; an answer for each.
     fn batch<'a>(
@@ -70,6 +76,13 @@ pub trait Sql: Send + Sync {
         at_ms: Option<u64>,
         to: &'a SqlDatabase,
     ) -> BoxFuture<'a, Result<Copied, SqlError>>;
+
+    /// What changed in a database after a position.
+    fn changes<'a>(
+        &'a self,
+        database: &'a SqlDatabase,
+        options: SqlChangesOptions,
+    ) -> BoxFuture<'a, Result<SqlChangesPage, SqlError>>;
 
     /// Begins a transaction that spans several calls. It is the database's only writer for as long
     /// as it lives; `sql_transaction_idle_ms` and `sql_transaction_ms` bound that.

@@ -5,13 +5,13 @@
 import { checkKey, checkRevision, listPage, putOptions, valueBody } from "../kv.ts";
 import { isSafeInteger } from "../library.ts";
 import { OP_KV_CHANGES, OP_KV_COMMIT, OP_KV_LIST_MORE, start, utf8Decode } from "../native.ts";
-import { cancelOperation, operation, whenComplete } from "../operations.ts";
+import { operation } from "../operations.ts";
 import {
-  AsyncIteratorPrototype, BigInt, Map, Promise, TypeError, arrayShift, isObject, isView, jsonParse, mapSet, promiseResolved,
-  promiseThen, setPrototypeOf, toStr, webClass,
+  BigInt, Map, TypeError, isObject, isView, jsonParse, mapSet, toStr, webClass,
 } from "../primordials.ts";
 import { wholeBuffer } from "../body.ts";
 import { INTERNAL } from "../internal.ts";
+import { Watcher, type Source } from "./watcher.ts";
 
 /** A whole number of 64 bits in decimal, as the host takes it. */
 export function amount(value: unknown): string {
@@ -104,101 +104,28 @@ interface Written {
   changes: { key: string; type: "put" | "delete" | "expire" }[];
 }
 
-const END = { value: undefined, done: true } as const;
+function gather(parts: any[], told: Written[]): void {
+  for (let i = 0; i < parts.length; i += 3) {
+    const change = { key: parts[i], type: parts[i + 1] };
+    const last = told[told.length - 1];
+    if (last !== undefined && last.revision === parts[i + 2]) last.changes[last.changes.length] = change;
+    else told[told.length] = { revision: parts[i + 2], changes: [change] };
+  }
+}
 
 /** The change feed: an async iterator of writes, without an end of its own. */
-export class KvWatcher {
-  #binding: number;
-  #prefix: string;
-  #since: number | null;
-  #first = true;
-  #told: Written[] = [];
-  /** The wait for the host that is under way. */
-  #waiting: { id: number; end: () => void } | null = null;
-  #ended = false;
-  /** Calls of `next` are answered one after the other. */
-  #turn: Promise<unknown> = promiseResolved(undefined);
-
+export class KvWatcher extends Watcher<Written> {
   constructor(token: unknown = undefined, binding: number = 0, options: any = undefined) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#binding = binding;
-    this.#prefix = options?.prefix === undefined || options.prefix === null ? "" : toStr(options.prefix);
+    const prefix = options?.prefix === undefined || options.prefix === null ? "" : toStr(options.prefix);
     const since = options?.since;
-    this.#since = since === undefined || since === null ? null : checkRevision(since);
-    // What is written from this call on is told: a start of "now" is asked for at once.
-    if (this.#since === null) this.#turn = promiseThen(this.#read(), () => {}, (error: unknown) => this.#fail(error));
-  }
-
-  #failure: { error: unknown } | null = null;
-
-  #fail(error: unknown): void {
-    this.#failure = { error };
-  }
-
-  next(): Promise<any> {
-    const answer = promiseThen(this.#turn, () => this.#next());
-    this.#turn = promiseThen(answer, () => {}, () => {});
-    return answer;
-  }
-
-  /** Ends the watch; what waits is answered with the end. */
-  return(value: unknown = undefined): Promise<any> {
-    this.#ended = true;
-    const waiting = this.#waiting;
-    if (waiting !== null) {
-      cancelOperation(waiting.id);
-      waiting.end();
-    }
-    return promiseResolved({ value, done: true });
-  }
-
-  async #next(): Promise<any> {
-    for (;;) {
-      if (this.#failure !== null) {
-        const { error } = this.#failure;
-        this.#failure = null;
-        this.#ended = true;
-        throw error;
-      }
-      if (this.#ended) return END;
-      if (this.#told.length > 0) return { value: arrayShift(this.#told), done: false };
-      try {
-        await this.#read();
-      } catch (error) {
-        this.#ended = true;
-        throw error;
-      }
-    }
-  }
-
-  #read(): Promise<void> {
-    const id = start(OP_KV_CHANGES, this.#binding, this.#prefix, this.#since, this.#first);
-    this.#first = false;
-    return new Promise((resolve, reject) => {
-      this.#waiting = { id, end: resolve };
-      whenComplete(id, (ok, value): unknown => {
-        this.#waiting = null;
-        // Without a message it is not the host that failed: the request is over, and nobody listens any more.
-        if (!ok) return value.message === "" ? (this.#ended = true) : reject(value);
-        this.#since = value[0];
-        this.#gather(value[1]);
-        resolve();
-      });
-    });
-  }
-
-  #gather(parts: any[]): void {
-    const told = this.#told;
-    for (let i = 0; i < parts.length; i += 3) {
-      const change = { key: parts[i], type: parts[i + 1] };
-      const last = told[told.length - 1];
-      if (last !== undefined && last.revision === parts[i + 2]) last.changes[last.changes.length] = change;
-      else told[told.length] = { revision: parts[i + 2], changes: [change] };
-    }
+    const source: Source<Written> = {
+      read: (position, first) => start(OP_KV_CHANGES, binding, prefix, position, first),
+      gather,
+    };
+    super(token, source, since === undefined || since === null ? null : checkRevision(since));
   }
 }
 webClass(KvWatcher);
-setPrototypeOf(KvWatcher.prototype, AsyncIteratorPrototype);
 
 export function makeAtomic(binding: number): AtomicOperation {
   return new AtomicOperation(INTERNAL, binding);

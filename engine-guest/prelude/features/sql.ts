@@ -17,6 +17,8 @@ import {
   webClass,
 } from "../primordials.ts";
 
+import { makeChanges, type SqlChanges } from "./sql/changes.ts";
+
 /** `[columns, values, rowsRead, rowsWritten, changes, lastRowId, ms, writes]` */
 type Result = [string[], Wire[], number, number, number, Wire, number, boolean];
 
@@ -372,6 +374,12 @@ export class D1Database {
     await endOf(transaction);
     await ask(() => start(OP_SQL_END, number, true));
     return result;
+  }
+
+  /** The change feed, from now on or after a position. */
+  changes(options: any = undefined): SqlChanges {
+    const { binding, key } = this.#target;
+    return makeChanges(binding, key, options);
   }
 
   /** Every read is current, so a session is the database itself. */

@@ -52,7 +52,11 @@ fn feature_of(grant: &Grant) -> Option<&'static str> {
         Grant::Postgres { .. } => Some(builtin::POSTGRES),
         // What these take is in every image, or depends on the source.
         Grant::Sql { .. } => Some(builtin::SQL),
-        Grant::Kv { .. } | Grant::Secret { .. } | Grant::Worker { .. } | Grant::Assets { .. } => None,
+        Grant::Kv { .. }
+        | Grant::Secret { .. }
+        | Grant::Config { .. }
+        | Grant::Worker { .. }
+        | Grant::Assets { .. } => None,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use base::{AppName, ClassName, code};
 use bytes::Bytes;
-use control_api::{ApiError, ObjectInfo, ObjectPage};
+use control_api::{ApiError, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored};
 use services::object::{ObjectClass, ObjectId, ObjectKey};
-use services::{LeaseError, ObjectError};
+use services::{Lease, LeaseError, ObjectError};
 
 use super::{Control, failed};
 
@@ -80,14 +80,31 @@ impl Control {
         export: Option<Bytes>,
     ) -> Result<(), ApiError> {
         let key = self.key(&app, class, &object);
-        let lease = match self.parts.leases.acquire(&key).await {
-            Ok(lease) => lease,
-            Err(LeaseError::Held) => {
-                return Err(ApiError::new(&code::OBJECT_AWAKE, format!("{} is awake, or keeps WebSockets", key.id)));
-            }
-            Err(LeaseError::Store(error)) => return Err(failed(error)),
-        };
+        let lease = self.lease(&key).await?;
         let replaced = self.parts.objects.replace(&key, lease.fence, export).await;
         replaced.map_err(|error: ObjectError| failed(error))
+    }
+    /// Likewise.
+    pub(super) async fn restore_object(
+        &self,
+        app: AppName,
+        class: ClassName,
+        object: String,
+        request: ObjectRestoreRequest,
+    ) -> Result<ObjectRestored, ApiError> {
+        let key = self.key(&app, class, &object);
+        let lease = self.lease(&key).await?;
+        let restored = self.parts.objects.restore(&key, lease.fence, request.at_ms).await;
+        restored.map(|time_ms| ObjectRestored { time_ms }).map_err(|error: ObjectError| failed(error))
+    }
+
+    async fn lease(&self, key: &ObjectKey) -> Result<Lease, ApiError> {
+        match self.parts.leases.acquire(key).await {
+            Ok(lease) => Ok(lease),
+            Err(LeaseError::Held) => {
+                Err(ApiError::new(&code::OBJECT_AWAKE, format!("{} is awake, or keeps WebSockets", key.id)))
+            }
+            Err(LeaseError::Store(error)) => Err(failed(error)),
+        }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use control_api::{
     ApiError, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
 };
-use services::{AppId, SecretName};
+use services::{AppId, SecretName, ValueKind};
 
 use super::{Control, failed};
 use crate::document::Document;
@@ -27,7 +27,8 @@ impl Control {
         }
         let env = plan.env_name.as_deref();
         let set = self.parts.secrets.list(app).await.map_err(failed)?;
-        let readable = set.iter().filter(|info| info.name.env.as_ref().is_none_or(|of| Some(of.as_str()) == env));
+        let secrets = set.iter().filter(|info| info.name.kind == ValueKind::Secret);
+        let readable = secrets.filter(|info| info.name.env.as_ref().is_none_or(|of| Some(of.as_str()) == env));
         let names: BTreeSet<&ResourceName> = readable.map(|info| &info.name.name).collect();
         Ok(bound.into_iter().filter(|name| !names.contains(name)).cloned().collect())
     }
@@ -53,7 +54,8 @@ impl Control {
             version: info.version,
             updated_ms: info.updated_ms,
         };
-        Ok(secrets.into_iter().map(entry).collect())
+        let secrets = secrets.into_iter().filter(|info| info.name.kind == ValueKind::Secret);
+        Ok(secrets.map(entry).collect())
     }
 
     pub(super) async fn secret_history(
@@ -90,5 +92,5 @@ impl Control {
 }
 
 fn name(key: SecretKey) -> SecretName {
-    SecretName { name: key.name, env: key.env }
+    SecretName { kind: ValueKind::Secret, name: key.name, env: key.env }
 }

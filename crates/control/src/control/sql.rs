@@ -1,12 +1,13 @@
 //! SQL databases of an app: their migrations, and what the command line asks of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{AppName, code};
 use bytes::Bytes;
 use control_api::{
-    ApiError, SqlAnswered, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlRequest, SqlTable, SqlText,
+    ApiError, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
+    SqlMigrateRequest, SqlMigration, SqlRequest, SqlTable, SqlText,
 };
 use manifest::Databases;
 use serde_json::{Value, json};
@@ -77,6 +78,33 @@ impl Control {
         let (from, to) = (self.database(&app, &database)?, self.database(&app, &request.to)?);
         let copied = self.parts.sql.copy(&from, request.at_ms, &to).await.map_err(failed)?;
         Ok(SqlCopied { time_ms: copied.time_ms, bytes: copied.bytes })
+    }
+
+    /// Waits as long as it was asked to, and then says that there is nothing.
+    pub(super) async fn changes_of(
+        &self,
+        app: AppName,
+        database: String,
+        options: SqlChangesOptions,
+    ) -> Result<SqlChanges, ApiError> {
+        let database = self.database(&app, &database)?;
+        let limit = options.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let asked = |wait| services::sql::SqlChangesOptions { after: options.after, limit, wait };
+        let wait = Duration::from_millis(options.wait_ms.min(SqlChangesOptions::WAIT_MS_MAX));
+        let page = match tokio::time::timeout(wait, self.parts.sql.changes(&database, asked(!wait.is_zero()))).await {
+            Ok(page) => page,
+            Err(_) => self.parts.sql.changes(&database, asked(false)).await,
+        };
+        let page = page.map_err(failed)?;
+        let change = |change: services::sql::SqlChange| SqlChange {
+            sequence: change.sequence,
+            time_ms: change.time_ms,
+            table: change.table,
+            kind: change.kind.as_str().into(),
+            rowid: change.rowid,
+            key: change.key,
+        };
+        Ok(SqlChanges { changes: page.changes.into_iter().map(change).collect(), through: page.through })
     }
 
     pub(super) async fn migrate_database(

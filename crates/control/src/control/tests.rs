@@ -36,7 +36,7 @@ impl Node {
     pub fn new() -> Self {
         let clock = ManualClock::new();
         let limits = NodeLimits { artifact_bytes: 1 << 20, admin_body_bytes: 1 << 21, ..NodeLimits::default() };
-        let objects = Arc::new(MemoryObjects::new(ObjectLimits::from(&limits)));
+        let objects = Arc::new(MemoryObjects::new(clock.clone(), ObjectLimits::from(&limits)));
         let artifacts: Arc<dyn ArtifactStore> = Arc::new(MemoryArtifacts::new(&limits));
         let (released, prepared) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let failure = Arc::new(StdMutex::new(None));

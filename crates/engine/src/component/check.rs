@@ -14,6 +14,9 @@ const GRANTED: [&str; 7] =
 /// Interfaces of a package that is a draft, and there in one version only.
 const KEYVALUE: [&str; 3] = ["wasi:keyvalue/store", "wasi:keyvalue/atomics", "wasi:keyvalue/batch"];
 
+const BLOBSTORE: [&str; 3] = ["wasi:blobstore/blobstore", "wasi:blobstore/container", "wasi:blobstore/types"];
+const SQL: &str = "selvedge:sql/database";
+
 /// Looks at the first bytes: what is no component at all needs no compiler.
 pub fn shape(bytes: &[u8]) -> Result<(), Failure> {
     let Some(rest) = bytes.strip_prefix(b"\0asm") else {
@@ -67,10 +70,12 @@ pub fn world(component: &Component) -> Result<(), Failure> {
     }
     Err(bad(format!(
         "the component imports {}, which a worker is not granted; it may import wasi:http, wasi:config/store@{}, \
-         wasi:keyvalue@{}, wasi:cli, wasi:clocks, wasi:io and wasi:random",
+         wasi:keyvalue@{}, wasi:blobstore@{}, selvedge:sql@{}, wasi:cli, wasi:clocks, wasi:io and wasi:random",
         refused.join(", "),
         super::config::VERSION,
         super::keyvalue::VERSION,
+        super::blobstore::VERSION,
+        super::sql::VERSION,
     )))
 }
 
@@ -94,6 +99,12 @@ fn is_granted(import: &str) -> bool {
     let Some((interface, version)) = import.split_once('@') else { return false };
     if KEYVALUE.contains(&interface) {
         return version == super::keyvalue::VERSION;
+    }
+    if BLOBSTORE.contains(&interface) {
+        return version == super::blobstore::VERSION;
+    }
+    if interface == SQL {
+        return version == super::sql::VERSION;
     }
     let package = interface.split_once('/').map_or(interface, |(package, _)| package);
     GRANTED.contains(&package) && is_version_02(import, interface)

@@ -11,6 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use worker::{Core, Env};
 
+use super::blobstore;
 use super::clocks::Ticking;
 use super::config;
 use super::console::Console;
@@ -18,6 +19,7 @@ use super::egress::Egress;
 use super::invocation::Invocation;
 use super::keyvalue;
 use super::share::{Share, Verdict};
+use super::sql;
 
 /// Resources of the host (streams, fields, bodies, pollables) that one instance may hold: what it
 /// can make the host remember is bounded, as its own memory is.
@@ -64,6 +66,8 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     config::define(&mut linker)?;
     keyvalue::define(&mut linker)?;
+    blobstore::define(&mut linker)?;
+    sql::define(&mut linker)?;
     Ok(linker)
 }
 

@@ -200,6 +200,20 @@ pub mod object {
     pub const SYNC: i32 = 480;
 }
 
+/// The change feed of a SQL database: an operation.
+pub mod sqlfeed {
+    pub const CHANGES: i32 = 722;
+}
+
+/// The past of a durable object: calls.
+pub mod past {
+    pub const FIRST_CALL: i32 = BOOKMARK;
+    pub const LAST_CALL: i32 = RESTORE_NEXT;
+
+    pub const BOOKMARK: i32 = 720;
+    pub const RESTORE_NEXT: i32 = 721;
+}
+
 /// PostgreSQL: operations.
 pub mod postgres {
     pub const FIRST: i32 = QUERY;

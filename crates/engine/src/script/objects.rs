@@ -20,7 +20,7 @@ use services::sql::SqlStatement;
 use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
 
-use super::abi::object as abi;
+use super::abi::{object as abi, past};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError};
 use super::host::Refusal;
@@ -184,6 +184,10 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
     };
     let result = match code {
         abi::SQL => sql(object, &mut args, out),
+        past::FIRST_CALL..=past::LAST_CALL => {
+            object.wrote |= !is_read(code);
+            of_the_past(object, code, &mut args, out)
+        }
         abi::GET..=abi::BYTES => {
             object.wrote |= !is_read(code);
             store(object, code, &mut args, out)
@@ -220,7 +224,7 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
 }
 
 fn is_read(code: i32) -> bool {
-    matches!(code, abi::GET | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS..=abi::AUTO_TIME)
+    matches!(code, abi::GET | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS..=abi::AUTO_TIME | past::BOOKMARK)
 }
 
 enum Wrong {
@@ -342,6 +346,43 @@ fn sql(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> R
     }
     out.integer(result.cost.rows_read).integer(result.cost.rows_written);
     Ok(())
+}
+
+/// BOOKMARK(time or null) → bookmark; RESTORE_NEXT(bookmark) → the bookmark that undoes it.
+///
+/// A bookmark is a moment; or, for the moment before the object is put back, which is yet to come, when that
+/// was asked for and its number. They are in the order of time as texts, too.
+fn of_the_past(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Wrong> {
+    let storage = &mut object.seat.storage;
+    let argument = args.next()?;
+    if code == past::BOOKMARK {
+        let at_ms = if argument.is_nullish() { storage.bookmark()? } else { argument.as_f64()?.max(0.0) as u64 };
+        out.string(&bookmark(at_ms, 0));
+        return Ok(());
+    }
+    let text = argument.as_str()?;
+    let (mut at_ms, number) = parse_bookmark(text).ok_or_else(|| {
+        let message = format!("{:?} is no bookmark of a durable object", shortened(text));
+        Wrong::Refused(Refusal { name: "TypeError", message: message.into(), code: code::OBJECT_PAST.name })
+    })?;
+    if number > 0 {
+        let unknown = || ObjectError::Past("the object was not put back yet, or too often since".into());
+        at_ms = storage.before_restore(number)?.ok_or_else(unknown)?;
+    }
+    let number = storage.restore_next(at_ms)?;
+    let now_ms = storage.bookmark()?;
+    out.string(&bookmark(now_ms, number));
+    Ok(())
+}
+
+fn bookmark(at_ms: u64, number: u32) -> String {
+    format!("{at_ms:016x}-{number:08x}")
+}
+
+fn parse_bookmark(text: &str) -> Option<(u64, u32)> {
+    let (at_ms, number) = text.split_once('-')?;
+    let parsed = (u64::from_str_radix(at_ms, 16).ok()?, u32::from_str_radix(number, 16).ok()?);
+    (bookmark(parsed.0, parsed.1) == text).then_some(parsed)
 }
 
 fn sql_value(value: &Value<'_>) -> Result<SqlValue, Malformed> {

@@ -254,6 +254,7 @@ impl Operation {
             abi::kv::CHANGES => kv::changes(&self, args).await,
             abi::kv::LIST => kv::list(&self, args).await,
             abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
+            abi::sqlfeed::CHANGES => sql::changes(&self, args).await,
             // It was begun when everything before it was durable.
             abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,

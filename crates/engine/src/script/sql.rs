@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use services::sql::{SqlCost, SqlError, SqlParams, SqlResult, SqlStatement, SqlValue};
+use services::sql::{SqlChangesOptions, SqlCost, SqlError, SqlParams, SqlResult, SqlStatement, SqlValue};
 use worker::{Handle, Meter, SqlBinding, SqlTarget};
 
 use super::abi::sql as abi;
@@ -138,6 +138,40 @@ async fn begin(operation: &Operation, mut args: Decoder<'_>) -> Result<Completio
     let transaction = binding.provider.begin(&database).await?;
     let number = meter.sql.keep_transaction(transaction);
     Ok(Completion::value(|out| out.integer(u64::from(number))))
+}
+
+/// CHANGES(binding, key, position or null, limit or null, first) → [through, [sequence, ms, table, kind, rowid, key, …]]
+pub async fn changes(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(operation, &mut args)?;
+    let (after, limit, first) = (args.next()?, args.next()?, args.next()?.as_bool()?);
+    let options = SqlChangesOptions {
+        after: if after.is_nullish() { None } else { Some(after.as_f64()?.max(0.0) as u64) },
+        limit: if limit.is_nullish() { None } else { Some(limit.as_f64()?.max(1.0) as usize) },
+        wait: true,
+    };
+    // One watch is one call to the outside, however often it reads.
+    let meter = match (first, &operation.context) {
+        (false, Some((_, meter))) => meter,
+        _ => operation.metered()?.1,
+    };
+    if !first {
+        // A feed that has always something to tell lets others have their turn.
+        tokio::task::consume_budget().await;
+    }
+    let database = binding.database(key.as_deref()).await?;
+    let page = binding.provider.changes(&database, options).await?;
+    meter.sql_rows_read.fetch_add(page.changes.len() as u64, Ordering::Relaxed);
+    let mut out = Encoder::default();
+    out.array(2).integer(page.through).array(6 * page.changes.len() as u32);
+    for change in &page.changes {
+        out.integer(change.sequence).integer(change.time_ms).string(&change.table).string(change.kind.as_str());
+        match change.rowid {
+            Some(rowid) => encode_integer(rowid, false, &mut out),
+            None => drop(out.null()),
+        }
+        out.optional_string(change.key.as_deref());
+    }
+    Ok(Completion::Value(out.0))
 }
 
 fn over() -> SqlError {

@@ -42,7 +42,7 @@ async fn failure(app: &Running, path: &str) -> Failure {
     }
 }
 
-fn at(path: &str) -> FetchEvent {
+pub fn at(path: &str) -> FetchEvent {
     get(&format!("http://a.test/{path}"))
 }
 

@@ -1,6 +1,7 @@
 //! The engine from outside: artifacts and events in, responses and records out.
 
 mod caches;
+mod component_data;
 mod components;
 mod compression;
 mod crypto;

@@ -60,6 +60,15 @@ impl ObjectStorage for Slow {
     fn sql(&mut self, statement: &SqlStatement) -> Result<SqlResult, ObjectError> {
         self.storage.sql(statement)
     }
+    fn bookmark(&mut self) -> Result<u64, ObjectError> {
+        self.storage.bookmark()
+    }
+    fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError> {
+        self.storage.restore_next(at_ms)
+    }
+    fn before_restore(&mut self, number: u32) -> Result<Option<u64>, ObjectError> {
+        self.storage.before_restore(number)
+    }
     fn begin(&mut self) -> Result<(), ObjectError> {
         self.storage.begin()
     }
@@ -129,7 +138,10 @@ fn thing_with(setup: impl FnOnce(Setup) -> Setup) -> Thing {
     let feature = Module { name: "features:objects".into(), kind: ModuleKind::Builtin, ..module("") };
     let script = Script { entry: 0, modules: vec![module(SOURCE), feature], warm: None };
     let running = setup(setup_artifact(Artifact::Script(script))).start();
-    let store = Arc::new(MemoryObjects::new(ObjectLimits::from(&NodeLimits::default())));
+    let store = Arc::new(MemoryObjects::new(
+        Arc::new(base::SystemClock::default()),
+        ObjectLimits::from(&NodeLimits::default()),
+    ));
     let mut thing = Thing { running, store, key: key(), tickets: Arc::default(), commit_fails: Arc::default() };
     thing.wake();
     thing

@@ -196,6 +196,10 @@ impl Compiler<'_, '_> {
             BindingKind::Secret => {
                 Grant::Secret { secret: self.resource(&raw.target, "a secret")?, previous: raw.previous }
             }
+            BindingKind::Config => Grant::Config {
+                config: self.resource(&raw.target, "a configuration value")?,
+                default: raw.default.as_ref().map(|default| default.value.clone()),
+            },
             BindingKind::Sql => self.sql(raw)?,
             BindingKind::Worker => {
                 let user = format!("the binding `{}`", shorten(&raw.name.value));
@@ -342,11 +346,11 @@ impl Compiler<'_, '_> {
                     *dev_url = Some(value.clone());
                     continue;
                 }
-                if !matches!(bindings[at].grant, Grant::Secret { .. }) {
+                if !matches!(bindings[at].grant, Grant::Secret { .. } | Grant::Config { .. }) {
                     let message = format!("`{name}` is a binding in {}, and no secret", context.manifest);
                     let problem = crate::report::Diagnostic::new(code::NAME_CLASH, message)
                         .at(place.clone())
-                        .help("a value from this file can stand in for a variable, a secret or the URL of a database; rename it");
+                        .help("a value from this file can stand in for a variable, a secret, a configuration value or the URL of a database; rename it");
                     self.problems.report.problems.push(problem);
                     continue;
                 }

@@ -87,6 +87,11 @@ pub(crate) static BINDING: &[Field] = &[
         "previous",
         "With `secret`: true for the version before, which is there while the overlap of a rotation lasts.",
     ),
+    field(
+        "config",
+        "The name of a configuration value, set with: selvedge config put. It changes without a deployment.",
+    ),
+    field("default", "With `config`: what the code finds while nothing is set; without it, nothing."),
     field("worker", "The name of a worker of this app; with `object`, the one that exports the class."),
     field("assets", "A directory of files, relative to this file."),
     field("postgres", "The name of a PostgreSQL database, which [postgres.NAME] describes."),

@@ -88,12 +88,13 @@ fn bindings(reader: &mut Reader<'_>, worker: &Table, worker_name: &str) -> Vec<R
     bindings.entries.iter().filter_map(|entry| binding(reader, entry, worker_name)).collect()
 }
 
-const KINDS: [(&str, BindingKind); 8] = [
+const KINDS: [(&str, BindingKind); 9] = [
     ("object", BindingKind::Object),
     ("kv", BindingKind::Kv),
     ("blob", BindingKind::Blob),
     ("sql", BindingKind::Sql),
     ("secret", BindingKind::Secret),
+    ("config", BindingKind::Config),
     ("worker", BindingKind::Worker),
     ("assets", BindingKind::Assets),
     ("postgres", BindingKind::Postgres),
@@ -133,12 +134,16 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
         if table.entries.is_empty() || extras().next().is_some() {
             let message = format!("the binding `{}` opens nothing", entry.key);
             reader.problems.add(code::BAD_BINDING, &entry.node.span, message).help =
-                Some("name one of: kv, blob, sql, secret, worker, assets, object, postgres".to_owned());
+                Some("name one of: kv, blob, sql, secret, config, worker, assets, object, postgres".to_owned());
         }
         return None;
     };
     if let Some((extra, of)) = extras().find(|(_, of)| *of != kind) {
-        let what = if of == BindingKind::Worker { "worker" } else { "database" };
+        let what = match of {
+            BindingKind::Worker => "worker",
+            BindingKind::Config => "configuration value",
+            _ => "database",
+        };
         let message = format!("`{}` has no meaning in the binding `{}`, which opens no {what}", extra.key, entry.key);
         reader.problems.add(code::BAD_BINDING, &extra.key_span, message).help =
             Some(format!("leave it out, or bind a {what}"));
@@ -156,13 +161,18 @@ fn binding(reader: &mut Reader<'_>, entry: &Entry, worker_name: &str) -> Option<
             Some("leave it out, or bind a secret".to_owned());
         return None;
     }
+    binding.default = reader.string(table, "default");
     binding.previous = reader.bool(table, "previous").unwrap_or(false);
     Some(binding)
 }
 
-/// What a binding to a worker or a database may say besides.
-const EXTRAS: [(&str, BindingKind); 3] =
-    [("migrations", BindingKind::Sql), ("entrypoint", BindingKind::Worker), ("props", BindingKind::Worker)];
+/// What a binding to a worker, a database or a configuration value may say besides.
+const EXTRAS: [(&str, BindingKind); 4] = [
+    ("migrations", BindingKind::Sql),
+    ("entrypoint", BindingKind::Worker),
+    ("props", BindingKind::Worker),
+    ("default", BindingKind::Config),
+];
 
 fn routes(reader: &mut Reader<'_>, root: &Table) -> Vec<RawRoute> {
     let Some(entry) = root.get("routes") else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! `objects`: list, inspect, export, import and delete durable objects, of a running node or a stopped one.
+//! `objects`: list, inspect, export, import, restore and delete durable objects, of a running node or a stopped one.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -7,10 +7,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use base::ClassName;
 use bytes::Bytes;
+use control_api::ObjectRestoreRequest;
 
+use super::sql::moment;
 use super::{app_name, print, print_json, time};
 use crate::admin::{Prepare, reach};
-use crate::cli;
+use crate::{cli, wire};
 
 pub async fn run(args: cli::Objects, json: bool) -> Result<()> {
     let cli::Objects { app, class, data, what } = args;
@@ -55,6 +57,14 @@ pub async fn run(args: cli::Objects, json: bool) -> Result<()> {
             let export = read(file.as_deref())?;
             api.object_replace(app, class, object.clone(), Some(export)).await?;
             said(json, &format!("imported {object}"))
+        }
+        cli::ObjectsWhat::Restore { object, at } => {
+            let at_ms = moment::parse(&at, wire::clock().unix_ms())?;
+            let restored = api.object_restore(app, class, object.clone(), ObjectRestoreRequest { at_ms }).await?;
+            if json {
+                return print_json(&restored);
+            }
+            print(format!("{object} is what its commit of {} left", time(restored.time_ms)))
         }
         cli::ObjectsWhat::Delete { object } => {
             api.object_replace(app, class, object.clone(), None).await?;

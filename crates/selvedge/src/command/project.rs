@@ -66,6 +66,7 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
         Grant::Blob { bucket } => format!("blob bucket {bucket}"),
         Grant::Secret { secret, previous: false } => format!("secret {secret}"),
         Grant::Secret { secret, previous: true } => format!("secret {secret}, the version before"),
+        Grant::Config { config, .. } => format!("configuration value {config}"),
         Grant::Sql { sql: Databases::One(name), .. } => format!("SQL database {name}"),
         Grant::Sql { sql, .. } => format!("SQL databases {sql}, one for each key"),
         Grant::Object { class, .. } => format!("durable objects of the class {class}"),

@@ -1,11 +1,13 @@
-//! `sql list`, `query`, `shell`, `migrate`, `migrations`, `import`, `export`, `branch`, `restore`, against a running node or
-//! a stopped one.
+//! `sql list`, `query`, `shell`, `migrate`, `migrations`, `import`, `export`, `changes`, `branch`, `restore`, against
+//! a running node or a stopped one.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use control_api::{Api, SqlCopyRequest, SqlMigrateRequest, SqlMigrationText, SqlRequest, SqlTable, SqlText};
+use control_api::{
+    Api, SqlChangesOptions, SqlCopyRequest, SqlMigrateRequest, SqlMigrationText, SqlRequest, SqlTable, SqlText,
+};
 use serde_json::Value;
 
 use super::{app_name, print, print_json, time};
@@ -14,7 +16,7 @@ use crate::cli;
 use crate::wire;
 
 mod export;
-mod moment;
+pub mod moment;
 
 pub async fn run(args: cli::Sql, json: bool) -> Result<()> {
     match args {
@@ -72,11 +74,35 @@ pub async fn run(args: cli::Sql, json: bool) -> Result<()> {
             let text = export::export(&*api, &app_name(&database.app)?, &database.database).await?;
             std::io::stdout().write_all(text.as_bytes()).context("the text can't be written")
         }
+        cli::Sql::Changes { database, after, once } => changes(database, after, once, json).await,
         cli::Sql::Branch { database, to } => copy(database, to, None, json).await,
         cli::Sql::Restore { database, to, at } => {
             let at_ms = moment::parse(&at, wire::clock().unix_ms())?;
             copy(database, to, Some(at_ms), json).await
         }
+    }
+}
+
+/// A line for each row that was written.
+async fn changes(database: cli::Database, after: Option<u64>, once: bool, json: bool) -> Result<()> {
+    let (api, app) = (reach(&database.data.data, Prepare::No)?, app_name(&database.app)?);
+    let wait_ms = if once { 0 } else { SqlChangesOptions::WAIT_MS_MAX };
+    let mut options = SqlChangesOptions { after, limit: None, wait_ms };
+    loop {
+        let told = api.sql_changes(app.clone(), database.database.clone(), options).await?;
+        for change in &told.changes {
+            if json {
+                print(serde_json::to_string(change)?)?;
+                continue;
+            }
+            let row = change.key.clone().or_else(|| change.rowid.map(|rowid| rowid.to_string())).unwrap_or_default();
+            let at = time(change.time_ms);
+            print(format!("{:>10} {at} {:<6} {} {row}", change.sequence, change.kind, change.table))?;
+        }
+        if once && (told.changes.is_empty() || options.after.is_none()) {
+            return if json { Ok(()) } else { print(format!("(through {})", told.through)) };
+        }
+        options.after = Some(told.through);
     }
 }
 

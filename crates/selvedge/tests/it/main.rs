@@ -8,6 +8,7 @@ mod blobs;
 mod browser;
 mod cache;
 mod care;
+mod config;
 mod deploy;
 mod dev;
 mod egress;

@@ -10,6 +10,7 @@ use crate::harness::{Node, Place, Request, until, write};
 
 mod chat;
 mod many;
+mod past;
 
 const MANIFEST: &str = "name = \"app\"
 [workers.web]

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Node, Place, Request};
 
+mod component;
+mod feed;
+
 const MANIFEST: &str = r#"
 name = "app"
 

@@ -374,6 +374,12 @@ impl Member {
         Ok(!state.retired && self.copy_beside(&mut state)? && reflink(&self.file, into))
     }
 
+    /// No commit is made before this moment: a mark stands there.
+    pub fn not_before(&self, at_ms: u64) {
+        let mut state = self.state();
+        state.time_ms = state.time_ms.max(at_ms);
+    }
+
     /// Goes on where a journal that was dropped without being closed has left off, and appends what
     /// the write-ahead log holds: nobody knows whether all of that was appended.
     pub fn inherit(&self, before: Option<&Member>) -> Result<(), StoreError> {
@@ -437,6 +443,15 @@ impl Journal {
         Ok(self.ledger.log().ticket(state.last))
     }
 
+    /// A moment by which everything is made that was committed so far, and nothing that is committed
+    /// later on this database.
+    pub fn mark(&mut self) -> u64 {
+        let mut state = self.member.state();
+        let at_ms = state.time_ms.max(self.member.clock.unix_ms());
+        state.time_ms = at_ms + 1;
+        at_ms
+    }
+
     /// Resolves when everything that was committed so far is durable. Who lets out what a read
     /// saw waits for this, since readers see a commit before it is durable.
     pub fn last_ticket(&self) -> Ticket {
@@ -460,8 +475,12 @@ impl Journal {
         // Nothing is left to copy when the connection closes, but the files beside it go then.
         let on_close = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(on_close, false).map_err(fail)?;
-        member.state().retired = true;
-        self.ledger.release(member);
+        let ahead_ms = {
+            let mut state = member.state();
+            state.retired = true;
+            state.time_ms
+        };
+        self.ledger.release(member, ahead_ms);
         Ok(flushed.unwrap_or_else(|| self.ledger.log().ticket(0)))
     }
 

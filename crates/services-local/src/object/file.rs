@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use services::object::{ObjectInfo, ObjectKey};
 use services::{SqlError, StoreError};
 
-use super::Shared;
+use super::{Shared, past};
 use crate::database::store_error;
 use crate::disk;
 use crate::ledger::Journal;
@@ -140,12 +140,19 @@ pub fn make(shared: &Shared, key: &ObjectKey, path: &Path) -> Result<Open, Store
     opened(shared, path, connection, journal)
 }
 
-/// Opens a file that is there, for its owner. Blocks.
+/// Opens a file that is there, for its owner, and puts it back first if it asked for that. Blocks.
 pub fn open(shared: &Shared, path: &Path) -> Result<Open, StoreError> {
+    let (mut connection, mut journal) = journaled(shared, path)?;
+    past::fulfil(shared, path, &mut connection, &mut journal)?;
+    opened(shared, path, connection, journal)
+}
+
+/// The connection that writes. Blocks.
+pub fn journaled(shared: &Shared, path: &Path) -> Result<(Connection, Journal), StoreError> {
     let connection = connect(path)?;
     check_header(&connection, path)?;
     let journal = shared.ledger.adopt(path, &connection)?;
-    opened(shared, path, connection, journal)
+    Ok((connection, journal))
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -157,14 +164,15 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn opened(shared: &Shared, path: &Path, connection: Connection, journal: Journal) -> Result<Open, StoreError> {
+/// The same, fit for a tenant's statements.
+pub fn opened(shared: &Shared, path: &Path, connection: Connection, journal: Journal) -> Result<Open, StoreError> {
     let sql = |error: rusqlite::Error| store_error(path, &error);
     let clock = shared.root.options.clock.clone();
     let connection = TenantConnection::new(connection, path, shared.sql_limits.clone(), clock).map_err(sql)?;
     Ok(Open { journal, connection })
 }
 
-fn check_header(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub fn check_header(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
     let read = || Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?));
     let found = read().map_err(|error: rusqlite::Error| store_error(path, &error))?;
@@ -193,7 +201,7 @@ pub fn close(shared: &Shared, path: &Path, open: Open, in_doubt: bool) -> Result
     ticket.wait()
 }
 
-/// Nothing is stored: neither entries, nor an alarm, nor tables of its own.
+/// Nothing is stored: neither entries, nor an alarm, nor tables of its own; and nothing is to come.
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     let anything = format!(
         "SELECT EXISTS (SELECT 1 FROM _selvedge_entry)
@@ -201,7 +209,8 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
             OR EXISTS (SELECT 1 FROM sqlite_schema WHERE substr(tbl_name, 1, {}) <> '{RESERVED_PREFIX}')",
         RESERVED_PREFIX.len()
     );
-    connection.query_row(&anything, [], |row| row.get::<_, bool>(0)).map(|anything| !anything)
+    let anything = connection.query_row(&anything, [], |row| row.get::<_, bool>(0))?;
+    Ok(!anything && past::wish(connection)?.is_none())
 }
 
 /// What the platform's own statement failed with is the store's.
@@ -288,7 +297,7 @@ fn check_file(path: &Path) -> Result<Option<u64>, Unsound> {
     Ok(due.flatten().map(|due| due as u64))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

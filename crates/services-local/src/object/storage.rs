@@ -12,7 +12,7 @@ use services::sql::{SqlParams, SqlResult, SqlStatement};
 use services::{SqlError, StoreError};
 
 use super::file::{self, Open, PAGE_BYTES};
-use super::{Shared, Slot};
+use super::{Shared, Slot, past};
 use crate::disk;
 use crate::tenant_sql::{Budget, TenantConnection};
 
@@ -21,6 +21,8 @@ pub struct LocalStorage {
     key: ObjectKey,
     slot: Arc<Slot>,
     fence: u64,
+    /// Which opening of the slot this is.
+    opening: u64,
     path: PathBuf,
     /// A transaction is open.
     in_turn: bool,
@@ -45,7 +47,8 @@ impl LocalStorage {
         }
         let path = shared.file(&key);
         let (in_turn, parts, name, alarm, spent) = (false, 0, None, None, None);
-        let mut storage = Self { shared, key, slot, fence, path, in_turn, parts, name, alarm, spent };
+        let opening = slot.opened.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut storage = Self { shared, key, slot, fence, opening, path, in_turn, parts, name, alarm, spent };
         storage.find()?;
         // What a crash left the index without.
         if let Some(alarm) = storage.alarm()? {
@@ -61,7 +64,12 @@ impl LocalStorage {
                 let undone = connection.trusted(|connection| connection.execute_batch("ROLLBACK"));
                 undone.map_err(|error| file::own(&self.path, error))?;
             }
-            return Ok(());
+            if connection.trusted(past::wish).map_err(|error| file::own(&self.path, error))?.is_none() {
+                return Ok(());
+            }
+        }
+        if let Some(before) = open.take() {
+            file::close(&self.shared, &self.path, before, false)?;
         }
         if self.path.try_exists().map_err(|error| disk::store_error(&self.path, &error))? {
             *open = Some(file::open(&self.shared, &self.path)?);
@@ -346,6 +354,25 @@ impl ObjectStorage for LocalStorage {
         Ok(pages.unwrap_or(0) as u64 * PAGE_BYTES)
     }
 
+    fn bookmark(&mut self) -> Result<u64, ObjectError> {
+        self.check()?;
+        // One that stores nothing has a past from here on, if it stores something later.
+        self.make()?;
+        let mut open = super::lock(&self.slot.open);
+        Ok(open.as_mut().ok_or(StoreError::Closed)?.journal.mark())
+    }
+
+    fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError> {
+        if at_ms > self.shared.root.options.clock.unix_ms().saturating_add(past::AHEAD_MS) {
+            return Err(ObjectError::Past("the moment is yet to come".into()));
+        }
+        self.write(|connection| past::ask(connection, at_ms))
+    }
+
+    fn before_restore(&mut self, number: u32) -> Result<Option<u64>, ObjectError> {
+        Ok(self.read(|connection| past::before(connection, number))?.flatten())
+    }
+
     fn commit(&mut self) -> Result<Option<Ticket>, ObjectError> {
         self.check()?;
         if !std::mem::take(&mut self.in_turn) {
@@ -428,12 +455,12 @@ impl Drop for LocalStorage {
     fn drop(&mut self) {
         self.roll_back();
         let (shared, key, path, slot) = (self.shared.clone(), self.key.clone(), self.path.clone(), self.slot.clone());
-        let (fence, in_doubt) = (self.fence, self.spent.is_some());
+        let (fence, opening, in_doubt) = (self.fence, self.opening, self.spent.is_some());
         let pool = shared.pool.clone();
         let close = move || {
             let turn = super::lock(&slot.gate);
             // Somebody else's by now, it stays open.
-            let is_ours = slot.fence.load(Ordering::SeqCst) == fence;
+            let is_ours = slot.fence.load(Ordering::SeqCst) == fence && slot.opened.load(Ordering::SeqCst) == opening;
             let open = if is_ours { super::lock(&slot.open).take() } else { None };
             if let Some(open) = open
                 && let Err(error) = file::close(&shared, &path, open, in_doubt)

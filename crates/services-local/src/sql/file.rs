@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use services::sql::{Applied, Migration, SqlAnswer, SqlResult, SqlStatement};
+use services::sql::{Applied, Migration, SqlAnswer, SqlChangesOptions, SqlChangesPage, SqlResult, SqlStatement};
 use services::{Durability, SqlDatabase, SqlError, SqlValue, StoreError};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::Settings;
+use super::feed;
 use super::job::{BatchJob, Done, Job, Queue, Turn, Work};
 use super::transaction::Lease;
 use super::writer::{Committing, Origin, Seen, Writer, applied, open_reader};
@@ -31,6 +32,8 @@ pub struct SqlFile {
     queue: Mutex<Queue>,
     size_bytes: AtomicU64,
     seen: Arc<Seen>,
+    /// Woken when the change feed has something new.
+    told: Arc<Notify>,
     slow: Mutex<HashSet<Arc<str>>>,
     /// Before the writer, so that they close first: the last connection folds the log into the
     /// database, and a reader may not.
@@ -54,8 +57,8 @@ impl SqlFile {
         lane: Lane,
         settings: Arc<Settings>,
     ) -> Result<Arc<Self>, StoreError> {
-        let seen = Arc::new(Seen::default());
-        let writer = Writer::open(path, &settings, seen.clone())?;
+        let (seen, told) = (Arc::new(Seen::default()), Arc::new(Notify::new()));
+        let writer = Writer::open(path, &settings, seen.clone(), told.clone())?;
         let size_bytes = writer.connection.size_bytes().unwrap_or(0);
         Ok(Arc::new(Self {
             database,
@@ -65,6 +68,7 @@ impl SqlFile {
             queue: Mutex::default(),
             size_bytes: AtomicU64::new(size_bytes),
             seen,
+            told,
             slow: Mutex::default(),
             idle_readers: Mutex::default(),
             writer: Mutex::new(writer),
@@ -204,6 +208,32 @@ impl SqlFile {
         let (names, ticket) = answer.await.unwrap_or_else(|_| Err(abandoned()))?;
         wait(ticket).await?;
         Ok(names)
+    }
+
+    /// What changed after a position. The feed begins with the first question.
+    pub async fn changes(self: &Arc<Self>, options: SqlChangesOptions) -> Result<SqlChangesPage, SqlError> {
+        if options.after.is_none() {
+            let done = self.write(Work::Feed).await?;
+            return Ok(SqlChangesPage { changes: Vec::new(), through: done.position });
+        }
+        loop {
+            // What is told from here on wakes this.
+            let mut told = std::pin::pin!(self.told.notified());
+            told.as_mut().enable();
+            let (file, asked) = (self.clone(), options.clone());
+            let read = move || file.with_reader(|reader| reader.trusted(|connection| feed::read(connection, &asked)));
+            let Some(page) = self.settings.run(self.lane, read).await??? else {
+                self.write(Work::Feed).await?;
+                continue;
+            };
+            self.durable().await?;
+            options.check(page.floor, page.last)?;
+            let through = page.changes.last().map_or(page.last, |change| change.sequence);
+            if !page.changes.is_empty() || !options.wait {
+                return Ok(SqlChangesPage { changes: page.changes, through });
+            }
+            told.await;
+        }
     }
 
     /// The migrations that were applied. Blocks.

@@ -42,6 +42,7 @@ struct Places {
 /// The place of a database's file, open or not; held for writing while its file opens or closes.
 struct Slot {
     lane: Lane,
+    door: tokio::sync::Mutex<()>,
     file: RwLock<Option<Arc<SqlFile>>>,
     used: AtomicU64,
     /// In milliseconds of the monotonic clock.
@@ -69,8 +70,13 @@ impl Files {
         if let Some(file) = self.shared.opened(&slot) {
             return Ok(file);
         }
+        // Who waits for it to open goes on in the order of coming.
+        let _turn = slot.door.lock().await;
+        if let Some(file) = self.shared.opened(&slot) {
+            return Ok(file);
+        }
         let (shared, database) = (self.shared.clone(), database.clone());
-        let lane = slot.lane;
+        let (lane, slot) = (slot.lane, slot.clone());
         Ok(self.shared.settings.run(lane, move || shared.open(&database, &slot)).await??)
     }
 
@@ -126,6 +132,7 @@ impl Shared {
         let lane = *places.lanes.entry(database.app_id()).or_default();
         let slot = Arc::new(Slot {
             lane,
+            door: tokio::sync::Mutex::default(),
             file: RwLock::default(),
             used: AtomicU64::new(0),
             used_ms: AtomicU64::new(self.now_ms()),

@@ -22,6 +22,8 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 pub enum Work {
     /// To wait until what was committed before is durable.
     Nothing,
+    /// To keep a change feed, and tell where it is between what was written before and what comes after.
+    Feed,
     Statements(Vec<SqlStatement>),
     Script(String),
     /// A script as long as a migration.
@@ -31,7 +33,7 @@ pub enum Work {
 impl Work {
     fn bytes(&self) -> usize {
         match self {
-            Work::Nothing => 0,
+            Work::Nothing | Work::Feed => 0,
             Work::Statements(statements) => statements.iter().map(SqlStatement::weight).sum(),
             Work::Script(text) | Work::Import(text) => text.len(),
         }
@@ -43,6 +45,8 @@ impl Work {
 pub struct Done {
     pub results: Vec<SqlResult>,
     pub script: ScriptOutcome,
+    /// Where the change feed was.
+    pub position: u64,
     /// Bytes of the database after the commit.
     pub size_bytes: u64,
 }

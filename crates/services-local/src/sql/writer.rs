@@ -13,8 +13,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use services::sql::{Applied, Migration, MigrationError};
 use services::{SqlDatabase, SqlError, StoreError};
+use tokio::sync::Notify;
 
 use super::Settings;
+use super::feed::Feed;
 use super::job::{BatchJob, Done, Work};
 use crate::database::store_error;
 use crate::ledger::{Journal, Ticket};
@@ -70,6 +72,7 @@ pub struct Writer {
     journal: Option<Journal>,
     pub connection: TenantConnection,
     seen: Arc<Seen>,
+    feed: Feed,
     failure: Option<Failure>,
 }
 
@@ -80,9 +83,11 @@ struct Failure {
 }
 
 impl Writer {
-    pub fn open(path: &Path, settings: &Settings, seen: Arc<Seen>) -> Result<Self, StoreError> {
+    /// `told` is woken when the change feed has something new.
+    pub fn open(path: &Path, settings: &Settings, seen: Arc<Seen>, told: Arc<Notify>) -> Result<Self, StoreError> {
         let (connection, journal) = open_writer(path, settings)?;
-        Ok(Self { journal: Some(journal), connection, seen, failure: None })
+        let feed = open_feed(&connection, path, settings, told)?;
+        Ok(Self { journal: Some(journal), connection, seen, feed, failure: None })
     }
 
     /// Sees to it that the file takes writes, or says why it does not.
@@ -111,6 +116,7 @@ impl Writer {
         match recovered {
             Ok((connection, journal)) => {
                 tracing::info!(file = %path.display(), "the database takes writes again");
+                self.feed = open_feed(&connection, path, settings, self.feed.told())?;
                 self.journal = Some(journal);
                 self.connection = connection;
                 self.failure = None;
@@ -126,8 +132,12 @@ impl Writer {
     /// Commits, appends it to the ledger, and keeps the ticket for readers before they can take
     /// what they see for durable.
     pub fn commit_now(&mut self) -> Result<Option<Ticket>, SqlError> {
+        let told = self.connection.trusted(|connection| self.feed.finish(connection))?;
         self.seen.committing.store(true, Ordering::SeqCst);
-        let committed = self.control("COMMIT").and_then(|()| self.append());
+        let committed = self.control("COMMIT").and_then(|()| {
+            self.feed.committed(told);
+            self.append()
+        });
         self.refresh();
         self.seen.committing.store(false, Ordering::SeqCst);
         committed
@@ -237,6 +247,7 @@ impl Writer {
         let mut budget = Budget::of(&of.settings.limits);
         match work {
             Work::Nothing => {}
+            Work::Feed => done.position = self.connection.trusted(|connection| self.feed.begin(connection))?,
             Work::Import(text) => {
                 budget.time = Duration::from_millis(of.settings.limits.sql_migration_ms);
                 done.script = self.connection.migration(text, &budget)?;
@@ -333,6 +344,17 @@ pub fn open_reader(path: &Path, settings: &Settings) -> Result<TenantConnection,
     let opened = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let fenced = opened.and_then(|c| TenantConnection::new(c, path, settings.limits.clone(), settings.clock.clone()));
     fenced.map_err(|error| store_error(path, &error))
+}
+
+fn open_feed(
+    connection: &TenantConnection,
+    path: &Path,
+    settings: &Settings,
+    told: Arc<Notify>,
+) -> Result<Feed, StoreError> {
+    let (clock, keep) = (settings.clock.clone(), settings.limits.sql_changes);
+    let opened = connection.unfenced(|connection| Feed::open(connection, clock, keep, told));
+    opened.map_err(|error| store_error(path, &error))
 }
 
 fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

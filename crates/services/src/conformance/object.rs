@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use base::{AppName, ClassName, NodeLimits, TenantName};
+use base::{AppName, ClassName, NodeLimits, SystemClock, TenantName};
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -28,31 +29,38 @@ pub fn objects<P: ObjectStore + Leases>(open: impl Fn() -> Subject<P>) {
         alarms_are_found_until_they_are_changed(&*open().provider).await;
         nothing_takes_no_space(&*open().provider).await;
         exports_come_back(&*open().provider).await;
+        an_object_is_put_back_to_a_bookmark(open()).await;
+        an_object_is_put_back_when_it_is_opened_next(open()).await;
+        what_never_was_is_not_to_be_had(open()).await;
     });
     random(operations(), |operations| block_on(agrees_with_the_model(&*open().provider, operations)));
 }
+
+use super::object_past::{
+    an_object_is_put_back_to_a_bookmark, an_object_is_put_back_when_it_is_opened_next, what_never_was_is_not_to_be_had,
+};
 
 fn class(app: &str, name: &str) -> ObjectClass {
     let app = AppId::new(TenantName::parse("acme").expect("a name"), AppName::parse(app).expect("a name"));
     ObjectClass::new(app, ClassName::parse(name).expect("a name"))
 }
 
-fn key(name: &str) -> ObjectKey {
+pub(super) fn key(name: &str) -> ObjectKey {
     let class = class("shop", "Room");
     ObjectKey { id: class.id_of_name(name), class }
 }
 
-async fn opened(store: &impl ObjectStore, key: &ObjectKey, fence: u64) -> Box<dyn ObjectStorage> {
+pub(super) async fn opened(store: &impl ObjectStore, key: &ObjectKey, fence: u64) -> Box<dyn ObjectStorage> {
     store.open(key, fence).await.expect("it opens")
 }
 
-async fn commit(storage: &mut dyn ObjectStorage) {
+pub(super) async fn commit(storage: &mut dyn ObjectStorage) {
     if let Some(ticket) = storage.commit().expect("a commit") {
         ticket.await.expect("durable");
     }
 }
 
-fn text(value: Option<&Bytes>) -> Option<String> {
+pub(super) fn text(value: Option<&Bytes>) -> Option<String> {
     value.map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
@@ -266,12 +274,21 @@ enum Operation {
     Delete(String),
     DeleteAll,
     Alarm(Option<u64>),
-    List { prefix: String, start: Option<String>, reverse: bool, limit: Option<usize> },
+    List {
+        prefix: String,
+        start: Option<String>,
+        reverse: bool,
+        limit: Option<usize>,
+    },
     Begin,
     End(bool),
     Commit,
     RollBack,
     Reopen,
+    /// Remembers this moment.
+    Mark,
+    /// Puts the object back to one that was remembered.
+    Restore(prop::sample::Index),
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
@@ -288,15 +305,23 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         3 => Just(Operation::Commit),
         1 => Just(Operation::RollBack),
         1 => Just(Operation::Reopen),
+        1 => Just(Operation::Mark),
+        1 => any::<prop::sample::Index>().prop_map(Operation::Restore),
     ];
     proptest::collection::vec(operation, 1..60)
 }
 
+async fn marked(storage: &mut dyn ObjectStorage) -> u64 {
+    commit(storage).await;
+    storage.bookmark().expect("a bookmark")
+}
+
 /// Runs the same on a provider and on the memory model.
 async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operation>) -> Result<(), TestCaseError> {
-    let model = MemoryObjects::new(ObjectLimits::from(&NodeLimits::default()));
+    let model = MemoryObjects::new(Arc::new(SystemClock::default()), ObjectLimits::from(&NodeLimits::default()));
     let (key, mut fence, mut parts) = (key("random"), 1, 0);
     let (mut own, mut other) = (opened(store, &key, fence).await, opened(&model, &key, fence).await);
+    let mut marks = Vec::new();
     for operation in operations {
         let storages: [&mut dyn ObjectStorage; 2] = [&mut *own, &mut *other];
         match operation {
@@ -331,6 +356,18 @@ async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operat
                 commit(&mut *own).await;
                 commit(&mut *other).await;
             }
+            Operation::Mark if parts == 0 => {
+                marks.push((marked(&mut *own).await, marked(&mut *other).await));
+            }
+            Operation::Restore(index) if !marks.is_empty() => {
+                (parts, fence) = (0, fence + 2);
+                let (mark, of_model) = *index.get(&marks);
+                drop((own, other));
+                store.restore(&key, fence - 1, mark).await.expect("it is put back");
+                model.restore(&key, fence - 1, of_model).await.expect("it is put back");
+                (own, other) = (opened(store, &key, fence).await, opened(&model, &key, fence).await);
+            }
+            Operation::Mark | Operation::Restore(_) => {}
             Operation::RollBack | Operation::Reopen => {
                 parts = 0;
                 storages.into_iter().for_each(|s| s.roll_back());

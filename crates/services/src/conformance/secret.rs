@@ -10,6 +10,7 @@ pub fn secrets<P: SecretStore>(open: impl Fn() -> Subject<P>) {
     block_on(async {
         values_come_back_and_versions_rise(&open()).await;
         apps_and_environments_share_nothing(&*open().provider).await;
+        a_secret_and_a_configuration_value_are_two(&*open().provider).await;
         bad_values_are_refused(&*open().provider).await;
         earlier_versions_are_kept_and_come_back(&open()).await;
         the_previous_version_is_readable_while_the_overlap_lasts(&open()).await;
@@ -138,4 +139,21 @@ async fn the_previous_version_is_readable_while_the_overlap_lasts<P: SecretStore
     assert_eq!(read(store, &shop, &key).await, ("five".into(), None), "what leaked is gone at once");
     let entry = store.get(&shop, &key).await.expect("get").expect("it is set");
     assert!(!format!("{entry:?}").contains("five"));
+}
+
+async fn a_secret_and_a_configuration_value_are_two(store: &impl SecretStore) {
+    let (shop, secret) = (app("acme", "shop"), name("level"));
+    let config = SecretName::config(secret.name.clone());
+    let first = set(store, &shop, &config, "shown").await;
+    assert!(store.get(&shop, &secret).await.expect("get").is_none());
+    set(store, &shop, &secret, "hidden").await;
+    assert_eq!(read(store, &shop, &config).await.0, "shown");
+    set(store, &shop, &config, "shown anew").await;
+    let names: Vec<SecretName> = store.list(&shop).await.expect("list").into_iter().map(|info| info.name).collect();
+    assert_eq!(names, [secret.clone(), config.clone()]);
+    store.roll_back(&shop, &config, first).await.expect("it is kept");
+    assert_eq!(read(store, &shop, &config).await.0, "shown");
+    assert!(store.roll_back(&shop, &secret, first).await.is_err(), "it never was a version of this");
+    assert!(store.delete(&shop, &secret).await.expect("delete"));
+    assert_eq!(read(store, &shop, &config).await.0, "shown");
 }

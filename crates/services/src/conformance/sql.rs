@@ -4,6 +4,10 @@ use base::{AppName, TenantName};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
+use super::sql_feed::{
+    changes_are_told_in_order_and_once, rows_that_others_replaced_are_told, tables_that_come_and_go_are_told,
+    what_was_undone_is_not_told, who_lies_too_far_behind_is_told_so, who_waits_is_woken,
+};
 use super::{Subject, block_on};
 use crate::sql::{Migration, MigrationError, SqlName, SqlResult};
 use crate::{AppId, Sql, SqlDatabase, SqlError, SqlStatement, SqlValue};
@@ -26,14 +30,20 @@ pub fn sql<P: Sql>(open: impl Fn() -> Subject<P>) {
     check(migrations_are_applied_once_and_in_order);
     check(a_migration_that_fails_leaves_nothing);
     check(a_changed_migration_is_an_error);
+    check(changes_are_told_in_order_and_once);
+    check(what_was_undone_is_not_told);
+    check(rows_that_others_replaced_are_told);
+    check(tables_that_come_and_go_are_told);
+    check(who_lies_too_far_behind_is_told_so);
+    check(who_waits_is_woken);
 }
 
-fn database(name: &str) -> SqlDatabase {
+pub(super) fn database(name: &str) -> SqlDatabase {
     let app = AppId::new(TenantName::parse("local").expect("a name"), AppName::parse("app").expect("a name"));
     SqlDatabase::new(&app, SqlName::parse(name).expect("a name"))
 }
 
-async fn run(sql: &impl Sql, database: &SqlDatabase, text: &str) -> Result<SqlResult, SqlError> {
+pub(super) async fn run(sql: &impl Sql, database: &SqlDatabase, text: &str) -> Result<SqlResult, SqlError> {
     let mut answer = sql.batch(database, vec![SqlStatement::new(text)]).await?;
     Ok(answer.results.pop().expect("an answer for each statement"))
 }
@@ -45,7 +55,7 @@ async fn number(sql: &impl Sql, database: &SqlDatabase, text: &str) -> i64 {
     }
 }
 
-async fn make(sql: &impl Sql, database: &SqlDatabase, text: &str) {
+pub(super) async fn make(sql: &impl Sql, database: &SqlDatabase, text: &str) {
     sql.script(database, text.into()).await.expect("the script runs");
 }
 

@@ -1,7 +1,8 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base::Clock;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 use crate::SqlError;
 use crate::object::{
     Alarm, Lease, LeaseError, Leases, ListOptions, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey,
-    ObjectLimits, ObjectStorage, ObjectStore, Ticket,
+    ObjectLimits, ObjectStorage, ObjectStore, RESTORES_KEPT, Ticket,
 };
 use crate::sql::{SqlResult, SqlStatement};
 
@@ -21,8 +22,11 @@ pub struct MemoryObjects {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
+/// Commits of one object that its past goes back.
+const PAST_COMMITS: usize = 1_000;
+
 struct Shared {
+    clock: Arc<dyn Clock>,
     books: Mutex<Books>,
     changed: Arc<Notify>,
     fence: AtomicU64,
@@ -34,6 +38,37 @@ struct Books {
     /// The highest fence that each object was opened with.
     fences: HashMap<ObjectKey, u64>,
     leased: HashSet<ObjectKey>,
+    pasts: HashMap<ObjectKey, Past>,
+}
+
+/// What an object was after each commit.
+#[derive(Default)]
+struct Past {
+    commits: VecDeque<(u64, State)>,
+    /// The next commit is made at this moment at the earliest.
+    floor_ms: u64,
+    /// Every time that it was put back, and the moment before.
+    restores: Vec<(u32, u64)>,
+}
+
+impl Past {
+    fn now_ms(&self, clock: &dyn Clock) -> u64 {
+        self.floor_ms.max(clock.unix_ms())
+    }
+
+    fn note(&mut self, clock: &dyn Clock, state: State) {
+        self.floor_ms = self.now_ms(clock);
+        self.commits.push_back((self.floor_ms, state));
+        if self.commits.len() > PAST_COMMITS {
+            self.commits.pop_front();
+        }
+    }
+
+    fn mark(&mut self, clock: &dyn Clock) -> u64 {
+        let at_ms = self.now_ms(clock);
+        self.floor_ms = at_ms + 1;
+        at_ms
+    }
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -41,11 +76,14 @@ struct State {
     name: Option<String>,
     entries: BTreeMap<String, Vec<u8>>,
     alarm: Option<Alarm>,
+    /// What it is to be put back to when it is opened next.
+    #[serde(skip)]
+    wish: Option<(u32, u64)>,
 }
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.alarm.is_none()
+        self.entries.is_empty() && self.alarm.is_none() && self.wish.is_none()
     }
 
     fn bytes(&self) -> u64 {
@@ -54,8 +92,17 @@ impl State {
 }
 
 impl MemoryObjects {
-    pub fn new(limits: ObjectLimits) -> Self {
-        Self { limits, shared: Arc::default() }
+    pub fn new(clock: Arc<dyn Clock>, limits: ObjectLimits) -> Self {
+        let shared = Shared { clock, books: Mutex::default(), changed: Arc::default(), fence: AtomicU64::new(0) };
+        Self { limits, shared: Arc::new(shared) }
+    }
+
+    fn restore_now(&self, key: &ObjectKey, fence: u64, at_ms: u64) -> Result<u64, ObjectError> {
+        let mut books = self.shared.books();
+        if books.fences.get(key).is_some_and(|highest| *highest > fence) {
+            return Err(ObjectError::Fenced);
+        }
+        books.put_back(&*self.shared.clock, key, None, at_ms)
     }
 
     fn replace_now(&self, key: &ObjectKey, fence: u64, export: Option<Bytes>) -> Result<(), ObjectError> {
@@ -67,11 +114,48 @@ impl MemoryObjects {
             Some(bytes) => {
                 let state =
                     serde_json::from_slice(&bytes).map_err(|error| ObjectError::BadExport(error.to_string()))?;
-                books.objects.insert(key.clone(), state);
+                books.keep(&*self.shared.clock, key, state);
             }
-            None => drop(books.objects.remove(key)),
+            None => books.keep(&*self.shared.clock, key, State::default()),
         }
         Ok(())
+    }
+}
+
+impl Books {
+    /// A commit.
+    fn keep(&mut self, clock: &dyn Clock, key: &ObjectKey, state: State) {
+        self.pasts.entry(key.clone()).or_default().note(clock, state.clone());
+        match state.is_empty() {
+            true => drop(self.objects.remove(key)),
+            false => drop(self.objects.insert(key.clone(), state)),
+        }
+    }
+
+    fn put_back(
+        &mut self,
+        clock: &dyn Clock,
+        key: &ObjectKey,
+        number: Option<u32>,
+        at_ms: u64,
+    ) -> Result<u64, ObjectError> {
+        let past = self.pasts.entry(key.clone()).or_default();
+        let found = past.commits.iter().rev().find(|(time_ms, _)| *time_ms <= at_ms).cloned();
+        let gone = || ObjectError::Past(format!("nothing is known of the object at {at_ms} ms"));
+        let (time_ms, state) = found.ok_or_else(gone)?;
+        let before_ms = past.mark(clock);
+        let number = number.unwrap_or_else(|| past.next_number());
+        past.restores.push((number, before_ms));
+        let surplus = past.restores.len().saturating_sub(RESTORES_KEPT);
+        past.restores.drain(..surplus);
+        self.keep(clock, key, State { wish: None, ..state });
+        Ok(time_ms)
+    }
+}
+
+impl Past {
+    fn next_number(&self) -> u32 {
+        self.restores.last().map_or(1, |(number, _)| number + 1)
     }
 }
 
@@ -116,6 +200,13 @@ impl ObjectStore for MemoryObjects {
             return std::future::ready(Err(ObjectError::Fenced)).boxed();
         }
         *highest = fence;
+        if let Some((number, at_ms)) = books.objects.get(key).and_then(|state| state.wish)
+            && books.put_back(&*self.shared.clock, key, Some(number), at_ms).is_err()
+            && let Some(state) = books.objects.get_mut(key)
+        {
+            // Nobody can have it: the object goes on as it is.
+            state.wish = None;
+        }
         let state = books.objects.get(key).cloned().unwrap_or_default();
         let storage = MemoryStorage {
             limits: self.limits,
@@ -166,6 +257,10 @@ impl ObjectStore for MemoryObjects {
         export: Option<Bytes>,
     ) -> BoxFuture<'a, Result<(), ObjectError>> {
         std::future::ready(self.replace_now(key, fence, export)).boxed()
+    }
+
+    fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        std::future::ready(self.restore_now(key, fence, at_ms)).boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {
@@ -303,6 +398,33 @@ impl ObjectStorage for MemoryStorage {
         Ok(self.size())
     }
 
+    fn bookmark(&mut self) -> Result<u64, ObjectError> {
+        let (mut books, state) = (self.shared.books(), self.before.as_ref().unwrap_or(&self.state));
+        let past = books.pasts.entry(self.key.clone()).or_default();
+        if past.commits.is_empty() {
+            past.note(&*self.shared.clock, state.clone());
+        }
+        Ok(past.mark(&*self.shared.clock))
+    }
+
+    fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError> {
+        let mut books = self.shared.books();
+        let past = books.pasts.entry(self.key.clone()).or_default();
+        if at_ms > past.now_ms(&*self.shared.clock) {
+            return Err(ObjectError::Past("the moment is yet to come".into()));
+        }
+        let number = self.state.wish.map_or(past.next_number(), |(number, _)| number + 1);
+        drop(books);
+        self.writes().wish = Some((number, at_ms));
+        Ok(number)
+    }
+
+    fn before_restore(&mut self, number: u32) -> Result<Option<u64>, ObjectError> {
+        let books = self.shared.books();
+        let known = books.pasts.get(&self.key).and_then(|past| past.restores.iter().find(|(of, _)| *of == number));
+        Ok(known.map(|&(_, before_ms)| before_ms))
+    }
+
     fn commit(&mut self) -> Result<Option<Ticket>, ObjectError> {
         if self.before.take().is_none() {
             return Ok(None);
@@ -311,10 +433,7 @@ impl ObjectStorage for MemoryStorage {
         if books.fences.get(&self.key).is_some_and(|highest| *highest > self.fence) {
             return Err(ObjectError::Fenced);
         }
-        match self.state.is_empty() {
-            true => drop(books.objects.remove(&self.key)),
-            false => drop(books.objects.insert(self.key.clone(), self.state.clone())),
-        }
+        books.keep(&*self.shared.clock, &self.key, self.state.clone());
         drop(books);
         self.shared.changed.notify_waiters();
         Ok(Some(Ticket::durable()))

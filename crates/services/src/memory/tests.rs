@@ -89,5 +89,5 @@ async fn snapshots() {
 
 #[test]
 fn the_model_of_objects_conforms() {
-    conformance::objects(|| subject(|_| MemoryObjects::new(ObjectLimits::from(&NodeLimits::default()))));
+    conformance::objects(|| subject(|clock| MemoryObjects::new(clock, ObjectLimits::from(&NodeLimits::default()))));
 }

@@ -36,6 +36,10 @@ pub enum SqlError {
     BadName(String),
     #[error("{0}")]
     Copy(String),
+    #[error(
+        "the changes after {after} are not told any more, or never were: the feed goes from {floor} to {last} (sql_changes)"
+    )]
+    ChangesGone { after: u64, floor: u64, last: u64 },
     #[error(transparent)]
     Migration(MigrationError),
     #[error("the database is not available")]
@@ -57,6 +61,7 @@ impl SqlError {
             SqlError::DatabaseFull { .. } => &code::SQL_DATABASE_FULL,
             SqlError::TransactionOver(_) => &code::SQL_TRANSACTION_OVER,
             SqlError::BadName(_) => &code::SQL_NAME,
+            SqlError::ChangesGone { .. } => &code::SQL_CHANGES_GONE,
             SqlError::Copy(_) => &code::SQL_COPY,
             SqlError::Migration(_) => &code::SQL_MIGRATION,
             SqlError::Store(error) => error.code(),

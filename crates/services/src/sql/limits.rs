@@ -23,6 +23,7 @@ pub struct SqlLimits {
     pub sql_slow_ms: u64,
     pub sql_cached_statements: u64,
     pub sql_files_open: u64,
+    pub sql_changes: u64,
     pub sql_idle_ms: u64,
 }
 
@@ -51,6 +52,7 @@ impl From<&NodeLimits> for SqlLimits {
             sql_slow_ms: node.sql_slow_ms,
             sql_cached_statements: node.sql_cached_statements,
             sql_files_open: node.sql_files_open,
+            sql_changes: node.sql_changes,
             sql_idle_ms: node.sql_idle_ms,
         }
     }

@@ -4,12 +4,13 @@
  */
 import { INTERNAL } from "../../internal.ts";
 import {
-  OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_DELETE, OBJECT_DELETE_ALL, OBJECT_END,
-  OBJECT_GET, OBJECT_LIST, OBJECT_PUT, OP_OBJECT_SYNC, call, start,
+  OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_BOOKMARK, OBJECT_DELETE, OBJECT_DELETE_ALL, OBJECT_END,
+  OBJECT_GET, OBJECT_LIST, OBJECT_PUT, OBJECT_RESTORE_NEXT, OP_OBJECT_SYNC, call, start,
 } from "../../native.ts";
 import { operation } from "../../operations.ts";
 import {
-  Date, Map, Promise, Symbol, TypeError, dateGetTime, isArray, isObject, mapSet, objectKeys, promiseResolved, promiseThen, webClass,
+  Date, Map, Promise, Symbol, TypeError, dateGetTime, isArray, isObject, mapSet, objectKeys, promiseResolved, promiseThen, toStr,
+  webClass,
 } from "../../primordials.ts";
 import { isThenable } from "../rpc/settled.ts";
 import { block, unblock } from "./gate.ts";
@@ -89,6 +90,12 @@ function alarmTime(at: any): number {
   const ms = isObject(at) ? dateGetTime(at as Date) : +at;
   if (ms !== ms || typeof at === "string") throw new TypeError("an alarm is set for a Date or a number of milliseconds");
   if (ms < 0) throw new TypeError("an alarm can't be set before 1970");
+  return ms;
+}
+
+function moment(at: any): number {
+  const ms = isObject(at) ? dateGetTime(at as Date) : +at;
+  if (!(ms >= 0)) throw new TypeError("a moment is a Date or a number of milliseconds since 1970");
   return ms;
 }
 
@@ -202,6 +209,23 @@ export class DurableObjectStorage extends Keys {
   /** Resolves when everything that was written is durable. */
   sync(): Promise<void> {
     return operation(start(OP_OBJECT_SYNC));
+  }
+
+  /** The moment that everything until here belongs to, and nothing that is written later. */
+  async getCurrentBookmark(): Promise<string> {
+    await this.sync();
+    return call(OBJECT_BOOKMARK, null);
+  }
+
+  async getBookmarkForTime(at: any): Promise<string> {
+    return call(OBJECT_BOOKMARK, moment(at));
+  }
+
+  /** When the object starts next, its storage is what it was then. Answers the bookmark that undoes it. */
+  async onNextSessionRestoreBookmark(bookmark: any): Promise<string> {
+    const undo = call(OBJECT_RESTORE_NEXT, toStr(bookmark));
+    await this.sync();
+    return undo;
   }
 
   async transaction(callback: (transaction: DurableObjectTransaction) => any): Promise<any> {

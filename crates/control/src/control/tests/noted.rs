@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use services::sql::{
-    Applied, Copied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlDatabase, SqlError, SqlStatement, SqlStream,
-    SqlTransaction,
+    Applied, Copied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlChangesOptions, SqlChangesPage, SqlDatabase, SqlError,
+    SqlStatement, SqlStream, SqlTransaction,
 };
 use services::{AppId, BoxFuture, StoreError};
 
@@ -38,6 +38,14 @@ impl Sql for NotedMigrations {
         _: Option<u64>,
         _: &'a SqlDatabase,
     ) -> BoxFuture<'a, Result<Copied, SqlError>> {
+        nothing()
+    }
+
+    fn changes<'a>(
+        &'a self,
+        _: &'a SqlDatabase,
+        _: SqlChangesOptions,
+    ) -> BoxFuture<'a, Result<SqlChangesPage, SqlError>> {
         nothing()
     }
 

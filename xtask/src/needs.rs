@@ -15,6 +15,7 @@ const NEEDS: &[Need] = &[
     Need::of("strace", "the power-loss tests", |_| repo::on_path("strace").is_some(), Bring::Apt("strace")),
     Need::of("postgresql", "the tests of PostgreSQL", |_| postgres_server().is_some(), Bring::Apt("postgresql")),
     Need::of("curl", "the tests of the recipes and of TLS", |_| repo::on_path("curl").is_some(), Bring::Apt("curl")),
+    Need::of("pebble", "the tests of ACME", |_| repo::on_path("pebble").is_some(), Bring::Apt("pebble")),
     Need::of("chromium", "the browser tests", |_| browser().is_some(), Bring::Apt("chromium")),
     Need::of("node", "the prelude's tests", |_| repo::on_path("node").is_some(), Bring::Apt("nodejs npm")),
     Need::of("typescript", "the prelude's tests", |repo| prelude_folder(repo).is_some(), Bring::TypeScript),

@@ -95,7 +95,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
     All,
     Part(Range<u64>),
     /// No byte that there is.
@@ -111,7 +111,7 @@ fn wanted_range(stored: &Stored, request: &HeaderMap) -> Wanted {
     parse_range(range, stored.body.len())
 }
 
-fn parse_range(range: &str, total: u64) -> Wanted {
+pub(crate) fn parse_range(range: &str, total: u64) -> Wanted {
     let Some((unit, spec)) = range.split_once('=') else { return Wanted::All };
     let Some((from, to)) = spec.trim().split_once('-') else { return Wanted::All };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -136,7 +136,7 @@ fn parse_range(range: &str, total: u64) -> Wanted {
 }
 
 /// `If-Range`: a part only of what the client has already (RFC 9110, section 13.1.5).
-fn if_range(stored: &Stored, request: &HeaderMap) -> bool {
+pub(crate) fn if_range(stored: &Stored, request: &HeaderMap) -> bool {
     let Some(wanted) = request.get(header::IF_RANGE) else { return true };
     let wanted = wanted.as_bytes().trim_ascii();
     if wanted.starts_with(b"\"") {

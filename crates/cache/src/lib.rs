@@ -21,6 +21,7 @@ mod control;
 mod encoding;
 mod key;
 mod memory;
+mod part;
 mod proxy;
 mod purge;
 mod responses;
@@ -42,6 +43,7 @@ pub use encoding::{
 };
 pub use key::{ASTRAY, KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};
+pub use part::{Span, admit_part, answer_part};
 pub use proxy::{
     Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, set_validators, usable_in_trouble,
 };

@@ -109,14 +109,25 @@ pub fn reuse(variants: &[Arc<Stored>], request: &HeaderMap, asked: &Asked, now_m
 pub fn admit_proxied(
     request: &HeaderMap,
     status: StatusCode,
+    headers: HeaderMap,
+    heuristic: Heuristic,
+    now_ms: u64,
+) -> Result<Stored, Refusal> {
+    if status == StatusCode::PARTIAL_CONTENT {
+        return Err(Refusal::Partial);
+    }
+    admit_any(request, status, headers, heuristic, now_ms)
+}
+
+/// The same for a response of which nobody asks whether it is whole.
+pub(crate) fn admit_any(
+    request: &HeaderMap,
+    status: StatusCode,
     mut headers: HeaderMap,
     heuristic: Heuristic,
     now_ms: u64,
 ) -> Result<Stored, Refusal> {
     let Vary::Fields(fields) = Vary::parse(&headers) else { return Err(Refusal::VariesByAll) };
-    if status == StatusCode::PARTIAL_CONTENT {
-        return Err(Refusal::Partial);
-    }
     if status.as_u16() < 200 || status == StatusCode::NOT_MODIFIED {
         return Err(Refusal::NotFinal);
     }

@@ -68,6 +68,11 @@ impl Responses {
         self.store.purge(&purge).await
     }
 
+    /// The keys that have the URL of this one.
+    pub async fn keys(&self, like: &Key) -> Result<Vec<Key>, StoreError> {
+        self.store.keys(&like.app, like.page()).await
+    }
+
     /// The entries of one URL, whatever else their keys have.
     pub async fn entries(&self, app: &str, url: &str) -> Result<Vec<(Key, Variants)>, StoreError> {
         let mut entries = Vec::new();

@@ -101,6 +101,7 @@ fn main() -> std::io::Result<()> {
     let store = cache::MemoryStore::new(cache::MemoryStoreLimits::from(&limits));
     let cache = ProxyCache::new(cache::Responses::new(Arc::new(store)), &limits, &SystemClock::default());
     let config = CoreConfig {
+        intakes: Vec::new(),
         listeners,
         doors: Arc::default(),
         hosts: Hosts::new(HostMap::single(site())),

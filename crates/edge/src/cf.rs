@@ -8,7 +8,7 @@ use std::sync::Arc;
 use net::{Protocol, Request, Secured};
 
 pub(crate) struct Cf {
-    plain: [Arc<str>; 3],
+    plain: [Arc<str>; 4],
     /// By protocol, version of TLS and cipher suite, all of which are the node's to choose.
     secured: RefCell<HashMap<(Protocol, &'static str, String), Arc<str>>>,
 }
@@ -16,7 +16,8 @@ pub(crate) struct Cf {
 impl Cf {
     pub fn new() -> Self {
         let describe = |protocol: Protocol| format!("{{\"httpProtocol\":\"{}\"}}", protocol.as_str()).into();
-        Self { plain: [Protocol::Http10, Protocol::Http11, Protocol::Http2].map(describe), secured: RefCell::default() }
+        let all = [Protocol::Http10, Protocol::Http11, Protocol::Http2, Protocol::Http3];
+        Self { plain: all.map(describe), secured: RefCell::default() }
     }
 
     pub fn of(&self, request: &Request) -> Arc<str> {

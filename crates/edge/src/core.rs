@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, NodeLimits, Rng};
-use net::{ConnectionCounts, Listener, Request, Server, ServerLimits};
+use net::{ConnectionCounts, Intake, Listener, Request, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
@@ -15,9 +15,11 @@ use crate::pipeline;
 use crate::proxy::ProxyCache;
 use crate::site::{Hosts, HostsReader};
 
-/// What a core needs. All but the listeners is shared with the other cores.
+/// What a core needs. All but the listeners and intakes is shared with the other cores.
 pub struct CoreConfig {
     pub listeners: Vec<Listener>,
+    /// From the endpoints of HTTP/3.
+    pub intakes: Vec<Intake>,
     /// What each listener has to say, by its number.
     pub doors: Doors,
     pub hosts: Arc<Hosts>,
@@ -91,12 +93,19 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
             response
         }
     };
+    for intake in config.intakes {
+        server.serve_quic(intake, service.clone());
+    }
     let deadline = async {
         config.drain.begun().await;
-        tokio::time::sleep(limit).await;
+        tokio::time::sleep(config.drain.limit(limit)).await;
+    };
+    let stop = async {
+        config.drain.begun().await;
+        server.drain_within(config.drain.limit(limit));
     };
     let mut deadline = std::pin::pin!(deadline);
-    let mut serving = std::pin::pin!(server.run(config.listeners, service, config.drain.begun()));
+    let mut serving = std::pin::pin!(server.clone().run(config.listeners, service, stop));
     // The server keeps to the limit itself; the deadline is for what outlives its connections.
     let mut late = false;
     let cut = loop {

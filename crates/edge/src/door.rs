@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::Body;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use ipnet::IpNet;
+use net::tls::Challenges;
 use net::{NameMap, Request};
 
 /// Where requests in the clear are sent.
@@ -40,19 +41,43 @@ pub struct Door {
     pub believed: Vec<IpNet>,
     pub redirect: Option<Redirect>,
     pub hsts: Option<Hsts>,
+    /// Where else the same is to be had (RFC 7838): by HTTP/3.
+    pub alt_svc: Option<HeaderValue>,
+    /// What an authority that looks for a host here is answered.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 /// Those of all listeners, by [`Request::listener`].
 pub type Doors = Arc<[Door]>;
 
+/// What tells clients that HTTP/3 is served on a port, for a day.
+pub fn alt_svc(port: u16) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
+}
+
 impl Door {
+    /// The answer to a request that goes no further: the question of an authority, which is no
+    /// matter of any app, or what belongs on HTTPS.
+    pub(crate) fn before(&self, request: &Request) -> Option<Response<Body>> {
+        let challenges = self.challenges.as_ref().filter(|_| request.method == Method::GET);
+        match challenges.and_then(|challenges| challenges.http(request.path())) {
+            Some(answer) => {
+                let mut response = Response::new(Body::full(answer));
+                let kind = HeaderValue::from_static("application/octet-stream");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                Some(response)
+            }
+            None => self.redirect(request),
+        }
+    }
+
     /// Whether what a client says of who sent its request is passed on.
     pub(crate) fn believes(&self, address: IpAddr) -> bool {
         self.believed.iter().any(|network| network.contains(&address))
     }
 
     /// The answer to a request that belongs on HTTPS.
-    pub(crate) fn redirect(&self, request: &Request) -> Option<Response<Body>> {
+    fn redirect(&self, request: &Request) -> Option<Response<Body>> {
         let redirect = self.redirect.as_ref().filter(|_| request.secured.is_none())?;
         redirect.hosts.find(request.host())?;
         let port = match redirect.port {
@@ -71,6 +96,9 @@ impl Door {
     pub(crate) fn fields(&self, host: &str, secured: bool, headers: &mut HeaderMap) {
         if let Some(hsts) = self.hosts_hsts(host).filter(|_| secured) {
             headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.value.clone());
+        }
+        if let Some(alt_svc) = self.alt_svc.as_ref().filter(|_| secured) {
+            headers.entry(header::ALT_SVC).or_insert_with(|| alt_svc.clone());
         }
     }
 

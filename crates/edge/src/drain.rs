@@ -1,7 +1,8 @@
 //! Stopping without losing anything.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use telemetry::{GuestLine, Record, Sink};
 use tokio::sync::{Notify, watch};
@@ -13,6 +14,8 @@ pub struct Drain(Arc<Shared>);
 
 struct Shared {
     begun: watch::Sender<bool>,
+    /// For this long at most, if that is shorter than the limit.
+    within: OnceLock<Duration>,
     open: AtomicU64,
     emptied: Notify,
 }
@@ -25,16 +28,31 @@ impl Default for Drain {
 
 impl Drain {
     pub fn new() -> Self {
-        Self(Arc::new(Shared { begun: watch::Sender::new(false), open: AtomicU64::new(0), emptied: Notify::new() }))
+        Self(Arc::new(Shared {
+            begun: watch::Sender::new(false),
+            within: OnceLock::new(),
+            open: AtomicU64::new(0),
+            emptied: Notify::new(),
+        }))
     }
 
-    /// Every core stops accepting, finishes what has begun, and returns from `run_core`.
-    pub fn begin(&self) {
+    /// Every core stops accepting, finishes what has begun, and returns from `run_core`; within the
+    /// limit of a drain, or this if it is shorter.
+    pub fn begin(&self, within: Option<Duration>) {
+        if let Some(within) = within {
+            // The first word counts.
+            let _ = self.0.within.set(within);
+        }
         self.0.begun.send_replace(true);
     }
 
     pub fn is_begun(&self) -> bool {
         *self.0.begun.borrow()
+    }
+
+    /// How long a drain may take whose limit is this.
+    pub fn limit(&self, limit: Duration) -> Duration {
+        self.0.within.get().map_or(limit, |within| limit.min(*within))
     }
 
     /// Waits for [`Drain::begin`].

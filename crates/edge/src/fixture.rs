@@ -125,6 +125,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
         let (address, hosts, records, drain) =
             (listener.address().tcp().unwrap(), Hosts::new(map), Arc::new(Kept::default()), Drain::new());
         let config = CoreConfig {
+            intakes: Vec::new(),
             listeners: vec![listener],
             doors: Arc::default(),
             hosts: hosts.clone(),

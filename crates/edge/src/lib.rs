@@ -25,7 +25,7 @@ mod upgrade;
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use blobs::PublicBucket;
 pub use core::{CoreConfig, run_core};
-pub use door::{Door, Doors, Hsts, Redirect};
+pub use door::{Door, Doors, Hsts, Redirect, alt_svc};
 pub use drain::Drain;
 pub use proxy::{CacheCare, Counts, ProxyCache, Totals, Upstream, UpstreamParts, UpstreamView};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};

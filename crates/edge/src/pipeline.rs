@@ -52,10 +52,11 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
         },
     };
 
-    // 4. Filters: what does not belong on this listener is sent to another one. 5. Cache
+    // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
+    // sent to another one. 5. Cache
     // lookup, for what comes from an upstream.
     let (door, host, secured) = (core.door(&request), request.host().to_owned(), request.secured.is_some());
-    let elsewhere = door.and_then(|door| door.redirect(&request));
+    let elsewhere = door.and_then(|door| door.before(&request));
 
     // 6. Target; a worker is step 7.
     let (method, protocol) = (request.method.clone(), request.protocol);

@@ -10,6 +10,7 @@ mod care;
 mod counts;
 mod filling;
 mod forwarded;
+mod part;
 mod passing;
 mod press;
 mod probe;

@@ -4,14 +4,17 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::handover::Sockets;
 use crate::stream::Raw;
 use crate::tls::Tls;
 
@@ -69,11 +72,15 @@ pub struct ListenOptions {
     pub backlog: i32,
     /// Who may connect to a socket of the file system.
     pub mode: u32,
+    /// What the listener is for; with its address, the name that its sockets are given under.
+    pub role: &'static str,
+    /// Where sockets come from that another process gave, and where others are kept for the next.
+    pub sockets: Arc<Sockets>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { cores: 1, backlog: 4096, mode: 0o660 }
+        Self { cores: 1, backlog: 4096, mode: 0o660, role: "http", sockets: Arc::default() }
     }
 }
 
@@ -114,7 +121,7 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    fn of(address: &Address, error: io::Error) -> Self {
+    pub(crate) fn of(address: &Address, error: io::Error) -> Self {
         let tcp = address.tcp().is_some();
         match error.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(address.clone()),
@@ -131,6 +138,8 @@ pub struct Listener {
     socket: Listening,
     address: Address,
     reception: Arc<Reception>,
+    /// It belongs to another process now.
+    gone: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -139,14 +148,17 @@ enum Listening {
     Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
 }
 
-/// The file of a socket, which goes with the last core that accepts from it.
+/// The file of a socket, which goes with the last core that accepts from it, unless another process
+/// does from now on.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile(PathBuf, Arc<AtomicBool>);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have been removed by hand.
-        let _ = std::fs::remove_file(&self.0);
+        if !self.1.load(Ordering::Acquire) {
+            // It may have been removed by hand.
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 }
 
@@ -157,10 +169,28 @@ impl Listener {
     /// A port that another process listens on is an error even if that process shares its port:
     /// two nodes that silently take turns would be worse than none. So is a socket of the file
     /// system that somebody accepts from; one that nobody does is left over, and replaced.
+    ///
+    /// Sockets that another process gave for this are used as they are, all of them: there may be
+    /// more than cores.
     pub fn bind(address: impl Into<Address>, options: &ListenOptions) -> Result<Vec<Self>, ListenError> {
-        match address.into() {
-            Address::Tcp(address) => bind_tcp(address, options),
-            Address::Unix(path) => bind_unix(&path, options),
+        let address = address.into();
+        let name = format!("{} {address}", options.role);
+        let wrong = |error| ListenError::of(&address, error);
+        let bound = match options.sockets.given(&name) {
+            Some(given) => adopt(&address, given, options).map_err(wrong)?,
+            None => match &address {
+                Address::Tcp(address) => bind_tcp(*address, options)?,
+                Address::Unix(path) => bind_unix(path, options)?,
+            },
+        };
+        options.sockets.keep(&name, bound.iter().map(Self::fd)).map_err(wrong)?;
+        Ok(bound)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Listening::Tcp(socket) => socket.as_fd(),
+            Listening::Unix(socket, _) => socket.as_fd(),
         }
     }
 
@@ -175,14 +205,48 @@ impl Listener {
         &self.address
     }
 
+    /// A connection that waits already; for tests.
+    #[cfg(test)]
+    pub(crate) fn accept_now(&self) -> io::Result<std::net::TcpStream> {
+        match &self.socket {
+            Listening::Tcp(socket) => socket.accept().map(|(stream, _)| stream),
+            Listening::Unix(..) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Joins the runtime of the calling thread.
     pub(crate) fn into_tokio(self) -> io::Result<Accepting> {
         let (socket, file) = match self.socket {
             Listening::Tcp(socket) => (Accepted::Tcp(tokio::net::TcpListener::from_std(socket)?), None),
             Listening::Unix(socket, file) => (Accepted::Unix(tokio::net::UnixListener::from_std(socket)?), Some(file)),
         };
-        Ok(Accepting { socket, reception: self.reception, _file: file })
+        Ok(Accepting { socket, reception: self.reception, gone: self.gone, _file: file })
     }
+}
+
+fn listener(socket: Listening, address: Address, options: &ListenOptions) -> Listener {
+    Listener { socket, address, reception: Arc::default(), gone: options.sockets.gone() }
+}
+
+/// Listens on what another process gave; a core without a socket of its own shares one.
+fn adopt(address: &Address, given: Vec<OwnedFd>, options: &ListenOptions) -> io::Result<Vec<Listener>> {
+    let lacking = options.cores.max(1).saturating_sub(given.len());
+    let shared = given.iter().cycle().take(lacking).map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>()?;
+    let file = match address {
+        Address::Unix(path) => Some(Arc::new(SocketFile(path.clone(), options.sockets.gone()))),
+        Address::Tcp(_) => None,
+    };
+    let one = |socket: OwnedFd| -> io::Result<Listener> {
+        Ok(match &file {
+            Some(file) => listener(Listening::Unix(socket.into(), file.clone()), address.clone(), options),
+            None => {
+                let socket = std::net::TcpListener::from(socket);
+                let address = socket.local_addr()?.into();
+                listener(Listening::Tcp(socket), address, options)
+            }
+        })
+    };
+    given.into_iter().chain(shared).map(one).collect()
 }
 
 fn bind_tcp(address: SocketAddr, options: &ListenOptions) -> Result<Vec<Listener>, ListenError> {
@@ -197,7 +261,7 @@ fn bind_tcp(address: SocketAddr, options: &ListenOptions) -> Result<Vec<Listener
         let socket = open(chosen, true)?;
         socket.listen(options.backlog)?;
         socket.set_nonblocking(true)?;
-        Ok(Listener { socket: Listening::Tcp(socket.into()), address: chosen.into(), reception: Arc::default() })
+        Ok(listener(Listening::Tcp(socket.into()), chosen.into(), options))
     };
     (0..options.cores.max(1)).map(|_| listen().map_err(wrong)).collect()
 }
@@ -243,10 +307,10 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> Result<Vec<Listener>, List
         Ok(socket.into())
     };
     let first = listen().map_err(wrong)?;
-    let file = Arc::new(SocketFile(path.to_owned()));
+    let file = Arc::new(SocketFile(path.to_owned(), options.sockets.gone()));
     let copy = |_| {
         let socket = Listening::Unix(first.try_clone().map_err(wrong)?, file.clone());
-        Ok(Listener { socket, address: address.clone(), reception: Arc::default() })
+        Ok(listener(socket, address.clone(), options))
     };
     (0..options.cores.max(1)).map(copy).collect()
 }
@@ -255,6 +319,7 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> Result<Vec<Listener>, List
 pub(crate) struct Accepting {
     socket: Accepted,
     pub reception: Arc<Reception>,
+    gone: Arc<AtomicBool>,
     _file: Option<Arc<SocketFile>>,
 }
 
@@ -275,6 +340,11 @@ pub(crate) struct Incoming {
 }
 
 impl Accepting {
+    /// Another process accepts from now on, what waits already included.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         Poll::Ready(Ok(match &self.socket {
             Accepted::Tcp(listener) => {

@@ -48,6 +48,7 @@ pub enum Protocol {
     Http10,
     Http11,
     Http2,
+    Http3,
 }
 
 impl Protocol {
@@ -56,6 +57,7 @@ impl Protocol {
             Protocol::Http10 => "HTTP/1.0",
             Protocol::Http11 => "HTTP/1.1",
             Protocol::Http2 => "HTTP/2",
+            Protocol::Http3 => "HTTP/3",
         }
     }
 }
@@ -87,8 +89,10 @@ const RATE_GRACE: Duration = Duration::from_secs(10);
 
 /// The body of a request while it arrives. Only time spent waiting for the client counts against
 /// it; a slow reader on our side does not.
-pub(crate) struct RequestBody {
-    incoming: Incoming,
+pub(crate) struct RequestBody<B: http_body::Body> {
+    incoming: B,
+    /// What an error of its connection means.
+    reason: fn(&B::Error) -> BodyError,
     idle: Duration,
     bytes_per_s_min: u64,
     bytes: u64,
@@ -98,13 +102,17 @@ pub(crate) struct RequestBody {
     ended: bool,
 }
 
-impl RequestBody {
+impl RequestBody<Incoming> {
     pub fn wrap(incoming: Incoming, limits: &ServerLimits) -> Body {
-        if incoming.is_end_stream() {
-            return Body::empty();
-        }
-        Body::stream(Self {
+        if incoming.is_end_stream() { Body::empty() } else { Body::stream(Self::new(incoming, reason, limits)) }
+    }
+}
+
+impl<B: http_body::Body> RequestBody<B> {
+    pub fn new(incoming: B, reason: fn(&B::Error) -> BodyError, limits: &ServerLimits) -> Self {
+        Self {
             incoming,
+            reason,
             idle: limits.body_idle,
             bytes_per_s_min: limits.body_bytes_per_s_min,
             bytes: 0,
@@ -112,7 +120,7 @@ impl RequestBody {
             waiting_since: None,
             timer: None,
             ended: false,
-        })
+        }
     }
 
     /// When this wait has lasted too long, and why.
@@ -138,7 +146,7 @@ impl RequestBody {
     }
 }
 
-impl http_body::Body for RequestBody {
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for RequestBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -156,7 +164,7 @@ impl http_body::Body for RequestBody {
             this.waited += since.elapsed();
         }
         Poll::Ready(frame.map(|frame| {
-            let frame = frame.map_err(|error| reason(&error));
+            let frame = frame.map_err(|error| (this.reason)(&error));
             this.ended = frame.is_err();
             this.bytes += frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
             frame

@@ -24,12 +24,14 @@ use crate::counts::{ConnectionCounts, Place};
 use crate::gate::State;
 use crate::head::Refusal;
 use crate::listen::{Accepting, Incoming, Listener, Reception};
+use crate::quic::{Arrival, Intake};
 use crate::request::Request;
 use crate::stream::Raw;
 
 mod arrival;
 mod connection;
 mod farewell;
+mod http3;
 pub(crate) mod upgraded;
 
 /// Told about every request that was refused before it became one. The status is the code's.
@@ -44,6 +46,9 @@ pub struct Server {
     next: Cell<u64>,
     /// Refused connections that are still being told so.
     farewells: Cell<usize>,
+    draining: Cell<bool>,
+    /// How long a drain may take.
+    drain: Cell<Duration>,
     emptied: Notify,
 }
 
@@ -56,12 +61,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 impl Server {
     pub fn new(limits: ServerLimits, counts: Arc<ConnectionCounts>, on_refusal: OnRefusal) -> Rc<Self> {
         Rc::new(Self {
+            drain: Cell::new(limits.drain),
             limits: Rc::new(limits),
             counts,
             on_refusal,
             open: RefCell::default(),
             next: Cell::new(0),
             farewells: Cell::new(0),
+            draining: Cell::new(false),
             emptied: Notify::new(),
         })
     }
@@ -96,7 +103,7 @@ impl Server {
             }
         }
         // What the kernel has already accepted for us would be reset by closing the socket.
-        for listener in &listeners {
+        for listener in listeners.iter().filter(|listener| !listener.is_gone()) {
             let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
             while let Poll::Ready(Ok(incoming)) = std::future::poll_fn(waiting).await {
                 self.enter(incoming, &listener.reception, &service);
@@ -115,11 +122,7 @@ impl Server {
         let proxied = reception.is_proxied(counted);
         match self.counts.enter(counted.filter(|_| !proxied)) {
             Ok(place) => {
-                // Known from here on, so that a drain that begins now does not miss it.
-                let state = State::new(Instant::now());
-                let id = self.next.replace(self.next.get() + 1);
-                self.open.borrow_mut().insert(id, state.clone());
-                let leave = Leave { server: self.clone(), id, place };
+                let (state, leave) = self.note(place);
                 let (service, reception) = (service.clone(), reception.clone());
                 tokio::task::spawn_local(async move {
                     let mut leave = leave;
@@ -132,6 +135,56 @@ impl Server {
                 self.turn_away(stream, peer, refusal, reception.tls.is_some());
             }
         }
+    }
+
+    /// Serves, beside [`Server::run`] and until that ends, what an endpoint of HTTP/3 hands over.
+    ///
+    /// Must run inside a `LocalSet`.
+    pub fn serve_quic<S, F>(self: &Rc<Self>, mut intake: Intake, service: S)
+    where
+        S: Fn(Request) -> F + Clone + 'static,
+        F: Future<Output = http::Response<Body>> + 'static,
+    {
+        let server = self.clone();
+        tokio::task::spawn_local(async move {
+            while let Some(arrival) = intake.next().await {
+                server.enter_quic(arrival, &intake, &service);
+            }
+        });
+    }
+
+    fn enter_quic<S, F>(self: &Rc<Self>, arrival: Arrival, intake: &Intake, service: &S)
+    where
+        S: Fn(Request) -> F + Clone + 'static,
+        F: Future<Output = http::Response<Body>> + 'static,
+    {
+        if self.draining.get() {
+            return arrival.incoming.refuse();
+        }
+        // Whose it is, is known when the handshake has shown it: the address may be forged.
+        match self.counts.enter(None) {
+            Ok(place) => {
+                let (state, leave) = self.note(place);
+                let (service, shared) = (service.clone(), intake.shared.clone());
+                tokio::task::spawn_local(async move {
+                    let mut leave = leave;
+                    http3::serve(arrival, &shared, state, &mut leave, service).await;
+                });
+            }
+            Err(refused) => {
+                (self.on_refusal)(arrival.incoming.remote_address(), &code::NODE_OVERLOADED, &refused.to_string());
+                arrival.incoming.refuse();
+            }
+        }
+    }
+
+    /// A connection that has a place. Known from here on, so that a drain that begins now does not
+    /// miss it.
+    fn note(self: &Rc<Self>, place: Place) -> (Rc<State>, Leave) {
+        let state = State::new(Instant::now());
+        let id = self.next.replace(self.next.get() + 1);
+        self.open.borrow_mut().insert(id, state.clone());
+        (state, Leave { server: self.clone(), id, place })
     }
 
     /// Refuses a connection, in words if they would be understood: a handshake costs more than a
@@ -149,6 +202,11 @@ impl Server {
         });
     }
 
+    /// A drain takes no longer than this, whatever the limit is.
+    pub fn drain_within(&self, within: Duration) {
+        self.drain.set(self.drain.get().min(within));
+    }
+
     /// Connections that are open on this core.
     pub fn open(&self) -> usize {
         self.open.borrow().len()
@@ -156,11 +214,12 @@ impl Server {
 
     async fn drain(&self) -> usize {
         let now = Instant::now();
+        self.draining.set(true);
         for state in self.open.borrow().values() {
             state.draining_since.set(Some(now));
             state.wake();
         }
-        if tokio::time::timeout_at(now + self.limits.drain, self.empty()).await.is_ok() {
+        if tokio::time::timeout_at(now + self.drain.get(), self.empty()).await.is_ok() {
             return 0;
         }
         let cut = self.open();

@@ -11,7 +11,9 @@
 //! resumed as one of another. What the server name promised is held against every request
 //! ([`Policies::covers`]): otherwise a client could connect as one host and ask for another.
 //!
-//! **Where certificates come from** is one enum, [`Source`]. One that fetches its own joins there.
+//! **Where certificates come from** is one enum, [`Source`]. Those that the node gets from an
+//! authority by itself ([`Managed`]) are one of its kinds; what the authority asks meanwhile is
+//! answered here too ([`Challenges`]).
 //!
 //! 0-RTT is off: a request that can be replayed should be a decision of its own.
 
@@ -22,6 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base::NodeLimits;
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
@@ -33,6 +36,7 @@ mod certificate;
 pub(crate) mod fixture;
 mod handshake;
 pub mod local_ca;
+pub mod managed;
 mod source;
 mod x509;
 
@@ -40,6 +44,7 @@ pub use certificate::{Field, TlsProblem};
 pub(crate) use handshake::{AcceptError, Shaken};
 pub use handshake::{ClientCertificate, Secured};
 pub use local_ca::LocalCa;
+pub use managed::{Challenges, Issued, Managed, Term};
 pub use source::Source;
 
 use crate::names::{BadName, NameMap};
@@ -63,6 +68,8 @@ pub struct TlsOptions {
     pub clients: Vec<ClientRule>,
     /// Refuse TLS 1.2.
     pub only_tls13: bool,
+    /// Where the answers to an authority's questions by TLS-ALPN-01 are.
+    pub challenges: Option<Arc<Challenges>>,
     pub certificates_max: usize,
     pub file_bytes_max: u64,
 }
@@ -73,6 +80,7 @@ impl TlsOptions {
             sources,
             clients: Vec::new(),
             only_tls13: false,
+            challenges: None,
             certificates_max: limits.certificates as usize,
             file_bytes_max: limits.certificate_bytes,
         }
@@ -103,13 +111,20 @@ pub struct Tls {
 }
 
 /// One set of settings, never changed.
-#[derive(Debug)]
 struct Settings {
     /// By policy.
     configs: Vec<Arc<ServerConfig>>,
+    /// For HTTP/3, which asks nobody for a certificate.
+    quic: Arc<QuicServerConfig>,
     policies: Arc<Policies>,
     tickets: HashMap<PolicyKey, Arc<dyn ProducesTickets>>,
     summary: Summary,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("summary", &self.summary).finish_non_exhaustive()
+    }
 }
 
 /// What a set of settings holds.
@@ -207,6 +222,22 @@ impl Tls {
         Handshakes { full: of(&self.counts.full), resumed: of(&self.counts.resumed), failed: of(&self.counts.failed) }
     }
 
+    /// What a connection of HTTP/3 that begins now is made with.
+    pub(crate) fn quic(&self) -> Arc<QuicServerConfig> {
+        self.settings().quic.clone()
+    }
+
+    /// Which hosts a connection without a client's certificate may ask for.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        self.settings().policies.clone()
+    }
+
+    /// For whoever makes handshakes by other ways.
+    pub(crate) fn count(&self, done: bool) {
+        let count = if done { &self.counts.full } else { &self.counts.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn settings(&self) -> Arc<Settings> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -250,7 +281,17 @@ fn build(
         configs.push(Arc::new(config(options, provider, verifier, &resolver, ticketer.clone()).map_err(internal)?));
         tickets.insert(key, ticketer);
     }
-    Ok(Settings { configs, policies: Arc::new(Policies(names)), tickets, summary })
+    let quic = quic(&configs[0])?;
+    Ok(Settings { configs, quic, policies: Arc::new(Policies(names)), tickets, summary })
+}
+
+/// The same certificates and tickets for HTTP/3. It is TLS 1.3 whatever the listener has; which
+/// rule about clients goes for a host can't be chosen by its name there, so it has none.
+fn quic(config: &Arc<ServerConfig>) -> Result<Arc<QuicServerConfig>, Vec<TlsProblem>> {
+    let mut config = ServerConfig::clone(config);
+    config.alpn_protocols = vec![crate::quic::ALPN.to_vec()];
+    let config = QuicServerConfig::try_from(config);
+    config.map(Arc::new).map_err(|error| vec![TlsProblem::internal(error.to_string())])
 }
 
 fn internal(error: rustls::Error) -> Vec<TlsProblem> {

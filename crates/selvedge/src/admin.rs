@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use base::{Body, NodeLimits, Rng as _, Secret, SystemRng};
 use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
 use control_api::{Api, Client, ClientOptions, UpstreamEntry};
-use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
+use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use script::SourceMaps;
 use services::ResponseCare;
 use telemetry::Level;
@@ -26,8 +26,9 @@ const TOKEN_FILE: &str = "admin.token";
 const ADDRESS_FILE: &str = "admin.json";
 
 /// The admin address, taken before anything else starts, so that a port in use is found at once.
-pub fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr)> {
-    let mut listeners = Listener::bind(address, &ListenOptions::default())
+pub fn bind(address: SocketAddr, sockets: &Arc<Sockets>) -> Result<(Listener, SocketAddr)> {
+    let options = ListenOptions { role: "admin", sockets: sockets.clone(), ..ListenOptions::default() };
+    let mut listeners = Listener::bind(address, &options)
         .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace("--listen", "--admin")))?;
     let listener = listeners.pop().context("no admin listener")?;
     let address = listener.address().tcp().unwrap_or(address);

@@ -205,6 +205,9 @@ pub struct Serve {
     /// The data directory.
     #[arg(long, default_value = "data")]
     pub data: PathBuf,
+    /// Take the place of the node that runs on this data, without refusing a connection.
+    #[arg(long)]
+    pub takeover: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,9 +13,11 @@ use base::NodeLimits;
 use manifest::{Diagnostic, Report, Source, SourceFile};
 use net::Address;
 
+mod acme;
 pub mod listener;
 mod reader;
 
+pub use acme::AcmeConfig;
 pub use listener::{ListenerConfig, TlsConfig};
 use reader::{Reader, Table};
 
@@ -25,6 +27,8 @@ pub struct NodeConfig {
     pub limits: NodeLimits,
     pub listeners: Vec<ListenerConfig>,
     pub s3: S3Config,
+    /// Whom certificates are asked of.
+    pub acme: Option<AcmeConfig>,
     /// The directory of the cache's disk tier.
     pub cache_disk: Option<PathBuf>,
     /// The text, for problems that are found later.
@@ -71,7 +75,7 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "listeners", "s3", "cache"];
+const FIELDS: &[&str] = &["limits", "listeners", "s3", "cache", "acme"];
 const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
@@ -99,11 +103,19 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     }
     check_listeners(&mut reader, &listeners, limits.listeners);
     let s3 = reader.table(&root, "s3").map(|table| read_s3(&mut reader, &table)).unwrap_or_default();
+    let acme = reader.table(&root, "acme").and_then(|table| acme::read(&mut reader, &table, base));
+    if acme.is_none()
+        && let Some(listener) = listeners.iter().find(|one| one.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()))
+    {
+        let help = "[acme] says whom certificates are asked of, and that its terms are agreed to";
+        let message = "`acme` names hosts, and no authority is named".to_owned();
+        reader.problem(code::MISSING_FIELD, &listener.address_span, message, help);
+    }
     let report = reader.finish();
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, listeners, s3, cache_disk, file: Some(file) })
+    Ok(NodeConfig { limits, listeners, s3, cache_disk, acme, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {

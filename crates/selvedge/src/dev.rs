@@ -40,7 +40,8 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
     let stores = wire::open_stores(&data, &limits)?;
-    let (admin, admin_address) = admin::bind(args.listening.admin)?;
+    let sockets = Arc::default();
+    let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);
     let mut listener = ListenerOptions::plain(listen);
     let authority = args.tls.then(|| authority::open(listen.ip(), &limits, &wire::clock())).transpose()?;
@@ -53,10 +54,11 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             limits: limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            sockets: sockets.clone(),
         },
         stores.clone(),
     )?;
-    let s3 = s3::start(args.listening.s3, &[], &stores, &limits)?;
+    let s3 = s3::start(args.listening.s3, &[], &stores, &limits, &sockets)?;
     let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
         api: admin::control(&stores, Some(engine), Some(node.responses.clone()), limits.clone(), Arc::new(|| {}), seen),
@@ -94,7 +96,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     }
     terminal::say("stopping: finishing what is in progress");
     drop(s3);
-    studio.node.stop();
+    studio.node.stop(None);
     serving_admin.abort();
     Ok(())
 }

@@ -9,11 +9,12 @@ use base::{Clock, NodeLimits};
 use edge::Door;
 use futures_util::StreamExt as _;
 use manifest::{Report, SourceFile};
-use net::tls::{Handshakes, Summary, TlsProblem};
+use net::tls::{Challenges, Handshakes, Managed, Source, Summary, TlsProblem};
 use net::{Address, Reception, Tls, TlsOptions};
 use telemetry::Metrics;
 use telemetry::metrics::Kind;
 
+use crate::acme::Wanted;
 use crate::config::{ListenerConfig, Misconfigured, TlsConfig, code};
 use crate::terminal;
 use crate::watch::Watch;
@@ -24,17 +25,28 @@ pub struct ListenerOptions {
     pub mode: u32,
     pub reception: Reception,
     pub door: Door,
+    /// HTTP/3 on the same port.
+    pub http3: bool,
 }
 
 impl ListenerOptions {
     /// HTTP in the clear, and nothing else.
     pub fn plain(address: impl Into<Address>) -> Self {
-        Self { address: address.into(), mode: 0, reception: Reception::default(), door: Door::default() }
+        Self { address: address.into(), mode: 0, reception: Reception::default(), door: Door::default(), http3: false }
     }
 }
 
 fn unix_now(clock: &dyn Clock) -> Duration {
     Duration::from_millis(clock.unix_ms())
+}
+
+/// Everything that the configuration says about listeners, opened.
+pub struct Opened {
+    pub listeners: Vec<ListenerOptions>,
+    pub secure: Vec<Secure>,
+    /// What is asked of an authority.
+    pub wanted: Vec<Wanted>,
+    pub challenges: Arc<Challenges>,
 }
 
 /// Reads the certificates of every listener. All that is wrong is told at once.
@@ -43,8 +55,10 @@ pub fn open(
     file: Option<&SourceFile>,
     limits: &NodeLimits,
     clock: &dyn Clock,
-) -> Result<(Vec<ListenerOptions>, Vec<Secure>)> {
-    let (mut opened, mut secure, mut report) = (Vec::new(), Vec::new(), Report::default());
+) -> Result<Opened> {
+    let (mut opened, mut secure, mut wanted, mut report) = (Vec::new(), Vec::new(), Vec::new(), Report::default());
+    let challenges = Arc::new(Challenges::default());
+    let asks = configs.iter().any(|config| config.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()));
     for mut config in configs {
         let tls = match config.tls.take() {
             None => None,
@@ -52,9 +66,17 @@ pub fn open(
                 let mut options = TlsOptions::new(settings.sources.clone(), limits);
                 options.clients = settings.clients.clone();
                 options.only_tls13 = settings.only_tls13;
+                options.challenges = Some(challenges.clone()).filter(|_| asks);
+                let managed = Arc::new(Managed::default());
+                options.sources.extend(Some(Source::Managed(managed.clone())).filter(|_| !settings.acme.is_empty()));
                 match Tls::open(options, unix_now(clock)) {
                     Ok(tls) => {
                         warn(&tls.summary());
+                        wanted.extend(settings.acme.iter().map(|hosts| Wanted {
+                            hosts: hosts.clone(),
+                            managed: managed.clone(),
+                            tls: tls.clone(),
+                        }));
                         secure.push(Secure { tls: tls.clone(), address: config.address.to_string() });
                         Some(tls)
                     }
@@ -66,11 +88,15 @@ pub fn open(
                 }
             }
         };
-        let ListenerConfig { address, mode, proxies, proxied_unix, door, .. } = config;
+        let ListenerConfig { address, mode, proxies, proxied_unix, door, http3, .. } = config;
+        let door = Door { challenges: Some(challenges.clone()).filter(|_| asks && tls.is_none()), ..door };
         let reception = Reception { listener: 0, tls, proxies, proxied_unix };
-        opened.push(ListenerOptions { address, mode, reception, door });
+        opened.push(ListenerOptions { address, mode, reception, door, http3 });
     }
-    if report.problems.is_empty() { Ok((opened, secure)) } else { Err(Misconfigured(report).into()) }
+    if !report.problems.is_empty() {
+        return Err(Misconfigured(report).into());
+    }
+    Ok(Opened { listeners: opened, secure, wanted, challenges })
 }
 
 fn explain(problem: &TlsProblem, settings: &TlsConfig, file: Option<&SourceFile>) -> manifest::Diagnostic {

@@ -5,6 +5,7 @@
 //! [`site`] makes of a plan what the edge serves, [`dev`] and [`serve`] decide what is served, [`test`]
 //! runs an app's tests in the same engine, and [`admin`] lets the other commands reach a node that runs.
 
+mod acme;
 mod admin;
 mod cli;
 mod command;
@@ -19,6 +20,7 @@ mod s3;
 mod serve;
 mod site;
 mod source_map;
+mod takeover;
 mod terminal;
 mod test;
 mod upstreams;

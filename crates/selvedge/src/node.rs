@@ -1,16 +1,20 @@
 //! A running node: a thread for each core, and what they share.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base::{NodeLimits, SystemRng};
+use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
 use edge::{CacheCare, CoreConfig, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
-use net::{Address, ConnectionCounts, Connector, ConnectorOptions, ListenOptions, Listener, Reception};
+use net::{
+    Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
+    ServerLimits, Sockets,
+};
 use services::ResponseCare;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
@@ -30,6 +34,8 @@ pub struct NodeOptions {
     pub log: Format,
     /// No access log at all.
     pub quiet: bool,
+    /// Where listeners come from and are kept for a successor.
+    pub sockets: Arc<Sockets>,
 }
 
 pub struct Node {
@@ -45,6 +51,7 @@ pub struct Node {
     drain: Drain,
     log: Option<Arc<AccessLog>>,
     waiting: Vec<CoreConfig>,
+    quic: Vec<Quic>,
     cores: Vec<JoinHandle<()>>,
 }
 
@@ -54,7 +61,7 @@ impl Node {
     pub fn start(options: NodeOptions, stores: Stores) -> Result<Self> {
         let clock = wire::clock();
         // The port is taken first: to find it in use should not cost the start of an engine.
-        let Bound { addresses, by_core, doors } = bind(options.listeners, options.cores)?;
+        let Bound { addresses, by_core, doors, quic } = bind(options.listeners, options.cores, &options.sockets)?;
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
         let log = match options.quiet {
@@ -79,13 +86,16 @@ impl Node {
         observe_postgres(&metrics, &postgres.usage());
         upstreams::observe(&metrics, &hosts);
 
+        let (quic, intakes) = start_quic(quic, &options.limits, &clock, options.cores)?;
         let cache = ProxyCache::new(stores.responses.responses(), &options.limits, &*clock);
         let responses = CacheCare::new(cache.clone(), hosts.clone(), clock.clone());
         observe_cache(&metrics, &cache);
         let waiting = by_core
             .into_iter()
-            .map(|listeners| CoreConfig {
+            .zip(intakes)
+            .map(|(listeners, intakes)| CoreConfig {
                 listeners,
+                intakes,
                 doors: doors.clone(),
                 hosts: hosts.clone(),
                 limits: options.limits.clone(),
@@ -111,6 +121,7 @@ impl Node {
             drain,
             log,
             waiting,
+            quic,
             cores: Vec::new(),
         })
     }
@@ -126,14 +137,18 @@ impl Node {
         Ok(())
     }
 
-    /// Stops accepting, finishes what is in progress within `drain_ms`, and ends the cores.
-    pub fn stop(self) {
-        self.drain.begin();
+    /// Stops accepting, finishes what is in progress within `drain_ms` or this if it is shorter, and
+    /// ends the cores.
+    pub fn stop(self, within: Option<Duration>) {
+        self.quic.iter().for_each(Quic::refuse);
+        self.drain.begin(within);
         self.connector.drain();
         for core in self.cores {
             // A core that panicked has nothing left to finish.
             let _ = core.join();
         }
+        // They carried the last words of the cores.
+        drop(self.quic);
         if let Some(log) = self.log {
             log.flush();
         }
@@ -172,23 +187,50 @@ struct Bound {
     addresses: Vec<Served>,
     by_core: Vec<Vec<Listener>>,
     doors: Doors,
+    quic: Vec<(UdpSocket, Arc<Reception>)>,
 }
 
 /// Takes every port, for every core.
-fn bind(listeners: Vec<ListenerOptions>, cores: usize) -> Result<Bound> {
+fn bind(listeners: Vec<ListenerOptions>, cores: usize, sockets: &Arc<Sockets>) -> Result<Bound> {
     let mut by_core: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
-    let (mut addresses, mut doors) = (Vec::new(), Vec::new());
-    for (number, ListenerOptions { address, mode, reception, door }) in listeners.into_iter().enumerate() {
+    let (mut addresses, mut doors, mut quic) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, ListenerOptions { address, mode, reception, mut door, http3 }) in listeners.into_iter().enumerate() {
         let reception = Arc::new(Reception { listener: number, ..reception });
-        let bound = Listener::bind(address, &ListenOptions { cores, mode, ..ListenOptions::default() })?;
+        let options = ListenOptions { cores, mode, sockets: sockets.clone(), ..ListenOptions::default() };
+        let bound = Listener::bind(address, &options)?;
         let served = bound.first().map(|one| one.address().clone()).context("a listener has a core")?;
+        if let Some(address) = served.tcp().filter(|_| http3) {
+            quic.push((net::quic::bind(address, sockets)?, reception.clone()));
+            door.alt_svc = edge::alt_svc(address.port());
+        }
         addresses.push(Served { address: served, secured: reception.tls.is_some() });
         doors.push(door);
-        for (core, listener) in by_core.iter_mut().zip(bound) {
-            core.push(listener.with(&reception));
+        // There may be more than cores, if another process had more.
+        for (number, listener) in bound.into_iter().enumerate() {
+            by_core[number % cores].push(listener.with(&reception));
         }
     }
-    Ok(Bound { addresses, by_core, doors: doors.into() })
+    Ok(Bound { addresses, by_core, doors: doors.into(), quic })
+}
+
+/// Starts the endpoints of HTTP/3, and gives each core what they hand it.
+fn start_quic(
+    sockets: Vec<(UdpSocket, Arc<Reception>)>,
+    limits: &NodeLimits,
+    clock: &Arc<dyn Clock>,
+    cores: usize,
+) -> Result<(Vec<Quic>, Vec<Vec<Intake>>)> {
+    let limits = ServerLimits::from(limits);
+    let mut by_core: Vec<Vec<Intake>> = (0..cores).map(|_| Vec::new()).collect();
+    let mut running = Vec::new();
+    for (socket, reception) in sockets {
+        let (quic, intakes) = Quic::start(socket, &reception, &limits, clock.clone(), cores)?;
+        running.push(quic);
+        for (core, intake) in by_core.iter_mut().zip(intakes) {
+            core.push(intake);
+        }
+    }
+    Ok((running, by_core))
 }
 
 fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {

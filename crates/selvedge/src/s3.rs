@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use ::s3::{Parts, S3};
 use anyhow::{Context as _, Result};
 use base::{Body, NodeLimits, SystemRng};
-use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits};
+use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use tokio::sync::Notify;
 
 use crate::wire::{self, Stores};
@@ -26,8 +26,9 @@ pub fn start(
     hosts: &[String],
     stores: &Stores,
     limits: &NodeLimits,
+    sockets: &Arc<Sockets>,
 ) -> Result<Option<S3Listener>> {
-    match (S3Listener::start(listen.unwrap_or(DEFAULT), hosts, stores, limits), listen) {
+    match (S3Listener::start(listen.unwrap_or(DEFAULT), hosts, stores, limits, sockets), listen) {
         (Ok(listener), _) => Ok(Some(listener)),
         (Err(error), Some(_)) => Err(error),
         (Err(error), None) => {
@@ -52,8 +53,15 @@ pub struct S3Listener {
 impl S3Listener {
     /// Takes the port and starts to serve. `hosts` are names of the endpoint besides those of this
     /// machine.
-    pub fn start(listen: SocketAddr, hosts: &[String], stores: &Stores, limits: &NodeLimits) -> Result<Self> {
-        let mut listeners = Listener::bind(listen, &ListenOptions::default())
+    fn start(
+        listen: SocketAddr,
+        hosts: &[String],
+        stores: &Stores,
+        limits: &NodeLimits,
+        sockets: &Arc<Sockets>,
+    ) -> Result<Self> {
+        let options = ListenOptions { role: "s3", sockets: sockets.clone(), ..ListenOptions::default() };
+        let mut listeners = Listener::bind(listen, &options)
             .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace("--listen", "--s3")))?;
         let listener = listeners.pop().context("no S3 listener")?;
         let address = listener.address().tcp().unwrap_or(listen);

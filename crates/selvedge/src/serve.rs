@@ -1,27 +1,34 @@
 //! `selvedge serve`: runs what is released, and follows changes of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base::{AppName, Artifact, Digest};
+use base::{AppName, Artifact, Digest, NodeLimits};
 use control::{AdminParts, Document};
 use dispatch::Deployment;
 use edge::{AssetEntry, AssetIndex, AssetMemory, HostMap, Site};
 use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Shared};
+use net::Sockets;
+use net::tls::Challenges;
 use services::release::ReleasedApp;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use worker::Failure;
 
+use crate::acme::{Keeper, Wanted};
 use crate::admin;
 use crate::cli;
-use crate::config;
-use crate::listeners::{self, ListenerOptions};
+use crate::config::{self, AcmeConfig};
+use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
 use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
+use crate::takeover;
 use crate::terminal;
 use crate::upstreams;
 use crate::wire::{self, Stores};
@@ -48,15 +55,17 @@ struct Fleet {
 pub async fn run(args: cli::Serve) -> Result<()> {
     let config = config::read(args.config.as_deref())?;
     let clock = wire::clock();
-    let (configured, secure) = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let Opened { listeners: configured, secure, wanted, challenges } = opened;
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
-    let mut stores = wire::open_stores(&args.data, &config.limits)?;
+    let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
+    let mut stores = takeover::open_stores(&args.data, &config.limits, args.takeover).await?;
     if let Some(disk) = &config.cache_disk {
         stores.responses = wire::disk_responses(disk, &config.limits)?;
     }
-    let (admin, admin_address) = admin::bind(args.listening.admin)?;
+    let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let node = Node::start(
         NodeOptions {
             listeners,
@@ -65,36 +74,17 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             limits: config.limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            sockets: sockets.clone(),
         },
         stores.clone(),
     )?;
-    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits)?;
+    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits, &sockets)?;
     let changed = Arc::new(Notify::new());
-    let on_release = {
-        let changed = changed.clone();
-        Arc::new(move || changed.notify_one()) as Arc<dyn Fn() + Send + Sync>
-    };
-    let token = admin::announce(&stores.data, admin_address)?;
-    let metrics = node.metrics.clone();
-    let parts = AdminParts {
-        api: admin::control(
-            &stores,
-            Some(node.engine.clone()),
-            Some(node.responses.clone()),
-            config.limits.clone(),
-            on_release,
-            upstreams::seen_of(&node.hosts),
-        ),
-        token,
-        address: admin_address,
-        hosts: vec!["localhost".into()],
-        limits: config.limits.clone(),
-        ready: Arc::new(|| Ok(())),
-        metrics: Arc::new(move || metrics.render()),
-    };
-    let stop = terminal::stop_signal()?.shared();
-    let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone()));
+    let parts = admin_parts(&node, &stores, admin_address, &config.limits, &changed)?;
+    let stop = ending(&stores, &sockets)?;
+    let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone().map(drop)));
     listeners::observe(&node.metrics, &secure);
+    let keeping = keep(config.acme.as_ref(), wanted, challenges, &stores, &config.limits).await?;
     let following = tokio::task::spawn_local(listeners::follow(secure, clock));
     let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
     let addresses = addresses.join(", ");
@@ -106,22 +96,82 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         fleet.served.len(),
         s3::told(s3.as_ref(), ", S3 on ")
     ));
-    fleet.follow(generation, &changed, stop).await;
-    terminal::say("stopping: finishing what is in progress");
+    fleet.follow(generation, &changed, stop.clone()).await;
+    let within = stop.await.then(|| Duration::from_millis(config.limits.handover_ms));
+    terminal::say(match within {
+        Some(_) => "another process takes over: finishing what is in progress",
+        None => "stopping: finishing what is in progress",
+    });
     drop(s3);
-    fleet.node.stop();
+    fleet.node.stop(within);
     serving_admin.abort();
     following.abort();
+    keeping.abort();
     Ok(())
 }
 
+fn admin_parts(
+    node: &Node,
+    stores: &Stores,
+    address: SocketAddr,
+    limits: &NodeLimits,
+    changed: &Arc<Notify>,
+) -> Result<AdminParts> {
+    let changed = changed.clone();
+    let on_release = Arc::new(move || changed.notify_one());
+    let metrics = node.metrics.clone();
+    Ok(AdminParts {
+        api: admin::control(
+            stores,
+            Some(node.engine.clone()),
+            Some(node.responses.clone()),
+            limits.clone(),
+            on_release,
+            upstreams::seen_of(&node.hosts),
+        ),
+        token: admin::announce(&stores.data, address)?,
+        address,
+        hosts: vec!["localhost".into()],
+        limits: limits.clone(),
+        ready: Arc::new(|| Ok(())),
+        metrics: Arc::new(move || metrics.render()),
+    })
+}
+
+/// What ends a node: `true` if another process has taken its place.
+fn ending(stores: &Stores, sockets: &Arc<Sockets>) -> Result<Shared<LocalBoxFuture<'static, bool>>> {
+    let taken = takeover::offer(&stores.data, sockets)?;
+    let stopped = terminal::stop_signal()?;
+    let ended = async move {
+        tokio::select! {
+            () = stopped => false,
+            () = taken.notified() => true,
+        }
+    };
+    Ok(ended.boxed_local().shared())
+}
+
+/// Keeps the certificates that are asked of an authority.
+async fn keep(
+    acme: Option<&AcmeConfig>,
+    wanted: Vec<Wanted>,
+    challenges: Arc<Challenges>,
+    stores: &Stores,
+    limits: &NodeLimits,
+) -> Result<JoinHandle<()>> {
+    let Some(acme) = acme else { return Ok(tokio::task::spawn_local(std::future::ready(()))) };
+    let mut keeper = Keeper::new(acme, wanted, challenges, stores.secrets.clone(), wire::clock(), limits)?;
+    keeper.load().await;
+    Ok(tokio::task::spawn_local(keeper.run()))
+}
+
 impl Fleet {
-    async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = ()> + Clone) {
+    async fn follow(&mut self, mut generation: u64, changed: &Notify, stop: impl Future<Output = bool> + Clone) {
         let stores = self.node.workshop.stores.clone();
         let releases = stores.releases.clone();
         loop {
             tokio::select! {
-                () = stop.clone() => return,
+                _ = stop.clone() => return,
                 () = changed.notified() => {}
                 _ = releases.changed(generation) => {}
                 // A previous version of a secret is good no longer: the workers that hold it are

@@ -80,6 +80,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("quinn*", &["net"]),
     Heavy::of("h2", &["net"]),
     Heavy::of("h3*", &["net"]),
+    Heavy::of("instant-acme", &["net"]),
     Heavy::of("socket2", &["net"]),
     Heavy::of("aws-lc-rs", &["net", "engine", "services-local", "s3"]),
     // What aws-lc-rs leaves out of Web Cryptography.

@@ -12,7 +12,7 @@ use std::task::Poll;
 
 use base::{Body, BodyError, Clock, NodeLimits, code};
 use cache::{
-    Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
+    Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -23,6 +23,7 @@ use worker::Failure;
 
 use super::counts::{Counted, Counts, Totals};
 use super::filling::{Ends, Filling, Head, Outcome};
+use super::part;
 use super::press::Press;
 use super::rule::Rule;
 use super::{Forwarded, NAME, Upstream, add_via, forwarded, pass};
@@ -263,6 +264,15 @@ impl Asking {
             Reuse::Validate(stored) => Some(stored),
             Reuse::Nothing => None,
         };
+        let asks_nothing = Asked { only_if_cached: self.asked.only_if_cached, ..Asked::default() } == self.asked;
+        if stored.is_none()
+            && !self.is_head
+            && asks_nothing
+            && let Some(answer) = caching.cache.part(&self.key, &self.request.headers, now_ms).await
+        {
+            Counts::add(&self.counts.hits);
+            return Ok(respond(answer, "hit; detail=part"));
+        }
         if self.asked.only_if_cached {
             return Err(refuse(&code::NOT_CACHED, "the request says only-if-cached, and nothing stored answers it"));
         }
@@ -274,7 +284,7 @@ impl Asking {
         };
         if self.is_head || self.asked.no_store {
             let status = if self.is_head { "fwd=method" } else { "fwd=bypass; detail=request-no-store" };
-            return self.alone(upstream, status).await;
+            return self.alone(caching, upstream, status).await;
         }
         match caching.cache.join(&self.key, now_ms) {
             Joined::Leads(filling) => self.lead(caching, upstream, filling, stored, forward).await,
@@ -282,7 +292,7 @@ impl Asking {
                 Counts::add(&self.counts.collapsed);
                 self.follow(caching, upstream, filling, &format!("{forward}; collapsed")).await
             }
-            Joined::Alone => self.alone(upstream, &format!("{forward}; detail=not-shared-before")).await,
+            Joined::Alone => self.alone(caching, upstream, &format!("{forward}; detail=not-shared-before")).await,
         }
     }
 
@@ -302,7 +312,7 @@ impl Asking {
             if wants_part {
                 // The whole is not stored, so this client needs no more of it than it asked for.
                 drop(response);
-                return self.alone(upstream, &format!("fwd=partial; detail={why}")).await;
+                return self.alone(caching, upstream, &format!("fwd=partial; detail={why}")).await;
             }
             let status = response.status().as_u16();
             tell(&mut response, &format!("{forward}; fwd-status={status}; detail={why}"));
@@ -335,11 +345,11 @@ impl Asking {
             Head::Streaming(stored) if stored.vary.matches(&self.request.headers) => {
                 match self.streamed(&stored, &filling, caching, &format!("{forward}; stored")).await {
                     Some(response) => Ok(response),
-                    None => self.alone(upstream, "fwd=bypass; detail=too-large").await,
+                    None => self.alone(caching, upstream, "fwd=bypass; detail=too-large").await,
                 }
             }
-            Head::Whole(..) | Head::Streaming(_) => self.alone(upstream, "fwd=vary-miss").await,
-            Head::Alone => self.alone(upstream, "fwd=uri-miss; detail=not-shared").await,
+            Head::Whole(..) | Head::Streaming(_) => self.alone(caching, upstream, "fwd=vary-miss").await,
+            Head::Alone => self.alone(caching, upstream, "fwd=uri-miss; detail=not-shared").await,
         }
     }
 
@@ -365,12 +375,7 @@ impl Asking {
 
     /// An answer made of what is stored.
     fn made_of(&self, stored: &Stored, now_ms: u64, status: &str) -> Response<Body> {
-        let answer = cache::answer(stored, &self.request.headers, now_ms);
-        let mut response = Response::new(answer.body.into_body());
-        *response.status_mut() = answer.status;
-        *response.headers_mut() = answer.headers;
-        tell(&mut response, status);
-        response
+        respond(cache::answer(stored, &self.request.headers, now_ms), status)
     }
 
     /// An answer whose body is still arriving; `None` if its beginning is gone.
@@ -405,11 +410,25 @@ impl Asking {
         Some(response)
     }
 
-    /// Without the cache, for this client alone.
-    async fn alone(self, upstream: &Arc<Upstream>, status: &str) -> Result<Response<Body>, Failure> {
+    /// Without the cache, for this client alone; a part is kept as it passes.
+    async fn alone(
+        self,
+        caching: &Caching<'_>,
+        upstream: &Arc<Upstream>,
+        status: &str,
+    ) -> Result<Response<Body>, Failure> {
         Counts::add(&self.counts.bypassed);
-        let mut response = upstream.ask(self.request).await?;
-        let status = format!("{status}; fwd-status={}", response.status().as_u16());
+        let wants_part = self.request.headers.contains_key(header::RANGE) && !self.is_head && !self.asked.no_store;
+        let keeps = wants_part.then(|| (self.request.headers.clone(), caching.cache.responses.ticket()));
+        let response = upstream.ask(self.request).await?;
+        let (mut response, kept) = match keeps {
+            Some((client, ticket)) if response.status() == StatusCode::PARTIAL_CONTENT => {
+                part::keep(caching, &self.key, &client, ticket, response)
+            }
+            _ => (response, false),
+        };
+        let stored = if kept { "; stored" } else { "" };
+        let status = format!("{status}; fwd-status={}{stored}", response.status().as_u16());
         tell(&mut response, &status);
         Ok(response)
     }
@@ -564,11 +583,11 @@ impl Fetch {
 
     /// Reads the body to its end. True if all of it is kept.
     async fn pour(&self, body: &mut Body, bytes_max: usize) -> Result<bool, BodyError> {
-        let mut share = FillingShare { cache: &self.cache, bytes: 0 };
+        let mut share = FillingShare::new(self.cache.clone());
         let mut kept = true;
         while let Some(frame) = body.frame().await {
             let Ok(piece) = frame?.into_data() else { continue };
-            let fits = !kept || share.takes(piece.len());
+            let fits = !kept || share.takes(piece.len() as u64);
             let is_small = self.filling.push(piece) <= bytes_max;
             if kept && !(is_small && fits) {
                 kept = false;
@@ -584,23 +603,41 @@ impl Fetch {
 }
 
 /// What one fetch has of `cache_filling_bytes`.
-struct FillingShare<'a> {
-    cache: &'a ProxyCache,
+pub(super) struct FillingShare {
+    cache: Arc<ProxyCache>,
     bytes: u64,
 }
 
-impl FillingShare<'_> {
-    fn takes(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes as u64;
-        let before = self.cache.filling_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        before + bytes as u64 <= self.cache.filling_bytes_max
+impl FillingShare {
+    fn new(cache: Arc<ProxyCache>) -> Self {
+        Self { cache, bytes: 0 }
+    }
+
+    /// A share of so many bytes, if there is one.
+    pub fn take(cache: Arc<ProxyCache>, bytes: u64) -> Option<Self> {
+        let mut share = Self::new(cache);
+        share.takes(bytes).then_some(share)
+    }
+
+    fn takes(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        let before = self.cache.filling_bytes.fetch_add(bytes, Ordering::Relaxed);
+        before + bytes <= self.cache.filling_bytes_max
     }
 }
 
-impl Drop for FillingShare<'_> {
+impl Drop for FillingShare {
     fn drop(&mut self) {
         self.cache.filling_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
+}
+
+fn respond(answer: Answer, status: &str) -> Response<Body> {
+    let mut response = Response::new(answer.body.into_body());
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    tell(&mut response, status);
+    response
 }
 
 /// Says what the cache did (RFC 9211).

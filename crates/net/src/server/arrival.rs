@@ -53,6 +53,10 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    pub fn new(policies: Arc<Policies>, policy: usize) -> Self {
+        Self { policies, policy }
+    }
+
     pub fn covers(&self, host: &str) -> bool {
         self.policies.covers(self.policy, host)
     }
@@ -80,6 +84,7 @@ pub(super) async fn arrive(mut stream: Raw, entrance: &mut Entrance, leave: &mut
             server.turn_away(stream, peer, refusal, false);
             None
         }
+        Err(AcceptError::Answered) => None,
         Err(AcceptError::Failed(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None
@@ -117,7 +122,7 @@ async fn arrive_secured(shaken: Shaken, state: &State, limits: &ServerLimits) ->
             (before, h2)
         }
     };
-    let guard = Some(Guard { policies: shaken.policies, policy: shaken.policy });
+    let guard = Some(Guard::new(shaken.policies, shaken.policy));
     Some(Arrived { stream, before, h2, secured: Some(Arc::new(shaken.secured)), guard })
 }
 
@@ -152,7 +157,7 @@ async fn read_proxy_header(stream: &mut Raw, limits: &ServerLimits) -> Result<Op
 }
 
 /// Waits for what comes before HTTP: no longer than `limit`, and hardly longer than a drain.
-async fn within<T>(state: &State, limit: Duration, arriving: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(state: &State, limit: Duration, arriving: impl Future<Output = T>) -> Option<T> {
     let end = Instant::now() + limit;
     let mut timer = pin!(tokio::time::sleep_until(end));
     let mut arriving = pin!(arriving);

@@ -144,14 +144,14 @@ where
     }
 }
 
-enum End {
+pub(super) enum End {
     Served,
     Cut,
 }
 
 /// Drives a connection, and beside it its timer, until one of them ends it. `close` asks the
 /// connection to end by itself.
-async fn drive<C: Future>(
+pub(super) async fn drive<C: Future>(
     mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
     mut watch: Watch,
@@ -177,14 +177,14 @@ async fn drive<C: Future>(
 }
 
 /// What the requests of a connection have in common.
-struct Shared<S> {
-    peer: SocketAddr,
-    listener: usize,
-    secured: Option<Arc<Secured>>,
-    guard: Option<Guard>,
-    server: Rc<Server>,
-    state: Rc<State>,
-    service: S,
+pub(super) struct Shared<S> {
+    pub peer: SocketAddr,
+    pub listener: usize,
+    pub secured: Option<Arc<Secured>>,
+    pub guard: Option<Guard>,
+    pub server: Rc<Server>,
+    pub state: Rc<State>,
+    pub service: S,
 }
 
 /// The service as hyper calls it: normalises, calls ours, follows the response to its end.
@@ -240,14 +240,27 @@ fn normalise<S>(
     if let Err(Some(refusal)) = switching {
         return Err(refusal.clone());
     }
-    let (mut parts, incoming) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
+    let upgrade = switching.is_ok();
+    let body = if upgrade { Body::empty() } else { RequestBody::wrap(incoming, limits) };
+    let request = admit(parts, body, connection)?;
+    Ok(Request { upgrade, ..request })
+}
+
+/// A request of any version, normalised.
+pub(super) fn admit<S>(
+    mut parts: http::request::Parts,
+    body: Body,
+    connection: &Shared<S>,
+) -> Result<Request, Refusal> {
     let protocol = match parts.version {
+        Version::HTTP_3 => Protocol::Http3,
         Version::HTTP_2 => Protocol::Http2,
         Version::HTTP_10 => Protocol::Http10,
         _ => Protocol::Http11,
     };
-    if protocol == Protocol::Http2 {
-        check_http2(&parts, limits)?;
+    if matches!(protocol, Protocol::Http2 | Protocol::Http3) {
+        check_multiplexed(&parts, &connection.server.limits)?;
         join_cookies(&mut parts.headers);
     }
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
@@ -258,23 +271,22 @@ fn normalise<S>(
             return Err(Refusal::new(&code::MISDIRECTED, detail));
         }
     }
-    let upgrade = switching.is_ok();
     Ok(Request {
         method: parts.method,
         path_and_query: target.path_and_query,
         authority: target.authority,
         headers: parts.headers,
-        body: if upgrade { Body::empty() } else { RequestBody::wrap(incoming, limits) },
+        body,
         peer: connection.peer,
         protocol,
         listener: connection.listener,
         secured: connection.secured.clone(),
-        upgrade,
+        upgrade: false,
     })
 }
 
-/// What the gate checks for HTTP/1.1 and h2 leaves to us.
-fn check_http2(parts: &http::request::Parts, limits: &ServerLimits) -> Result<(), Refusal> {
+/// What the gate checks for HTTP/1.1, and h2 and h3 leave to us.
+fn check_multiplexed(parts: &http::request::Parts, limits: &ServerLimits) -> Result<(), Refusal> {
     let max = limits.uri_bytes;
     if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > max) {
         return Err(Refusal::new(&code::URI_TOO_LONG, format!("the target has more than {max} bytes (uri_bytes)")));
@@ -294,8 +306,8 @@ fn check_http2(parts: &http::request::Parts, limits: &ServerLimits) -> Result<()
     }
 }
 
-/// A client of HTTP/2 may send its cookies one by one; everybody behind it reads one field (RFC
-/// 9113, section 8.2.3).
+/// A client of HTTP/2 and 3 may send its cookies one by one; everybody behind it reads one field
+/// (RFC 9113, section 8.2.3).
 fn join_cookies(headers: &mut http::HeaderMap) {
     let mut cookies = headers.get_all(header::COOKIE).iter();
     if cookies.nth(1).is_none() {
@@ -336,7 +348,7 @@ impl Drop for Flight {
 }
 
 impl Flight {
-    fn new(state: &Rc<State>) -> Self {
+    pub(super) fn new(state: &Rc<State>) -> Self {
         Self { state: state.clone(), id: state.passed.get(), complete: Cell::new(false) }
     }
 
@@ -347,12 +359,12 @@ impl Flight {
 }
 
 /// A response body that tells when it has been taken in full or given up, and while it waits.
-struct Tracked {
-    body: Body,
+pub(super) struct Tracked {
+    pub body: Body,
     /// A socket keeps it otherwise.
-    flight: Option<Flight>,
-    /// On HTTP/2 a body is handed over piece by piece, each when the client has room for it.
-    pieces: bool,
+    pub flight: Option<Flight>,
+    /// On HTTP/2 and 3 a body is handed over piece by piece, each when the client has room for it.
+    pub pieces: bool,
 }
 
 impl Tracked {
@@ -422,10 +434,10 @@ enum Verdict {
 }
 
 /// The one timer of a connection.
-struct Watch {
+pub(super) struct Watch {
     limits: Rc<ServerLimits>,
     timer: Pin<Box<Sleep>>,
-    /// HTTP/2.
+    /// HTTP/2 and 3.
     multiplexed: bool,
     /// Since when it has been asked to close.
     closing_since: Option<Instant>,
@@ -433,7 +445,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(state: &State, limits: Rc<ServerLimits>, multiplexed: bool) -> Self {
+    pub(super) fn new(state: &State, limits: Rc<ServerLimits>, multiplexed: bool) -> Self {
         let started = Instant::now();
         // A drain may have begun while the protocol was found out.
         state.rearm.set(true);

@@ -15,6 +15,7 @@ use crate::ListenOptions;
 
 mod floods;
 mod h2_smuggling;
+mod http3;
 mod proxied;
 mod raw_h2;
 mod secured;
@@ -68,6 +69,16 @@ fn with_node(limits: NodeLimits, test: impl AsyncFnOnce(Rc<Node>)) {
 }
 
 fn with_reception(limits: NodeLimits, reception: Reception, test: impl AsyncFnOnce(Rc<Node>)) {
+    with_server(limits, reception, |_, _, _, _| {}, test);
+}
+
+/// `begin` may let the server serve by another way beside its listener.
+fn with_server(
+    limits: NodeLimits,
+    reception: Reception,
+    begin: impl FnOnce(&NodeLimits, &Rc<Server>, &Seen, &Seen),
+    test: impl AsyncFnOnce(Rc<Node>),
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
@@ -81,6 +92,7 @@ fn with_reception(limits: NodeLimits, reception: Reception, test: impl AsyncFnOn
         let on_refusal: OnRefusal =
             Box::new(move |_, code, detail| told.borrow_mut().push(format!("{}: {detail}", code.name)));
         let server = Server::new(ServerLimits::from(&limits), counts.clone(), on_refusal);
+        begin(&limits, &server, &seen, &cookies);
         let (stop, stopped) = oneshot::channel::<()>();
         let service = {
             let (seen, cookies) = (seen.clone(), cookies.clone());

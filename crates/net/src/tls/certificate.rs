@@ -154,7 +154,7 @@ impl Pair<'_> {
 }
 
 /// The DNS names that a certificate is for, and when.
-fn describe(certificate: &CertificateDer<'_>) -> Option<(Vec<String>, Validity)> {
+pub(super) fn describe(certificate: &CertificateDer<'_>) -> Option<(Vec<String>, Validity)> {
     let validity = x509::validity(certificate)?;
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     let names = parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Policies, Tls};
+use super::{Challenges, Policies, Tls};
 use crate::stream::Raw;
 
 /// What is known of a connection under TLS.
@@ -51,7 +51,15 @@ pub(crate) struct Shaken {
 pub(crate) enum AcceptError {
     /// The client speaks HTTP in the clear; it can be told so.
     Plain(Raw),
+    /// An authority asked whether the host is here, and was answered.
+    Answered,
     Failed(io::Error),
+}
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// The most that is read before it is clear what the client speaks; a first message of TLS with a
@@ -79,14 +87,23 @@ impl Tls {
         let count = match &shaken {
             Ok(shaken) if shaken.secured.resumed => &self.counts.resumed,
             Ok(_) => &self.counts.full,
+            Err(AcceptError::Answered) => return shaken,
             Err(_) => &self.counts.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        shaken.map_err(AcceptError::Failed)
+        shaken
     }
 
-    async fn shake(&self, raw: Raw) -> io::Result<Shaken> {
+    async fn shake(&self, raw: Raw) -> Result<Shaken, AcceptError> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
+        if let Some(challenges) =
+            self.options.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello()))
+        {
+            let config = challenges.config(&self.provider).map_err(io::Error::other)?;
+            // The handshake itself is the answer.
+            drop(start.into_stream(config).await?);
+            return Err(AcceptError::Answered);
+        }
         let settings = self.settings();
         let policy = settings.policies.of(start.client_hello().server_name().unwrap_or_default());
         let stream = Box::new(start.into_stream(settings.configs[policy].clone()).await?);

@@ -7,6 +7,7 @@ use rustls::crypto::CryptoProvider;
 
 use super::certificate::{Field, Files, Found, Pair, TlsProblem, pairs_in};
 use super::local_ca::LocalCa;
+use super::managed::Managed;
 
 /// A source of certificates.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub enum Source {
     Directory(PathBuf),
     /// Made when they are asked for, under an authority of this machine.
     Local(Arc<LocalCa>),
+    /// Those that the node got from an authority, as far as it has.
+    Managed(Arc<Managed>),
 }
 
 impl Source {
@@ -44,6 +47,7 @@ impl Source {
             }
             Self::Directory(path) => read_directory(index, path, files, provider, found),
             Self::Local(ca) => found.local = Some(ca.clone()),
+            Self::Managed(managed) => read_managed(index, managed, provider, found),
         }
     }
 }
@@ -65,6 +69,18 @@ fn read_directory(index: usize, path: &Path, files: &mut Files, provider: &Crypt
         match pair.load(files, provider, &mut found.warnings) {
             Ok(certificate) => found.add(index, cert, certificate, &[], false),
             Err(problem) => found.warnings.push(problem),
+        }
+    }
+}
+
+fn read_managed(index: usize, managed: &Managed, provider: &CryptoProvider, found: &mut Found) {
+    for (name, issued) in managed.all() {
+        match issued.read(provider) {
+            Ok(certificate) => found.add(index, Path::new(&name), certificate, &[], false),
+            Err(error) => {
+                let message = format!("the certificate {name} can't be used: {error}");
+                found.warnings.push(TlsProblem::new(index, Field::Cert, message, "selvedge asks for another"));
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct ListenerConfig {
     pub proxied_unix: bool,
     pub tls: Option<TlsConfig>,
     pub door: Door,
+    /// HTTP/3 on the same port.
+    pub http3: bool,
 }
 
 /// The TLS of a listener.
@@ -33,6 +35,8 @@ pub struct TlsConfig {
     pub clients: Vec<ClientRule>,
     client_places: Vec<Range<usize>>,
     pub only_tls13: bool,
+    /// The hosts of each certificate that is asked of the authority of `[acme]`.
+    pub acme: Vec<Vec<String>>,
 }
 
 /// Where the settings of a source stand.
@@ -60,13 +64,16 @@ impl TlsConfig {
 }
 
 const FIELDS: &[&str] =
-    &["listen", "mode", "proxy_protocol_from", "forwarded_from", "tls", "redirect_to_https", "hsts"];
-const TLS_FIELDS: &[&str] = &["certificates", "directories", "client_ca", "client_auth", "clients", "min_version"];
+    &["listen", "mode", "proxy_protocol_from", "forwarded_from", "tls", "redirect_to_https", "hsts", "http3"];
+const TLS_FIELDS: &[&str] =
+    &["certificates", "directories", "acme", "client_ca", "client_auth", "clients", "min_version"];
+const ACME_FIELDS: &[&str] = &["hosts"];
 const CERTIFICATE_FIELDS: &[&str] = &["cert", "key", "hosts", "ocsp", "default"];
 const CLIENT_FIELDS: &[&str] = &["hosts", "ca", "required"];
 const REDIRECT_FIELDS: &[&str] = &["port", "hosts"];
 const HSTS_FIELDS: &[&str] = &["max_age_s", "include_subdomains", "preload", "hosts"];
 
+const HTTP3: &str = "http3";
 /// What says that connections to a socket of the file system are proxied.
 const UNIX: &str = "unix";
 const MODE: u32 = 0o660;
@@ -89,6 +96,10 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
         let message = "clients take no notice of HSTS in the clear".to_owned();
         reader.problem(code::BAD_VALUE, &table.key_span("hsts"), message, "put hsts on the listener with `tls`");
     }
+    let http3 = reader.bool(table, HTTP3).unwrap_or(false);
+    if http3 {
+        check_http3(reader, table, tls.as_ref(), listen.as_ref());
+    }
     let (proxies, proxied_unix) = read_proxies(reader, table);
     let believed = read_networks(reader, table, "forwarded_from");
     let mode = read_mode(reader, table);
@@ -99,8 +110,8 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
                 Address::Unix(path) => Address::Unix(base.join(path)),
                 tcp => tcp,
             };
-            let door = Door { believed, redirect, hsts };
-            Some(ListenerConfig { address, address_span: listen.span, mode, proxies, proxied_unix, tls, door })
+            let door = Door { believed, redirect, hsts, ..Door::default() };
+            Some(ListenerConfig { address, address_span: listen.span, mode, proxies, proxied_unix, tls, door, http3 })
         }
         Err(error) => {
             reader.problem(
@@ -111,6 +122,26 @@ pub fn read(reader: &mut Reader<'_>, table: &Table, base: &Path) -> Option<Liste
             );
             None
         }
+    }
+}
+
+/// What HTTP/3 can't be served with.
+fn check_http3(reader: &mut Reader<'_>, table: &Table, tls: Option<&TlsConfig>, listen: Option<&Text>) {
+    let span = table.key_span(HTTP3);
+    let mut wrong = |message: &str, help| reader.problem(code::BAD_VALUE, &span, message.to_owned(), help);
+    match tls {
+        None => wrong("HTTP/3 is always under TLS", "give the listener `tls`, or take http3 out"),
+        // Rules for single hosts are held against each request.
+        Some(tls) if tls.clients.iter().any(|rule| rule.hosts.is_empty()) => {
+            wrong("HTTP/3 asks no client for a certificate", "name the hosts in `clients`, or take http3 out");
+        }
+        Some(_) => {}
+    }
+    if table.has("proxy_protocol_from") {
+        wrong("HTTP/3 has no PROXY header", "put http3 on a listener that clients reach by themselves");
+    }
+    if listen.is_some_and(|listen| listen.value.starts_with("unix:")) {
+        wrong("HTTP/3 has no sockets of the file system", "put http3 on a listener with a port");
     }
 }
 
@@ -171,7 +202,16 @@ fn read_tls(reader: &mut Reader<'_>, table: &Table, base: &Path) -> TlsConfig {
         tls.sources.push(Source::Directory(base.join(&text.value)));
         tls.places.push(Places { whole: text.span, ..Places::default() });
     }
-    if !table.has("certificates") && !table.has("directories") {
+    for inner in reader.tables(table, "acme") {
+        reader.check_fields(&inner, ACME_FIELDS, "a certificate of `acme`");
+        let hosts = read_hosts(reader, &inner);
+        if hosts.is_empty() {
+            let help = "for example: acme = [{ hosts = [\"example.com\", \"www.example.com\"] }]";
+            reader.problem(code::MISSING_FIELD, &inner.span, "`hosts` names no host".to_owned(), help);
+        }
+        tls.acme.push(hosts);
+    }
+    if !table.has("certificates") && !table.has("directories") && !table.has("acme") {
         let help = "certificates = [{ cert = \"example.pem\", key = \"example.key\" }], or directories = [\"certs\"]";
         reader.problem(code::MISSING_FIELD, &table.span, "`tls` names no certificate".to_owned(), help);
     }

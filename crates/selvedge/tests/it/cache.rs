@@ -183,24 +183,24 @@ fn a_stranger_can_not_poison_what_others_get() {
 #[test]
 fn parts_come_of_what_is_stored_and_of_what_is_arriving() {
     let place = Place::new();
-    let origin = Origin::start(|seen, stream| {
-        let fields = "cache-control: max-age=60\r\netag: \"v\"\r\n";
-        match seen.target.as_str() {
-            "/large" if seen.head.contains("range: bytes=2-4") => {
-                let head = "HTTP/1.1 206 Partial\r\ncontent-range: bytes 2-4/99999999\r\ncontent-length: 3\r\n\r\ncde";
-                drop(stream.write_all(head.as_bytes()));
-            }
-            "/large" => {
-                assert!(!seen.head.contains("range: "), "{}", seen.head);
-                drop(
-                    stream.write_all(
+    let origin =
+        Origin::start(|seen, stream| {
+            let fields = "cache-control: max-age=60\r\netag: \"v\"\r\n";
+            match seen.target.as_str() {
+                "/large" if seen.head.contains("range: bytes=2-4") => {
+                    let head = "HTTP/1.1 206 Partial\r\netag: \"v\"\r\ncache-control: max-age=60\r\n\
+                            content-range: bytes 2-4/99999999\r\ncontent-length: 3\r\n\r\ncde";
+                    drop(stream.write_all(head.as_bytes()));
+                }
+                "/large" => {
+                    assert!(!seen.head.contains("range: "), "{}", seen.head);
+                    drop(stream.write_all(
                         b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\ncache-control: max-age=60\r\n\r\nab",
-                    ),
-                );
+                    ));
+                }
+                _ => send(stream, fields, "0123456789"),
             }
-            _ => send(stream, fields, "0123456789"),
-        }
-    });
+        });
     let node = node(&place, &origin, "");
     let part = |path: &str, range: &str| node.send(&Request::get(path).header("range", range));
     let first = part("/", "bytes=2-4").expect(206);
@@ -222,6 +222,11 @@ fn parts_come_of_what_is_stored_and_of_what_is_arriving() {
     let large = part("/large", "bytes=2-4").expect(206);
     assert_eq!(large.text(), "cde");
     assert!(large.header("cache-status").expect("a status").contains("fwd=partial; detail=too-large"));
+    // And such a part is kept.
+    let (visits, within) = (origin.visits(), part("/large", "bytes=3-4").expect(206));
+    assert_eq!((within.text().as_str(), within.header("content-range")), ("de", Some("bytes 3-4/99999999")));
+    assert_eq!(part("/large", "bytes=2-4").expect(206).text(), "cde");
+    assert_eq!(origin.visits(), visits);
 }
 
 #[test]
@@ -249,6 +254,49 @@ fn absence_has_a_lifetime_of_its_own() {
     assert_eq!(node.get("/none").expect(404).text(), "0");
     assert_eq!(node.get("/there").expect(200).text(), "1");
     assert_eq!(node.get("/there").expect(200).text(), "2");
+}
+
+#[test]
+fn what_an_origin_says_wrongly_is_not_kept() {
+    const WRONG: [&str; 9] = [
+        "age: 99999999999999999999\r\ncache-control: max-age=60\r\n",
+        "expires: 0\r\n",
+        "expires: Thu, 99 Foo 2099 99:99:99 GMT\r\n",
+        "vary: *\r\ncache-control: max-age=60\r\n",
+        "cache-control: max-age=60\r\ncache-control: no-store\r\n",
+        "cache-control: max-age=-1\r\n",
+        "cache-control: max-age=1e9\r\n",
+        "cache-control: max-age=60, private\r\n",
+        "date: Thu, 01 Jan 1970 00:00:00 GMT\r\ncache-control: max-age=60\r\n",
+    ];
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| {
+        let at: usize = seen.target.trim_start_matches('/').parse().expect("a number");
+        send(stream, WRONG[at], &seen.number.to_string());
+    });
+    let node = node(&place, &origin, "");
+    for (at, wrong) in WRONG.iter().enumerate() {
+        let path = format!("/{at}");
+        let first = node.get(&path).expect(200).text();
+        assert_ne!(node.get(&path).expect(200).text(), first, "{wrong:?} is stored");
+    }
+}
+
+#[test]
+fn an_origin_whose_header_does_not_end_is_cut_off() {
+    let place = Place::new();
+    let origin = Origin::start(|_, stream| {
+        let line = format!("x-more: {}\r\n", "y".repeat(1_000));
+        let mut said = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+        // It would say a hundred megabytes.
+        for _ in 0..100_000 {
+            said = said.and_then(|()| stream.write_all(line.as_bytes()));
+        }
+        assert!(said.is_err(), "somebody read all of it");
+    });
+    let node = node(&place, &origin, "");
+    node.get("/").expect_problem(502, "upstream_protocol");
+    node.get("/").expect_problem(502, "upstream_protocol");
 }
 
 /// Decompressed by curl, which asks for what it knows.

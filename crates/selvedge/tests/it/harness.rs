@@ -7,6 +7,7 @@
 mod browser;
 mod client;
 mod node;
+mod pebble;
 mod warm;
 
 use std::fs;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 pub use browser::Browser;
 pub use client::{Answer, Request};
 pub use node::{Node, Watcher};
+pub use pebble::{BOUND_KEY, Pebble, PebbleOptions, free_port};
 
 /// How long to wait for what ought to take milliseconds; a loaded machine is no failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -5,8 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
 use rustix::process::Signal;
+
+mod acme;
+mod http3;
+mod takeover;
 
 use crate::harness::{Node, ONE_WORKER, Place, until, write};
 
@@ -38,13 +42,15 @@ impl<'a> Authority<'a> {
         Self { place, issuer: Issuer::new(params, key) }
     }
 
-    pub fn issue(&self, name: &str, hosts: &[&str]) {
+    /// The public key that it is for, as DER.
+    pub fn issue(&self, name: &str, hosts: &[&str]) -> Vec<u8> {
         let key = KeyPair::generate().expect("a key");
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let params = CertificateParams::new(hosts).expect("names");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         write(&self.place.path(&format!("{name}.key")), &key.serialize_pem());
         write(&self.place.path(&format!("{name}.pem")), &certificate.pem());
+        key.subject_public_key_info()
     }
 }
 

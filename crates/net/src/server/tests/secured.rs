@@ -11,7 +11,7 @@ use crate::tls::{ClientRule, LocalCa, Source, Tls};
 
 const GOOD: Years = (2020, 2045);
 
-fn reception(tls: &Arc<Tls>) -> Reception {
+pub(super) fn reception(tls: &Arc<Tls>) -> Reception {
     Reception { tls: Some(tls.clone()), ..Reception::default() }
 }
 
@@ -30,7 +30,7 @@ async fn ask(stream: &mut TlsStream<TcpStream>, host: &str, path: &str) -> Strin
     String::from_utf8(answer).unwrap()
 }
 
-fn two_hosts() -> (Authority, Arc<Tls>) {
+pub(super) fn two_hosts() -> (Authority, Arc<Tls>) {
     let ca = Authority::new("ca");
     ca.write("a", &["a.example", "*.a.example"], GOOD);
     ca.write("b", &["b.example"], GOOD);

@@ -31,6 +31,11 @@ impl Browser {
     /// Opens an empty page. `None`, said aloud, if the machine has no Chromium; that is a failure
     /// where everything is required.
     pub fn open() -> Option<Self> {
+        Self::open_with(&[])
+    }
+
+    /// The same, with switches of its own.
+    pub fn open_with(switches: &[String]) -> Option<Self> {
         let Some(program) = program() else {
             let message = "missing requirement: chromium; install it with: apt-get install chromium";
             assert!(std::env::var_os("SELVEDGE_REQUIRE_ALL").is_none(), "{message}");
@@ -51,6 +56,7 @@ impl Browser {
             ])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(switches)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         // Its sandbox needs a user; what it opens here are our own pages.

@@ -17,7 +17,7 @@ use control_api::{Api, Client, ClientOptions, UpstreamEntry};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use script::SourceMaps;
 use services::ResponseCare;
-use telemetry::Level;
+use telemetry::{Level, Metrics};
 
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
@@ -82,11 +82,12 @@ fn into_http(request: Request) -> http::Request<Body> {
 pub fn control(
     stores: &Stores,
     engine: Option<Arc<dyn worker::Engine>>,
-    responses: Option<Arc<dyn ResponseCare>>,
+    node: Option<(Arc<dyn ResponseCare>, Arc<Metrics>)>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
 ) -> Arc<dyn Api> {
+    let (responses, metrics) = node.unzip();
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
         let prepared = engine.prepare(artifact, limits);
@@ -119,6 +120,7 @@ pub fn control(
         leases: stores.leases.clone(),
         care: stores.care.clone(),
         responses,
+        metrics,
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

@@ -6,6 +6,7 @@ pub mod care;
 pub mod config;
 pub mod init;
 pub mod kv;
+pub mod mirrors;
 pub mod objects;
 pub mod project;
 pub mod release;

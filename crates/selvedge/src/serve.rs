@@ -23,6 +23,7 @@ use crate::acme::{Keeper, Wanted};
 use crate::admin;
 use crate::cli;
 use crate::config::{self, AcmeConfig};
+use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
 use crate::s3;
@@ -57,6 +58,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let clock = wire::clock();
     let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
     let Opened { listeners: configured, secure, wanted, challenges } = opened;
+    let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
@@ -74,6 +76,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             limits: config.limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            countries,
             sockets: sockets.clone(),
         },
         stores.clone(),
@@ -86,8 +89,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     listeners::observe(&node.metrics, &secure);
     let keeping = keep(config.acme.as_ref(), wanted, challenges, &stores, &config.limits).await?;
     let following = tokio::task::spawn_local(listeners::follow(secure, clock));
-    let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-    let addresses = addresses.join(", ");
+    let addresses = node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
     fleet.node.accept()?;
@@ -124,7 +126,7 @@ fn admin_parts(
         api: admin::control(
             stores,
             Some(node.engine.clone()),
-            Some(node.responses.clone()),
+            Some((node.responses.clone(), node.metrics.clone())),
             limits.clone(),
             on_release,
             upstreams::seen_of(&node.hosts),
@@ -263,7 +265,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
         })
         .collect();
     let mut assets = Vec::new();
-    for files in document.assets() {
+    for (files, planned) in document.assets().iter().zip(&document.plan().assets) {
         let mut entries = Vec::with_capacity(files.len());
         for (path, entry) in files {
             let file = artifacts.local_file(&tenant(), &entry.digest);
@@ -271,7 +273,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
             let path = path.trim_start_matches('/').to_owned();
             entries.push(AssetEntry { path, digest: entry.digest, size: entry.bytes, file });
         }
-        assets.push(AssetIndex::new(entries, memory));
+        assets.push(AssetIndex::new(entries, memory, planned.html));
     }
     let blueprint = Blueprint {
         migrations: document.migrations().clone(),

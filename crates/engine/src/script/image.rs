@@ -53,6 +53,8 @@ pub fn split(wasm: &[u8]) -> Result<Parts, SplitError> {
                 }
                 continue;
             }
+            // It would run at each start of an image, whose memory is as it shall be.
+            Payload::StartSection { .. } => return Err(SplitError::Unexpected("a start function")),
             Payload::DataCountSection { .. } | Payload::CustomSection(_) => continue,
             _ => {}
         }

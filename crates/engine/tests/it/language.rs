@@ -1,5 +1,5 @@
 //! What scripts of `language/` answer is what Node answered, which stands beside them. They try what the engine has
-//! short ways for: JSON, objects of like shape, strings, promises.
+//! short ways for: JSON, objects of like shape, strings, promises, comparisons and their jumps.
 
 use crate::fixture::{get, on_core, setup};
 
@@ -26,4 +26,14 @@ fn properties_come_and_go_as_in_node() {
 #[test]
 fn promises_settle_in_the_order_of_node() {
     check(include_str!("language/promises.js"), include_str!("language/promises.txt"));
+}
+
+#[test]
+fn comparisons_and_jumps_are_those_of_node() {
+    check(include_str!("language/jumps.js"), include_str!("language/jumps.txt"));
+}
+
+#[test]
+fn strings_that_grow_leave_what_was_copied() {
+    check(include_str!("language/appended.js"), include_str!("language/appended.txt"));
 }

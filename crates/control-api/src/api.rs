@@ -7,9 +7,9 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
+    AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
     KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
-    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
+    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions,
     SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
     SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
@@ -173,6 +173,17 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;
+
+    /// The certificates that are asked of an authority.
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>>;
+
+    /// Asks for certificates now, and answers what became of that; those that failed say why, and
+    /// what was served before goes on being served.
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>>;
+
+    /// Reads the node's configuration again and makes the node what it says, as far as that can be
+    /// done while it runs. What is wrong with it leaves everything as it was.
+    fn reload(&self) -> Answer<'_, Reloaded>;
 
     /// Reads all data of the node and answers what is damaged.
     fn check(&self) -> Answer<'_, Checked>;

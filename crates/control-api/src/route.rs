@@ -66,6 +66,9 @@ pub enum Operation {
     Limits,
     Upstreams,
     BackUp,
+    Certificates,
+    Renew,
+    Reload,
     Check,
 }
 
@@ -253,6 +256,16 @@ pub static ROUTES: &[RouteRow] = &[
     .answers(Json("BackupMade"))
     .slow()
     .errors(&[&code::BAD_BACKUP, &code::BACKUP_UNVERIFIED, &code::STORE_FULL]),
+    row(O::Certificates, "certificates", Method::GET, "/v1/certificates", "The certificates that are asked of an authority.")
+        .answers(Json("Items_CertificateEntry")),
+    row(O::Renew, "renew", Method::POST, "/v1/certificates/renew", "Asks an authority for certificates now.")
+        .takes(Json("RenewRequest"))
+        .answers(Json("Items_CertificateEntry"))
+        .slow()
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::Reload, "reload", Method::POST, "/v1/reload", "Reads the node's configuration again.")
+        .answers(Json("Reloaded"))
+        .errors(&[&code::NODE_STOPPED]),
     row(O::Check, "check", Method::POST, "/v1/check", "Reads all data and answers what is damaged.")
         .answers(Json("Checked"))
         .slow(),

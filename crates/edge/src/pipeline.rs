@@ -55,7 +55,8 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
     // sent to another one. 5. Cache
     // lookup, for what comes from an upstream.
-    let (door, host, secured) = (core.door(&request), request.host().to_owned(), request.secured.is_some());
+    let doors = core.doors.current();
+    let (door, host, secured) = (doors.get(request.listener), request.host().to_owned(), request.secured.is_some());
     let elsewhere = door.and_then(|door| door.before(&request));
 
     // 6. Target; a worker is step 7.

@@ -19,6 +19,8 @@ use script::SourceMaps;
 use services::ResponseCare;
 use telemetry::Level;
 
+use crate::acme::Desk;
+use crate::reload::Bell;
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
 
@@ -86,6 +88,7 @@ pub fn control(
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
+    bells: Option<(Bell, Desk)>,
 ) -> Arc<dyn Api> {
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
@@ -124,6 +127,8 @@ pub fn control(
         prepare: Arc::new(prepare),
         on_release,
         upstreams,
+        certificates: bells.clone().map(|(_, desk)| Arc::new(move |renew| desk.ask(renew)) as control::Certificates),
+        reload: bells.map(|(bell, _)| Arc::new(move || bell.ask()) as control::Reload),
         version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -144,7 +149,7 @@ pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new)))
+            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new), None))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

@@ -3,6 +3,7 @@
 pub mod blob;
 pub mod cache;
 pub mod care;
+pub mod certs;
 pub mod config;
 pub mod init;
 pub mod kv;

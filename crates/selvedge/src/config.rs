@@ -36,7 +36,7 @@ pub struct NodeConfig {
 }
 
 /// How the S3 protocol is served.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct S3Config {
     pub listen: Option<SocketAddr>,
     /// Names of the endpoint: `BUCKET.NAME` is a bucket.

@@ -12,10 +12,12 @@ mod command;
 mod config;
 mod dev;
 mod listeners;
+mod live;
 mod node;
 mod open_files;
 mod outbound;
 mod prepare;
+mod reload;
 mod s3;
 mod serve;
 mod site;
@@ -87,6 +89,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
+            Command::Certs(args) => command::certs::run(args, json).await,
+            Command::Reload(args) => command::care::reload(args, json).await,
             Command::Fsck(args) => command::care::fsck(args, json).await,
         }?;
         Ok(ExitCode::SUCCESS)

@@ -7,11 +7,12 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
-    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
-    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions,
-    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges,
+    KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded,
+    RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
+    SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 

@@ -16,12 +16,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, CertificateEntry, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
-    KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
-    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest,
-    SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
-    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
-    Status, UpstreamEntry,
+    AppEntry, BackupMade, BackupRequest, Blobs, CertificateEntry, Checked, DeployRequest, Deployed, Items, KvChanges,
+    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
+    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback,
+    SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
+    SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};

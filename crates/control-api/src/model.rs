@@ -399,6 +399,9 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// What will be with the next start of the node.
     pub later: Vec<String>,
+    /// What is wrong with the configuration; then nothing is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What was read, and what of it is damaged.

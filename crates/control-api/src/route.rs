@@ -256,8 +256,14 @@ pub static ROUTES: &[RouteRow] = &[
     .answers(Json("BackupMade"))
     .slow()
     .errors(&[&code::BAD_BACKUP, &code::BACKUP_UNVERIFIED, &code::STORE_FULL]),
-    row(O::Certificates, "certificates", Method::GET, "/v1/certificates", "The certificates that are asked of an authority.")
-        .answers(Json("Items_CertificateEntry")),
+    row(
+        O::Certificates,
+        "certificates",
+        Method::GET,
+        "/v1/certificates",
+        "The certificates that are asked of an authority.",
+    )
+    .answers(Json("Items_CertificateEntry")),
     row(O::Renew, "renew", Method::POST, "/v1/certificates/renew", "Asks an authority for certificates now.")
         .takes(Json("RenewRequest"))
         .answers(Json("Items_CertificateEntry"))

@@ -12,12 +12,12 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges,
-    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed,
+    KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
     KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
-    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback,
+    SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
+    SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
@@ -57,14 +57,14 @@ pub struct PrepareError {
     pub stack: Option<String>,
 }
 
-/// Brings an artifact to the point where instances start fast, or says why that fails. It may
-/// block.
 /// Reads a node's configuration again.
 pub type Reload = Arc<dyn Fn() -> Answer<'static, Reloaded> + Send + Sync>;
 
 /// What a node knows of its certificates, after it has asked for those that were named.
 pub type Certificates = Arc<dyn Fn(Option<RenewRequest>) -> Answer<'static, Vec<CertificateEntry>> + Send + Sync>;
 
+/// Brings an artifact to the point where instances start fast, or says why that fails. It may
+/// block.
 pub type Prepare = Arc<dyn Fn(&Artifact, &WorkerLimits) -> Result<Vec<String>, PrepareError> + Send + Sync>;
 
 /// What the control plane works with.

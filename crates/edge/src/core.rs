@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, NodeLimits, Rng};
-use net::{Changes, ConnectionCounts, Intake, Listener, Request, Server, ServerLimits};
+use net::{Changes, ConnectionCounts, Intake, Listener, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;

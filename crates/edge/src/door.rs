@@ -1,8 +1,8 @@
 //! What the listener that a request came by has to say about it, before and after everything else:
 //! whether it belongs on HTTPS, and which fields every answer carries. Pure decisions.
 
-use std::net::IpAddr;
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -173,7 +173,8 @@ async fn upstream_answer(
     if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
-    if !open.core.door(&request).is_some_and(|door| door.believes(request.peer.ip())) {
+    let doors = open.core.doors.current();
+    if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
         proxy::forget(&mut request.headers);
     }
     let broken = Broken::default();

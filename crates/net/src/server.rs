@@ -118,6 +118,7 @@ impl Server {
                 Next::Change(change) => {
                     let retired = self.change(change, &mut listeners);
                     self.accept_waiting(&retired, &service).await;
+                    self.finish(&retired);
                 }
                 Next::Accepted(at, Ok(incoming)) => self.enter(incoming, &listeners[at].reception, &service),
                 Next::Accepted(_, Err(error)) => {

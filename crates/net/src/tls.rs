@@ -301,7 +301,14 @@ fn build(
         tickets.insert(key, ticketer);
     }
     let quic = quic(&configs[0])?;
-    Ok(Settings { configs, quic, policies: Arc::new(Policies(names)), tickets, challenges: options.challenges.clone(), summary })
+    Ok(Settings {
+        configs,
+        quic,
+        policies: Arc::new(Policies(names)),
+        tickets,
+        challenges: options.challenges.clone(),
+        summary,
+    })
 }
 
 /// The same certificates and tickets for HTTP/3. It is TLS 1.3 whatever the listener has; which

@@ -61,7 +61,15 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits, &sockets)?;
     let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
-        api: admin::control(&stores, Some(engine), Some(node.responses.clone()), limits.clone(), Arc::new(|| {}), seen),
+        api: admin::control(
+            &stores,
+            Some(engine),
+            Some(node.responses.clone()),
+            limits.clone(),
+            Arc::new(|| {}),
+            seen,
+            None,
+        ),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],

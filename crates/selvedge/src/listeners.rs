@@ -58,6 +58,7 @@ pub fn open(
 ) -> Result<Opened> {
     let (mut opened, mut secure, mut wanted, mut report) = (Vec::new(), Vec::new(), Vec::new(), Report::default());
     let challenges = before.first().map_or_else(Arc::default, |secure| secure.challenges.clone());
+    let mut before: Vec<&Secure> = before.iter().collect();
     let asks = configs.iter().any(|config| config.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()));
     for mut config in configs {
         let tls = match config.tls.take() {
@@ -68,7 +69,7 @@ pub fn open(
                 options.only_tls13 = settings.only_tls13;
                 options.challenges = Some(challenges.clone()).filter(|_| asks);
                 let address = config.address.to_string();
-                let known = before.iter().find(|secure| secure.address == address);
+                let known = before.iter().position(|secure| secure.address == address).map(|at| before.remove(at));
                 let managed = known.map_or_else(Arc::default, |secure| secure.managed.clone());
                 options.sources.extend(Some(Source::Managed(managed.clone())).filter(|_| !settings.acme.is_empty()));
                 match Tls::open(options, unix_now(clock)) {

@@ -85,27 +85,21 @@ impl Live {
     /// Makes the node what it is to be. An error leaves everything as it was.
     pub fn apply(&mut self, wanted: Vec<ListenerOptions>, limits: &NodeLimits, now: Duration) -> Result<Applied> {
         let mut applied = Applied::default();
-        let is_new = |one: &ListenerOptions| self.number_of(&one.address).is_none();
-        let (new, known): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_new);
-        let mut bound = Vec::new();
-        for one in &new {
-            let options = ListenOptions {
-                cores: self.cores.len(),
-                mode: one.mode,
-                sockets: self.sockets.clone(),
-                ..ListenOptions::default()
-            };
-            bound.push(Listener::bind(one.address.clone(), &options)?);
+        let (numbers, gone) = self.compare(&wanted);
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        for (one, number) in wanted.into_iter().zip(numbers) {
+            match number {
+                Some(number) => known.push((number, one)),
+                None => new.push(one),
+            }
         }
+        let bound = self.bind(&new)?;
         // Nothing fails from here on.
-        let gone: Vec<usize> = (0..self.running.len())
-            .filter(|at| self.running[*at].as_ref().is_some_and(|one| !known.iter().any(|k| k.address == one.address)))
-            .collect();
         for number in gone {
             self.retire(number, &mut applied);
         }
-        for one in known {
-            self.change(one, now, &mut applied);
+        for (number, one) in known {
+            self.change(number, one, now, &mut applied);
         }
         for (one, listeners) in new.into_iter().zip(bound) {
             self.add(one, listeners, &mut applied);
@@ -115,13 +109,48 @@ impl Live {
         Ok(applied)
     }
 
-    fn number_of(&self, address: &Address) -> Option<usize> {
-        self.running.iter().position(|one| one.as_ref().is_some_and(|one| one.address == *address))
+    /// Takes the ports of listeners, all or none.
+    fn bind(&self, new: &[ListenerOptions]) -> Result<Vec<Vec<Listener>>> {
+        let bind = |one: &ListenerOptions| {
+            let (cores, mode, sockets) = (self.cores.len(), one.mode, self.sockets.clone());
+            Listener::bind(one.address.clone(), &ListenOptions { cores, mode, sockets, ..ListenOptions::default() })
+        };
+        let mut bound = Vec::new();
+        for one in new {
+            match bind(one) {
+                Ok(listeners) => bound.push(listeners),
+                Err(error) => {
+                    new.iter().take(bound.len()).for_each(|taken| self.forget(&taken.address));
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    /// No successor is given the sockets of this one any more.
+    fn forget(&self, address: &Address) {
+        self.sockets.forget(&format!("{} {address}", ListenOptions::default().role));
+    }
+
+    /// The number of each that runs already, and the numbers of those that are to go. Those of one
+    /// address (port 0 may be asked for more than once) are told apart by their order.
+    fn compare(&self, wanted: &[ListenerOptions]) -> (Vec<Option<usize>>, Vec<usize>) {
+        let runs = |number: usize, address: &Address| {
+            self.running[number].as_ref().is_some_and(|running| running.address == *address)
+        };
+        let mut rest: Vec<usize> = (0..self.running.len()).filter(|at| self.running[*at].is_some()).collect();
+        let number_of = |one: &ListenerOptions| {
+            let at = rest.iter().position(|number| runs(*number, &one.address))?;
+            Some(rest.remove(at))
+        };
+        let numbers = wanted.iter().map(number_of).collect();
+        (numbers, rest)
     }
 
     fn retire(&mut self, number: usize, applied: &mut Applied) {
         let Some(one) = self.running[number].take() else { return };
-        self.sockets.forget(&format!("http {}", one.address));
+        self.forget(&one.address);
         self.tell(|| Change::Retire(number));
         applied.changed.push(format!("{} is served no more", one.address));
         if one.http3 {
@@ -146,8 +175,7 @@ impl Live {
         self.running.push(Some(Running { address, mode, http3: false, tls, door }));
     }
 
-    fn change(&mut self, one: ListenerOptions, now: Duration, applied: &mut Applied) {
-        let Some(number) = self.number_of(&one.address) else { return };
+    fn change(&mut self, number: usize, one: ListenerOptions, now: Duration, applied: &mut Applied) {
         let Some(before) = self.running[number].as_mut() else { return };
         let ListenerOptions { address, mode, mut reception, door, http3 } = one;
         if http3 != before.http3 {

@@ -17,8 +17,8 @@ use net::{
 };
 use services::ResponseCare;
 use services_cluster::PostgresUsage;
-use tokio::sync::mpsc::unbounded_channel;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::listeners::ListenerOptions;
 use crate::live::Live;
@@ -65,7 +65,8 @@ impl Node {
     pub fn start(options: NodeOptions, stores: Stores) -> Result<Self> {
         let clock = wire::clock();
         // The port is taken first: to find it in use should not cost the start of an engine.
-        let Bound { addresses, by_core, doors, quic, running } = bind(options.listeners, options.cores, &options.sockets)?;
+        let Bound { addresses, by_core, doors, quic, running } =
+            bind(options.listeners, options.cores, &options.sockets)?;
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
         let log = match options.quiet {

@@ -90,7 +90,8 @@ impl Follower {
 
     fn reload(&mut self) -> Result<Applied> {
         let config = config::read(self.config.as_deref())?;
-        let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*self.clock, &self.secure)?;
+        let opened =
+            listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*self.clock, &self.secure)?;
         let Opened { listeners: configured, secure, wanted, .. } = opened;
         let listen = self.listen.or(configured.is_empty().then_some(config::LISTEN));
         let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();

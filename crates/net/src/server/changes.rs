@@ -41,11 +41,6 @@ impl Server {
                 its.for_each(|one| one.reception = reception.clone());
             }
             Change::Retire(number) => {
-                let now = Instant::now();
-                for (_, state) in self.open.borrow().values().filter(|(listener, _)| *listener == number) {
-                    state.draining_since.set(Some(now));
-                    state.wake();
-                }
                 return listeners.extract_if(.., |one| one.reception.listener == number).collect();
             }
             Change::Limits(limits) => {
@@ -54,6 +49,16 @@ impl Server {
             }
         }
         Vec::new()
+    }
+
+    /// Lets the connections of listeners that are no more finish what they have.
+    pub(super) fn finish(&self, retired: &[Accepting]) {
+        let is_retired = |number: usize| retired.iter().any(|one| one.reception.listener == number);
+        let now = Instant::now();
+        for (_, state) in self.open.borrow().values().filter(|(listener, _)| is_retired(*listener)) {
+            state.draining_since.set(Some(now));
+            state.wake();
+        }
     }
 
     /// The limits as they are now.

@@ -97,9 +97,7 @@ impl Tls {
     async fn shake(&self, raw: Raw) -> Result<Shaken, AcceptError> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
         let settings = self.settings();
-        if let Some(challenges) =
-            settings.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello()))
-        {
+        if let Some(challenges) = settings.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello())) {
             let config = challenges.config(&self.provider).map_err(io::Error::other)?;
             // The handshake itself is the answer.
             drop(start.into_stream(config).await?);

@@ -79,6 +79,8 @@ codes! {
     METHOD_NOT_ALLOWED = row("method_not_allowed", 405, Client, false, "The method is not allowed here", "See the Allow header.");
     RANGE_NOT_SATISFIABLE = row("range_not_satisfiable", 416, Client, false, "The requested range lies outside the file", "Ask for a range within the length that Content-Range names.");
     NO_ROUTE = row("no_route", 404, Client, false, "No route matches this host and path", "Check the host name and the [[routes]] of the manifest.");
+    MAINTENANCE = row("maintenance", 503, Guest, true, "Closed for maintenance", "Come again later; to open the route, remove maintenance from it.");
+    ROUTE_TIMEOUT = row("route_timeout", 504, Upstream, true, "The target did not answer in the time that its route allows", "Check the target, or raise timeout_ms of the route.");
     NO_APP = row("no_app", 404, Client, false, "No application is served at this host", "Deploy an application that claims the host, or use <app>.localhost.");
     NOT_FOUND = row("not_found", 404, Client, false, "There is nothing at this path", "Check the path.");
     CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");

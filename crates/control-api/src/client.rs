@@ -30,6 +30,7 @@ use crate::{Answer, Api, ApiError, Operation, SecretKey};
 mod blob;
 mod cache;
 mod config;
+mod mirror;
 
 /// An [`Api`] behind an admin address.
 ///

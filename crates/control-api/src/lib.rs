@@ -17,7 +17,7 @@ pub mod openapi;
 pub mod query;
 pub mod route;
 
-pub use api::{Answer, Api, BlobApi, CacheApi, ConfigApi, SecretKey};
+pub use api::{Answer, Api, BlobApi, CacheApi, ConfigApi, MirrorApi, SecretKey};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
@@ -26,8 +26,8 @@ pub use model::{
     ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry, Damage, DamagedBlob, DeployRequest, Deployed,
     Items, KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions,
     KvNamespaceUsage, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry,
-    LimitScope, Message, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded,
-    RenewRequest, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
+    LimitScope, Message, MirrorEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry,
+    Reloaded, RenewRequest, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion,
     SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
     SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable, SqlText, Status, TargetEntry,
     UpstreamEntry,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod blob;
 mod cache;
+mod mirror;
 
 pub use blob::{
     AccessKeyEntry, AccessKeyMade, AccessKeyRequest, BlobDeleted, BlobEntry, BlobPage, DamagedBlob, ScrubResult,
@@ -26,6 +27,7 @@ pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry}
 pub use kv::{
     KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvNamespaceUsage, KvTransaction, KvUsage, KvWrite,
 };
+pub use mirror::MirrorEntry;
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 pub use upstream::{TargetEntry, UpstreamEntry};

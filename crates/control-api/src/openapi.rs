@@ -149,6 +149,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::CachePurged>();
     generator.subschema_for::<model::CacheStats>();
     generator.subschema_for::<model::Items<model::CacheEntry>>();
+    generator.subschema_for::<model::Items<model::MirrorEntry>>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::ObjectRestoreRequest>();

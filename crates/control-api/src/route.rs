@@ -63,6 +63,7 @@ pub enum Operation {
     CachePurge,
     CacheStats,
     CacheEntries,
+    Mirrors,
     Limits,
     Upstreams,
     BackUp,
@@ -494,6 +495,9 @@ pub static ROUTES: &[RouteRow] = &[
     row(O::CacheEntries, "cache_entries", Method::GET, "/v1/apps/{app}/cache/entries", "What is stored under a URL.")
         .query(&[text("url", "The URL, as clients name it.")])
         .answers(Json("Items_CacheEntry"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::Mirrors, "mirrors", Method::GET, "/v1/apps/{app}/mirrors", "How the answers of shadow targets compare.")
+        .answers(Json("Items_MirrorEntry"))
         .errors(&[&code::NODE_STOPPED]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),

@@ -160,6 +160,7 @@ impl Admin {
             | Operation::AccessKeyCreate
             | Operation::AccessKeyList
             | Operation::AccessKeyDelete => self.blobs(call).await?,
+            Operation::Mirrors => items(self.parts.api.mirrors(name("app", call.parameter(0))?).await?)?,
             Operation::CachePurge | Operation::CacheStats | Operation::CacheEntries => self.cache(call).await?,
             _ => self.node(call).await?,
         };

@@ -241,6 +241,7 @@ impl Build<'_> {
             PathRole::Migrations => {
                 (path.is_dir(), format!("the directory of migrations is no directory: {}", wanted.path))
             }
+            PathRole::Redirects => (path.is_file(), format!("the file of redirects is no file: {}", wanted.path)),
             PathRole::Assets => (path.is_dir(), format!("the asset directory is no directory: {}", wanted.path)),
         };
         match fits {
@@ -314,6 +315,9 @@ impl Build<'_> {
             let root = self.dir.join(&assets.directory);
             if root.is_dir() {
                 listing.read(&root);
+            } else if root.is_file() {
+                listing.redirects(&root);
+                self.inputs.insert(root);
             }
             self.inputs.extend(listing.directories);
             self.faults.extend(listing.faults.into_iter().map(BuildFault::from));

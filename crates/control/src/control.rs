@@ -24,6 +24,7 @@ use services::{
     AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, Leases, ObjectStore, ReleaseStore,
     ResponseCare, SecretStore, Sql, SqlError,
 };
+use telemetry::Metrics;
 use tokio::sync::Mutex;
 
 use crate::bounds::RELEASES_LISTED;
@@ -35,6 +36,7 @@ mod care;
 mod config;
 mod kv;
 mod limits;
+mod mirror;
 mod objects;
 mod secrets;
 mod sql;
@@ -84,6 +86,8 @@ pub struct ControlParts {
     pub care: Arc<dyn Care>,
     /// The cache of the node in this process, if it runs.
     pub responses: Option<Arc<dyn ResponseCare>>,
+    /// What the node in this process counts, if it runs.
+    pub metrics: Option<Arc<Metrics>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Run for each worker of a new deployment before it is released, so that a script that

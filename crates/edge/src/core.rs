@@ -1,5 +1,6 @@
 //! One core of the edge.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::cf::Cf;
 use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
+use crate::pipeline::mirror::InFlight;
 use crate::proxy::ProxyCache;
 use crate::site::{Hosts, HostsReader};
 
@@ -33,7 +35,12 @@ pub struct CoreConfig {
     pub drain: Drain,
     /// In front of upstreams.
     pub cache: Arc<ProxyCache>,
+    /// The country of an address, where the node has a database.
+    pub countries: Option<Countries>,
 }
+
+/// Finds the country that an address belongs to: a code of ISO 3166-1 in capitals.
+pub type Countries = Arc<dyn Fn(IpAddr) -> Option<String> + Send + Sync>;
 
 /// What the pipeline needs on this core.
 pub(crate) struct Core {
@@ -46,6 +53,14 @@ pub(crate) struct Core {
     pub cache: Arc<ProxyCache>,
     pub cf: Cf,
     pub doors: DoorsReader,
+    pub mirrors: InFlight,
+    countries: Option<Countries>,
+}
+
+impl Core {
+    pub fn country(&self, client: IpAddr) -> Option<String> {
+        self.countries.as_ref()?(client.to_canonical())
+    }
 }
 
 /// Serves on the calling thread until the drain has begun and everything in progress is done, or
@@ -63,6 +78,8 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         cache: config.cache,
         cf: Cf::new(),
         doors: DoorsReader::new(config.doors),
+        mirrors: InFlight::default(),
+        countries: config.countries,
     });
     let refused = {
         let (sink, clock) = (config.sink, config.clock);

@@ -17,7 +17,7 @@ use control_api::{Api, Client, ClientOptions, UpstreamEntry};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use script::SourceMaps;
 use services::ResponseCare;
-use telemetry::Level;
+use telemetry::{Level, Metrics};
 
 use crate::acme::Desk;
 use crate::reload::Bell;
@@ -84,12 +84,13 @@ fn into_http(request: Request) -> http::Request<Body> {
 pub fn control(
     stores: &Stores,
     engine: Option<Arc<dyn worker::Engine>>,
-    responses: Option<Arc<dyn ResponseCare>>,
+    node: Option<(Arc<dyn ResponseCare>, Arc<Metrics>)>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
     bells: Option<(Bell, Desk)>,
 ) -> Arc<dyn Api> {
+    let (responses, metrics) = node.unzip();
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
         let prepared = engine.prepare(artifact, limits);
@@ -122,6 +123,7 @@ pub fn control(
         leases: stores.leases.clone(),
         care: stores.care.clone(),
         responses,
+        metrics,
         clock: wire::clock(),
         limits,
         prepare: Arc::new(prepare),

@@ -57,6 +57,8 @@ pub enum Command {
     /// Look into the cache.
     #[command(subcommand)]
     Cache(Cache),
+    /// How the answers of shadow targets compare with the real ones.
+    Mirrors(AppArgs),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Show the state of each target of the upstreams that a node serves.

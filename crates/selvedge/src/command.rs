@@ -7,6 +7,7 @@ pub mod certs;
 pub mod config;
 pub mod init;
 pub mod kv;
+pub mod mirrors;
 pub mod objects;
 pub mod project;
 pub mod release;

@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod config;
 mod dev;
+mod geo;
 mod listeners;
 mod live;
 mod node;
@@ -82,6 +83,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Config(args) => command::config::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Purge(args) => command::cache::purge(args, json).await,
+            Command::Mirrors(args) => command::mirrors::run(args, json).await,
             Command::Cache(args) => command::cache::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,

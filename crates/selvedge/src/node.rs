@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CacheCare, CoreConfig, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
+use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{
     Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
     ServerLimits, Sockets, Tls,
@@ -36,6 +36,8 @@ pub struct NodeOptions {
     pub log: Format,
     /// No access log at all.
     pub quiet: bool,
+    /// The countries of addresses, where a database is configured.
+    pub countries: Option<Countries>,
     /// Where listeners come from and are kept for a successor.
     pub sockets: Arc<Sockets>,
 }
@@ -118,6 +120,7 @@ impl Node {
                 sink: sink.clone(),
                 drain: drain.clone(),
                 cache: cache.clone(),
+                countries: options.countries.clone(),
             })
             .collect();
         let own = vec![options.admin];

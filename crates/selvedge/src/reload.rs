@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{self, AcmeConfig, S3Config};
+use crate::config::{self, AcmeConfig, NodeConfig, S3Config};
 use crate::listeners::{self, ListenerOptions, Opened, Secure};
 use crate::live::{Applied, Live};
 use crate::terminal;
@@ -48,6 +48,42 @@ impl Bell {
     }
 }
 
+/// What is as it was at the start for as long as a node runs.
+#[derive(PartialEq, Eq)]
+pub struct Fixed {
+    s3: S3Config,
+    acme: Option<AcmeConfig>,
+    cache_disk: Option<PathBuf>,
+    countries: Option<PathBuf>,
+    /// Whose certificates are asked of an authority.
+    hosts: Vec<Vec<String>>,
+}
+
+impl Fixed {
+    pub fn of(config: &NodeConfig) -> Self {
+        let secured = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        Self {
+            s3: config.s3.clone(),
+            acme: config.acme.clone(),
+            cache_disk: config.cache_disk.clone(),
+            countries: config.countries.as_ref().map(|file| file.path.clone()),
+            hosts: secured.flat_map(|tls| tls.acme.clone()).collect(),
+        }
+    }
+
+    /// The names of what would be different.
+    fn differences(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        let rows = [
+            ("[s3]", self.s3 == other.s3),
+            ("[acme]", self.acme == other.acme),
+            ("[cache]", self.cache_disk == other.cache_disk),
+            ("[geo]", self.countries == other.countries),
+            ("tls.acme", self.hosts == other.hosts),
+        ];
+        rows.into_iter().filter(|(_, same)| !same).map(|(what, _)| what)
+    }
+}
+
 /// What is followed.
 pub struct Follower {
     pub live: Live,
@@ -55,9 +91,7 @@ pub struct Follower {
     /// The file, and what the command line says beside it.
     pub config: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
-    pub s3: S3Config,
-    pub acme: Option<AcmeConfig>,
-    pub wanted: Vec<Vec<String>>,
+    pub fixed: Fixed,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -90,22 +124,16 @@ impl Follower {
 
     fn reload(&mut self) -> Result<Applied> {
         let config = config::read(self.config.as_deref())?;
+        let fixed = Fixed::of(&config);
         let opened =
             listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*self.clock, &self.secure)?;
-        let Opened { listeners: configured, secure, wanted, .. } = opened;
+        let Opened { listeners: configured, secure, .. } = opened;
         let listen = self.listen.or(configured.is_empty().then_some(config::LISTEN));
         let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
         let now = Duration::from_millis(self.clock.unix_ms());
         let mut applied = self.live.apply(listeners, &config.limits, now)?;
-        for (what, same) in [
-            ("[s3]", config.s3 == self.s3),
-            ("[acme]", config.acme == self.acme),
-            ("tls.acme", wanted.iter().map(|one| &one.hosts).eq(&self.wanted)),
-        ] {
-            if !same {
-                applied.later.push(format!("{what} changes with the next start"));
-            }
-        }
+        let later = |what| format!("{what} changes with the next start");
+        applied.later.extend(self.fixed.differences(&fixed).map(later));
         self.secure = secure;
         Ok(applied)
     }

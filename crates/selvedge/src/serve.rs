@@ -23,9 +23,10 @@ use crate::acme::{self, Desk, Keeper, Wanted};
 use crate::admin;
 use crate::cli;
 use crate::config::{self, AcmeConfig};
+use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
-use crate::reload::{self, Bell, Follower};
+use crate::reload::{self, Bell, Fixed, Follower};
 use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
@@ -55,9 +56,10 @@ struct Fleet {
 
 pub async fn run(args: cli::Serve) -> Result<()> {
     let config = config::read(args.config.as_deref())?;
-    let clock = wire::clock();
+    let (clock, fixed) = (wire::clock(), Fixed::of(&config));
     let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock, &[])?;
     let Opened { listeners: configured, secure, wanted, challenges } = opened;
+    let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
@@ -75,6 +77,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             limits: config.limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            countries,
             sockets: sockets.clone(),
         },
         stores.clone(),
@@ -86,14 +89,11 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let stop = ending(&stores, &sockets)?;
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone().map(drop)));
     listeners::observe(&node.metrics, &secure);
-    let hosts = wanted.iter().map(|one| one.hosts.clone()).collect();
     let keeping = keep(config.acme.as_ref(), (wanted, challenges), &stores, &config.limits, asked).await?;
     let live = node.live.take().context("a node that starts can be changed")?;
-    let (s3_config, acme) = (config.s3, config.acme);
-    let follower = Follower { live, secure, config: args.config, listen, s3: s3_config, acme, wanted: hosts, clock };
+    let follower = Follower { live, secure, config: args.config, listen, fixed, clock };
     let following = tokio::task::spawn_local(follower.run(heard));
-    let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-    let addresses = addresses.join(", ");
+    let addresses = node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
     fleet.node.accept()?;
@@ -131,7 +131,7 @@ fn admin_parts(
         api: admin::control(
             stores,
             Some(node.engine.clone()),
-            Some(node.responses.clone()),
+            Some((node.responses.clone(), node.metrics.clone())),
             limits.clone(),
             on_release,
             upstreams::seen_of(&node.hosts),
@@ -271,7 +271,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
         })
         .collect();
     let mut assets = Vec::new();
-    for files in document.assets() {
+    for (files, planned) in document.assets().iter().zip(&document.plan().assets) {
         let mut entries = Vec::with_capacity(files.len());
         for (path, entry) in files {
             let file = artifacts.local_file(&tenant(), &entry.digest);
@@ -279,7 +279,7 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
             let path = path.trim_start_matches('/').to_owned();
             entries.push(AssetEntry { path, digest: entry.digest, size: entry.bytes, file });
         }
-        assets.push(AssetIndex::new(entries, memory));
+        assets.push(AssetIndex::new(entries, memory, planned.html));
     }
     let blueprint = Blueprint {
         migrations: document.migrations().clone(),

@@ -54,6 +54,7 @@ impl Node {
             leases: objects,
             care: Arc::new(MemoryCare),
             responses: None,
+            metrics: None,
             clock: clock.clone(),
             limits,
             prepare: Arc::new(move |_, _| {

@@ -71,20 +71,12 @@ impl Node {
             bind(options.listeners, options.cores, &options.sockets)?;
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
-        let log = match options.quiet {
-            true => None,
-            false => {
-                let log_options = AccessLogOptions { format: options.log, ..AccessLogOptions::default() };
-                Some(AccessLog::start(std::io::stdout(), &log_options).context("the access log did not start")?)
-            }
-        };
-        let mut sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone()];
-        sinks.extend(log.clone().map(|log| log as Arc<dyn Sink>));
-        let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks));
+        let log = (!options.quiet).then(|| open_log(options.log)).transpose()?;
+        let sinks = std::iter::once(metrics.clone() as Arc<dyn Sink>).chain(log.clone().map(|log| log as _));
+        let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks.collect()));
         let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
-        let hosts = Hosts::new(HostMap::default());
-        let drain = Drain::new();
+        let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
         let counts = ConnectionCounts::new(&options.limits);
         let connector = Connector::new(ConnectorOptions::from(&options.limits));
         let fetcher = Arc::new(NetFetcher(connector.clone()));
@@ -207,6 +199,11 @@ struct Bound {
     /// What is known of each, for changes.
     running: Vec<(Address, u32, bool, Option<Arc<Tls>>, Door)>,
     quic: Vec<(UdpSocket, Arc<Reception>)>,
+}
+
+fn open_log(format: Format) -> Result<Arc<AccessLog>> {
+    let options = AccessLogOptions { format, ..AccessLogOptions::default() };
+    AccessLog::start(std::io::stdout(), &options).context("the access log did not start")
 }
 
 /// Takes every port, for every core.

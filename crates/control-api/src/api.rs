@@ -180,8 +180,8 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
     /// The certificates that are asked of an authority.
     fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>>;
 
-    /// Asks for certificates now, and answers what became of that; those that failed say why, and
-    /// what was served before goes on being served.
+    /// Asks for certificates now, and answers what became of those that it asked for; those that
+    /// failed say why, and what was served before goes on being served.
     fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>>;
 
     /// Reads the node's configuration again and makes the node what it says, as far as that can be

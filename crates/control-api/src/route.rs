@@ -264,7 +264,8 @@ pub static ROUTES: &[RouteRow] = &[
         "/v1/certificates",
         "The certificates that are asked of an authority.",
     )
-    .answers(Json("Items_CertificateEntry")),
+    .answers(Json("Items_CertificateEntry"))
+    .errors(&[&code::NODE_STOPPED]),
     row(O::Renew, "renew", Method::POST, "/v1/certificates/renew", "Asks an authority for certificates now.")
         .takes(Json("RenewRequest"))
         .answers(Json("Items_CertificateEntry"))

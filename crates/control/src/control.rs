@@ -436,7 +436,7 @@ impl Api for Control {
     fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>> {
         match &self.parts.certificates {
             Some(certificates) => certificates(None),
-            None => Box::pin(std::future::ready(Ok(Vec::new()))),
+            None => Box::pin(std::future::ready(Err(not_running()))),
         }
     }
 

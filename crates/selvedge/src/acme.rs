@@ -164,7 +164,8 @@ impl Keeper {
                         }
                     }
                     // Whoever asked may have left.
-                    let _ = answer.send(self.wanted.iter().map(Entry::told).collect());
+                    let asked = |entry: &&Entry| renew.as_ref().is_none_or(|renew| is_asked(renew, &entry.wanted.hosts));
+                    let _ = answer.send(self.wanted.iter().filter(asked).map(Entry::told).collect());
                 }
                 () = tokio::time::sleep(wait) => {
                     if let Some(at) = soonest.filter(|at| self.wanted[*at].next <= self.now()) {

@@ -11,7 +11,11 @@ pub async fn run(args: Certs, json: bool) -> Result<()> {
     let (entries, renewed) = match args.command {
         CertsCommand::List(data) => (reach(&data.data, Prepare::No)?.certificates().await?, false),
         CertsCommand::Renew { host, data } => {
-            (reach(&data.data, Prepare::No)?.renew(RenewRequest { host }).await?, true)
+            let entries = reach(&data.data, Prepare::No)?.renew(RenewRequest { host: host.clone() }).await?;
+            if let Some(host) = host.filter(|_| entries.is_empty()) {
+                bail!("no certificate for {host} is asked of an authority; `selvedge certs list` has those that are");
+            }
+            (entries, true)
         }
     };
     if json {

@@ -7,11 +7,12 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
-    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
-    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
-    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    AppEntry, AppUsage, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions,
+    KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue,
+    LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest,
+    SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
+    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
+    Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 
@@ -117,6 +118,9 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
 
     /// What changed in a namespace.
     fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges>;
+
+    /// What an app stores in each service, and how much it may.
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage>;
 
     /// What an app stores in KV, and how much it may.
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage>;

@@ -16,12 +16,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
-    KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
-    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest,
-    SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
-    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
-    Status, UpstreamEntry,
+    AppEntry, AppUsage, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges,
+    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
+    ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
+    SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -427,6 +427,12 @@ impl Api for Client {
             let query = QueryText::default().with("prefix", prefix).with("since", options.since);
             let parameters = [app.as_str(), namespace.as_str()];
             self.read(Operation::KvChanges, &parameters, query.with("wait_ms", wait_ms), Payload::Nothing).await
+        })
+    }
+
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage> {
+        Box::pin(async move {
+            self.read(Operation::AppUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await
         })
     }
 

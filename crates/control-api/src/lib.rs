@@ -21,8 +21,8 @@ pub use api::{Answer, Api, BlobApi, CacheApi, ConfigApi, SecretKey};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
-    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, BackupMade, BackupRequest, BlobDeleted, BlobEntry,
-    BlobPage, Blobs, CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats, Checked, ConfigEntry,
+    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, AppUsage, BackupMade, BackupRequest, BlobDeleted,
+    BlobEntry, BlobPage, Blobs, CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats, Checked, ConfigEntry,
     ConfigRollback, ConfigVersion, ConfigVersionEntry, Damage, DamagedBlob, DeployRequest, Deployed, Items, KvChange,
     KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey, KvListOptions, KvNamespaceUsage,
     KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite, LimitEntry, LimitScope, Message,

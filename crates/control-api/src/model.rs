@@ -20,6 +20,7 @@ mod kv;
 mod secret;
 mod sql_feed;
 mod upstream;
+mod usage;
 
 pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
@@ -29,6 +30,8 @@ pub use kv::{
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 pub use upstream::{TargetEntry, UpstreamEntry};
+
+pub use usage::{AppUsage, Used};
 
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

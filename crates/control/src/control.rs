@@ -1,7 +1,7 @@
 //! The control plane itself: the API over the contracts of `services`.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
+    Answer, Api, ApiError, AppEntry, AppUsage, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
     KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
     KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
     ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
@@ -38,6 +38,7 @@ mod limits;
 mod objects;
 mod secrets;
 mod sql;
+mod usage;
 
 use kv::{condition, durability};
 
@@ -80,6 +81,8 @@ pub struct ControlParts {
     pub responses: Option<Arc<dyn ResponseCare>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
+    /// Apps that have quotas of their own, with all limits as they are for each.
+    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
     /// Run for each worker of a new deployment before it is released, so that a script that
     /// throws while it is evaluated never replaces one that works.
     pub prepare: Prepare,
@@ -458,6 +461,10 @@ impl Api for Control {
 
     fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges> {
         Box::pin(self.changed_entries(self.namespace(app, namespace), options))
+    }
+
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage> {
+        Box::pin(self.usage_of(app))
     }
 
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {

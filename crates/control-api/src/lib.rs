@@ -29,6 +29,6 @@ pub use model::{
     ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, ScrubResult,
     SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange,
     SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration,
-    SqlMigrationText, SqlRequest, SqlTable, SqlText, Status, TargetEntry, UpstreamEntry,
+    SqlMigrationText, SqlRequest, SqlTable, SqlText, Status, TargetEntry, UpstreamEntry, Used,
 };
 pub use route::Operation;

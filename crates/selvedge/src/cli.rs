@@ -380,7 +380,8 @@ pub enum Secret {
 
 #[derive(Debug, Args)]
 pub struct Usage {
-    pub app: String,
+    /// Every app that was deployed if left out.
+    pub app: Option<String>,
     #[command(flatten)]
     pub data: Data,
 }

@@ -15,6 +15,8 @@ use base::{AppName, NodeLimits};
 use manifest::{Diagnostic, Report, Source, SourceFile};
 use net::Address;
 
+use crate::wire::Apps;
+
 mod acme;
 pub mod listener;
 mod reader;
@@ -28,7 +30,7 @@ use reader::{Reader, Table};
 pub struct NodeConfig {
     pub limits: NodeLimits,
     /// Apps that have quotas of their own, with all limits as they are for each.
-    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
+    pub apps: Apps,
     pub listeners: Vec<ListenerConfig>,
     pub s3: S3Config,
     /// Whom certificates are asked of.

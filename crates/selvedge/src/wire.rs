@@ -40,7 +40,7 @@ pub struct Stores {
     pub leases: Arc<dyn Leases>,
     pub responses: ResponseCache,
     /// Apps that have quotas of their own, with all limits as they are for each.
-    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
+    pub apps: Apps,
     pub data: PathBuf,
     cache: PathBuf,
     engine_key: PathBuf,
@@ -54,9 +54,12 @@ pub struct Locked {
     pub pid: Option<u32>,
 }
 
+/// Apps that have quotas of their own, with all limits as they are for each.
+pub type Apps = Arc<BTreeMap<AppName, NodeLimits>>;
+
 /// Opens the data directory, whose providers serve every contract of a laptop.
 /// `apps` have quotas of their own.
-pub fn open_stores(data: &Path, limits: &NodeLimits, apps: Arc<BTreeMap<AppName, NodeLimits>>) -> Result<Stores> {
+pub fn open_stores(data: &Path, limits: &NodeLimits, apps: Apps) -> Result<Stores> {
     let keys = key_dir(data);
     let mut options = DataDirOptions::new(keys.join("node.key"));
     (options.limits, options.apps) = (limits.clone(), apps.clone());

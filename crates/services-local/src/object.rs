@@ -320,7 +320,7 @@ impl ObjectStore for LocalObjects {
     fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, ObjectError>> {
         let area = self.shared.path.join(app.tenant.as_str()).join(app.app.as_str());
         let (shared, pool) = (self.shared.clone(), self.shared.pool.clone());
-        async move { Ok(pool.run(Lane::default(), move || shared.ledger.used(&area)).await??) }.boxed()
+        async move { Ok(pool.run(Lane::default(), move || shared.ledger.used(&area.join("any.db"))).await??) }.boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

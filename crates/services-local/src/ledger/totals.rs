@@ -42,9 +42,10 @@ impl Total {
 }
 
 impl Totals {
-    /// The total of the area that a path, from the data directory on, lies in.
+    /// The total of the area that a database of this path, from the data directory on, lies in or would.
     pub fn of(&self, root: &Path, inside: &Path) -> Result<Arc<Total>, StoreError> {
-        let area: PathBuf = inside.components().take(AREA_PARTS).collect();
+        let dir = inside.parent().unwrap_or(inside);
+        let area: PathBuf = dir.components().take(AREA_PARTS).collect();
         let mut areas = self.areas.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(total) = areas.get(&area) {
             return Ok(total.clone());

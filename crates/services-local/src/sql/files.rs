@@ -221,7 +221,7 @@ impl Shared {
     /// What all databases of an app take. Blocks.
     pub fn used(&self, app: &AppId) -> Result<u64, StoreError> {
         let area = self.path.join(app.tenant.as_str()).join(app.app.as_str());
-        self.settings.ledger.used(&area)
+        self.settings.ledger.used(&area.join("any.db"))
     }
 
     /// Closes the least recently used files that nobody uses, down to the limit.

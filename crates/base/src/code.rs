@@ -79,6 +79,8 @@ codes! {
     METHOD_NOT_ALLOWED = row("method_not_allowed", 405, Client, false, "The method is not allowed here", "See the Allow header.");
     RANGE_NOT_SATISFIABLE = row("range_not_satisfiable", 416, Client, false, "The requested range lies outside the file", "Ask for a range within the length that Content-Range names.");
     NO_ROUTE = row("no_route", 404, Client, false, "No route matches this host and path", "Check the host name and the [[routes]] of the manifest.");
+    MAINTENANCE = row("maintenance", 503, Guest, true, "Closed for maintenance", "Come again later; to open the route, remove maintenance from it.");
+    ROUTE_TIMEOUT = row("route_timeout", 504, Upstream, true, "The target did not answer in the time that its route allows", "Check the target, or raise timeout_ms of the route.");
     NO_APP = row("no_app", 404, Client, false, "No application is served at this host", "Deploy an application that claims the host, or use <app>.localhost.");
     NOT_FOUND = row("not_found", 404, Client, false, "There is nothing at this path", "Check the path.");
     CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");
@@ -214,7 +216,7 @@ codes! {
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
     STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");
     STORE_FAILED = row("store_failed", 500, Node, true, "The store failed", "See the log.");
-    NODE_STOPPED = row("node_stopped", 409, Client, true, "No node runs on this data", "Start the node; only one that runs has a cache.");
+    NODE_STOPPED = row("node_stopped", 409, Client, true, "No node runs on this data", "Start the node; only one that runs has a cache, a configuration and certificates to renew.");
     BAD_BACKUP = row("bad_backup", 409, Client, false, "The backup can't be used", "Name a directory of backups, and one of those that it lists.");
     BACKUP_UNVERIFIED = row("backup_unverified", 500, Node, false, "The backup does not restore", "Check the disk of the backup, and `selvedge fsck`; keep older backups.");
     DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");

@@ -7,22 +7,24 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, AppUsage, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions,
-    KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue,
-    LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest,
-    SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
-    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
-    Status, UpstreamEntry,
+    AppEntry, AppUsage, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges,
+    KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded,
+    RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
+    SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 
 mod blob;
 mod cache;
 mod config;
+mod mirror;
 
 pub use blob::BlobApi;
 pub use cache::CacheApi;
 pub use config::ConfigApi;
+pub use mirror::MirrorApi;
 
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -44,7 +46,7 @@ pub struct SecretKey {
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
 ///   of a secret or a configuration value.
 /// - No answer ever holds the value of a secret, but for that of an access key when it is made.
-pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
+pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.
@@ -177,6 +179,17 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + Send + Sync {
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;
+
+    /// The certificates that are asked of an authority.
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>>;
+
+    /// Asks for certificates now, and answers what became of that; those that failed say why, and
+    /// what was served before goes on being served.
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>>;
+
+    /// Reads the node's configuration again and makes the node what it says, as far as that can be
+    /// done while it runs. What is wrong with it leaves everything as it was.
+    fn reload(&self) -> Answer<'_, Reloaded>;
 
     /// Reads all data of the node and answers what is damaged.
     fn check(&self) -> Answer<'_, Checked>;

@@ -16,12 +16,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, AppUsage, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges,
-    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    AppEntry, AppUsage, BackupMade, BackupRequest, Blobs, CertificateEntry, Checked, DeployRequest, Deployed, Items,
+    KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
     KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
-    SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest,
-    SqlMigration, SqlRequest, Status, UpstreamEntry,
+    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback,
+    SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
+    SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -30,6 +30,7 @@ use crate::{Answer, Api, ApiError, Operation, SecretKey};
 mod blob;
 mod cache;
 mod config;
+mod mirror;
 
 /// An [`Api`] behind an admin address.
 ///
@@ -515,6 +516,23 @@ impl Api for Client {
             let payload = Payload::json(&request);
             self.read(Operation::BackUp, &[], QueryText::default(), payload).await
         })
+    }
+
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>> {
+        Box::pin(self.items(Operation::Certificates, &[], QueryText::default()))
+    }
+
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>> {
+        Box::pin(async move {
+            let payload = Payload::json(&request);
+            let renewed: Items<CertificateEntry> =
+                self.read(Operation::Renew, &[], QueryText::default(), payload).await?;
+            Ok(renewed.items)
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Reloaded> {
+        Box::pin(async move { self.read(Operation::Reload, &[], QueryText::default(), Payload::Nothing).await })
     }
 
     fn check(&self) -> Answer<'_, Checked> {

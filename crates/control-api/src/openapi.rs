@@ -150,6 +150,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::CachePurged>();
     generator.subschema_for::<model::CacheStats>();
     generator.subschema_for::<model::Items<model::CacheEntry>>();
+    generator.subschema_for::<model::Items<model::MirrorEntry>>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::ObjectRestoreRequest>();
@@ -158,6 +159,9 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::UpstreamEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();
+    generator.subschema_for::<model::Reloaded>();
+    generator.subschema_for::<model::RenewRequest>();
+    generator.subschema_for::<model::Items<model::CertificateEntry>>();
     generator.subschema_for::<model::Checked>();
     let mut schemas = generator.take_definitions(false);
     schemas.insert("Problem".into(), problem());

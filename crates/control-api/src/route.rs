@@ -64,9 +64,13 @@ pub enum Operation {
     CachePurge,
     CacheStats,
     CacheEntries,
+    Mirrors,
     Limits,
     Upstreams,
     BackUp,
+    Certificates,
+    Renew,
+    Reload,
     Check,
 }
 
@@ -254,6 +258,22 @@ pub static ROUTES: &[RouteRow] = &[
     .answers(Json("BackupMade"))
     .slow()
     .errors(&[&code::BAD_BACKUP, &code::BACKUP_UNVERIFIED, &code::STORE_FULL]),
+    row(
+        O::Certificates,
+        "certificates",
+        Method::GET,
+        "/v1/certificates",
+        "The certificates that are asked of an authority.",
+    )
+    .answers(Json("Items_CertificateEntry")),
+    row(O::Renew, "renew", Method::POST, "/v1/certificates/renew", "Asks an authority for certificates now.")
+        .takes(Json("RenewRequest"))
+        .answers(Json("Items_CertificateEntry"))
+        .slow()
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::Reload, "reload", Method::POST, "/v1/reload", "Reads the node's configuration again.")
+        .answers(Json("Reloaded"))
+        .errors(&[&code::NODE_STOPPED]),
     row(O::Check, "check", Method::POST, "/v1/check", "Reads all data and answers what is damaged.")
         .answers(Json("Checked"))
         .slow(),
@@ -478,6 +498,9 @@ pub static ROUTES: &[RouteRow] = &[
     row(O::CacheEntries, "cache_entries", Method::GET, "/v1/apps/{app}/cache/entries", "What is stored under a URL.")
         .query(&[text("url", "The URL, as clients name it.")])
         .answers(Json("Items_CacheEntry"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::Mirrors, "mirrors", Method::GET, "/v1/apps/{app}/mirrors", "How the answers of shadow targets compare.")
+        .answers(Json("Items_MirrorEntry"))
         .errors(&[&code::NODE_STOPPED]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),

@@ -160,6 +160,7 @@ impl Admin {
             | Operation::AccessKeyCreate
             | Operation::AccessKeyList
             | Operation::AccessKeyDelete => self.blobs(call).await?,
+            Operation::Mirrors => items(self.parts.api.mirrors(name("app", call.parameter(0))?).await?)?,
             Operation::CachePurge | Operation::CacheStats | Operation::CacheEntries => self.cache(call).await?,
             _ => self.node(call).await?,
         };
@@ -179,6 +180,9 @@ impl Admin {
             Operation::OpenApi => json(&openapi::document()),
             Operation::Status => json(&api.status().await?),
             Operation::Upstreams => items(api.upstreams().await?),
+            Operation::Certificates => items(api.certificates().await?),
+            Operation::Renew => items(api.renew(self.json_body(call).await?).await?),
+            Operation::Reload => json(&api.reload().await?),
             Operation::BackUp => json(&api.back_up(self.json_body(call).await?).await?),
             Operation::Check => json(&api.check().await?),
             Operation::Apps => items(api.apps().await?),

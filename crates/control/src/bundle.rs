@@ -241,6 +241,7 @@ impl Build<'_> {
             PathRole::Migrations => {
                 (path.is_dir(), format!("the directory of migrations is no directory: {}", wanted.path))
             }
+            PathRole::Redirects => (path.is_file(), format!("the file of redirects is no file: {}", wanted.path)),
             PathRole::Assets => (path.is_dir(), format!("the asset directory is no directory: {}", wanted.path)),
         };
         match fits {
@@ -308,12 +309,17 @@ impl Build<'_> {
     fn assets(&mut self, plan: &Plan) -> Vec<Vec<AssetFile>> {
         let entries = plan.workers.iter().map(|worker| fs::canonicalize(self.dir.join(&worker.entry)));
         let hidden: BTreeSet<PathBuf> = entries.filter_map(Result::ok).collect();
+        let redirects = |wanted: &&PathUse| matches!(wanted.role, PathRole::Redirects);
+        let is_redirects = |path: &str| plan.origins.paths.iter().filter(redirects).any(|wanted| wanted.path == path);
         let mut lists = Vec::new();
         for assets in &plan.assets {
             let mut listing = assets::Listing::new(&assets.directory, &hidden, self.options.artifact_bytes);
             let root = self.dir.join(&assets.directory);
             if root.is_dir() {
                 listing.read(&root);
+            } else if root.is_file() && is_redirects(&assets.directory) {
+                listing.redirects(&root);
+                self.inputs.insert(root);
             }
             self.inputs.extend(listing.directories);
             self.faults.extend(listing.faults.into_iter().map(BuildFault::from));

@@ -12,18 +12,19 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, AppUsage, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
-    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
-    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    Answer, Api, ApiError, AppEntry, AppUsage, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest,
+    Deployed, KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions,
+    KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest,
+    ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
     AppId, ArtifactStore, Care, DeploymentRecord, Kv, KvError, KvNamespace, Leases, ObjectStore, ReleaseStore,
     ResponseCare, SecretStore, Sql, SqlError,
 };
+use telemetry::Metrics;
 use tokio::sync::Mutex;
 
 use crate::bounds::RELEASES_LISTED;
@@ -35,6 +36,7 @@ mod care;
 mod config;
 mod kv;
 mod limits;
+mod mirror;
 mod objects;
 mod secrets;
 mod sql;
@@ -58,6 +60,12 @@ pub struct PrepareError {
     pub stack: Option<String>,
 }
 
+/// Reads a node's configuration again.
+pub type Reload = Arc<dyn Fn() -> Answer<'static, Reloaded> + Send + Sync>;
+
+/// What a node knows of its certificates, after it has asked for those that were named.
+pub type Certificates = Arc<dyn Fn(Option<RenewRequest>) -> Answer<'static, Vec<CertificateEntry>> + Send + Sync>;
+
 /// Brings an artifact to the point where instances start fast, or says why that fails. It may
 /// block.
 pub type Prepare = Arc<dyn Fn(&Artifact, &WorkerLimits) -> Result<Vec<String>, PrepareError> + Send + Sync>;
@@ -79,6 +87,8 @@ pub struct ControlParts {
     pub care: Arc<dyn Care>,
     /// The cache of the node in this process, if it runs.
     pub responses: Option<Arc<dyn ResponseCare>>,
+    /// What the node in this process counts, if it runs.
+    pub metrics: Option<Arc<Metrics>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Apps that have quotas of their own, with all limits as they are for each.
@@ -90,6 +100,10 @@ pub struct ControlParts {
     pub on_release: Arc<dyn Fn() + Send + Sync>,
     /// What the node sees of the upstreams that it serves.
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
+    /// Lists the certificates that a node asks an authority for, and renews them if that is asked.
+    pub certificates: Option<Certificates>,
+    /// Reads the node's configuration again; where no node runs there is none.
+    pub reload: Option<Reload>,
     /// The version of Selvedge.
     pub version: &'static str,
 }
@@ -314,6 +328,10 @@ impl Control {
     }
 }
 
+fn not_running() -> ApiError {
+    ApiError::new(&code::NODE_STOPPED, "no node runs on this data".to_owned())
+}
+
 impl Api for Control {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async move {
@@ -416,6 +434,27 @@ impl Api for Control {
 
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade> {
         Box::pin(self.make_backup(request))
+    }
+
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>> {
+        match &self.parts.certificates {
+            Some(certificates) => certificates(None),
+            None => Box::pin(std::future::ready(Ok(Vec::new()))),
+        }
+    }
+
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>> {
+        match &self.parts.certificates {
+            Some(certificates) => certificates(Some(request)),
+            None => Box::pin(std::future::ready(Err(not_running()))),
+        }
+    }
+
+    fn reload(&self) -> Answer<'_, Reloaded> {
+        match &self.parts.reload {
+            Some(reload) => reload(),
+            None => Box::pin(std::future::ready(Err(not_running()))),
+        }
     }
 
     fn check(&self) -> Answer<'_, Checked> {

@@ -104,7 +104,7 @@ impl Node {
             path: format!("/{}/{}", key.class.name, key.id),
             ..Record::default()
         };
-        Call { record: RecordHandle::new(record, parts.sink.clone()), depth: 0, admission: None }
+        Call::new(RecordHandle::new(record, parts.sink.clone()))
     }
 }
 

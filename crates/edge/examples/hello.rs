@@ -28,7 +28,7 @@ impl Invoker for Hello {
 
 fn site() -> Arc<Site> {
     let (host, path) = manifest::route::parse_pattern("/*").expect("a pattern");
-    let routes = vec![Route { host, path, target: Target::Worker(WorkerIndex(0)) }];
+    let routes = vec![Route::new(host, path, Target::Worker(WorkerIndex(0)))];
     let worker = WorkerPlan {
         name: "web".parse().expect("a name"),
         entry: "index.ts".into(),
@@ -102,6 +102,7 @@ fn main() -> std::io::Result<()> {
     let cache = ProxyCache::new(cache::Responses::new(Arc::new(store)), &limits, &SystemClock::default());
     let config = CoreConfig {
         intakes: Vec::new(),
+        changes: None,
         listeners,
         doors: Arc::default(),
         hosts: Hosts::new(HostMap::single(site())),
@@ -112,6 +113,7 @@ fn main() -> std::io::Result<()> {
         sink: metrics,
         drain: Drain::new(),
         cache,
+        countries: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, run_core(config)).map(drop)

@@ -66,6 +66,33 @@ pub(crate) fn bounded_request(body: Body, bytes_max: u64, record: &RecordHandle,
     Body::stream(RequestBody { counter, record: record.clone(), broken: broken.clone() })
 }
 
+/// A body that ends with an error beyond a limit of its route.
+pub(crate) fn limited(body: Body, bytes_max: u64, limit: &'static str) -> Body {
+    if body.is_empty() {
+        return body;
+    }
+    Body::stream(Limited(Counter { body, bytes: 0, bytes_max, over: &code::BODY_TOO_LARGE, limit, ended: false }))
+}
+
+struct Limited(Counter);
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.0.poll(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.ended || self.0.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.body.size_hint()
+    }
+}
+
 /// Bodies of a known length up to this are taken whole if they are there.
 const SMALL_BYTES: u64 = 64 << 10;
 

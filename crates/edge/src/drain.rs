@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use telemetry::{GuestLine, Record, Sink};
+use telemetry::{GuestLine, Mirrored, Record, Sink};
 use tokio::sync::{Notify, watch};
 
 /// Begins a drain, and knows what is still in progress: every record that is open, so work passed
@@ -105,5 +105,9 @@ impl Sink for Counted {
 
     fn line(&self, line: GuestLine) {
         self.sink.line(line);
+    }
+
+    fn mirrored(&self, mirrored: Mirrored) {
+        self.sink.mirrored(mirrored);
     }
 }

@@ -36,7 +36,7 @@ impl<F: Fn(Call, FetchEvent) -> Reply + Send + Sync + 'static> Invoker for Fake<
 
 pub fn route(pattern: &str, target: Target) -> Route {
     let (host, path) = manifest::route::parse_pattern(pattern).unwrap();
-    Route { host, path, target }
+    Route::new(host, path, target)
 }
 
 pub const WORKER: Target = Target::Worker(WorkerIndex(0));
@@ -63,7 +63,7 @@ pub fn plan(app: &str, routes: Vec<Route>, hosts: &[&str], limits: WorkerLimits,
         postgres: Default::default(),
         upstreams: Vec::new(),
         cache_rules: Vec::new(),
-        assets: vec![AssetsPlan { directory: "public".into(), not_found }],
+        assets: vec![AssetsPlan { directory: "public".into(), not_found, html: manifest::HtmlHandling::default() }],
         buckets: Vec::new(),
         routes: RouteTable::new(routes).unwrap(),
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
@@ -87,7 +87,7 @@ pub fn site(plan: Plan, worker: Arc<dyn Invoker>, files: Arc<AssetIndex>) -> Arc
 }
 
 pub fn no_files() -> Arc<AssetIndex> {
-    AssetIndex::new([], &AssetMemory::new(0))
+    AssetIndex::new([], &AssetMemory::new(0), manifest::HtmlHandling::default())
 }
 
 /// Keeps every record.
@@ -126,6 +126,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
             (listener.address().tcp().unwrap(), Hosts::new(map), Arc::new(Kept::default()), Drain::new());
         let config = CoreConfig {
             intakes: Vec::new(),
+            changes: None,
             listeners: vec![listener],
             doors: Arc::default(),
             hosts: hosts.clone(),
@@ -136,6 +137,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
             sink: records.clone(),
             drain: drain.clone(),
             cache: responses(),
+            countries: None,
         };
         let done = tokio::task::spawn_local(async move { run_core(config).await.unwrap() });
         test(Rc::new(Node { address, hosts, records, drain, done: RefCell::new(Some(done)) })).await;

@@ -24,7 +24,7 @@ mod upgrade;
 
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use blobs::PublicBucket;
-pub use core::{CoreConfig, run_core};
+pub use core::{CoreConfig, Countries, run_core};
 pub use door::{Door, Doors, Hsts, Redirect, alt_svc};
 pub use drain::Drain;
 pub use proxy::{CacheCare, Counts, ProxyCache, Totals, Upstream, UpstreamParts, UpstreamView};

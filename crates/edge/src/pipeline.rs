@@ -2,19 +2,21 @@
 //!
 //! Each step returns a decision; none calls the next. The numbers are those of the design, "A
 //! request goes down once and up once". Step 1 (accept, normalise) has happened in `net` when a
-//! request arrives here. Of filters (4) there is what a listener does of itself; the cache (5, and its
-//! store in 8) stands before upstreams, and is asked by `proxy`.
+//! request arrives here. Of filters (4) there is what a listener does of itself, and what a route's
+//! [`rules`] do with its requests; the cache (5, and its store in 8) stands before upstreams, and is asked
+//! by `proxy`.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
 use http::{HeaderName, HeaderValue, Response};
-use manifest::{AssetsIndex, NotFound, Route, RouteCache, Target, UpstreamIndex, WorkerIndex};
+use manifest::{AssetsIndex, NotFound, RouteCache, RouteMatch, Target, UpstreamIndex, WorkerIndex};
 use net::Request;
-use telemetry::{Record, RecordHandle, TraceContext};
-use worker::{Call, Event, Failure, FetchEvent};
+use telemetry::{NullSink, Record, RecordHandle, TraceContext};
+use worker::{Call, Event, Failure, FetchEvent, Next};
 
 use crate::assets::{self, Lookup};
 use crate::body::{self, Broken};
@@ -25,6 +27,12 @@ use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
 use crate::upgrade::{self, Asked};
 
+mod middleware;
+pub(crate) mod mirror;
+pub(crate) mod rules;
+
+use rules::{After, Course};
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("cf-connecting-ip");
@@ -34,7 +42,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 ///
 /// Dropping the future means that the client left: the worker's call is dropped with it, and the
 /// record says so.
-pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> {
+pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Body> {
     // 2. One request sees one generation of everything.
     let hosts = core.hosts.current();
     let site = hosts.find(request.host());
@@ -43,11 +51,11 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     // 3. The route, with everything that was resolved when the plan was compiled.
     let routed = match site {
         None => Err(refuse(&code::NO_APP, format!("no application is served at {}", request.host()))),
-        Some(site) => match site.plan().routes.find(request.host(), request.path()) {
+        Some(site) => match rules::find(&site.plan().routes, &request, &|| core.country(request.peer.ip())) {
             None => Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path()))),
             Some(matched) => {
                 open.record.edit().route = Some(site.pattern(matched.index).clone());
-                Ok((site, matched.route))
+                Ok((open.way(site), matched))
             }
         },
     };
@@ -55,22 +63,26 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
     // sent to another one. 5. Cache
     // lookup, for what comes from an upstream.
-    let (door, host, secured) = (core.door(&request), request.host().to_owned(), request.secured.is_some());
+    let doors = core.doors.current();
+    let (door, host, secured) = (doors.get(request.listener), request.host().to_owned(), request.secured.is_some());
     let elsewhere = door.and_then(|door| door.before(&request));
 
     // 6. Target; a worker is step 7.
     let (method, protocol) = (request.method.clone(), request.protocol);
     let html = open.dev_html(site, &request);
     let asked = Asked::of(&request);
-    let (mut outcome, worker) = match (elsewhere, routed) {
-        (Some(response), _) => (Ok(response), None),
-        (None, Err(failure)) => (Err(failure), None),
-        (None, Ok((site, route))) => answer_by(site, route, request, &open).await,
+    let Answered { mut outcome, worker, after } = match (elsewhere, routed) {
+        (Some(response), _) => Answered::plain(Ok(response)),
+        (None, Err(failure)) => Answered::plain(Err(failure)),
+        (None, Ok((way, RouteMatch { index, route }))) => match &route.rules {
+            None => reach(&way, &Course::new(&way, index, route.target, &request), request).await,
+            Some(rules) => rules::answer(&way, index, rules, request).await,
+        },
     };
 
     // 8. Store, response filters, write.
-    let limits = worker.map(|(site, worker)| &site.plan().worker(worker).limits);
-    let bytes_max = limits.map_or(u64::MAX, |limits| limits.response_body_bytes);
+    let worker = site.zip(worker).map(|(site, worker)| site.plan().worker(worker));
+    let bytes_max = worker.map_or(u64::MAX, |worker| worker.limits.response_body_bytes);
     if let Ok(response) = &mut outcome
         && let Err(failure) = match Upgrade::is_in(response) {
             true => asked.shape(response),
@@ -81,12 +93,13 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
     }
     let dev = site.and_then(|site| site.dev());
     let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, html, dev));
+    after.apply(response.headers_mut());
     upgrade::name(&mut response, protocol);
     if let Some(door) = door {
         door.fields(&host, secured, response.headers_mut());
     }
     response.headers_mut().insert(REQUEST_ID, open.id.clone());
-    if worker.is_some_and(|(site, worker)| site.plan().worker(worker).server_timing) {
+    if worker.is_some_and(|worker| worker.server_timing) {
         open.add_server_timing(&mut response);
     }
 
@@ -96,33 +109,68 @@ pub(crate) async fn answer(core: &Core, mut request: Request) -> Response<Body> 
 
 type Outcome = Result<Response<Body>, Failure>;
 
-/// 6. What a route leads to, and its worker, if that was asked.
-async fn answer_by<'a>(
-    site: &'a Arc<Site>,
-    route: &Route,
-    request: Request,
-    open: &Open<'_>,
-) -> (Outcome, Option<(&'a Arc<Site>, WorkerIndex)>) {
-    let worker = match route.target {
-        Target::Worker(worker) => worker,
-        Target::Blob(bucket) => {
-            let rest = route.path.rest(request.path());
-            return (site.bucket(bucket).answer(&request.method, &request.headers, rest).await, None);
-        }
-        Target::Assets(assets) => return (file(site, assets, &request).await, None),
-        Target::Upstream { upstream, cache } => {
-            return (upstream_answer(site, upstream, cache, request, open).await, None);
-        }
-        Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
-            Some(outcome) => return (outcome, None),
-            None => worker,
-        },
-    };
-    (run(site, worker, request, open).await, Some((site, worker)))
+/// An answer, and what is known of how it came about.
+struct Answered {
+    outcome: Outcome,
+    /// The worker that gave it, whose limits hold for it.
+    worker: Option<WorkerIndex>,
+    /// What is still to be done to it.
+    after: After,
 }
 
-/// 7. A worker's answer.
-async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>) -> Result<Response<Body>, Failure> {
+impl Answered {
+    fn plain(outcome: Outcome) -> Self {
+        Self { outcome, worker: None, after: After::default() }
+    }
+}
+
+/// What the steps from 6 to 8 need of a request beside itself, wherever they run.
+#[derive(Clone)]
+pub(crate) struct Way {
+    core: Rc<Core>,
+    site: Arc<Site>,
+    /// That of the request, or of the worker that stands in its way.
+    call: Call,
+    trace: TraceContext,
+}
+
+impl Way {
+    /// For a copy of the request, which stands in no log and is counted nowhere.
+    fn aside(&self) -> Self {
+        Self { call: Call::new(RecordHandle::new(Record::default(), Arc::new(NullSink))), ..self.clone() }
+    }
+
+    fn country(&self, request: &Request) -> Option<String> {
+        self.core.country(request.peer.ip())
+    }
+}
+
+/// 6. What a target answers.
+async fn reach(way: &Way, course: &Course, request: Request) -> Answered {
+    let site = &way.site;
+    let worker = match course.target {
+        Target::Worker(worker) => worker,
+        Target::Blob(bucket) => {
+            let bucket = site.bucket(bucket);
+            return Answered::plain(bucket.answer(&request.method, &request.headers, &course.key).await);
+        }
+        Target::Assets(assets) => return Answered::plain(file(site, assets, &request).await),
+        Target::Upstream { upstream, cache } => {
+            return Answered::plain(upstream_answer(way, upstream, cache, course, request).await);
+        }
+        Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
+            Some(outcome) => return Answered::plain(outcome),
+            None => worker,
+        },
+        // Its rules answered, since a plan gives it one that does.
+        Target::Redirect => return Answered::plain(Err(refuse(&code::NOT_FOUND, "the route leads nowhere"))),
+    };
+    Answered { worker: Some(worker), ..Answered::plain(run(way, worker, request, None).await) }
+}
+
+/// 7. A worker's answer. If it stands in the way of the request, there is a next step.
+async fn run(way: &Way, index: WorkerIndex, request: Request, next: Option<Next>) -> Result<Response<Body>, Failure> {
+    let site = &way.site;
     let plan = site.plan().worker(index);
     let bytes_max = plan.limits.request_body_bytes;
     if let Some(length) = respond::content_length(&request.headers).filter(|length| *length > bytes_max) {
@@ -130,7 +178,7 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
         return Err(refuse(&code::BODY_TOO_LARGE, detail));
     }
     let broken = Broken::default();
-    let cf = open.core.cf.of(&request);
+    let cf = way.core.cf.of(&request);
     let url = format!("{}://{}{}", request.scheme(), request.authority(), request.path_and_query);
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
@@ -139,10 +187,10 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
     if let Ok(address) = HeaderValue::try_from(client.to_string()) {
         headers.insert(CLIENT_ADDRESS, address);
     }
-    if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
+    if let Ok(traceparent) = HeaderValue::try_from(way.trace.traceparent()) {
         headers.insert(TRACEPARENT, traceparent);
     }
-    let body = body::bounded_request(request.body, bytes_max, &open.record, &broken);
+    let body = body::bounded_request(request.body, bytes_max, &way.call.record, &broken);
     let event = FetchEvent {
         method: request.method,
         url,
@@ -152,7 +200,7 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
         cf: Some(cf),
         entry: None,
     };
-    let call = Call { record: open.record.clone(), depth: 0, admission: None };
+    let call = Call { next, ..way.call.clone() };
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;
     // A worker that failed because its request did was not at fault.
     outcome.map_err(|failure| match broken.get() {
@@ -163,27 +211,31 @@ async fn run(site: &Site, index: WorkerIndex, request: Request, open: &Open<'_>)
 
 /// An upstream's answer, or the cache's in front of it.
 async fn upstream_answer(
-    site: &Site,
+    way: &Way,
     index: UpstreamIndex,
     route: RouteCache,
+    course: &Course,
     mut request: Request,
-    open: &Open<'_>,
 ) -> Result<Response<Body>, Failure> {
-    if let Ok(traceparent) = HeaderValue::try_from(open.trace.traceparent()) {
+    let site = &way.site;
+    if let Ok(traceparent) = HeaderValue::try_from(way.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
-    if !open.core.door(&request).is_some_and(|door| door.believes(request.peer.ip())) {
+    let doors = way.core.doors.current();
+    if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
         proxy::forget(&mut request.headers);
     }
     let broken = Broken::default();
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
-        let body = body::bounded_request(body, u64::MAX, &open.record, &broken);
+        let body = body::bounded_request(body, u64::MAX, &way.call.record, &broken);
         request.body = body::whole_if_at_hand(body).await;
     }
-    let (cache, clock, app) = (&open.core.cache, &open.core.clock, site.app_label().clone());
+    let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
+    let (asked, space) = (course.asked.clone(), course.space.clone());
+    let behind = middleware::behind(way, course.route, index, &request);
     let rule = site.cache_rule(route);
-    let caching = Caching { cache, clock, app, rule: &rule };
+    let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),
@@ -226,7 +278,7 @@ async fn file_before_worker(
 
 /// A request whose record is open. If it is dropped before it is finished, the client left.
 struct Open<'a> {
-    core: &'a Core,
+    core: &'a Rc<Core>,
     record: RecordHandle,
     trace: TraceContext,
     id: HeaderValue,
@@ -235,7 +287,7 @@ struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    fn new(core: &'a Core, request: &mut Request, site: Option<&Arc<Site>>) -> Self {
+    fn new(core: &'a Rc<Core>, request: &mut Request, site: Option<&Arc<Site>>) -> Self {
         // Neither is believed of a stranger: an id names one request of this node, an address is
         // the one that the connection came from.
         request.headers.remove(REQUEST_ID);
@@ -260,6 +312,12 @@ impl<'a> Open<'a> {
         let id = HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""));
         let record = RecordHandle::new(record, core.sink.clone());
         Self { core, record, trace, id, started: core.clock.monotonic(), finished: false }
+    }
+
+    /// What the rest of the way needs.
+    fn way(&self, site: &Arc<Site>) -> Way {
+        let call = Call::new(self.record.clone());
+        Way { core: self.core.clone(), site: site.clone(), call, trace: self.trace }
     }
 
     fn elapsed(&self) -> Duration {

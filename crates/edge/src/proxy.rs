@@ -32,11 +32,11 @@ use crate::upgrade::Asked;
 
 pub use self::upstream::{Upstream, UpstreamParts, UpstreamView};
 pub use cached::ProxyCache;
-pub(crate) use cached::{Caching, answer};
+pub(crate) use cached::{Behind, Caching, answer};
 pub use care::CacheCare;
 pub use counts::{Counts, Totals};
-pub(crate) use forwarded::forget;
-use forwarded::{Forwarded, add_via, forwarded};
+pub(crate) use forwarded::{Forwarded, forget};
+use forwarded::{add_via, forwarded};
 pub(crate) use rule::Rule;
 
 /// How this node names itself in `Via`, and in `Cache-Status`.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::AppName;
-use manifest::{AssetsIndex, BucketIndex, Plan, RouteCache, RouteIndex, Target, UpstreamIndex, WorkerIndex};
+use manifest::{AssetsIndex, BucketIndex, Plan, RouteCache, RouteIndex, Rules, Target, UpstreamIndex, WorkerIndex};
 use worker::Invoker;
 
 use crate::assets::AssetIndex;
@@ -40,6 +40,8 @@ pub struct Site {
     app: Arc<str>,
     /// The pattern of each route, for the record.
     patterns: Vec<Arc<str>>,
+    /// One URL may lead to more than one upstream, or be changed on its way in more than one manner.
+    forks: bool,
     /// In the order of the plan's rules for the cache.
     rules: Vec<Rule>,
 }
@@ -54,8 +56,14 @@ impl Site {
         assert_eq!(parts.upstreams.len(), parts.plan.upstreams.len(), "the servers of each upstream of the plan");
         let app = parts.plan.app.as_str().into();
         let patterns = parts.plan.routes.iter().map(|route| route.pattern().into()).collect();
+        let forks = parts.plan.routes.iter().any(|route| {
+            let rules = route.rules.as_deref();
+            let moves =
+                |rules: &Rules| rules.split.is_some() || rules.failover.is_some() || !rules.middleware.is_empty();
+            route.when.is_some() || rules.is_some_and(moves)
+        });
         let rules = parts.plan.cache_rules.iter().map(Rule::new).collect();
-        Arc::new(Self { parts, app, patterns, rules })
+        Arc::new(Self { parts, app, patterns, rules, forks })
     }
 
     pub fn app(&self) -> &AppName {
@@ -97,6 +105,21 @@ impl Site {
 
     pub(crate) fn upstream(&self, index: UpstreamIndex) -> &Arc<Upstream> {
         &self.parts.upstreams[usize::from(index.0)]
+    }
+
+    /// What tells apart, in the cache, the answers to one URL, if it can have more than one: the
+    /// upstream, and the route if that changes requests.
+    pub(crate) fn cache_space(&self, index: RouteIndex, target: &Target) -> Option<Arc<str>> {
+        let Target::Upstream { upstream, .. } = target else { return None };
+        if !self.forks {
+            return None;
+        }
+        let upstream = self.parts.plan.upstream(*upstream).name.as_str();
+        let route = self.parts.plan.routes.route(index);
+        let changes = route.rules.as_deref().is_some_and(Rules::changes_requests);
+        // No script opens a cache of such a name.
+        let route = if changes { format!("\0{}", index.0) } else { String::new() };
+        Some(format!("\0{upstream}{route}").into())
     }
 
     pub(crate) fn cache_rule(&self, cache: RouteCache) -> Cow<'_, Rule> {

@@ -103,7 +103,7 @@ impl App {
         };
         let instance = self.program.clone().instantiate(&self.core, &self.env, &Cell::new(Phases::default()))?;
         let record = RecordHandle::new(Record::default(), Arc::new(NullSink));
-        let call = Call { record, depth: 0, admission: None };
+        let call = Call::new(record);
         let response = instance.run(call, Event::Fetch(Box::new(event))).await?;
         let body = response.into_body().collect(ANSWER_BYTES_MAX).await;
         let body = body.map_err(|error| internal(&format!("the answer broke off: {error}")))?;

@@ -313,7 +313,7 @@ async fn run(instance: &Rc<dyn Instance>, path: &str) -> Result<Response, Failur
 }
 
 async fn enter(instance: &Rc<dyn Instance>, path: &str, sink: Arc<dyn Sink>) -> Result<Response, Failure> {
-    let call = Call { record: RecordHandle::new(Record::default(), sink), depth: 0, admission: None };
+    let call = Call::new(RecordHandle::new(Record::default(), sink));
     let event = FetchEvent {
         method: Method::GET,
         url: format!("http://a.test{path}"),

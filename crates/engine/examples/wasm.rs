@@ -105,7 +105,7 @@ async fn per_call(instance: &Rc<dyn Instance>, path: &str) -> Duration {
 }
 
 async fn answer(instance: &Rc<dyn Instance>, path: &str) {
-    let call = Call { record: RecordHandle::new(Record::default(), Arc::new(NullSink)), depth: 0, admission: None };
+    let call = Call::new(RecordHandle::new(Record::default(), Arc::new(NullSink)));
     let event = FetchEvent {
         method: Method::GET,
         url: format!("http://a.test{path}"),

@@ -14,6 +14,17 @@ pub static PATTERN_BYTES: LimitRow = fixed("pattern_bytes", 1_024, "bytes", "The
 pub static ASSETS: LimitRow = fixed("assets", 256, "", "Asset directories of one app.");
 pub static BINDINGS: LimitRow = fixed("bindings", 256, "", "Bindings of one worker.");
 pub static UPSTREAM_TARGETS: LimitRow = fixed("upstream_targets", 64, "", "Servers of one upstream.");
+pub static CONDITIONS: LimitRow = fixed("conditions", 64, "", "What one route asks of a request beside its pattern.");
+pub static TEXT_BYTES: LimitRow = fixed("text_bytes", 1_024, "bytes", "One value that a route asks for, or one name.");
+pub static TEMPLATE_BYTES: LimitRow =
+    fixed("template_bytes", 2_048, "bytes", "The target of a redirect or a rewrite, or the value of a field.");
+pub static FIELD_RULES: LimitRow = fixed("field_rules", 64, "", "Fields that a route changes in one direction.");
+pub static SIDES: LimitRow = fixed("sides", 8, "", "Sides of a split beside the route's own, or workers in its way.");
+pub static MAINTENANCE_BYTES: LimitRow = fixed("maintenance_bytes", 64 << 10, "bytes", "The page of a maintenance.");
+pub static REDIRECT_ROWS: LimitRow = fixed("redirect_rows", 100_000, "", "Lines of one file of redirects.");
+pub static HEADER_RULES: LimitRow = fixed("header_rules", 1_000, "", "Patterns of one _headers file.");
+pub static RULES_FILE_BYTES: LimitRow =
+    fixed("rules_file_bytes", 16 << 20, "bytes", "A file of redirects, or a _headers file.");
 pub static CACHE_KEY_NAMES: LimitRow =
     fixed("cache_key_names", 64, "", "Parameters, header fields and cookies that a route names for its cache.");
 pub static CACHE_KEY_NAME_BYTES: LimitRow = fixed("cache_key_name_bytes", 256, "bytes", "One of these names.");
@@ -36,6 +47,15 @@ pub static MANIFEST: &[&LimitRow] = &[
     &ASSETS,
     &BINDINGS,
     &UPSTREAM_TARGETS,
+    &CONDITIONS,
+    &TEXT_BYTES,
+    &TEMPLATE_BYTES,
+    &FIELD_RULES,
+    &SIDES,
+    &MAINTENANCE_BYTES,
+    &REDIRECT_ROWS,
+    &HEADER_RULES,
+    &RULES_FILE_BYTES,
     &CACHE_KEY_NAMES,
     &CACHE_KEY_NAME_BYTES,
     &WARM_BYTES,

@@ -11,16 +11,19 @@ use crate::bounds::{ASSETS, WORKERS};
 use crate::cache_rule::CacheRule;
 use crate::dev_vars::DevVars;
 use crate::origin::{Origins, PathRole, PathUse};
-use crate::plan::{AssetsIndex, AssetsPlan, Databases, NotFound, Plan, TestsPlan, WorkerIndex};
+use crate::plan::{AssetsIndex, AssetsPlan, Databases, HtmlHandling, NotFound, Plan, TestsPlan, WorkerIndex};
 use crate::raw::{RawLimit, RawManifest, RawTests, Spanned};
 use crate::report::{Problems, code, nearest, suggest};
 
 mod cache;
 mod paths;
 mod postgres;
+mod redirects;
 mod routes;
+mod rules;
 mod sql;
 mod upstreams;
+mod when;
 mod workers;
 
 /// What the check knows beside the manifest.
@@ -171,7 +174,11 @@ impl Compiler<'_, '_> {
 
     /// The directory's place in the plan; a new one if it is not there yet. Without a word on what
     /// is not found, any use of the directory will do.
-    fn assets_index(&mut self, directory: &Spanned<String>, not_found: Option<NotFound>) -> Option<AssetsIndex> {
+    fn assets_index(
+        &mut self,
+        directory: &Spanned<String>,
+        manner: Option<(NotFound, HtmlHandling)>,
+    ) -> Option<AssetsIndex> {
         let path = self.path(directory, "the asset directory")?;
         if path == "." {
             let message = "the manifest's own directory can't be served: that would publish the manifest and .dev.vars";
@@ -179,7 +186,7 @@ impl Compiler<'_, '_> {
                 Some("move the files into a directory of their own, such as \"public\"".to_owned());
             return None;
         }
-        let same = |a: &AssetsPlan| a.directory == path && not_found.is_none_or(|n| n == a.not_found);
+        let same = |a: &AssetsPlan| a.directory == path && manner.is_none_or(|manner| manner == (a.not_found, a.html));
         if let Some(at) = self.assets.iter().position(same) {
             return Some(AssetsIndex(at as u16));
         }
@@ -188,12 +195,23 @@ impl Compiler<'_, '_> {
             self.problems.add(code::TOO_MANY, &directory.span, message);
             return None;
         }
-        if !self.origins.paths.iter().any(|p| p.role == PathRole::Assets && p.path == path) {
-            let place = self.problems.file.place(directory.span.clone());
-            self.origins.paths.push(PathUse { path: path.clone(), role: PathRole::Assets, place });
+        Some(self.add_assets(directory, path, PathRole::Assets, manner.unwrap_or_default()))
+    }
+
+    /// A directory, or a file of redirects, that the plan has not yet.
+    fn add_assets(
+        &mut self,
+        named: &Spanned<String>,
+        path: String,
+        role: PathRole,
+        (not_found, html): (NotFound, HtmlHandling),
+    ) -> AssetsIndex {
+        if !self.origins.paths.iter().any(|p| p.role == role && p.path == path) {
+            let place = self.problems.file.place(named.span.clone());
+            self.origins.paths.push(PathUse { path: path.clone(), role, place });
         }
-        self.assets.push(AssetsPlan { directory: path, not_found: not_found.unwrap_or(NotFound::None) });
-        Some(AssetsIndex(self.assets.len() as u16 - 1))
+        self.assets.push(AssetsPlan { directory: path, not_found, html });
+        AssetsIndex(self.assets.len() as u16 - 1)
     }
 
     fn path(&mut self, path: &Spanned<String>, what: &str) -> Option<String> {

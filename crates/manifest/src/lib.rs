@@ -23,6 +23,7 @@ mod read;
 pub mod report;
 pub mod route;
 mod schema;
+pub mod site_files;
 mod tree;
 mod typescript;
 mod upstream;
@@ -33,12 +34,14 @@ pub use egress::{EgressRule, Scheme};
 pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
 pub use plan::{
-    AssetsIndex, AssetsPlan, Binding, BucketIndex, Databases, Grant, Isolation, NotFound, Plan, PostgresPlan,
-    PostgresTls, TestsPlan, UpstreamIndex, Var, WorkerIndex, WorkerKind, WorkerPlan,
+    AssetsIndex, AssetsPlan, Binding, BucketIndex, Databases, Grant, HtmlHandling, Isolation, NotFound, Plan,
+    PostgresPlan, PostgresTls, TestsPlan, UpstreamIndex, Var, WorkerIndex, WorkerKind, WorkerPlan,
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};
-pub use route::{HostPattern, PathPattern, Route, RouteCache, RouteIndex, RouteMatch, RouteTable, Target};
+pub use route::{
+    Facts, HostPattern, PathPattern, Route, RouteCache, RouteIndex, RouteMatch, RouteTable, Rules, Target, When,
+};
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};
 pub use upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls};

@@ -53,6 +53,8 @@ pub enum PathRole {
     Entry(WorkerName),
     /// A directory of static files.
     Assets,
+    /// A file of redirects.
+    Redirects,
     /// A directory of a database's migrations.
     Migrations,
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache_rule::CacheRule;
 use crate::egress::EgressRule;
 use crate::origin::Origins;
-use crate::route::{RouteCache, RouteTable, Target};
+use crate::route::{RouteCache, RouteTable, Rules, Target};
 use crate::upstream::UpstreamPlan;
 
 /// One application, as it is served.
@@ -97,7 +97,7 @@ impl Plan {
     pub fn main_worker(&self) -> WorkerIndex {
         let worker_of = |target: &Target| match target {
             Target::Worker(worker) | Target::AssetsThenWorker { worker, .. } => Some(*worker),
-            Target::Assets(_) | Target::Blob(_) | Target::Upstream { .. } => None,
+            Target::Assets(_) | Target::Blob(_) | Target::Upstream { .. } | Target::Redirect => None,
         };
         let at_root = self.routes.find_at_any_host("/").and_then(|found| worker_of(&found.route.target));
         self.tests
@@ -117,7 +117,7 @@ impl Plan {
     fn check_content(&self) -> Result<(), String> {
         let worker_is_there = |w: WorkerIndex| usize::from(w.0) < self.workers.len();
         let assets_are_there = |a: AssetsIndex| usize::from(a.0) < self.assets.len();
-        let routes_hold = self.routes.iter().all(|route| match route.target {
+        let holds = |target: &Target| match *target {
             Target::Worker(worker) => worker_is_there(worker),
             Target::Assets(assets) => assets_are_there(assets),
             Target::AssetsThenWorker { assets, worker } => assets_are_there(assets) && worker_is_there(worker),
@@ -129,6 +129,15 @@ impl Plan {
                 };
                 rule_is_there && usize::from(upstream.0) < self.upstreams.len()
             }
+            Target::Redirect => true,
+        };
+        let routes_hold = self.routes.iter().all(|route| {
+            let rules = route.rules.as_deref();
+            holds(&route.target)
+                && rules.into_iter().flat_map(Rules::targets).all(holds)
+                && rules.and_then(|rules| rules.redirects).is_none_or(assets_are_there)
+                && rules.into_iter().flat_map(|rules| &rules.middleware).all(|one| worker_is_there(one.worker))
+                && (route.target != Target::Redirect || rules.is_some_and(|rules| rules.redirect.is_some()))
         });
         if !self.cache_rules.iter().all(CacheRule::holds) {
             return Err("the plan has a rule for the cache with names that are none".to_owned());
@@ -415,13 +424,44 @@ pub struct AssetsPlan {
     /// Relative to the manifest's directory, with forward slashes; `.` is that directory itself.
     pub directory: String,
     pub not_found: NotFound,
+    #[serde(default, skip_serializing_if = "HtmlHandling::is_default")]
+    pub html: HtmlHandling,
+}
+
+/// Which address a page has; another one that means it is redirected there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HtmlHandling {
+    /// `about.html` is `/about`, `docs/index.html` is `/docs/`.
+    #[default]
+    AutoTrailingSlash,
+    /// Both end in a slash.
+    ForceTrailingSlash,
+    /// Neither does.
+    DropTrailingSlash,
+    /// Every file is at its own path, and nowhere else.
+    None,
+}
+
+impl HtmlHandling {
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("auto-trailing-slash", Self::AutoTrailingSlash),
+        ("force-trailing-slash", Self::ForceTrailingSlash),
+        ("drop-trailing-slash", Self::DropTrailingSlash),
+        ("none", Self::None),
+    ];
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a path gets for which there is no file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotFound {
     /// A problem document with status 404.
+    #[default]
     None,
     /// `/index.html` with status 200. Before a worker that stands behind the files, this holds for
     /// navigations only (`Sec-Fetch-Mode: navigate`); everything else goes to the worker.

@@ -143,14 +143,35 @@ pub(crate) struct RawRoute {
     pub assets: Option<Spanned<String>>,
     pub blob: Option<Spanned<String>>,
     pub not_found: Option<Spanned<String>>,
+    pub html_handling: Option<Spanned<String>>,
     pub upstream: Option<Spanned<String>>,
     pub cache: Option<RawCache>,
+    pub priority: Option<Spanned<i64>>,
+    /// What it asks and does beside: the fields of [`fields::ROUTE_RULES`].
+    pub rules: Vec<Entry>,
 }
 
 impl RawRoute {
     /// A route that leads nowhere yet.
     pub fn new(pattern: Spanned<String>) -> Self {
-        Self { pattern, worker: None, assets: None, blob: None, not_found: None, upstream: None, cache: None }
+        Self {
+            pattern,
+            worker: None,
+            assets: None,
+            blob: None,
+            not_found: None,
+            html_handling: None,
+            upstream: None,
+            cache: None,
+            priority: None,
+            rules: Vec::new(),
+        }
+    }
+}
+
+impl RawRoute {
+    pub fn redirects(&self) -> bool {
+        self.rules.iter().any(|entry| entry.key == "redirect")
     }
 }
 

@@ -61,6 +61,9 @@ pub mod code {
     pub const BAD_BINDING: &str = "manifest::bad_binding";
     pub const BAD_ROUTE: &str = "manifest::bad_route";
     pub const SAME_ROUTE: &str = "manifest::same_route";
+    pub const SHADOWED_ROUTE: &str = "manifest::shadowed_route";
+    pub const AMBIGUOUS_ROUTE: &str = "manifest::ambiguous_route";
+    pub const BAD_REDIRECT: &str = "manifest::bad_redirect";
     pub const NAME_CLASH: &str = "manifest::name_clash";
     pub const UNKNOWN_UPSTREAM: &str = "manifest::unknown_upstream";
     pub const UNKNOWN_WORKER: &str = "manifest::unknown_worker";
@@ -112,6 +115,7 @@ impl Diagnostic {
         let message = match &wanted.role {
             PathRole::Entry(worker) => format!("the entry file of worker `{worker}` does not exist: {}", wanted.path),
             PathRole::Assets => format!("the asset directory does not exist: {}", wanted.path),
+            PathRole::Redirects => format!("the file of redirects does not exist: {}", wanted.path),
             PathRole::Migrations => format!("the directory of migrations does not exist: {}", wanted.path),
         };
         let help = "paths are relative to the directory of the manifest";

@@ -24,12 +24,18 @@
 //! 2. By path, segment by segment from the left: a literal before `:name` before `*`. At the end
 //!    of the path, a pattern that ends there comes before one that ends in `*`.
 //!
-//! Two routes that match exactly the same requests are an error.
+//! 3. Among routes of one pattern: the greater `priority`, then the one that asks for more
+//!    ([`When::count`]). One that asks for nothing is the last. If what the first asks does not hold,
+//!    the next is tried, and then the next pattern of steps 1 and 2.
+//!
+//! Two routes that match exactly the same requests are an error. So are a route that another one
+//! always comes before, and two of which neither comes first though both can match one request.
 //!
 //! A lookup walks a tree that was built once; it allocates only if the host has upper-case letters.
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,15 +44,25 @@ use crate::cache_rule::CacheRuleIndex;
 use crate::egress::is_label;
 use crate::plan::{AssetsIndex, BucketIndex, UpstreamIndex, WorkerIndex};
 
+pub mod rules;
 mod table;
+pub mod template;
+pub mod when;
 
-pub use table::{RouteIndex, RouteMatch, RouteTable, SamePattern};
+pub use rules::Rules;
+pub use table::{PathTree, RouteIndex, RouteMatch, RouteTable, SamePattern};
+pub use when::{Facts, When};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub host: HostPattern,
     pub path: PathPattern,
     pub target: Target,
+    /// What it asks beside; nothing, if it takes every request at its pattern.
+    pub when: Option<Box<When>>,
+    /// Among routes of one pattern, the greater comes first.
+    pub priority: i32,
+    pub rules: Option<Arc<Rules>>,
 }
 
 /// Who answers.
@@ -66,6 +82,8 @@ pub enum Target {
         upstream: UpstreamIndex,
         cache: RouteCache,
     },
+    /// The route itself: its rules answer.
+    Redirect,
 }
 
 /// The longest default lifetime: a year, as `Cache-Control` is commonly given.
@@ -256,6 +274,28 @@ impl PathPattern {
         self.prefix
     }
 
+    /// A path that matches, of captures that hardly stand in a pattern.
+    pub(crate) fn sample(&self) -> String {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(text) => text.as_str(),
+            Segment::Param(_) => "~any",
+        });
+        let pieces: Vec<&str> = segments.chain(self.prefix.then_some("~any")).collect();
+        format!("/{}", pieces.join("/"))
+    }
+
+    /// Whether a path matches.
+    pub fn matches(&self, path: &str) -> bool {
+        let Some(path) = path.strip_prefix('/') else { return false };
+        let mut pieces = path.split('/');
+        let begins = self.segments.iter().all(|segment| match (segment, pieces.next()) {
+            (Segment::Literal(text), Some(piece)) => text == piece,
+            (Segment::Param(_), Some(piece)) => !piece.is_empty(),
+            (_, None) => false,
+        });
+        begins && (self.prefix || pieces.next().is_none())
+    }
+
     /// What the `*` at the end stands for in a path that matches.
     pub fn rest<'p>(&self, path: &'p str) -> &'p str {
         let rest = path.strip_prefix('/').unwrap_or(path);
@@ -321,10 +361,49 @@ impl Route {
         format!("{}{}", self.host, self.path)
     }
 
+    /// A route that takes every request at its pattern, and does nothing but lead to its target.
+    pub fn new(host: HostPattern, path: PathPattern, target: Target) -> Self {
+        Self { host, path, target, when: None, priority: 0, rules: None }
+    }
+
+    /// How many things it asks beside its pattern.
+    fn asks(&self) -> usize {
+        self.when.as_ref().map_or(0, |when| when.count())
+    }
+
     /// The order of the module's documentation; the more specific route is the lesser. Equal if
-    /// and only if both match exactly the same requests.
+    /// and only if both match exactly the same requests, but for their priority.
     pub fn compare_specificity(&self, other: &Self) -> Ordering {
+        self.compare_pattern(other)
+            .then_with(|| self.compare_precedence(other))
+            .then_with(|| self.when.cmp(&other.when))
+    }
+
+    /// By host and path alone.
+    pub fn compare_pattern(&self, other: &Self) -> Ordering {
         self.host.rank().cmp(&other.host.rank()).then_with(|| self.path.rank().cmp(other.path.rank()))
+    }
+
+    /// Which of two routes of one pattern is tried first.
+    pub fn compare_precedence(&self, other: &Self) -> Ordering {
+        (other.priority, other.asks()).cmp(&(self.priority, self.asks()))
+    }
+
+    /// Whether no request at its pattern reaches `later`, which is tried after this one.
+    pub fn shadows(&self, later: &Self) -> bool {
+        match (&self.when, &later.when) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(later)) => mine.covers(later),
+        }
+    }
+
+    /// Whether one request at their pattern can fulfil both.
+    pub fn meets(&self, other: &Self) -> bool {
+        match (&self.when, &other.when) {
+            (Some(mine), Some(other)) => !mine.excludes(other),
+            _ => true,
+        }
     }
 }
 
@@ -355,11 +434,22 @@ impl fmt::Display for PathPattern {
 struct RouteText {
     r#match: String,
     target: Target,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    when: Option<Box<When>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    priority: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<Rules>,
+}
+
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 impl Serialize for Route {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        RouteText { r#match: self.pattern(), target: self.target }.serialize(s)
+        let (when, rules) = (self.when.clone(), self.rules.as_deref().cloned());
+        RouteText { r#match: self.pattern(), target: self.target, when, priority: self.priority, rules }.serialize(s)
     }
 }
 
@@ -367,7 +457,8 @@ impl<'de> Deserialize<'de> for Route {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = RouteText::deserialize(d)?;
         let (host, path) = parse_pattern(&text.r#match).map_err(serde::de::Error::custom)?;
-        Ok(Self { host, path, target: text.target })
+        let (when, priority, rules) = (text.when, text.priority, text.rules.map(Arc::new));
+        Ok(Self { host, path, target: text.target, when, priority, rules })
     }
 }
 

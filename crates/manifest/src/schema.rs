@@ -6,12 +6,15 @@ use base::limits::{APP, LimitRow, POSTGRES, TEST, UPSTREAM as UPSTREAM_LIMITS, W
 use serde_json::{Map, Value, json};
 
 use crate::bounds::{CACHE_KEY_NAMES, ENTRYPOINT_BYTES};
+use crate::plan::HtmlHandling;
 use crate::raw::fields::{
-    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, TEST as TEST_FIELDS, UPSTREAM,
-    UPSTREAM_HEALTH, UPSTREAM_TARGET, UPSTREAM_TLS, WORKER as WORKER_FIELDS,
+    BINDING, Field, POSTGRES as POSTGRES_FIELDS, POSTGRES_URL, ROOT, ROUTE, ROUTE_CACHE, ROUTE_RULES,
+    TEST as TEST_FIELDS, UPSTREAM, UPSTREAM_HEALTH, UPSTREAM_TARGET, UPSTREAM_TLS, WORKER as WORKER_FIELDS,
 };
 use crate::route::DEFAULT_TTL_S_MAX;
 use crate::upstream::WEIGHT_MAX;
+
+mod rules;
 
 /// The schema, in the dialect of JSON Schema 2020-12.
 pub fn json_schema() -> Value {
@@ -149,14 +152,16 @@ fn postgres() -> Value {
 fn route() -> Value {
     let mut route = object(ROUTE, |name| match name {
         "not_found" => json!({ "enum": ["none", "single-page", "404-page"], "default": "none" }),
+        "html_handling" => json!({ "enum": HtmlHandling::NAMES.map(|(name, _)| name) }),
         "worker" | "blob" | "upstream" => json!({ "$ref": "#/$defs/label" }),
         "cache" => json!({ "oneOf": [{ "type": "boolean" }, route_cache()] }),
+        name if ROUTE_RULES.contains(&name) || name == "priority" => rules::rule(name),
         _ => json!({ "type": "string", "minLength": 1 }),
     });
     route["required"] = json!(["match"]);
-    let targets = ["worker", "assets", "blob", "upstream"].map(|target| json!({ "required": [target] }));
+    let targets = ["worker", "assets", "blob", "upstream", "redirect"].map(|target| json!({ "required": [target] }));
     route["anyOf"] = json!(targets);
-    route["dependentRequired"] = json!({ "not_found": ["assets"], "cache": ["upstream"] });
+    route["dependentRequired"] = json!({ "not_found": ["assets"], "html_handling": ["assets"], "cache": ["upstream"] });
     route
 }
 

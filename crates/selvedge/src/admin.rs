@@ -17,8 +17,10 @@ use control_api::{Api, Client, ClientOptions, UpstreamEntry};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use script::SourceMaps;
 use services::ResponseCare;
-use telemetry::Level;
+use telemetry::{Level, Metrics};
 
+use crate::acme::Desk;
+use crate::reload::Bell;
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
 
@@ -82,11 +84,13 @@ fn into_http(request: Request) -> http::Request<Body> {
 pub fn control(
     stores: &Stores,
     engine: Option<Arc<dyn worker::Engine>>,
-    responses: Option<Arc<dyn ResponseCare>>,
+    node: Option<(Arc<dyn ResponseCare>, Arc<Metrics>)>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
+    bells: Option<(Bell, Desk)>,
 ) -> Arc<dyn Api> {
+    let (responses, metrics) = node.unzip();
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
         let prepared = engine.prepare(artifact, limits);
@@ -119,12 +123,15 @@ pub fn control(
         leases: stores.leases.clone(),
         care: stores.care.clone(),
         responses,
+        metrics,
         clock: wire::clock(),
         limits,
         apps: stores.apps.clone(),
         prepare: Arc::new(prepare),
         on_release,
         upstreams,
+        certificates: bells.clone().map(|(_, desk)| Arc::new(move |renew| desk.ask(renew)) as control::Certificates),
+        reload: bells.map(|(bell, _)| Arc::new(move || bell.ask()) as control::Reload),
         version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -145,7 +152,7 @@ pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new)))
+            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new), None))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

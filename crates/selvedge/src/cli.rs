@@ -59,12 +59,18 @@ pub enum Command {
     /// Look into the cache.
     #[command(subcommand)]
     Cache(Cache),
+    /// How the answers of shadow targets compare with the real ones.
+    Mirrors(AppArgs),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Show the state of each target of the upstreams that a node serves.
     Upstreams(Data),
     /// Copy all data of a node, running or not, to a directory of backups.
     Backup(Backup),
+    /// Certificates that a running node asks an authority for.
+    Certs(Certs),
+    /// Let a running node read its configuration again, without dropping a connection.
+    Reload(Data),
     /// Make a data directory of a backup.
     Restore(Restore),
     /// Read all data of a node, running or not, and tell what is damaged.
@@ -210,6 +216,26 @@ pub struct Serve {
     /// Take the place of the node that runs on this data, without refusing a connection.
     #[arg(long)]
     pub takeover: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Certs {
+    #[command(subcommand)]
+    pub command: CertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Their hosts, when they expire, and when they are asked for next.
+    List(Data),
+    /// Ask for them now.
+    Renew {
+        /// Those for this host only.
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -3,9 +3,11 @@
 pub mod blob;
 pub mod cache;
 pub mod care;
+pub mod certs;
 pub mod config;
 pub mod init;
 pub mod kv;
+pub mod mirrors;
 pub mod objects;
 pub mod project;
 pub mod release;

@@ -33,6 +33,8 @@ pub struct NodeConfig {
     pub apps: Apps,
     pub listeners: Vec<ListenerConfig>,
     pub s3: S3Config,
+    /// The database of the countries of addresses.
+    pub countries: Option<CountriesFile>,
     /// Whom certificates are asked of.
     pub acme: Option<AcmeConfig>,
     /// The directory of the cache's disk tier.
@@ -41,8 +43,15 @@ pub struct NodeConfig {
     pub file: Option<SourceFile>,
 }
 
+/// A file in MaxMind's format, and where it is named.
+#[derive(Debug)]
+pub struct CountriesFile {
+    pub path: PathBuf,
+    pub span: Range<usize>,
+}
+
 /// How the S3 protocol is served.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct S3Config {
     pub listen: Option<SocketAddr>,
     /// Names of the endpoint: `BUCKET.NAME` is a bucket.
@@ -81,7 +90,8 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "cache", "acme"];
+const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "geo", "cache", "acme"];
+const GEO_FIELDS: &[&str] = &["countries"];
 /// The limits that an app may have of its own: its quotas.
 const APP_FIELDS: &[&str] = &["blob_app_bytes", "kv_app_bytes", "kv_app_keys", "object_app_bytes", "sql_app_bytes"];
 const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
@@ -112,6 +122,11 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     }
     check_listeners(&mut reader, &listeners, limits.listeners);
     let s3 = reader.table(&root, "s3").map(|table| read_s3(&mut reader, &table)).unwrap_or_default();
+    let countries = reader.table(&root, "geo").and_then(|table| {
+        reader.check_fields(&table, GEO_FIELDS, "[geo]");
+        let text = reader.string(&table, "countries")?;
+        Some(CountriesFile { path: base.join(text.value), span: text.span })
+    });
     let acme = reader.table(&root, "acme").and_then(|table| acme::read(&mut reader, &table, base));
     if acme.is_none()
         && let Some(listener) = listeners.iter().find(|one| one.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()))
@@ -124,7 +139,7 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, apps: Arc::new(apps), listeners, s3, cache_disk, acme, file: Some(file) })
+    Ok(NodeConfig { limits, apps: Arc::new(apps), listeners, s3, countries, cache_disk, acme, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {

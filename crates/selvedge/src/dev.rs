@@ -54,14 +54,16 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             limits: limits.clone(),
             log: terminal::log_format(),
             quiet: args.listening.quiet,
+            countries: None,
             sockets: sockets.clone(),
         },
         stores.clone(),
     )?;
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits, &sockets)?;
+    let counted = Some((node.responses.clone(), node.metrics.clone()));
     let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
-        api: admin::control(&stores, Some(engine), Some(node.responses.clone()), limits.clone(), Arc::new(|| {}), seen),
+        api: admin::control(&stores, Some(engine), counted, limits.clone(), Arc::new(|| {}), seen, None),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],
@@ -184,7 +186,7 @@ impl Studio {
         let failed = |error: &dyn std::fmt::Display| Failure::new(&code::START_FAILED, format!("{error:#}"));
         let mut assets = Vec::new();
         for index in &bundle.plan.assets {
-            let scanned = AssetIndex::scan(&self.dir.join(&index.directory), &self.memory);
+            let scanned = AssetIndex::scan(&self.dir.join(&index.directory), &self.memory, index.html);
             assets.push(scanned.map_err(|error| failed(&error))?);
         }
         let blueprint = Blueprint {
@@ -211,7 +213,7 @@ impl Studio {
         let site = Site::new(SiteParts {
             deployment: "dev".into(),
             workers: plan.workers.iter().map(|_| failing.clone()).collect(),
-            assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory)).collect(),
+            assets: plan.assets.iter().map(|_| AssetIndex::new([], &self.memory, Default::default())).collect(),
             buckets: self.node.workshop.buckets(&plan),
             upstreams: self.current.as_ref().map_or_else(Vec::new, |(site, _)| site.upstreams().to_vec()),
             plan,

@@ -11,11 +11,14 @@ mod cli;
 mod command;
 mod config;
 mod dev;
+mod geo;
 mod listeners;
+mod live;
 mod node;
 mod open_files;
 mod outbound;
 mod prepare;
+mod reload;
 mod s3;
 mod serve;
 mod site;
@@ -81,6 +84,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Usage(args) => command::usage::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Purge(args) => command::cache::purge(args, json).await,
+            Command::Mirrors(args) => command::mirrors::run(args, json).await,
             Command::Cache(args) => command::cache::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,
@@ -88,6 +92,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
+            Command::Certs(args) => command::certs::run(args, json).await,
+            Command::Reload(args) => command::care::reload(args, json).await,
             Command::Fsck(args) => command::care::fsck(args, json).await,
         }?;
         Ok(ExitCode::SUCCESS)

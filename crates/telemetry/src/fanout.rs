@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{GuestLine, Record, Sink};
+use crate::{GuestLine, Mirrored, Record, Sink};
 
 /// Gives every record and line to each of its sinks, in order.
 #[derive(Clone, Default)]
@@ -24,6 +24,12 @@ impl Sink for Fanout {
             sink.observe(&record);
         }
         last.record(record);
+    }
+
+    fn mirrored(&self, mirrored: Mirrored) {
+        for sink in &self.sinks {
+            sink.mirrored(mirrored.clone());
+        }
     }
 
     fn line(&self, line: GuestLine) {

@@ -19,5 +19,8 @@ pub mod trace;
 pub use access_log::{AccessLog, AccessLogOptions, Format};
 pub use fanout::Fanout;
 pub use metrics::Metrics;
-pub use record::{GuestLine, InvocationRecord, Level, NullSink, Phases, Record, RecordHandle, Sink, Start, Usage};
+pub use record::{
+    GuestLine, InvocationRecord, Level, MirrorOutcome, Mirrored, NullSink, Phases, Record, RecordHandle, Sink, Start,
+    Usage,
+};
 pub use trace::TraceContext;

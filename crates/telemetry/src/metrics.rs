@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::code::{self, Code};
 
-use crate::{GuestLine, InvocationRecord, Record, Sink, Start};
+use crate::{GuestLine, InvocationRecord, Mirrored, Record, Sink, Start};
 
 mod render;
 
@@ -82,6 +82,8 @@ struct App {
 #[derive(Default)]
 struct Route {
     by_class: [AtomicU64; 6],
+    /// In the order of [`MirrorOutcome::ALL`](crate::MirrorOutcome::ALL).
+    mirrored: [AtomicU64; 5],
 }
 
 /// Upper bounds of the buckets, in microseconds.
@@ -133,6 +135,19 @@ impl Metrics {
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).push((name, help, kind, Box::new(read)));
+    }
+
+    /// What became of the copies of an app's requests, by route, in the order of
+    /// [`MirrorOutcome::ALL`](crate::MirrorOutcome::ALL). Routes without any are left out.
+    pub fn mirrored(&self, app: &str) -> Vec<(Arc<str>, [u64; 5])> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(app) = apps.get(app) else { return Vec::new() };
+        let routes = app.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let counts =
+            routes.iter().map(|(name, route)| (name.clone(), route.mirrored.each_ref().map(|n| n.load(Relaxed))));
+        let mut found: Vec<_> = counts.filter(|(_, counts)| counts.iter().any(|n| *n > 0)).collect();
+        found.sort();
+        found
     }
 
     /// Adds values that somebody else keeps, told apart by their labels; the first [`POINTS_MAX`] are shown.
@@ -191,6 +206,12 @@ impl Sink for Metrics {
 
     fn line(&self, _: GuestLine) {
         self.lines.fetch_add(1, Relaxed);
+    }
+
+    fn mirrored(&self, mirrored: Mirrored) {
+        let app = entry(&self.apps, &mirrored.app, APPS_MAX);
+        let route = entry(&app.routes, &mirrored.route, ROUTES_MAX);
+        route.mirrored[mirrored.outcome as usize].fetch_add(1, Relaxed);
     }
 
     fn observe(&self, record: &Record) {

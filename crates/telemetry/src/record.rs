@@ -133,10 +133,49 @@ pub trait Sink: Send + Sync + 'static {
     fn record(&self, record: Record);
     fn line(&self, line: GuestLine);
 
+    /// A copy of a request was answered, or was not.
+    fn mirrored(&self, _: Mirrored) {}
+
     /// The same as `record`, for a sink that shares the record with others. One that only looks
     /// at records does without the copy.
     fn observe(&self, record: &Record) {
         self.record(record.clone());
+    }
+}
+
+/// What became of a copy of a request for a shadow target.
+#[derive(Debug, Clone)]
+pub struct Mirrored {
+    pub app: Arc<str>,
+    /// The pattern of the route.
+    pub route: Arc<str>,
+    pub outcome: MirrorOutcome,
+}
+
+/// How the answer of a shadow compares with the real one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MirrorOutcome {
+    /// The same status and the same body.
+    Same,
+    OtherStatus,
+    OtherBody,
+    /// The shadow gave no whole answer in time.
+    Failed,
+    /// No copy was sent (too many under way, or the body was not at hand), or the real answer broke off.
+    Skipped,
+}
+
+impl MirrorOutcome {
+    pub const ALL: [Self; 5] = [Self::Same, Self::OtherStatus, Self::OtherBody, Self::Failed, Self::Skipped];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::OtherStatus => "other_status",
+            Self::OtherBody => "other_body",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::Body;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use telemetry::RecordHandle;
 
 use crate::object::ObjectEvent;
 use crate::rpc::RpcEvent;
+use crate::{Failure, Outbound, Response};
 
 #[derive(Debug)]
 #[non_exhaustive]
@@ -52,4 +54,48 @@ pub struct Call {
     pub depth: u64,
     /// Keeps the root's place in admission for as long as anything acts for it.
     pub admission: Option<Arc<dyn std::any::Any + Send + Sync>>,
+    /// Of a worker in the way of a request: what comes behind it.
+    pub next: Option<Next>,
+}
+
+impl Call {
+    /// A call from outside, of a worker that nothing comes behind.
+    pub fn new(record: RecordHandle) -> Self {
+        Self { record, depth: 0, admission: None, next: None }
+    }
+
+    /// The call of another worker on behalf of this one. What comes behind this one is not its own.
+    pub fn deeper(&self) -> Self {
+        Self { depth: self.depth + 1, next: None, ..self.clone() }
+    }
+}
+
+/// The next step of a request that a worker has in its hands. What the worker fetches of the request's
+/// own origin goes there, whatever its grants say of the network, and what the step answers is the
+/// response, redirects included.
+#[derive(Clone)]
+pub struct Next {
+    origin: url::Origin,
+    step: Step,
+}
+
+type Step = Arc<dyn Fn(Call, Outbound) -> BoxFuture<'static, Result<Response, Failure>> + Send + Sync>;
+
+impl Next {
+    /// `url` is that of the request.
+    pub fn new(
+        url: &url::Url,
+        step: impl Fn(Call, Outbound) -> BoxFuture<'static, Result<Response, Failure>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { origin: url.origin(), step: Arc::new(step) }
+    }
+
+    pub fn takes(&self, url: &url::Url) -> bool {
+        url.origin() == self.origin
+    }
+
+    /// A request of `call`, which is answered as one of its sub-requests.
+    pub fn fetch(&self, call: &Call, request: Outbound) -> BoxFuture<'static, Result<Response, Failure>> {
+        (self.step)(call.deeper(), request)
+    }
 }

@@ -21,7 +21,7 @@ pub mod sql;
 pub use crate::core::{Core, ToldTime};
 pub use engine::{Engine, Instance, InstanceState, Program, Response, StartReport};
 pub use env::{Env, Fetcher, Handle, Invoker, Meter, Outbound, SourceMap};
-pub use event::{Call, Entry, Event, FetchEvent};
+pub use event::{Call, Entry, Event, FetchEvent, Next};
 pub use failure::{Again, Ended, Failure, Frame};
 pub use object::{ObjectEvent, Objects};
 pub use response_cache::{CacheRequest, CacheScope, Put, ResponseCache};

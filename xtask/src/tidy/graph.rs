@@ -105,6 +105,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("oxc*", &["script"]),
     Heavy::of("axum", &["control"]),
     Heavy::of("clap", &["selvedge"]),
+    Heavy::of("maxminddb", &["selvedge"]),
     Heavy::of("notify", &["selvedge"]),
     Heavy::of("miette", &["manifest", "selvedge"]),
     Heavy::of("toml_edit", &["manifest", "selvedge"]),

@@ -1,21 +1,29 @@
 //! The files of an asset directory.
 //!
 //! Left out are names that begin with a dot (except `.well-known`), `node_modules`, the entry files
-//! of workers, and the files in which other platforms keep rules for their servers; a warning names
-//! each of those but the first kind. A link may lead anywhere within the directory and nowhere else.
+//! of workers, and `_routes.json`, which is for the servers of another platform; a warning names each of
+//! those but the first kind. `_headers` and `_redirects` are checked here, a fault for each line that is
+//! wrong, and go along as files that are not served. A link may lead anywhere within the directory and nowhere else.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use base::Digest;
+use manifest::bounds::RULES_FILE_BYTES;
+use manifest::site_files::{LineFault, Redirects, SiteHeaders};
 
 use super::failure::{FileFault, code};
 use super::{AssetFile, unreadable};
 use crate::bounds::{ASSET_FILES, ASSET_PATH_BYTES};
 
-/// At the root of a directory, other platforms read these and don't publish them.
-const RULE_FILES: &[&str] = &["_headers", "_redirects", "_routes.json"];
+/// At the root of a directory, another platform reads this and does not publish it.
+const ROUTES_FILE: &str = "_routes.json";
+
+const HEADERS_FILE: &str = "/_headers";
+const REDIRECTS_FILE: &str = "/_redirects";
+/// Lines of one file that are reported.
+const RULE_FAULTS_MAX: usize = 20;
 
 pub(super) struct Listing<'a> {
     /// The directory as the manifest names it, for messages.
@@ -27,6 +35,8 @@ pub(super) struct Listing<'a> {
     /// The directories above the one being read, with their links resolved.
     chain: Vec<PathBuf>,
     full: bool,
+    /// It is no directory but one file.
+    alone: bool,
     pub files: Vec<AssetFile>,
     /// Every directory that was read.
     pub directories: Vec<PathBuf>,
@@ -43,6 +53,7 @@ impl<'a> Listing<'a> {
             root: PathBuf::new(),
             chain: Vec::new(),
             full: false,
+            alone: false,
             files: Vec::new(),
             directories: Vec::new(),
             warnings: Vec::new(),
@@ -149,6 +160,7 @@ impl<'a> Listing<'a> {
         }
         match fs::read(&source) {
             Ok(content) => {
+                self.check_rules(&path, &content);
                 let (digest, bytes) = (Digest::of(&content), content.len() as u64);
                 self.files.push(AssetFile { path, digest, bytes, source });
             }
@@ -156,9 +168,35 @@ impl<'a> Listing<'a> {
         }
     }
 
+    /// A file of redirects in place of a directory.
+    pub fn redirects(&mut self, file: &Path) {
+        self.alone = true;
+        self.file(file.to_path_buf(), REDIRECTS_FILE.to_owned(), fs::metadata(file).map_or(0, |meta| meta.len()));
+    }
+
+    /// The rules of a directory have to be understood before they are relied upon.
+    fn check_rules(&mut self, path: &str, content: &[u8]) {
+        if !matches!(path, REDIRECTS_FILE | HEADERS_FILE) {
+            return;
+        }
+        if content.len() as u64 > RULES_FILE_BYTES.max {
+            let (found, max) = (content.len(), RULES_FILE_BYTES.max);
+            let message = format!("{} has {found} bytes, rules_file_bytes allows {max}", self.shown(path));
+            return self.fault(code::TOO_LARGE, message, path);
+        }
+        let Ok(text) = std::str::from_utf8(content) else {
+            return self.fault(code::ASSET, format!("{} is no text in UTF-8", self.shown(path)), path);
+        };
+        let faults = if path == REDIRECTS_FILE { Redirects::parse(text).1 } else { SiteHeaders::parse(text).1 };
+        // A file in another format altogether is one mistake, not ten thousand.
+        for LineFault { line, message } in faults.into_iter().take(RULE_FAULTS_MAX) {
+            self.fault(code::ASSET, format!("{}:{line}: {message}", self.shown(path)), path);
+        }
+    }
+
     /// A path below the directory, as it is seen from the manifest.
     fn shown(&self, path: &str) -> String {
-        format!("{}{path}", self.name)
+        if self.alone { self.name.to_owned() } else { format!("{}{path}", self.name) }
     }
 
     fn fault(&mut self, code: &'static str, message: String, path: &str) {
@@ -171,6 +209,6 @@ fn why_left_out(name: &str, prefix: &str) -> Option<&'static str> {
     if name == "node_modules" {
         return Some("packages are for the build");
     }
-    let is_rule = prefix.is_empty() && RULE_FILES.contains(&name);
+    let is_rule = prefix.is_empty() && name == ROUTES_FILE;
     is_rule.then_some("it is for the servers of another platform, and this version does not apply it")
 }

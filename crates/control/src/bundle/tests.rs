@@ -196,9 +196,9 @@ fn what_is_not_meant_for_the_public_is_left_out() {
     ]);
     let bundle = build(&dir).expect("a good app");
     let paths: Vec<_> = bundle.assets[0].iter().map(|file| file.path.as_str()).collect();
-    assert_eq!(paths, ["/docs/_headers", "/index.html"]);
+    assert_eq!(paths, ["/_headers", "/docs/_headers", "/index.html"]);
     let named: Vec<_> = bundle.warnings.iter().map(|text| text.split(' ').next().unwrap_or_default()).collect();
-    assert_eq!(named, ["public/_headers", "public/_worker.js", "public/node_modules"]);
+    assert_eq!(named, ["public/_worker.js", "public/node_modules"]);
 }
 
 #[cfg(unix)]

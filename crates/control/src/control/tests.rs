@@ -54,6 +54,7 @@ impl Node {
             leases: objects,
             care: Arc::new(MemoryCare),
             responses: None,
+            metrics: None,
             clock: clock.clone(),
             limits,
             apps: Arc::default(),
@@ -62,6 +63,8 @@ impl Node {
                 let why: Option<PrepareError> = why.lock().expect("no test panics with it").clone();
                 why.map_or(Ok(vec!["info: hello".to_owned()]), Err)
             }),
+            certificates: None,
+            reload: None,
             on_release: Arc::new(move || {
                 on_release.fetch_add(1, Ordering::SeqCst);
             }),

@@ -37,7 +37,7 @@ fn it_keeps_its_place_and_its_record() {
         let web = first(&app);
         let kept = Arc::new(Last::default());
         let record = RecordHandle::new(Record { path: "/share".into(), ..Record::default() }, kept.clone());
-        let mut shares = web.invoke(Call { record, depth: 0, admission: None }, fetch("/share"));
+        let mut shares = web.invoke(Call::new(record), fetch("/share"));
         let lost = async { assert_eq!(send(&web, "/trap").await, Err("guest_trap")) };
         tokio::select! {
             biased;

@@ -223,7 +223,7 @@ impl Sink for Last {
 }
 
 pub fn call() -> Call {
-    Call { record: RecordHandle::new(Record::default(), Arc::new(NullSink)), depth: 0, admission: None }
+    Call::new(RecordHandle::new(Record::default(), Arc::new(NullSink)))
 }
 
 pub fn first(deployment: &Arc<Deployment>) -> Arc<dyn Invoker> {

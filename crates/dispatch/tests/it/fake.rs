@@ -222,7 +222,7 @@ impl FakeInstance {
             other => {
                 let rest = other.strip_prefix("/next").unwrap_or_else(|| panic!("no such path: {other}"));
                 let Some((_, Handle::Service(next))) = self.env.bindings.first() else { panic!("no binding") };
-                let nested = Call { depth: call.depth + 1, ..call };
+                let nested = call.deeper();
                 return Ok(next.invoke(nested, fetch(rest)).await?);
             }
         }

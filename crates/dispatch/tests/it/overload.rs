@@ -41,7 +41,7 @@ fn waiting_ends_after_queue_ms_and_is_recorded() {
         settle().await;
         let kept = Arc::new(Last::default());
         let record = RecordHandle::new(Record::default(), kept.clone());
-        let waiting = web.invoke(Call { record, depth: 0, admission: None }, fetch("/ok"));
+        let waiting = web.invoke(Call::new(record), fetch("/ok"));
         let (clock, began) = (bench.clock.clone(), tokio::time::Instant::now());
         let failure = tokio::join!(waiting, async { clock.advance(250) }).0.err().unwrap();
         assert_eq!(failure.code.name, "app_overloaded");

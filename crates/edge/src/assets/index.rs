@@ -9,7 +9,15 @@ use std::sync::{Arc, OnceLock};
 use base::Digest;
 use bytes::Bytes;
 use http::HeaderValue;
+use manifest::HtmlHandling;
+use manifest::bounds::RULES_FILE_BYTES;
+use manifest::site_files::{Redirects, SiteHeaders};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::choose;
+
+/// The files of rules of a directory, which are not served.
+const RULE_FILES: [&str; 2] = ["_redirects", "_headers"];
 
 /// A file up to this size is kept in memory once it was asked for, while there is room.
 pub const IN_MEMORY_BYTES_MAX: u64 = 256 << 10;
@@ -64,6 +72,10 @@ pub(crate) struct Asset {
     pub size: u64,
     pub etag: HeaderValue,
     pub content_type: HeaderValue,
+    /// Its name stands for this content alone.
+    pub fingerprinted: bool,
+    /// The same content in other codings: the coding, the size, and the path of the file.
+    pub variants: Vec<(&'static str, u64, Box<str>)>,
     bytes: OnceLock<Bytes>,
     memory: Arc<AssetMemory>,
 }
@@ -107,18 +119,37 @@ pub struct AssetIndex {
     files: HashMap<Box<str>, Asset>,
     /// Files that were left out, and why.
     skipped: Vec<(PathBuf, &'static str)>,
+    html: HtmlHandling,
+    /// Of `_redirects`.
+    pub(crate) redirects: Redirects,
+    /// Of `_headers`.
+    pub(crate) headers: SiteHeaders,
 }
 
 impl AssetIndex {
-    /// Of a deployment: everything is known, nothing is read yet.
-    pub fn new(entries: impl IntoIterator<Item = AssetEntry>, memory: &Arc<AssetMemory>) -> Arc<Self> {
-        let served = |entry: &AssetEntry| !is_hidden(&entry.path);
-        let files = entries.into_iter().filter(served).map(|entry| {
+    /// Of a deployment: everything is known, nothing is read yet but for the files of rules.
+    pub fn new(
+        entries: impl IntoIterator<Item = AssetEntry>,
+        memory: &Arc<AssetMemory>,
+        html: HtmlHandling,
+    ) -> Arc<Self> {
+        let (rules, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| RULE_FILES.contains(&entry.path.as_str()));
+        let text = |name: &str| {
+            let file = rules.iter().find(|entry| entry.path == name)?;
+            // What is wrong in it was told when it was deployed; the rest of it holds.
+            std::fs::read_to_string(&file.file).ok().filter(|text| text.len() as u64 <= RULES_FILE_BYTES.max)
+        };
+        let redirects = text(RULE_FILES[0]).map(|text| Redirects::parse(&text).0).unwrap_or_default();
+        let headers = text(RULE_FILES[1]).map(|text| SiteHeaders::parse(&text).0).unwrap_or_default();
+        let files = entries.into_iter().filter(|entry| !is_hidden(&entry.path)).map(|entry| {
             let path = format!("/{}", entry.path).into_boxed_str();
             let digits = entry.digest.to_string();
             let asset = Asset {
                 etag: HeaderValue::try_from(format!("\"{}\"", &digits[..32])).unwrap_or(HeaderValue::from_static("")),
                 content_type: content_type(&entry.path),
+                fingerprinted: choose::is_fingerprinted(&path),
+                variants: Vec::new(),
                 file: entry.file,
                 size: entry.size,
                 bytes: OnceLock::new(),
@@ -126,16 +157,29 @@ impl AssetIndex {
             };
             (path, asset)
         });
-        Arc::new(Self { files: files.collect(), skipped: Vec::new() })
+        let mut files: HashMap<Box<str>, Asset> = files.collect();
+        let variants: Vec<_> = files.keys().filter_map(|path| Some((path.clone(), variants(&files, path)?))).collect();
+        for (path, variants) in variants {
+            if let Some(asset) = files.get_mut(&path) {
+                asset.variants = variants;
+            }
+        }
+        Arc::new(Self { files, skipped: Vec::new(), html, redirects, headers })
     }
 
     /// Of a directory on disk, for `dev`: walks it and reads every file once. Blocks. A symbolic
     /// link is followed only to a file inside the directory.
-    pub fn scan(directory: &Path, memory: &Arc<AssetMemory>) -> Result<Arc<Self>, AssetsError> {
+    ///
+    /// A file in place of a directory is one of redirects, and serves nothing.
+    pub fn scan(directory: &Path, memory: &Arc<AssetMemory>, html: HtmlHandling) -> Result<Arc<Self>, AssetsError> {
         let mut walk = Walk::default();
         let root = directory.canonicalize().map_err(|source| AssetsError { path: directory.to_owned(), source })?;
-        walk.directory(&root, &root, "")?;
-        let index = Self::new(walk.entries, memory);
+        if root.is_file() {
+            walk.entries.push(read(RULE_FILES[0].to_owned(), root)?);
+        } else {
+            walk.directory(&root, &root, "")?;
+        }
+        let index = Self::new(walk.entries, memory, html);
         let Some(mut index) = Arc::into_inner(index) else { unreachable!("nobody else has it yet") };
         index.skipped = walk.skipped;
         Ok(Arc::new(index))
@@ -163,22 +207,45 @@ impl AssetIndex {
     /// What a path as received stands for.
     pub(crate) fn look_up(&self, path: &str) -> Lookup<'_> {
         let Some(path) = decode(path) else { return Lookup::Refused };
-        if let Some(asset) = self.file(&path) {
+        let exact = self.file(&path);
+        if self.html == HtmlHandling::None {
+            return exact.map_or(Lookup::Missing, Lookup::File);
+        }
+        if let Some(asset) = exact.filter(|_| !path.ends_with(".html")) {
             return Lookup::File(asset);
         }
-        if let Some(directory) = path.strip_suffix('/') {
-            if let Some(asset) = self.file(&format!("{path}index.html")) {
-                return Lookup::File(asset);
-            }
-            let page = !directory.is_empty() && self.file(&format!("{directory}.html")).is_some();
-            return if page { Lookup::Redirect(encode(directory)) } else { Lookup::Missing };
+        let Some((page, base, is_directory)) = self.page(&path) else { return Lookup::Missing };
+        let canonical = match self.html {
+            HtmlHandling::AutoTrailingSlash if is_directory => format!("{base}/"),
+            HtmlHandling::ForceTrailingSlash => format!("{base}/"),
+            _ if base.is_empty() => "/".to_owned(),
+            _ => base.to_owned(),
+        };
+        if canonical == path { Lookup::File(page) } else { Lookup::Redirect(encode(&canonical)) }
+    }
+
+    /// The file that a path means, whichever of its addresses it is.
+    pub(crate) fn page_at(&self, path: &str) -> Option<&Asset> {
+        let path = decode(path)?;
+        self.file(&path).or_else(|| self.page(&path).map(|(page, ..)| page))
+    }
+
+    /// The page that a path means, its path without an ending, and whether it is a directory's own.
+    fn page<'p>(&self, path: &'p str) -> Option<(&Asset, &'p str, bool)> {
+        let file = |base: &str, end: &str| self.file(&format!("{base}{end}"));
+        let of_directory = |base: &'p str| Some((file(base, "/index.html")?, base, true));
+        let of_file = |base: &'p str| {
+            let is_page = !base.is_empty() && !base.ends_with('/');
+            Some((file(base, ".html").filter(|_| is_page)?, base, false))
+        };
+        let bare = path.strip_suffix(".html").unwrap_or(path);
+        let index = bare.strip_suffix("/index").and_then(of_directory);
+        if bare.len() < path.len() {
+            return index.or_else(|| of_file(bare));
         }
-        if let Some(asset) = self.file(&format!("{path}.html")) {
-            return Lookup::File(asset);
-        }
-        match self.file(&format!("{path}/index.html")) {
-            Some(_) => Lookup::Redirect(encode(&path) + "/"),
-            None => Lookup::Missing,
+        match path.strip_suffix('/') {
+            Some(directory) => of_directory(directory).or_else(|| of_file(directory)),
+            None => index.or_else(|| of_file(path)).or_else(|| of_directory(path)),
         }
     }
 
@@ -234,6 +301,15 @@ fn content_type(path: &str) -> HeaderValue {
     let value =
         if text { HeaderValue::try_from(format!("{guess}; charset=utf-8")) } else { HeaderValue::try_from(guess) };
     value.unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+/// The files beside one that hold the same in another coding.
+fn variants(files: &HashMap<Box<str>, Asset>, path: &str) -> Option<Vec<(&'static str, u64, Box<str>)>> {
+    let beside = choose::CODINGS.iter().filter_map(|(coding, end)| {
+        let path = format!("{path}{end}");
+        Some((*coding, files.get(path.as_str())?.size, path.into()))
+    });
+    Some(beside.collect::<Vec<_>>()).filter(|found| !found.is_empty())
 }
 
 #[derive(Default)]

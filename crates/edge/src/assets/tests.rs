@@ -23,7 +23,7 @@ fn site_of(files: &Path, target: Target, not_found: NotFound) -> HostMap {
             .boxed_local()
     });
     let plan = plan("app", vec![route("/*", target)], &[], WorkerLimits::default(), not_found);
-    let index = AssetIndex::scan(files, &AssetMemory::new(1 << 20)).unwrap();
+    let index = AssetIndex::scan(files, &AssetMemory::new(1 << 20), manifest::HtmlHandling::AutoTrailingSlash).unwrap();
     HostMap::new([site(plan, Arc::new(worker), index)]).unwrap()
 }
 

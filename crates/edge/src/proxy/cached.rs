@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -14,6 +15,7 @@ use base::{Body, BodyError, Clock, NodeLimits, code};
 use cache::{
     Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
 };
+use futures_util::future::LocalBoxFuture;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -70,6 +72,23 @@ pub(crate) struct Caching<'a> {
     pub clock: &'a Arc<dyn Clock>,
     pub app: Arc<str>,
     pub rule: &'a Rule,
+    /// The path and query that the client sent, whatever the target sees.
+    pub asked: PathAndQuery,
+    /// Keeps apart what one URL leads to by different routes.
+    pub space: Option<Arc<str>>,
+    /// Workers between the cache and the upstream.
+    pub behind: Option<Behind>,
+}
+
+/// Who is asked in place of the upstream, and asks it in turn.
+pub(crate) type Behind = Rc<dyn Fn(Forwarded) -> LocalBoxFuture<'static, Result<Response<Body>, Failure>>>;
+
+/// Sends a request to where the cache's misses go.
+async fn ask(upstream: &Arc<Upstream>, behind: Option<&Behind>, request: Forwarded) -> Result<Response<Body>, Failure> {
+    match behind {
+        Some(behind) => behind(request).await,
+        None => upstream.ask(request).await,
+    }
 }
 
 impl ProxyCache {
@@ -149,15 +168,22 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<Response<Body>, Failure> {
     let rule = caching.rule;
-    let (path, query) = (request.path_and_query.path(), request.path_and_query.query());
+    let (path, query) = (caching.asked.path(), caching.asked.query());
     let page = rule.key.page(request.scheme(), request.authority(), path, query);
     let counts = caching.cache.counts(&caching.app);
     let reads = matches!(request.method, Method::GET | Method::HEAD);
-    let key = Key { app: caching.app.clone(), cache: None, url: rule.key.key(page, &request.headers).into() };
+    let key = Key {
+        app: caching.app.clone(),
+        cache: caching.space.clone(),
+        url: rule.key.key(page, &request.headers).into(),
+    };
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;
     if !rule.on || !reads || !is_plain {
         let method = request.method.clone();
-        let mut response = pass(upstream, request).await?;
+        let mut response = match &caching.behind {
+            Some(behind) if !request.upgrade => behind(forwarded(request)).await?,
+            _ => pass(upstream, request).await?,
+        };
         if rule.on && !method.is_safe() {
             invalidate(&caching, &key, &method, &response).await?;
         }
@@ -228,6 +254,7 @@ struct Fetch {
     cache: Arc<ProxyCache>,
     clock: Arc<dyn Clock>,
     upstream: Arc<Upstream>,
+    behind: Option<Behind>,
     filling: Arc<Filling>,
     key: Key,
     /// What is stored, and to be validated.
@@ -420,7 +447,7 @@ impl Asking {
         Counts::add(&self.counts.bypassed);
         let wants_part = self.request.headers.contains_key(header::RANGE) && !self.is_head && !self.asked.no_store;
         let keeps = wants_part.then(|| (self.request.headers.clone(), caching.cache.responses.ticket()));
-        let response = upstream.ask(self.request).await?;
+        let response = ask(upstream, caching.behind.as_ref(), self.request).await?;
         let (mut response, kept) = match keeps {
             Some((client, ticket)) if response.status() == StatusCode::PARTIAL_CONTENT => {
                 part::keep(caching, &self.key, &client, ticket, response)
@@ -445,6 +472,7 @@ impl Asking {
             cache: caching.cache.clone(),
             clock: caching.clock.clone(),
             upstream: upstream.clone(),
+            behind: caching.behind.clone(),
             filling,
             key: self.key.clone(),
             stored,
@@ -472,7 +500,7 @@ impl Fetch {
         let plain = request.headers.clone();
         let validates = cache::set_validators(self.stored.as_deref(), &mut request.headers);
         let (path_and_query, client) = (request.path_and_query.clone(), request.client);
-        let mut outcome = self.upstream.ask(request).await;
+        let mut outcome = ask(&self.upstream, self.behind.as_ref(), request).await;
         if validates && outcome.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_MODIFIED) {
             let response = outcome.as_ref().map_or(None, |response| self.renew(response.headers()));
             match response {
@@ -485,7 +513,7 @@ impl Fetch {
                     let (method, mut headers) = (Method::GET, plain);
                     cache::set_validators(None, &mut headers);
                     let again = Forwarded { method, path_and_query, headers, body: Body::empty(), client };
-                    outcome = self.upstream.ask(again).await;
+                    outcome = ask(&self.upstream, self.behind.as_ref(), again).await;
                 }
             }
         }

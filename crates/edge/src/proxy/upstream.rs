@@ -108,7 +108,7 @@ impl Upstream {
     }
 
     /// Sends a request and answers with the head of the response.
-    pub(super) async fn ask(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
+    pub(crate) async fn ask(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
         if let Some(failure) = &self.refusal {
             return Err(failure.clone());
         }

@@ -67,7 +67,10 @@ async fn exchange(
     let whole = http_body::Body::is_end_stream(&body);
     let body = if whole { Body::empty() } else { Body::stream(Sent::new(body, length)) };
     let outbound = Outbound { method: head.method, url, headers, body };
-    let exchange = env.fetcher.fetch(env.egress.clone(), outbound);
+    let exchange = match invocation.call.next.as_ref().filter(|next| next.takes(&outbound.url)) {
+        Some(next) => next.fetch(&invocation.call, outbound),
+        None => env.fetcher.fetch(env.egress.clone(), outbound),
+    };
     let answer = match wait_for_head(options) {
         Some(patience) => tokio::time::timeout(patience, exchange).await.map_err(|_| Error::ConnectionTimeout)?,
         None => exchange.await,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::{Body, WorkerLimits, code};
 use bytes::Bytes;
 use worker::rpc::{Message, Overflow, RpcAnswer, RpcEvent, SessionEnd, Waiting, session};
-use worker::{Call, Event, Failure};
+use worker::{Event, Failure};
 
 use super::abi::rpc as abi;
 use super::codec::{Decoder, Encoder, Malformed, Value};
@@ -198,7 +198,7 @@ pub async fn call(operation: &Operation, mut args: Decoder<'_>) -> Result<Comple
     let message = operation.instance.sessions().borrow().message(bytes, bodies, limits);
     let message = message.map_err(|_| failed(overflow(limits)))?;
     let (call, _) = operation.metered()?;
-    let call = Call { depth: call.depth + 1, ..call.clone() };
+    let call = call.deeper();
     let event = RpcEvent { entry: None, message, session };
     let response = operation.invoke(&callee, call, Event::Rpc(Box::new(event)))?.await.map_err(failed)?;
     let answer = RpcAnswer::from_response(response)

@@ -179,7 +179,7 @@ pub fn post(url: &str, body: Body) -> FetchEvent {
 impl Running {
     pub fn call(&self) -> Call {
         let record = RecordHandle::new(Record::default(), self.kept.clone());
-        Call { record, depth: 0, admission: None }
+        Call::new(record)
     }
 
     pub async fn run(&self, event: FetchEvent) -> Result<Response, Failure> {

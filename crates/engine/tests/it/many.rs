@@ -179,7 +179,7 @@ async fn ways_count(app: &Running) -> usize {
 async fn charged(app: &Running, event: worker::FetchEvent) -> Duration {
     let kept = Arc::new(Kept::default());
     let record = telemetry::RecordHandle::new(telemetry::Record::default(), kept.clone());
-    let call = worker::Call { record, depth: 0, admission: None };
+    let call = worker::Call::new(record);
     let response = app.instance.clone().run(call, Event::Fetch(Box::new(event))).await.expect("an answer");
     assert_eq!(collect(response).await, "done");
     loop {

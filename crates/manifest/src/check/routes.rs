@@ -1,10 +1,11 @@
 //! Routes of the manifest → the table.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Compiler, shorten};
 use crate::bounds::ROUTES;
-use crate::plan::{BucketIndex, NotFound, WorkerIndex};
+use crate::plan::{BucketIndex, HtmlHandling, NotFound, WorkerIndex};
 use crate::raw::{RawManifest, RawRoute, Spanned};
 use crate::report::{code, suggest};
 use crate::route::{HostPattern, PathPattern, Route, RouteTable, Target, parse_pattern};
@@ -31,6 +32,8 @@ impl Compiler<'_, '_> {
                 self.same_route(pair[0].1, pair[1].1);
             }
         }
+        self.check_precedence(&routes);
+        self.check_redirects(&routes);
         let default = raw.name.as_ref().map(|name| format!("{}.localhost", name.value)).unwrap_or_default();
         let hosts = routes.iter().map(|(r, _)| &r.host).filter(|h| **h != HostPattern::Any).map(ToString::to_string);
         let hosts = hosts.filter(|host| *host != default).collect();
@@ -48,7 +51,7 @@ impl Compiler<'_, '_> {
             [_] => {
                 let path = PathPattern::parse("/*").expect("a constant pattern");
                 let target = Target::Worker(WorkerIndex(0));
-                let table = RouteTable::new(vec![Route { host: HostPattern::Any, path, target }]).ok()?;
+                let table = RouteTable::new(vec![Route::new(HostPattern::Any, path, target)]).ok()?;
                 Some((table, BTreeSet::new()))
             }
             [] => {
@@ -67,20 +70,52 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// With what it asks and does beside leading to its target.
     fn route(&mut self, raw: &RawRoute) -> Option<Route> {
+        let faults = self.problems.report.problems.len();
+        let mut route = self.plain_route(raw);
+        let path = route.as_ref().map(|route| route.path.clone());
+        let rules = self.rules(raw, path.as_ref());
+        let when = raw.rules.iter().find(|entry| entry.key == "when").and_then(|entry| self.when(entry));
+        let priority = raw.priority.as_ref().map_or(0, |priority| priority.value);
+        if i32::try_from(priority).is_err() {
+            let span = raw.priority.as_ref().map_or(raw.pattern.span.clone(), |priority| priority.span.clone());
+            self.problems.add(code::BAD_VALUE, &span, format!("priority is {priority}; it fits into 32 bits"));
+        }
+        if self.problems.report.problems.len() > faults {
+            return None;
+        }
+        if let Some(route) = &mut route {
+            (route.when, route.priority, route.rules) = (when.map(Box::new), priority as i32, rules.map(Arc::new));
+        }
+        route
+    }
+
+    fn plain_route(&mut self, raw: &RawRoute) -> Option<Route> {
         let pattern = self.pattern(&raw.pattern);
+        if raw.redirects() {
+            if raw.worker.is_some() || raw.assets.is_some() || raw.blob.is_some() || raw.upstream.is_some() {
+                let message = "a route that redirects leads nowhere else";
+                self.problems.add(code::BAD_ROUTE, &raw.pattern.span, message).help =
+                    Some("leave out its target, or give the redirect a route of its own".to_owned());
+                return None;
+            }
+            let (host, path) = pattern?;
+            return Some(Route::new(host, path, Target::Redirect));
+        }
         let user = format!("the route `{}`", shorten(&raw.pattern.value));
         let worker = raw.worker.as_ref().map(|name| self.worker_index(name, &user));
         let not_found = raw.not_found.as_ref().map(|text| self.not_found(text, raw));
+        let html = raw.html_handling.as_ref().map(|text| self.html_handling(text, raw));
         let assets = raw.assets.as_ref().map(|directory| {
             let not_found = not_found.flatten().unwrap_or(NotFound::None);
-            self.assets_index(directory, Some(not_found))
+            self.assets_index(directory, Some((not_found, html.flatten().unwrap_or_default())))
         });
         if let Some(bucket) = &raw.blob {
             let (target, cache) = (self.bucket(bucket, raw, pattern.as_ref()), self.route_cache(raw));
             cache?;
             let (host, path) = pattern?;
-            return Some(Route { host, path, target: target? });
+            return Some(Route::new(host, path, target?));
         }
         let cache = self.route_cache(raw);
         let upstream = raw.upstream.as_ref().map(|name| self.upstream_index(name));
@@ -99,7 +134,7 @@ impl Compiler<'_, '_> {
         };
         cache?;
         let (host, path) = pattern?;
-        Some(Route { host, path, target })
+        Some(Route::new(host, path, target))
     }
 
     /// A public bucket: alone on its route, whose `*` stands for the key.
@@ -158,6 +193,20 @@ impl Compiler<'_, '_> {
                 return None;
             }
         })
+    }
+
+    fn html_handling(&mut self, text: &Spanned<String>, route: &RawRoute) -> Option<HtmlHandling> {
+        if route.assets.is_none() {
+            self.problems.add(code::BAD_ROUTE, &text.span, "`html_handling` is for routes with assets");
+            return None;
+        }
+        let found = HtmlHandling::NAMES.iter().find(|(name, _)| *name == text.value);
+        if found.is_none() {
+            let message = format!("`{}` says nothing about the addresses of pages", shorten(&text.value));
+            let known = HtmlHandling::NAMES.map(|(name, _)| name);
+            self.problems.add(code::BAD_VALUE, &text.span, message).help = suggest(&text.value, known, "it is one of");
+        }
+        found.map(|(_, html)| *html)
     }
 
     fn same_route(&mut self, first: &RawRoute, second: &RawRoute) {

@@ -117,12 +117,133 @@ pub(crate) static ROUTE: &[Field] = &[
         "What a path without a file gets: \"none\" (a plain 404), \"single-page\" (/index.html) or \"404-page\" (the \
          nearest 404.html).",
     ),
+    field(
+        "html_handling",
+        "Which address a page has: \"auto-trailing-slash\" (default: /about, /docs/), \"force-trailing-slash\", \
+         \"drop-trailing-slash\", or \"none\" (files at their own paths only).",
+    ),
     field("upstream", "The name of an upstream, whose servers answer."),
     field(
         "cache",
         "With `upstream`: false to store nothing; or a table that says for how long what says nothing itself is fresh.",
     ),
+    field(
+        "when",
+        "What is asked beside the pattern: method, header, cookie, query, network, country. All of it must hold.",
+    ),
+    field("priority", "Among routes of one pattern, the greater comes first; 0 if left out."),
+    field("split", "Parts of the requests go to other targets: A/B tests, canaries."),
+    field("failover", "The target that answers where the route's own can't be reached or fails."),
+    field("mirror", "A target that gets a copy of requests; its answers are compared and thrown away."),
+    field("middleware", "Workers that requests pass on their way to the target, in this order."),
+    field("rewrite", "The path and query that the target sees: \"/v2/{*}\", or a table."),
+    field("request_headers", "What is done to the fields of requests: remove, set, append."),
+    field("response_headers", "What is done to the fields of responses: remove, set, append."),
+    field("redirect", "Where clients are sent: \"/new/{*}\", \"https://example.com/{*}\", or a table."),
+    field("redirects", "A file of redirects, a source and a target on each line, that come before the target."),
+    field("maintenance", "true: the route is closed with status 503; or a table with a page and whom it lets in."),
+    field("timeout_ms", "How long the head of an answer may take."),
+    field("max_body_bytes", "The largest body of a request."),
     later("filters"),
+];
+
+/// The fields of a route that say what it asks and does beside leading somewhere.
+pub(crate) const ROUTE_RULES: [&str; 13] = [
+    "when",
+    "split",
+    "failover",
+    "mirror",
+    "middleware",
+    "rewrite",
+    "request_headers",
+    "response_headers",
+    "redirect",
+    "redirects",
+    "maintenance",
+    "timeout_ms",
+    "max_body_bytes",
+];
+
+pub(crate) static WHEN: &[Field] = &[
+    field("method", "A method or several."),
+    field("header", "Fields by name, each with what is asked of it."),
+    field("cookie", "Cookies by name, each with what is asked of it."),
+    field("query", "Parameters of the query by name, each with what is asked of it."),
+    field("network", "Networks or addresses of clients."),
+    field("country", "Countries of clients, where the node has a database of them."),
+];
+
+pub(crate) static TEST_VALUE: &[Field] = &[field("prefix", "What the value begins with.")];
+
+pub(crate) static SPLIT: &[Field] = &[
+    field(
+        "by",
+        "What keeps a client on its side: \"cookie\" (default), \"client\", \"request\", { header = … }, { cookie = … }.",
+    ),
+    field("to", "The sides, each a target and its percent. What is left goes to the route's own target."),
+];
+
+pub(crate) static SPLIT_BY: &[Field] =
+    &[field("header", "The field whose value decides."), field("cookie", "The app's cookie whose value decides.")];
+
+const WORKER_SIDE: Field = field("worker", "The worker that answers.");
+const ASSETS_SIDE: Field = field("assets", "The directory whose files answer.");
+const BLOB_SIDE: Field = field("blob", "The bucket whose blobs answer.");
+const UPSTREAM_SIDE: Field = field("upstream", "The upstream whose servers answer.");
+
+pub(crate) static SIDE: &[Field] = &[
+    WORKER_SIDE,
+    ASSETS_SIDE,
+    BLOB_SIDE,
+    UPSTREAM_SIDE,
+    field("percent", "The part of the requests, with two decimals at most."),
+];
+
+pub(crate) static FAILOVER: &[Field] = &[
+    WORKER_SIDE,
+    ASSETS_SIDE,
+    BLOB_SIDE,
+    UPSTREAM_SIDE,
+    field("on_status", "Statuses that count as failure; 500, 502, 503 and 504 if left out."),
+];
+
+pub(crate) static MIRROR: &[Field] = &[
+    WORKER_SIDE,
+    ASSETS_SIDE,
+    BLOB_SIDE,
+    UPSTREAM_SIDE,
+    field("percent", "The part of the requests that is copied; all if left out."),
+    field("changes", "true: requests that may change something are copied too, not only GET and HEAD."),
+];
+
+pub(crate) static MIDDLEWARE: &[Field] = &[
+    field("worker", "The worker; what it fetches of the request's own origin goes to the next step."),
+    field("position", "\"request\": in front of the cache (default). \"origin\": behind it."),
+];
+
+pub(crate) static REWRITE: &[Field] =
+    &[field("path", "The path, with captures: \"/v2/{*}\"."), field("query", "What is done to the query.")];
+
+pub(crate) static REWRITE_QUERY: &[Field] =
+    &[field("set", "Parameters and their values."), field("remove", "Names of parameters.")];
+
+pub(crate) static FIELD_RULES: &[Field] = &[
+    field("remove", "Names of fields."),
+    field("set", "Fields and their only values."),
+    field("append", "Fields and values that are added."),
+];
+
+pub(crate) static REDIRECT: &[Field] = &[
+    field("to", "A path, or a URL whose host is written out."),
+    field("status", "301, 302 (default), 303, 307 or 308."),
+    field("keep_query", "false: the query of the request is not added."),
+];
+
+pub(crate) static MAINTENANCE: &[Field] = &[
+    field("on", "false: it is switched off."),
+    field("page", "HTML that clients see."),
+    field("retry_after_s", "Seconds after which clients are to come again."),
+    field("allow", "Who is let in, as in `when`."),
 ];
 
 pub(crate) static UPSTREAM: &[Field] = &[

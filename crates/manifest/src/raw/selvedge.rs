@@ -1,6 +1,6 @@
 //! The reader of `selvedge.toml`.
 
-use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, TEST, WORKER};
+use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, ROUTE_RULES, TEST, WORKER};
 use super::{
     BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned, postgres, upstream,
 };
@@ -199,7 +199,8 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
         return None;
     }
     let pattern = reader.string(table, "match")?;
-    let has_target = ["worker", "assets", "blob", "upstream"].iter().any(|key| table.get(key).is_some());
+    // A redirect is an answer of its own.
+    let has_target = ["worker", "assets", "blob", "upstream", "redirect"].iter().any(|key| table.get(key).is_some());
     if !has_target {
         let message = format!("the route `{}` leads nowhere", pattern.value);
         reader.problems.add(code::MISSING_FIELD, &item.span, message).help =
@@ -208,7 +209,10 @@ fn route(reader: &mut Reader<'_>, item: &Node) -> Option<RawRoute> {
     }
     let upstream = reader.string(table, "upstream");
     let cache = table.get("cache").and_then(|entry| cache(reader, entry));
-    Some(RawRoute { pattern, worker, assets, blob, not_found, upstream, cache })
+    let priority = reader.integer(table, "priority");
+    let rules = table.entries.iter().filter(|entry| ROUTE_RULES.contains(&entry.key.as_str())).cloned().collect();
+    let html_handling = reader.string(table, "html_handling");
+    Some(RawRoute { pattern, worker, assets, blob, not_found, html_handling, upstream, cache, priority, rules })
 }
 
 fn cache(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawCache> {

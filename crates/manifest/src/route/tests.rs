@@ -6,7 +6,7 @@ use super::*;
 
 fn route(pattern: &str, worker: u16) -> Route {
     let (host, path) = parse_pattern(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
-    Route { host, path, target: Target::Worker(WorkerIndex(worker)) }
+    Route::new(host, path, Target::Worker(WorkerIndex(worker)))
 }
 
 fn table(patterns: &[&str]) -> RouteTable {
@@ -208,6 +208,25 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
+fn when() -> impl Strategy<Value = Option<Box<When>>> {
+    let of =
+        |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<std::collections::BTreeSet<_>>();
+    let test = prop::sample::select(vec![
+        None,
+        Some(when::Test::Present),
+        Some(when::Test::Absent),
+        Some(when::Test::OneOf(of(&["a", "ab"]))),
+        Some(when::Test::OneOf(of(&["b"]))),
+        Some(when::Test::Prefix("a".to_owned())),
+    ]);
+    let method = prop::sample::select(vec![of(&[]), of(&["GET"]), of(&["GET", "POST"])]);
+    (method, test).prop_map(|(method, test)| {
+        let header = test.map(|test| ("h".to_owned(), test)).into_iter().collect();
+        let when = When { method, header, ..When::default() };
+        (when.count() > 0).then(|| Box::new(when))
+    })
+}
+
 fn request() -> impl Strategy<Value = (String, String)> {
     let label = prop::sample::select(vec!["a", "b", "x", "A", ""]);
     let segment = prop::sample::select(vec!["a", "b", "A", "c", ""]);
@@ -239,6 +258,53 @@ proptest! {
                 prop_assert_eq!(route.host.matches(&host), naive_host(&route.host, &host));
             }
         }
+    }
+
+    /// The naive one tries all that match: by host and path, then priority, then what they ask.
+    #[test]
+    fn conditions_and_priorities_decide_among_routes_of_one_pattern(
+        asked in prop::collection::vec((pattern(), when(), -1..2_i32), 0..16),
+        requests in prop::collection::vec((request(), prop::sample::select(vec!["GET", "POST"]), "[ab]?"), 1..16),
+    ) {
+        let mut routes: Vec<Route> = Vec::new();
+        for (at, (pattern, when, priority)) in asked.into_iter().enumerate() {
+            let new = Route { when, priority, ..route(&pattern, at as u16) };
+            if routes.iter().all(|old| old.compare_specificity(&new).is_ne()) {
+                routes.push(new);
+            }
+        }
+        let table = RouteTable::new(routes.clone()).expect("equal ones were left out");
+        for ((host, path), method, field) in requests {
+            let header = |_: &str| Some(field.as_str()).filter(|field| !field.is_empty());
+            let facts = Facts { method, query: None, client: None, header: &header, country: &|| None };
+            let found = table.find_for(&host, &path, &facts).map(|m| m.route);
+            let holding: Vec<Route> =
+                routes.iter().filter(|r| r.when.as_ref().is_none_or(|when| when.holds(&facts))).cloned().collect();
+            match (found, naive_find(&holding, &host, &path)) {
+                (None, None) => {}
+                (Some(found), Some(naive)) => {
+                    prop_assert!(found.compare_pattern(naive).is_eq(), "{} or {}", found.pattern(), naive.pattern());
+                    prop_assert!(found.compare_precedence(naive).is_le(), "{:?} before {:?}", naive, found);
+                }
+                (found, naive) => prop_assert!(false, "{:?} is not {:?}", found, naive),
+            }
+            for route in &routes {
+                prop_assert_eq!(route.path.matches(&path), naive_path(&route.path, &path), "{} {}", route.path, path);
+            }
+        }
+    }
+
+    /// What covers a condition holds wherever that holds, and what excludes it nowhere there.
+    #[test]
+    fn what_the_checker_believes_of_conditions_is_true(
+        a in when(), b in when(), method in prop::sample::select(vec!["GET", "POST", "PUT"]), field in "[ab]{0,2}",
+    ) {
+        let (Some(a), Some(b)) = (a, b) else { return Ok(()) };
+        let header = |_: &str| Some(field.as_str()).filter(|field| !field.is_empty());
+        let facts = Facts { method, query: None, client: None, header: &header, country: &|| None };
+        prop_assert!(!a.covers(&b) || !b.holds(&facts) || a.holds(&facts));
+        prop_assert!(!a.excludes(&b) || !(a.holds(&facts) && b.holds(&facts)));
+        prop_assert!(a.covers(&a) && a.excludes(&b) == b.excludes(&a));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) struct Files {
     /// The name under which code sees them.
     pub binding: Option<Spanned<String>>,
     not_found: Option<Spanned<String>>,
+    html: Option<Spanned<String>>,
     first: WorkerFirst,
 }
 
@@ -31,7 +32,7 @@ pub(super) fn files(reader: &mut Reader<'_>, root: &Table) -> Option<Files> {
     }
     let table = reader.table(root, "assets")?;
     check_keys(reader, table, keys::ASSETS, "assets");
-    html_handling(reader, table);
+    let html = reader.string(table, "html_handling");
     let not_found = not_found(reader, table);
     let first = worker_first(reader, table);
     let binding = reader.string(table, "binding");
@@ -41,16 +42,7 @@ pub(super) fn files(reader: &mut Reader<'_>, root: &Table) -> Option<Files> {
             Some("name the directory whose files are served, such as \"./public\"".to_owned());
         return None;
     };
-    Some(Files { directory: reader.string_of(entry)?, binding, not_found, first })
-}
-
-fn html_handling(reader: &mut Reader<'_>, assets: &Table) {
-    let Some(text) = reader.string(assets, "html_handling") else { return };
-    if text.value != "auto-trailing-slash" {
-        let message = format!("`html_handling` = `{}` is not supported by this version yet", text.value);
-        reader.problems.add(code::NOT_SUPPORTED, &text.span, message).help =
-            Some("leave it out, or write \"auto-trailing-slash\"".to_owned());
-    }
+    Some(Files { directory: reader.string_of(entry)?, binding, not_found, html, first })
 }
 
 /// The words of wrangler in ours.
@@ -169,6 +161,7 @@ fn targets(
         assets: files.map(|f| f.directory.clone()),
         blob: None,
         not_found: files.and_then(|f| f.not_found.clone()),
+        html_handling: files.and_then(|f| f.html.clone()),
         ..RawRoute::new(Spanned::new(format!("{}{path}", place.host), place.span.clone()))
     };
     let (Some(files), Some(_)) = (files, worker) else { return vec![at(&place.path, worker, files)] };

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base::NodeLimits;
 use base::limits::{NODE, TEST};
 use control::{BuildOptions, Bundle, build_app};
-use manifest::{Databases, Grant, Plan, RouteCache, Target, Var};
+use manifest::{Databases, Grant, Plan, Route, RouteCache, Target, Var};
 
 use super::{Unbuilt, print, print_json};
 use crate::cli::{Project, Types};
@@ -52,6 +52,7 @@ fn describe(bundle: &Bundle) -> String {
     text += "\nroutes, in the order in which they are tried\n";
     for route in plan.routes.iter() {
         text += &format!("  {:<30} → {}\n", route.pattern(), target(plan, &route.target));
+        text += &rules(plan, route);
     }
     text += &format!("\nhosts\n  {}\n", plan.default_host());
     for host in &plan.hosts {
@@ -79,8 +80,45 @@ fn grant(plan: &Plan, grant: &Grant) -> String {
     }
 }
 
+/// What a route asks and does beside leading to its target, a line for each.
+fn rules(plan: &Plan, route: &Route) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, value: String| text += &format!("    {what:<14}   {value}\n");
+    if route.priority != 0 {
+        line("priority", route.priority.to_string());
+    }
+    if let Some(when) = &route.when {
+        line("when", serde_json::to_string(when).unwrap_or_default());
+    }
+    let Some(rules) = route.rules.as_deref() else { return text };
+    let percent = |share: u32| format!("{} %", f64::from(share) / 100.0);
+    if let Some(redirect) = &rules.redirect {
+        line("redirect", format!("{} {}", redirect.status, redirect.to));
+    }
+    if rules.maintenance.is_some() {
+        line("maintenance", "closed".to_owned());
+    }
+    for side in rules.split.iter().flat_map(|split| &split.sides) {
+        line("split", format!("{} → {}", percent(side.share), target(plan, &side.target)));
+    }
+    for one in &rules.middleware {
+        line("middleware", format!("worker {} ({:?})", plan.worker(one.worker).name, one.position).to_lowercase());
+    }
+    if let Some(path) = &rules.rewrite.path {
+        line("rewrite", path.to_string());
+    }
+    if let Some(failover) = &rules.failover {
+        line("failover", target(plan, &failover.target));
+    }
+    if let Some(mirror) = &rules.mirror {
+        line("mirror", format!("{} → {}", percent(mirror.share), target(plan, &mirror.target)));
+    }
+    text
+}
+
 fn target(plan: &Plan, target: &Target) -> String {
     match target {
+        Target::Redirect => "a redirect".to_owned(),
         Target::Worker(worker) => format!("worker {}", plan.worker(*worker).name),
         Target::Assets(assets) => format!("files in {}", plan.asset_dir(*assets).directory),
         Target::Blob(bucket) => format!("blobs in {}", plan.buckets[usize::from(bucket.0)]),

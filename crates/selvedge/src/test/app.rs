@@ -138,7 +138,9 @@ impl Suite {
         };
         let workers =
             prepare::workers(&self.engine, &plan, bundle.workers).await.map_err(|failure| unstarted(&failure))?;
-        let scan = |assets: &manifest::AssetsPlan| AssetIndex::scan(&self.dir().join(&assets.directory), &self.memory);
+        let scan = |assets: &manifest::AssetsPlan| {
+            AssetIndex::scan(&self.dir().join(&assets.directory), &self.memory, assets.html)
+        };
         let assets = plan.assets.iter().map(scan).collect::<Result<_, _>>()?;
         let names = manifest::FILE_NAMES.iter().chain(&[TEST_VARS, DEV_VARS]);
         let settings = names.map(|name| self.dir().join(name)).collect();

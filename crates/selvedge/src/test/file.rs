@@ -359,7 +359,7 @@ impl Driver<'_> {
         };
         let (done, over) = oneshot::channel();
         let sink = StepSink { log: self.log.clone(), done: Mutex::new(Some(done)) };
-        let call = Call { record: RecordHandle::new(Record::default(), Arc::new(sink)), depth: 0, admission: None };
+        let call = Call::new(RecordHandle::new(Record::default(), Arc::new(sink)));
         (self.stage.tests.invoke(call, Event::Fetch(Box::new(event))), over)
     }
 

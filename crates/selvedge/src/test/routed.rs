@@ -6,7 +6,7 @@ use base::{Body, code};
 use edge::{AssetIndex, AssetService, PublicBucket};
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode, Uri};
-use manifest::{AssetsIndex, NotFound, Plan, Target};
+use manifest::{AssetsIndex, Facts, NotFound, Plan, Target};
 use worker::{Call, Event, Failure, FetchEvent, Invoker, Response};
 
 /// What the routes of a plan lead to.
@@ -27,7 +27,16 @@ impl Invoker for Routed {
         let uri = event.url.parse::<Uri>().unwrap_or_default();
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let routes = &self.plan.routes;
-        let found = routes.find(&host, uri.path()).or_else(|| routes.find_at_any_host(uri.path()));
+        let header = |name: &str| event.headers.get(name)?.to_str().ok();
+        let facts = Facts {
+            method: event.method.as_str(),
+            query: uri.query(),
+            client: event.client,
+            header: &header,
+            country: &|| None,
+        };
+        let found =
+            routes.find_for(&host, uri.path(), &facts).or_else(|| routes.find_at_any_host_for(uri.path(), &facts));
         let bucket = found.as_ref().and_then(|found| match found.route.target {
             Target::Blob(bucket) => {
                 Some((self.buckets[usize::from(bucket.0)].clone(), found.route.path.rest(uri.path())))
@@ -52,6 +61,10 @@ impl Invoker for Routed {
                 let name = &self.plan.upstream(upstream).name;
                 let detail = format!("{} leads to the upstream {name}, which tests do not reach", event.url);
                 failed(Failure::new(&code::UPSTREAM_UNREACHABLE, detail))
+            }
+            Some(Target::Redirect) => {
+                let detail = format!("{} is redirected, which tests do not see: they go by targets", event.url);
+                failed(Failure::new(&code::NO_ROUTE, detail))
             }
             Some(Target::Blob(_)) | None => {
                 failed(Failure::new(&code::NO_ROUTE, format!("no route of the app matches {}", event.url)))

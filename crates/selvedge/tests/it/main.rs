@@ -21,6 +21,7 @@ mod objects;
 mod postgres;
 mod proxy;
 mod recipes;
+mod routing;
 mod rpc;
 mod services;
 mod sockets;

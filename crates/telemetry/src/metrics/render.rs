@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::MirrorOutcome;
+
 use super::{App, BOUNDS_US, Histogram, Kind, Metrics, POINTS_MAX};
 
 pub(super) fn render(metrics: &Metrics) -> String {
     let mut out = String::new();
     let apps = sorted(&metrics.apps);
     requests(&mut out, &apps);
+    mirrored(&mut out, &apps);
     head(&mut out, "selvedge_request_duration_seconds", "Time to the last byte of the response.", "histogram");
     for (app, series) in &apps {
         let label = format!("app=\"{}\"", escape(app));
@@ -73,6 +76,21 @@ fn requests(out: &mut String, apps: &Sorted<App>) {
                         out,
                         "selvedge_requests_total{{app=\"{app}\",route=\"{route}\",status=\"{status}\"}} {count}"
                     );
+                }
+            }
+        }
+    }
+}
+
+fn mirrored(out: &mut String, apps: &Sorted<App>) {
+    let name = "selvedge_mirrored_total";
+    head(out, name, "Copies of requests for a shadow target, by how its answers compare.", "counter");
+    for (app, series) in apps {
+        for (route, counts) in sorted(&series.routes) {
+            for (outcome, count) in MirrorOutcome::ALL.iter().zip(&counts.mirrored) {
+                let (app, route, outcome, count) = (escape(app), escape(&route), outcome.as_str(), count.load(Relaxed));
+                if count > 0 {
+                    let _ = writeln!(out, "{name}{{app=\"{app}\",route=\"{route}\",outcome=\"{outcome}\"}} {count}");
                 }
             }
         }

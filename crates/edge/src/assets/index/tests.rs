@@ -3,13 +3,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn index(paths: &[&str]) -> Arc<AssetIndex> {
+    index_with(paths, HtmlHandling::AutoTrailingSlash)
+}
+
+fn index_with(paths: &[&str], html: HtmlHandling) -> Arc<AssetIndex> {
     let entries = paths.iter().map(|path| AssetEntry {
         path: (*path).to_owned(),
         digest: Digest::of(path.as_bytes()),
         size: 1,
         file: PathBuf::from(path),
     });
-    AssetIndex::new(entries, &AssetMemory::new(0))
+    AssetIndex::new(entries, &AssetMemory::new(0), html)
 }
 
 /// The file, `-> path` for a redirect, or what else it is.
@@ -28,9 +32,9 @@ fn paths_stand_for_files() {
         index(&["index.html", "about.html", "docs/index.html", "a b/ü.txt", "100%.txt", ".well-known/x", ".env"]);
     for (path, file) in [
         ("/", "index.html"),
-        ("/index.html", "index.html"),
+        ("/index.html", "-> /"),
         ("/about", "about.html"),
-        ("/about.html", "about.html"),
+        ("/about.html", "-> /about"),
         ("/about/", "-> /about"),
         ("/docs/", "docs/index.html"),
         ("/docs", "-> /docs/"),
@@ -47,6 +51,27 @@ fn paths_stand_for_files() {
     ] {
         assert_eq!(look(&index, path), file, "{path}");
     }
+}
+
+/// As wrangler's static assets do it. One column for each path; `=` is the file itself.
+#[test]
+fn a_page_has_one_address() {
+    let files = &["index.html", "file.html", "dir/index.html", "both.html", "both/index.html", "plain.txt"];
+    let paths = "/ /index.html /index /file /file/ /file.html /dir /dir/ /dir/index.html /dir/index /both /plain.txt";
+    let check = |html: HtmlHandling, expected: &str| {
+        let index = index_with(files, html);
+        for (path, expected) in paths.split(' ').zip(expected.split_whitespace()) {
+            let found = match look(&index, path).as_str() {
+                "missing" => "none".to_owned(),
+                found => found.strip_prefix("-> ").unwrap_or("=").to_owned(),
+            };
+            assert_eq!(found, expected, "{html:?} {path}");
+        }
+    };
+    check(HtmlHandling::AutoTrailingSlash, "= / / = /file /file /dir/ = /dir/ /dir/ = =");
+    check(HtmlHandling::ForceTrailingSlash, "= / / /file/ = /file/ /dir/ = /dir/ /dir/ /both/ =");
+    check(HtmlHandling::DropTrailingSlash, "= / / = /file /file = /dir /dir /dir = =");
+    check(HtmlHandling::None, "none = none none none = none none = none none =");
 }
 
 #[test]
@@ -92,7 +117,7 @@ fn a_scan_stays_within_the_directory() {
     std::os::unix::fs::symlink("a.txt", path("link.txt")).unwrap();
     std::os::unix::fs::symlink("nowhere", path("broken")).unwrap();
     std::os::unix::fs::symlink("..", path("sub/up")).unwrap();
-    let index = AssetIndex::scan(inside.path(), &AssetMemory::new(0)).unwrap();
+    let index = AssetIndex::scan(inside.path(), &AssetMemory::new(0), HtmlHandling::None).unwrap();
     let mut served: Vec<_> = index.files.keys().map(|path| path.as_ref()).collect();
     served.sort_unstable();
     assert_eq!(served, ["/a.txt", "/link.txt", "/sub/b.txt"]);
@@ -102,7 +127,7 @@ fn a_scan_stays_within_the_directory() {
         skipped,
         ["it is a link out of the directory", "it is a link out of the directory", "it is a link to nothing"]
     );
-    let error = AssetIndex::scan(&path("missing"), &AssetMemory::new(0)).unwrap_err();
+    let error = AssetIndex::scan(&path("missing"), &AssetMemory::new(0), HtmlHandling::None).unwrap_err();
     assert!(error.to_string().starts_with("can't read the asset directory at "), "{error}");
 }
 
@@ -111,7 +136,7 @@ fn memory_is_bounded_and_comes_back() {
     let memory = AssetMemory::new(10);
     let entries =
         ["a", "b"].map(|path| AssetEntry { path: path.into(), digest: Digest::of(b""), size: 6, file: path.into() });
-    let index = AssetIndex::new(entries, &memory);
+    let index = AssetIndex::new(entries, &memory, HtmlHandling::None);
     index.file("/a").unwrap().keep(&Bytes::from_static(b"sixsix"));
     index.file("/b").unwrap().keep(&Bytes::from_static(b"sixsix"));
     assert_eq!(memory.used(), 6);

@@ -178,7 +178,7 @@ async fn begin(choices: &mut Choices<'_>, instance: &Rc<ScriptInstance>) -> Opti
         encode(&value, &mut arguments);
     }
     let record = RecordHandle::new(Record::default(), Arc::new(NullSink));
-    let context = Some((Call { record, depth: 0, admission: None }, Arc::new(Meter::default())));
+    let context = Some((Call::new(record), Arc::new(Meter::default())));
     let operation = Operation { instance: instance.clone(), context, request: 1, code, arguments: arguments.0 };
     let completion = tokio::time::timeout(Duration::from_millis(20), operation.perform()).await.ok()?;
     let mut out = Encoder::default();

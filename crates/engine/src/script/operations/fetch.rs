@@ -32,6 +32,9 @@ static NOT_FORWARDED: [HeaderName; 11] = [
 /// Redirects that one request follows (Fetch Standard, section 4.4).
 const REDIRECTS_MAX: usize = 20;
 
+/// What goes to the origin of the request that is being answered, by a worker in its way, goes to the
+/// next step of that way, with nothing added and no redirect followed: it is the client's own request.
+///
 /// FETCH(method, url, headers, body, stream, redirect); SERVICE has the binding before that.
 pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let service = if operation.code == operation::SERVICE { Some(args.next()?) } else { None };
@@ -62,6 +65,14 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         Some(binding) => invoke(operation, call.clone(), &binding, method, url, headers, body).await,
         None => {
             let mode = Redirect::read(&redirect)?;
+            if let Some(next) = call.next.as_ref().filter(|next| next.takes(&as_http(url.clone()))) {
+                if upgrade {
+                    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                }
+                let outbound = Outbound { method, url: as_http(url.clone()), headers, body };
+                let response = next.fetch(call, outbound).await?;
+                return Ok(Completion::Response { response, url: url.into(), redirected: false });
+            }
             default_headers(&mut headers);
             exchange(operation, Exchange { method, url, headers, body, mode, upgrade }).await
         }
@@ -96,7 +107,7 @@ async fn invoke(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Completion, Completion> {
-    let call = Call { depth: call.depth + 1, ..call };
+    let call = call.deeper();
     let client = call.record.edit().client;
     let url = String::from(url);
     let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
@@ -138,7 +149,7 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
     let env = operation.env().clone();
     for hop in 0..=REDIRECTS_MAX {
         if upgrade {
-            as_http(&mut url);
+            url = as_http(url);
         }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Completion::type_error(format!(
@@ -177,14 +188,15 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
 }
 
 /// `ws:` and `wss:` mean what `http:` and `https:` do, to one who asks for a WebSocket.
-fn as_http(url: &mut Url) {
+fn as_http(mut url: Url) -> Url {
     let scheme = match url.scheme() {
         "ws" => "http",
         "wss" => "https",
-        _ => return,
+        _ => return url,
     };
     // Both are special schemes with the same rules, so this can't fail.
     let _ = url.set_scheme(scheme);
+    url
 }
 
 /// Where a redirect leads; `None` if it is none.

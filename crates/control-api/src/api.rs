@@ -7,7 +7,7 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges,
+    AppEntry, AppUsage, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges,
     KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
     KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded,
     RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
@@ -120,6 +120,9 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
 
     /// What changed in a namespace.
     fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges>;
+
+    /// What an app stores in each service, and how much it may.
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage>;
 
     /// What an app stores in KV, and how much it may.
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage>;

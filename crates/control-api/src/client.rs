@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, CertificateEntry, Checked, DeployRequest, Deployed, Items, KvChanges,
-    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    AppEntry, AppUsage, BackupMade, BackupRequest, Blobs, CertificateEntry, Checked, DeployRequest, Deployed, Items,
+    KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
     KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
     ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback,
     SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
@@ -428,6 +428,12 @@ impl Api for Client {
             let query = QueryText::default().with("prefix", prefix).with("since", options.since);
             let parameters = [app.as_str(), namespace.as_str()];
             self.read(Operation::KvChanges, &parameters, query.with("wait_ms", wait_ms), Payload::Nothing).await
+        })
+    }
+
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage> {
+        Box::pin(async move {
+            self.read(Operation::AppUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await
         })
     }
 

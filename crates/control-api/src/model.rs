@@ -21,6 +21,7 @@ mod kv;
 mod secret;
 mod sql_feed;
 mod upstream;
+mod usage;
 
 pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
@@ -31,6 +32,8 @@ pub use mirror::MirrorEntry;
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 pub use upstream::{TargetEntry, UpstreamEntry};
+
+pub use usage::{AppUsage, Used};
 
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

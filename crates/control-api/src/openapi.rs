@@ -118,6 +118,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::SecretVersionEntry>>();
     generator.subschema_for::<model::SecretRollback>();
     generator.subschema_for::<model::KvUsage>();
+    generator.subschema_for::<model::AppUsage>();
     generator.subschema_for::<model::KvTransaction>();
     generator.subschema_for::<model::KvCommitted>();
     generator.subschema_for::<model::KvChanges>();

@@ -31,6 +31,7 @@ pub enum Operation {
     ConfigDelete,
     ConfigHistory,
     ConfigRollback,
+    AppUsage,
     KvUsage,
     KvList,
     KvCommit,
@@ -368,6 +369,8 @@ pub static ROUTES: &[RouteRow] = &[
     .takes(Json("ConfigRollback"))
     .answers(Json("ConfigVersion"))
     .errors(&[&code::UNKNOWN_VERSION]),
+    row(O::AppUsage, "app_usage", Method::GET, "/v1/apps/{app}/usage", "What an app stores, and how much it may.")
+        .answers(Json("AppUsage")),
     row(O::KvUsage, "kv_usage", Method::GET, "/v1/apps/{app}/kv", "What an app stores in KV, and how much it may.")
         .answers(Json("KvUsage")),
     row(O::KvList, "kv_list", Method::GET, "/v1/apps/{app}/kv/{namespace}", "One page of the keys of a namespace.")

@@ -186,6 +186,7 @@ impl Admin {
             Operation::BackUp => json(&api.back_up(self.json_body(call).await?).await?),
             Operation::Check => json(&api.check().await?),
             Operation::Apps => items(api.apps().await?),
+            Operation::AppUsage => json(&api.app_usage(name("app", call.parameter(0))?).await?),
             Operation::KvUsage => json(&api.kv_usage(name("app", call.parameter(0))?).await?),
             Operation::Limits => {
                 let app = call.query.text("app").map(|text| name("app", text)).transpose()?;

@@ -1,7 +1,7 @@
 //! The control plane itself: the API over the contracts of `services`.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed,
-    KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
-    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
-    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback,
-    SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
-    SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    Answer, Api, ApiError, AppEntry, AppUsage, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest,
+    Deployed, KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions,
+    KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest,
+    ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
@@ -40,6 +40,7 @@ mod mirror;
 mod objects;
 mod secrets;
 mod sql;
+mod usage;
 
 use kv::{condition, durability};
 
@@ -90,6 +91,8 @@ pub struct ControlParts {
     pub metrics: Option<Arc<Metrics>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
+    /// Apps that have quotas of their own, with all limits as they are for each.
+    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
     /// Run for each worker of a new deployment before it is released, so that a script that
     /// throws while it is evaluated never replaces one that works.
     pub prepare: Prepare,
@@ -497,6 +500,10 @@ impl Api for Control {
 
     fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges> {
         Box::pin(self.changed_entries(self.namespace(app, namespace), options))
+    }
+
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage> {
+        Box::pin(self.usage_of(app))
     }
 
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {

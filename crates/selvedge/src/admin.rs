@@ -126,6 +126,7 @@ pub fn control(
         metrics,
         clock: wire::clock(),
         limits,
+        apps: stores.apps.clone(),
         prepare: Arc::new(prepare),
         on_release,
         upstreams,
@@ -145,7 +146,7 @@ pub enum Prepare {
 /// The control plane of a data directory: that of the node that holds it, or one in this process.
 pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
     let limits = NodeLimits::default();
-    match wire::open_stores(data, &limits) {
+    match wire::open_stores(data, &limits, Arc::default()) {
         Ok(stores) => {
             let engine = match prepare {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),

@@ -43,6 +43,8 @@ pub enum Command {
     Secret(Secret),
     /// Set, show or delete configuration that changes without a deployment.
     Config(Config),
+    /// Show what an app stores in each service, and how much it may.
+    Usage(Usage),
     /// Look into SQL databases, and change them.
     #[command(subcommand)]
     Sql(Sql),
@@ -400,6 +402,14 @@ pub enum Secret {
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Usage {
+    /// Every app that was deployed if left out.
+    pub app: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, Args)]

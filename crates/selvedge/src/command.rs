@@ -14,6 +14,7 @@ pub mod release;
 pub mod secret;
 pub mod sql;
 pub mod upstreams;
+pub mod usage;
 
 use std::fmt;
 use std::io::Write as _;

@@ -81,6 +81,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Config(args) => command::config::run(args, json).await,
+            Command::Usage(args) => command::usage::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Purge(args) => command::cache::purge(args, json).await,
             Command::Mirrors(args) => command::mirrors::run(args, json).await,

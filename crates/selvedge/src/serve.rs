@@ -64,7 +64,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
     let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
-    let mut stores = takeover::open_stores(&args.data, &config.limits, args.takeover).await?;
+    let mut stores = takeover::open_stores(&args.data, &config.limits, &config.apps, args.takeover).await?;
     if let Some(disk) = &config.cache_disk {
         stores.responses = wire::disk_responses(disk, &config.limits)?;
     }

@@ -27,6 +27,7 @@ mod release;
 mod secret;
 mod sql;
 mod sql_feed;
+mod usage;
 
 pub use access_key::access_keys;
 pub use artifact::artifacts;

@@ -57,6 +57,7 @@ impl Node {
             metrics: None,
             clock: clock.clone(),
             limits,
+            apps: Arc::default(),
             prepare: Arc::new(move |_, _| {
                 on_prepare.fetch_add(1, Ordering::SeqCst);
                 let why: Option<PrepareError> = why.lock().expect("no test panics with it").clone();

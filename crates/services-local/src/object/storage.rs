@@ -120,6 +120,9 @@ impl LocalStorage {
         let slot = self.slot.clone();
         let mut open = super::lock(&slot.open);
         let Some(Open { journal, connection }) = &mut *open else { return Err(StoreError::Closed.into()) };
+        let quota = shared.root.options.limits_of(&self.key.class.app.app).object_app_bytes;
+        let room = journal.room(quota);
+        connection.allow_growth(room, quota)?;
         let begun = connection.trusted(|connection| {
             if let Err(refused) = journal.ready(connection) {
                 return Ok(Err(refused));
@@ -149,6 +152,7 @@ impl LocalStorage {
     fn make(&mut self) -> Result<(), ObjectError> {
         let mut open = super::lock(&self.slot.open);
         if open.is_none() {
+            self.shared.check_quota(&self.key, self.shared.template.len())?;
             *open = Some(file::make(&self.shared, &self.key, &self.path)?);
         }
         Ok(())
@@ -160,6 +164,9 @@ impl LocalStorage {
         if let (SqlError::DatabaseFull { .. }, false) = (&error, turn_is_lost) {
             return ObjectError::Full { max: self.shared.limits.object_bytes };
         }
+        if let (SqlError::AppFull { bytes_max }, false) = (&error, turn_is_lost) {
+            return ObjectError::AppFull { max: *bytes_max };
+        }
         let failed = file::own(&self.path, error);
         self.spent = Some(failed.clone());
         failed.into()
@@ -170,7 +177,7 @@ impl LocalStorage {
     fn refused(&mut self, error: SqlError) -> ObjectError {
         let turn_is_lost = self.lost_its_turn();
         match error {
-            SqlError::DatabaseFull { .. } | SqlError::Store(_) => self.failed(error),
+            SqlError::DatabaseFull { .. } | SqlError::AppFull { .. } | SqlError::Store(_) => self.failed(error),
             error if turn_is_lost => {
                 let what = format!("a statement undid the whole turn: {error}");
                 self.spent = Some(StoreError::Failed(what.clone()));

@@ -17,6 +17,7 @@ use crate::listeners::{self, ListenerOptions, Opened, Secure};
 use crate::live::{Applied, Live};
 use crate::terminal;
 use crate::watch::Watch;
+use crate::wire::Apps;
 
 type Asked = oneshot::Sender<Result<Applied, String>>;
 
@@ -51,6 +52,7 @@ impl Bell {
 /// What is as it was at the start for as long as a node runs.
 #[derive(PartialEq, Eq)]
 pub struct Fixed {
+    apps: Apps,
     s3: S3Config,
     acme: Option<AcmeConfig>,
     cache_disk: Option<PathBuf>,
@@ -63,6 +65,7 @@ impl Fixed {
     pub fn of(config: &NodeConfig) -> Self {
         let secured = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         Self {
+            apps: config.apps.clone(),
             s3: config.s3.clone(),
             acme: config.acme.clone(),
             cache_disk: config.cache_disk.clone(),
@@ -74,6 +77,7 @@ impl Fixed {
     /// The names of what would be different.
     fn differences(&self, other: &Self) -> impl Iterator<Item = &'static str> {
         let rows = [
+            ("[apps]", self.apps == other.apps),
             ("[s3]", self.s3 == other.s3),
             ("[acme]", self.acme == other.acme),
             ("[cache]", self.cache_disk == other.cache_disk),

@@ -45,6 +45,8 @@ pub use policy::{FEED_PREFIX, RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
 const PAGE_BYTES: u64 = 4_096;
+/// Pages that an entry may need besides its own.
+const SPLIT_PAGES: u64 = 8;
 /// A disk with so much room is not what a statement failed for.
 const FREE_BYTES: u64 = 64 << 20;
 /// Steps of SQLite's machine between two looks at the clock: some tens of microseconds.
@@ -152,6 +154,19 @@ impl TenantConnection {
         let pages = bounded.map_err(|error| store_error(&self.path, &error))?;
         self.quota_pages.set((pages < own).then_some((pages, quota)));
         Ok(())
+    }
+
+    /// Refuses a write of so many bytes for which the quota of the app may not suffice: SQLite would
+    /// undo the whole transaction with it.
+    pub fn check_growth(&self, bytes: u64) -> Result<(), SqlError> {
+        let Some((pages_max, bytes_max)) = self.quota_pages.get() else { return Ok(()) };
+        let pages = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0) as u64;
+        let (count, free) =
+            self.guard.within(Mode::Trusted, || (pages("PRAGMA page_count"), pages("PRAGMA freelist_count")));
+        match count.saturating_sub(free) + bytes / PAGE_BYTES + SPLIT_PAGES > pages_max {
+            true => Err(SqlError::AppFull { bytes_max }),
+            false => Ok(()),
+        }
     }
 
     /// The quota of the app, if what failed for want of pages met it: the disk has more.

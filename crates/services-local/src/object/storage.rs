@@ -158,14 +158,23 @@ impl LocalStorage {
         Ok(())
     }
 
+    /// Refuses what the quota of the app has no room for, so that the rest of the turn stays.
+    fn check_growth(&mut self, bytes: u64) -> Result<(), ObjectError> {
+        self.enter()?;
+        let checked = super::lock(&self.slot.open).as_ref().map(|open| open.connection.check_growth(bytes));
+        checked.unwrap_or(Ok(())).map_err(|error| self.failed(error))
+    }
+
     /// What a failed statement means. Where the transaction went with it, so did the turn.
     fn failed(&mut self, error: SqlError) -> ObjectError {
         let turn_is_lost = self.lost_its_turn();
         if let (SqlError::DatabaseFull { .. }, false) = (&error, turn_is_lost) {
             return ObjectError::Full { max: self.shared.limits.object_bytes };
         }
-        if let (SqlError::AppFull { bytes_max }, false) = (&error, turn_is_lost) {
-            return ObjectError::AppFull { max: *bytes_max };
+        if let SqlError::AppFull { bytes_max } = error {
+            let full = ObjectError::AppFull { max: bytes_max };
+            self.spent = turn_is_lost.then(|| StoreError::Failed(format!("the whole turn was undone: {full}")));
+            return full;
         }
         let failed = file::own(&self.path, error);
         self.spent = Some(failed.clone());
@@ -222,6 +231,7 @@ impl ObjectStorage for LocalStorage {
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ObjectError> {
         self.shared.limits.check_key(key)?;
         self.shared.limits.check_value(value)?;
+        self.check_growth((key.len() + value.len()) as u64)?;
         let shared = self.shared.clone();
         self.write(|connection| {
             connection.prepare_cached(&shared.statements.put)?.execute(params![key, value]).map(drop)

@@ -22,7 +22,7 @@ const SOURCE: &str = r#"
 import { DurableObject } from "cloudflare:workers";
 export class Thing extends DurableObject {
   async fill() {
-    for (let i = 0; i < 60; i++) await this.ctx.storage.put(`k${i}`, "x".repeat(100_000));
+    for (let i = 0; i < 45; i++) await this.ctx.storage.put(`k${i}`, "x".repeat(100_000));
   }
   async empty() { await this.ctx.storage.deleteAll(); return [...await this.ctx.storage.list()].length; }
   async read() { return (await this.ctx.storage.list()).size; }
@@ -30,7 +30,7 @@ export class Thing extends DurableObject {
 const tried = async (run: () => unknown) => { try { return (await run()) ?? null; } catch (e: any) { return e.code ?? e.message; } };
 const fill = async (db: any) => {
   await db.exec("CREATE TABLE IF NOT EXISTS t (v)");
-  for (let i = 0; i < 60; i++) await db.prepare("INSERT INTO t VALUES (zeroblob(100000))").run();
+  for (let i = 0; i < 45; i++) await db.prepare("INSERT INTO t VALUES (zeroblob(100000))").run();
 };
 export default {
   async fetch(request: Request, env: any) {
@@ -41,7 +41,7 @@ export default {
       "/count": () => env.DB.prepare("SELECT count(*) > 0 AS n FROM t").first("n"),
       "/delete": () => env.DB.exec("DELETE FROM t"),
       "/again": () => env.DB.prepare("INSERT INTO t VALUES (zeroblob(1000))").run().then(() => "written"),
-      "/kv": () => env.KV.put("a", "x".repeat(2_000_000)), "/blob": () => env.FILES.put("a", "x".repeat(2_000_000)).then(() => null),
+      "/kv": () => env.KV.put("a", "x".repeat(2_000_000)).then(() => null), "/blob": () => env.FILES.put("a", "x".repeat(2_000_000)).then(() => null),
       "/object": () => stub.fill(), "/object-read": () => stub.read().then((n: number) => n > 0),
       "/object-empty": () => stub.empty(),
     };

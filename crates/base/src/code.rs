@@ -216,7 +216,7 @@ codes! {
     STORE_FULL = row("store_full", 507, Node, true, "The disk is full", "Free space in the data directory.");
     STORE_CORRUPT = row("store_corrupt", 500, Node, false, "A stored file is damaged", "Restore it from a backup.");
     STORE_FAILED = row("store_failed", 500, Node, true, "The store failed", "See the log.");
-    NODE_STOPPED = row("node_stopped", 409, Client, true, "No node runs on this data", "Start the node; only one that runs has a cache.");
+    NODE_STOPPED = row("node_stopped", 409, Client, true, "No node runs on this data", "Start the node; only one that runs has a cache, a configuration and certificates to renew.");
     BAD_BACKUP = row("bad_backup", 409, Client, false, "The backup can't be used", "Name a directory of backups, and one of those that it lists.");
     BACKUP_UNVERIFIED = row("backup_unverified", 500, Node, false, "The backup does not restore", "Check the disk of the backup, and `selvedge fsck`; keep older backups.");
     DATA_LOCKED = row("data_locked", 500, Node, false, "Another node holds the data directory", "Stop the other process, or choose another --data.");

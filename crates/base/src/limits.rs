@@ -196,6 +196,7 @@ limits! {
         sql_ms: 5_000, 1, 600_000, "ms", "sql_time_limit", "How long one SQL statement may run.";
         sql_migration_ms: 60_000, 1, 3_600_000, "ms", "sql_time_limit", "How long one migration, or one import, may run.";
         sql_database_bytes: 10 << 30, MIB, 1 << 40, "bytes", "sql_database_full", "One SQL database.";
+        sql_app_bytes: 1 << 50, MIB, 1 << 60, "bytes", "quota_exceeded", "All SQL databases of one app.";
         sql_transaction_ms: 5_000, 1, 600_000, "ms", "sql_transaction_over", "How long an interactive transaction may last; the database has no other writer meanwhile.";
         sql_transaction_idle_ms: 1_000, 1, 600_000, "ms", "sql_transaction_over", "Pause between two statements of an interactive transaction.";
         sql_stream_ms: 60_000, 1, 3_600_000, "ms", "sql_time_limit", "How long the rows of one statement may be on their way to a worker as a stream.";
@@ -217,6 +218,7 @@ limits! {
         object_value_bytes: 2 * MIB, 1, 64 * MIB, "bytes", "value_too_large", "Value under one key in the storage of a durable object, as it is encoded.";
         object_keys: 128, 1, 10_000, "", "too_many_keys", "Keys that one call of a durable object's storage names.";
         object_bytes: 1 << 30, MIB, 1 << 40, "bytes", "object_full", "What one durable object stores.";
+        object_app_bytes: 1 << 50, MIB, 1 << 60, "bytes", "quota_exceeded", "All durable objects of one app.";
         object_attachment_bytes: 16 << 10, 0, MIB, "bytes", "value_too_large", "What a durable object keeps with one of its WebSockets, as it is encoded.";
         object_idle_ms: 10_000, 1, 3_600_000, "ms", "", "How long a durable object may stand unused before it is put to sleep.";
         object_sql_ms: 500, 1, 60_000, "ms", "sql_time_limit", "How long one SQL statement of a durable object may run; its core waits for it.";

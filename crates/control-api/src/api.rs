@@ -7,11 +7,12 @@ use base::{AppName, ClassName, Digest, ResourceName, Secret};
 use bytes::Bytes;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges, KvChangesOptions, KvCommitted,
-    KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo,
-    ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest, SecretEntry, SecretPutOptions,
-    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    AppEntry, AppUsage, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest, Deployed, KvChanges,
+    KvChangesOptions, KvCommitted, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, Reloaded,
+    RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry,
+    SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest,
+    SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::{ApiError, KvCondition};
 
@@ -120,6 +121,9 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
     /// What changed in a namespace.
     fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges>;
 
+    /// What an app stores in each service, and how much it may.
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage>;
+
     /// What an app stores in KV, and how much it may.
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage>;
     /// The SQL databases of an app that were used.
@@ -175,6 +179,17 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
 
     /// Adds a backup of all data of the node to a directory.
     fn back_up(&self, request: BackupRequest) -> Answer<'_, BackupMade>;
+
+    /// The certificates that are asked of an authority.
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>>;
+
+    /// Asks for certificates now, and answers what became of those that it asked for; those that
+    /// failed say why, and what was served before goes on being served.
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>>;
+
+    /// Reads the node's configuration again and makes the node what it says, as far as that can be
+    /// done while it runs. What is wrong with it leaves everything as it was.
+    fn reload(&self) -> Answer<'_, Reloaded>;
 
     /// Reads all data of the node and answers what is damaged.
     fn check(&self) -> Answer<'_, Checked>;

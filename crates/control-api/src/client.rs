@@ -16,12 +16,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::model::{
-    AppEntry, BackupMade, BackupRequest, Blobs, Checked, DeployRequest, Deployed, Items, KvChanges, KvChangesOptions,
-    KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
-    KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored, ReleaseEntry, RollbackRequest,
-    SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges,
-    SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest,
-    Status, UpstreamEntry,
+    AppEntry, AppUsage, BackupMade, BackupRequest, Blobs, CertificateEntry, Checked, DeployRequest, Deployed, Items,
+    KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
+    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
+    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretPutOptions, SecretRollback,
+    SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry,
+    SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use crate::query::{QueryText, decode};
 use crate::route::{KV_EXPIRES, KV_METADATA, KV_REVISION};
@@ -431,6 +431,12 @@ impl Api for Client {
         })
     }
 
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage> {
+        Box::pin(async move {
+            self.read(Operation::AppUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await
+        })
+    }
+
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {
         Box::pin(
             async move { self.read(Operation::KvUsage, &[app.as_str()], QueryText::default(), Payload::Nothing).await },
@@ -510,6 +516,23 @@ impl Api for Client {
             let payload = Payload::json(&request);
             self.read(Operation::BackUp, &[], QueryText::default(), payload).await
         })
+    }
+
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>> {
+        Box::pin(self.items(Operation::Certificates, &[], QueryText::default()))
+    }
+
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>> {
+        Box::pin(async move {
+            let payload = Payload::json(&request);
+            let renewed: Items<CertificateEntry> =
+                self.read(Operation::Renew, &[], QueryText::default(), payload).await?;
+            Ok(renewed.items)
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Reloaded> {
+        Box::pin(async move { self.read(Operation::Reload, &[], QueryText::default(), Payload::Nothing).await })
     }
 
     fn check(&self) -> Answer<'_, Checked> {

@@ -21,6 +21,7 @@ mod kv;
 mod secret;
 mod sql_feed;
 mod upstream;
+mod usage;
 
 pub use cache::{CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats};
 pub use config::{ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry};
@@ -31,6 +32,8 @@ pub use mirror::MirrorEntry;
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
 pub use upstream::{TargetEntry, UpstreamEntry};
+
+pub use usage::{AppUsage, Used};
 
 /// A list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -368,6 +371,42 @@ pub struct BackupMade {
     pub verified: bool,
     /// How many older backups were removed.
     pub removed: u64,
+}
+
+/// A certificate that the node asks an authority for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateEntry {
+    pub hosts: Vec<String>,
+    /// When the one that is served expires, in milliseconds since the Unix epoch; left out if there
+    /// is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// When the authority is asked next.
+    pub next_ms: u64,
+    /// What the last attempt failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Which certificates are asked for now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// Those for this host; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// What became of a configuration that was read again, in sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reloaded {
+    /// What is different now.
+    pub changed: Vec<String>,
+    /// What will be with the next start of the node.
+    pub later: Vec<String>,
+    /// What is wrong with the configuration; then nothing is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What was read, and what of it is damaged.

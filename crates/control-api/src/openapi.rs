@@ -118,6 +118,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::SecretVersionEntry>>();
     generator.subschema_for::<model::SecretRollback>();
     generator.subschema_for::<model::KvUsage>();
+    generator.subschema_for::<model::AppUsage>();
     generator.subschema_for::<model::KvTransaction>();
     generator.subschema_for::<model::KvCommitted>();
     generator.subschema_for::<model::KvChanges>();
@@ -158,6 +159,9 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::UpstreamEntry>>();
     generator.subschema_for::<model::BackupRequest>();
     generator.subschema_for::<model::BackupMade>();
+    generator.subschema_for::<model::Reloaded>();
+    generator.subschema_for::<model::RenewRequest>();
+    generator.subschema_for::<model::Items<model::CertificateEntry>>();
     generator.subschema_for::<model::Checked>();
     let mut schemas = generator.take_definitions(false);
     schemas.insert("Problem".into(), problem());

@@ -31,6 +31,7 @@ pub enum Operation {
     ConfigDelete,
     ConfigHistory,
     ConfigRollback,
+    AppUsage,
     KvUsage,
     KvList,
     KvCommit,
@@ -67,6 +68,9 @@ pub enum Operation {
     Limits,
     Upstreams,
     BackUp,
+    Certificates,
+    Renew,
+    Reload,
     Check,
 }
 
@@ -254,6 +258,23 @@ pub static ROUTES: &[RouteRow] = &[
     .answers(Json("BackupMade"))
     .slow()
     .errors(&[&code::BAD_BACKUP, &code::BACKUP_UNVERIFIED, &code::STORE_FULL]),
+    row(
+        O::Certificates,
+        "certificates",
+        Method::GET,
+        "/v1/certificates",
+        "The certificates that are asked of an authority.",
+    )
+    .answers(Json("Items_CertificateEntry"))
+    .errors(&[&code::NODE_STOPPED]),
+    row(O::Renew, "renew", Method::POST, "/v1/certificates/renew", "Asks an authority for certificates now.")
+        .takes(Json("RenewRequest"))
+        .answers(Json("Items_CertificateEntry"))
+        .slow()
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::Reload, "reload", Method::POST, "/v1/reload", "Reads the node's configuration again.")
+        .answers(Json("Reloaded"))
+        .errors(&[&code::NODE_STOPPED]),
     row(O::Check, "check", Method::POST, "/v1/check", "Reads all data and answers what is damaged.")
         .answers(Json("Checked"))
         .slow(),
@@ -348,6 +369,8 @@ pub static ROUTES: &[RouteRow] = &[
     .takes(Json("ConfigRollback"))
     .answers(Json("ConfigVersion"))
     .errors(&[&code::UNKNOWN_VERSION]),
+    row(O::AppUsage, "app_usage", Method::GET, "/v1/apps/{app}/usage", "What an app stores, and how much it may.")
+        .answers(Json("AppUsage")),
     row(O::KvUsage, "kv_usage", Method::GET, "/v1/apps/{app}/kv", "What an app stores in KV, and how much it may.")
         .answers(Json("KvUsage")),
     row(O::KvList, "kv_list", Method::GET, "/v1/apps/{app}/kv/{namespace}", "One page of the keys of a namespace.")

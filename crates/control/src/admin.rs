@@ -180,9 +180,13 @@ impl Admin {
             Operation::OpenApi => json(&openapi::document()),
             Operation::Status => json(&api.status().await?),
             Operation::Upstreams => items(api.upstreams().await?),
+            Operation::Certificates => items(api.certificates().await?),
+            Operation::Renew => items(api.renew(self.json_body(call).await?).await?),
+            Operation::Reload => json(&api.reload().await?),
             Operation::BackUp => json(&api.back_up(self.json_body(call).await?).await?),
             Operation::Check => json(&api.check().await?),
             Operation::Apps => items(api.apps().await?),
+            Operation::AppUsage => json(&api.app_usage(name("app", call.parameter(0))?).await?),
             Operation::KvUsage => json(&api.kv_usage(name("app", call.parameter(0))?).await?),
             Operation::Limits => {
                 let app = call.query.text("app").map(|text| name("app", text)).transpose()?;

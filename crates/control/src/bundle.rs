@@ -309,13 +309,15 @@ impl Build<'_> {
     fn assets(&mut self, plan: &Plan) -> Vec<Vec<AssetFile>> {
         let entries = plan.workers.iter().map(|worker| fs::canonicalize(self.dir.join(&worker.entry)));
         let hidden: BTreeSet<PathBuf> = entries.filter_map(Result::ok).collect();
+        let redirects = |wanted: &&PathUse| matches!(wanted.role, PathRole::Redirects);
+        let is_redirects = |path: &str| plan.origins.paths.iter().filter(redirects).any(|wanted| wanted.path == path);
         let mut lists = Vec::new();
         for assets in &plan.assets {
             let mut listing = assets::Listing::new(&assets.directory, &hidden, self.options.artifact_bytes);
             let root = self.dir.join(&assets.directory);
             if root.is_dir() {
                 listing.read(&root);
-            } else if root.is_file() {
+            } else if root.is_file() && is_redirects(&assets.directory) {
                 listing.redirects(&root);
                 self.inputs.insert(root);
             }

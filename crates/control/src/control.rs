@@ -1,7 +1,7 @@
 //! The control plane itself: the API over the contracts of `services`.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use base::{
 };
 use bytes::Bytes;
 use control_api::{
-    Answer, Api, ApiError, AppEntry, BackupMade, BackupRequest, Checked, DeployRequest, Deployed, KvChanges,
-    KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions, KvReceipt,
-    KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
-    ReleaseEntry, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions, SecretRollback, SecretVersion,
-    SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied, SqlCopyRequest, SqlEntry, SqlImported,
-    SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
+    Answer, Api, ApiError, AppEntry, AppUsage, BackupMade, BackupRequest, CertificateEntry, Checked, DeployRequest,
+    Deployed, KvChanges, KvChangesOptions, KvCommitted, KvCondition, KvDeleted, KvListOptions, KvPage, KvPutOptions,
+    KvReceipt, KvTransaction, KvUsage, KvValue, LimitEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest,
+    ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, SecretEntry, SecretKey, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChanges, SqlChangesOptions, SqlCopied,
+    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlRequest, Status, UpstreamEntry,
 };
 use manifest::WorkerKind;
 use services::{
@@ -40,6 +40,7 @@ mod mirror;
 mod objects;
 mod secrets;
 mod sql;
+mod usage;
 
 use kv::{condition, durability};
 
@@ -58,6 +59,12 @@ pub struct PrepareError {
     /// In terms of the source as it was written.
     pub stack: Option<String>,
 }
+
+/// Reads a node's configuration again.
+pub type Reload = Arc<dyn Fn() -> Answer<'static, Reloaded> + Send + Sync>;
+
+/// What a node knows of its certificates, after it has asked for those that were named.
+pub type Certificates = Arc<dyn Fn(Option<RenewRequest>) -> Answer<'static, Vec<CertificateEntry>> + Send + Sync>;
 
 /// Brings an artifact to the point where instances start fast, or says why that fails. It may
 /// block.
@@ -84,6 +91,8 @@ pub struct ControlParts {
     pub metrics: Option<Arc<Metrics>>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
+    /// Apps that have quotas of their own, with all limits as they are for each.
+    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
     /// Run for each worker of a new deployment before it is released, so that a script that
     /// throws while it is evaluated never replaces one that works.
     pub prepare: Prepare,
@@ -91,6 +100,10 @@ pub struct ControlParts {
     pub on_release: Arc<dyn Fn() + Send + Sync>,
     /// What the node sees of the upstreams that it serves.
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
+    /// Lists the certificates that a node asks an authority for, and renews them if that is asked.
+    pub certificates: Option<Certificates>,
+    /// Reads the node's configuration again; where no node runs there is none.
+    pub reload: Option<Reload>,
     /// The version of Selvedge.
     pub version: &'static str,
 }
@@ -315,6 +328,10 @@ impl Control {
     }
 }
 
+fn not_running() -> ApiError {
+    ApiError::new(&code::NODE_STOPPED, "no node runs on this data".to_owned())
+}
+
 impl Api for Control {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async move {
@@ -419,6 +436,27 @@ impl Api for Control {
         Box::pin(self.make_backup(request))
     }
 
+    fn certificates(&self) -> Answer<'_, Vec<CertificateEntry>> {
+        match &self.parts.certificates {
+            Some(certificates) => certificates(None),
+            None => Box::pin(std::future::ready(Err(not_running()))),
+        }
+    }
+
+    fn renew(&self, request: RenewRequest) -> Answer<'_, Vec<CertificateEntry>> {
+        match &self.parts.certificates {
+            Some(certificates) => certificates(Some(request)),
+            None => Box::pin(std::future::ready(Err(not_running()))),
+        }
+    }
+
+    fn reload(&self) -> Answer<'_, Reloaded> {
+        match &self.parts.reload {
+            Some(reload) => reload(),
+            None => Box::pin(std::future::ready(Err(not_running()))),
+        }
+    }
+
     fn check(&self) -> Answer<'_, Checked> {
         Box::pin(self.check_all())
     }
@@ -462,6 +500,10 @@ impl Api for Control {
 
     fn kv_changes(&self, app: AppName, namespace: ResourceName, options: KvChangesOptions) -> Answer<'_, KvChanges> {
         Box::pin(self.changed_entries(self.namespace(app, namespace), options))
+    }
+
+    fn app_usage(&self, app: AppName) -> Answer<'_, AppUsage> {
+        Box::pin(self.usage_of(app))
     }
 
     fn kv_usage(&self, app: AppName) -> Answer<'_, KvUsage> {

@@ -102,6 +102,7 @@ fn main() -> std::io::Result<()> {
     let cache = ProxyCache::new(cache::Responses::new(Arc::new(store)), &limits, &SystemClock::default());
     let config = CoreConfig {
         intakes: Vec::new(),
+        changes: None,
         listeners,
         doors: Arc::default(),
         hosts: Hosts::new(HostMap::single(site())),

@@ -6,24 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, NodeLimits, Rng};
-use net::{ConnectionCounts, Intake, Listener, Request, Server, ServerLimits};
+use net::{Changes, ConnectionCounts, Intake, Listener, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
-use crate::door::{Door, Doors};
+use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
 use crate::pipeline::mirror::InFlight;
 use crate::proxy::ProxyCache;
 use crate::site::{Hosts, HostsReader};
 
-/// What a core needs. All but the listeners and intakes is shared with the other cores.
+/// What a core needs. All but the listeners, intakes and changes is shared with the other cores.
 pub struct CoreConfig {
     pub listeners: Vec<Listener>,
     /// From the endpoints of HTTP/3.
     pub intakes: Vec<Intake>,
+    /// What changes while it runs; another core has its own.
+    pub changes: Option<Changes>,
     /// What each listener has to say, by its number.
-    pub doors: Doors,
+    pub doors: Arc<Doors>,
     pub hosts: Arc<Hosts>,
     pub limits: NodeLimits,
     pub counts: Arc<ConnectionCounts>,
@@ -50,17 +52,12 @@ pub(crate) struct Core {
     pub drain: Drain,
     pub cache: Arc<ProxyCache>,
     pub cf: Cf,
-    pub doors: Doors,
+    pub doors: DoorsReader,
     pub mirrors: InFlight,
     countries: Option<Countries>,
 }
 
 impl Core {
-    /// What the listener of a request has to say.
-    pub fn door(&self, request: &Request) -> Option<&Door> {
-        self.doors.get(request.listener)
-    }
-
     pub fn country(&self, client: IpAddr) -> Option<String> {
         self.countries.as_ref()?(client.to_canonical())
     }
@@ -80,7 +77,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         drain: config.drain.clone(),
         cache: config.cache,
         cf: Cf::new(),
-        doors: config.doors,
+        doors: DoorsReader::new(config.doors),
         mirrors: InFlight::default(),
         countries: config.countries,
     });
@@ -120,7 +117,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         server.drain_within(config.drain.limit(limit));
     };
     let mut deadline = std::pin::pin!(deadline);
-    let mut serving = std::pin::pin!(server.clone().run(config.listeners, service, stop));
+    let mut serving = std::pin::pin!(server.clone().run_with(config.listeners, config.changes, service, stop));
     // The server keeps to the limit itself; the deadline is for what outlives its connections.
     let mut late = false;
     let cut = loop {

@@ -1,8 +1,11 @@
 //! What the listener that a request came by has to say about it, before and after everything else:
 //! whether it belongs on HTTPS, and which fields every answer carries. Pure decisions.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -47,8 +50,51 @@ pub struct Door {
     pub challenges: Option<Arc<Challenges>>,
 }
 
-/// Those of all listeners, by [`Request::listener`].
-pub type Doors = Arc<[Door]>;
+/// Those of all listeners, by [`Request::listener`]. Publishing replaces them as a whole.
+#[derive(Debug, Default)]
+pub struct Doors {
+    current: Mutex<Arc<[Door]>>,
+    generation: AtomicU64,
+}
+
+impl Doors {
+    pub fn new(doors: Vec<Door>) -> Arc<Self> {
+        Arc::new(Self { current: Mutex::new(doors.into()), generation: AtomicU64::new(1) })
+    }
+
+    /// Every request that arrives from now on finds these.
+    pub fn publish(&self, doors: Vec<Door>) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = doors.into();
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    fn load(&self) -> (u64, Rc<Arc<[Door]>>) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.generation.load(Ordering::Acquire), Rc::new(current.clone()))
+    }
+}
+
+/// One core's view of the doors: reads a number per request, and the lock only after a change.
+pub(crate) struct DoorsReader {
+    doors: Arc<Doors>,
+    cached: RefCell<(u64, Rc<Arc<[Door]>>)>,
+}
+
+impl DoorsReader {
+    pub fn new(doors: Arc<Doors>) -> Self {
+        let cached = RefCell::new(doors.load());
+        Self { doors, cached }
+    }
+
+    pub fn current(&self) -> Rc<Arc<[Door]>> {
+        let mut cached = self.cached.borrow_mut();
+        if cached.0 != self.doors.generation.load(Ordering::Acquire) {
+            *cached = self.doors.load();
+        }
+        cached.1.clone()
+    }
+}
 
 /// What tells clients that HTTP/3 is served on a port, for a day.
 pub fn alt_svc(port: u16) -> Option<HeaderValue> {

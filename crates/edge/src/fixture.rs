@@ -126,6 +126,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
             (listener.address().tcp().unwrap(), Hosts::new(map), Arc::new(Kept::default()), Drain::new());
         let config = CoreConfig {
             intakes: Vec::new(),
+            changes: None,
             listeners: vec![listener],
             doors: Arc::default(),
             hosts: hosts.clone(),

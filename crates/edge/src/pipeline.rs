@@ -63,7 +63,8 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
     // sent to another one. 5. Cache
     // lookup, for what comes from an upstream.
-    let (door, host, secured) = (core.door(&request), request.host().to_owned(), request.secured.is_some());
+    let doors = core.doors.current();
+    let (door, host, secured) = (doors.get(request.listener), request.host().to_owned(), request.secured.is_some());
     let elsewhere = door.and_then(|door| door.before(&request));
 
     // 6. Target; a worker is step 7.
@@ -220,7 +221,8 @@ async fn upstream_answer(
     if let Ok(traceparent) = HeaderValue::try_from(way.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
-    if !way.core.door(&request).is_some_and(|door| door.believes(request.peer.ip())) {
+    let doors = way.core.doors.current();
+    if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
         proxy::forget(&mut request.headers);
     }
     let broken = Broken::default();

@@ -42,7 +42,7 @@ pub type SetRecord =
     Arc<dyn Fn(String, String, bool) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// An account with somebody that this one is bound to (RFC 8555, section 7.3.4).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalAccount {
     pub id: String,
     pub key: Secret<Vec<u8>>,

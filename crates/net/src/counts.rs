@@ -11,8 +11,8 @@ use base::NodeLimits;
 /// request.
 #[derive(Debug)]
 pub struct ConnectionCounts {
-    total_max: u64,
-    per_address_max: u64,
+    total_max: AtomicU64,
+    per_address_max: AtomicU64,
     total: AtomicU64,
     by_address: Mutex<HashMap<IpAddr, u64>>,
     refused: AtomicU64,
@@ -30,8 +30,8 @@ pub enum Refused {
 impl ConnectionCounts {
     pub fn new(limits: &NodeLimits) -> Arc<Self> {
         Arc::new(Self {
-            total_max: limits.connections,
-            per_address_max: limits.connections_per_address,
+            total_max: AtomicU64::new(limits.connections),
+            per_address_max: AtomicU64::new(limits.connections_per_address),
             total: AtomicU64::new(0),
             by_address: Mutex::default(),
             refused: AtomicU64::new(0),
@@ -41,16 +41,23 @@ impl ConnectionCounts {
     /// A place for a connection, until the guard is dropped. It is counted for a client now, or
     /// when it is known who that is ([`Place::claim`]).
     pub fn enter(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Place, Refused> {
-        if self.total.fetch_add(1, Ordering::Relaxed) >= self.total_max {
+        let max = self.total_max.load(Ordering::Relaxed);
+        if self.total.fetch_add(1, Ordering::Relaxed) >= max {
             self.total.fetch_sub(1, Ordering::Relaxed);
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Refused::Total(self.total_max));
+            return Err(Refused::Total(max));
         }
         let mut place = Place { counts: self.clone(), client: None };
         if let Some(peer) = peer {
             place.claim(peer)?;
         }
         Ok(place)
+    }
+
+    /// Other limits from now on; nobody who is in is sent away.
+    pub fn set_limits(&self, limits: &NodeLimits) {
+        self.total_max.store(limits.connections, Ordering::Relaxed);
+        self.per_address_max.store(limits.connections_per_address, Ordering::Relaxed);
     }
 
     /// Connections that are open now.
@@ -93,9 +100,10 @@ impl Place {
         let client = client(peer);
         let mut by_address = self.counts.addresses();
         let count = by_address.entry(client).or_default();
-        if *count >= self.counts.per_address_max {
+        let max = self.counts.per_address_max.load(Ordering::Relaxed);
+        if *count >= max {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Refused::PerAddress(self.counts.per_address_max));
+            return Err(Refused::PerAddress(max));
         }
         *count += 1;
         drop(by_address);

@@ -48,6 +48,6 @@ pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};
 pub use names::NameMap;
 pub use quic::{Intake, Quic};
 pub use request::{Protocol, Request};
-pub use server::Server;
+pub use server::{Change, Changes, Server};
 pub use tls::{Secured, Tls, TlsOptions};
 pub use websocket::{OnSocketEnd, Summary};

@@ -29,20 +29,24 @@ use crate::request::Request;
 use crate::stream::Raw;
 
 mod arrival;
+pub mod changes;
 mod connection;
 mod farewell;
 mod http3;
 pub(crate) mod upgraded;
+
+pub use changes::{Change, Changes};
 
 /// Told about every request that was refused before it became one. The status is the code's.
 pub type OnRefusal = Box<dyn Fn(SocketAddr, Code, &str)>;
 
 /// The connections of one core.
 pub struct Server {
-    limits: Rc<ServerLimits>,
+    limits: RefCell<Rc<ServerLimits>>,
     counts: Arc<ConnectionCounts>,
     on_refusal: OnRefusal,
-    open: RefCell<HashMap<u64, Rc<State>>>,
+    /// With the number of the listener of each.
+    open: RefCell<HashMap<u64, (usize, Rc<State>)>>,
     next: Cell<u64>,
     /// Refused connections that are still being told so.
     farewells: Cell<usize>,
@@ -62,7 +66,7 @@ impl Server {
     pub fn new(limits: ServerLimits, counts: Arc<ConnectionCounts>, on_refusal: OnRefusal) -> Rc<Self> {
         Rc::new(Self {
             drain: Cell::new(limits.drain),
-            limits: Rc::new(limits),
+            limits: RefCell::new(Rc::new(limits)),
             counts,
             on_refusal,
             open: RefCell::default(),
@@ -88,29 +92,58 @@ impl Server {
         S: Fn(Request) -> F + Clone + 'static,
         F: Future<Output = http::Response<Body>> + 'static,
     {
-        let listeners: Vec<Accepting> = listeners.into_iter().map(Listener::into_tokio).collect::<Result<_, _>>()?;
+        self.run_with(listeners, None, service, stop).await
+    }
+
+    /// The same, with [`Change`]s while it runs.
+    pub async fn run_with<S, F>(
+        self: Rc<Self>,
+        listeners: Vec<Listener>,
+        mut changes: Option<Changes>,
+        service: S,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<usize>
+    where
+        S: Fn(Request) -> F + Clone + 'static,
+        F: Future<Output = http::Response<Body>> + 'static,
+    {
+        let mut listeners: Vec<Accepting> =
+            listeners.into_iter().map(Listener::into_tokio).collect::<Result<_, _>>()?;
         let mut stop = std::pin::pin!(stop);
         let mut next = 0;
-        while let Some((at, accepted)) =
-            std::future::poll_fn(|cx| poll_any(&listeners, &mut next, stop.as_mut(), cx)).await
-        {
-            match accepted {
-                Ok(incoming) => self.enter(incoming, &listeners[at].reception, &service),
-                Err(error) => {
+        loop {
+            let polled = |cx: &mut Context<'_>| poll_any(&listeners, &mut next, &mut changes, stop.as_mut(), cx);
+            match std::future::poll_fn(polled).await {
+                Next::Stop => break,
+                Next::Change(change) => {
+                    let retired = self.change(change, &mut listeners);
+                    self.accept_waiting(&retired, &service).await;
+                    self.finish(&retired);
+                }
+                Next::Accepted(at, Ok(incoming)) => self.enter(incoming, &listeners[at].reception, &service),
+                Next::Accepted(_, Err(error)) => {
                     tracing::warn!(%error, "a connection can't be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        // What the kernel has already accepted for us would be reset by closing the socket.
+        self.accept_waiting(&listeners, &service).await;
+        drop(listeners);
+        Ok(self.drain().await)
+    }
+
+    /// What the kernel has already accepted for us would be reset by closing the socket.
+    async fn accept_waiting<S, F>(self: &Rc<Self>, listeners: &[Accepting], service: &S)
+    where
+        S: Fn(Request) -> F + Clone + 'static,
+        F: Future<Output = http::Response<Body>> + 'static,
+    {
         for listener in listeners.iter().filter(|listener| !listener.is_gone()) {
             let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
             while let Poll::Ready(Ok(incoming)) = std::future::poll_fn(waiting).await {
-                self.enter(incoming, &listener.reception, &service);
+                self.enter(incoming, &listener.reception, service);
             }
         }
-        drop(listeners);
-        Ok(self.drain().await)
     }
 
     fn enter<S, F>(self: &Rc<Self>, incoming: Incoming, reception: &Arc<Reception>, service: &S)
@@ -122,7 +155,7 @@ impl Server {
         let proxied = reception.is_proxied(counted);
         match self.counts.enter(counted.filter(|_| !proxied)) {
             Ok(place) => {
-                let (state, leave) = self.note(place);
+                let (state, leave) = self.note(place, reception.listener);
                 let (service, reception) = (service.clone(), reception.clone());
                 tokio::task::spawn_local(async move {
                     let mut leave = leave;
@@ -164,7 +197,7 @@ impl Server {
         // Whose it is, is known when the handshake has shown it: the address may be forged.
         match self.counts.enter(None) {
             Ok(place) => {
-                let (state, leave) = self.note(place);
+                let (state, leave) = self.note(place, intake.shared.listener);
                 let (service, shared) = (service.clone(), intake.shared.clone());
                 tokio::task::spawn_local(async move {
                     let mut leave = leave;
@@ -180,10 +213,10 @@ impl Server {
 
     /// A connection that has a place. Known from here on, so that a drain that begins now does not
     /// miss it.
-    fn note(self: &Rc<Self>, place: Place) -> (Rc<State>, Leave) {
+    fn note(self: &Rc<Self>, place: Place, listener: usize) -> (Rc<State>, Leave) {
         let state = State::new(Instant::now());
         let id = self.next.replace(self.next.get() + 1);
-        self.open.borrow_mut().insert(id, state.clone());
+        self.open.borrow_mut().insert(id, (listener, state.clone()));
         (state, Leave { server: self.clone(), id, place })
     }
 
@@ -215,7 +248,7 @@ impl Server {
     async fn drain(&self) -> usize {
         let now = Instant::now();
         self.draining.set(true);
-        for state in self.open.borrow().values() {
+        for (_, state) in self.open.borrow().values() {
             state.draining_since.set(Some(now));
             state.wake();
         }
@@ -223,7 +256,7 @@ impl Server {
             return 0;
         }
         let cut = self.open();
-        for state in self.open.borrow().values() {
+        for (_, state) in self.open.borrow().values() {
             state.cut.set(true);
             state.wake();
         }
@@ -238,20 +271,33 @@ impl Server {
     }
 }
 
-/// The next connection of any listener, taking turns; `None` when it is time to stop.
+/// What a server has to do.
+enum Next {
+    Stop,
+    Change(Change),
+    Accepted(usize, io::Result<Incoming>),
+}
+
+/// The next connection of any listener, taking turns, unless there is something else to do.
 fn poll_any(
     listeners: &[Accepting],
     next: &mut usize,
+    changes: &mut Option<Changes>,
     stop: Pin<&mut impl Future<Output = ()>>,
     cx: &mut Context<'_>,
-) -> Poll<Option<(usize, io::Result<Incoming>)>> {
+) -> Poll<Next> {
     if stop.poll(cx).is_ready() {
-        return Poll::Ready(None);
+        return Poll::Ready(Next::Stop);
+    }
+    match changes.as_mut().map(|changes| changes.poll_recv(cx)) {
+        Some(Poll::Ready(Some(change))) => return Poll::Ready(Next::Change(change)),
+        Some(Poll::Ready(None)) => *changes = None,
+        Some(Poll::Pending) | None => {}
     }
     for _ in 0..listeners.len() {
         *next = (*next + 1) % listeners.len();
         if let Poll::Ready(accepted) = listeners[*next].poll_accept(cx) {
-            return Poll::Ready(Some((*next, accepted)));
+            return Poll::Ready(Next::Accepted(*next, accepted));
         }
     }
     Poll::Pending

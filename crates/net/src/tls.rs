@@ -104,7 +104,7 @@ fn provider() -> Arc<CryptoProvider> {
 /// The TLS of one listener; shared by all cores.
 #[derive(Debug)]
 pub struct Tls {
-    options: TlsOptions,
+    options: RwLock<TlsOptions>,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<Settings>>,
     counts: Counts,
@@ -118,6 +118,7 @@ struct Settings {
     quic: Arc<QuicServerConfig>,
     policies: Arc<Policies>,
     tickets: HashMap<PolicyKey, Arc<dyn ProducesTickets>>,
+    challenges: Option<Arc<Challenges>>,
     summary: Summary,
 }
 
@@ -200,14 +201,32 @@ impl Tls {
     pub fn open(options: TlsOptions, now_unix: Duration) -> Result<Arc<Self>, Vec<TlsProblem>> {
         let provider = provider();
         let settings = build(&options, &provider, &HashMap::new(), now_unix)?;
+        let options = RwLock::new(options);
         Ok(Arc::new(Self { options, provider, current: RwLock::new(Arc::new(settings)), counts: Counts::default() }))
     }
 
     /// Reads everything again. Handshakes that begin afterwards get what was read; if anything is
     /// wrong, they go on getting what they got before. Blocks on files.
     pub fn reload(&self, now_unix: Duration) -> Result<Summary, Vec<TlsProblem>> {
+        self.rebuild(self.options(), now_unix)
+    }
+
+    /// The same, with what another one is made of; sessions go on where the rules about clients are
+    /// the same.
+    pub fn replace(&self, by: &Self, now_unix: Duration) -> Result<Summary, Vec<TlsProblem>> {
+        let options = by.options();
+        let summary = self.rebuild(options.clone(), now_unix)?;
+        *self.options.write().unwrap_or_else(PoisonError::into_inner) = options;
+        Ok(summary)
+    }
+
+    pub(crate) fn options(&self) -> TlsOptions {
+        self.options.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn rebuild(&self, options: TlsOptions, now_unix: Duration) -> Result<Summary, Vec<TlsProblem>> {
         let before = self.settings();
-        let settings = build(&self.options, &self.provider, &before.tickets, now_unix)?;
+        let settings = build(&options, &self.provider, &before.tickets, now_unix)?;
         let summary = settings.summary.clone();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(summary)
@@ -282,7 +301,14 @@ fn build(
         tickets.insert(key, ticketer);
     }
     let quic = quic(&configs[0])?;
-    Ok(Settings { configs, quic, policies: Arc::new(Policies(names)), tickets, summary })
+    Ok(Settings {
+        configs,
+        quic,
+        policies: Arc::new(Policies(names)),
+        tickets,
+        challenges: options.challenges.clone(),
+        summary,
+    })
 }
 
 /// The same certificates and tickets for HTTP/3. It is TLS 1.3 whatever the listener has; which

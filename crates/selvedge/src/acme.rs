@@ -18,16 +18,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{AppName, Clock, Digest, NodeLimits, ResourceName, Rng, Secret, SystemRng, TenantName};
 use bytes::Bytes;
+use control_api::{ApiError, CertificateEntry, RenewRequest};
+use futures_util::future::BoxFuture;
 use net::acme::{Authority, SetRecord};
 use net::tls::{Challenges, Issued, Managed, Term};
 use net::{Connector, ConnectorOptions, Tls};
 use serde::{Deserialize, Serialize};
 use services::AppId;
 use services::secret::{SecretName, SecretStore};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::AcmeConfig;
 use crate::terminal;
 
+/// The longest that nothing is looked at.
+const LOOK: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 /// How long a hook may take.
@@ -50,6 +55,34 @@ struct Kept {
     key: String,
 }
 
+type Asked = (Option<RenewRequest>, oneshot::Sender<Vec<CertificateEntry>>);
+
+/// How others ask about certificates.
+#[derive(Clone)]
+pub struct Desk(mpsc::Sender<Asked>);
+
+/// Hears them.
+pub struct Heard(mpsc::Receiver<Asked>);
+
+pub fn desk() -> (Desk, Heard) {
+    let (sender, receiver) = mpsc::channel(8);
+    (Desk(sender), Heard(receiver))
+}
+
+impl Desk {
+    /// What there is, after those that are named were asked for. Nothing, where no authority is.
+    pub fn ask(&self, renew: Option<RenewRequest>) -> BoxFuture<'static, Result<Vec<CertificateEntry>, ApiError>> {
+        let desk = self.0.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            if desk.send((renew, answer)).await.is_err() {
+                return Ok(Vec::new());
+            }
+            Ok(answered.await.unwrap_or_default())
+        })
+    }
+}
+
 /// Keeps the certificates of a node.
 pub struct Keeper {
     authority: Authority,
@@ -66,6 +99,7 @@ struct Entry {
     /// Of the secret that was read last.
     version: u64,
     failures: u32,
+    problem: Option<String>,
     next: Duration,
 }
 
@@ -97,6 +131,7 @@ impl Keeper {
             term: None,
             version: 0,
             failures: 0,
+            problem: None,
             next: Duration::ZERO,
         };
         let wanted = wanted.into_iter().map(entry).collect();
@@ -113,32 +148,50 @@ impl Keeper {
         }
     }
 
-    /// Asks for certificates when it is time. Never ends by itself.
-    pub async fn run(mut self) {
+    /// Asks for certificates when it is time, or when told to. Never ends by itself.
+    pub async fn run(mut self, mut heard: Heard) {
         loop {
             let now = self.now();
-            let Some(at) = (0..self.wanted.len()).min_by_key(|at| self.wanted[*at].next) else {
-                return std::future::pending().await;
-            };
-            let due = self.wanted[at].next;
-            if due > now {
-                // Looked at again now and then: a clock may be set.
-                tokio::time::sleep((due - now).min(Duration::from_secs(60))).await;
-                continue;
-            }
-            let hosts = self.wanted[at].wanted.hosts.join(", ");
-            match self.renew(at).await {
-                Ok(true) => terminal::say(&format!("a certificate for {hosts} was issued")),
-                Ok(false) => {}
-                Err(error) => {
-                    let entry = &mut self.wanted[at];
-                    let pause = pause(entry.failures, &SystemRng);
-                    entry.failures += 1;
-                    entry.next = now + pause;
-                    let kept = if entry.term.is_some() { "; the old one goes on being served" } else { "" };
-                    let seconds = pause.as_secs();
-                    tracing::error!("no certificate for {hosts}: {error:#}{kept}; the next attempt is in {seconds} s");
+            let soonest = (0..self.wanted.len()).min_by_key(|at| self.wanted[*at].next);
+            let due = soonest.map(|at| self.wanted[at].next);
+            // Looked at again now and then: a clock may be set.
+            let wait = due.map_or(LOOK, |due| due.saturating_sub(now).min(LOOK));
+            tokio::select! {
+                Some((renew, answer)) = heard.0.recv() => {
+                    for at in 0..self.wanted.len() {
+                        if renew.as_ref().is_some_and(|renew| is_asked(renew, &self.wanted[at].wanted.hosts)) {
+                            self.attempt(at, true).await;
+                        }
+                    }
+                    // Whoever asked may have left.
+                    let asked = |entry: &&Entry| renew.as_ref().is_none_or(|renew| is_asked(renew, &entry.wanted.hosts));
+                    let _ = answer.send(self.wanted.iter().filter(asked).map(Entry::told).collect());
                 }
+                () = tokio::time::sleep(wait) => {
+                    if let Some(at) = soonest.filter(|at| self.wanted[*at].next <= self.now()) {
+                        self.attempt(at, false).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks for one certificate; `now` even if one that is good is kept.
+    async fn attempt(&mut self, at: usize, now: bool) {
+        let hosts = self.wanted[at].wanted.hosts.join(", ");
+        match self.renew(at, now).await {
+            Ok(true) => terminal::say(&format!("a certificate for {hosts} was issued")),
+            Ok(false) => {}
+            Err(error) => {
+                let next = self.now();
+                let entry = &mut self.wanted[at];
+                let pause = pause(entry.failures, &SystemRng);
+                entry.failures += 1;
+                entry.next = next + pause;
+                entry.problem = Some(format!("{error:#}"));
+                let kept = if entry.term.is_some() { "; the old one goes on being served" } else { "" };
+                let seconds = pause.as_secs();
+                tracing::error!("no certificate for {hosts}: {error:#}{kept}; the next attempt is in {seconds} s");
             }
         }
     }
@@ -166,6 +219,7 @@ impl Keeper {
         let entry = &mut self.wanted[at];
         entry.next = due(&term, &SystemRng);
         entry.failures = 0;
+        entry.problem = None;
         entry.version = version;
         entry.term = Some(term);
         entry.wanted.managed.put(entry.name.name.as_str(), issued);
@@ -177,8 +231,8 @@ impl Keeper {
     }
 
     /// Gets a certificate, unless another node has; answers whether this one did.
-    async fn renew(&mut self, at: usize) -> Result<bool> {
-        if self.read(at).await? && self.wanted[at].next > self.now() {
+    async fn renew(&mut self, at: usize, now: bool) -> Result<bool> {
+        if self.read(at).await? && self.wanted[at].next > self.now() && !now {
             return Ok(false);
         }
         let account_name = secret_name("account", &self.authority.directory);
@@ -199,6 +253,22 @@ impl Keeper {
         self.take(at, issued, version).await?;
         Ok(true)
     }
+}
+
+impl Entry {
+    fn told(&self) -> CertificateEntry {
+        let ms = |at: Duration| u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        CertificateEntry {
+            hosts: self.wanted.hosts.clone(),
+            expires_ms: self.term.as_ref().map(|term| ms(term.not_after)),
+            next_ms: ms(self.next),
+            problem: self.problem.clone(),
+        }
+    }
+}
+
+fn is_asked(renew: &RenewRequest, hosts: &[String]) -> bool {
+    renew.host.as_ref().is_none_or(|host| hosts.contains(host))
 }
 
 /// A name for what may be as long as it likes.

@@ -19,6 +19,8 @@ use script::SourceMaps;
 use services::ResponseCare;
 use telemetry::{Level, Metrics};
 
+use crate::acme::Desk;
+use crate::reload::Bell;
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
 
@@ -86,6 +88,7 @@ pub fn control(
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
+    bells: Option<(Bell, Desk)>,
 ) -> Arc<dyn Api> {
     let (responses, metrics) = node.unzip();
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
@@ -123,9 +126,12 @@ pub fn control(
         metrics,
         clock: wire::clock(),
         limits,
+        apps: stores.apps.clone(),
         prepare: Arc::new(prepare),
         on_release,
         upstreams,
+        certificates: bells.clone().map(|(_, desk)| Arc::new(move |renew| desk.ask(renew)) as control::Certificates),
+        reload: bells.map(|(bell, _)| Arc::new(move || bell.ask()) as control::Reload),
         version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -140,13 +146,13 @@ pub enum Prepare {
 /// The control plane of a data directory: that of the node that holds it, or one in this process.
 pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
     let limits = NodeLimits::default();
-    match wire::open_stores(data, &limits) {
+    match wire::open_stores(data, &limits, Arc::default()) {
         Ok(stores) => {
             let engine = match prepare {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new)))
+            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new), None))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

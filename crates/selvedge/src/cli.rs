@@ -43,6 +43,8 @@ pub enum Command {
     Secret(Secret),
     /// Set, show or delete configuration that changes without a deployment.
     Config(Config),
+    /// Show what an app stores in each service, and how much it may.
+    Usage(Usage),
     /// Look into SQL databases, and change them.
     #[command(subcommand)]
     Sql(Sql),
@@ -65,6 +67,10 @@ pub enum Command {
     Upstreams(Data),
     /// Copy all data of a node, running or not, to a directory of backups.
     Backup(Backup),
+    /// Certificates that a running node asks an authority for.
+    Certs(Certs),
+    /// Let a running node read its configuration again, without dropping a connection.
+    Reload(Data),
     /// Make a data directory of a backup.
     Restore(Restore),
     /// Read all data of a node, running or not, and tell what is damaged.
@@ -210,6 +216,26 @@ pub struct Serve {
     /// Take the place of the node that runs on this data, without refusing a connection.
     #[arg(long)]
     pub takeover: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Certs {
+    #[command(subcommand)]
+    pub command: CertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Their hosts, when they expire, and when they are asked for next.
+    List(Data),
+    /// Ask for them now.
+    Renew {
+        /// Those for this host only.
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -376,6 +402,14 @@ pub enum Secret {
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Usage {
+    /// Every app that was deployed if left out.
+    pub app: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 pub mod blob;
 pub mod cache;
 pub mod care;
+pub mod certs;
 pub mod config;
 pub mod init;
 pub mod kv;
@@ -13,6 +14,7 @@ pub mod release;
 pub mod secret;
 pub mod sql;
 pub mod upstreams;
+pub mod usage;
 
 use std::fmt;
 use std::io::Write as _;

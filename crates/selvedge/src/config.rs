@@ -4,14 +4,18 @@
 //!
 //! This file says what may stand there; [`listener`] says what a listener is.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use base::NodeLimits;
+use base::{AppName, NodeLimits};
 use manifest::{Diagnostic, Report, Source, SourceFile};
 use net::Address;
+
+use crate::wire::Apps;
 
 mod acme;
 pub mod listener;
@@ -25,6 +29,8 @@ use reader::{Reader, Table};
 #[derive(Debug, Default)]
 pub struct NodeConfig {
     pub limits: NodeLimits,
+    /// Apps that have quotas of their own, with all limits as they are for each.
+    pub apps: Apps,
     pub listeners: Vec<ListenerConfig>,
     pub s3: S3Config,
     /// The database of the countries of addresses.
@@ -45,7 +51,7 @@ pub struct CountriesFile {
 }
 
 /// How the S3 protocol is served.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct S3Config {
     pub listen: Option<SocketAddr>,
     /// Names of the endpoint: `BUCKET.NAME` is a bucket.
@@ -84,8 +90,10 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "listeners", "s3", "geo", "cache", "acme"];
+const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "geo", "cache", "acme"];
 const GEO_FIELDS: &[&str] = &["countries"];
+/// The limits that an app may have of its own: its quotas.
+const APP_FIELDS: &[&str] = &["blob_app_bytes", "kv_app_bytes", "kv_app_keys", "object_app_bytes", "sql_app_bytes"];
 const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
@@ -107,6 +115,7 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     let mut limits = reader.table(&root, "limits").map(|table| read_limits(&mut reader, &table)).unwrap_or_default();
     let cache = reader.table(&root, "cache");
     let cache_disk = cache.and_then(|table| read_cache(&mut reader, &table, base, &mut limits));
+    let apps = reader.table(&root, "apps").map(|table| read_apps(&mut reader, &table, &limits)).unwrap_or_default();
     let mut listeners = Vec::new();
     for table in reader.tables(&root, "listeners") {
         listeners.extend(listener::read(&mut reader, &table, base));
@@ -130,23 +139,46 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, listeners, s3, countries, cache_disk, acme, file: Some(file) })
+    Ok(NodeConfig { limits, apps: Arc::new(apps), listeners, s3, countries, cache_disk, acme, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
     let mut limits = NodeLimits::default();
     let names: Vec<&str> = base::limits::NODE.iter().map(|row| row.name).collect();
     reader.check_fields(table, &names, "[limits]");
+    set_limits(reader, table, &mut limits, "limits");
+    limits
+}
+
+fn set_limits(reader: &mut Reader<'_>, table: &Table, limits: &mut NodeLimits, place: &str) {
     for row in base::limits::NODE {
         let Some((value, span)) = reader.integer(table, row.name) else { continue };
         if (row.min..=row.max).contains(&value) {
             limits.set(row.name, value);
         } else {
-            let message = format!("limits.{} is {value}; it must lie between {} and {}", row.name, row.min, row.max);
+            let message = format!("{place}.{} is {value}; it must lie between {} and {}", row.name, row.min, row.max);
             reader.problem(code::LIMIT_RANGE, &span, message, row.about);
         }
     }
-    limits
+}
+
+/// `[apps.NAME]`: what an app may store, where that differs from other apps.
+fn read_apps(reader: &mut Reader<'_>, table: &Table, node: &NodeLimits) -> BTreeMap<AppName, NodeLimits> {
+    let mut apps = BTreeMap::new();
+    for key in table.keys() {
+        let Some(own) = reader.table(table, key) else { continue };
+        let Ok(app) = AppName::parse(key) else {
+            let message = format!("{key:?} is no name of an app");
+            reader.problem(code::BAD_VALUE, &table.key_span(key), message, "for example: [apps.shop]");
+            continue;
+        };
+        let place = format!("apps.{key}");
+        reader.check_fields(&own, APP_FIELDS, &format!("[{place}]"));
+        let mut limits = node.clone();
+        set_limits(reader, &own, &mut limits, &place);
+        apps.insert(app, limits);
+    }
+    apps
 }
 
 /// `[cache]`: the directory of the disk tier. Its size may stand here too, where people look for it.

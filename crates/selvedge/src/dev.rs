@@ -39,7 +39,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     let dir =
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
-    let stores = wire::open_stores(&data, &limits)?;
+    let stores = wire::open_stores(&data, &limits, Arc::default())?;
     let sockets = Arc::default();
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);
@@ -63,7 +63,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     let counted = Some((node.responses.clone(), node.metrics.clone()));
     let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
-        api: admin::control(&stores, Some(engine), counted, limits.clone(), Arc::new(|| {}), seen),
+        api: admin::control(&stores, Some(engine), counted, limits.clone(), Arc::new(|| {}), seen, None),
         token: admin::announce(&stores.data, admin_address)?,
         address: admin_address,
         hosts: vec!["localhost".into()],

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Result;
 use base::{Clock, NodeLimits};
 use edge::Door;
-use futures_util::StreamExt as _;
 use manifest::{Report, SourceFile};
 use net::tls::{Challenges, Handshakes, Managed, Source, Summary, TlsProblem};
 use net::{Address, Reception, Tls, TlsOptions};
@@ -17,7 +16,6 @@ use telemetry::metrics::Kind;
 use crate::acme::Wanted;
 use crate::config::{ListenerConfig, Misconfigured, TlsConfig, code};
 use crate::terminal;
-use crate::watch::Watch;
 
 /// A listener before its port is taken.
 pub struct ListenerOptions {
@@ -49,15 +47,18 @@ pub struct Opened {
     pub challenges: Arc<Challenges>,
 }
 
-/// Reads the certificates of every listener. All that is wrong is told at once.
+/// Reads the certificates of every listener. All that is wrong is told at once. What was opened
+/// before at the same address keeps what an authority issued for it.
 pub fn open(
     configs: Vec<ListenerConfig>,
     file: Option<&SourceFile>,
     limits: &NodeLimits,
     clock: &dyn Clock,
+    before: &[Secure],
 ) -> Result<Opened> {
     let (mut opened, mut secure, mut wanted, mut report) = (Vec::new(), Vec::new(), Vec::new(), Report::default());
-    let challenges = Arc::new(Challenges::default());
+    let challenges = before.first().map_or_else(Arc::default, |secure| secure.challenges.clone());
+    let mut before: Vec<&Secure> = before.iter().collect();
     let asks = configs.iter().any(|config| config.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()));
     for mut config in configs {
         let tls = match config.tls.take() {
@@ -67,7 +68,9 @@ pub fn open(
                 options.clients = settings.clients.clone();
                 options.only_tls13 = settings.only_tls13;
                 options.challenges = Some(challenges.clone()).filter(|_| asks);
-                let managed = Arc::new(Managed::default());
+                let address = config.address.to_string();
+                let known = before.iter().position(|secure| secure.address == address).map(|at| before.remove(at));
+                let managed = known.map_or_else(Arc::default, |secure| secure.managed.clone());
                 options.sources.extend(Some(Source::Managed(managed.clone())).filter(|_| !settings.acme.is_empty()));
                 match Tls::open(options, unix_now(clock)) {
                     Ok(tls) => {
@@ -77,7 +80,13 @@ pub fn open(
                             managed: managed.clone(),
                             tls: tls.clone(),
                         }));
-                        secure.push(Secure { tls: tls.clone(), address: config.address.to_string() });
+                        secure.push(Secure {
+                            // The one that serves stays, and takes what was read now.
+                            tls: known.map_or(&tls, |secure| &secure.tls).clone(),
+                            managed,
+                            challenges: challenges.clone(),
+                            address,
+                        });
                         Some(tls)
                     }
                     Err(problems) => {
@@ -118,10 +127,17 @@ fn warn(summary: &Summary) {
 #[derive(Clone)]
 pub struct Secure {
     tls: Arc<Tls>,
+    managed: Arc<Managed>,
+    challenges: Arc<Challenges>,
     address: String,
 }
 
 impl Secure {
+    /// What its certificates were read from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.tls.summary().files
+    }
+
     /// Reads the certificates again. If that fails, the old ones go on being served.
     fn reload(&self, clock: &dyn Clock) {
         match self.tls.reload(unix_now(clock)) {
@@ -141,27 +157,13 @@ impl Secure {
     }
 }
 
-/// Reads certificates again when a file of theirs changes, and when the process is told to. Never
-/// ends by itself.
-pub async fn follow(secure: Vec<Secure>, clock: Arc<dyn Clock>) -> Result<()> {
-    if secure.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    let mut told = terminal::hangup_signal()?;
-    let mut watch = Watch::new()?;
-    loop {
-        let files: Vec<PathBuf> = secure.iter().flat_map(|secure| secure.tls.summary().files).collect();
-        watch.follow(&files);
-        tokio::select! {
-            _ = told.next() => {}
-            _ = watch.changed() => {}
-        }
-        let (secure, clock) = (secure.clone(), clock.clone());
-        let reload = move || secure.iter().for_each(|secure| secure.reload(&*clock));
-        // Thousands of keys take a while to be read.
-        if tokio::task::spawn_blocking(reload).await.is_err() {
-            tracing::error!("the certificates could not be read again; those that were read go on being served");
-        }
+/// Reads the certificates again. What can't be read leaves in place what was.
+pub async fn read_again(secure: &[Secure], clock: &Arc<dyn Clock>) {
+    let (secure, clock) = (secure.to_vec(), clock.clone());
+    let reload = move || secure.iter().for_each(|secure| secure.reload(&*clock));
+    // Thousands of keys take a while to be read.
+    if tokio::task::spawn_blocking(reload).await.is_err() {
+        tracing::error!("the certificates could not be read again; those that were read go on being served");
     }
 }
 

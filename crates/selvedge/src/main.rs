@@ -13,10 +13,12 @@ mod config;
 mod dev;
 mod geo;
 mod listeners;
+mod live;
 mod node;
 mod open_files;
 mod outbound;
 mod prepare;
+mod reload;
 mod s3;
 mod serve;
 mod site;
@@ -79,6 +81,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rollback(args) => command::release::rollback(args, json).await,
             Command::Secret(args) => command::secret::run(args, json).await,
             Command::Config(args) => command::config::run(args, json).await,
+            Command::Usage(args) => command::usage::run(args, json).await,
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Purge(args) => command::cache::purge(args, json).await,
             Command::Mirrors(args) => command::mirrors::run(args, json).await,
@@ -89,6 +92,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
+            Command::Certs(args) => command::certs::run(args, json).await,
+            Command::Reload(args) => command::care::reload(args, json).await,
             Command::Fsck(args) => command::care::fsck(args, json).await,
         }?;
         Ok(ExitCode::SUCCESS)

@@ -10,16 +10,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CacheCare, CoreConfig, Countries, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
+use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{
     Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
-    ServerLimits, Sockets,
+    ServerLimits, Sockets, Tls,
 };
 use services::ResponseCare;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::listeners::ListenerOptions;
+use crate::live::Live;
 use crate::outbound::NetFetcher;
 use crate::site::Workshop;
 use crate::upstreams::{self, Upstreams};
@@ -52,6 +54,8 @@ pub struct Node {
     connector: Arc<Connector>,
     drain: Drain,
     log: Option<Arc<AccessLog>>,
+    /// What changes while it runs; taken by whoever changes it.
+    pub live: Option<Live>,
     waiting: Vec<CoreConfig>,
     quic: Vec<Quic>,
     cores: Vec<JoinHandle<()>>,
@@ -63,23 +67,16 @@ impl Node {
     pub fn start(options: NodeOptions, stores: Stores) -> Result<Self> {
         let clock = wire::clock();
         // The port is taken first: to find it in use should not cost the start of an engine.
-        let Bound { addresses, by_core, doors, quic } = bind(options.listeners, options.cores, &options.sockets)?;
+        let Bound { addresses, by_core, doors, quic, running } =
+            bind(options.listeners, options.cores, &options.sockets)?;
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
-        let log = match options.quiet {
-            true => None,
-            false => {
-                let log_options = AccessLogOptions { format: options.log, ..AccessLogOptions::default() };
-                Some(AccessLog::start(std::io::stdout(), &log_options).context("the access log did not start")?)
-            }
-        };
-        let mut sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone()];
-        sinks.extend(log.clone().map(|log| log as Arc<dyn Sink>));
-        let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks));
+        let log = (!options.quiet).then(|| open_log(options.log)).transpose()?;
+        let sinks = std::iter::once(metrics.clone() as Arc<dyn Sink>).chain(log.clone().map(|log| log as _));
+        let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks.collect()));
         let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
-        let hosts = Hosts::new(HostMap::default());
-        let drain = Drain::new();
+        let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
         let counts = ConnectionCounts::new(&options.limits);
         let connector = Connector::new(ConnectorOptions::from(&options.limits));
         let fetcher = Arc::new(NetFetcher(connector.clone()));
@@ -89,15 +86,23 @@ impl Node {
         upstreams::observe(&metrics, &hosts);
 
         let (quic, intakes) = start_quic(quic, &options.limits, &clock, options.cores)?;
+        let (senders, changes): (Vec<_>, Vec<_>) = (0..options.cores).map(|_| unbounded_channel()).unzip();
+        let mut live =
+            Live::new(senders, doors.clone(), counts.clone(), options.sockets.clone(), options.limits.clone());
+        for (address, mode, http3, tls, door) in running {
+            live.note(address, mode, http3, tls, door);
+        }
         let cache = ProxyCache::new(stores.responses.responses(), &options.limits, &*clock);
         let responses = CacheCare::new(cache.clone(), hosts.clone(), clock.clone());
         observe_cache(&metrics, &cache);
         let waiting = by_core
             .into_iter()
             .zip(intakes)
-            .map(|(listeners, intakes)| CoreConfig {
+            .zip(changes)
+            .map(|((listeners, intakes), changes)| CoreConfig {
                 listeners,
                 intakes,
+                changes: Some(changes),
                 doors: doors.clone(),
                 hosts: hosts.clone(),
                 limits: options.limits.clone(),
@@ -123,6 +128,7 @@ impl Node {
             connector,
             drain,
             log,
+            live: Some(live),
             waiting,
             quic,
             cores: Vec::new(),
@@ -189,31 +195,39 @@ impl fmt::Display for Served {
 struct Bound {
     addresses: Vec<Served>,
     by_core: Vec<Vec<Listener>>,
-    doors: Doors,
+    doors: Arc<Doors>,
+    /// What is known of each, for changes.
+    running: Vec<(Address, u32, bool, Option<Arc<Tls>>, Door)>,
     quic: Vec<(UdpSocket, Arc<Reception>)>,
+}
+
+fn open_log(format: Format) -> Result<Arc<AccessLog>> {
+    let options = AccessLogOptions { format, ..AccessLogOptions::default() };
+    AccessLog::start(std::io::stdout(), &options).context("the access log did not start")
 }
 
 /// Takes every port, for every core.
 fn bind(listeners: Vec<ListenerOptions>, cores: usize, sockets: &Arc<Sockets>) -> Result<Bound> {
     let mut by_core: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
-    let (mut addresses, mut doors, mut quic) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut addresses, mut running, mut quic) = (Vec::new(), Vec::new(), Vec::new());
     for (number, ListenerOptions { address, mode, reception, mut door, http3 }) in listeners.into_iter().enumerate() {
         let reception = Arc::new(Reception { listener: number, ..reception });
         let options = ListenOptions { cores, mode, sockets: sockets.clone(), ..ListenOptions::default() };
-        let bound = Listener::bind(address, &options)?;
+        let bound = Listener::bind(address.clone(), &options)?;
         let served = bound.first().map(|one| one.address().clone()).context("a listener has a core")?;
         if let Some(address) = served.tcp().filter(|_| http3) {
             quic.push((net::quic::bind(address, sockets)?, reception.clone()));
             door.alt_svc = edge::alt_svc(address.port());
         }
         addresses.push(Served { address: served, secured: reception.tls.is_some() });
-        doors.push(door);
+        running.push((address, mode, http3, reception.tls.clone(), door));
         // There may be more than cores, if another process had more.
         for (number, listener) in bound.into_iter().enumerate() {
             by_core[number % cores].push(listener.with(&reception));
         }
     }
-    Ok(Bound { addresses, by_core, doors: doors.into(), quic })
+    let doors = Doors::new(running.iter().map(|(.., door)| door.clone()).collect());
+    Ok(Bound { addresses, by_core, doors, running, quic })
 }
 
 /// Starts the endpoints of HTTP/3, and gives each core what they hand it.

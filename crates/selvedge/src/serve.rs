@@ -19,13 +19,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use worker::Failure;
 
-use crate::acme::{Keeper, Wanted};
+use crate::acme::{self, Desk, Keeper, Wanted};
 use crate::admin;
 use crate::cli;
 use crate::config::{self, AcmeConfig};
 use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
+use crate::reload::{self, Bell, Fixed, Follower};
 use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
@@ -55,20 +56,20 @@ struct Fleet {
 
 pub async fn run(args: cli::Serve) -> Result<()> {
     let config = config::read(args.config.as_deref())?;
-    let clock = wire::clock();
-    let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock)?;
+    let (clock, fixed) = (wire::clock(), Fixed::of(&config));
+    let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock, &[])?;
     let Opened { listeners: configured, secure, wanted, challenges } = opened;
     let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;
     let listen = args.listening.listen.or(configured.is_empty().then_some(config::LISTEN));
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
     let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
-    let mut stores = takeover::open_stores(&args.data, &config.limits, args.takeover).await?;
+    let mut stores = takeover::open_stores(&args.data, &config.limits, &config.apps, args.takeover).await?;
     if let Some(disk) = &config.cache_disk {
         stores.responses = wire::disk_responses(disk, &config.limits)?;
     }
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
-    let node = Node::start(
+    let mut node = Node::start(
         NodeOptions {
             listeners,
             admin: admin_address,
@@ -83,12 +84,15 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     )?;
     let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits, &sockets)?;
     let changed = Arc::new(Notify::new());
-    let parts = admin_parts(&node, &stores, admin_address, &config.limits, &changed)?;
+    let ((bell, heard), (desk, asked)) = (reload::bell(), acme::desk());
+    let parts = admin_parts(&node, &stores, admin_address, &config.limits, &changed, (bell, desk))?;
     let stop = ending(&stores, &sockets)?;
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone().map(drop)));
     listeners::observe(&node.metrics, &secure);
-    let keeping = keep(config.acme.as_ref(), wanted, challenges, &stores, &config.limits).await?;
-    let following = tokio::task::spawn_local(listeners::follow(secure, clock));
+    let keeping = keep(config.acme.as_ref(), (wanted, challenges), &stores, &config.limits, asked).await?;
+    let live = node.live.take().context("a node that starts can be changed")?;
+    let follower = Follower { live, secure, config: args.config, listen, fixed, clock };
+    let following = tokio::task::spawn_local(follower.run(heard));
     let addresses = node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };
     let generation = fleet.refresh().await?;
@@ -118,6 +122,7 @@ fn admin_parts(
     address: SocketAddr,
     limits: &NodeLimits,
     changed: &Arc<Notify>,
+    bells: (Bell, Desk),
 ) -> Result<AdminParts> {
     let changed = changed.clone();
     let on_release = Arc::new(move || changed.notify_one());
@@ -130,6 +135,7 @@ fn admin_parts(
             limits.clone(),
             on_release,
             upstreams::seen_of(&node.hosts),
+            Some(bells),
         ),
         token: admin::announce(&stores.data, address)?,
         address,
@@ -156,15 +162,15 @@ fn ending(stores: &Stores, sockets: &Arc<Sockets>) -> Result<Shared<LocalBoxFutu
 /// Keeps the certificates that are asked of an authority.
 async fn keep(
     acme: Option<&AcmeConfig>,
-    wanted: Vec<Wanted>,
-    challenges: Arc<Challenges>,
+    (wanted, challenges): (Vec<Wanted>, Arc<Challenges>),
     stores: &Stores,
     limits: &NodeLimits,
+    asked: acme::Heard,
 ) -> Result<JoinHandle<()>> {
     let Some(acme) = acme else { return Ok(tokio::task::spawn_local(std::future::ready(()))) };
     let mut keeper = Keeper::new(acme, wanted, challenges, stores.secrets.clone(), wire::clock(), limits)?;
     keeper.load().await;
-    Ok(tokio::task::spawn_local(keeper.run()))
+    Ok(tokio::task::spawn_local(keeper.run(asked)))
 }
 
 impl Fleet {

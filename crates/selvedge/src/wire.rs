@@ -1,11 +1,12 @@
 //! Where an operator's configuration becomes running parts: the only file that names an engine or
 //! a provider. Everything else in the binary sees contracts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use base::{Clock, NodeLimits, SystemClock, SystemRng};
+use base::{AppName, Clock, NodeLimits, SystemClock, SystemRng};
 use cache::{MemoryStore, MemoryStoreLimits, Tiered};
 use dispatch::{Dispatcher, ObjectParts};
 use engine::{Engine, RuntimeOptions};
@@ -38,6 +39,8 @@ pub struct Stores {
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,
     pub responses: ResponseCache,
+    /// Apps that have quotas of their own, with all limits as they are for each.
+    pub apps: Apps,
     pub data: PathBuf,
     cache: PathBuf,
     engine_key: PathBuf,
@@ -51,11 +54,15 @@ pub struct Locked {
     pub pid: Option<u32>,
 }
 
+/// Apps that have quotas of their own, with all limits as they are for each.
+pub type Apps = Arc<BTreeMap<AppName, NodeLimits>>;
+
 /// Opens the data directory, whose providers serve every contract of a laptop.
-pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
+/// `apps` have quotas of their own.
+pub fn open_stores(data: &Path, limits: &NodeLimits, apps: Apps) -> Result<Stores> {
     let keys = key_dir(data);
     let mut options = DataDirOptions::new(keys.join("node.key"));
-    options.limits = limits.clone();
+    (options.limits, options.apps) = (limits.clone(), apps.clone());
     let opened = match DataDir::open(data, options) {
         Ok(opened) => opened,
         Err(DataDirError::Locked { path, pid }) => return Err(Locked { path, pid }.into()),
@@ -73,6 +80,7 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
         objects: opened.objects()?,
         leases: opened.objects()?,
         responses: memory_responses(limits),
+        apps,
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
         data: opened.path().to_owned(),
@@ -82,7 +90,7 @@ pub fn open_stores(data: &Path, limits: &NodeLimits) -> Result<Stores> {
 /// Stores in a directory that its owner throws away, with compiled code that outlives them: what
 /// tests run on. `compiled` is laid out like a data directory.
 pub fn open_throwaway(data: &Path, compiled: &Path, limits: &NodeLimits) -> Result<Stores> {
-    let stores = open_stores(data, limits)?;
+    let stores = open_stores(data, limits, Arc::default())?;
     Ok(Stores { cache: cache_of(compiled), engine_key: key_dir(compiled).join("engine.key"), ..stores })
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::{Body, Clock, Rng};
+use base::{AppName, Body, Clock, Rng};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -43,6 +43,8 @@ const WHOLE_BYTES_MAX: u64 = 64 << 10;
 pub struct LocalBlobs {
     stores: Stores,
     limits: Arc<BlobLimits>,
+    /// Of apps that have quotas of their own.
+    apps: HashMap<AppName, Arc<BlobLimits>>,
     inline_max: usize,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -63,6 +65,7 @@ impl LocalBlobs {
         Ok(Self {
             stores: Stores::new(path, layout, &root),
             limits: Arc::new(BlobLimits::from(limits)),
+            apps: root.options.apps.iter().map(|(app, own)| (app.clone(), Arc::new(BlobLimits::from(own)))).collect(),
             inline_max: limits.blob_inline_bytes as usize,
             clock: root.options.clock.clone(),
             rng: root.options.rng.clone(),
@@ -77,7 +80,7 @@ impl LocalBlobs {
     fn desk(&self, store: &Store) -> Desk {
         Desk {
             clock: self.clock.clone(),
-            limits: self.limits.clone(),
+            limits: self.apps.get(&store.app.app).unwrap_or(&self.limits).clone(),
             contents: store.contents.clone(),
             pins: self.pins.clone(),
         }
@@ -461,6 +464,15 @@ impl Blobs for LocalBlobs {
 
     fn buckets<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<BucketInfo>, BlobError>> {
         self.buckets_of(app).boxed()
+    }
+
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, BlobError>> {
+        async move {
+            let Some(store) = self.stores.existing(app).await? else { return Ok(0) };
+            let database = store.database.clone();
+            Ok(self.stores.run(&store, move || database.read(rows::used_bytes)).await??)
+        }
+        .boxed()
     }
 
     fn bucket<'a>(&'a self, bucket: &'a Bucket) -> BoxFuture<'a, Result<Option<BucketInfo>, BlobError>> {

@@ -26,13 +26,14 @@
 //! The directory is its owner's alone (0700). The node key lies elsewhere, so that a copy of the
 //! directory opens no secret.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use base::{Clock, NodeLimits, Rng, SystemClock, SystemRng};
+use base::{AppName, Clock, NodeLimits, Rng, SystemClock, SystemRng};
 use services::{KvLimits, SqlLimits};
 
 use crate::access_key::LocalAccessKeys;
@@ -70,6 +71,8 @@ pub struct DataDirOptions {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub limits: NodeLimits,
+    /// Apps that have quotas of their own, with all limits as they are for each.
+    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
     /// The file of the key that seals secrets; made when the first one is set. Outside the data
     /// directory.
     pub node_key: PathBuf,
@@ -82,8 +85,14 @@ impl DataDirOptions {
             clock: Arc::new(SystemClock::default()),
             rng: Arc::new(SystemRng),
             limits: NodeLimits::default(),
+            apps: Arc::default(),
             node_key: node_key.into(),
         }
+    }
+
+    /// The limits as they are for an app.
+    pub fn limits_of(&self, app: &AppName) -> &NodeLimits {
+        self.apps.get(app).unwrap_or(&self.limits)
     }
 }
 

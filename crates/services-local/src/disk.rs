@@ -47,6 +47,11 @@ pub fn publish(file: &File, temporary: &Path, path: &Path) -> io::Result<()> {
     sync_dir(path.parent().unwrap_or(path))
 }
 
+/// How much more the disk of a file takes; nothing if it can't be told.
+pub fn free_bytes(path: &Path) -> u64 {
+    rustix::fs::statvfs(path).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Removes a file; one that is gone already is no error.
 pub fn remove(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {

@@ -1,8 +1,9 @@
 //! KV on SQLite: one file per app, values above 64 KiB as content files beside it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use base::{Body, Clock};
+use base::{AppName, Body, Clock, NodeLimits};
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -44,6 +45,8 @@ const READ_ATTEMPTS: usize = 8;
 pub struct LocalKv {
     stores: Stores,
     limits: Arc<KvLimits>,
+    /// Of apps that have quotas of their own.
+    apps: HashMap<AppName, Arc<KvLimits>>,
     clock: Arc<dyn Clock>,
     /// Last, so that the stores close before the lock on the directory goes.
     _root: Arc<Root>,
@@ -55,7 +58,13 @@ impl LocalKv {
         let open_max = root.options.limits.kv_files_open as usize;
         let layout = Layout { kind: rows::KIND, named: rows::contents, open_max };
         let (stores, clock) = (Stores::new(path, layout, &root), root.options.clock.clone());
-        Ok(Self { stores, limits: Arc::new(limits), clock, _root: root })
+        let of = |(app, limits): (&AppName, &NodeLimits)| (app.clone(), Arc::new(KvLimits::from(limits)));
+        let apps = root.options.apps.iter().map(of).collect();
+        Ok(Self { stores, limits: Arc::new(limits), apps, clock, _root: root })
+    }
+
+    fn limits_of(&self, app: &AppId) -> &Arc<KvLimits> {
+        self.apps.get(&app.app).unwrap_or(&self.limits)
     }
 
     /// Reclaims the space of expired entries and orphaned content files in the files that are
@@ -65,7 +74,7 @@ impl LocalKv {
         let mut swept = 0;
         for store in self.stores.opened() {
             loop {
-                let desk = Desk::of(&store, &self.clock, &self.limits);
+                let desk = Desk::of(&store, &self.clock, self.limits_of(&store.app));
                 let write = move |tx: &mut Tx<'_>| -> Result<usize, WriteError<StoreError>> {
                     Ok(write::expire(&desk, tx, SWEEP_ROWS)?)
                 };
@@ -228,7 +237,8 @@ impl LocalKv {
         let value = self.receive(&store, value).await?;
         let size = value.size();
         let held = value.held() + key.len() + options.metadata.as_ref().map_or(0, String::len);
-        let (desk, name, key) = (Desk::of(&store, &self.clock, &self.limits), ns.name.clone(), key.to_owned());
+        let (desk, name, key) =
+            (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<PutReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
             writing.check(&key, options.condition)?;
@@ -245,7 +255,8 @@ impl LocalKv {
         let Some(store) = self.stores.existing(&ns.app_id()).await? else {
             return condition.check(None).map(|()| DeleteReceipt { existed: false, durability });
         };
-        let (desk, name, key) = (Desk::of(&store, &self.clock, &self.limits), ns.name.clone(), key.to_owned());
+        let (desk, name, key) =
+            (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<DeleteReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
             writing.check(&key, condition)?;
@@ -270,7 +281,7 @@ impl LocalKv {
             };
             steps.push((key, Step::new(action, value)));
         }
-        let (desk, name) = (Desk::of(&store, &self.clock, &self.limits), ns.name.clone());
+        let (desk, name) = (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<CommitReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
             for Check { key, condition } in checks {

@@ -57,6 +57,7 @@ mod record;
 mod recovery;
 mod restore;
 mod segment;
+mod totals;
 mod wal;
 
 use archive::Shelf;
@@ -69,6 +70,7 @@ use log::Log;
 pub use log::Ticket;
 pub use restore::{RestoreError, Restored};
 use segment::SEGMENT_BYTES;
+use totals::{Total, Totals};
 
 /// How long a transaction waits for a log that is twice as long as it may be.
 const SHORTEN_WAIT: Duration = Duration::from_secs(5);
@@ -92,6 +94,7 @@ struct Inner {
     oldest: Mutex<u64>,
     shortened: Condvar,
     members: Mutex<Members>,
+    totals: Totals,
     clock: Arc<dyn Clock>,
     /// Where what the log no longer needs goes, and how long it is kept.
     archive: Option<PathBuf>,
@@ -163,6 +166,7 @@ impl Ledger {
             oldest: Mutex::new(recovered.next_segment),
             shortened: Condvar::new(),
             members: Mutex::default(),
+            totals: Totals::default(),
             clock: root.options.clock.clone(),
             archive,
             archive_ms: root.options.limits.archive_days * 24 * 3_600_000,
@@ -202,7 +206,8 @@ impl Ledger {
             (members.ids, members.forgotten.remove(name), members.archived.contains(name))
         };
         let (clock, named) = (self.root.options.clock.clone(), new_name(id, name.to_owned()));
-        let member = Arc::new(Member::open(&self.inner.log, clock, path, named, connection, is_durable)?);
+        let total = self.total(path)?;
+        let member = Arc::new(Member::open(&self.inner.log, clock, path, named, total, connection, is_durable)?);
         let mut members = self.inner.members();
         if members.by_path.get(path).is_some_and(|known| known.is_held()) {
             return Err(StoreError::Failed(format!("{} is journaled already", path.display())));
@@ -263,7 +268,7 @@ impl Ledger {
         if members.by_path.get(path).is_some_and(|member| member.is_held()) {
             return Err(StoreError::Failed(format!("{} is in use", path.display())));
         }
-        members.by_path.remove(path);
+        let known = members.by_path.remove(path).map(|member| member.bytes());
         members.ids += 1;
         members.forgotten.insert(name.clone());
         members.archived.remove(&name);
@@ -279,10 +284,28 @@ impl Ledger {
         let place = self.log().append(&name, &bytes)?;
         self.log().ticket(place.batch).wait()?;
         let fail = |error| disk::store_error(path, &error);
+        let bytes = known.unwrap_or_else(|| path.metadata().map_or(0, |metadata| metadata.len()));
+        self.total(path)?.resize(bytes, 0);
         for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
             disk::remove(&file).map_err(fail)?;
         }
         disk::sync_dir(path.parent().unwrap_or(path)).map_err(fail)
+    }
+
+    /// What the databases of this kind and app take, of which this path is one or would be.
+    pub fn used(&self, path: &Path) -> Result<u64, StoreError> {
+        Ok(self.total(path)?.bytes())
+    }
+
+    /// A file was made, or a part of one, without a commit.
+    pub fn made(&self, path: &Path, bytes: u64) -> Result<(), StoreError> {
+        self.total(path)?.resize(0, bytes);
+        Ok(())
+    }
+
+    fn total(&self, path: &Path) -> Result<Arc<Total>, StoreError> {
+        let name = self.name(path)?;
+        self.inner.totals.of(&self.root.path, Path::new(&name))
     }
 
     /// How the log calls a file.

@@ -35,7 +35,7 @@ use services::object::{
     Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey, ObjectLimits, ObjectStorage,
     ObjectStore,
 };
-use services::{BoxFuture, SqlLimits, StoreError};
+use services::{AppId, BoxFuture, SqlLimits, StoreError};
 
 use crate::data_dir::{DataDirError, Root};
 use crate::disk;
@@ -185,6 +185,9 @@ impl Shared {
                 Unsound::Store(error) => ObjectError::Store(error),
             })?;
         }
+        if let Some(bytes) = &export {
+            self.check_quota(key, bytes.len())?;
+        }
         if path.try_exists().map_err(|error| disk::store_error(&path, &error))? {
             self.ledger.remove(&path)?;
         }
@@ -232,6 +235,15 @@ impl Shared {
         file::close(self, &path, opened, false)?;
         self.alarms.set_now(key, alarm)?;
         Ok(restored.time_ms)
+    }
+
+    /// Refuses a new file that would take the app beyond its quota.
+    fn check_quota(&self, key: &ObjectKey, bytes: usize) -> Result<(), ObjectError> {
+        let max = self.root.options.limits_of(&key.class.app.app).object_app_bytes;
+        match self.ledger.used(&self.file(key))?.saturating_add(bytes as u64) > max {
+            true => Err(ObjectError::AppFull { max }),
+            false => Ok(()),
+        }
     }
 
     fn class_dir(&self, class: &ObjectClass) -> PathBuf {
@@ -303,6 +315,12 @@ impl ObjectStore for LocalObjects {
     fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
         let (shared, key, pool) = (self.shared.clone(), key.clone(), self.shared.pool.clone());
         async move { pool.run(Lane::default(), move || shared.restore(&key, fence, at_ms)).await? }.boxed()
+    }
+
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        let area = self.shared.path.join(app.tenant.as_str()).join(app.app.as_str());
+        let (shared, pool) = (self.shared.clone(), self.shared.pool.clone());
+        async move { Ok(pool.run(Lane::default(), move || shared.ledger.used(&area.join("any.db"))).await??) }.boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

@@ -79,9 +79,15 @@ pub struct Settings {
     pub limits: Arc<SqlLimits>,
     pub clock: Arc<dyn Clock>,
     pub pool: Pool,
+    pub root: Arc<Root>,
 }
 
 impl Settings {
+    /// What the databases of an app may take.
+    pub fn quota(&self, database: &SqlDatabase) -> u64 {
+        self.root.options.limits_of(&database.app).sql_app_bytes
+    }
+
     /// Runs what may block on a thread for it, when it is the app's turn.
     pub async fn run<T: Send + 'static>(
         &self,
@@ -101,6 +107,7 @@ impl LocalSql {
             limits: Arc::new(limits),
             clock: root.options.clock.clone(),
             pool: threads.pool(),
+            root: root.clone(),
         });
         let files = Files::new(path, settings.clone());
         let timer = Timer::start(files.shared(), settings.clone()).map_err(DataDirError::Threads)?;
@@ -204,6 +211,14 @@ impl Sql for LocalSql {
         async move {
             let (shared, app) = (self.files.shared(), app.clone());
             Ok(self.settings.run(Lane::default(), move || shared.on_disk(&app)).await??)
+        }
+        .boxed()
+    }
+
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, SqlError>> {
+        async move {
+            let (shared, app) = (self.files.shared(), app.clone());
+            Ok(self.settings.run(Lane::default(), move || shared.used(&app)).await??)
         }
         .boxed()
     }

@@ -73,6 +73,9 @@ pub trait Blobs: Send + Sync {
     /// The buckets of an app, in the order of their names.
     fn buckets<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<BucketInfo>, BlobError>>;
 
+    /// What all blobs of an app take, in bytes: old versions and parts of uploads too.
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, BlobError>>;
+
     fn bucket<'a>(&'a self, bucket: &'a Bucket) -> BoxFuture<'a, Result<Option<BucketInfo>, BlobError>>;
 
     /// Changes a setting of a bucket.

@@ -26,6 +26,7 @@ mod secret_model;
 mod sequences;
 mod sql;
 mod sql_feed;
+mod usage;
 
 pub use access_key::access_keys;
 pub use artifact::artifacts;

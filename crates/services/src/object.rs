@@ -228,6 +228,9 @@ pub trait ObjectStore: Send + Sync {
     /// was made that is in it. The caller has its lease. Durable when it is answered.
     fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>>;
 
+    /// What all objects of an app take, in bytes, about.
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, ObjectError>>;
+
     /// Objects whose alarm is due at `now_ms`, the earliest first, at most `limit`.
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>>;
 
@@ -385,6 +388,8 @@ pub enum ObjectError {
     ValueTooLarge { bytes: usize, max: usize },
     #[error("the object would store more than {max} bytes (object_bytes)")]
     Full { max: u64 },
+    #[error("the app's objects store as many bytes as object_app_bytes allows, which is {max}")]
+    AppFull { max: u64 },
     #[error(transparent)]
     Sql(SqlError),
     #[error("this is no export of an object: {0}")]
@@ -407,6 +412,7 @@ impl ObjectError {
             ObjectError::KeyTooLong { .. } => &code::KEY_TOO_LONG,
             ObjectError::ValueTooLarge { .. } => &code::VALUE_TOO_LARGE,
             ObjectError::Full { .. } => &code::OBJECT_FULL,
+            ObjectError::AppFull { .. } => &code::QUOTA_EXCEEDED,
             ObjectError::Sql(error) => error.code(),
             ObjectError::BadExport(_) => &code::BAD_OBJECT_DATA,
             ObjectError::Past(_) => &code::OBJECT_PAST,

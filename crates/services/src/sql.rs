@@ -67,6 +67,9 @@ pub trait Sql: Send + Sync {
     /// The databases of an app that were used, in the order of their names.
     fn databases<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<SqlDatabase>, SqlError>>;
 
+    /// What all databases of an app take, in bytes, about.
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, SqlError>>;
+
     /// Makes `to`, which is no database yet, a copy of `from`: as it is at one moment, or with every
     /// commit that was made by `at_ms` and no other. The copy is durable when this answers, and goes its
     /// own way from then on; `from` may be in use.

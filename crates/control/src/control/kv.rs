@@ -98,7 +98,7 @@ impl Control {
     }
 
     pub(super) async fn used(&self, app: AppName) -> Result<KvUsage, ApiError> {
-        let limits = &self.parts.limits;
+        let limits = self.limits_of(&app);
         let all = self.parts.kv.usage(&self.id(&app)).await.map_err(failed)?;
         Ok(KvUsage {
             keys: all.iter().map(|used| used.usage.keys).sum(),

@@ -57,11 +57,14 @@ impl Node {
             metrics: None,
             clock: clock.clone(),
             limits,
+            apps: Arc::default(),
             prepare: Arc::new(move |_, _| {
                 on_prepare.fetch_add(1, Ordering::SeqCst);
                 let why: Option<PrepareError> = why.lock().expect("no test panics with it").clone();
                 why.map_or(Ok(vec!["info: hello".to_owned()]), Err)
             }),
+            certificates: None,
+            reload: None,
             on_release: Arc::new(move || {
                 on_release.fetch_add(1, Ordering::SeqCst);
             }),

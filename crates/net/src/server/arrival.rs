@@ -66,7 +66,7 @@ impl Guard {
 /// why, was.
 pub(super) async fn arrive(mut stream: Raw, entrance: &mut Entrance, leave: &mut Leave) -> Option<Arrived> {
     let server = leave.server.clone();
-    let limits = &server.limits;
+    let limits = &*server.limits();
     if entrance.proxied {
         let told = within(&entrance.state, limits.header, read_proxy_header(&mut stream, limits)).await?;
         if let Err(refusal) = believe(told, entrance, leave) {

@@ -67,7 +67,7 @@ where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let (limits, state) = (&shared.server.limits, &shared.state);
+    let (limits, state) = (&shared.server.limits(), &shared.state);
     let wire = Wire::http1(stream, before, limits.clone(), state.clone());
     let mut builder = hyper::server::conn::http1::Builder::new();
     // No `pipeline_flush`: with it, hyper never writes an answer that comes while a part of the
@@ -116,7 +116,7 @@ where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let (limits, state) = (&shared.server.limits, &shared.state);
+    let (limits, state) = (&shared.server.limits(), &shared.state);
     let wire = Wire::http2(stream, before, limits, state.clone());
     let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
     builder
@@ -237,7 +237,7 @@ fn normalise<S>(
     switching: &Result<Switching, Option<Refusal>>,
     connection: &Shared<S>,
 ) -> Result<Request, Refusal> {
-    let limits = &*connection.server.limits;
+    let limits = &connection.server.limits();
     if let Err(Some(refusal)) = switching {
         return Err(refusal.clone());
     }
@@ -261,7 +261,7 @@ pub(super) fn admit<S>(
         _ => Protocol::Http11,
     };
     if matches!(protocol, Protocol::Http2 | Protocol::Http3) {
-        check_multiplexed(&parts, &connection.server.limits)?;
+        check_multiplexed(&parts, &connection.server.limits())?;
         join_cookies(&mut parts.headers);
     }
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;

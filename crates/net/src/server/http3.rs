@@ -59,7 +59,7 @@ pub(super) async fn serve<S, F>(
 {
     let server = leave.server.clone();
     let policies = listener.tls.policies();
-    let Some((quic, peer)) = shake(arrival, listener, &state, &server.limits).await else { return };
+    let Some((quic, peer)) = shake(arrival, listener, &state, &server.limits()).await else { return };
     if let Err(refused) = leave.place.claim(peer.ip()) {
         (server.on_refusal)(peer, &code::NODE_OVERLOADED, &refused.to_string());
         return close(&quic, Code::H3_EXCESSIVE_LOAD).await;
@@ -87,7 +87,7 @@ pub(super) async fn serve<S, F>(
         service: Dated { service, date: Rc::new(date) },
     });
     let closing = Cell::new(false);
-    let watch = Watch::new(&state, server.limits.clone(), true);
+    let watch = Watch::new(&state, server.limits(), true);
     {
         let mut running = pin!(run(&quic, &shared, &closing));
         drive(running.as_mut(), |_| closing.set(true), watch, &state).await;
@@ -167,7 +167,7 @@ where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let (limits, state) = (&shared.server.limits, &shared.state);
+    let (limits, state) = (shared.server.limits(), &shared.state);
     let head_max = limits.header_bytes as u64 + HEAD_SLACK;
     let (streams, control) = Connection::new(quic, head_max);
     let mut builder = h3::server::builder();
@@ -230,7 +230,7 @@ async fn serve_request<S, F>(
     S: Fn(Request) -> F,
     F: Future<Output = http::Response<Body>>,
 {
-    let limits = &shared.server.limits;
+    let limits = shared.server.limits();
     let head = tokio::time::timeout(limits.header, resolver.resolve_request()).await;
     // h3 has answered what it could not read, as far as it can be answered.
     let Ok(Ok((request, stream))) = head else { return };
@@ -263,7 +263,7 @@ async fn serve_request<S, F>(
 }
 
 fn normalise<S>(request: http::Request<()>, incoming: Incoming, shared: &Shared<S>) -> Result<Request, Refusal> {
-    let limits = &shared.server.limits;
+    let limits = &shared.server.limits();
     let (parts, ()) = request.into_parts();
     check_fields(&parts.headers, limits)?;
     let body = if incoming.is_end_stream() {

@@ -96,15 +96,13 @@ impl Tls {
 
     async fn shake(&self, raw: Raw) -> Result<Shaken, AcceptError> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
-        if let Some(challenges) =
-            self.options.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello()))
-        {
+        let settings = self.settings();
+        if let Some(challenges) = settings.challenges.as_ref().filter(|_| Challenges::is_asked(&start.client_hello())) {
             let config = challenges.config(&self.provider).map_err(io::Error::other)?;
             // The handshake itself is the answer.
             drop(start.into_stream(config).await?);
             return Err(AcceptError::Answered);
         }
-        let settings = self.settings();
         let policy = settings.policies.of(start.client_hello().server_name().unwrap_or_default());
         let stream = Box::new(start.into_stream(settings.configs[policy].clone()).await?);
         let connection = stream.get_ref().1;

@@ -49,6 +49,25 @@ pub fn restore(args: &cli::Restore, json: bool) -> Result<()> {
     print("secrets open with the node key that they were sealed with, which is in no backup")
 }
 
+/// What changed, and what will with the next start.
+pub async fn reload(args: cli::Data, json: bool) -> Result<()> {
+    let reloaded = reach(&args.data, Prepare::No)?.reload().await?;
+    if json {
+        return print_json(&reloaded);
+    }
+    for line in &reloaded.changed {
+        print(line.clone())?;
+    }
+    for line in &reloaded.later {
+        print(format!("later: {line}"))?;
+    }
+    match reloaded.problem {
+        Some(problem) => bail!("{problem}"),
+        None if reloaded.changed.is_empty() && reloaded.later.is_empty() => print("nothing is different"),
+        None => Ok(()),
+    }
+}
+
 pub async fn fsck(args: cli::Data, json: bool) -> Result<()> {
     let found = reach(&args.data, Prepare::No)?.check().await?;
     if json {

@@ -10,7 +10,7 @@ use super::code;
 use super::reader::{Reader, Table};
 
 /// An authority as the operator names it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcmeConfig {
     pub directory: String,
     /// To trust beside what the system trusts.

@@ -47,6 +47,10 @@ impl Table {
         self.get(key).is_some_and(|entry| entry.item.is_table_like())
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.key.as_str())
+    }
+
     /// Where a setting's name stands.
     pub fn key_span(&self, key: &str) -> Range<usize> {
         self.get(key).map_or(self.span.clone(), |entry| entry.key_span.clone())

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 mod acme;
 mod http3;
+mod reload;
 mod takeover;
 
 use crate::harness::{Node, ONE_WORKER, Place, until, write};

@@ -28,4 +28,5 @@ mod sockets;
 mod sql;
 mod traces;
 mod upstreams;
+mod usage;
 mod wasm;

@@ -33,6 +33,8 @@ pub struct Store {
     pub counts: Arc<Counts>,
     pub news: News,
     named: Named,
+    /// Whose it is.
+    pub app: AppId,
 }
 
 /// Every content file that a row names, with its size.
@@ -217,7 +219,15 @@ impl Shared {
         let file = dir.join(format!("{}.db", app.app));
         let database = Database::open(&file, self.layout.kind, self.clock.clone(), self.writers.clone())?;
         let (lane, news) = (slot.lane, slot.news.clone());
-        let store = Store { lane, database, contents, counts: Arc::default(), news, named: self.layout.named };
+        let store = Store {
+            lane,
+            database,
+            contents,
+            counts: Arc::default(),
+            news,
+            named: self.layout.named,
+            app: app.clone(),
+        };
         let orphans = store.sweep_orphans()?;
         if orphans > 0 {
             tracing::info!(%app, orphans, "removed content files that no entry names");

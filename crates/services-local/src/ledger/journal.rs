@@ -18,6 +18,7 @@ use super::Ledger;
 use super::archive::Commit;
 use super::log::{Log, Name, Ticket};
 use super::record::{self, PagesHead};
+use super::totals::Total;
 use super::wal::{Frame, Wal};
 use crate::database::store_error;
 use crate::disk;
@@ -46,6 +47,8 @@ pub struct Member {
     /// Open as long as the database is: to close it would drop SQLite's locks.
     file: File,
     held: AtomicBool,
+    /// Of its app's databases.
+    total: Arc<Total>,
     state: Mutex<State>,
 }
 
@@ -61,6 +64,8 @@ struct State {
     uncopied_from: Option<u64>,
     /// When the last commit was made.
     time_ms: u64,
+    /// What it takes of its app's total.
+    bytes: u64,
     /// A flush of the file failed: nobody knows what it holds, until all that it may lack was
     /// written anew from the ledger.
     failure: Option<StoreError>,
@@ -97,11 +102,14 @@ impl Member {
         clock: Arc<dyn Clock>,
         path: &Path,
         name: Name,
+        total: Arc<Total>,
         connection: &Connection,
         is_durable: bool,
     ) -> Result<Self, StoreError> {
-        prepare(path, connection)?;
         let fail = |error| disk::store_error(path, &error);
+        // As the total has it: of one that is new, nothing yet.
+        let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+        prepare(path, connection)?;
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
         // What the file holds by now is what everything in the log builds upon.
         if !is_durable {
@@ -116,6 +124,7 @@ impl Member {
             needed_from: None,
             uncopied_from: None,
             time_ms: 0,
+            bytes,
             failure: None,
             retired: false,
             born: None,
@@ -127,6 +136,7 @@ impl Member {
             clock,
             file,
             held: AtomicBool::new(true),
+            total,
             state: Mutex::new(state),
         })
     }
@@ -239,6 +249,8 @@ impl Member {
             })
             .map_err(|broken| broken.0.unwrap_or_else(fail))?;
         state.wal.advance(&commits);
+        let bytes = commits.page_bytes as u64 * u64::from(commits.database_pages);
+        self.total.resize(std::mem::replace(&mut state.bytes, bytes), bytes);
         state.last = last;
         state.needed_from = state.needed_from.or(first_segment);
         state.uncopied_from = state.uncopied_from.or(first_segment);
@@ -292,6 +304,11 @@ impl Member {
             state.needed_from = state.uncopied_from;
         }
         Ok(Some(self.log.ticket(place.batch)))
+    }
+
+    /// What it takes of its app's total.
+    pub fn bytes(&self) -> u64 {
+        self.state().bytes
     }
 
     /// Whether a flush of the file failed.
@@ -390,6 +407,7 @@ impl Member {
             (state.copied, state.last) = (before.copied, before.copied);
             state.needed_from = before.needed_from.into_iter().chain(state.needed_from).min();
             state.time_ms = state.time_ms.max(before.time_ms);
+            state.bytes = before.bytes;
             state.born = before.born.take();
             state.wal.rewind();
         }
@@ -441,6 +459,11 @@ impl Journal {
         let mut state = self.member.state();
         self.member.catch_up(&mut state)?;
         Ok(self.ledger.log().ticket(state.last))
+    }
+
+    /// How much the app's databases of this kind may grow, if they may have so many bytes.
+    pub fn room(&self, bytes_max: u64) -> u64 {
+        bytes_max.saturating_sub(self.member.total.bytes())
     }
 
     /// A moment by which everything is made that was committed so far, and nothing that is committed

@@ -114,6 +114,8 @@ pub fn template(dir: &Path) -> Result<Vec<u8>, StoreError> {
 /// Makes the file of an object, durably. Blocks.
 pub fn create(shared: &Shared, key: &ObjectKey, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     make_dir(shared, key, path)?;
+    // Before it is there, so that it is not measured, too.
+    shared.ledger.made(path, bytes.len() as u64)?;
     disk::write_whole(&path.with_extension("new"), path, bytes).map_err(|error| disk::store_error(path, &error))
 }
 
@@ -134,6 +136,7 @@ pub fn make(shared: &Shared, key: &ObjectKey, path: &Path) -> Result<Open, Store
         return open(shared, path);
     };
     make_dir(shared, key, path)?;
+    shared.ledger.made(path, shared.template.len() as u64)?;
     fs::rename(&ready, path).map_err(|error| disk::store_error(path, &error))?;
     let connection = connect(path)?;
     let journal = shared.ledger.adopt_born(path, &connection, &shared.template)?;

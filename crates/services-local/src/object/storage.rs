@@ -120,6 +120,9 @@ impl LocalStorage {
         let slot = self.slot.clone();
         let mut open = super::lock(&slot.open);
         let Some(Open { journal, connection }) = &mut *open else { return Err(StoreError::Closed.into()) };
+        let quota = shared.root.options.limits_of(&self.key.class.app.app).object_app_bytes;
+        let room = journal.room(quota);
+        connection.allow_growth(room, quota)?;
         let begun = connection.trusted(|connection| {
             if let Err(refused) = journal.ready(connection) {
                 return Ok(Err(refused));
@@ -149,9 +152,17 @@ impl LocalStorage {
     fn make(&mut self) -> Result<(), ObjectError> {
         let mut open = super::lock(&self.slot.open);
         if open.is_none() {
+            self.shared.check_quota(&self.key, self.shared.template.len())?;
             *open = Some(file::make(&self.shared, &self.key, &self.path)?);
         }
         Ok(())
+    }
+
+    /// Refuses what the quota of the app has no room for, so that the rest of the turn stays.
+    fn check_growth(&mut self, bytes: u64) -> Result<(), ObjectError> {
+        self.enter()?;
+        let checked = super::lock(&self.slot.open).as_ref().map(|open| open.connection.check_growth(bytes));
+        checked.unwrap_or(Ok(())).map_err(|error| self.failed(error))
     }
 
     /// What a failed statement means. Where the transaction went with it, so did the turn.
@@ -159,6 +170,11 @@ impl LocalStorage {
         let turn_is_lost = self.lost_its_turn();
         if let (SqlError::DatabaseFull { .. }, false) = (&error, turn_is_lost) {
             return ObjectError::Full { max: self.shared.limits.object_bytes };
+        }
+        if let SqlError::AppFull { bytes_max } = error {
+            let full = ObjectError::AppFull { max: bytes_max };
+            self.spent = turn_is_lost.then(|| StoreError::Failed(format!("the whole turn was undone: {full}")));
+            return full;
         }
         let failed = file::own(&self.path, error);
         self.spent = Some(failed.clone());
@@ -170,7 +186,7 @@ impl LocalStorage {
     fn refused(&mut self, error: SqlError) -> ObjectError {
         let turn_is_lost = self.lost_its_turn();
         match error {
-            SqlError::DatabaseFull { .. } | SqlError::Store(_) => self.failed(error),
+            SqlError::DatabaseFull { .. } | SqlError::AppFull { .. } | SqlError::Store(_) => self.failed(error),
             error if turn_is_lost => {
                 let what = format!("a statement undid the whole turn: {error}");
                 self.spent = Some(StoreError::Failed(what.clone()));
@@ -215,6 +231,7 @@ impl ObjectStorage for LocalStorage {
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ObjectError> {
         self.shared.limits.check_key(key)?;
         self.shared.limits.check_value(value)?;
+        self.check_growth((key.len() + value.len()) as u64)?;
         let shared = self.shared.clone();
         self.write(|connection| {
             connection.prepare_cached(&shared.statements.put)?.execute(params![key, value]).map(drop)

@@ -291,7 +291,7 @@ impl SqlFile {
         let turn = self.queue().take_turn();
         // Only one turn of a database exists at a time, so this lock is never contended.
         let mut writer = self.writer();
-        let ready = writer.ready(&self.path, &self.settings);
+        let ready = writer.ready(&self.path, &self.settings, self.settings.quota(&self.database));
         match (turn, ready) {
             (Turn::Group(group), Err(error)) => {
                 group.into_iter().for_each(|job| job.finish(Err(error.clone().into()), None));

@@ -152,13 +152,16 @@ impl Shared {
         slot.used_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    fn open(&self, database: &SqlDatabase, slot: &Arc<Slot>) -> Result<Arc<SqlFile>, StoreError> {
+    fn open(&self, database: &SqlDatabase, slot: &Arc<Slot>) -> Result<Arc<SqlFile>, SqlError> {
         let mut place = slot.file.write().unwrap_or_else(PoisonError::into_inner);
         self.touch(slot);
         if let Some(file) = &*place {
             return Ok(file.clone());
         }
         let path = self.place(database)?;
+        if !path.exists() {
+            self.check_quota(database, &path)?;
+        }
         let file = SqlFile::open(database.clone(), &path, slot.lane, self.settings.clone())?;
         *place = Some(file.clone());
         // It may have been given up between the look-up and here.
@@ -182,6 +185,7 @@ impl Shared {
     fn copy(&self, from: &SqlDatabase, at_ms: Option<u64>, to: &SqlDatabase, slot: &Slot) -> Result<Copied, SqlError> {
         let held = slot.file.write().unwrap_or_else(PoisonError::into_inner);
         let (source, path) = (self.place(from)?, self.place(to)?);
+        self.check_quota(to, &path)?;
         if held.is_some() || path.exists() {
             return Err(SqlError::Copy(format!("there is a database {} already", to.name)));
         }
@@ -191,6 +195,7 @@ impl Shared {
             }
             self.settings.ledger.branch(&source, &path)?;
             let bytes = fs::metadata(&path).map_err(|error| disk::store_error(&path, &error))?.len();
+            self.settings.ledger.made(&path, bytes)?;
             return Ok(Copied { time_ms: None, bytes });
         };
         let temporary = path.with_extension("tmp");
@@ -200,7 +205,23 @@ impl Shared {
         })?;
         let published = fs::File::open(&temporary).and_then(|file| disk::publish(&file, &temporary, &path));
         published.map_err(|error| disk::store_error(&path, &error))?;
+        self.settings.ledger.made(&path, restored.bytes)?;
         Ok(Copied { time_ms: Some(restored.time_ms), bytes: restored.bytes })
+    }
+
+    /// Refuses a new database of an app that has all that it may have.
+    fn check_quota(&self, database: &SqlDatabase, path: &Path) -> Result<(), SqlError> {
+        let bytes_max = self.settings.quota(database);
+        match self.settings.ledger.used(path)? >= bytes_max {
+            true => Err(SqlError::AppFull { bytes_max }),
+            false => Ok(()),
+        }
+    }
+
+    /// What all databases of an app take. Blocks.
+    pub fn used(&self, app: &AppId) -> Result<u64, StoreError> {
+        let area = self.path.join(app.tenant.as_str()).join(app.app.as_str());
+        self.settings.ledger.used(&area.join("any.db"))
     }
 
     /// Closes the least recently used files that nobody uses, down to the limit.

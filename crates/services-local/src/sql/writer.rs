@@ -91,10 +91,11 @@ impl Writer {
     }
 
     /// Sees to it that the file takes writes, or says why it does not.
-    pub fn ready(&mut self, path: &Path, settings: &Settings) -> Result<(), StoreError> {
+    pub fn ready(&mut self, path: &Path, settings: &Settings, quota: u64) -> Result<(), StoreError> {
         let Some(failure) = &self.failure else {
             let Some(journal) = &mut self.journal else { return Ok(()) };
-            return self.connection.unfenced(|connection| journal.ready(connection));
+            self.connection.unfenced(|connection| journal.ready(connection))?;
+            return self.connection.allow_growth(journal.room(quota), quota);
         };
         let now = settings.clock.monotonic();
         if now < failure.retry_at {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
-use super::{Subject, blob_model, block_on};
+use super::{Subject, blob_model, block_on, usage};
 use crate::blob::{
     Algorithm, BlobError, BlobLimits, Blobs, Bucket, BucketChange, Checksum, Conditions, Content, CopyOptions,
     DeleteKey, Etags, Expected, GetOptions, HttpMetadata, ListOptions, Map, PartWanted, PutOptions, PutReceipt,
@@ -26,6 +26,7 @@ pub fn blobs<P: Blobs>(open: impl Fn() -> Subject<P>) {
         copies_and_tags_stand_alone(&open()).await;
         buckets_share_nothing(&open()).await;
         bad_input_is_refused(&open()).await;
+        usage::blobs_are_counted(&*open().provider).await;
     });
     blob_model::compare(open);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::{Subject, block_on, random};
+use super::{Subject, block_on, random, usage};
 use crate::AppId;
 use crate::memory::MemoryObjects;
 use crate::object::{
@@ -29,6 +29,7 @@ pub fn objects<P: ObjectStore + Leases>(open: impl Fn() -> Subject<P>) {
         alarms_are_found_until_they_are_changed(&*open().provider).await;
         nothing_takes_no_space(&*open().provider).await;
         exports_come_back(&*open().provider).await;
+        usage::objects_are_counted(&*open().provider).await;
         an_object_is_put_back_to_a_bookmark(open()).await;
         an_object_is_put_back_when_it_is_opened_next(open()).await;
         what_never_was_is_not_to_be_had(open()).await;

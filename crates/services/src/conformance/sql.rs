@@ -8,7 +8,7 @@ use super::sql_feed::{
     changes_are_told_in_order_and_once, rows_that_others_replaced_are_told, tables_that_come_and_go_are_told,
     what_was_undone_is_not_told, who_lies_too_far_behind_is_told_so, who_waits_is_woken,
 };
-use super::{Subject, block_on};
+use super::{Subject, block_on, usage};
 use crate::sql::{Migration, MigrationError, SqlName, SqlResult};
 use crate::{AppId, Sql, SqlDatabase, SqlError, SqlStatement, SqlValue};
 
@@ -36,6 +36,7 @@ pub fn sql<P: Sql>(open: impl Fn() -> Subject<P>) {
     check(tables_that_come_and_go_are_told);
     check(who_lies_too_far_behind_is_told_so);
     check(who_waits_is_woken);
+    block_on(usage::databases_are_counted(&*open().provider));
 }
 
 pub(super) fn database(name: &str) -> SqlDatabase {

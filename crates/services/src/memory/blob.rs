@@ -503,6 +503,12 @@ impl Blobs for MemoryBlobs {
         .boxed()
     }
 
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, BlobError>> {
+        let state = self.state();
+        let of_app = state.buckets.iter().filter(|(bucket, _)| bucket.app_id() == *app);
+        std::future::ready(Ok(of_app.map(|(_, held)| held.bytes()).sum())).boxed()
+    }
+
     fn bucket<'a>(&'a self, bucket: &'a Bucket) -> BoxFuture<'a, Result<Option<BucketInfo>, BlobError>> {
         async move { Ok(self.state().buckets.get(bucket).map(|held| held.info(bucket))) }.boxed()
     }

@@ -9,12 +9,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::SqlError;
 use crate::object::{
     Alarm, Lease, LeaseError, Leases, ListOptions, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey,
     ObjectLimits, ObjectStorage, ObjectStore, RESTORES_KEPT, Ticket,
 };
 use crate::sql::{SqlResult, SqlStatement};
+use crate::{AppId, SqlError};
 
 /// [`ObjectStore`] and [`Leases`] on maps.
 pub struct MemoryObjects {
@@ -261,6 +261,12 @@ impl ObjectStore for MemoryObjects {
 
     fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
         std::future::ready(self.restore_now(key, fence, at_ms)).boxed()
+    }
+
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        let books = self.shared.books();
+        let of_app = books.objects.iter().filter(|(key, _)| key.class.app == *app);
+        std::future::ready(Ok(of_app.map(|(_, state)| state.bytes()).sum())).boxed()
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

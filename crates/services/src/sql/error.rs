@@ -30,6 +30,8 @@ pub enum SqlError {
     Cancelled,
     #[error("the database has as many bytes as sql_database_bytes allows, which is {bytes_max}")]
     DatabaseFull { bytes_max: u64 },
+    #[error("the app's databases have as many bytes as sql_app_bytes allows, which is {bytes_max}")]
+    AppFull { bytes_max: u64 },
     #[error("the transaction is over: {0}")]
     TransactionOver(String),
     #[error("{0} is no name of a database: 1 to 128 letters, digits and -_.@+, not beginning with a dot")]
@@ -59,6 +61,7 @@ impl SqlError {
             SqlError::TimeLimit { .. } => &code::SQL_TIME_LIMIT,
             SqlError::Cancelled => &code::CLIENT_GONE,
             SqlError::DatabaseFull { .. } => &code::SQL_DATABASE_FULL,
+            SqlError::AppFull { .. } => &code::QUOTA_EXCEEDED,
             SqlError::TransactionOver(_) => &code::SQL_TRANSACTION_OVER,
             SqlError::BadName(_) => &code::SQL_NAME,
             SqlError::ChangesGone { .. } => &code::SQL_CHANGES_GONE,

@@ -32,6 +32,10 @@ impl Sql for NotedMigrations {
         nothing()
     }
 
+    fn used<'a>(&'a self, _: &'a AppId) -> BoxFuture<'a, Result<u64, SqlError>> {
+        nothing()
+    }
+
     fn copy<'a>(
         &'a self,
         _: &'a SqlDatabase,

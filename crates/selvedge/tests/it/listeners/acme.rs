@@ -104,7 +104,25 @@ fn a_host_is_proven_by_its_certificate_alone() {
     node.wait_for_stderr("a certificate for app.example was issued");
     let root = pebble.root(&place);
     assert_eq!(ports.ask(&place, &root, "app.example"), Ok("200".to_owned()));
+
+    // It is listed, and asked for again when told to.
+    let listed = place.on_data(&["certs", "list"]);
+    assert!(listed.ok && listed.stdout.starts_with("app.example  expires "), "{listed:?}");
+    let first = ports.serial(&place, "app.example");
+    let renewed = place.on_data(&["certs", "renew", "--host", "app.example"]);
+    assert!(renewed.ok && renewed.stdout.starts_with("app.example  expires "), "{renewed:?}");
+    let second = ports.serial(&place, "app.example");
+    assert_ne!(second, first);
+    let unknown = place.on_data(&["certs", "renew", "--host", "other.example"]);
+    assert!(!unknown.ok && unknown.stderr.contains("no certificate for other.example"), "{unknown:?}");
+    // An authority that is gone leaves what is served.
+    drop(pebble);
+    let failed = place.on_data(&["certs", "renew"]);
+    assert!(!failed.ok && failed.stderr.contains("1 of 1 could not be renewed"), "{failed:?}");
+    assert_eq!(ports.serial(&place, "app.example"), second);
     node.stop();
+    let stopped = place.on_data(&["certs", "list"]);
+    assert!(!stopped.ok && stopped.stderr.contains("no node runs"), "{stopped:?}");
 }
 
 #[test]

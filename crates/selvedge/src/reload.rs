@@ -1,0 +1,157 @@
+//! Reads the configuration again, when told to: by SIGHUP, or by the admin API.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use base::{Clock, code};
+use control_api::{ApiError, Reloaded};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{self, AcmeConfig, NodeConfig, S3Config};
+use crate::listeners::{self, ListenerOptions, Opened, Secure};
+use crate::live::{Applied, Live};
+use crate::terminal;
+use crate::watch::Watch;
+use crate::wire::Apps;
+
+type Asked = oneshot::Sender<Result<Applied, String>>;
+
+/// How others ask for it.
+#[derive(Clone)]
+pub struct Bell(mpsc::Sender<Asked>);
+
+/// Hears them.
+pub struct Heard(mpsc::Receiver<Asked>);
+
+pub fn bell() -> (Bell, Heard) {
+    let (sender, receiver) = mpsc::channel(8);
+    (Bell(sender), Heard(receiver))
+}
+
+impl Bell {
+    /// For the admin API.
+    pub fn ask(&self) -> BoxFuture<'static, Result<Reloaded, ApiError>> {
+        let bell = self.0.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let gone = || ApiError::new(&code::DRAINING, "the node is stopping".to_owned());
+            bell.send(answer).await.map_err(|_| gone())?;
+            Ok(match answered.await.map_err(|_| gone())? {
+                Ok(Applied { changed, later }) => Reloaded { changed, later, problem: None },
+                Err(problem) => Reloaded { problem: Some(problem), ..Reloaded::default() },
+            })
+        })
+    }
+}
+
+/// What is as it was at the start for as long as a node runs.
+#[derive(PartialEq, Eq)]
+pub struct Fixed {
+    apps: Apps,
+    s3: S3Config,
+    acme: Option<AcmeConfig>,
+    cache_disk: Option<PathBuf>,
+    countries: Option<PathBuf>,
+    /// Whose certificates are asked of an authority.
+    hosts: Vec<Vec<String>>,
+}
+
+impl Fixed {
+    pub fn of(config: &NodeConfig) -> Self {
+        let secured = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        Self {
+            apps: config.apps.clone(),
+            s3: config.s3.clone(),
+            acme: config.acme.clone(),
+            cache_disk: config.cache_disk.clone(),
+            countries: config.countries.as_ref().map(|file| file.path.clone()),
+            hosts: secured.flat_map(|tls| tls.acme.clone()).collect(),
+        }
+    }
+
+    /// The names of what would be different.
+    fn differences(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        let rows = [
+            ("[apps]", self.apps == other.apps),
+            ("[s3]", self.s3 == other.s3),
+            ("[acme]", self.acme == other.acme),
+            ("[cache]", self.cache_disk == other.cache_disk),
+            ("[geo]", self.countries == other.countries),
+            ("tls.acme", self.hosts == other.hosts),
+        ];
+        rows.into_iter().filter(|(_, same)| !same).map(|(what, _)| what)
+    }
+}
+
+/// What is followed.
+pub struct Follower {
+    pub live: Live,
+    pub secure: Vec<Secure>,
+    /// The file, and what the command line says beside it.
+    pub config: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub fixed: Fixed,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Follower {
+    /// Reads certificates again when a file of theirs changes, and everything when told to. Never
+    /// ends by itself.
+    pub async fn run(mut self, mut heard: Heard) -> Result<()> {
+        let mut told = terminal::hangup_signal()?;
+        let mut watch = Watch::new()?;
+        loop {
+            let files: Vec<PathBuf> = self.secure.iter().flat_map(Secure::files).collect();
+            watch.follow(&files);
+            tokio::select! {
+                _ = told.next() => match self.reload() {
+                    Ok(applied) => say(&applied),
+                    Err(error) => tracing::error!("nothing is changed: {error:#}"),
+                },
+                Some(answer) = heard.0.recv() => {
+                    let reloaded = self.reload();
+                    if let Ok(applied) = &reloaded {
+                        say(applied);
+                    }
+                    // Whoever asked may have left.
+                    let _ = answer.send(reloaded.map_err(|error| format!("{error:#}")));
+                }
+                _ = watch.changed() => listeners::read_again(&self.secure, &self.clock).await,
+            }
+        }
+    }
+
+    fn reload(&mut self) -> Result<Applied> {
+        let config = config::read(self.config.as_deref())?;
+        let fixed = Fixed::of(&config);
+        let opened =
+            listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*self.clock, &self.secure)?;
+        let Opened { listeners: configured, secure, .. } = opened;
+        let listen = self.listen.or(configured.is_empty().then_some(config::LISTEN));
+        let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
+        let now = Duration::from_millis(self.clock.unix_ms());
+        let mut applied = self.live.apply(listeners, &config.limits, now)?;
+        let later = |what| format!("{what} changes with the next start");
+        applied.later.extend(self.fixed.differences(&fixed).map(later));
+        self.secure = secure;
+        Ok(applied)
+    }
+}
+
+fn say(applied: &Applied) {
+    let nothing = applied.changed.is_empty() && applied.later.is_empty();
+    if nothing {
+        terminal::say("the configuration is read again; nothing is different");
+    }
+    for line in &applied.changed {
+        terminal::say(line);
+    }
+    for line in &applied.later {
+        terminal::say(&format!("warning: {line}"));
+    }
+}

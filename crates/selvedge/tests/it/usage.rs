@@ -1,0 +1,122 @@
+//! What an app stores, and the quotas that a node's configuration gives it.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Node, Place, Request, write};
+
+const MANIFEST: &str = r#"
+name = "NAME"
+[workers.web]
+entry = "index.ts"
+bindings.DB = { sql = "main" }
+bindings.OTHER = { sql = "other" }
+bindings.KV = { kv = "kv" }
+bindings.FILES = { blob = "files" }
+bindings.THING = { object = "Thing" }
+[[routes]]
+match = "/*"
+worker = "web"
+"#;
+
+const SOURCE: &str = r#"
+import { DurableObject } from "cloudflare:workers";
+export class Thing extends DurableObject {
+  async fill() {
+    for (let i = 0; i < 45; i++) await this.ctx.storage.put(`k${i}`, "x".repeat(100_000));
+  }
+  async empty() { await this.ctx.storage.deleteAll(); return [...await this.ctx.storage.list()].length; }
+  async read() { return (await this.ctx.storage.list()).size; }
+}
+const tried = async (run: () => unknown) => { try { return (await run()) ?? null; } catch (e: any) { return e.code ?? e.message; } };
+const fill = async (db: any) => {
+  await db.exec("CREATE TABLE IF NOT EXISTS t (v)");
+  for (let i = 0; i < 45; i++) await db.prepare("INSERT INTO t VALUES (zeroblob(100000))").run();
+};
+export default {
+  async fetch(request: Request, env: any) {
+    const { pathname } = new URL(request.url);
+    const stub = env.THING.getByName("one");
+    const steps: Record<string, () => unknown> = {
+      "/sql": () => fill(env.DB), "/other": () => fill(env.OTHER),
+      "/count": () => env.DB.prepare("SELECT count(*) > 0 AS n FROM t").first("n"),
+      "/delete": () => env.DB.exec("DELETE FROM t"),
+      "/again": () => env.DB.prepare("INSERT INTO t VALUES (zeroblob(1000))").run().then(() => "written"),
+      "/kv": () => env.KV.put("a", "x".repeat(2_000_000)).then(() => null), "/blob": () => env.FILES.put("a", "x".repeat(2_000_000)).then(() => null),
+      "/object": () => stub.fill(), "/object-read": () => stub.read().then((n: number) => n > 0),
+      "/object-empty": () => stub.empty(),
+    };
+    return Response.json(await tried(steps[pathname]!));
+  },
+};
+"#;
+
+const CONFIG: &str = "[apps.small]
+kv_app_bytes = 1000000
+sql_app_bytes = 4000000
+blob_app_bytes = 1000000
+object_app_bytes = 4000000
+";
+
+fn serve(place: &Place) -> Node {
+    for name in ["small", "large"] {
+        let project = place.path(name);
+        write(&project.join("selvedge.toml"), &MANIFEST.replace("NAME", name));
+        write(&project.join("index.ts"), SOURCE);
+        place.deploy(&project).expect_success();
+    }
+    write(&place.path("node.toml"), CONFIG);
+    place.serve_with(&["--config", place.path("node.toml").to_str().expect("a path")])
+}
+
+fn ask(node: &Node, app: &str, path: &str) -> Value {
+    node.send(&Request::get(path).at_app(app)).expect(200).json()
+}
+
+#[test]
+fn a_quota_of_one_app_stops_its_writes_and_spares_reads_deletions_and_neighbours() {
+    let place = Place::new();
+    let node = serve(&place);
+    for what in ["/sql", "/other", "/kv", "/object"] {
+        assert_eq!(ask(&node, "small", what), json!("quota_exceeded"), "{what}");
+    }
+    assert_eq!(ask(&node, "small", "/blob"), json!("blob_quota"));
+    assert_eq!(ask(&node, "small", "/count"), json!(1));
+    assert_eq!(ask(&node, "small", "/object-read"), json!(true));
+    let usage = place.on_data(&["--json", "usage", "small"]).json();
+    for (service, most) in [("sql", 4_000_000), ("objects", 4_000_000), ("kv", 1_000_000), ("blobs", 1_000_000)] {
+        let (bytes, max) = (usage[service]["bytes"].as_u64(), usage[service]["bytes_max"].as_u64());
+        assert!(bytes.is_some_and(|bytes| bytes <= most) && max == Some(most), "{service}: {usage}");
+    }
+    assert!(usage["sql"]["bytes"].as_u64() > Some(1_000_000), "{usage}");
+    // What was deleted is room for what comes.
+    assert_eq!(ask(&node, "small", "/delete")["count"], json!(1));
+    assert_eq!(ask(&node, "small", "/again"), json!("written"));
+    assert_eq!(ask(&node, "small", "/object-empty"), json!(0));
+    for what in ["/sql", "/kv", "/blob", "/object"] {
+        assert_eq!(ask(&node, "large", what), json!(null), "{what}");
+    }
+    let usage = node.ask_admin(Request::get("/v1/apps/large/usage")).json();
+    for service in ["sql", "kv", "blobs", "objects"] {
+        assert!(usage[service]["bytes"].as_u64() > Some(1_900_000), "{service}: {usage}");
+    }
+    node.stop();
+    let told = place.on_data(&["usage", "large"]).expect_success();
+    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(place.on_data(&["--json", "usage", "nobody"]).json()["sql"]["bytes"], json!(0));
+}
+
+#[test]
+fn a_quota_that_is_none_is_refused_with_its_place() {
+    let place = Place::new();
+    let config = place.path("node.toml");
+    for (text, said) in [
+        ("[apps.small]\nsql_ms = 1\n", "[apps.small] has no setting `sql_ms`"),
+        ("[apps.small]\nsql_app_bytes = 1\n", "apps.small.sql_app_bytes is 1"),
+        ("[apps.\"no name\"]\n", "is no name of an app"),
+        ("apps = 1\n", "must be a table"),
+    ] {
+        write(&config, text);
+        let failed = place.on_data(&["serve", "--config", config.to_str().expect("a path")]).expect_failure();
+        assert!(failed.contains(said), "{failed}");
+    }
+}

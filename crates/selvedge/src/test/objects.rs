@@ -216,6 +216,16 @@ impl ObjectStore for TestObjects {
         })
     }
 
+    fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        Box::pin(async move {
+            let (place, generation) = self.make(key, Some(fence)).await?;
+            let restored = self.store.restore(&place, fence, at_ms).await?;
+            let alarm = self.store.info(&place).await?.and_then(|info| info.alarm_ms);
+            self.shared.note(generation, key, alarm);
+            Ok(restored)
+        })
+    }
+
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {
         let books = self.shared.books();
         let alarms = books.alarms.iter().filter(|(_, due_ms)| **due_ms <= now_ms);
@@ -294,6 +304,18 @@ impl ObjectStorage for TestStorage {
 
     fn bytes(&mut self) -> Result<u64, ObjectError> {
         self.inner.bytes()
+    }
+
+    fn bookmark(&mut self) -> Result<u64, ObjectError> {
+        self.inner.bookmark()
+    }
+
+    fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError> {
+        self.inner.restore_next(at_ms)
+    }
+
+    fn before_restore(&mut self, number: u32) -> Result<Option<u64>, ObjectError> {
+        self.inner.before_restore(number)
     }
 
     fn commit(&mut self) -> Result<Option<Ticket>, ObjectError> {

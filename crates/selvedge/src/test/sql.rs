@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::AppName;
 use services::sql::{
-    Applied, Copied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlDatabase, SqlError, SqlStatement, SqlStream,
-    SqlTransaction,
+    Applied, Copied, Migration, ScriptAnswer, Sql, SqlAnswer, SqlChangesOptions, SqlChangesPage, SqlDatabase, SqlError,
+    SqlStatement, SqlStream, SqlTransaction,
 };
 use services::{AppId, BoxFuture};
 use tokio::sync::OnceCell;
@@ -186,6 +186,15 @@ impl Sql for TestSql {
             self.note_written(to);
             copied
         })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        database: &'a SqlDatabase,
+        options: SqlChangesOptions,
+    ) -> BoxFuture<'a, Result<SqlChangesPage, SqlError>> {
+        // The first question begins the feed, which is written to the database.
+        Box::pin(async move { self.inner.changes(&self.place_to_write(database).await?, options).await })
     }
 
     fn begin<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<Box<dyn SqlTransaction>, SqlError>> {

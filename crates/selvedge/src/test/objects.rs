@@ -118,9 +118,13 @@ impl TestObjects {
 
     /// Where an object lies in a generation: an app's own, whose ids stay what they are.
     fn place(&self, key: &ObjectKey, generation: u64) -> ObjectKey {
-        let app = AppName::parse(&format!("{}-g{generation}", self.owner)).unwrap_or_else(|_| self.owner.clone());
-        let class = ObjectClass::new(AppId::new(key.class.app.tenant.clone(), app), key.class.name.clone());
+        let class = ObjectClass::new(self.app(&key.class.app, generation), key.class.name.clone());
         ObjectKey { class, id: key.id }
+    }
+
+    fn app(&self, app: &AppId, generation: u64) -> AppId {
+        let name = AppName::parse(&format!("{}-g{generation}", self.owner)).unwrap_or_else(|_| self.owner.clone());
+        AppId::new(app.tenant.clone(), name)
     }
 
     fn place_now(&self, key: &ObjectKey) -> (ObjectKey, u64) {
@@ -224,6 +228,11 @@ impl ObjectStore for TestObjects {
             self.shared.note(generation, key, alarm);
             Ok(restored)
         })
+    }
+
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, ObjectError>> {
+        let generation = self.shared.books().generation;
+        Box::pin(async move { self.store.used(&self.app(app, generation)).await })
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {

@@ -117,8 +117,11 @@ impl TestSql {
 
 /// A database of another app, whose name says what for. A tenant's apps are all ours here.
 fn place(database: &SqlDatabase, purpose: &str) -> SqlDatabase {
-    let app = AppName::parse(&format!("{}-{purpose}", database.app)).unwrap_or_else(|_| database.app.clone());
-    SqlDatabase { app, ..database.clone() }
+    SqlDatabase { app: name(&database.app, purpose), ..database.clone() }
+}
+
+fn name(app: &AppName, purpose: &str) -> AppName {
+    AppName::parse(&format!("{app}-{purpose}")).unwrap_or_else(|_| app.clone())
 }
 
 /// Whether the first word of a statement says that it only reads.
@@ -172,6 +175,12 @@ impl Sql for TestSql {
             known
         };
         Box::pin(std::future::ready(Ok(databases)))
+    }
+
+    fn used<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<u64, SqlError>> {
+        let generation = self.books().generation;
+        let place = AppId::new(app.tenant.clone(), name(&app.app, &format!("g{generation}")));
+        Box::pin(async move { self.inner.used(&place).await })
     }
 
     fn copy<'a>(

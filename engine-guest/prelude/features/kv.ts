@@ -11,7 +11,7 @@ import {
 } from "../primordials.ts";
 import { wholeBuffer } from "../body.ts";
 import { INTERNAL } from "../internal.ts";
-import { Watcher, type Source } from "./watcher.ts";
+import { Watcher, type Source } from "./feed/watcher.ts";
 
 /** A whole number of 64 bits in decimal, as the host takes it. */
 export function amount(value: unknown): string {

@@ -66,7 +66,7 @@ fn visit(path: &std::path::Path, each: &mut impl FnMut(&std::path::Path, &[u8]))
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             visit(&path, each);
-        } else if path.extension().is_none_or(|extension| extension != "code") {
+        } else if path.is_file() && path.extension().is_none_or(|extension| extension != "code") {
             each(&path, &std::fs::read(&path).expect("a file"));
         }
     }

@@ -355,13 +355,11 @@ async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operat
             }
             Operation::End(_) => {}
             Operation::Commit => {
-                while parts > 0 {
-                    parts -= 1;
-                    own.end(true).expect("end");
-                    other.end(true).expect("end");
+                for storage in storages {
+                    (0..parts).for_each(|_| storage.end(true).expect("end"));
+                    commit(storage).await;
                 }
-                commit(&mut *own).await;
-                commit(&mut *other).await;
+                parts = 0;
             }
             Operation::Mark if parts == 0 => {
                 marks.push((marked(&mut *own).await, marked(&mut *other).await));

@@ -3,7 +3,7 @@ import { INTERNAL } from "../../internal.ts";
 import { isSafeInteger } from "../../library.ts";
 import { OP_SQL_CHANGES, start, type Wire } from "../../native.ts";
 import { BigInt, TypeError, isArray, jsonParse, webClass } from "../../primordials.ts";
-import { Watcher, type Source } from "../watcher.ts";
+import { Watcher, type Source } from "../feed/watcher.ts";
 
 /** One row that was written. */
 interface Change {

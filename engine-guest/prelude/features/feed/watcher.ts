@@ -2,11 +2,11 @@
  * A change feed as an async iterator without an end of its own: each reading waits with the host until there is something
  * to tell, and goes on where the one before ended.
  */
-import { INTERNAL } from "../internal.ts";
-import { cancelOperation, whenComplete } from "../operations.ts";
+import { INTERNAL } from "../../internal.ts";
+import { cancelOperation, whenComplete } from "../../operations.ts";
 import {
   AsyncIteratorPrototype, Promise, TypeError, arrayShift, promiseResolved, promiseThen, setPrototypeOf,
-} from "../primordials.ts";
+} from "../../primordials.ts";
 
 const END = { value: undefined, done: true } as const;
 

@@ -361,9 +361,7 @@ async fn agrees_with_the_model<P: ObjectStore>(store: &P, operations: Vec<Operat
                 }
                 parts = 0;
             }
-            Operation::Mark if parts == 0 => {
-                marks.push((marked(&mut *own).await, marked(&mut *other).await));
-            }
+            Operation::Mark if parts == 0 => marks.push((marked(&mut *own).await, marked(&mut *other).await)),
             Operation::Restore(index) if !marks.is_empty() => {
                 (parts, fence) = (0, fence + 2);
                 let (mark, of_model) = *index.get(&marks);

@@ -1,6 +1,7 @@
 //! The load: `wrk` over HTTP/1.1, `h2load` over HTTP/2 and for what needs thousands of connections.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -145,6 +146,7 @@ impl Load<'_> {
 /// `wrk` that connects and then waits. Ended when dropped.
 struct Silent {
     child: Child,
+    script: PathBuf,
     port: u16,
 }
 
@@ -155,10 +157,10 @@ impl Silent {
         let mut command = on_core(load.tools, LOAD_CORE, &load.tools.wrk);
         command
             .args(["-t1", "-c", &IDLE.to_string(), "-d", "600s", "--timeout", "600s", "-s"])
-            .arg(script)
+            .arg(&script)
             .arg(load.url());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { child: command.spawn().context("starting wrk")?, port: load.address.port() })
+        Ok(Self { child: command.spawn().context("starting wrk")?, script, port: load.address.port() })
     }
 
     /// Until the server has answered every handshake: both ends of a connection are then at rest.
@@ -182,6 +184,7 @@ impl Drop for Silent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.script);
     }
 }
 

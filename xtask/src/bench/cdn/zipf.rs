@@ -109,6 +109,7 @@ fn ask_all(address: SocketAddr, requests: &[u32]) -> Result<()> {
             scope.spawn(move || -> Result<()> {
                 let mut stream = TcpStream::connect_timeout(&address, ANSWER_MAX)?;
                 stream.set_read_timeout(Some(ANSWER_MAX))?;
+                stream.set_nodelay(true)?;
                 let mut buffer = vec![0; LARGEST + (64 << 10)];
                 own.map(|&object| ask(&mut stream, &mut buffer, object)).collect()
             })
@@ -122,7 +123,9 @@ fn ask_all(address: SocketAddr, requests: &[u32]) -> Result<()> {
 }
 
 fn ask(stream: &mut TcpStream, buffer: &mut [u8], object: u32) -> Result<()> {
-    write!(stream, "GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", path(object), super::contenders::HOST)?;
+    // In one piece: a head in several packets would wait for acknowledgements.
+    let head = format!("GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", path(object), super::contenders::HOST);
+    stream.write_all(head.as_bytes())?;
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).context("reading an object")?;

@@ -40,15 +40,21 @@ fn what_a_commit_could_not_append_is_appended_before_the_next_one() {
     journal.last_ticket().wait().expect("durable by now");
 }
 
-#[test]
-fn what_a_database_began_with_is_appended_again_if_the_log_lost_it() {
-    let place = tempfile::tempdir().expect("a directory");
+/// A database that begins in the log, with an empty table.
+fn born(place: &tempfile::TempDir) -> (DataDir, PathBuf, Connection, Journal) {
     let data = DataDir::open(place.path().join("data"), DataDirOptions::new(place.path().join("key"))).expect("opens");
     let path = data.path().join("a.db");
     Connection::open(&path).expect("opens").execute_batch("CREATE TABLE t (n INTEGER)").expect("a table");
     let bytes: Arc<[u8]> = std::fs::read(&path).expect("read").into();
     let connection = Connection::open(&path).expect("opens");
-    let mut journal = data.ledger().adopt_born(&path, &connection, &bytes).expect("adopted");
+    let journal = data.ledger().adopt_born(&path, &connection, &bytes).expect("adopted");
+    (data, path, connection, journal)
+}
+
+#[test]
+fn what_a_database_began_with_is_appended_again_if_the_log_lost_it() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (_data, _, connection, mut journal) = born(&place);
     journal.last_ticket().wait().expect("durable");
     let first = journal.member.state().last;
     {
@@ -64,12 +70,7 @@ fn what_a_database_began_with_is_appended_again_if_the_log_lost_it() {
 #[test]
 fn a_first_commit_in_the_batch_that_its_database_began_in_counts_as_not_copied() {
     let place = tempfile::tempdir().expect("a directory");
-    let data = DataDir::open(place.path().join("data"), DataDirOptions::new(place.path().join("key"))).expect("opens");
-    let path = data.path().join("a.db");
-    Connection::open(&path).expect("opens").execute_batch("CREATE TABLE t (n INTEGER)").expect("a table");
-    let bytes: Arc<[u8]> = std::fs::read(&path).expect("read").into();
-    let connection = Connection::open(&path).expect("opens");
-    let mut journal = data.ledger().adopt_born(&path, &connection, &bytes).expect("adopted");
+    let (_data, path, connection, mut journal) = born(&place);
     connection.execute_batch("INSERT INTO t VALUES (7)").expect("a row");
     journal.committed(&connection).expect("appended").wait().expect("durable");
 

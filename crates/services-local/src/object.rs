@@ -55,7 +55,7 @@ use storage::LocalStorage;
 
 /// Threads that flush, open and close.
 const THREADS: usize = 4;
-/// Beside the directories of tenants, none of which has a name with a dot.
+/// Beside the directories of tenants, none of which has a name with a dot: files made in advance, and those of one moment.
 const STOCK: &str = "stock.new";
 
 /// Durable objects in the data directory.
@@ -179,8 +179,7 @@ impl Shared {
         let path = self.file(key);
         let mut due_ms = None;
         if let Some(bytes) = &export {
-            let temporary = self.path.join(format!("{}.import.tmp", key.id));
-            due_ms = file::check(&temporary, bytes).map_err(|unsound| match unsound {
+            due_ms = file::check(&self.stock.scratch(), bytes).map_err(|unsound| match unsound {
                 Unsound::Foreign(why) => ObjectError::BadExport(why),
                 Unsound::Store(error) => ObjectError::Store(error),
             })?;
@@ -294,7 +293,7 @@ impl ObjectStore for LocalObjects {
             let slot = shared.slot(&key);
             // One at a time of the same object.
             let turn = lock(&slot.gate);
-            let exported = file::export(&shared.file(&key), &shared.path.join(format!("{}.export.tmp", key.id)));
+            let exported = file::export(&shared.file(&key), &shared.stock.scratch());
             drop(turn);
             shared.leave(&key, slot);
             exported

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk;
@@ -22,6 +23,7 @@ pub struct Stock {
     pool: Pool,
     lane: Lane,
     shelf: Mutex<Shelf>,
+    scratches: AtomicU64,
 }
 
 #[derive(Default)]
@@ -38,7 +40,8 @@ impl Stock {
         for entry in fs::read_dir(&dir)? {
             disk::remove(&entry?.path())?;
         }
-        Ok(Arc::new(Self { dir, template, pool, lane: Lane::default(), shelf: Mutex::default() }))
+        let (shelf, scratches) = (Mutex::default(), AtomicU64::default());
+        Ok(Arc::new(Self { dir, template, pool, lane: Lane::default(), shelf, scratches }))
     }
 
     /// A file whose content is durable, to be renamed; `None` while there is none.
@@ -53,6 +56,12 @@ impl Stock {
             let _ = self.pool.spawn(self.lane, move || stock.fill());
         }
         taken
+    }
+
+    /// Where a file of one moment may be, that nobody else has. What stays of it is removed when the
+    /// directory is opened again.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join(format!("{}.tmp", self.scratches.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// Makes what is lacking. Blocks.

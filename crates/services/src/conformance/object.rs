@@ -29,6 +29,7 @@ pub fn objects<P: ObjectStore + Leases>(open: impl Fn() -> Subject<P>) {
         alarms_are_found_until_they_are_changed(&*open().provider).await;
         nothing_takes_no_space(&*open().provider).await;
         exports_come_back(&*open().provider).await;
+        exports_of_one_id_keep_apart(&*open().provider).await;
         usage::objects_are_counted(&*open().provider).await;
         an_object_is_put_back_to_a_bookmark(open()).await;
         an_object_is_put_back_when_it_is_opened_next(open()).await;
@@ -267,6 +268,25 @@ async fn exports_come_back(store: &impl ObjectStore) {
     drop(copy);
     store.replace(&two, 5, None).await.expect("replace");
     assert_eq!(store.info(&two).await.expect("info"), None);
+}
+
+/// Two apps may have an object of one id, and move them in and out at the same time.
+async fn exports_of_one_id_keep_apart(store: &impl ObjectStore) {
+    let id = key("one").id;
+    let there = async |app: &str| {
+        let key = ObjectKey { id, class: class(app, "Room") };
+        for fence in (1..60).step_by(3) {
+            let mut storage = opened(store, &key, fence).await;
+            storage.put("app", app.as_bytes()).expect("put");
+            commit(&mut *storage).await;
+            drop(storage);
+            let export = store.export(&key).await.expect("export").expect("it is there");
+            store.replace(&key, fence + 1, Some(export)).await.expect("replace");
+            let mut storage = opened(store, &key, fence + 2).await;
+            assert_eq!(storage.get(&["app"]).expect("get"), [Some(Bytes::copy_from_slice(app.as_bytes()))]);
+        }
+    };
+    futures_util::join!(there("shop"), there("mart"));
 }
 
 #[derive(Clone, Debug)]

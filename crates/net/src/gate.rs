@@ -16,11 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use base::code;
-
 use crate::ServerLimits;
 use crate::chunked::Chunked;
-use crate::frames::Frames;
 use crate::head::{Framing, Refusal, check_head};
 use crate::server::upgraded::Accepted;
 use crate::stream::Stream;
@@ -34,6 +31,8 @@ pub(crate) struct State {
     /// Requests that were given up before their response.
     pub cancelled: Cell<u64>,
     pub idle_since: Cell<Instant>,
+    /// HTTP/1.1: a connection that is unused before this could rest before its timer looks.
+    pub rests_early: Cell<Option<Instant>>,
     /// Since when part of a head is there.
     pub head_since: Cell<Option<Instant>>,
     /// Since when the client takes nothing of what is written.
@@ -76,6 +75,7 @@ impl State {
             finished: Cell::new(0),
             cancelled: Cell::new(0),
             idle_since: Cell::new(now),
+            rests_early: Cell::new(None),
             head_since: Cell::new(None),
             stalled_since: Cell::new(None),
             handed_over: RefCell::default(),
@@ -103,6 +103,19 @@ impl State {
         }
     }
 
+    /// How a write to the socket went.
+    pub fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
+        if poll.is_ready() {
+            if self.stalled_since.take().is_some() && !self.is_busy() {
+                // The last of an answer, which the timer may have waited for.
+                self.rearm.set(true);
+            }
+        } else if self.stalled_since.get().is_none() {
+            self.stalled_since.set(Some(Instant::now()));
+            self.rearm.set(true);
+        }
+    }
+
     pub fn is_busy(&self) -> bool {
         self.passed.get() > self.finished.get()
     }
@@ -120,18 +133,12 @@ impl State {
     }
 }
 
-/// The socket as hyper sees it.
+/// The socket as hyper sees it on a connection of HTTP/1.1.
 pub(crate) struct Wire {
     stream: Stream,
     /// Bytes that were read while the protocol was found out.
     before: Bytes,
-    /// Present for HTTP/1.1.
-    gate: Option<Gate>,
-    /// Present for HTTP/2.
-    frames: Option<Box<Frames>>,
-    sent_bytes: u64,
-    /// Whether the last write was taken in full, so that another frame may follow.
-    whole: bool,
+    gate: Gate,
     state: Rc<State>,
 }
 
@@ -159,7 +166,7 @@ enum Step {
 const HELD_BYTES: usize = 64 << 10;
 
 impl Wire {
-    pub fn http1(stream: Stream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
+    pub fn new(stream: Stream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
         let gate = Gate {
             limits,
             step: Step::Head,
@@ -168,28 +175,39 @@ impl Wire {
             through: BytesMut::new(),
             malformed: None,
         };
-        Self { stream, before, gate: Some(gate), frames: None, sent_bytes: 0, whole: true, state }
+        Self { stream, before, gate, state }
     }
 
-    pub fn http2(stream: Stream, before: Bytes, limits: &ServerLimits, state: Rc<State>) -> Self {
-        let frames = Some(Box::new(Frames::new(limits)));
-        Self { stream, before, gate: None, frames, sent_bytes: 0, whole: true, state }
+    /// Nothing of a request is here: what the client sends next begins one.
+    pub fn is_at_rest(&self) -> bool {
+        self.before.is_empty() && self.gate.is_at_rest()
+    }
+
+    /// Waits until the client sends something, and keeps that. False if it sends no more.
+    pub fn poll_used(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.before.is_empty() {
+            return Poll::Ready(true);
+        }
+        let mut space = [0; 2048];
+        let mut first = ReadBuf::new(&mut space);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut first));
+        self.before = Bytes::copy_from_slice(first.filled());
+        Poll::Ready(read.is_ok() && !self.before.is_empty())
     }
 
     /// The socket, and what of it was read and not given to anybody.
     pub fn into_upgraded(self) -> (Stream, Vec<u8>) {
-        let held = self.gate.map(|gate| [&gate.through[..], &gate.partial[..]].concat()).unwrap_or_default();
-        (self.stream, [&held[..], &self.before[..]].concat())
+        (self.stream, [&self.gate.through[..], &self.gate.partial[..], &self.before[..]].concat())
     }
 
     /// The socket, and whether the client may still be sending a body that nobody read.
     pub fn into_stream(self) -> (Stream, bool) {
-        let mid_body = self.gate.is_some_and(|gate| !matches!(gate.step, Step::Head) || gate.malformed.is_some());
+        let mid_body = !matches!(self.gate.step, Step::Head) || self.gate.malformed.is_some();
         (self.stream, mid_body)
     }
 }
 
-fn poll_source(
+pub(crate) fn poll_source(
     before: &mut Bytes,
     stream: &mut Stream,
     cx: &mut Context<'_>,
@@ -209,6 +227,11 @@ fn poll_source(
 }
 
 impl Gate {
+    fn is_at_rest(&self) -> bool {
+        let waits = matches!(self.step, Step::Head) && self.malformed.is_none();
+        waits && self.partial.is_empty() && self.through.is_empty()
+    }
+
     /// How many of these bytes may go through. They begin where the last ones ended, or at the
     /// start of the head that `searched` bytes were known of.
     fn judge(&mut self, bytes: &[u8], state: &State) -> usize {
@@ -315,7 +338,7 @@ impl Gate {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Some(gate) = &mut this.gate else { return this.poll_frames(cx, buf) };
+        let gate = &mut this.gate;
         loop {
             if !gate.through.is_empty() {
                 let n = gate.through.len().min(buf.remaining());
@@ -372,47 +395,10 @@ impl AsyncRead for Wire {
     }
 }
 
-impl Wire {
-    /// Reads frames, and looks at them. At a flood the client gets a last word, and HTTP an error.
-    fn poll_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let start = buf.filled().len();
-        ready!(poll_source(&mut self.before, &mut self.stream, cx, buf))?;
-        let Some(frames) = &mut self.frames else { return Poll::Ready(Ok(())) };
-        let Err(flood) = frames.judge(&buf.filled()[start..], self.sent_bytes, Instant::now()) else {
-            return Poll::Ready(Ok(()));
-        };
-        *self.state.refusal.borrow_mut() = Some(Refusal::new(&code::H2_FLOOD, flood.to_string()));
-        if self.whole {
-            let goaway = frames.goaway();
-            // The client may read it or not; nobody waits for that.
-            let _ = Pin::new(&mut self.stream).poll_write(cx, &goaway);
-            let _ = Pin::new(&mut self.stream).poll_flush(cx);
-        }
-        Poll::Ready(Err(io::Error::other(flood)))
-    }
-
-    fn note_sent(&mut self, poll: &Poll<io::Result<usize>>, given: usize) {
-        self.note_write(poll);
-        if let Poll::Ready(Ok(n)) = poll {
-            self.sent_bytes += *n as u64;
-        }
-        self.whole = matches!(poll, Poll::Ready(Ok(n)) if *n == given);
-    }
-
-    fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
-        if poll.is_ready() {
-            self.state.stalled_since.set(None);
-        } else if self.state.stalled_since.get().is_none() {
-            self.state.stalled_since.set(Some(Instant::now()));
-            self.state.rearm.set(true);
-        }
-    }
-}
-
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_sent(&poll, bytes.len());
+        self.state.note_write(&poll);
         poll
     }
 
@@ -422,7 +408,7 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.note_sent(&poll, bytes.iter().map(|slice| slice.len()).sum());
+        self.state.note_write(&poll);
         poll
     }
 
@@ -433,13 +419,13 @@ impl AsyncWrite for Wire {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
         if self.stream.is_buffered() {
-            self.note_write(&poll);
+            self.state.note_write(&poll);
         }
         poll
     }
 
-    /// For HTTP/1.1 the connection itself ends the stream, since it may have a last word to say.
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gate.is_some() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.stream).poll_shutdown(cx) }
+    /// The connection itself ends the stream, since it may have a last word to say.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

@@ -28,6 +28,7 @@ pub mod head;
 pub mod limits;
 pub mod listen;
 pub mod names;
+mod outlet;
 pub mod proxy_protocol;
 pub mod quic;
 pub mod request;

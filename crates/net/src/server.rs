@@ -33,6 +33,7 @@ pub mod changes;
 mod connection;
 mod farewell;
 mod http3;
+mod rest;
 pub(crate) mod upgraded;
 
 pub use changes::{Change, Changes};

@@ -124,7 +124,7 @@ fn a_quota_of_one_app_stops_its_writes_and_spares_reads_deletions_and_neighbours
     // The quotas that the node had last are those of the commands on its data.
     let usage = place.on_data(&["--json", "usage", "small"]).json();
     assert_eq!(usage["sql"]["bytes_max"], json!(4_000_000), "{usage}");
-    let refused = place.on_data(&["kv", "put", "small", "kv", "large", &"x".repeat(1_100_000)]).expect_failure();
+    let refused = place.on_data_with(&["kv", "put", "small", "kv", "large"], &[b'x'; 1_100_000]).expect_failure();
     assert!(refused.contains("quota_exceeded"), "{refused}");
     assert_eq!(place.on_data(&["--json", "usage", "nobody"]).json()["sql"]["bytes"], json!(0));
 }

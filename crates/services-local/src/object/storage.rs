@@ -52,7 +52,7 @@ impl LocalStorage {
         storage.find()?;
         // What a crash left the index without.
         if let Some(alarm) = storage.alarm()? {
-            storage.shared.alarms.set_now(&storage.key, Some(alarm.due_ms))?;
+            storage.shared.alarms.restore(&storage.key, alarm.due_ms)?;
         }
         Ok(storage)
     }

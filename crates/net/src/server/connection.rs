@@ -127,7 +127,7 @@ where
         return None;
     }
     if let End::Rested = end
-        && parts.read_buf.is_empty()
+        && read_buf.is_empty()
         && wire.is_at_rest()
     {
         return Some(wire);

@@ -137,7 +137,11 @@ impl Load<'_> {
     /// What one more connection costs that had a request once.
     pub fn idle(&self, server: &Server) -> Result<Figures> {
         // The first connections also pay for what is made once.
-        if self.case.way == Way::TlsTwo { self.h2load(WARM_S)? } else { self.wrk(WARM_S, &[])? };
+        if self.case.way == Way::TlsTwo {
+            self.h2load(WARM_S)?
+        } else {
+            self.wrk(WARM_S, &[])?
+        };
         let before = server.rss_kib()? as f64;
         let silent = Silent::start(self)?;
         silent.wait(server)?;

@@ -26,6 +26,7 @@ use url::Url;
 
 mod dial;
 mod peer;
+mod plain;
 mod pool;
 mod raw;
 mod tls;
@@ -162,7 +163,7 @@ impl Connector {
     pub async fn exchange(&self, request: Outgoing, check: Check) -> Result<http::Response<Body>, ExchangeError> {
         let target = target(&request.url)?;
         let mut request = prepare(request, &target)?;
-        while let Some(link) = self.pool.take(&target, &*check) {
+        while let Some(link) = self.pool.take(&target, &*check, false) {
             match self.send(link, request, &target).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
+use super::plain::Plain;
 use super::{Target, dial};
 
 /// A connection.
@@ -29,7 +30,7 @@ pub(super) struct Link {
 /// What a connection has behind it.
 pub(super) struct Wear {
     opened: Instant,
-    requests: AtomicU64,
+    pub(super) requests: AtomicU64,
 }
 
 /// How long, and how often, connections are used again.
@@ -51,6 +52,8 @@ impl Wear {
 pub(super) enum Sender {
     H1(http1::SendRequest<Body>),
     H2(http2::SendRequest<Body>),
+    /// HTTP/1.1 without a task of its own, for requests without a body.
+    Plain(Plain),
 }
 
 /// The threads of the node share one pool, and each finds in it only what it put there.
@@ -84,17 +87,26 @@ impl Pool {
 
     /// A connection that is ready and whose address the caller approves of. One that it does not
     /// approve of stays for others.
-    pub fn take(&self, target: &Target, check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync)) -> Option<Link> {
+    /// A plain one only for who can use it.
+    pub fn take(
+        &self,
+        target: &Target,
+        check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
+        plain: bool,
+    ) -> Option<Link> {
         let now = Instant::now();
         let mut pool = self.links();
         let key = (std::thread::current().id(), target.clone());
         let links = pool.get_mut(&key)?;
         links.retain(|(link, since)| self.is_good(link, *since, now));
-        let at = links.iter().rposition(|(link, _)| link.is_ready() && check(link.address).is_ok());
+        let at = links.iter().rposition(|(link, _)| {
+            let fits = plain || !matches!(link.sender, Sender::Plain(_));
+            fits && link.is_ready() && check(link.address).is_ok()
+        });
         let taken = at.map(|at| match &links[at].0.sender {
             // Many requests share an HTTP/2 connection, so it stays.
             Sender::H2(sender) => links[at].0.shared(sender),
-            Sender::H1(_) => links.remove(at).0,
+            Sender::H1(_) | Sender::Plain(_) => links.remove(at).0,
         });
         if links.is_empty() {
             pool.remove(&key);
@@ -112,7 +124,7 @@ impl Pool {
         links.retain(|(link, since)| self.is_good(link, *since, now));
         if matches!(link.sender, Sender::H2(_)) {
             // One for each address; the newest use keeps it alive.
-            links.retain(|(other, _)| other.address != link.address || matches!(other.sender, Sender::H1(_)));
+            links.retain(|(other, _)| other.address != link.address || !matches!(other.sender, Sender::H2(_)));
         }
         if links.len() >= self.reuse.per_target {
             links.remove(0);
@@ -141,6 +153,7 @@ impl Link {
         match &self.sender {
             Sender::H1(sender) => sender.is_closed(),
             Sender::H2(sender) => sender.is_closed(),
+            Sender::Plain(plain) => !plain.is_open(),
         }
     }
 
@@ -148,6 +161,8 @@ impl Link {
         match &self.sender {
             Sender::H1(sender) => sender.is_ready(),
             Sender::H2(sender) => sender.is_ready(),
+            // Found open a moment ago.
+            Sender::Plain(_) => true,
         }
     }
 }
@@ -156,7 +171,7 @@ impl Link {
 pub(super) struct Lease {
     pool: Arc<Pool>,
     target: Target,
-    link: Link,
+    pub(super) link: Link,
 }
 
 impl Lease {
@@ -198,6 +213,8 @@ impl Lease {
                     (error.into_error(), unsent)
                 })
             }
+            // Asked by `Lease::ask`.
+            Sender::Plain(_) => unreachable!("who has a plain connection asks it otherwise"),
         };
         let (parts, incoming) = sent?.into_parts();
         if let Sender::H2(sender) = &self.link.sender {
@@ -211,6 +228,12 @@ impl Lease {
         }
         Ok(http::Response::from_parts(parts, Body::stream(body)))
     }
+
+    /// Back to the pool.
+    pub(super) fn release(self) {
+        let Self { pool, target, link } = self;
+        pool.put(target, link);
+    }
 }
 
 /// A response body that holds its connection until it ends.
@@ -221,10 +244,10 @@ struct LeasedBody {
 
 impl LeasedBody {
     fn release(&mut self) {
-        if let Some(Lease { pool, target, link }) = self.lease.take()
-            && matches!(link.sender, Sender::H1(_))
+        if let Some(lease) = self.lease.take()
+            && matches!(lease.link.sender, Sender::H1(_))
         {
-            pool.put(target, link);
+            lease.release();
         }
     }
 }

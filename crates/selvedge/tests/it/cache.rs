@@ -499,3 +499,93 @@ fn nothing_corrupt_or_mixed_is_served_after_kill_9() {
     }
     assert!(answered > 100 && hits > 10, "{answered} answers, {hits} of them hits");
 }
+
+/// Asks twice on connections that stay open, and once on one that does not: the first is a miss, the
+/// second comes the short way, the third the long way.
+fn both_ways(node: &Node, path: &str, fields: &str) -> [Answer; 2] {
+    let get = |connection: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{fields}{connection}\r\n", node.address);
+        let mut stream = TcpStream::connect(node.address).expect("a connection");
+        stream.write_all(head.as_bytes()).expect("written");
+        let (mut bytes, mut space) = (Vec::new(), [0; 4096]);
+        loop {
+            let n = stream.read(&mut space).expect("an answer");
+            bytes.extend_from_slice(&space[..n]);
+            if let Some(answer) = Answer::parse(&bytes) {
+                return answer;
+            }
+            assert!(n > 0, "{path}: cut off after {} bytes", bytes.len());
+        }
+    };
+    get("");
+    [get(""), get("connection: close\r\n")]
+}
+
+#[test]
+fn a_hit_that_comes_the_short_way_is_the_one_that_comes_the_long_way() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| {
+        let fields = match seen.target.as_str() {
+            "/vary" => "cache-control: max-age=60\r\nvary: accept-language\r\n",
+            "/own" => {
+                "cache-control: max-age=60\r\nx-request-id: theirs\r\nage: 3\r\nvia: 1.0 them\r\ncache-status: them; hit\r\n"
+            }
+            "/many" => "cache-control: max-age=60\r\nlink: <a>\r\nlink: <b>\r\nsurrogate-key: t\r\nx-empty:\r\n",
+            _ => "cache-control: max-age=60\r\netag: \"e\"\r\n",
+        };
+        let body = if seen.target == "/large" { "x".repeat(100_000) } else { seen.number.to_string() };
+        send(stream, fields, &body);
+    });
+    let node = node(&place, &origin, "");
+    for (path, fields) in [
+        ("/", ""),
+        ("/?a=b&c", ""),
+        ("/own", ""),
+        ("/many", "cookie: a=b\r\n"),
+        ("/large", ""),
+        ("/vary", "accept-language: de, en\r\n"),
+        ("/vary", "accept-language: fr\r\n"),
+    ] {
+        let visits = origin.visits();
+        let [short, long] = both_ways(&node, path, fields);
+        assert_eq!(origin.visits(), visits + 1, "{path} {fields}");
+        let seen = |answer: &Answer| {
+            let unlike = |name: &str| matches!(name, "x-request-id" | "connection" | "cache-status" | "age");
+            let fields = answer.headers().filter(|(name, _)| !unlike(name));
+            let mut fields: Vec<_> = fields.map(|(name, value)| format!("{name}: {value}")).collect();
+            fields.sort();
+            (answer.status, fields, answer.body.clone())
+        };
+        assert_eq!(seen(&short), seen(&long), "{path} {fields}");
+        assert_ne!(short.header("x-request-id"), long.header("x-request-id"));
+        for answer in [&short, &long] {
+            let count = |wanted: &str| answer.headers().filter(|(name, _)| *name == wanted).count();
+            assert_eq!((count("x-request-id"), count("age")), (1, 1), "{path}");
+            let hit = answer.headers().filter(|(name, _)| *name == "cache-status").last().expect("a status").1;
+            assert!(hit.starts_with("selvedge; hit; ttl="), "{path}: {hit}");
+        }
+    }
+}
+
+#[test]
+fn what_a_client_asks_beside_is_not_answered_the_short_way() {
+    let place = Place::new();
+    let origin = counting("cache-control: max-age=60\r\netag: \"e\"\r\n");
+    let node = node(&place, &origin, "");
+    check(&node, "/", "0");
+    for (fields, status) in [
+        ("if-none-match: \"e\"\r\n", 304),
+        ("range: bytes=0-0\r\n", 206),
+        ("if-modified-since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 304),
+        ("cache-control: only-if-cached\r\n", 200),
+    ] {
+        let [first, second] = both_ways(&node, "/", fields);
+        assert_eq!((first.status, second.status), (status, status), "{fields}");
+    }
+    let [again, _] = both_ways(&node, "/", "Cache-Control: no-cache\r\n");
+    assert_eq!(again.text(), "2", "each asked the origin");
+    place.on_data(&["purge", "edge", "--all"]).expect_success();
+    let visits = origin.visits();
+    let [short, long] = both_ways(&node, "/", "");
+    assert_eq!((short.text(), long.text()), (visits.to_string(), visits.to_string()), "nothing of before the purge");
+}

@@ -82,12 +82,7 @@ pub fn reuse(variants: &[Arc<Stored>], request: &HeaderMap, asked: &Asked, now_m
 }
 
 /// The same where somebody else knows which of them match the request.
-pub fn reuse_where(
-    variants: &[Arc<Stored>],
-    matches: impl Fn(&Stored) -> bool,
-    asked: &Asked,
-    now_ms: u64,
-) -> Reuse {
+pub fn reuse_where(variants: &[Arc<Stored>], matches: impl Fn(&Stored) -> bool, asked: &Asked, now_ms: u64) -> Reuse {
     let mut matching = variants.iter().filter(|stored| matches(stored));
     let Some(first) = matching.next() else { return Reuse::Nothing };
     // The most recent, by its own date (section 4.1). Of most URLs there is one, whose date nobody reads.

@@ -232,10 +232,10 @@ impl Gate {
         let mut at = 0;
         while at < bytes.len() {
             match &mut self.step {
-                Step::Head => match known.take().map_or_else(
-                    || check_head(&bytes[at..], self.searched, &self.limits),
-                    |head| Ok(Some(head)),
-                ) {
+                Step::Head => match known
+                    .take()
+                    .map_or_else(|| check_head(&bytes[at..], self.searched, &self.limits), |head| Ok(Some(head)))
+                {
                     Ok(Some(head)) => {
                         self.searched = 0;
                         at += head.bytes;

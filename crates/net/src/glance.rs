@@ -65,7 +65,8 @@ impl<'a> Glance<'a> {
         let rest = head.strip_prefix(b"GET ")?;
         let line = memchr::memchr(b'\n', rest)?;
         let target = rest[..line].strip_suffix(b" HTTP/1.1\r")?;
-        let target = std::str::from_utf8(target).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))?;
+        let target =
+            std::str::from_utf8(target).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))?;
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         if !target::is_normal_path(path) {
             return None;

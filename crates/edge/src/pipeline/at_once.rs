@@ -129,7 +129,11 @@ fn find(
     if variants.iter().any(|stored| !stored.vary.fields().all(|name| UNCHANGED.contains(name))) {
         return None;
     }
-    let matches = |stored: &Stored| stored.vary.matches_lines(|name| glance.lines(name.as_str()));
+    let lines = |name: &HeaderName| {
+        let known = UNCHANGED.iter().find(|known| *known == name);
+        glance.lines(known.map_or("", HeaderName::as_str))
+    };
+    let matches = |stored: &Stored| stored.vary.matches_lines(lines);
     let Reuse::Fresh(stored) = cache::reuse_where(&variants, matches, &Asked::default(), now_ms) else { return None };
     let compressed = rule.is_some_and(|rule| rule.compress) && stored.body_id != 0 && cache::compressible(&stored);
     let plain = !matches!(

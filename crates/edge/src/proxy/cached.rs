@@ -13,7 +13,8 @@ use std::task::Poll;
 
 use base::{Body, BodyError, Clock, NodeLimits, code};
 use cache::{
-    Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble, Variants,
+    Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
+    Variants,
 };
 use futures_util::future::LocalBoxFuture;
 use http::uri::PathAndQuery;
@@ -218,11 +219,7 @@ pub(crate) async fn answer(
 }
 
 /// Past the cache.
-async fn ahead(
-    caching: &Caching<'_>,
-    upstream: &Arc<Upstream>,
-    request: Request,
-) -> Result<Response<Body>, Failure> {
+async fn ahead(caching: &Caching<'_>, upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
     match &caching.behind {
         Some(behind) if !request.upgrade => behind(forwarded(request)).await,
         _ => pass(upstream, request).await,

@@ -244,9 +244,7 @@ impl Peer {
                 strip_hop_by_hop(response.headers_mut());
                 Ok(response)
             }
-            Err((reason, unsent)) => {
-                Err((ExchangeError::Protocol { target: self.target.to_string(), reason }, unsent))
-            }
+            Err((reason, unsent)) => Err((ExchangeError::Protocol { target: self.target.to_string(), reason }, unsent)),
         }
     }
 

@@ -89,8 +89,9 @@ impl Plain {
         self.buffer.is_empty() && self.stream.try_read(&mut [0]).is_err_and(idle)
     }
 
-    async fn ask(&mut self, request: &http::Request<Body>, head_bytes: usize) -> Result<Head, Failed> {
-        let (text, mut sent) = (encode(request), 0);
+    /// Sends the text of a request with this method, and reads the head of its response.
+    async fn ask(&mut self, text: Vec<u8>, method: &Method, head_bytes: usize) -> Result<Head, Failed> {
+        let mut sent = 0;
         while sent < text.len() {
             match self.stream.write(&text[sent..]).await {
                 Ok(n) if n > 0 => sent += n,
@@ -103,7 +104,7 @@ impl Plain {
             if let Some(end) = find_end(&self.buffer[searched..]).map(|end| searched + end) {
                 let head = self.buffer.split_to(end).freeze();
                 searched = 0;
-                match read_head(&head, request.method())? {
+                match read_head(&head, method)? {
                     Some(head) => return Ok(head),
                     // An interim response, which nobody waits for (RFC 9110, section 15.2).
                     None => continue,
@@ -229,7 +230,8 @@ impl Lease {
         let Sender::Plain(plain) = &mut self.link.sender else {
             return Err(("the connection is another kind's".to_owned(), Some(request)));
         };
-        let head = match plain.ask(&request, head_bytes).await {
+        let (text, method) = (encode(&request), request.method().clone());
+        let head = match plain.ask(text, &method, head_bytes).await {
             Ok(head) => head,
             Err(Failed { reason, unsent }) => return Err((reason, unsent.then_some(request))),
         };

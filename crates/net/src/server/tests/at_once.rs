@@ -57,6 +57,8 @@ fn an_answer_larger_than_the_socket_takes_arrives_whole_and_before_the_next() {
         let mut stream = node.connect().await;
         let bytes = 16 << 20;
         stream.write_all(format!("GET /quick?{bytes} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).await.unwrap();
+        // It is on its way, and far from its end.
+        stream.read_u8().await.unwrap();
         stream.write_all(LAST.as_bytes()).await.unwrap();
         let answer = read_all(&mut stream).await;
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -72,6 +74,7 @@ fn a_client_that_takes_nothing_of_it_is_cut_off() {
         let mut stream = node.connect().await;
         let bytes = 64 << 20;
         stream.write_all(format!("GET /quick?{bytes} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap();
         while node.counts.open() > 0 {
             tokio::task::yield_now().await;
         }

@@ -25,14 +25,15 @@ use tokio::sync::{OnceCell, watch};
 use url::Url;
 
 mod dial;
+mod inline;
 mod peer;
-mod plain;
 mod pool;
 mod raw;
 mod tls;
 mod upgrade;
 
 pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
+use dial::Driver;
 use pool::{Lease, Link, Pool, Reuse};
 pub use raw::RawStream;
 pub use upgrade::Stream;
@@ -182,11 +183,11 @@ impl Connector {
         let opening = async {
             let stream = dial::dial(target, check).await?;
             if !target.https {
-                return dial::handshake(stream, false, target, HEAD_BYTES_MAX).await;
+                return dial::handshake(stream, Driver::Task { h2: false }, target, HEAD_BYTES_MAX).await;
             }
             let config = self.tls_config(target).await?;
             let (stream, h2) = tls::wrap(stream, config, target, &target.host).await?;
-            dial::handshake(stream, h2, target, HEAD_BYTES_MAX).await
+            dial::handshake(stream, Driver::Task { h2 }, target, HEAD_BYTES_MAX).await
         };
         let ms = self.options.connect.as_millis();
         tokio::time::timeout(self.options.connect, opening)

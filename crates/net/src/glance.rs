@@ -10,6 +10,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use httparse::Header;
 
 use crate::target;
 
@@ -20,22 +21,6 @@ pub(crate) const FIELDS_MAX: usize = 40;
 /// written by one that returns `None` is forgotten. The length of the body is told by its
 /// `Content-Length`.
 pub type AtOnce = Box<dyn Fn(&Glance<'_>, &mut Vec<u8>) -> Option<Bytes>>;
-
-/// One line of a head.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Field<'a> {
-    /// In whatever case it came.
-    pub name: &'a [u8],
-    /// Without the white space around it.
-    pub value: &'a [u8],
-}
-
-impl Field<'_> {
-    /// `name` is in lower case.
-    pub fn is(&self, name: &str) -> bool {
-        self.name.len() == name.len() && self.name.eq_ignore_ascii_case(name.as_bytes())
-    }
-}
 
 /// A plain request, normal as every [`Request`](crate::Request) is. Its method is GET.
 #[derive(Debug)]
@@ -51,47 +36,44 @@ pub struct Glance<'a> {
     pub path: &'a str,
     /// Without the question mark.
     pub query: Option<&'a str>,
-    /// In their order, `Host` included.
-    pub fields: &'a [Field<'a>],
+    fields: &'a [Header<'a>],
 }
 
 impl<'a> Glance<'a> {
     /// `head` has passed the judge, and is all that there is of the request.
     pub(crate) fn read(
         head: &'a [u8],
-        fields: &'a mut [Field<'a>; FIELDS_MAX],
+        room: &'a mut [Header<'a>; FIELDS_MAX],
         (peer, listener, secured): (SocketAddr, usize, bool),
     ) -> Option<Self> {
-        let rest = head.strip_prefix(b"GET ")?;
-        let line = memchr::memchr(b'\n', rest)?;
-        let target = rest[..line].strip_suffix(b" HTTP/1.1\r")?;
-        let target =
-            std::str::from_utf8(target).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))?;
+        let mut parsed = httparse::Request::new(room);
+        match parsed.parse(head) {
+            Ok(httparse::Status::Complete(bytes)) if bytes == head.len() => {}
+            _ => return None,
+        }
+        let (method, target, version) = (parsed.method?, parsed.path?, parsed.version?);
+        // A target with anything but printable ASCII is one for the whole parser.
+        if method != "GET" || version != 1 || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         if !target::is_normal_path(path) {
             return None;
         }
-        let (mut rest, mut count, mut authority) = (&rest[line + 1..], 0, None);
-        loop {
-            let line = memchr::memchr(b'\n', rest)?;
-            let (text, after) = (rest[..line].strip_suffix(b"\r")?, &rest[line + 1..]);
-            if text.is_empty() {
-                break;
-            }
-            let colon = memchr::memchr(b':', text)?;
-            let field = Field { name: &text[..colon], value: text[colon + 1..].trim_ascii() };
-            match field.name.len() {
-                4 if field.is("host") => authority = std::str::from_utf8(field.value).ok(),
-                6 if field.is("expect") => return None,
-                7 if field.is("upgrade") => return None,
-                10 if field.is("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => return None,
+        let (fields, mut authority) = (parsed.headers, None);
+        for Header { name, value } in fields.iter() {
+            match name.len() {
+                4 if name.eq_ignore_ascii_case("host") => authority = std::str::from_utf8(value).ok(),
+                6 if name.eq_ignore_ascii_case("expect") => return None,
+                7 if name.eq_ignore_ascii_case("upgrade") => return None,
+                10 if name.eq_ignore_ascii_case("connection") && !value.eq_ignore_ascii_case(b"keep-alive") => {
+                    return None;
+                }
                 _ => {}
             }
-            *fields.get_mut(count)? = field;
-            (count, rest) = (count + 1, after);
         }
         let authority = authority.filter(|authority| target::is_normal_authority(authority))?;
-        Some(Self { peer, listener, secured, authority, path, query, fields: &fields[..count] })
+        Some(Self { peer, listener, secured, authority, path, query, fields })
     }
 
     /// The host without its port and without a trailing dot.
@@ -104,10 +86,19 @@ impl<'a> Glance<'a> {
         if self.secured { "https" } else { "http" }
     }
 
-    /// All lines of a field, whose name is in lower case.
+    /// All lines of a field.
     pub fn lines(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter().filter(move |field| field.is(name)).map(|field| field.value)
+        self.fields.iter().filter(move |field| is(field, name)).map(|field| field.value.trim_ascii())
     }
+
+    /// Whether it has one of these fields.
+    pub fn has_any(&self, names: &[&str]) -> bool {
+        self.fields.iter().any(|field| names.iter().any(|name| is(field, name)))
+    }
+}
+
+fn is(field: &Header<'_>, name: &str) -> bool {
+    field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub fn check_head(bytes: &[u8], searched: usize, limits: &ServerLimits) -> Resul
 }
 
 /// The end of the first empty line, with whatever ends its lines: a wrong ending is for the judge.
-pub(crate) fn find_end(bytes: &[u8]) -> Option<usize> {
+fn find_end(bytes: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', bytes).find_map(|at| match &bytes[at + 1..] {
         [b'\n', ..] => Some(at + 2),
         [b'\r', b'\n', ..] => Some(at + 3),

@@ -57,7 +57,7 @@ pub(crate) fn answer(core: &Core, glance: &Glance<'_>, out: &mut Vec<u8>) -> Opt
     let hosts = core.hosts.current();
     let site = hosts.find(glance.host())?;
     let (index, route_cache, target) = routed(core, site, glance)?;
-    if glance.fields.iter().any(|field| CONDITIONS.iter().any(|name| field.is(name))) {
+    if glance.has_any(&CONDITIONS) {
         return None;
     }
     let doors = core.doors.current();
@@ -89,10 +89,9 @@ fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, 
         header: &first,
         country: &|| core.country(glance.peer.ip()),
     };
-    let told = [REQUEST_ID, CLIENT_ADDRESS];
-    let unclear = glance.lines("cookie").nth(1).is_some()
-        || glance.fields.iter().any(|field| told.iter().any(|name| field.is(name.as_str())));
-    if unclear {
+    // What a stranger is not believed, and what is one field in several lines.
+    let unclear = [REQUEST_ID, CLIENT_ADDRESS];
+    if glance.has_any(&unclear.each_ref().map(HeaderName::as_str)) || glance.lines("cookie").nth(1).is_some() {
         return None;
     }
     let found = site.plan().routes.find_for(glance.host(), glance.path, &facts)?;

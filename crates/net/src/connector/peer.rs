@@ -14,9 +14,8 @@ use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::dial::{self, Dialled};
-use super::plain;
-use super::pool::{Lease, Link, Pool, Reuse, Sender};
+use super::dial::{self, Dialled, Driver};
+use super::pool::{Lease, Link, Pool, Reuse};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
 
@@ -100,9 +99,9 @@ impl Peer {
         body: Body,
     ) -> Result<http::Response<Body>, Undone> {
         let gone = |error| Undone { error, body: None };
-        let plain = !self.target.https && !self.options.h2c && plain::takes(&method, &body);
+        let at_hand = body.whole().is_some();
         let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
-        while let Some(link) = self.pool.take(&self.target, &*self.options.check, plain) {
+        while let Some(link) = self.pool.take(&self.target, &*self.options.check, at_hand) {
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
@@ -110,7 +109,7 @@ impl Peer {
             }
         }
         // Boxed: most exchanges need no room for what connecting takes.
-        let link = match Box::pin(self.connect(plain)).await {
+        let link = match Box::pin(self.connect(at_hand)).await {
             Ok(link) => link,
             Err(error) => return Err(Undone { error, body: Some(request.into_body()) }),
         };
@@ -171,18 +170,17 @@ impl Peer {
         Ok(request)
     }
 
-    async fn connect(&self, plain: bool) -> Result<Link, ExchangeError> {
+    /// A connection for a request that is at hand, or for one whose body has to be sent meanwhile.
+    async fn connect(&self, at_hand: bool) -> Result<Link, ExchangeError> {
         let (target, head_bytes) = (&self.target, self.options.head_bytes);
+        let driver = |h2: bool| if at_hand && !h2 { Driver::Asker } else { Driver::Task { h2 } };
         let dialled = self.dial().await?;
-        if plain {
-            return Ok(plain::link(dialled));
-        }
         if !target.https {
-            return dial::handshake(dialled, self.options.h2c, target, head_bytes).await;
+            return dial::handshake(dialled, driver(self.options.h2c), target, head_bytes).await;
         }
         let config = self.tls_config().await?.clone();
         let (dialled, h2) = self.secure(dialled, config).await?;
-        dial::handshake(dialled, h2, target, head_bytes).await
+        dial::handshake(dialled, driver(h2), target, head_bytes).await
     }
 
     async fn dial(&self) -> Result<Dialled<tokio::net::TcpStream>, ExchangeError> {
@@ -229,36 +227,13 @@ impl Peer {
         self.tls.get_or_try_init(make).await
     }
 
-    /// The same on a connection that is driven from here.
-    async fn ask(
-        &self,
-        lease: Lease,
-        request: http::Request<Body>,
-    ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
-        let limit = self.options.times.first_byte;
-        let Ok(outcome) = tokio::time::timeout(limit, lease.ask(request, self.options.head_bytes)).await else {
-            return Err((self.timed_out(limit, "the head of the response", "first_byte_ms"), None));
-        };
-        match outcome {
-            Ok(mut response) => {
-                strip_hop_by_hop(response.headers_mut());
-                Ok(response)
-            }
-            Err((reason, unsent)) => Err((ExchangeError::Protocol { target: self.target.to_string(), reason }, unsent)),
-        }
-    }
-
     /// An error comes with the request if nothing of it was sent.
     async fn send(
         &self,
         link: Link,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
-        let plain = matches!(link.sender, Sender::Plain(_));
         let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
-        if plain {
-            return self.ask(lease, request).await;
-        }
         let (request, sent) = sent::watch(request);
         let limit = self.options.times.first_byte;
         let late = async {

@@ -17,7 +17,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
 use super::{Gate, State, Step, Upgrading, Wire};
-use crate::glance::{FIELDS_MAX, Field, Glance};
+use crate::glance::{FIELDS_MAX, Glance};
 use crate::head::{Framing, Head, check_head};
 use crate::server::Server;
 use crate::server::connection::Guard;
@@ -54,7 +54,7 @@ impl Quick {
     /// The answer to a request whose head has passed the judge.
     fn answer(&self, head: &[u8]) -> Option<Unsent> {
         let at_once = self.server.at_once.get()?;
-        let mut fields = [Field::default(); FIELDS_MAX];
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let glance = Glance::read(head, &mut fields, (self.peer, self.listener, self.secured))?;
         if self.guard.as_ref().is_some_and(|guard| !guard.covers(split_port(glance.authority).0)) {
             return None;

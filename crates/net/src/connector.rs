@@ -32,8 +32,8 @@ mod raw;
 mod tls;
 mod upgrade;
 
-pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
 use dial::Driver;
+pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
 use pool::{Lease, Link, Pool, Reuse};
 pub use raw::RawStream;
 pub use upgrade::Stream;

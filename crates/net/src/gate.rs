@@ -18,9 +18,14 @@ use tokio::time::Instant;
 
 use crate::ServerLimits;
 use crate::chunked::Chunked;
-use crate::head::{Framing, Refusal, check_head};
+use crate::head::{Framing, Head, Refusal, check_head};
 use crate::server::upgraded::Accepted;
 use crate::stream::Stream;
+
+mod at_once;
+
+pub(crate) use at_once::Quick;
+use at_once::{Look, Unsent};
 
 /// What a connection's parts tell each other. Everything here belongs to one task.
 pub(crate) struct State {
@@ -103,6 +108,15 @@ impl State {
         }
     }
 
+    /// The last answer was taken. That the timer comes back in time is arranged once for many requests:
+    /// only if it would look later than it would find a connection to lay down.
+    pub fn note_unused(&self, now: Instant) {
+        self.idle_since.set(now);
+        if self.rests_early.get().is_some_and(|early| now < early) {
+            self.rearm.set(true);
+        }
+    }
+
     /// How a write to the socket went.
     pub fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
         if poll.is_ready() {
@@ -139,7 +153,13 @@ pub(crate) struct Wire {
     /// Bytes that were read while the protocol was found out.
     before: Bytes,
     gate: Gate,
+    /// Whether the last write was taken in full, so that an answer may follow.
+    whole: bool,
     state: Rc<State>,
+    /// Who has answers at hand.
+    quick: Option<Box<Quick>>,
+    /// What is left of such an answer.
+    unsent: Option<Unsent>,
 }
 
 struct Gate {
@@ -175,12 +195,18 @@ impl Wire {
             through: BytesMut::new(),
             malformed: None,
         };
-        Self { stream, before, gate, state }
+        Self { stream, before, gate, whole: true, state, quick: None, unsent: None }
+    }
+
+    /// Who is asked before a request goes the long way.
+    pub fn with_quick(mut self, quick: Quick) -> Self {
+        self.quick = Some(Box::new(quick));
+        self
     }
 
     /// Nothing of a request is here: what the client sends next begins one.
     pub fn is_at_rest(&self) -> bool {
-        self.before.is_empty() && self.gate.is_at_rest()
+        self.before.is_empty() && self.unsent.is_none() && self.gate.is_at_rest()
     }
 
     /// Waits until the client sends something, and keeps that. False if it sends no more.
@@ -233,12 +259,15 @@ impl Gate {
     }
 
     /// How many of these bytes may go through. They begin where the last ones ended, or at the
-    /// start of the head that `searched` bytes were known of.
-    fn judge(&mut self, bytes: &[u8], state: &State) -> usize {
+    /// start of the head that `searched` bytes were known of. `known` is what is known of the first head.
+    fn judge(&mut self, bytes: &[u8], mut known: Option<Head>, state: &State) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             match &mut self.step {
-                Step::Head => match check_head(&bytes[at..], self.searched, &self.limits) {
+                Step::Head => match known
+                    .take()
+                    .map_or_else(|| check_head(&bytes[at..], self.searched, &self.limits), |head| Ok(Some(head)))
+                {
                     Ok(Some(head)) => {
                         self.searched = 0;
                         at += head.bytes;
@@ -307,7 +336,7 @@ impl Gate {
                     state.upgrade.set(Upgrading::No);
                     self.step = Step::Head;
                     let mut held = std::mem::take(&mut self.partial);
-                    let through = self.judge(&held, state);
+                    let through = self.judge(&held, None, state);
                     self.through = held.split_to(through);
                     self.partial = held;
                     self.note_partial(state);
@@ -338,8 +367,9 @@ impl Gate {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let gate = &mut this.gate;
         loop {
+            ready!(this.poll_unsent(cx))?;
+            let gate = &mut this.gate;
             if !gate.through.is_empty() {
                 let n = gate.through.len().min(buf.remaining());
                 buf.put_slice(&gate.through.split_to(n));
@@ -365,7 +395,16 @@ impl AsyncRead for Wire {
                 let start = buf.filled().len();
                 ready!(poll_source(&mut this.before, &mut this.stream, cx, buf))?;
                 let fresh = &buf.filled()[start..];
-                let (read, through) = (fresh.len(), gate.judge(fresh, &this.state));
+                let known = match at_once::look(this.quick.as_deref(), gate, &this.state, this.whole, fresh) {
+                    Look::Passed(known) => known,
+                    Look::Answered(unsent) => {
+                        this.state.passed.set(this.state.passed.get() + 1);
+                        this.unsent = Some(unsent);
+                        buf.set_filled(start);
+                        continue;
+                    }
+                };
+                let (read, through) = (fresh.len(), gate.judge(fresh, known, &this.state));
                 if through < read {
                     gate.partial.extend_from_slice(&fresh[through..]);
                 }
@@ -381,7 +420,7 @@ impl AsyncRead for Wire {
                 ready!(poll_source(&mut this.before, &mut this.stream, cx, &mut more))?;
                 let mut partial = std::mem::take(&mut gate.partial);
                 partial.extend_from_slice(more.filled());
-                let through = gate.judge(&partial, &this.state);
+                let through = gate.judge(&partial, None, &this.state);
                 gate.through = partial.split_to(through);
                 gate.partial = partial;
                 more.filled().len()
@@ -395,10 +434,17 @@ impl AsyncRead for Wire {
     }
 }
 
+impl Wire {
+    fn note_sent(&mut self, poll: &Poll<io::Result<usize>>, given: usize) {
+        self.state.note_write(poll);
+        self.whole = matches!(poll, Poll::Ready(Ok(n)) if *n == given);
+    }
+}
+
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.state.note_write(&poll);
+        self.note_sent(&poll, bytes.len());
         poll
     }
 
@@ -408,7 +454,7 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.state.note_write(&poll);
+        self.note_sent(&poll, bytes.iter().map(|slice| slice.len()).sum());
         poll
     }
 

@@ -20,11 +20,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep};
 
-use super::arrival::{Arrived, Entrance, Guard, arrive, remember};
+pub(crate) use super::arrival::Guard;
+use super::arrival::{Arrived, Entrance, arrive, remember};
 use super::upgraded::{self, Switching};
 use super::{Leave, Server, farewell, rest};
 use crate::ServerLimits;
-use crate::gate::{State, Upgrading, Wire};
+use crate::gate::{Quick, State, Upgrading, Wire};
 use crate::head::Refusal;
 use crate::outlet::{Outlet, Pieces, Sending};
 use crate::request::{Protocol, Request, RequestBody};
@@ -71,7 +72,14 @@ where
     F: Future<Output = http::Response<Body>> + 'static,
 {
     let (limits, state) = (shared.server.limits(), &shared.state);
-    let mut wire = Wire::new(stream, before, limits.clone(), state.clone());
+    let quick = Quick {
+        server: shared.server.clone(),
+        peer: shared.peer,
+        listener: shared.listener,
+        secured: shared.secured.is_some(),
+        guard: shared.guard.clone(),
+    };
+    let mut wire = Wire::new(stream, before, limits.clone(), state.clone()).with_quick(quick);
     let mut watch = Watch::new(state, limits.clone(), false);
     while rest::until_used(&mut wire, &mut watch, state, &shared.server.counts).await {
         // Boxed, so that what hyper needs for a request is given back when there is none.
@@ -387,7 +395,7 @@ impl Drop for Flight {
             state.cancelled.set(state.cancelled.get() + 1);
         }
         if !state.is_busy() {
-            rest::note_unused(state, Instant::now());
+            state.note_unused(Instant::now());
         }
         // The gate holds the end of the stream back until the last answer before it is given.
         let awaited = state.is_refused() || state.draining_since.get().is_some();

@@ -21,15 +21,6 @@ use super::connection::{Verdict, Watch};
 use crate::counts::ConnectionCounts;
 use crate::gate::{State, Upgrading, Wire};
 
-/// The last answer was taken. That the timer comes back in time is arranged once for many requests:
-/// only if it would look later than it would find a connection to lay down.
-pub(super) fn note_unused(state: &State, now: Instant) {
-    state.idle_since.set(now);
-    if state.rests_early.get().is_some_and(|early| now < early) {
-        state.rearm.set(true);
-    }
-}
-
 /// When a connection may rest if nothing happens until then. `None` while something is under way.
 pub(super) fn rests_at(state: &State, rest: Duration) -> Option<Instant> {
     let unused = !state.is_busy() && !state.is_refused() && state.stalled_since.get().is_none();

@@ -4,6 +4,7 @@ use base::{ResourceName, UpstreamLimits};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{EgressRule, Scheme};
+use crate::plan::UpstreamIndex;
 
 /// Servers that routes pass requests on to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,12 @@ pub struct UpstreamPlan {
     pub health: Option<HealthPlan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
+    /// Whose cache is asked before these servers are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<UpstreamIndex>,
+    /// Whether `103 Early Hints` of the servers reach clients.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early_hints: bool,
     #[serde(default)]
     pub limits: UpstreamLimits,
 }
@@ -100,6 +107,12 @@ impl UpstreamPlan {
         let weights = self.targets.iter().all(|target| (1..=WEIGHT_MAX).contains(&target.weight));
         !self.targets.is_empty() && weights && self.targets.iter().all(|target| is_target(&target.server))
     }
+}
+
+/// Whether the parents that upstreams name are there, and are nobody's children.
+pub(crate) fn parents_hold(upstreams: &[UpstreamPlan]) -> bool {
+    let parents = upstreams.iter().filter_map(|upstream| upstream.parent);
+    parents.map(|parent| upstreams.get(usize::from(parent.0))).all(|found| found.is_some_and(|up| up.parent.is_none()))
 }
 
 /// The largest weight of a target.

@@ -25,6 +25,7 @@ mod fuzz;
 mod gate;
 pub mod handover;
 pub mod head;
+mod interim;
 pub mod limits;
 pub mod listen;
 pub mod names;
@@ -43,6 +44,7 @@ pub use connector::{
 };
 pub use counts::ConnectionCounts;
 pub use handover::Sockets;
+pub use interim::Interim;
 pub use limits::ServerLimits;
 pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};
 pub use names::NameMap;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{AppName, Clock, ResourceName, Rng, Secret, SystemClock, SystemRng};
 use control_api::{TargetEntry, UpstreamEntry};
-use edge::{Hosts, Upstream, UpstreamParts, UpstreamView};
+use edge::{Hosts, NodeName, Upstream, UpstreamParts, UpstreamView};
 use manifest::{EgressRule, TargetPlan, UpstreamPlan};
 use net::{Check, Connector, Peer, PeerOptions, PeerTimes};
 use services::egress::{EgressPolicy, Scheme, Target};
@@ -26,18 +26,30 @@ pub struct Upstreams {
     pub rng: Arc<dyn Rng>,
     /// Where request bodies are kept that are spooled.
     pub spool: PathBuf,
+    pub node: NodeName,
+}
+
+/// How an upstream stands to the others of its app.
+pub struct Kin {
+    /// Whose cache is asked before.
+    pub parent: Option<Arc<Upstream>>,
+    /// Whether it is asked so itself.
+    pub is_parent: bool,
 }
 
 impl Upstreams {
     pub fn new(connector: Arc<Connector>, data: &Path) -> Self {
         let spool = data.join("spool");
-        Self { connector, clock: Arc::new(SystemClock::default()), rng: Arc::new(SystemRng), spool }
+        let (clock, rng) = (Arc::new(SystemClock::default()), Arc::new(SystemRng));
+        let node = NodeName::new(&*rng);
+        Self { connector, clock, rng, spool, node }
     }
 
     /// Each server may be reached whatever its address is, but for those of the node itself.
     pub fn open(
         &self,
         plan: &UpstreamPlan,
+        kin: Kin,
         own: &[SocketAddr],
         certificate: Result<Option<Secret<String>>, Failure>,
     ) -> Result<Arc<Upstream>> {
@@ -49,12 +61,13 @@ impl Upstreams {
         };
         let mut peers = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
-            let options = options(plan, target, &policy, certificate.clone())?;
+            let options = options(plan, target, &policy, certificate.clone(), kin.is_parent)?;
             let peer = Peer::new(self.connector.clone(), options);
             peers.push(peer.with_context(|| format!("the upstream {} has a target that is none", plan.name))?);
         }
         let (clock, rng, spool) = (self.clock.clone(), self.rng.clone(), self.spool.clone());
-        Ok(Upstream::new(UpstreamParts { plan, peers, refusal, clock, rng, spool }))
+        let (parent, node) = (kin.parent, self.node.clone());
+        Ok(Upstream::new(UpstreamParts { plan, peers, refusal, clock, rng, spool, parent, node }))
     }
 }
 
@@ -63,6 +76,7 @@ fn options(
     target: &TargetPlan,
     policy: &Arc<EgressPolicy>,
     certificate: Option<Secret<String>>,
+    keeps_host: bool,
 ) -> Result<PeerOptions> {
     let limits = &plan.limits;
     let ms = Duration::from_millis;
@@ -73,6 +87,7 @@ fn options(
         url,
         h2c: target.h2c,
         check,
+        keeps_host,
         times: PeerTimes {
             connect: ms(limits.connect_ms),
             tls: ms(limits.tls_ms),

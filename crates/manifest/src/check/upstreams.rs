@@ -8,7 +8,7 @@ use crate::bounds::UPSTREAM_TARGETS;
 use crate::egress::EgressRule;
 use crate::plan::UpstreamIndex;
 use crate::raw::{RawTarget, RawUpstream, Spanned};
-use crate::report::{code, suggest};
+use crate::report::{Problems, code, suggest};
 use crate::upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_target};
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
@@ -39,6 +39,7 @@ impl Compiler<'_, '_> {
         let retry_on = self.statuses(&raw.retry_on, "retry_on", 400);
         let health = self.health(raw);
         let tls = self.upstream_tls(raw);
+        let parent = self.parent(raw);
         let mut limits = UpstreamLimits::default();
         self.limits(&raw.limits, UPSTREAM, None, |name, value| limits.set(name, value));
         Some(UpstreamPlan {
@@ -49,6 +50,8 @@ impl Compiler<'_, '_> {
             retry_on: retry_on?,
             health: health?,
             tls: tls?,
+            parent: parent?,
+            early_hints: raw.early_hints,
             limits,
         })
     }
@@ -194,6 +197,24 @@ impl Compiler<'_, '_> {
         Some(Some(UpstreamTls { ca, server_name, certificate }))
     }
 
+    /// Whom it asks first. That its parent has none itself is for [`check_parents`] to say.
+    fn parent(&mut self, raw: &RawUpstream) -> Option<Option<UpstreamIndex>> {
+        let Some(name) = &raw.parent else { return Some(None) };
+        if name.value == raw.name.value {
+            let message = format!("the upstream `{}` can't be its own parent", shorten(&name.value));
+            self.problems.add(code::BAD_VALUE, &name.span, message);
+            return None;
+        }
+        if let Some(at) = self.upstreams.iter().position(|known| *known == name.value) {
+            return Some(Some(UpstreamIndex(at as u16)));
+        }
+        let message = format!("the parent `{}` does not exist", shorten(&name.value));
+        let known = self.upstreams.iter().filter(|known| **known != raw.name.value).map(String::as_str);
+        self.problems.add(code::UNKNOWN_UPSTREAM, &name.span, message).help =
+            suggest(&name.value, known, "the upstreams are");
+        None
+    }
+
     pub(super) fn upstream_index(&mut self, name: &Spanned<String>) -> Option<UpstreamIndex> {
         if let Some(at) = self.upstreams.iter().position(|known| *known == name.value) {
             return Some(UpstreamIndex(at as u16));
@@ -204,5 +225,18 @@ impl Compiler<'_, '_> {
         let add = || format!("add it: [upstreams.{}] targets = [\"http://127.0.0.1:9000\"]", shorten(&name.value));
         self.problems.add(code::UNKNOWN_UPSTREAM, &name.span, message).help = Some(help.unwrap_or_else(add));
         None
+    }
+}
+
+/// A parent asks its own servers and nobody else: a chain of tiers is made of nodes, each with its own manifest.
+pub(super) fn check_parents(raw: &[RawUpstream], problems: &mut Problems) {
+    for upstream in raw {
+        let Some(name) = &upstream.parent else { continue };
+        let parent = raw.iter().find(|other| other.name.value == name.value && other.name.value != upstream.name.value);
+        if parent.is_some_and(|parent| parent.parent.is_some()) {
+            let message = format!("the parent `{}` has a parent itself", shorten(&name.value));
+            problems.add(code::BAD_VALUE, &name.span, message).help =
+                Some("let the node that it leads to name the next one in its own manifest".to_owned());
+        }
     }
 }

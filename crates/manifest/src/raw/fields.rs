@@ -258,6 +258,8 @@ pub(crate) static UPSTREAM: &[Field] = &[
     field("retry_on", "Statuses after which a request goes out again that may, such as [502, 503, 504]."),
     field("health", "How to ask a server whether it is well, again and again."),
     field("tls", "How servers prove who they are, and this node to them."),
+    field("parent", "Another upstream: nodes whose caches are asked first, and these servers if they fail."),
+    field("early_hints", "true: 103 Early Hints of the servers reach clients of HTTP/1.1 and HTTP/3."),
     field("limits", "Limits on the upstream: times, retries, requests, connections."),
 ];
 

@@ -18,6 +18,7 @@ use super::dial::{self, Dialled};
 use super::pool::{Lease, Link, Pool, Reuse};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
+use crate::interim::Interim;
 
 mod sent;
 
@@ -38,6 +39,8 @@ pub struct PeerOptions {
     /// HTTP/2 from the first byte, without TLS.
     pub h2c: bool,
     pub check: Check,
+    /// It is asked for what the request's own `Host` names, as a node is that has the same sites.
+    pub keeps_host: bool,
     pub times: PeerTimes,
     pub head_bytes: usize,
     pub idle: Duration,
@@ -98,8 +101,23 @@ impl Peer {
         headers: HeaderMap,
         body: Body,
     ) -> Result<http::Response<Body>, Undone> {
+        self.exchange_telling(method, path_and_query, headers, body, None).await
+    }
+
+    /// The same, and passes on what the server says before its answer (over HTTP/1.1).
+    pub async fn exchange_telling(
+        &self,
+        method: Method,
+        path_and_query: PathAndQuery,
+        headers: HeaderMap,
+        body: Body,
+        interim: Option<Interim>,
+    ) -> Result<http::Response<Body>, Undone> {
         let gone = |error| Undone { error, body: None };
         let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
+        if let Some(interim) = interim {
+            hyper::ext::on_informational(&mut request, move |head| interim.pass(head.status(), head.headers()));
+        }
         while let Some(link) = self.pool.take(&self.target, &*self.options.check) {
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
@@ -147,14 +165,19 @@ impl Peer {
         mut headers: HeaderMap,
         body: Body,
     ) -> Result<http::Request<Body>, ExchangeError> {
-        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        let asked = headers.get(header::HOST).filter(|_| self.options.keeps_host).cloned();
+        let authority = match asked.as_ref().map(|host| Authority::try_from(host.as_bytes())) {
+            Some(Ok(authority)) => authority,
+            Some(Err(_)) | None => self.authority.clone(),
+        };
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(authority);
         let uri = uri.path_and_query(path_and_query).build();
         let uri = uri.map_err(|error| ExchangeError::Unreachable {
             target: self.target.to_string(),
             reason: error.to_string(),
         })?;
         strip_hop_by_hop(&mut headers);
-        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::HOST, asked.unwrap_or_else(|| self.host.clone()));
         // Servers of gRPC refuse who does not say that trailers get through; they do.
         if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));

@@ -43,6 +43,9 @@ pub struct TargetPlan {
     /// HTTP/2 without TLS (`h2c://`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub h2c: bool,
+    /// The host is the name of a service, whose servers DNS names (`srv+http://`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub srv: bool,
 }
 
 /// Who of the targets gets a request.
@@ -104,8 +107,9 @@ impl BalancePlan {
 impl UpstreamPlan {
     /// Whether a plan that was read back may be used.
     pub(crate) fn holds(&self) -> bool {
+        let services = self.targets.iter().filter(|target| target.srv).all(|target| is_service(&target.server));
         let weights = self.targets.iter().all(|target| (1..=WEIGHT_MAX).contains(&target.weight));
-        !self.targets.is_empty() && weights && self.targets.iter().all(|target| is_target(&target.server))
+        !self.targets.is_empty() && weights && services && self.targets.iter().all(|target| is_target(&target.server))
     }
 }
 
@@ -117,6 +121,12 @@ pub(crate) fn parents_hold(upstreams: &[UpstreamPlan]) -> bool {
 
 /// The largest weight of a target.
 pub(crate) const WEIGHT_MAX: u32 = 1_000;
+
+/// Whether a rule names a service of HTTP: a scheme and a name, whose ports DNS knows.
+pub(crate) fn is_service(rule: &EgressRule) -> bool {
+    let EgressRule::Host { host, port, .. } = rule else { return false };
+    is_target(rule) && port.is_none() && host.parse::<std::net::IpAddr>().is_err()
+}
 
 /// Whether a rule names one server of HTTP: a scheme and a host.
 pub(crate) fn is_target(rule: &EgressRule) -> bool {

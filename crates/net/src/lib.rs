@@ -19,6 +19,7 @@ pub mod chunked;
 pub mod connector;
 
 pub mod counts;
+mod dns;
 mod frames;
 #[cfg(test)]
 mod fuzz;
@@ -39,10 +40,11 @@ pub mod tls;
 pub mod websocket;
 
 pub use connector::{
-    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream, Undone,
-    strip_hop_by_hop,
+    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream, SocketCheck,
+    Undone, strip_hop_by_hop,
 };
 pub use counts::ConnectionCounts;
+pub use dns::{DnsOptions, Resolver};
 pub use handover::Sockets;
 pub use interim::Interim;
 pub use limits::ServerLimits;

@@ -12,8 +12,8 @@ use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
 use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{
-    Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
-    ServerLimits, Sockets, Tls,
+    Address, ConnectionCounts, Connector, ConnectorOptions, DnsOptions, Intake, ListenOptions, Listener, Quic,
+    Reception, Resolver, ServerLimits, Sockets, Tls,
 };
 use services::ResponseCare;
 use services_cluster::PostgresUsage;
@@ -38,6 +38,8 @@ pub struct NodeOptions {
     pub quiet: bool,
     /// The countries of addresses, where a database is configured.
     pub countries: Option<Countries>,
+    /// Who knows the names of upstreams.
+    pub dns: DnsOptions,
     /// Where listeners come from and are kept for a successor.
     pub sockets: Arc<Sockets>,
 }
@@ -78,7 +80,8 @@ impl Node {
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
         let counts = ConnectionCounts::new(&options.limits);
-        let connector = Connector::new(ConnectorOptions::from(&options.limits));
+        let resolver = Some(Resolver::new(options.dns.clone(), Arc::new(SystemRng)));
+        let connector = Connector::new(ConnectorOptions { resolver, ..ConnectorOptions::from(&options.limits) });
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());

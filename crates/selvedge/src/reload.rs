@@ -49,6 +49,12 @@ impl Bell {
     }
 }
 
+/// The answer of `dev`, which follows its project by itself.
+pub fn nothing() -> BoxFuture<'static, Result<Reloaded, ApiError>> {
+    let told = "`selvedge dev` has no configuration to read; it follows the files of its project by itself";
+    Box::pin(std::future::ready(Ok(Reloaded { changed: vec![told.to_owned()], ..Reloaded::default() })))
+}
+
 /// What is as it was at the start for as long as a node runs.
 #[derive(PartialEq, Eq)]
 pub struct Fixed {

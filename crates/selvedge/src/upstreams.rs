@@ -10,7 +10,7 @@ use base::{AppName, Clock, ResourceName, Rng, Secret, SystemClock, SystemRng};
 use control_api::{TargetEntry, UpstreamEntry};
 use edge::{Hosts, NodeName, Upstream, UpstreamParts, UpstreamView};
 use manifest::{EgressRule, TargetPlan, UpstreamPlan};
-use net::{Check, Connector, Peer, PeerOptions, PeerTimes};
+use net::{Check, Connector, Peer, PeerOptions, PeerTimes, SocketCheck};
 use services::egress::{EgressPolicy, Scheme, Target};
 use telemetry::metrics::{Kind, Metrics, Point};
 use url::Url;
@@ -61,7 +61,7 @@ impl Upstreams {
         };
         let mut peers = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
-            let options = options(plan, target, &policy, certificate.clone(), kin.is_parent)?;
+            let options = options(plan, target, (&policy, own), certificate.clone(), kin.is_parent)?;
             let peer = Peer::new(self.connector.clone(), options);
             peers.push(peer.with_context(|| format!("the upstream {} has a target that is none", plan.name))?);
         }
@@ -74,7 +74,7 @@ impl Upstreams {
 fn options(
     plan: &UpstreamPlan,
     target: &TargetPlan,
-    policy: &Arc<EgressPolicy>,
+    (policy, own): (&Arc<EgressPolicy>, &[SocketAddr]),
     certificate: Option<Secret<String>>,
     keeps_host: bool,
 ) -> Result<PeerOptions> {
@@ -82,11 +82,13 @@ fn options(
     let ms = Duration::from_millis;
     let url = Url::parse(&target.server.to_string())?;
     let check = check(&url, policy.clone())?;
+    let srv = target.srv.then(|| service_check(target, own));
     let tls = plan.tls.clone().unwrap_or_default();
     Ok(PeerOptions {
         url,
         h2c: target.h2c,
         check,
+        srv,
         keeps_host,
         times: PeerTimes {
             connect: ms(limits.connect_ms),
@@ -101,6 +103,22 @@ fn options(
         ca: tls.ca,
         server_name: tls.server_name,
         certificate,
+    })
+}
+
+/// What the policy says about each server that a service's name leads to, with the port that it has there.
+fn service_check(target: &TargetPlan, own: &[SocketAddr]) -> SocketCheck {
+    let (server, own) = (target.server.clone(), own.to_vec());
+    Arc::new(move |found: SocketAddr| {
+        let EgressRule::Host { scheme, host, .. } = &server else { return Err("it names no host".to_owned()) };
+        let rule = EgressRule::Host { scheme: *scheme, host: host.clone(), port: Some(found.port()) };
+        let policy = EgressPolicy::new(egress_rules(&[rule]), own.clone());
+        let scheme = match scheme {
+            Some(manifest::Scheme::Https) => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let target = Target { scheme, host, port: found.port(), address: found.ip() };
+        policy.decide(&target).map_err(|denial| denial.to_string())
     })
 }
 

@@ -9,7 +9,9 @@ use crate::egress::EgressRule;
 use crate::plan::UpstreamIndex;
 use crate::raw::{RawTarget, RawUpstream, Spanned};
 use crate::report::{Problems, code, suggest};
-use crate::upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_target};
+use crate::upstream::{
+    BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_service, is_target,
+};
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
 const HASH_HELP: &str = "it is one of: \"path\", \"client\", \"header:NAME\", \"cookie:NAME\"";
@@ -39,6 +41,7 @@ impl Compiler<'_, '_> {
         let retry_on = self.statuses(&raw.retry_on, "retry_on", 400);
         let health = self.health(raw);
         let tls = self.upstream_tls(raw);
+        self.check_services(raw);
         let parent = self.parent(raw);
         let mut limits = UpstreamLimits::default();
         self.limits(&raw.limits, UPSTREAM, None, |name, value| limits.set(name, value));
@@ -67,12 +70,19 @@ impl Compiler<'_, '_> {
                 None
             }
         };
-        let (url, h2c) = match text.value.strip_prefix("h2c://") {
+        let (plain, srv) = match text.value.strip_prefix("srv+") {
+            Some(rest) => (rest, true),
+            None => (text.value.as_str(), false),
+        };
+        let (url, h2c) = match plain.strip_prefix("h2c://") {
             Some(rest) => (format!("http://{rest}"), true),
-            None => (text.value.clone(), false),
+            None => (plain.to_owned(), false),
         };
         let message = match EgressRule::parse(url.trim_end_matches('/')) {
-            Ok(server) if is_target(&server) => return Some(TargetPlan { server, weight: weight?, h2c }),
+            Ok(server) if srv && !is_service(&server) => {
+                format!("the target `{}` is no service: it has a port, or no name", shorten(&text.value))
+            }
+            Ok(server) if is_target(&server) => return Some(TargetPlan { server, weight: weight?, h2c, srv }),
             Ok(EgressRule::Host { scheme: Some(_), .. }) => {
                 format!("the target `{}` speaks no HTTP", shorten(&text.value))
             }
@@ -213,6 +223,17 @@ impl Compiler<'_, '_> {
         self.problems.add(code::UNKNOWN_UPSTREAM, &name.span, message).help =
             suggest(&name.value, known, "the upstreams are");
         None
+    }
+
+    /// Whoever answers for a service's name in DNS could name a server of their own: its certificate has to be
+    /// for a name that the manifest says.
+    fn check_services(&mut self, raw: &RawUpstream) {
+        let named = raw.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
+        if let Some(target) = raw.targets.iter().find(|target| target.url.value.starts_with("srv+https://") && !named) {
+            let message = format!("the target `{}` needs `tls.server_name`", shorten(&target.url.value));
+            self.problems.add(code::MISSING_FIELD, &target.url.span, message).help =
+                Some("say whose certificate its servers show: tls = { server_name = \"api.internal\" }".to_owned());
+        }
     }
 
     pub(super) fn upstream_index(&mut self, name: &Spanned<String>) -> Option<UpstreamIndex> {

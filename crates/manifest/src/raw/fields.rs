@@ -247,7 +247,10 @@ pub(crate) static MAINTENANCE: &[Field] = &[
 ];
 
 pub(crate) static UPSTREAM: &[Field] = &[
-    field("targets", "Its servers: \"http://127.0.0.1:9000\", https:// or h2c://, or a table with its url and weight."),
+    field(
+        "targets",
+        "Its servers: \"http://127.0.0.1:9000\", https://, h2c:// or srv+http://SERVICE, or tables with url and weight.",
+    ),
     field(
         "balance",
         "Which of them gets a request: \"round_robin\" (default), \"least_requests\", \"two_choices\" (of two at \

@@ -38,7 +38,10 @@ pub(super) enum Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
     /// May be none; good for so long.
-    Records { records: Vec<Record>, ttl_s: u32 },
+    Records {
+        records: Vec<Record>,
+        ttl_s: u32,
+    },
     NoSuchName,
     /// It is too large for UDP.
     Truncated,

@@ -54,10 +54,10 @@ impl HeadWatch {
             return Ok(());
         }
         self.partial.extend_from_slice(bytes);
-        let whole = std::mem::take(&mut self.partial);
+        let mut whole = std::mem::take(&mut self.partial);
         let rest = self.frames(&whole)?;
         if !self.done {
-            self.partial.extend_from_slice(&whole[whole.len() - rest..]);
+            self.partial = whole.split_off(whole.len() - rest);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod care;
 mod config;
 mod deploy;
 mod dev;
+mod dns;
 mod egress;
 mod grpc;
 mod harness;

@@ -15,6 +15,7 @@ fn options(url: &str) -> PeerOptions {
     let long = Duration::from_secs(30);
     PeerOptions {
         keeps_host: false,
+        srv: None,
         url: Url::parse(url).expect("a URL"),
         h2c: false,
         check: allow(),

@@ -39,7 +39,7 @@ fn a_field_stands_there_once_and_before_the_others() {
     check_lines(&[GET, HTTPS, &named(b"x-own", b"1"), ROOT], false);
     check_lines(&[GET, HTTPS, ROOT, &[0xc0 | 25]], false);
     // `:path` by Huffman's code, beside the plain one.
-    let coded = [&[0x28 | 4] as &[u8], FIELDS[PATH].1, &[1, b'/']].concat();
+    let coded = [&[0x28_u8 | 4] as &[u8], FIELDS[PATH].1, &[1, b'/']].concat();
     check_lines(&[GET, HTTPS, &coded, AUTHORITY_A], true);
     check_lines(&[GET, HTTPS, &coded, &named(b":path", b"/x")], false);
     check_lines(&[GET, HTTPS, &coded, PATH_X], false);

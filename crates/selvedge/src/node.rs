@@ -80,8 +80,7 @@ impl Node {
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
         let counts = ConnectionCounts::new(&options.limits);
-        let resolver = Some(Resolver::new(options.dns.clone(), Arc::new(SystemRng)));
-        let connector = Connector::new(ConnectorOptions { resolver, ..ConnectorOptions::from(&options.limits) });
+        let connector = connector(&options.limits, &options.dns);
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());
@@ -231,6 +230,11 @@ fn bind(listeners: Vec<ListenerOptions>, cores: usize, sockets: &Arc<Sockets>) -
     }
     let doors = Doors::new(running.iter().map(|(.., door)| door.clone()).collect());
     Ok(Bound { addresses, by_core, doors, running, quic })
+}
+
+fn connector(limits: &NodeLimits, dns: &DnsOptions) -> Arc<Connector> {
+    let resolver = Some(Resolver::new(dns.clone(), Arc::new(SystemRng)));
+    Connector::new(ConnectorOptions { resolver, ..ConnectorOptions::from(limits) })
 }
 
 /// Starts the endpoints of HTTP/3, and gives each core what they hand it.

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -174,7 +173,8 @@ impl Resolver {
     }
 
     async fn of_hosts(&self, host: &str) -> Option<Vec<IpAddr>> {
-        let text = tokio::fs::read_to_string(self.options.hosts.as_ref()?).await.ok()?;
+        let path = self.options.hosts.clone()?;
+        let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await.ok()?.ok()?;
         let host = host.strip_suffix('.').unwrap_or(host);
         let address = |line: &str| {
             let mut words = line.split('#').next()?.split_whitespace();

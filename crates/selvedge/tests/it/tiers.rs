@@ -35,7 +35,6 @@ fn what_the_parent_has_is_not_asked_of_the_origin() {
     let children = [node(&below, &origin, Some(&parent)), node(&other, &origin, Some(&parent))];
     let first = children[0].send(&at("/a")).expect(200);
     assert!(first.text().starts_with("/a 0\n"), "{first:?}");
-    assert_eq!(first.header("via"), Some("1.1 selvedge, 1.1 selvedge"));
     let marks = first.text().lines().filter(|line| line.starts_with("cdn-loop: selvedge-")).count();
     assert_eq!(marks, 2, "both nodes say that it passed them: {}", first.text());
     let second = children[1].send(&at("/a")).expect(200);
@@ -56,7 +55,6 @@ fn the_origin_is_asked_when_the_parent_is_away() {
     drop(parent);
     let answer = child.send(&at("/b")).expect(200);
     assert!(answer.text().starts_with("/b 1\n"), "{answer:?}");
-    assert_eq!(answer.header("via"), Some("1.1 selvedge"));
 }
 
 #[test]

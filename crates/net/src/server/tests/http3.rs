@@ -311,7 +311,7 @@ fn two_paths_in_one_head_are_refused() {
         for (head, expect) in [(one, true), (two, false)] {
             let raw = client.dial().await;
             let (mut send, mut recv) = raw.open_bi().await.unwrap();
-            send.write_all(&[&[0x01, head.len() as u8], &head[..]].concat()).await.unwrap();
+            send.write_all(&[&[0x01, head.len() as u8][..], &head[..]].concat()).await.unwrap();
             if expect {
                 send.finish().unwrap();
                 assert!(!recv.read_to_end(1 << 20).await.unwrap().is_empty());

@@ -38,7 +38,7 @@ impl Server {
                 }
                 if gone.load(Ordering::Relaxed) {
                     // The server itself is in trouble.
-                    reply[3] |= 2;
+                    reply[3] = 0x82;
                     reply.truncate(bytes);
                     reply[6..8].fill(0);
                 }

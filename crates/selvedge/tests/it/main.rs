@@ -13,6 +13,7 @@ mod deploy;
 mod dev;
 mod dns;
 mod egress;
+mod full_disk;
 mod grpc;
 mod harness;
 mod init;

@@ -474,7 +474,7 @@ fn less_is_sent_to_a_server_that_grows_slower_and_more_when_it_is_well() {
         now.fetch_sub(1, Ordering::SeqCst);
         send(stream, "", "done");
     });
-    let node = node(&place, &[origin.address], "limits = { adaptive_max = 100 }");
+    let node = node(&place, &[origin.address], "limits = { adaptive_max = 24 }");
     let limit = || {
         let seen = node.ask_admin(Request::get("/v1/upstreams")).expect(200).json();
         seen["items"][0]["adaptive_limit"].as_u64().expect("it is learnt")
@@ -482,7 +482,7 @@ fn less_is_sent_to_a_server_that_grows_slower_and_more_when_it_is_well() {
     assert_eq!(limit(), 20, "nothing is known yet");
     std::thread::scope(|scope| {
         let _over = Over(&ended);
-        for _ in 0..16 {
+        for _ in 0..32 {
             scope.spawn(|| {
                 while !ended.load(Ordering::SeqCst) {
                     assert_eq!(node.get("/").expect(200).text(), "done");
@@ -497,7 +497,7 @@ fn less_is_sent_to_a_server_that_grows_slower_and_more_when_it_is_well() {
         let visits = origin.visits();
         until("it worked on", || (origin.visits() > visits + 20).then_some(()));
         let then = most.load(Ordering::SeqCst) as u64;
-        assert!(then < before, "{then} requests were under way at once, of 16 that waited, and {before} before");
+        assert!(then < before, "{then} requests were under way at once, of 32 that waited, and {before} before");
         slow.store(false, Ordering::SeqCst);
         until("more is sent again", || (limit() > less + 2).then_some(()));
     });

@@ -24,6 +24,7 @@ mod frames;
 #[cfg(test)]
 mod fuzz;
 mod gate;
+pub mod glance;
 pub mod handover;
 pub mod head;
 mod interim;
@@ -45,6 +46,7 @@ pub use connector::{
 };
 pub use counts::ConnectionCounts;
 pub use dns::{DnsOptions, Resolver};
+pub use glance::{AtOnce, Glance};
 pub use handover::Sockets;
 pub use interim::Interim;
 pub use limits::ServerLimits;

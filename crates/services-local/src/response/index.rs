@@ -183,10 +183,11 @@ impl Index {
     /// Whether the body of this name lies under a key already.
     pub fn has_body(&self, key: &Key, vary: &[u8], body_id: u64, bytes: u64) -> Result<bool, StoreError> {
         let find = || {
-            let mut find = self.connection.prepare_cached(
-                "SELECT 1 FROM response WHERE app = ?1 AND url = ?2 AND cache IS ?3 AND vary = ?4 AND body_id = ?5
-                 AND bytes = ?6",
-            )?;
+            let mut find = self.connection.prepare_cached(&format!(
+                "SELECT 1 FROM response r WHERE r.app = ?1 AND r.url = ?2 AND r.cache IS ?3 AND r.vary = ?4
+                 AND r.body_id = ?5 AND r.bytes = ?6 AND {} IS NOT -1",
+                mark::SAID
+            ))?;
             let asked = params![&*key.app, &*key.url, key.cache.as_deref(), vary, body_id as i64, bytes as i64];
             find.exists(asked)
         };

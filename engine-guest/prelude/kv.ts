@@ -107,6 +107,12 @@ export function putOptions(options: any): string {
   return jsonStringify(wire)!;
 }
 
+/** Of a write that has reached the durability that it names. */
+interface Receipt {
+  revision: unknown;
+  durability: string;
+}
+
 export function valueBody(value: unknown): BodyValue {
   if (typeof value === "string") return value;
   if (bytesOf(value) === null && !isReadableStream(value)) {
@@ -116,7 +122,7 @@ export function valueBody(value: unknown): BodyValue {
   return takeBody(state);
 }
 
-const receipt = (answer: any): { revision: unknown } => ({ revision: answer[0] });
+const receipt = (answer: any): Receipt => ({ revision: answer[0], durability: answer[1] });
 
 export function listPage(json: string): any {
   const page = jsonParse(json);
@@ -155,7 +161,7 @@ export class KvNamespace {
   }
 
   /** Writes a value; resolves with its revision once it is durable. */
-  put(key: string, value: unknown, options: any = undefined): Promise<{ revision: unknown }> {
+  put(key: string, value: unknown, options: any = undefined): Promise<Receipt> {
     const binding = this.#binding;
     try {
       const name = checkKey(key);

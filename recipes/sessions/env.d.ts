@@ -52,7 +52,7 @@ interface KVNamespace<Key extends string = string> {
       /** Only if there is no such key. */
       ifAbsent?: boolean;
     },
-  ): Promise<{ revision: number }>;
+  ): Promise<{ revision: number; durability: "memory" | "fsync" | "quorum" }>;
   delete(key: Key, options?: { ifRevision?: number }): Promise<void>;
   list<Metadata = unknown>(options?: {
     prefix?: string | null;
@@ -82,7 +82,7 @@ interface KVAtomicOperation<Key extends string = string> {
   delete(key: Key): this;
   add(key: Key, by?: number | bigint): this;
   /** Rejects with the code `revision_conflict`, and nothing is done, if a check does not hold. */
-  commit(): Promise<{ revision: number; counters: Map<Key, number | bigint> }>;
+  commit(): Promise<{ revision: number; counters: Map<Key, number | bigint>; durability: "memory" | "fsync" | "quorum" }>;
 }
 
 /** What one write changed. */

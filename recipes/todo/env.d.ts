@@ -16,6 +16,8 @@ interface D1Meta {
   size_after: number;
   rows_read: number;
   rows_written: number;
+  /** None within a transaction that is not committed yet. */
+  durability?: "memory" | "fsync" | "quorum";
 }
 
 interface D1Result<Row = Record<string, unknown>> {

@@ -20,6 +20,7 @@ use services::ResponseCare;
 use telemetry::{Level, Metrics};
 
 use crate::acme::Desk;
+use crate::config::last;
 use crate::reload::Bell;
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
@@ -48,7 +49,8 @@ pub fn announce(data: &Path, address: SocketAddr) -> Result<Secret<String>> {
     Ok(Secret::new(token))
 }
 
-fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+/// Writes a file that only its owner can read, whole or not at all.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let temporary = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -145,8 +147,8 @@ pub enum Prepare {
 
 /// The control plane of a data directory: that of the node that holds it, or one in this process.
 pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
-    let limits = NodeLimits::default();
-    match wire::open_stores(data, &limits, Arc::default()) {
+    let (limits, apps) = last::read(data)?;
+    match wire::open_stores(data, &limits, apps) {
         Ok(stores) => {
             let engine = match prepare {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),

@@ -18,6 +18,7 @@ use net::Address;
 use crate::wire::Apps;
 
 mod acme;
+pub mod last;
 pub mod listener;
 mod reader;
 

@@ -40,6 +40,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
     let stores = wire::open_stores(&data, &limits, Arc::default())?;
+    config::last::leave(&stores.data, &limits, &Arc::default());
     let sockets = Arc::default();
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);

@@ -22,7 +22,7 @@ use worker::Failure;
 use crate::acme::{self, Desk, Keeper, Wanted};
 use crate::admin;
 use crate::cli;
-use crate::config::{self, AcmeConfig};
+use crate::config::{self, AcmeConfig, last};
 use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
@@ -65,6 +65,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
     let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
     let mut stores = takeover::open_stores(&args.data, &config.limits, &config.apps, args.takeover).await?;
+    last::leave(&stores.data, &config.limits, &config.apps);
     if let Some(disk) = &config.cache_disk {
         stores.responses = wire::disk_responses(disk, &config.limits)?;
     }

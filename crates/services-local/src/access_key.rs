@@ -11,7 +11,8 @@ use futures_util::future::BoxFuture;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row, params};
 use services::access_key::{
-    AccessKey, AccessKeyError, AccessKeyStore, Grant, ID_RANDOM_BYTES, SECRET_RANDOM_BYTES, id_of, secret_of,
+    AccessKey, AccessKeyError, AccessKeyPair, AccessKeyStore, Grant, ID_RANDOM_BYTES, SECRET_RANDOM_BYTES, id_of,
+    secret_of,
 };
 use services::{AppId, StoreError};
 
@@ -81,7 +82,7 @@ impl LocalAccessKeys {
         LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.expose()).expect("the key has the length of AES-256"))
     }
 
-    async fn create_one(&self, app: &AppId, grant: Grant) -> Result<(AccessKey, Secret<String>), AccessKeyError> {
+    async fn create_one(&self, app: &AppId, grant: Grant) -> Result<AccessKeyPair, AccessKeyError> {
         let options = &self.root.options;
         let (mut id, mut random, mut nonce) = ([0; ID_RANDOM_BYTES], [0; SECRET_RANDOM_BYTES], [0; NONCE_LEN]);
         options.rng.fill(&mut id);
@@ -123,7 +124,7 @@ impl LocalAccessKeys {
         self.node.write(0, note).await
     }
 
-    fn find_one(&self, id: &str) -> Result<Option<(AccessKey, Secret<String>)>, AccessKeyError> {
+    fn find_one(&self, id: &str) -> Result<Option<AccessKeyPair>, AccessKeyError> {
         let stored = self.database.read(|c| {
             let sql = format!("SELECT {COLUMNS} FROM access_key WHERE id = ?1");
             c.prepare_cached(&sql)?.query_row([id], read).optional()
@@ -147,15 +148,11 @@ fn place(key: &AccessKey) -> Aad<String> {
 }
 
 impl AccessKeyStore for LocalAccessKeys {
-    fn create<'a>(
-        &'a self,
-        app: &'a AppId,
-        grant: Grant,
-    ) -> BoxFuture<'a, Result<(AccessKey, Secret<String>), AccessKeyError>> {
+    fn create<'a>(&'a self, app: &'a AppId, grant: Grant) -> BoxFuture<'a, Result<AccessKeyPair, AccessKeyError>> {
         self.create_one(app, grant).boxed()
     }
 
-    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>> {
+    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<AccessKeyPair>, AccessKeyError>> {
         async move { self.find_one(id) }.boxed()
     }
 

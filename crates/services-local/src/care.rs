@@ -24,7 +24,7 @@ use futures_util::future::BoxFuture;
 use services::StoreError;
 use services::care::{BackupOptions, BackupReport, Care, CareError, CheckReport};
 
-use crate::data_dir::Root;
+use crate::data_dir::{OpenedBlobs, Root};
 use crate::pool::{Lane, Threads};
 use crate::{DataDir, DataDirError, LocalArtifacts, LocalKv};
 
@@ -36,6 +36,8 @@ pub use restore::restore;
 pub struct LocalCare {
     kv: Arc<LocalKv>,
     artifacts: Arc<LocalArtifacts>,
+    /// Their content is looked at once they are open, for it takes the node key.
+    blobs: OpenedBlobs,
     /// One, so that backups and checks follow each other and slow nothing else down.
     thread: Threads,
     root: Arc<Root>,
@@ -46,9 +48,10 @@ impl LocalCare {
         root: Arc<Root>,
         kv: Arc<LocalKv>,
         artifacts: Arc<LocalArtifacts>,
+        blobs: OpenedBlobs,
     ) -> Result<Self, DataDirError> {
         let thread = Threads::start("store-care", 1).map_err(DataDirError::Threads)?;
-        Ok(Self { kv, artifacts, thread, root })
+        Ok(Self { kv, artifacts, blobs, thread, root })
     }
 
     async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
@@ -64,7 +67,12 @@ impl Care for LocalCare {
 
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, CareError>> {
         let (root, kv, artifacts) = (self.root.clone(), self.kv.clone(), self.artifacts.clone());
-        async move { self.run(move || check::check(&root, &kv, &artifacts)).await? }.boxed()
+        let blobs = self.blobs.clone();
+        let check = move || {
+            let blobs = blobs.get().map(|(_, blobs)| &**blobs);
+            check::check(&root, &kv, &artifacts, blobs)
+        };
+        async move { self.run(check).await? }.boxed()
     }
 }
 
@@ -72,6 +80,6 @@ impl Care for LocalCare {
 fn check_restored(path: &Path, root: &Root) -> Result<CheckReport, CareError> {
     let unverified = |error: DataDirError| CareError::Unverified(error.to_string());
     let data = DataDir::open(path, root.options.clone()).map_err(unverified)?;
-    let (kv, artifacts) = (data.kv(), data.artifacts());
-    check::check(data.root(), &kv, &artifacts)
+    let (kv, artifacts, blobs) = (data.kv(), data.artifacts(), data.blobs().map_err(unverified)?);
+    check::check(data.root(), &kv, &artifacts, Some(&blobs))
 }

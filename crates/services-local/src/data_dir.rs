@@ -110,13 +110,16 @@ struct Inner {
     objects: OnceLock<Arc<LocalObjects>>,
     releases: Arc<LocalReleases>,
     secrets: OnceLock<Arc<LocalSecrets>>,
-    blobs: OnceLock<(Maintenance, Arc<LocalBlobs>)>,
+    blobs: OpenedBlobs,
     access_keys: OnceLock<Arc<LocalAccessKeys>>,
     care: Arc<LocalCare>,
     node: Arc<Database>,
     ledger: Arc<Ledger>,
     root: Arc<Root>,
 }
+
+/// The blobs, once somebody asked for them, and the thread that cleans up after them.
+pub(crate) type OpenedBlobs = Arc<OnceLock<(Maintenance, Arc<LocalBlobs>)>>;
 
 /// What every provider holds. Its fields drop in this order: what is queued is run to its end,
 /// then the lock goes.
@@ -174,15 +177,16 @@ impl DataDir {
         let node = crate::node::open(&root)?;
         let kv = Arc::new(LocalKv::open(root.clone(), KvLimits::from(&root.options.limits))?);
         let artifacts = Arc::new(LocalArtifacts::open(root.clone())?);
+        let blobs = OpenedBlobs::default();
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
             objects: OnceLock::new(),
-            care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone())?),
+            care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone(), blobs.clone())?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             sql: Arc::new(LocalSql::open(root.clone(), ledger.clone(), SqlLimits::from(&root.options.limits))?),
             secrets: OnceLock::new(),
-            blobs: OnceLock::new(),
+            blobs,
             access_keys: OnceLock::new(),
             kv,
             node,

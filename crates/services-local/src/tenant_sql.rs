@@ -18,7 +18,6 @@
 //! them in [`trusted`](TenantConnection::trusted). It is synchronous and is used by one thread at
 //! a time.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,25 +29,20 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Batch, CachedStatement, Connection, ErrorCode, Row, Statement, StatementStatus};
 use services::sql::{SqlCost, SqlParams, SqlResult, SqlRows, SqlStatement};
-use services::{SqlError, SqlLimits, SqlValue, StoreError};
-
-use crate::database::store_error;
-use crate::disk;
+use services::{SqlError, SqlLimits, SqlValue};
 
 mod error;
+mod growth;
 mod guard;
 mod policy;
 
+use growth::Growth;
 use guard::Guard;
 pub use guard::{Cancel, Mode};
 pub use policy::{FEED_PREFIX, RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
 const PAGE_BYTES: u64 = 4_096;
-/// Pages that an entry may need besides its own.
-const SPLIT_PAGES: u64 = 8;
-/// A disk with so much room is not what a statement failed for.
-const FREE_BYTES: u64 = 64 << 20;
 /// Steps of SQLite's machine between two looks at the clock: some tens of microseconds.
 const PROGRESS_STEPS: i32 = 1_000;
 /// Nesting of expressions; SQLite's parser has its own bound on brackets.
@@ -70,9 +64,7 @@ pub struct TenantConnection {
     limits: Arc<SqlLimits>,
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    /// Pages that it may have by the quota of its app, if that is less than it may have by itself; and
-    /// the quota.
-    quota_pages: Cell<Option<(u64, u64)>>,
+    growth: Growth,
     /// A comment that no tenant can guess, and so none finds in the cache what carries it.
     mark: String,
 }
@@ -120,8 +112,8 @@ impl TenantConnection {
         let mut secret = [0; 16];
         SystemRng.fill(&mut secret);
         let mark = format!("-- {}", hex::encode(secret));
-        let quota_pages = Cell::new(None);
-        Ok(Self { connection, guard, limits, clock, path: path.into(), quota_pages, mark })
+        let growth = Growth::new(limits.sql_database_bytes);
+        Ok(Self { connection, guard, limits, clock, path: path.into(), growth, mark })
     }
 
     /// The provider's own work on the connection: transactions, its own tables. Nothing is refused
@@ -134,47 +126,6 @@ impl TenantConnection {
     /// The same for work with errors of its own.
     pub fn unfenced<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
         self.guard.within(Mode::Trusted, || work(&self.connection))
-    }
-
-    /// Lets the file grow by so many bytes, besides its own limit, until this is called again. What is
-    /// free in it can be written anew.
-    pub fn allow_growth(&self, bytes: u64, quota: u64) -> Result<(), StoreError> {
-        let own = (self.limits.sql_database_bytes / PAGE_BYTES).min(u64::from(u32::MAX - 1));
-        let (room, bound) = (bytes / PAGE_BYTES, self.quota_pages.get().is_some());
-        // Far from the quota, as nearly always, there is nothing to do.
-        if room >= own && !bound {
-            return Ok(());
-        }
-        let bounded = self.unfenced(|connection| -> rusqlite::Result<u64> {
-            let now = connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? as u64;
-            let pages = now.saturating_add(room).clamp(1, own.max(now));
-            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
-            Ok(pages)
-        });
-        let pages = bounded.map_err(|error| store_error(&self.path, &error))?;
-        self.quota_pages.set((pages < own).then_some((pages, quota)));
-        Ok(())
-    }
-
-    /// Refuses a write of so many bytes for which the quota of the app may not suffice: SQLite would
-    /// undo the whole transaction with it.
-    pub fn check_growth(&self, bytes: u64) -> Result<(), SqlError> {
-        let Some((pages_max, bytes_max)) = self.quota_pages.get() else { return Ok(()) };
-        let pages = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0) as u64;
-        let (count, free) =
-            self.guard.within(Mode::Trusted, || (pages("PRAGMA page_count"), pages("PRAGMA freelist_count")));
-        match count.saturating_sub(free) + bytes / PAGE_BYTES + SPLIT_PAGES > pages_max {
-            true => Err(SqlError::AppFull { bytes_max }),
-            false => Ok(()),
-        }
-    }
-
-    /// The quota of the app, if what failed for want of pages met it: the disk has more.
-    fn met_quota(&self) -> Option<u64> {
-        let (pages, quota) = self.quota_pages.get()?;
-        let undone = 2 * self.limits.sql_value_bytes / PAGE_BYTES;
-        let is_near = || self.size_bytes().is_ok_and(|bytes| bytes / PAGE_BYTES + undone >= pages);
-        (disk::free_bytes(&self.path) >= FREE_BYTES || is_near()).then_some(quota)
     }
 
     /// Runs a statement of the platform's own that has no rows, from the cache.
@@ -332,16 +283,6 @@ impl TenantConnection {
         Ok(pages as u64 * PAGE_BYTES)
     }
 
-    /// Whether the database is about as large as it may be; to SQLite that is a full disk. The
-    /// statement that failed is undone by now, so the pages that it had are not counted any more.
-    fn is_full(&self) -> bool {
-        let pages = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0);
-        let (count, max) =
-            self.guard.within(Mode::Trusted, || (pages("PRAGMA page_count"), pages("PRAGMA max_page_count")));
-        let undone = (2 * self.limits.sql_value_bytes / PAGE_BYTES) as i64;
-        count >= max / 2 || count + undone >= max
-    }
-
     fn prepare(&self, sql: &str, budget: &Budget) -> Result<CachedStatement<'_>, SqlError> {
         // It names nothing that the authorizer is asked about before it runs.
         let word = first_word(sql);
@@ -393,12 +334,9 @@ impl TenantConnection {
 
     fn error(&self, error: rusqlite::Error, ms_max: u64) -> SqlError {
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull)
-            && let Some(bytes_max) = self.met_quota()
+            && let Some(full) = self.met_bound()
         {
-            return SqlError::AppFull { bytes_max };
-        }
-        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) && self.is_full() {
-            return SqlError::DatabaseFull { bytes_max: self.limits.sql_database_bytes };
+            return full;
         }
         error::sql_error(&error, &self.path, &self.guard, &self.limits, ms_max)
     }

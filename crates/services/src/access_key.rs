@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AppId, StoreError};
 
+/// A key and its secret.
+pub type AccessKeyPair = (AccessKey, Secret<String>);
+
 /// A provider of access keys, for all apps.
 ///
 /// # Promises
@@ -18,14 +21,10 @@ use crate::{AppId, StoreError};
 /// 4. **Cancellation.** Dropping the future of a change leaves it done or not done.
 pub trait AccessKeyStore: Send + Sync {
     /// Makes a key.
-    fn create<'a>(
-        &'a self,
-        app: &'a AppId,
-        grant: Grant,
-    ) -> BoxFuture<'a, Result<(AccessKey, Secret<String>), AccessKeyError>>;
+    fn create<'a>(&'a self, app: &'a AppId, grant: Grant) -> BoxFuture<'a, Result<AccessKeyPair, AccessKeyError>>;
 
     /// The key with this id and its secret, whichever app it belongs to.
-    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>>;
+    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<AccessKeyPair>, AccessKeyError>>;
 
     /// The keys of an app, oldest first.
     fn list<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Result<Vec<AccessKey>, AccessKeyError>>;

@@ -44,17 +44,17 @@ pub use transaction::{Action, Check, CommitReceipt, Transaction, Write, sum};
 ///    version's bytes to the end, or fails, whatever is written meanwhile. A slow reader holds up
 ///    nobody.
 /// 10. **Transactions.** All checks of a [`Transaction`] are made, and all its writes happen, at one
-///    moment between those of other operations, and under one revision; or none happens. No read
-///    that is one view (`get_many`, a page) ever sees a part of it. Promise 8 holds for it as a
-///    whole: with an addition in it, or a check, it is not safe to repeat.
+///     moment between those of other operations, and under one revision; or none happens. No read
+///     that is one view (`get_many`, a page) ever sees a part of it. Promise 8 holds for it as a
+///     whole: with an addition in it, or a check, it is not safe to repeat.
 /// 11. **Counters.** An addition is never lost and never done twice: what is added by receipts adds
-///    up. One that would overflow, or meets a value that is no counter, changes nothing.
+///     up. One that would overflow, or meets a value that is no counter, changes nothing.
 /// 12. **Changes.** The feed tells each write that changed an entry, in the order of revisions, with
-///    none left out: what is no longer kept is an error (`ChangesGone`), never a silent gap. Writes
-///    are told once they have a receipt or may get one. An entry that expires is told when its space
-///    is reclaimed; if it is written again before, that is told instead.
+///     none left out: what is no longer kept is an error (`ChangesGone`), never a silent gap. Writes
+///     are told once they have a receipt or may get one. An entry that expires is told when its space
+///     is reclaimed; if it is written again before, that is told instead.
 /// 13. **Quotas.** What an app stores never exceeds its quotas, whoever races; what makes an entry
-///    smaller, or removes it, is never refused for one.
+///     smaller, or removes it, is never refused for one.
 pub trait Kv: Send + Sync {
     /// The entry under `key`, if there is one.
     fn get<'a>(&'a self, ns: &'a KvNamespace, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>>;

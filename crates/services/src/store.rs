@@ -37,6 +37,17 @@ pub enum Durability {
     Quorum,
 }
 
+impl Durability {
+    /// As those read it who ask.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Durability::Memory => "memory",
+            Durability::Fsync => "fsync",
+            Durability::Quorum => "quorum",
+        }
+    }
+}
+
 /// How the store beneath a contract can fail. The strings are for the log, never for a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -29,6 +29,7 @@ interface Info {
   custom: Record<string, string>;
   checksums: Record<string, string>;
   range?: [number, number];
+  durability?: string;
 }
 
 /** [member of `httpMetadata`, name on the wire, header] */
@@ -96,6 +97,7 @@ export class R2Object {
   readonly customMetadata!: Record<string, string>;
   readonly range?: { offset: number; length: number };
   readonly storageClass!: string;
+  readonly durability?: string;
 
   constructor(token: unknown = undefined, info: Info | null = null) {
     if (token !== INTERNAL || info === null) throw new TypeError("Illegal constructor");
@@ -110,6 +112,7 @@ export class R2Object {
     this.customMetadata = info.custom;
     if (info.range !== undefined) this.range = { offset: info.range[0], length: info.range[1] };
     this.storageClass = "Standard";
+    if (info.durability !== undefined) this.durability = info.durability;
   }
 
   /** Sets the headers that a response with this blob carries. */

@@ -70,14 +70,14 @@ export class AtomicOperation {
   }
 
   /** Resolves once everything is durable; rejects, with nothing done, if a check does not hold. */
-  async commit(): Promise<{ revision: number; counters: Map<string, number | bigint> }> {
+  async commit(): Promise<{ revision: number; counters: Map<string, number | bigint>; durability: string }> {
     const writes = this.#writes;
     const answer = await operation(start(OP_KV_COMMIT, this.#binding, this.#checks, writes));
     const counters = new Map<string, number | bigint>();
     for (let i = 0, next = 0; i < writes.length; i += 4) {
       if (writes[i + 1] === "add") mapSet(counters, writes[i], count(answer[1][next++]));
     }
-    return { revision: answer[0], counters };
+    return { revision: answer[0], counters, durability: answer[2] };
   }
 
   #addCheck(key: string, condition: string, revision: number): void {

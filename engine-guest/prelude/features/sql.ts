@@ -121,7 +121,8 @@ function arraysOf(columns: string[], values: Wire[]): any[][] {
   return rows;
 }
 
-function shape(result: Result, size: number): any {
+/** Without a durability, the statement is part of a transaction that is not committed yet. */
+function shape(result: Result, size: number, durability: string | undefined = undefined): any {
   return {
     success: true,
     meta: {
@@ -133,6 +134,7 @@ function shape(result: Result, size: number): any {
       size_after: size,
       rows_read: result[2],
       rows_written: result[3],
+      durability,
     },
     results: objectsOf(result[0], result[1]),
   };
@@ -173,13 +175,13 @@ export class D1PreparedStatement {
     return new D1PreparedStatement(INTERNAL, this.#target, this.#sql, this.#values, !!on);
   }
 
-  #answer<T>(use: (result: Result, size: number) => T): Promise<T> {
+  #answer<T>(use: (result: Result, size: number, durability?: string) => T): Promise<T> {
     const { binding, key, transaction } = this.#target;
     const sql = this.#sql;
     const values = this.#values;
     const exact = this.#exact;
     if (transaction !== null) return promiseThen(runIn(transaction, sql, values, exact), (result: Result) => use(result, 0));
-    return ask(() => start(OP_SQL_BATCH, binding, key, sql, values, exact), (answer) => use(answer[1], answer[0]));
+    return ask(() => start(OP_SQL_BATCH, binding, key, sql, values, exact), (answer) => use(answer[2], answer[0], answer[1]));
   }
 
   /** All rows, and what the statement cost. */
@@ -341,7 +343,7 @@ export class D1Database {
     if (statements.length === 0) return promiseResolved([]);
     return promiseThen(ask(() => apply(start, undefined, args as any)), (answer: any) => {
       const results: any[] = [];
-      for (let i = 1; i < answer.length; i++) results[i - 1] = shape(answer[i], answer[0]);
+      for (let i = 2; i < answer.length; i++) results[i - 2] = shape(answer[i], answer[0], answer[1]);
       return results;
     });
   }

@@ -19,8 +19,10 @@ test("a transaction crosses as two flat lists", async () => {
     ["a", "revision", 7, "b", "absent", 0, "c", "present", 0],
     ["a", "put", "one", '{"metadata":{"n":1}}', "b", "delete", null, null, "n", "add", "1", null, "m", "add", "-5", null],
   ]);
-  await complete(operation(OP.COMMIT), [9, ["1", "9007199254740993"]]);
-  assert.deepEqual(await made, { revision: 9, counters: new Map([["n", 1], ["m", 9007199254740993n]]) });
+  await complete(operation(OP.COMMIT), [9, ["1", "9007199254740993"], "fsync"]);
+  assert.deepEqual(await made, {
+    revision: 9, counters: new Map([["n", 1], ["m", 9007199254740993n]]), durability: "fsync",
+  });
 });
 
 test("what no transaction can hold is a TypeError at once", async () => {

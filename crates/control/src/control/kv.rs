@@ -154,10 +154,5 @@ pub(super) fn condition(condition: KvCondition) -> Condition {
 }
 
 pub(super) fn durability(durability: Durability) -> String {
-    match durability {
-        Durability::Memory => "memory",
-        Durability::Fsync => "fsync",
-        Durability::Quorum => "quorum",
-    }
-    .into()
+    durability.as_str().into()
 }

@@ -8,8 +8,8 @@ use base::code;
 use serde::{Deserialize, Serialize};
 use services::blob::{
     Algorithm, Blob, BlobError, BlobInfo, Blobs, Bucket, Checksum, Conditions, Content, Cursor, DeleteKey, Etags,
-    Expected, GetOptions, HttpMetadata, ListOptions, Map, PartWanted, PutOptions, Range, RangeSpec, UploadId,
-    UploadOptions,
+    Expected, GetOptions, HttpMetadata, ListOptions, Map, PartWanted, PutOptions, PutReceipt, Range, RangeSpec,
+    UploadId, UploadOptions,
 };
 use worker::Handle;
 
@@ -101,6 +101,9 @@ struct InfoWire<'a> {
     checksums: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<(u64, u64)>,
+    /// Of what was just written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durability: Option<&'static str>,
 }
 
 impl<'a> InfoWire<'a> {
@@ -123,7 +126,12 @@ impl<'a> InfoWire<'a> {
             custom: &info.custom,
             checksums,
             range: range.map(|range| (range.offset, range.length)),
+            durability: None,
         }
+    }
+
+    fn written(receipt: &'a PutReceipt) -> Self {
+        Self { durability: Some(receipt.durability.as_str()), ..Self::new(&receipt.info, None) }
     }
 
     fn json(&self) -> String {
@@ -215,7 +223,7 @@ impl Reach<'_> {
         let options = PutOptions { http: wire.http, custom: wire.custom, tags: Map::new(), conditions, expect };
         self.write(1)?;
         match self.blobs.put(&self.bucket, key.as_str()?, body, options).await {
-            Ok(receipt) => Ok(Completion::value(|e| e.string(&InfoWire::new(&receipt.info, None).json()))),
+            Ok(receipt) => Ok(Completion::value(|e| e.string(&InfoWire::written(&receipt).json()))),
             Err(BlobError::Precondition { .. }) => Ok(Completion::value(|e| e.null())),
             Err(error) => Err(error.into()),
         }
@@ -285,7 +293,7 @@ impl Reach<'_> {
         self.write(1)?;
         let conditions = Conditions::default();
         let receipt = self.blobs.complete_upload(&self.bucket, key.as_str()?, &upload, parts, conditions).await?;
-        Ok(Completion::value(|e| e.string(&InfoWire::new(&receipt.info, None).json())))
+        Ok(Completion::value(|e| e.string(&InfoWire::written(&receipt).json())))
     }
 
     /// ABORT(binding, key, upload)

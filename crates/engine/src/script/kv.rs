@@ -11,7 +11,7 @@ use services::kv::{
 use super::codec::{Decoder, Malformed, Value};
 use super::operations::{Completion, Operation, list_document, put_options};
 
-/// COMMIT(binding, [key, condition, revision, …], [key, action, content, options, …]) → [revision, [sum, …]]
+/// COMMIT(binding, [key, condition, revision, …], [key, action, content, options, …]) → [revision, [sum, …], durability]
 ///
 /// A condition is "absent", "present" or "revision"; an action "put" (content and the options of
 /// KV_PUT), "delete", or "add" (content is the amount in decimal). Sums are decimal too, for they
@@ -94,11 +94,11 @@ pub async fn list(operation: &Operation, mut args: Decoder<'_>) -> Result<Comple
 
 fn committed(receipt: &CommitReceipt) -> Completion {
     Completion::value(|to| {
-        to.array(2).integer(receipt.revision).array(receipt.sums.len() as u32);
+        to.array(3).integer(receipt.revision).array(receipt.sums.len() as u32);
         receipt.sums.iter().for_each(|sum| {
             to.string(&sum.to_string());
         });
-        to
+        to.string(receipt.durability.as_str())
     })
 }
 

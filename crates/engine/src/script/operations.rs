@@ -383,7 +383,7 @@ impl Operation {
         let options = put_options(args.next()?.as_str()?, self.instance.clock_ms())?;
         self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
         let receipt = provider.put(&namespace, key.as_str()?, value, options).await?;
-        Ok(Completion::value(|e| e.array(1).integer(receipt.revision)))
+        Ok(Completion::value(|e| e.array(2).integer(receipt.revision).string(receipt.durability.as_str())))
     }
 
     async fn kv_delete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {

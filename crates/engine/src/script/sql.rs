@@ -99,7 +99,7 @@ fn number_value(number: f64) -> SqlValue {
     }
 }
 
-/// BATCH(binding, key, sql, values, exact, …) → [size, result, …]
+/// BATCH(binding, key, sql, values, exact, …) → [size, durability, result, …]
 async fn batch(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let (binding, key) = binding(operation, &mut args)?;
     let (mut statements, mut exact) = (Vec::new(), Vec::new());
@@ -111,7 +111,7 @@ async fn batch(operation: &Operation, mut args: Decoder<'_>) -> Result<Completio
     let database = binding.database(key.as_deref()).await?;
     let answer = binding.provider.batch(&database, statements).await?;
     let mut out = Encoder::default();
-    out.array(answer.results.len() as u32 + 1).integer(answer.size_bytes);
+    out.array(answer.results.len() as u32 + 2).integer(answer.size_bytes).string(answer.durability.as_str());
     for (result, exact) in answer.results.iter().zip(exact) {
         charge(meter, result.cost);
         encode_result(result, exact, &mut out);

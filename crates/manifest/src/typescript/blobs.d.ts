@@ -31,6 +31,8 @@ interface R2Object {
   readonly customMetadata?: Record<string, string>;
   readonly range?: R2Range;
   readonly storageClass: string;
+  /** Of what was just written. */
+  readonly durability?: "memory" | "fsync" | "quorum";
   writeHttpMetadata(headers: Headers): void;
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::server::conn::http1::Parts;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep};
@@ -89,11 +90,13 @@ where
     if let End::Cut = drive(Pin::new(&mut connection), close, watch, state).await {
         return;
     }
-    let parts = connection.into_parts();
-    let wire = parts.io.into_inner();
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let wire = io.into_inner();
     if let Some(accepted) = state.accepted.take() {
         let (stream, held) = wire.into_upgraded();
-        let before = [&parts.read_buf[..], &held[..]].concat();
+        let before = [&read_buf[..], &held[..]].concat();
+        // The room in which the request was read would stay for as long as the socket does.
+        drop((read_buf, held));
         let (stream, clean) = Box::pin(upgraded::serve(stream, before, accepted, state)).await;
         if !clean && !state.cut.get() {
             // A client that is refused may still be sending.

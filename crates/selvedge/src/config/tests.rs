@@ -149,3 +149,18 @@ fn the_cache_may_have_a_directory() {
     bad("[cache]\ndisk_bytes = 1", &["…`disk` is missing here…", "…cache.disk_bytes is 1; it must lie between…"]);
     bad("[cache]\ndisk = 1\ndisks = 2", &["…`disk` is an integer…", "…disks…"]);
 }
+
+#[test]
+fn the_limits_that_a_node_leaves_are_read_as_they_were() {
+    let config = good(
+        "[limits]\nobject_bytes = 2_000_000\nsql_app_bytes = 5_000_000\n\n[apps.shop]\nkv_app_keys = 7\n[apps.other]\n",
+    );
+    let left = last::text(&config.limits, &config.apps);
+    let again = good(&left);
+    assert_eq!(last::text(&again.limits, &again.apps), left);
+    assert_eq!((again.limits.object_bytes, again.limits.sql_app_bytes), (2_000_000, 5_000_000));
+    let shop = &again.apps[&AppName::parse("shop").expect("a name")];
+    assert_eq!((shop.kv_app_keys, shop.sql_app_bytes), (7, 5_000_000));
+    assert_eq!(again.apps.len(), 2);
+    assert_eq!(last::text(&NodeLimits::default(), &Apps::default()), "[limits]\n");
+}

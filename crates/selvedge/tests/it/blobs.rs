@@ -74,7 +74,7 @@ async function api(files: any): Promise<unknown> {
   const again = files.resumeMultipartUpload("big", upload.uploadId);
   const parts = [await again.uploadPart(2, "end"), await upload.uploadPart(1, large)];
   const whole = await upload.complete(parts);
-  said.big = [whole.size, whole.etag.endsWith("-2"), (await files.head("big")).customMetadata];
+  said.big = [whole.size, whole.durability, whole.etag.endsWith("-2"), (await files.head("big")).customMetadata];
   said.end = await (await files.get("big", { range: { suffix: 3 } })).text();
   const dropped = await files.createMultipartUpload("dropped");
   await dropped.abort();
@@ -150,7 +150,7 @@ fn the_api_of_a_bucket_is_what_workers_know() {
             "rest": [["b", "j", "nothing"], false],
             "held": ["a/1", false],
             "refused": null,
-            "big": [(5 << 20) + 3, true, { "big": "yes" }],
+            "big": [(5 << 20) + 3, "fsync", true, { "big": "yes" }],
             "end": "end",
             "errors": ["no_upload", "blob_key_too_long", "blob_digest", "blob_range", "bad_cursor", "TypeError"],
             "left": 0,

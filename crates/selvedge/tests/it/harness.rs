@@ -140,7 +140,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn of(command: &mut Command, stdin: &[u8]) -> Self {
+    pub fn of(command: &mut Command, stdin: &[u8]) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let mut input = child.stdin.take().expect("a pipe");

@@ -114,11 +114,12 @@ fn a_transaction_moves_what_two_keys_agree_on() {
     ask(&node, "add", &json!({ "key": "a", "by": 10 }));
     let moved = ask(&node, "transfer", &json!({ "from": "a", "to": "b", "amount": 4 }));
     assert_eq!(moved["counters"], json!([["a", 6], ["b", 4]]));
+    assert_eq!(moved["durability"], "fsync");
     let listed = ask(&node, "list", &json!({ "values": "text" }));
     let shown: Vec<_> = listed["keys"].as_array().expect("keys").iter().map(|key| key["value"].clone()).collect();
     assert_eq!(shown, ["6", "4"]);
     assert!(listed["keys"].as_array().expect("keys").iter().all(|key| key["revision"] == moved["revision"]));
-    ask(&node, "put", &json!({ "key": "spare", "value": "x" }));
+    assert_eq!(ask(&node, "put", &json!({ "key": "spare", "value": "x" }))["durability"], "fsync");
     ask(&node, "claim", &json!({ "key": "lock" }));
     assert_eq!(refuse(&node, "claim", &json!({ "key": "lock" })), "revision_conflict");
     let names = place.on_data(&["kv", "list", "app", "things"]).expect_success();

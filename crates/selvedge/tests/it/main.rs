@@ -12,6 +12,7 @@ mod config;
 mod deploy;
 mod dev;
 mod egress;
+mod full_disk;
 mod harness;
 mod init;
 mod kv;

@@ -105,7 +105,7 @@ fn the_api_of_d1_is_there() {
     assert_eq!(added["success"], true);
     let meta = &added["meta"];
     assert_eq!((&meta["changes"], &meta["last_row_id"], &meta["rows_written"]), (&json!(1), &json!(2), &json!(1)));
-    assert_eq!(meta["changed_db"], true);
+    assert_eq!((&meta["changed_db"], &meta["durability"]), (&json!(true), &json!("fsync")));
     assert!(meta["size_after"].as_u64() >= Some(8_192), "{meta}");
     assert_eq!(run(&node, "first"), json!({ "id": 2, "name": "Ada", "photo": { "bytes": [1, 2, 255] }, "score": 1.5 }));
     assert_eq!(run(&node, "column"), 1.5);

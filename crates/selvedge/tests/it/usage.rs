@@ -24,6 +24,17 @@ export class Thing extends DurableObject {
   async fill() {
     for (let i = 0; i < 45; i++) await this.ctx.storage.put(`k${i}`, "x".repeat(100_000));
   }
+  awake = 0;
+  // Everything in one turn: what finds no room is refused, and the rest of the turn stays.
+  async fillSql() {
+    this.awake += 1;
+    const { sql } = this.ctx.storage;
+    sql.exec("CREATE TABLE IF NOT EXISTS t (v)");
+    let code = null;
+    try { for (let i = 0; i < 60; i++) sql.exec("INSERT INTO t VALUES (zeroblob(100000))"); } catch (e: any) { code = e.code; }
+    sql.exec("INSERT INTO t VALUES ('small')");
+    return [code, sql.exec("SELECT count(*) > 10 AS n FROM t").one().n, this.awake];
+  }
   async empty() { await this.ctx.storage.deleteAll(); return [...await this.ctx.storage.list()].length; }
   async read() { return (await this.ctx.storage.list()).size; }
 }
@@ -43,6 +54,7 @@ export default {
       "/again": () => env.DB.prepare("INSERT INTO t VALUES (zeroblob(1000))").run().then(() => "written"),
       "/kv": () => env.KV.put("a", "x".repeat(2_000_000)).then(() => null), "/blob": () => env.FILES.put("a", "x".repeat(2_000_000)).then(() => null),
       "/object": () => stub.fill(), "/object-read": () => stub.read().then((n: number) => n > 0),
+      "/object-sql": () => stub.fillSql(),
       "/object-empty": () => stub.empty(),
     };
     return Response.json(await tried(steps[pathname]!));
@@ -81,6 +93,13 @@ fn a_quota_of_one_app_stops_its_writes_and_spares_reads_deletions_and_neighbours
     }
     assert_eq!(ask(&node, "small", "/blob"), json!("blob_quota"));
     assert_eq!(ask(&node, "small", "/count"), json!(1));
+    assert_eq!(ask(&node, "small", "/object-empty"), json!(0));
+    // The object is awake as before: nothing reset it.
+    for awake in 1..=2 {
+        assert_eq!(ask(&node, "small", "/object-sql"), json!(["quota_exceeded", 1, awake]));
+    }
+    assert_eq!(ask(&node, "small", "/object-empty"), json!(0));
+    assert_eq!(ask(&node, "small", "/object"), json!("quota_exceeded"));
     assert_eq!(ask(&node, "small", "/object-read"), json!(true));
     let usage = place.on_data(&["--json", "usage", "small"]).json();
     for (service, most) in [("sql", 4_000_000), ("objects", 4_000_000), ("kv", 1_000_000), ("blobs", 1_000_000)] {
@@ -102,6 +121,11 @@ fn a_quota_of_one_app_stops_its_writes_and_spares_reads_deletions_and_neighbours
     node.stop();
     let told = place.on_data(&["usage", "large"]).expect_success();
     assert_eq!(told.lines().count(), 4, "{told}");
+    // The quotas that the node had last are those of the commands on its data.
+    let usage = place.on_data(&["--json", "usage", "small"]).json();
+    assert_eq!(usage["sql"]["bytes_max"], json!(4_000_000), "{usage}");
+    let refused = place.on_data_with(&["kv", "put", "small", "kv", "large"], &[b'x'; 1_100_000]).expect_failure();
+    assert!(refused.contains("quota_exceeded"), "{refused}");
     assert_eq!(place.on_data(&["--json", "usage", "nobody"]).json()["sql"]["bytes"], json!(0));
 }
 

@@ -6,18 +6,24 @@ use std::path::Path;
 
 use base::Digest;
 use rusqlite::{Connection, OpenFlags};
-use services::StoreError;
+use services::blob::{Blobs as _, Bucket};
 use services::care::{CareError, CheckReport, Damage};
+use services::{AppId, StoreError};
 
 use super::files;
 use crate::data_dir::Root;
 use crate::maintenance::block_on;
-use crate::{LocalArtifacts, LocalKv, ledger};
+use crate::{LocalArtifacts, LocalBlobs, LocalKv, ledger};
 
 /// What is said of one damaged database.
 const MESSAGES_MAX: u32 = 5;
 
-pub fn check(root: &Root, kv: &LocalKv, artifacts: &LocalArtifacts) -> Result<CheckReport, CareError> {
+pub fn check(
+    root: &Root,
+    kv: &LocalKv,
+    artifacts: &LocalArtifacts,
+    blobs: Option<&LocalBlobs>,
+) -> Result<CheckReport, CareError> {
     let mut report = CheckReport::default();
     // What is removed meanwhile would look as if it had been lost.
     let _hold = root.removals.hold();
@@ -47,7 +53,33 @@ pub fn check(root: &Root, kv: &LocalKv, artifacts: &LocalArtifacts) -> Result<Ch
             report.damage.push(Damage { place: format!("KV of {app}"), what: told(&error) });
         }
     }
+    for app in blobs.map_or_else(|| Ok(Vec::new()), LocalBlobs::apps)? {
+        report.damage.extend(blobs.into_iter().flat_map(|blobs| blobs_of(blobs, &app)));
+    }
     Ok(report)
+}
+
+/// What is wrong with an app's blobs. That a file can be read says little about what is sealed in it:
+/// each is opened with its key.
+fn blobs_of(blobs: &LocalBlobs, app: &AppId) -> Vec<Damage> {
+    let whole = |what: String| Damage { place: format!("blobs of {app}"), what };
+    let buckets = match block_on(blobs.buckets(app)) {
+        Ok(buckets) => buckets,
+        Err(error) => return vec![whole(error.to_string())],
+    };
+    let mut damage: Vec<Damage> =
+        block_on(blobs.check(app)).err().map(|error| whole(error.to_string())).into_iter().collect();
+    for bucket in buckets {
+        let bucket = Bucket::new(app.tenant.clone(), app.app.clone(), bucket.name);
+        match block_on(blobs.scrub(&bucket)) {
+            Ok(found) => damage.extend(found.damaged.into_iter().map(|one| Damage {
+                place: format!("blob {} of bucket {bucket} (version {})", one.key, one.version),
+                what: one.what,
+            })),
+            Err(error) => damage.push(whole(error.to_string())),
+        }
+    }
+    damage
 }
 
 fn damage(path: &Path, what: String) -> Damage {

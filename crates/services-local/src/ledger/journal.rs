@@ -461,6 +461,11 @@ impl Journal {
         Ok(self.ledger.log().ticket(state.last))
     }
 
+    /// Bytes of the database as it was last committed.
+    pub fn bytes(&self) -> u64 {
+        self.member.bytes()
+    }
+
     /// How much the app's databases of this kind may grow, if they may have so many bytes.
     pub fn room(&self, bytes_max: u64) -> u64 {
         bytes_max.saturating_sub(self.member.total.bytes())

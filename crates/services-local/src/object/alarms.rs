@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{AppName, ClassName, TenantName};
 use futures_util::FutureExt as _;
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 use services::object::{ObjectClass, ObjectId, ObjectKey};
 use services::{AppId, BoxFuture, StoreError};
 use tokio::sync::Notify;
@@ -52,6 +52,22 @@ impl Alarms {
         Ok(earliest.map_or(NONE, |due_ms| due_ms as u64))
     }
 
+    /// Sees to it that the index has the alarm of an object that wakes: a crash may have left it out. As a
+    /// rule it is there, and then nothing is written, which a full disk would refuse. Blocks. Not for a
+    /// thread that commits.
+    pub fn restore(&self, key: &ObjectKey, due_ms: u64) -> Result<(), StoreError> {
+        let ObjectKey { class: ObjectClass { app, name }, id } = key;
+        let indexed = self.database.read(|c| {
+            const OF: &str = "SELECT due_ms FROM alarm WHERE tenant = ?1 AND app = ?2 AND class = ?3 AND id = ?4";
+            let named = params![app.tenant.as_str(), app.app.as_str(), name.as_str(), id.as_bytes()];
+            c.prepare_cached(OF)?.query_row(named, |row| row.get::<_, i64>(0)).optional()
+        })?;
+        match indexed == Some(due_ms as i64) {
+            true => Ok(()),
+            false => self.set_now(key, Some(due_ms)),
+        }
+    }
+
     /// Blocks until it is durable. Not for a thread that commits: one of those is waited for.
     pub fn set_now(&self, key: &ObjectKey, due_ms: Option<u64>) -> Result<(), StoreError> {
         block_on(self.set(key, due_ms))
@@ -74,6 +90,7 @@ impl Alarms {
             Ok(())
         }
     }
+
     pub fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<(ObjectKey, u64)>, StoreError> {
         const DUE: &str =
             "SELECT tenant, app, class, id, due_ms FROM alarm WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2";

@@ -171,7 +171,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 pub fn opened(shared: &Shared, path: &Path, connection: Connection, journal: Journal) -> Result<Open, StoreError> {
     let sql = |error: rusqlite::Error| store_error(path, &error);
     let clock = shared.root.options.clock.clone();
-    let connection = TenantConnection::new(connection, path, shared.sql_limits.clone(), clock).map_err(sql)?;
+    let connection = TenantConnection::new(connection, path, shared.sql_limits.clone(), clock);
+    let connection = connection.and_then(TenantConnection::with_headroom).map_err(sql)?;
     Ok(Open { journal, connection })
 }
 

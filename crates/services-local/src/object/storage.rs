@@ -52,7 +52,7 @@ impl LocalStorage {
         storage.find()?;
         // What a crash left the index without.
         if let Some(alarm) = storage.alarm()? {
-            storage.shared.alarms.set_now(&storage.key, Some(alarm.due_ms))?;
+            storage.shared.alarms.restore(&storage.key, alarm.due_ms)?;
         }
         Ok(storage)
     }
@@ -121,8 +121,8 @@ impl LocalStorage {
         let mut open = super::lock(&slot.open);
         let Some(Open { journal, connection }) = &mut *open else { return Err(StoreError::Closed.into()) };
         let quota = shared.root.options.limits_of(&self.key.class.app.app).object_app_bytes;
-        let room = journal.room(quota);
-        connection.allow_growth(room, quota)?;
+        connection.allow_growth(journal.room(quota), quota)?;
+        connection.note_size(journal.bytes());
         let begun = connection.trusted(|connection| {
             if let Err(refused) = journal.ready(connection) {
                 return Ok(Err(refused));
@@ -158,7 +158,7 @@ impl LocalStorage {
         Ok(())
     }
 
-    /// Refuses what the quota of the app has no room for, so that the rest of the turn stays.
+    /// Refuses what the object or the app has no room for, so that the rest of the turn stays.
     fn check_growth(&mut self, bytes: u64) -> Result<(), ObjectError> {
         self.enter()?;
         let checked = super::lock(&self.slot.open).as_ref().map(|open| open.connection.check_growth(bytes));
@@ -339,7 +339,8 @@ impl ObjectStorage for LocalStorage {
             }
             self.enter()?;
         }
-        let run = super::lock(&slot.open).as_ref().map(|open| run(&open.connection, statement, &budget));
+        let run = |connection: &TenantConnection| connection.bounded(|| run(connection, statement, &budget));
+        let run = super::lock(&slot.open).as_ref().map(|open| run(&open.connection));
         run.ok_or(StoreError::Closed)?.map_err(|error| self.refused(error))
     }
 

@@ -308,9 +308,10 @@ impl SqlFile {
             }
             (Turn::Alone(Job::Begin(reply)), Ok(())) => match writer.control("BEGIN IMMEDIATE") {
                 Ok(()) => {
+                    let before = writer.last_ticket();
                     drop(writer);
                     // If nobody waits for it any more, dropping it gives the writer back.
-                    return drop(reply.send(Ok(Lease::new(self.clone()))));
+                    return drop(reply.send(Ok(Lease::new(self.clone(), before))));
                 }
                 Err(error) => {
                     self.settle(&mut writer, Some(&error));

@@ -13,12 +13,15 @@ use services::sql::{SqlResult, SqlStatement, SqlTransaction};
 use services::{Durability, SqlError};
 
 use super::file::SqlFile;
+use crate::ledger::Ticket;
 use crate::tenant_sql::Budget;
 
 /// The writer of a database, lent.
 pub struct Lease {
     file: Arc<SqlFile>,
     began: Duration,
+    /// Resolves when everything is durable that was committed before it, which its statements see.
+    before: Option<Ticket>,
     state: Mutex<State>,
 }
 
@@ -39,9 +42,17 @@ enum Then {
 
 impl Lease {
     /// A transaction that has begun on the file's writer.
-    pub fn new(file: Arc<SqlFile>) -> Arc<Self> {
+    pub fn new(file: Arc<SqlFile>, before: Option<Ticket>) -> Arc<Self> {
         let now = file.settings().clock.monotonic();
-        Arc::new(Self { file, began: now, state: Mutex::new(State { idle_since: now, running: false, over: None }) })
+        let state = Mutex::new(State { idle_since: now, running: false, over: None });
+        Arc::new(Self { file, began: now, before, state })
+    }
+
+    /// Waits until what its statements see is what no crash takes back. A transaction that is rolled
+    /// back has no commit of its own that would wait for it.
+    async fn seen_is_durable(self: &Arc<Self>) -> Result<(), SqlError> {
+        let Some(before) = self.before.clone() else { return Ok(()) };
+        Ok(before.await.inspect_err(|error| self.end(error.to_string()))?)
     }
 
     /// Ends it if it has lasted too long; answers whether it is over.
@@ -183,7 +194,12 @@ impl SqlTransaction for LocalTransaction {
             };
             (answer, then)
         };
-        async move { self.lease.with_writer(job).await }.boxed()
+        async move {
+            let answer = self.lease.with_writer(job).await;
+            self.lease.seen_is_durable().await?;
+            answer
+        }
+        .boxed()
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Durability, SqlError>> {

@@ -1,15 +1,18 @@
 //! Backups, restoring them, and the check of everything.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use base::{Body, TenantName};
 use bytes::Bytes;
+use services::blob::{Blobs as _, PutOptions as BlobOptions};
 use services::care::{BackupOptions, BackupReport, Care, CareError};
 use services::{ArtifactStore, Kv, PutOptions};
 use services_local::{DataDir, backups, restore};
 
+use crate::blobs::bucket;
 use crate::shelf;
 use crate::workload::namespace;
 use crate::{Place, block_on};
@@ -166,6 +169,33 @@ fn damage_is_found_and_told() {
     assert!(told[0].starts_with("artifacts/acme/") && told[0].contains("digest"), "{told:?}");
     assert!(told[1].starts_with("KV of acme/shop: the content file"), "{told:?}");
     let unverified = back_up(&data, &to, VERIFIED).expect_err("it does not restore");
+    assert_eq!(unverified.code().name, "backup_unverified");
+}
+
+/// The file is as long as it was and can be read to its end: only its key tells that a bit is another.
+#[test]
+fn rot_in_a_blob_is_found_and_told_by_its_key() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    let blobs = data.blobs().expect("the node key is made");
+    let bucket = bucket();
+    let put = |key| {
+        let stored = blobs.put(&bucket, key, Body::full(vec![3; 200_000]), BlobOptions::default());
+        block_on(stored).expect("it is stored");
+        let files = fs::read_dir(data.path().join("blob/acme/shop.content")).expect("contents");
+        files.map(|file| file.expect("an entry").path()).collect::<BTreeSet<_>>()
+    };
+    let sound = put("sound");
+    assert_eq!(block_on(data.care().check()).expect("a check").damage, []);
+    let rotten = put("rotten").difference(&sound).next().cloned().expect("a file of its own");
+    let mut bytes = fs::read(&rotten).expect("a file");
+    bytes[100_000] ^= 4;
+    fs::write(&rotten, bytes).expect("write");
+    let damage = block_on(data.care().check()).expect("a check").damage;
+    let [found] = &damage[..] else { panic!("{damage:?}") };
+    assert!(found.place.starts_with("blob rotten of bucket acme/shop/"), "{found:?}");
+    assert!(found.what.contains("chunk 1 is damaged"), "{found:?}");
+    let unverified = back_up(&data, &to, VERIFIED).expect_err("what it holds is rotten as well");
     assert_eq!(unverified.code().name, "backup_unverified");
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use base::{AppName, Body, TenantName};
+use base::{AppName, Body, Clock as _, SystemClock, TenantName};
 use services::sql::SqlName;
 use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
 use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv};
@@ -57,6 +57,8 @@ pub enum Job {
     CloseUnflushed,
     /// Commits until the disk is full, makes room, and waits for the ledger to recover.
     CommitOnAFullDisk,
+    /// Reads in a transaction what another one commits at the same time.
+    ReadWhatCommits,
     /// Opens the directory and says how that went.
     Open,
 }
@@ -82,6 +84,7 @@ impl Job {
             Job::CommitThroughFaults => "commit-through-faults",
             Job::CloseUnflushed => "close-unflushed",
             Job::CommitOnAFullDisk => "commit-on-a-full-disk",
+            Job::ReadWhatCommits => "read-what-commits",
             Job::Open => "open",
         }
     }
@@ -166,6 +169,7 @@ fn job() {
         "commit-through-faults" => shelf::commit_through_faults(&opened()),
         "close-unflushed" => shelf::close_unflushed(&opened()),
         "commit-on-a-full-disk" => shelf::commit_on_a_full_disk(&opened(), &place),
+        "read-what-commits" => runtime.block_on(read_what_commits(&opened())),
         "open" => match open() {
             Ok(_) => say("opened"),
             Err(error) => say(&format!("{}: {error}", error.code().name)),
@@ -223,6 +227,29 @@ async fn write_sql(data: &DataDir, round: u64, writers: u64, from: u64, to: u64)
     for task in (0..writers).map(writer).collect::<Vec<_>>() {
         task.await.expect("the writer ends well");
     }
+}
+
+/// Says how many milliseconds after the beginning of a commit a transaction that is rolled back has seen it.
+async fn read_what_commits(data: &DataDir) {
+    let (sql, database, clock) = (data.sql(), sql_database(0), SystemClock::default());
+    sql.script(&database, SQL_TABLES.into()).await.expect("the tables are there");
+    let begun = clock.monotonic();
+    let insert = vec![SqlStatement::new("INSERT INTO a VALUES (1, 1, 1)")];
+    let commit = tokio::spawn({
+        let (sql, database) = (sql.clone(), database.clone());
+        async move { sql.batch(&database, insert).await.expect("the batch is acknowledged") }
+    });
+    loop {
+        let mut transaction = sql.begin(&database).await.expect("it begins");
+        let seen = transaction.run(SqlStatement::new("SELECT * FROM a")).await.expect("an answer");
+        let after = clock.monotonic().saturating_sub(begun);
+        transaction.rollback().await;
+        if seen.rows.len() == 1 {
+            say(&format!("seen {}", after.as_millis()));
+            break;
+        }
+    }
+    commit.await.expect("it was committed");
 }
 
 const SQL_TABLES: &str = "CREATE TABLE IF NOT EXISTS a (round, writer, operation, UNIQUE (round, writer, operation));

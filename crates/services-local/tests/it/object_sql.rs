@@ -1,13 +1,14 @@
 //! What an object stores, its own database included, compared with SQLite in memory: turns, parts of
 //! turns that are taken back, owners that come and go.
 
-use base::{AppName, ClassName, TenantName};
+use base::{AppName, ClassName, NodeLimits, TenantName};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use rusqlite::Connection;
 use services::conformance::random;
-use services::object::{ObjectClass, ObjectKey, ObjectStorage, ObjectStore};
+use services::object::{ObjectClass, ObjectError, ObjectKey, ObjectStorage, ObjectStore};
 use services::{AppId, SqlStatement, SqlValue};
+use services_local::{DataDir, DataDirOptions};
 
 use crate::sql::{Asked, sqlite, statement};
 use crate::{Place, block_on};
@@ -168,13 +169,17 @@ impl Sides<'_> {
     }
 }
 
+fn class() -> ObjectClass {
+    let app = AppId::new(TenantName::parse("acme").expect("a name"), AppName::parse("shop").expect("a name"));
+    ObjectClass::new(app, ClassName::parse("Room").expect("a name"))
+}
+
 #[test]
 fn an_object_and_its_database_are_as_sqlite_has_them() {
     let place = Place::in_memory();
     let data = place.open();
     let store = data.objects().expect("their directory is made");
-    let app = AppId::new(TenantName::parse("acme").expect("a name"), AppName::parse("shop").expect("a name"));
-    let class = ObjectClass::new(app, ClassName::parse("Room").expect("a name"));
+    let class = class();
     let count = std::cell::Cell::new(0);
     random("SQL of objects", step(), |steps| {
         count.set(count.get() + 1);
@@ -191,4 +196,63 @@ fn an_object_and_its_database_are_as_sqlite_has_them() {
             Ok(())
         })
     });
+}
+
+/// Runs a statement; answers the number that it answers, if any.
+fn asked(storage: &mut dyn ObjectStorage, text: &str) -> Result<i64, ObjectError> {
+    let rows = storage.sql(&SqlStatement::new(text))?.rows.values;
+    Ok(match rows.first() {
+        Some(SqlValue::Integer(number)) => *number,
+        _ => 0,
+    })
+}
+
+/// SQLite would undo the whole turn with it.
+fn a_turn_goes_on_without_what_finds_no_room(limits: NodeLimits, is_full: impl Fn(&ObjectError) -> bool) {
+    let place = Place::in_memory();
+    let data = DataDir::open(place.data(), DataDirOptions { limits, ..place.options() }).expect("it opens");
+    let store = data.objects().expect("their directory is made");
+    let key = ObjectKey { id: class().id_of_name("full"), class: class() };
+    let count = "SELECT count(*) FROM t";
+    block_on(async {
+        let mut storage = store.open(&key, 1).await.expect("it opens");
+        let one = &mut *storage;
+        asked(one, "CREATE TABLE t (v)").expect("a table");
+        one.put("before", b"kept").expect("put");
+        let mut rows = 0;
+        let refused = loop {
+            match asked(one, "INSERT INTO t VALUES (zeroblob(50000))") {
+                Ok(_) => rows += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(is_full(&refused) && !refused.is_fatal() && rows > 10, "{refused:?} after {rows}");
+        let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+            INSERT INTO t SELECT zeroblob(50000) FROM n";
+        assert!(asked(one, many).is_err_and(|error| is_full(&error)), "fifteen megabytes have no room");
+        let put = one.put("large", &[7; 100_000]);
+        assert!(put.is_err_and(|error| is_full(&error)), "neither has an entry");
+        assert_eq!(asked(one, count).expect("it is asked as before"), rows);
+        // Of the same turn, and durable with it.
+        asked(one, "DELETE FROM t WHERE rowid <= 2").expect("deleted");
+        asked(one, "INSERT INTO t VALUES (zeroblob(50000))").expect("what was deleted is room");
+        one.commit().expect("a commit").expect("it wrote").await.expect("durable");
+        assert!(asked(one, "INSERT INTO t VALUES (zeroblob(200000))").is_err(), "nor in the next turn");
+        drop(storage);
+        let mut storage = store.open(&key, 2).await.expect("it opens");
+        assert_eq!(asked(&mut *storage, count).expect("a count"), rows - 1);
+        assert_eq!(storage.get(&["before"]).expect("an entry")[0].as_deref(), Some(&b"kept"[..]));
+    });
+}
+
+#[test]
+fn an_object_that_is_full_goes_on_without_the_statement() {
+    let limits = NodeLimits { object_bytes: 4 << 20, ..NodeLimits::default() };
+    a_turn_goes_on_without_what_finds_no_room(limits, |error| matches!(error, ObjectError::Full { .. }));
+}
+
+#[test]
+fn an_object_of_an_app_that_is_full_goes_on_without_the_statement() {
+    let limits = NodeLimits { object_app_bytes: 4 << 20, ..NodeLimits::default() };
+    a_turn_goes_on_without_what_finds_no_room(limits, |error| matches!(error, ObjectError::AppFull { .. }));
 }

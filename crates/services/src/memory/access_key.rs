@@ -1,18 +1,19 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Clock, NodeLimits, Rng as _, Secret, SystemRng};
+use base::{Clock, NodeLimits, Rng as _, SystemRng};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::AppId;
 use crate::access_key::{
-    AccessKey, AccessKeyError, AccessKeyStore, Grant, ID_RANDOM_BYTES, SECRET_RANDOM_BYTES, id_of, secret_of,
+    AccessKey, AccessKeyError, AccessKeyPair, AccessKeyStore, Grant, ID_RANDOM_BYTES, SECRET_RANDOM_BYTES, id_of,
+    secret_of,
 };
 
 /// [`AccessKeyStore`] on a list.
 pub struct MemoryAccessKeys {
     clock: Arc<dyn Clock>,
-    keys: Mutex<Vec<(AccessKey, Secret<String>)>>,
+    keys: Mutex<Vec<AccessKeyPair>>,
 }
 
 impl MemoryAccessKeys {
@@ -20,17 +21,13 @@ impl MemoryAccessKeys {
         Self { clock, keys: Mutex::default() }
     }
 
-    fn keys(&self) -> MutexGuard<'_, Vec<(AccessKey, Secret<String>)>> {
+    fn keys(&self) -> MutexGuard<'_, Vec<AccessKeyPair>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AccessKeyStore for MemoryAccessKeys {
-    fn create<'a>(
-        &'a self,
-        app: &'a AppId,
-        grant: Grant,
-    ) -> BoxFuture<'a, Result<(AccessKey, Secret<String>), AccessKeyError>> {
+    fn create<'a>(&'a self, app: &'a AppId, grant: Grant) -> BoxFuture<'a, Result<AccessKeyPair, AccessKeyError>> {
         async move {
             let keys_max = NodeLimits::default().access_keys as usize;
             let mut keys = self.keys();
@@ -48,7 +45,7 @@ impl AccessKeyStore for MemoryAccessKeys {
         .boxed()
     }
 
-    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<(AccessKey, Secret<String>)>, AccessKeyError>> {
+    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<AccessKeyPair>, AccessKeyError>> {
         async move { Ok(self.keys().iter().find(|(key, _)| key.id == id).cloned()) }.boxed()
     }
 

@@ -153,6 +153,10 @@ impl Node {
         address_after(&self.stderr.wait("its S3 address", |said| said.contains("S3 on http://")), "S3 on http://")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
         kill_process(pid, signal).expect("the process runs");

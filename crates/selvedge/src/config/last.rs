@@ -1,0 +1,51 @@
+//! The limits that a node had last, left in its data directory: a command on the data of a node that
+//! is stopped keeps its quotas, and needs not be told which configuration it was started with.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use base::NodeLimits;
+
+use super::parse;
+use crate::admin::write_private;
+use crate::wire::Apps;
+
+const FILE: &str = "limits.toml";
+
+/// Leaves the limits of the node that begins, where they are not the defaults. It serves without that.
+pub fn leave(data: &Path, limits: &NodeLimits, apps: &Apps) {
+    if let Err(error) = write_private(&data.join(FILE), text(limits, apps).as_bytes()) {
+        tracing::warn!("{error:#}; commands on this data will not know the node's limits while it is stopped");
+    }
+}
+
+/// What the last node left; the defaults where there was none.
+pub fn read(data: &Path) -> Result<(NodeLimits, Apps)> {
+    let path = data.join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
+    };
+    let config = parse(&path.display().to_string(), &text, data).with_context(|| {
+        format!("{} has the limits that the last node left; remove it to go on with the defaults", path.display())
+    })?;
+    Ok((config.limits, config.apps))
+}
+
+pub fn text(limits: &NodeLimits, apps: &Apps) -> String {
+    let mut text = format!("[limits]\n{}", differing(limits, &NodeLimits::default()));
+    for (app, own) in apps.iter() {
+        text.push_str(&format!("\n[apps.\"{app}\"]\n{}", differing(own, limits)));
+    }
+    text
+}
+
+fn differing(limits: &NodeLimits, from: &NodeLimits) -> String {
+    let rows = base::limits::NODE.iter().filter(|row| limits.get(row.name) != from.get(row.name));
+    let values = rows.filter_map(|row| Some((row, limits.get(row.name)?)));
+    let within = values.filter(|(row, value)| (row.min..=row.max).contains(value));
+    within.map(|(row, value)| format!("{} = {value}\n", row.name)).collect()
+}

@@ -45,7 +45,7 @@ pub use key::{ASTRAY, KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};
 pub use part::{Span, admit_part, answer_part};
 pub use proxy::{
-    Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, set_validators, usable_in_trouble,
+    Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, reuse_where, set_validators, usable_in_trouble,
 };
 pub use purge::{Purge, Purged, Purges, Ticket, Verdict};
 pub use responses::{Kept, Responses};

@@ -268,6 +268,10 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(found)))
     }
 
+    fn at_hand(&self, key: &Key) -> Option<Variants> {
+        self.find(key)
+    }
+
     fn put(&self, key: Key, response: Stored) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { self.put_now(&key, response) })
     }

@@ -78,12 +78,18 @@ pub enum Reuse {
 
 /// What of the stored responses answers a request.
 pub fn reuse(variants: &[Arc<Stored>], request: &HeaderMap, asked: &Asked, now_ms: u64) -> Reuse {
-    let matching = variants.iter().filter(|stored| stored.vary.matches(request));
-    // The most recent, by its own date (section 4.1).
+    reuse_where(variants, |stored| stored.vary.matches(request), asked, now_ms)
+}
+
+/// The same where somebody else knows which of them match the request.
+pub fn reuse_where(variants: &[Arc<Stored>], matches: impl Fn(&Stored) -> bool, asked: &Asked, now_ms: u64) -> Reuse {
+    let mut matching = variants.iter().filter(|stored| matches(stored));
+    let Some(first) = matching.next() else { return Reuse::Nothing };
+    // The most recent, by its own date (section 4.1). Of most URLs there is one, whose date nobody reads.
     let made_s = |stored: &Arc<Stored>| date(&stored.headers, &header::DATE).unwrap_or(stored.stored_at_ms / 1000);
-    let Some(stored) = matching.max_by_key(|stored| (made_s(stored), stored.stored_at_ms)).cloned() else {
-        return Reuse::Nothing;
-    };
+    let order = |stored: &Arc<Stored>| (made_s(stored), stored.stored_at_ms);
+    let youngest = |one, other| if order(other) >= order(one) { other } else { one };
+    let stored = matching.fold(first, youngest).clone();
     let age_s = stored.age_s(now_ms);
     let wanted_fresh_s = asked.min_fresh_s.unwrap_or(0);
     let too_old = asked.max_age_s.is_some_and(|max| age_s > max);

@@ -39,6 +39,11 @@ impl Responses {
         self.store.get(key).await
     }
 
+    /// The same as `get`, if it is known without a wait.
+    pub fn at_hand(&self, key: &Key) -> Option<Variants> {
+        self.store.at_hand(key)
+    }
+
     /// Stores a response, unless it was purged since its ticket was taken.
     pub async fn put(&self, key: Key, mut response: Stored, ticket: &Ticket) -> Result<Kept, StoreError> {
         let _turn = self.turn.read().await;

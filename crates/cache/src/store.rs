@@ -83,6 +83,11 @@ pub trait Store: Send + Sync + 'static {
     /// All variants under a key, in no order.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Variants, StoreError>>;
 
+    /// The same, from what is at hand; `None` if there is nothing, or that takes a wait to know.
+    fn at_hand(&self, _key: &Key) -> Option<Variants> {
+        None
+    }
+
     fn put(&self, key: Key, response: Stored) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Removes all variants. True if there was one.

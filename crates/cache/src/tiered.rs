@@ -71,13 +71,18 @@ fn lock(changes: &Mutex<u64>) -> MutexGuard<'_, u64> {
 
 impl Store for Tiered {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Variants, StoreError>> {
-        if let Some(found) = self.memory.find(key) {
-            if self.answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD_EVERY) {
-                self.below.used(key);
-            }
-            return Box::pin(std::future::ready(Ok(found)));
+        match self.at_hand(key) {
+            Some(found) => Box::pin(std::future::ready(Ok(found))),
+            None => Box::pin(self.load(key)),
         }
-        Box::pin(self.load(key))
+    }
+
+    fn at_hand(&self, key: &Key) -> Option<Variants> {
+        let found = self.memory.find(key)?;
+        if self.answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD_EVERY) {
+            self.below.used(key);
+        }
+        Some(found)
     }
 
     fn put(&self, key: Key, response: Stored) -> BoxFuture<'_, Result<(), StoreError>> {

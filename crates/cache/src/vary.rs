@@ -1,7 +1,7 @@
 //! Which requests a stored response answers (RFC 9111, section 4.1).
 
-use http::HeaderMap;
 use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue};
 
 /// What a response's `Vary` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,16 @@ impl VaryValues {
         self.0.iter().all(|(name, value)| combined(request, name) == *value)
     }
 
+    /// The same for a request that lies elsewhere than in a map: `lines` are those of a field.
+    pub fn matches_lines<'r, L: Iterator<Item = &'r [u8]>>(&self, lines: impl Fn(&HeaderName) -> L) -> bool {
+        self.0.iter().all(|(name, value)| joined(lines(name)) == *value)
+    }
+
+    /// What it varies by.
+    pub fn fields(&self) -> impl Iterator<Item = &HeaderName> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|(name, value)| name.as_str().len() + value.as_ref().map_or(0, Vec::len) + 64).sum()
     }
@@ -68,8 +78,12 @@ impl VaryValues {
 
 /// All lines of a field as one value, without the white space around its elements.
 fn combined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    joined(headers.get_all(name).iter().map(HeaderValue::as_bytes))
+}
+
+fn joined<'r>(lines: impl Iterator<Item = &'r [u8]>) -> Option<Vec<u8>> {
     let mut whole: Option<Vec<u8>> = None;
-    for element in headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|&b| b == b',')) {
+    for element in lines.flat_map(|line| line.split(|&b| b == b',')) {
         match &mut whole {
             Some(whole) => {
                 whole.push(b',');

@@ -95,6 +95,8 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         }
     };
     let server = Server::new(ServerLimits::from(&config.limits), config.counts, Box::new(refused));
+    let swift = core.clone();
+    server.answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(&swift, glance, out)));
     let service = move |request| {
         let core = core.clone();
         async move {

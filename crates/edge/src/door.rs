@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::Body;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use ipnet::IpNet;
 use net::tls::Challenges;
 use net::{NameMap, Request};
@@ -117,6 +117,12 @@ impl Door {
         }
     }
 
+    /// Whether the answer to a GET request may come from [`Door::before`].
+    pub(crate) fn stops(&self, host: &str, path: &str, secured: bool) -> bool {
+        let redirected = self.redirect.as_ref().filter(|_| !secured).is_some_and(|to| to.hosts.find(host).is_some());
+        redirected || self.challenges.as_ref().is_some_and(|challenges| challenges.http(path).is_some())
+    }
+
     /// Whether what a client says of who sent its request is passed on.
     pub(crate) fn believes(&self, address: IpAddr) -> bool {
         self.believed.iter().any(|network| network.contains(&address))
@@ -140,12 +146,19 @@ impl Door {
 
     /// The fields of every answer to a request; what a worker says itself stays.
     pub(crate) fn fields(&self, host: &str, secured: bool, headers: &mut HeaderMap) {
-        if let Some(hsts) = self.hosts_hsts(host).filter(|_| secured) {
-            headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.value.clone());
+        for (name, value) in self.told(host, secured).into_iter().flatten() {
+            headers.entry(name).or_insert_with(|| value.clone());
         }
-        if let Some(alt_svc) = self.alt_svc.as_ref().filter(|_| secured) {
-            headers.entry(header::ALT_SVC).or_insert_with(|| alt_svc.clone());
-        }
+    }
+
+    /// The same fields.
+    pub(crate) fn told(&self, host: &str, secured: bool) -> [Option<(HeaderName, &HeaderValue)>; 2] {
+        let hsts = self.hosts_hsts(host).filter(|_| secured);
+        let alt_svc = self.alt_svc.as_ref().filter(|_| secured);
+        [
+            hsts.map(|hsts| (header::STRICT_TRANSPORT_SECURITY, &hsts.value)),
+            alt_svc.map(|value| (header::ALT_SVC, value)),
+        ]
     }
 
     fn hosts_hsts(&self, host: &str) -> Option<&Hsts> {

@@ -27,6 +27,7 @@ use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
 use crate::upgrade::{self, Asked};
 
+pub(crate) mod at_once;
 mod middleware;
 pub(crate) mod mirror;
 pub(crate) mod rules;
@@ -76,7 +77,8 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
         (None, Err(failure)) => Answered::plain(Err(failure)),
         (None, Ok((way, RouteMatch { index, route }))) => match &route.rules {
             None => reach(&way, &Course::new(&way, index, route.target, &request), request).await,
-            Some(rules) => rules::answer(&way, index, rules, request).await,
+            // Boxed, so that a request without rules is not moved about with room for all of them.
+            Some(rules) => Box::pin(rules::answer(&way, index, rules, request)).await,
         },
     };
 
@@ -165,7 +167,7 @@ async fn reach(way: &Way, course: &Course, request: Request) -> Answered {
         // Its rules answered, since a plan gives it one that does.
         Target::Redirect => return Answered::plain(Err(refuse(&code::NOT_FOUND, "the route leads nowhere"))),
     };
-    Answered { worker: Some(worker), ..Answered::plain(run(way, worker, request, None).await) }
+    Answered { worker: Some(worker), ..Answered::plain(Box::pin(run(way, worker, request, None)).await) }
 }
 
 /// 7. A worker's answer. If it stands in the way of the request, there is a next step.
@@ -229,7 +231,7 @@ async fn upstream_answer(
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
         let body = body::bounded_request(body, u64::MAX, &way.call.record, &broken);
-        request.body = body::whole_if_at_hand(body).await;
+        request.body = Box::pin(body::whole_if_at_hand(body)).await;
     }
     let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
     let (asked, space) = (course.asked.clone(), course.space.clone());

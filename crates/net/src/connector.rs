@@ -25,12 +25,14 @@ use tokio::sync::{OnceCell, watch};
 use url::Url;
 
 mod dial;
+mod inline;
 mod peer;
 mod pool;
 mod raw;
 mod tls;
 mod upgrade;
 
+use dial::Driver;
 pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
 use pool::{Lease, Link, Pool, Reuse};
 pub use raw::RawStream;
@@ -162,7 +164,7 @@ impl Connector {
     pub async fn exchange(&self, request: Outgoing, check: Check) -> Result<http::Response<Body>, ExchangeError> {
         let target = target(&request.url)?;
         let mut request = prepare(request, &target)?;
-        while let Some(link) = self.pool.take(&target, &*check) {
+        while let Some(link) = self.pool.take(&target, &*check, false) {
             match self.send(link, request, &target).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
@@ -181,11 +183,11 @@ impl Connector {
         let opening = async {
             let stream = dial::dial(target, check).await?;
             if !target.https {
-                return dial::handshake(stream, false, target, HEAD_BYTES_MAX).await;
+                return dial::handshake(stream, Driver::Task { h2: false }, target, HEAD_BYTES_MAX).await;
             }
             let config = self.tls_config(target).await?;
             let (stream, h2) = tls::wrap(stream, config, target, &target.host).await?;
-            dial::handshake(stream, h2, target, HEAD_BYTES_MAX).await
+            dial::handshake(stream, Driver::Task { h2 }, target, HEAD_BYTES_MAX).await
         };
         let ms = self.options.connect.as_millis();
         tokio::time::timeout(self.options.connect, opening)

@@ -21,9 +21,14 @@ use base::code;
 use crate::ServerLimits;
 use crate::chunked::Chunked;
 use crate::frames::Frames;
-use crate::head::{Framing, Refusal, check_head};
+use crate::head::{Framing, Head, Refusal, check_head};
 use crate::server::upgraded::Accepted;
 use crate::stream::Stream;
+
+mod at_once;
+
+pub(crate) use at_once::Quick;
+use at_once::{Look, Unsent};
 
 /// What a connection's parts tell each other. Everything here belongs to one task.
 pub(crate) struct State {
@@ -133,6 +138,10 @@ pub(crate) struct Wire {
     /// Whether the last write was taken in full, so that another frame may follow.
     whole: bool,
     state: Rc<State>,
+    /// Who has answers at hand (HTTP/1.1).
+    quick: Option<Box<Quick>>,
+    /// What is left of such an answer.
+    unsent: Option<Unsent>,
 }
 
 struct Gate {
@@ -168,12 +177,20 @@ impl Wire {
             through: BytesMut::new(),
             malformed: None,
         };
-        Self { stream, before, gate: Some(gate), frames: None, sent_bytes: 0, whole: true, state }
+        let (quick, unsent) = (None, None);
+        Self { stream, before, gate: Some(gate), frames: None, sent_bytes: 0, whole: true, state, quick, unsent }
+    }
+
+    /// Who is asked before a request goes the long way.
+    pub fn with_quick(mut self, quick: Quick) -> Self {
+        self.quick = Some(Box::new(quick));
+        self
     }
 
     pub fn http2(stream: Stream, before: Bytes, limits: &ServerLimits, state: Rc<State>) -> Self {
         let frames = Some(Box::new(Frames::new(limits)));
-        Self { stream, before, gate: None, frames, sent_bytes: 0, whole: true, state }
+        let (quick, unsent) = (None, None);
+        Self { stream, before, gate: None, frames, sent_bytes: 0, whole: true, state, quick, unsent }
     }
 
     /// The socket, and what of it was read and not given to anybody.
@@ -210,12 +227,15 @@ fn poll_source(
 
 impl Gate {
     /// How many of these bytes may go through. They begin where the last ones ended, or at the
-    /// start of the head that `searched` bytes were known of.
-    fn judge(&mut self, bytes: &[u8], state: &State) -> usize {
+    /// start of the head that `searched` bytes were known of. `known` is what is known of the first head.
+    fn judge(&mut self, bytes: &[u8], mut known: Option<Head>, state: &State) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             match &mut self.step {
-                Step::Head => match check_head(&bytes[at..], self.searched, &self.limits) {
+                Step::Head => match known
+                    .take()
+                    .map_or_else(|| check_head(&bytes[at..], self.searched, &self.limits), |head| Ok(Some(head)))
+                {
                     Ok(Some(head)) => {
                         self.searched = 0;
                         at += head.bytes;
@@ -284,7 +304,7 @@ impl Gate {
                     state.upgrade.set(Upgrading::No);
                     self.step = Step::Head;
                     let mut held = std::mem::take(&mut self.partial);
-                    let through = self.judge(&held, state);
+                    let through = self.judge(&held, None, state);
                     self.through = held.split_to(through);
                     self.partial = held;
                     self.note_partial(state);
@@ -315,8 +335,9 @@ impl Gate {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Some(gate) = &mut this.gate else { return this.poll_frames(cx, buf) };
         loop {
+            ready!(this.poll_unsent(cx))?;
+            let Some(gate) = &mut this.gate else { return this.poll_frames(cx, buf) };
             if !gate.through.is_empty() {
                 let n = gate.through.len().min(buf.remaining());
                 buf.put_slice(&gate.through.split_to(n));
@@ -342,7 +363,16 @@ impl AsyncRead for Wire {
                 let start = buf.filled().len();
                 ready!(poll_source(&mut this.before, &mut this.stream, cx, buf))?;
                 let fresh = &buf.filled()[start..];
-                let (read, through) = (fresh.len(), gate.judge(fresh, &this.state));
+                let known = match at_once::look(this.quick.as_deref(), gate, &this.state, this.whole, fresh) {
+                    Look::Passed(known) => known,
+                    Look::Answered(unsent) => {
+                        this.state.passed.set(this.state.passed.get() + 1);
+                        this.unsent = Some(unsent);
+                        buf.set_filled(start);
+                        continue;
+                    }
+                };
+                let (read, through) = (fresh.len(), gate.judge(fresh, known, &this.state));
                 if through < read {
                     gate.partial.extend_from_slice(&fresh[through..]);
                 }
@@ -358,7 +388,7 @@ impl AsyncRead for Wire {
                 ready!(poll_source(&mut this.before, &mut this.stream, cx, &mut more))?;
                 let mut partial = std::mem::take(&mut gate.partial);
                 partial.extend_from_slice(more.filled());
-                let through = gate.judge(&partial, &this.state);
+                let through = gate.judge(&partial, None, &this.state);
                 gate.through = partial.split_to(through);
                 gate.partial = partial;
                 more.filled().len()

@@ -23,6 +23,7 @@ mod frames;
 #[cfg(test)]
 mod fuzz;
 mod gate;
+pub mod glance;
 pub mod handover;
 pub mod head;
 pub mod limits;
@@ -42,6 +43,7 @@ pub use connector::{
     strip_hop_by_hop,
 };
 pub use counts::ConnectionCounts;
+pub use glance::{AtOnce, Glance};
 pub use handover::Sockets;
 pub use limits::ServerLimits;
 pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};

@@ -4,7 +4,7 @@
 //! take too long: a head, an unused connection, a client that takes nothing. The timer is moved
 //! only when a deadline comes nearer, so that a busy connection costs no timer work per request.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::ServerLimits;
 use crate::counts::{ConnectionCounts, Place};
 use crate::gate::State;
+use crate::glance::AtOnce;
 use crate::head::Refusal;
 use crate::listen::{Accepting, Incoming, Listener, Reception};
 use crate::quic::{Arrival, Intake};
@@ -30,7 +31,7 @@ use crate::stream::Raw;
 
 mod arrival;
 pub mod changes;
-mod connection;
+pub(crate) mod connection;
 mod farewell;
 mod http3;
 pub(crate) mod upgraded;
@@ -54,6 +55,9 @@ pub struct Server {
     /// How long a drain may take.
     drain: Cell<Duration>,
     emptied: Notify,
+    pub(crate) at_once: OnceCell<AtOnce>,
+    /// Memory for the heads of such answers.
+    pub(crate) scratch: RefCell<Vec<u8>>,
 }
 
 /// Beyond so many, a refused connection is closed without a word.
@@ -74,7 +78,14 @@ impl Server {
             farewells: Cell::new(0),
             draining: Cell::new(false),
             emptied: Notify::new(),
+            at_once: OnceCell::new(),
+            scratch: RefCell::default(),
         })
+    }
+
+    /// Who is asked first for the answer to a plain request of HTTP/1.1; before it serves, and once.
+    pub fn answer_at_once(&self, at_once: AtOnce) {
+        assert!(self.at_once.set(at_once).is_ok(), "one who is asked first");
     }
 
     /// Accepts and serves until `stop`, then drains: takes no new connection, lets every request

@@ -141,6 +141,16 @@ pub fn normalise_path(path: &str) -> Result<Cow<'_, str>, Refusal> {
     Ok(if resolved.bytes().any(must_encode) { encode(&resolved).into() } else { resolved })
 }
 
+/// True if [`normalise_path`] would leave it as it is.
+pub(crate) fn is_normal_path(path: &str) -> bool {
+    path.starts_with('/') && is_plain(path.as_bytes())
+}
+
+/// True if [`normalise`] would take the `Host` field as it is.
+pub(crate) fn is_normal_authority(text: &str) -> bool {
+    !text.bytes().any(|byte| byte.is_ascii_uppercase()) && check_authority(text).is_ok()
+}
+
 /// True if nothing in the path needs a second look: one pass, no allocation.
 fn is_plain(path: &[u8]) -> bool {
     path.iter().enumerate().all(|(at, byte)| match byte {

@@ -14,6 +14,7 @@ use std::task::Poll;
 use base::{Body, BodyError, Clock, NodeLimits, code};
 use cache::{
     Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
+    Variants,
 };
 use futures_util::future::LocalBoxFuture;
 use http::uri::PathAndQuery;
@@ -112,6 +113,18 @@ impl ProxyCache {
         self.counts.of(app)
     }
 
+    /// What is stored under a key, if that is known without a wait.
+    pub(crate) fn at_hand(&self, key: &Key) -> Option<Variants> {
+        self.responses.at_hand(key)
+    }
+
+    /// A request was answered with a fresh response.
+    pub(crate) fn count_hit(&self, app: &Arc<str>, bytes: u64) {
+        let counts = self.counts.of(app);
+        Counts::add(&counts.hits);
+        counts.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// How all apps' requests fared.
     pub fn totals(&self) -> Totals {
         self.counts.totals()
@@ -168,6 +181,12 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<Response<Body>, Failure> {
     let rule = caching.rule;
+    if !rule.on {
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        let mut response = Box::pin(ahead(&caching, upstream, request)).await?;
+        bypassed(&caching.cache.counts(&caching.app), is_read, &mut response);
+        return Ok(response);
+    }
     let (path, query) = (caching.asked.path(), caching.asked.query());
     let page = rule.key.page(request.scheme(), request.authority(), path, query);
     let counts = caching.cache.counts(&caching.app);
@@ -178,18 +197,13 @@ pub(crate) async fn answer(
         url: rule.key.key(page, &request.headers).into(),
     };
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;
-    if !rule.on || !reads || !is_plain {
+    if !reads || !is_plain {
         let method = request.method.clone();
-        let mut response = match &caching.behind {
-            Some(behind) if !request.upgrade => behind(forwarded(request)).await?,
-            _ => pass(upstream, request).await?,
-        };
-        if rule.on && !method.is_safe() {
+        let mut response = Box::pin(ahead(&caching, upstream, request)).await?;
+        if !method.is_safe() {
             invalidate(&caching, &key, &method, &response).await?;
         }
-        Counts::add(&counts.bypassed);
-        add_via(response.headers_mut(), "1.1");
-        tell(&mut response, if reads { "fwd=bypass" } else { "fwd=method" });
+        bypassed(&counts, reads, &mut response);
         return Ok(response);
     }
     let is_head = request.method == Method::HEAD;
@@ -202,6 +216,22 @@ pub(crate) async fn answer(
     let mut response = asking.answer(&caching, upstream).await?;
     add_via(response.headers_mut(), "1.1");
     Ok(response)
+}
+
+/// Past the cache.
+async fn ahead(caching: &Caching<'_>, upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
+    match &caching.behind {
+        Some(behind) if !request.upgrade => behind(forwarded(request)).await,
+        _ => pass(upstream, request).await,
+    }
+}
+
+/// Counts an answer that went past the cache, and says so in its fields.
+fn bypassed(counts: &Counts, is_read: bool, response: &mut Response<Body>) {
+    Counts::add(&counts.bypassed);
+    add_via(response.headers_mut(), "1.1");
+    let status = if is_read { "selvedge; fwd=bypass" } else { "selvedge; fwd=method" };
+    response.headers_mut().append(CACHE_STATUS, HeaderValue::from_static(status));
 }
 
 /// The path and what of the query the origin gets: what is not in the key can't change a response.
@@ -295,7 +325,7 @@ impl Asking {
         if stored.is_none()
             && !self.is_head
             && asks_nothing
-            && let Some(answer) = caching.cache.part(&self.key, &self.request.headers, now_ms).await
+            && let Some(answer) = Box::pin(caching.cache.part(&self.key, &self.request.headers, now_ms)).await
         {
             Counts::add(&self.counts.hits);
             return Ok(respond(answer, "hit; detail=part"));
@@ -311,15 +341,18 @@ impl Asking {
         };
         if self.is_head || self.asked.no_store {
             let status = if self.is_head { "fwd=method" } else { "fwd=bypass; detail=request-no-store" };
-            return self.alone(caching, upstream, status).await;
+            return Box::pin(self.alone(caching, upstream, status)).await;
         }
+        // Boxed, each of them: a hit has no need of the room that a fetch takes.
         match caching.cache.join(&self.key, now_ms) {
-            Joined::Leads(filling) => self.lead(caching, upstream, filling, stored, forward).await,
+            Joined::Leads(filling) => Box::pin(self.lead(caching, upstream, filling, stored, forward)).await,
             Joined::Follows(filling) => {
                 Counts::add(&self.counts.collapsed);
-                self.follow(caching, upstream, filling, &format!("{forward}; collapsed")).await
+                Box::pin(self.follow(caching, upstream, filling, &format!("{forward}; collapsed"))).await
             }
-            Joined::Alone => self.alone(caching, upstream, &format!("{forward}; detail=not-shared-before")).await,
+            Joined::Alone => {
+                Box::pin(self.alone(caching, upstream, &format!("{forward}; detail=not-shared-before"))).await
+            }
         }
     }
 
@@ -388,7 +421,7 @@ impl Asking {
         let wants_part = self.request.headers.contains_key(header::RANGE);
         let response = match caching.rule.compress && !wants_part {
             true => {
-                let pressed = caching.cache.pressed(&self.key, stored, &self.request.headers).await;
+                let pressed = Box::pin(caching.cache.pressed(&self.key, stored, &self.request.headers)).await;
                 self.made_of(&pressed, now_ms, &status)
             }
             false => self.made_of(stored, now_ms, &status),

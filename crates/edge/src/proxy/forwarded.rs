@@ -40,20 +40,17 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
     net::strip_hop_by_hop(&mut headers);
     let (peer, host) = (request.peer.ip(), request.authority.clone());
     let told = host.to_str().unwrap_or_default();
+    let (sender, client) = (peer.to_string(), last_listed(&headers).unwrap_or(peer));
     let node = match peer {
-        IpAddr::V4(address) => format!("for={address}"),
+        IpAddr::V4(_) => format!("for={sender}"),
         // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
-        IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        IpAddr::V6(_) => format!("for=\"[{sender}]\""),
     };
-    let client = listed(&headers, &X_FORWARDED_FOR).and_then(|list| last_address(&list)).unwrap_or(peer);
     append(&mut headers, header::FORWARDED, format!("{node};host=\"{told}\";proto={scheme}"));
-    append(&mut headers, X_FORWARDED_FOR, peer.to_string());
+    append(&mut headers, X_FORWARDED_FOR, sender);
     // The first proxy knows what the client asked for.
-    for (name, value) in [(X_FORWARDED_HOST, told), (X_FORWARDED_PROTO, scheme)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.entry(name).or_insert(value);
-        }
-    }
+    headers.entry(X_FORWARDED_HOST).or_insert(host);
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
     add_via(&mut headers, request.protocol.as_str());
     // Who sends the body is told to when it is read, which is when a server is there to take it.
     headers.remove(header::EXPECT);
@@ -67,8 +64,8 @@ fn listed(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// What the proxy in front saw.
-fn last_address(list: &str) -> Option<IpAddr> {
-    list.rsplit(',').next()?.trim().parse().ok()
+fn last_listed(headers: &HeaderMap) -> Option<IpAddr> {
+    listed(headers, &X_FORWARDED_FOR)?.rsplit(',').next()?.trim().parse().ok()
 }
 
 fn append(headers: &mut HeaderMap, name: HeaderName, value: String) {
@@ -83,8 +80,14 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: String) {
 
 /// RFC 9110, section 7.6.3.
 pub(super) fn add_via(headers: &mut HeaderMap, protocol: &str) {
-    let version = protocol.strip_prefix("HTTP/").unwrap_or(protocol);
-    if let Ok(value) = HeaderValue::try_from(format!("{version} {NAME}")) {
-        headers.append(header::VIA, value);
-    }
+    // Ready made, those of the versions that nearly everybody speaks.
+    let value = match protocol.strip_prefix("HTTP/").unwrap_or(protocol) {
+        "1.1" => HeaderValue::from_static("1.1 selvedge"),
+        "2" => HeaderValue::from_static("2 selvedge"),
+        version => match HeaderValue::try_from(format!("{version} {NAME}")) {
+            Ok(value) => value,
+            Err(_) => return,
+        },
+    };
+    headers.append(header::VIA, value);
 }

@@ -156,7 +156,8 @@ impl Upstream {
             };
             asking.ask.tried.insert(slot.pick.at);
             let mut tried = if asking.may_go_beside() {
-                self.hedged(&mut asking, slot).await
+                // Boxed: two attempts, of which most requests make one.
+                Box::pin(self.hedged(&mut asking, slot)).await
             } else {
                 self.attempt(slot, asking.outgoing()).await
             };
@@ -272,7 +273,7 @@ impl Upstream {
         if self.limits.spool_bytes == 0 {
             return Ok((None, body));
         }
-        let spooled = spool::spool(body, self.limits.spool_bytes, &self.spool, &*self.rng).await;
+        let spooled = Box::pin(spool::spool(body, self.limits.spool_bytes, &self.spool, &*self.rng)).await;
         match spooled.map_err(|error| Failure::new(error.code, error.detail))? {
             Ok(replay) => Ok((Some(replay), Body::empty())),
             Err(body) => Ok((None, body)),

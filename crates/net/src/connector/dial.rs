@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::inline::Inline;
 use super::pool::{Link, Sender, Wear};
 use super::{ExchangeError, Target};
 
@@ -82,10 +83,19 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> Result<Dialled<TcpStream>, S
     }
 }
 
-/// Begins HTTP on a stream; the connection is driven by a task of this thread's runtime.
+/// Who drives a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// A task of this thread's runtime.
+    Task { h2: bool },
+    /// Who asks, over HTTP/1.1.
+    Asker,
+}
+
+/// Begins HTTP on a stream.
 pub(super) async fn handshake<S>(
     dialled: Dialled<S>,
-    h2: bool,
+    driver: Driver,
     target: &Target,
     head_bytes: usize,
 ) -> Result<Link, ExchangeError>
@@ -94,7 +104,7 @@ where
 {
     let protocol = |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
     let io = TokioIo::new(dialled.stream);
-    let sender = if h2 {
+    let sender = if driver == (Driver::Task { h2: true }) {
         let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));
         builder.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
@@ -105,8 +115,12 @@ where
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder.max_buf_size(head_bytes.max(HEAD_BYTES_MIN));
         let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
-        tokio::spawn(async move { drop(connection.await) });
-        Sender::H1(sender)
+        if driver == Driver::Asker {
+            Sender::Inline(Inline::new(sender, connection))
+        } else {
+            tokio::spawn(async move { drop(connection.await) });
+            Sender::H1(sender)
+        }
     };
     Ok(Link { sender, address: dialled.address, wear: Wear::new() })
 }

@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::dial::{self, Dialled};
+use super::dial::{self, Dialled, Driver};
 use super::pool::{Lease, Link, Pool, Reuse};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
@@ -99,15 +99,17 @@ impl Peer {
         body: Body,
     ) -> Result<http::Response<Body>, Undone> {
         let gone = |error| Undone { error, body: None };
+        let at_hand = body.whole().is_some();
         let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
-        while let Some(link) = self.pool.take(&self.target, &*self.options.check) {
+        while let Some(link) = self.pool.take(&self.target, &*self.options.check, at_hand) {
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
                 Err((error, None)) => return Err(gone(error)),
             }
         }
-        let link = match self.connect().await {
+        // Boxed: most exchanges need no room for what connecting takes.
+        let link = match Box::pin(self.connect(at_hand)).await {
             Ok(link) => link,
             Err(error) => return Err(Undone { error, body: Some(request.into_body()) }),
         };
@@ -168,15 +170,17 @@ impl Peer {
         Ok(request)
     }
 
-    async fn connect(&self) -> Result<Link, ExchangeError> {
+    /// A connection for a request that is at hand, or for one whose body has to be sent meanwhile.
+    async fn connect(&self, at_hand: bool) -> Result<Link, ExchangeError> {
         let (target, head_bytes) = (&self.target, self.options.head_bytes);
+        let driver = |h2: bool| if at_hand && !h2 { Driver::Asker } else { Driver::Task { h2 } };
         let dialled = self.dial().await?;
         if !target.https {
-            return dial::handshake(dialled, self.options.h2c, target, head_bytes).await;
+            return dial::handshake(dialled, driver(self.options.h2c), target, head_bytes).await;
         }
         let config = self.tls_config().await?.clone();
         let (dialled, h2) = self.secure(dialled, config).await?;
-        dial::handshake(dialled, h2, target, head_bytes).await
+        dial::handshake(dialled, driver(h2), target, head_bytes).await
     }
 
     async fn dial(&self) -> Result<Dialled<tokio::net::TcpStream>, ExchangeError> {

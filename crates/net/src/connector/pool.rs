@@ -14,9 +14,10 @@ use bytes::Bytes;
 use http::{Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::time::Instant;
 
+use super::inline::{self, Inline};
 use super::{Target, dial};
 
 /// A connection.
@@ -51,6 +52,8 @@ impl Wear {
 pub(super) enum Sender {
     H1(http1::SendRequest<Body>),
     H2(http2::SendRequest<Body>),
+    /// HTTP/1.1 without a task of its own, for requests that are at hand.
+    Inline(Inline),
 }
 
 /// The threads of the node share one pool, and each finds in it only what it put there.
@@ -84,18 +87,36 @@ impl Pool {
 
     /// A connection that is ready and whose address the caller approves of. One that it does not
     /// approve of stays for others.
-    pub fn take(&self, target: &Target, check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync)) -> Option<Link> {
+    /// One that who asks has to drive, only for a request that is at hand.
+    pub fn take(
+        &self,
+        target: &Target,
+        check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
+        at_hand: bool,
+    ) -> Option<Link> {
         let now = Instant::now();
         let mut pool = self.links();
         let key = (std::thread::current().id(), target.clone());
         let links = pool.get_mut(&key)?;
         links.retain(|(link, since)| self.is_good(link, *since, now));
-        let at = links.iter().rposition(|(link, _)| link.is_ready() && check(link.address).is_ok());
-        let taken = at.map(|at| match &links[at].0.sender {
-            // Many requests share an HTTP/2 connection, so it stays.
-            Sender::H2(sender) => links[at].0.shared(sender),
-            Sender::H1(_) => links.remove(at).0,
-        });
+        let taken = loop {
+            let fits = |link: &Link| at_hand || !matches!(link.sender, Sender::Inline(_));
+            let fits = |link: &Link| fits(link) && link.is_ready() && check(link.address).is_ok();
+            let Some(at) = links.iter().rposition(|(link, _)| fits(link)) else { break None };
+            if let Sender::H2(sender) = &links[at].0.sender {
+                // Many requests share an HTTP/2 connection, so it stays.
+                break Some(links[at].0.shared(sender));
+            }
+            let mut link = links.remove(at).0;
+            let is_open = match &mut link.sender {
+                // Nobody has looked since it was put here.
+                Sender::Inline(inline) => inline.is_open(),
+                Sender::H1(_) | Sender::H2(_) => true,
+            };
+            if is_open {
+                break Some(link);
+            }
+        };
         if links.is_empty() {
             pool.remove(&key);
         }
@@ -112,7 +133,7 @@ impl Pool {
         links.retain(|(link, since)| self.is_good(link, *since, now));
         if matches!(link.sender, Sender::H2(_)) {
             // One for each address; the newest use keeps it alive.
-            links.retain(|(other, _)| other.address != link.address || matches!(other.sender, Sender::H1(_)));
+            links.retain(|(other, _)| other.address != link.address || !matches!(other.sender, Sender::H2(_)));
         }
         if links.len() >= self.reuse.per_target {
             links.remove(0);
@@ -141,6 +162,7 @@ impl Link {
         match &self.sender {
             Sender::H1(sender) => sender.is_closed(),
             Sender::H2(sender) => sender.is_closed(),
+            Sender::Inline(inline) => inline.is_closed(),
         }
     }
 
@@ -148,6 +170,8 @@ impl Link {
         match &self.sender {
             Sender::H1(sender) => sender.is_ready(),
             Sender::H2(sender) => sender.is_ready(),
+            // Found out when it is taken.
+            Sender::Inline(_) => true,
         }
     }
 }
@@ -156,7 +180,7 @@ impl Link {
 pub(super) struct Lease {
     pool: Arc<Pool>,
     target: Target,
-    link: Link,
+    pub(super) link: Link,
 }
 
 impl Lease {
@@ -171,16 +195,12 @@ impl Lease {
         self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
         let sent = match &mut self.link.sender {
             Sender::H1(sender) => {
-                // Origin form; the host is in its field.
-                let path = request.uri().path_and_query().cloned();
-                let absolute = std::mem::replace(request.uri_mut(), path.map_or_else(Default::default, Into::into));
-                sender.try_send_request(request).await.map_err(|mut error| {
-                    let mut unsent = error.take_message();
-                    if let Some(request) = &mut unsent {
-                        *request.uri_mut() = absolute;
-                    }
-                    (error.into_error(), unsent)
-                })
+                let absolute = to_origin_form(&mut request);
+                sender.try_send_request(request).await.map_err(|error| unsent(error, absolute))
+            }
+            Sender::Inline(inline) => {
+                let absolute = to_origin_form(&mut request);
+                inline.ask(request).await.map_err(|error| unsent(error, absolute))
             }
             Sender::H2(sender) => {
                 if let Err(error) = sender.ready().await {
@@ -203,6 +223,9 @@ impl Lease {
         if let Sender::H2(sender) = &self.link.sender {
             self.pool.put(self.target.clone(), self.link.shared(sender));
         }
+        if let Sender::Inline(_) = &self.link.sender {
+            return Ok(http::Response::from_parts(parts, inline::body(incoming, self)));
+        }
         let ended = http_body::Body::is_end_stream(&incoming);
         let mut body = LeasedBody { incoming, lease: Some(self) };
         if ended {
@@ -211,6 +234,35 @@ impl Lease {
         }
         Ok(http::Response::from_parts(parts, Body::stream(body)))
     }
+
+    /// Back to the pool.
+    pub(super) fn release(self) {
+        let Self { pool, target, link } = self;
+        pool.put(target, link);
+    }
+}
+
+/// Leaves the path and the query; the host is in its field. What the target was.
+fn to_origin_form(request: &mut http::Request<Body>) -> http::Uri {
+    let path = request.uri().path_and_query().cloned();
+    std::mem::replace(request.uri_mut(), path.map_or_else(Default::default, Into::into))
+}
+
+/// An error, and the request as it was if nothing of it was sent.
+fn unsent(
+    mut error: TrySendError<http::Request<Body>>,
+    absolute: http::Uri,
+) -> (hyper::Error, Option<http::Request<Body>>) {
+    let mut unsent = error.take_message();
+    if let Some(request) = &mut unsent {
+        *request.uri_mut() = absolute;
+    }
+    (error.into_error(), unsent)
+}
+
+/// A response whose rest will not come.
+pub(super) fn broke_off(error: &hyper::Error) -> BodyError {
+    BodyError::new(&code::UPSTREAM_PROTOCOL, format!("the response broke off: {}", dial::chain(error)))
 }
 
 /// A response body that holds its connection until it ends.
@@ -241,7 +293,7 @@ impl http_body::Body for LeasedBody {
         Poll::Ready(frame.map(|frame| {
             frame.map_err(|error| {
                 self.lease = None;
-                BodyError::new(&code::UPSTREAM_PROTOCOL, format!("the response broke off: {}", dial::chain(&error)))
+                broke_off(&error)
             })
         }))
     }

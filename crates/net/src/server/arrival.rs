@@ -47,7 +47,8 @@ pub(super) struct Arrived {
 }
 
 /// Which hosts a connection may ask for, where that depends on the client's certificate.
-pub(super) struct Guard {
+#[derive(Clone)]
+pub(crate) struct Guard {
     policies: Arc<Policies>,
     policy: usize,
 }

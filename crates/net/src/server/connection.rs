@@ -20,11 +20,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep};
 
-use super::arrival::{Arrived, Entrance, Guard, arrive, remember};
+pub(crate) use super::arrival::Guard;
+use super::arrival::{Arrived, Entrance, arrive, remember};
 use super::upgraded::{self, Switching};
 use super::{Leave, Server, farewell};
 use crate::ServerLimits;
-use crate::gate::{State, Upgrading, Wire};
+use crate::gate::{Quick, State, Upgrading, Wire};
 use crate::head::Refusal;
 use crate::request::{Protocol, Request, RequestBody};
 use crate::stream::{Raw, Stream};
@@ -69,7 +70,13 @@ where
     F: Future<Output = http::Response<Body>> + 'static,
 {
     let (limits, state) = (&shared.server.limits(), &shared.state);
-    let wire = Wire::http1(stream, before, limits.clone(), state.clone());
+    let wire = Wire::http1(stream, before, limits.clone(), state.clone()).with_quick(Quick {
+        server: shared.server.clone(),
+        peer: shared.peer,
+        listener: shared.listener,
+        secured: shared.secured.is_some(),
+        guard: shared.guard.clone(),
+    });
     let mut builder = hyper::server::conn::http1::Builder::new();
     // No `pipeline_flush`: with it, hyper never writes an answer that comes while a part of the
     // request's body lies unread, and closes the connection without it.

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::ListenOptions;
 
+mod at_once;
 mod floods;
 mod h2_smuggling;
 mod http3;

@@ -499,3 +499,215 @@ fn nothing_corrupt_or_mixed_is_served_after_kill_9() {
     }
     assert!(answered > 100 && hits > 10, "{answered} answers, {hits} of them hits");
 }
+
+/// Asks twice on connections that stay open, and once on one that does not: the first is a miss, the
+/// second comes the short way, the third the long way.
+fn both_ways(node: &Node, path: &str, fields: &str) -> [Answer; 2] {
+    let get = |connection: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{fields}{connection}\r\n", node.address);
+        let mut stream = TcpStream::connect(node.address).expect("a connection");
+        stream.write_all(head.as_bytes()).expect("written");
+        let (mut bytes, mut space) = (Vec::new(), [0; 4096]);
+        loop {
+            let n = stream.read(&mut space).expect("an answer");
+            bytes.extend_from_slice(&space[..n]);
+            if let Some(answer) = Answer::parse(&bytes) {
+                return answer;
+            }
+            assert!(n > 0, "{path}: cut off after {} bytes", bytes.len());
+        }
+    };
+    get("");
+    [get(""), get("connection: close\r\n")]
+}
+
+#[test]
+fn a_hit_that_comes_the_short_way_is_the_one_that_comes_the_long_way() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| {
+        let fields = match seen.target.as_str() {
+            "/vary" => "cache-control: max-age=60\r\nvary: accept-language\r\n",
+            "/own" => {
+                "cache-control: max-age=60\r\nx-request-id: theirs\r\nage: 3\r\nvia: 1.0 them\r\ncache-status: them; hit\r\n"
+            }
+            "/many" => "cache-control: max-age=60\r\nlink: <a>\r\nlink: <b>\r\nsurrogate-key: t\r\nx-empty:\r\n",
+            _ => "cache-control: max-age=60\r\netag: \"e\"\r\n",
+        };
+        let body = if seen.target == "/large" { "x".repeat(100_000) } else { seen.number.to_string() };
+        send(stream, fields, &body);
+    });
+    let node = node(&place, &origin, "");
+    for (path, fields) in [
+        ("/", ""),
+        ("/?a=b&c", ""),
+        ("/own", ""),
+        ("/many", "cookie: a=b\r\n"),
+        ("/large", ""),
+        ("/vary", "accept-language: de, en\r\n"),
+        ("/vary", "accept-language: fr\r\n"),
+    ] {
+        let visits = origin.visits();
+        let [short, long] = both_ways(&node, path, fields);
+        assert_eq!(origin.visits(), visits + 1, "{path} {fields}");
+        let seen = |answer: &Answer| {
+            let unlike = |name: &str| matches!(name, "x-request-id" | "connection" | "cache-status" | "age");
+            let fields = answer.headers().filter(|(name, _)| !unlike(name));
+            let mut fields: Vec<_> = fields.map(|(name, value)| format!("{name}: {value}")).collect();
+            fields.sort();
+            (answer.status, fields, answer.body.clone())
+        };
+        assert_eq!(seen(&short), seen(&long), "{path} {fields}");
+        assert_ne!(short.header("x-request-id"), long.header("x-request-id"));
+        for answer in [&short, &long] {
+            let count = |wanted: &str| answer.headers().filter(|(name, _)| *name == wanted).count();
+            assert_eq!((count("x-request-id"), count("age")), (1, 1), "{path}");
+            let hit = answer.headers().filter(|(name, _)| *name == "cache-status").last().expect("a status").1;
+            assert!(hit.starts_with("selvedge; hit; ttl="), "{path}: {hit}");
+        }
+    }
+}
+
+#[test]
+fn what_a_client_asks_beside_is_not_answered_the_short_way() {
+    let place = Place::new();
+    let origin = counting("cache-control: max-age=60\r\netag: \"e\"\r\n");
+    let node = node(&place, &origin, "");
+    check(&node, "/", "0");
+    for (fields, status) in [
+        ("if-none-match: \"e\"\r\n", 304),
+        ("range: bytes=0-0\r\n", 206),
+        ("if-modified-since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 304),
+        ("cache-control: only-if-cached\r\n", 200),
+    ] {
+        let [first, second] = both_ways(&node, "/", fields);
+        assert_eq!((first.status, second.status), (status, status), "{fields}");
+    }
+    let [again, _] = both_ways(&node, "/", "Cache-Control: no-cache\r\n");
+    assert_eq!(again.text(), "2", "each asked the origin");
+    place.on_data(&["purge", "edge", "--all"]).expect_success();
+    let visits = origin.visits();
+    let [short, long] = both_ways(&node, "/", "");
+    assert_eq!((short.text(), long.text()), (visits.to_string(), visits.to_string()), "nothing of before the purge");
+}
+
+/// Draws numbers below a bound, the same ones each time.
+fn draws(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        // Knuth's constants (MMIX); the upper bits are the good ones.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    }
+}
+
+#[test]
+fn random_requests_are_answered_alike_on_both_ways() {
+    const PATHS: [&str; 8] = ["/a", "/b?x=1", "/b?x=2&y", "/vary", "/cookie", "/private", "/stale", "/gone"];
+    const FIELDS: [&str; 18] = [
+        "",
+        "accept-language: de\r\n",
+        "Accept-Language:  en ,de\r\n",
+        "accept-language: en\r\naccept-language: de\r\n",
+        "accept-encoding: gzip\r\n",
+        "cookie: a=1\r\n",
+        "cookie: a=1\r\nCookie: b=2\r\n",
+        "user-agent: \u{e9}\r\n",
+        "x-forwarded-for: 6.6.6.6\r\nforwarded: for=x\r\nx-original-url: /b\r\n",
+        "if-none-match: \"e\"\r\n",
+        "if-none-match: *\r\n",
+        "range: bytes=1-2\r\n",
+        "range: bytes=1-2\r\nif-range: \"e\"\r\n",
+        "cache-control: max-age=0\r\n",
+        "pragma: no-cache\r\n",
+        "authorization: Basic eA==\r\n",
+        "content-length: 0\r\n",
+        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nx-request-id: mine\r\n",
+    ];
+    let place = Place::new();
+    // The same answer to the same question, whenever it is asked.
+    let origin = Origin::start(|seen, stream| {
+        let language = seen.head.lines().find(|line| line.starts_with("accept-language:")).unwrap_or_default();
+        let fields = match seen.target.as_str() {
+            "/vary" => "cache-control: max-age=600\r\nvary: Accept-Language, Accept-Encoding\r\netag: \"e\"\r\n",
+            "/cookie" => "cache-control: public, max-age=600\r\nvary: cookie, x-forwarded-proto\r\nset-cookie: s=1\r\n",
+            "/private" => "cache-control: private\r\n",
+            "/stale" => "cache-control: max-age=0\r\netag: \"e\"\r\n",
+            _ => "cache-control: max-age=600\r\netag: \"e\"\r\nx-odd: \u{e9}\r\n",
+        };
+        let body = if seen.target == "/vary" { format!("{} {language}", seen.target) } else { seen.target.clone() };
+        send(stream, fields, &body);
+    });
+    let node = node(&place, &origin, "");
+    let mut draw = draws(1);
+    let mut hits = 0;
+    for _ in 0..300 {
+        let path = PATHS[draw(PATHS.len())];
+        let fields = (0..draw(3)).map(|_| FIELDS[draw(FIELDS.len())]).collect::<Vec<_>>().concat();
+        let [short, long] = both_ways(&node, path, &fields);
+        let seen = |answer: &Answer| {
+            let unlike = |name: &str| matches!(name, "x-request-id" | "connection" | "age" | "date");
+            let alike = |name: &str, value: &str| match name {
+                // The seconds that are left may be one less.
+                "cache-status" => value.split("ttl=").next().unwrap_or_default().to_owned(),
+                _ => value.to_owned(),
+            };
+            let fields = answer.headers().filter(|(name, _)| !unlike(name));
+            let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), alike(name, value))).collect();
+            fields.sort();
+            (answer.status, fields, answer.body.clone())
+        };
+        assert_eq!(seen(&short), seen(&long), "{path} {fields:?}");
+        hits += usize::from(short.header("cache-status").is_some_and(|status| status.contains("; hit")));
+    }
+    assert!((100..300).contains(&hits), "{hits} of 300 were hits");
+}
+
+/// What stands in front of the cache stands in front of the short way too.
+#[test]
+fn a_route_with_rules_takes_the_long_way() {
+    let place = Place::new();
+    let origin = counting("cache-control: max-age=600\r\n");
+    let manifest = format!(
+        r#"
+name = "edge"
+[upstreams.origin]
+targets = ["http://{}"]
+[workers.gate]
+entry = "gate.js"
+egress = []
+[[routes]]
+match = "/*"
+upstream = "origin"
+[[routes]]
+match = "/gated/*"
+upstream = "origin"
+middleware = [{{ worker = "gate", position = "request" }}]
+[[routes]]
+match = "/fields/*"
+upstream = "origin"
+response_headers = {{ set = {{ x-rule = "on" }} }}
+[[routes]]
+match = "/closed/*"
+upstream = "origin"
+maintenance = {{ page = "closed", allow = {{ header = {{ x-key = "k" }} }} }}
+"#,
+        origin.address
+    );
+    let gate = "export default { async fetch(request) {
+        const answer = new Response((await fetch(request)).body);
+        answer.headers.set('x-gate', String(Math.random()));
+        return answer;
+    } };";
+    let node = place.dev(&place.project("project", &[("selvedge.toml", &manifest), ("gate.js", gate)]));
+    let [first, second] = both_ways(&node, "/gated/a", "");
+    assert!(first.header("x-gate").is_some() && first.header("x-gate") != second.header("x-gate"), "it ran each time");
+    for answer in both_ways(&node, "/fields/a", "") {
+        assert_eq!(answer.header("x-rule"), Some("on"));
+    }
+    for answer in both_ways(&node, "/closed/a", "x-key: k\r\n") {
+        assert_eq!(answer.status, 200);
+    }
+    for answer in both_ways(&node, "/closed/a", "") {
+        assert_eq!((answer.status, answer.text().as_str()), (503, "closed"));
+    }
+    assert_eq!(origin.visits(), 3, "each of them is in the cache");
+}

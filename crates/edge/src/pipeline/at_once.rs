@@ -1,0 +1,227 @@
+//! A hit in one step: what [`answer`](super::answer) answers with a fresh response that lies in memory,
+//! for a request of the plainest kind.
+//!
+//! Most requests of a cache are such, and on the long way they pay for what the others need: a map of
+//! fields, a future with room for every way that a request can take, a body that might wait. Here the head
+//! of the answer is written from the stored one into the connection's buffer, and nothing else is made.
+//! The decisions are those of the long way, made by the same functions; whatever else would have a say (a
+//! rule of the route, a condition of the client, a response that is stale, compressed or not at hand) is
+//! `None`, and the request goes the long way from its beginning. What was decided shows in the same places:
+//! the fields of the answer, the counts of the cache, the record.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache::{Asked, Key, Reuse, Stored};
+use http::header::{self, HeaderName};
+use http::{HeaderValue, StatusCode};
+use manifest::route::when::Facts;
+use manifest::{RouteCache, RouteIndex, Target};
+use net::{Glance, Protocol};
+use telemetry::{Record, TraceContext};
+
+use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, request_id};
+use crate::core::Core;
+use crate::door::Door;
+use crate::proxy::Rule;
+use crate::site::Site;
+
+/// What a client says of the response that it wants, or has already.
+const CONDITIONS: [&str; 8] = [
+    "cache-control",
+    "pragma",
+    "range",
+    "if-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+];
+
+/// Fields that reach an origin as the client sent them. A response that varies by another one is
+/// compared on the long way.
+static UNCHANGED: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::ORIGIN,
+    header::USER_AGENT,
+];
+
+/// Answers a request with what lies ready, if that is all that there is to it.
+pub(crate) fn answer(core: &Core, glance: &Glance<'_>, out: &mut Vec<u8>) -> Option<Bytes> {
+    let started = core.clock.monotonic();
+    let hosts = core.hosts.current();
+    let site = hosts.find(glance.host())?;
+    let (index, route_cache, target) = routed(core, site, glance)?;
+    if glance.has_any(&CONDITIONS) {
+        return None;
+    }
+    let doors = core.doors.current();
+    let door = doors.get(glance.listener);
+    if door.is_some_and(|door| door.stops(glance.host(), glance.path, glance.secured)) {
+        return None;
+    }
+    let now_ms = core.clock.unix_ms();
+    let stored = find(core, site, glance, index, route_cache, &target, now_ms)?;
+    let body = stored.body.whole()?.clone();
+    let id = request_id(core);
+    write_head(out, &stored, now_ms, &id, glance, door)?;
+    core.cache.count_hit(site.app_label(), body.len() as u64);
+    record(core, site, glance, Answered { index, id, started, now_ms, status: stored.status, bytes: body.len() });
+    Some(body)
+}
+
+/// The route of a request, if nothing stands between it and the cache.
+fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, RouteCache, Target)> {
+    let first = |name: &str| -> Option<&str> {
+        let mut lines = glance.lines(name);
+        let value = std::str::from_utf8(lines.next()?).ok();
+        value.filter(|text| text.bytes().all(|byte| byte == b'\t' || (b' '..0x7f).contains(&byte)))
+    };
+    let facts = Facts {
+        method: "GET",
+        query: glance.query,
+        client: Some(glance.peer.ip()),
+        header: &first,
+        country: &|| core.country(glance.peer.ip()),
+    };
+    // What a stranger is not believed, and what is one field in several lines.
+    let unclear = [REQUEST_ID, CLIENT_ADDRESS];
+    if glance.has_any(&unclear.each_ref().map(HeaderName::as_str)) || glance.lines("cookie").nth(1).is_some() {
+        return None;
+    }
+    let found = site.plan().routes.find_for(glance.host(), glance.path, &facts)?;
+    let Target::Upstream { cache, .. } = found.route.target else { return None };
+    (found.route.rules.is_none() && cache != RouteCache::Off).then(|| (found.index, cache, found.route.target))
+}
+
+/// A fresh response in memory that answers it as it is.
+fn find(
+    core: &Core,
+    site: &Site,
+    glance: &Glance<'_>,
+    index: RouteIndex,
+    cache: RouteCache,
+    target: &Target,
+    now_ms: u64,
+) -> Option<Arc<Stored>> {
+    let rule = match cache {
+        RouteCache::Rule(_) => Some(site.cache_rule(cache)),
+        _ => None,
+    };
+    let rule = rule.as_deref();
+    let names = |rule: &Rule| !rule.key.headers.is_empty() || !rule.key.cookies.is_empty() || rule.key.device;
+    if rule.is_some_and(names) {
+        return None;
+    }
+    let (scheme, authority) = (glance.scheme(), glance.authority);
+    let url = match rule {
+        Some(rule) => rule.key.page(scheme, authority, glance.path, glance.query),
+        None => cache::KeyRule::default().page(scheme, authority, glance.path, glance.query),
+    };
+    let key = Key { app: site.app_label().clone(), cache: site.cache_space(index, target), url: url.into() };
+    let variants = core.cache.at_hand(&key)?;
+    if variants.iter().any(|stored| !stored.vary.fields().all(|name| UNCHANGED.contains(name))) {
+        return None;
+    }
+    let lines = |name: &HeaderName| {
+        let known = UNCHANGED.iter().find(|known| *known == name);
+        glance.lines(known.map_or("", HeaderName::as_str))
+    };
+    let matches = |stored: &Stored| stored.vary.matches_lines(lines);
+    let Reuse::Fresh(stored) = cache::reuse_where(&variants, matches, &Asked::default(), now_ms) else { return None };
+    let compressed = rule.is_some_and(|rule| rule.compress) && stored.body_id != 0 && cache::compressible(&stored);
+    let plain = !matches!(
+        stored.status,
+        StatusCode::NO_CONTENT
+            | StatusCode::RESET_CONTENT
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::NOT_MODIFIED
+            | StatusCode::UPGRADE_REQUIRED
+    );
+    (plain && !compressed).then_some(stored)
+}
+
+/// The head as hyper would write it.
+fn write_head(
+    out: &mut Vec<u8>,
+    stored: &Stored,
+    now_ms: u64,
+    id: &str,
+    glance: &Glance<'_>,
+    door: Option<&Door>,
+) -> Option<()> {
+    let reason = stored.status.canonical_reason()?;
+    let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", stored.status.as_str());
+    let mut dated = false;
+    for (name, value) in &stored.headers {
+        dated |= name == header::DATE;
+        if *name != header::CONTENT_LENGTH && *name != header::AGE && *name != REQUEST_ID {
+            push(out, name.as_str(), value.as_bytes());
+        }
+    }
+    if !dated {
+        // The long way knows the time in words.
+        return None;
+    }
+    let age_s = stored.age_s(now_ms);
+    let left_s = i128::from(stored.lifetime_s) - i128::from(age_s);
+    let length = stored.body.len();
+    let _ = write!(
+        out,
+        "content-length: {length}\r\nage: {age_s}\r\ncache-status: selvedge; hit; ttl={left_s}\r\nvia: 1.1 selvedge\r\n"
+    );
+    push(out, REQUEST_ID.as_str(), id.as_bytes());
+    let told = door.map(|door| door.told(glance.host(), glance.secured)).into_iter().flatten().flatten();
+    for (name, value) in told.filter(|(name, _)| !stored.headers.contains_key(name)) {
+        push(out, name.as_str(), HeaderValue::as_bytes(value));
+    }
+    out.extend_from_slice(b"\r\n");
+    Some(())
+}
+
+fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What the record is made of.
+struct Answered {
+    index: RouteIndex,
+    id: String,
+    started: std::time::Duration,
+    now_ms: u64,
+    status: StatusCode,
+    bytes: usize,
+}
+
+fn record(core: &Core, site: &Site, glance: &Glance<'_>, answered: Answered) {
+    core.drain.enter();
+    let total = core.clock.monotonic().saturating_sub(answered.started);
+    let record = Record {
+        started_unix_ms: answered.now_ms,
+        request_id: answered.id,
+        trace: TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids),
+        app: Some(site.app_label().clone()),
+        deployment: Some(site.deployment().clone()),
+        route: Some(site.pattern(answered.index).clone()),
+        client: Some(glance.peer.ip()),
+        method: "GET".to_owned(),
+        host: glance.host().to_owned(),
+        path: glance.path.to_owned(),
+        protocol: Protocol::Http11.as_str(),
+        status: answered.status.as_u16(),
+        response_bytes: answered.bytes as u64,
+        head: total,
+        total,
+        ..Record::default()
+    };
+    core.sink.record(record);
+}

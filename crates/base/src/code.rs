@@ -143,6 +143,7 @@ codes! {
     UPSTREAM_TIMEOUT = row("upstream_timeout", 504, Upstream, true, "The target did not answer in time", "Check the target.");
     UPSTREAM_TLS = row("upstream_tls", 502, Upstream, false, "The TLS connection to the target failed", "Check the target's certificate.");
     UPSTREAM_BUSY = row("upstream_busy", 503, Upstream, true, "The upstream has no room for another request", "Try again later, or raise requests or waiting under [upstreams.NAME] limits.");
+    UPSTREAM_LOOP = row("upstream_loop", 508, Upstream, false, "The request came back to a node that it had passed", "Let no upstream lead back to a node in front of it; CDN-Loop names those it passed.");
     UPSTREAM_OPEN = row("upstream_open", 503, Upstream, true, "The upstream failed too often and is left alone for a while", "Check its targets: selvedge upstreams.");
 
     // Data.

@@ -47,6 +47,15 @@ impl Content {
         Self::Held { held, part }
     }
 
+    /// Contents one after the other.
+    pub fn joined(mut contents: Vec<Self>) -> Self {
+        match contents.len() {
+            0 => Self::empty(),
+            1 => contents.remove(0),
+            _ => Self::held(Arc::new(Joined(contents))),
+        }
+    }
+
     pub fn len(&self) -> u64 {
         match self {
             Self::Whole(bytes) => bytes.len() as u64,
@@ -149,6 +158,40 @@ impl PartialEq for Content {
 }
 
 impl Eq for Content {}
+
+/// Several contents as one.
+struct Joined(Vec<Content>);
+
+impl Held for Joined {
+    fn bytes(&self) -> u64 {
+        self.0.iter().map(Content::len).sum()
+    }
+
+    fn read(&self, part: Range<u64>) -> BoxFuture<'static, Result<Bytes, StoreError>> {
+        let mut at = 0;
+        let mut slices = Vec::new();
+        for content in &self.0 {
+            let (from, to) = (part.start.max(at), part.end.min(at + content.len()));
+            if from < to {
+                slices.push(content.slice(from - at..to - at));
+            }
+            at += content.len();
+        }
+        Box::pin(async move {
+            if let [Content::Whole(bytes)] = &slices[..] {
+                return Ok(bytes.clone());
+            }
+            let mut whole = BytesMut::with_capacity((part.end - part.start) as usize);
+            for slice in slices {
+                match slice {
+                    Content::Whole(bytes) => whole.extend_from_slice(&bytes),
+                    Content::Held { held, part } => whole.extend_from_slice(&held.read(part).await?),
+                }
+            }
+            Ok(whole.freeze())
+        })
+    }
+}
 
 struct HeldBody {
     held: Arc<dyn Held>,

@@ -43,7 +43,7 @@ pub use encoding::{
 };
 pub use key::{ASTRAY, KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};
-pub use part::{Span, admit_part, answer_part};
+pub use part::{Gap, Parts, Span, admit_part, answer_parts};
 pub use proxy::{
     Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, reuse_where, set_validators, usable_in_trouble,
 };

@@ -27,7 +27,7 @@ pub use blobs::PublicBucket;
 pub use core::{CoreConfig, Countries, run_core};
 pub use door::{Door, Doors, Hsts, Redirect, alt_svc};
 pub use drain::Drain;
-pub use proxy::{CacheCare, Counts, ProxyCache, Totals, Upstream, UpstreamParts, UpstreamView};
+pub use proxy::{CacheCare, Counts, NodeName, ProxyCache, Totals, Upstream, UpstreamParts, UpstreamView};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};
 
 #[cfg(test)]

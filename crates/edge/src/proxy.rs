@@ -10,6 +10,7 @@ mod care;
 mod counts;
 mod filling;
 mod forwarded;
+mod gap;
 mod part;
 mod passing;
 mod press;
@@ -19,6 +20,7 @@ mod settings;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod tier;
 mod upstream;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub use counts::{Counts, Totals};
 pub(crate) use forwarded::{Forwarded, forget};
 use forwarded::{add_via, forwarded};
 pub(crate) use rule::Rule;
+pub use tier::NodeName;
 
 /// How this node names itself in `Via`, and in `Cache-Status`.
 const NAME: &str = "selvedge";

@@ -234,14 +234,23 @@ impl Hosts {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the key of an app's responses is made of, at a host and path.
-    pub(crate) fn cache_rule(&self, app: &str, host: &str, path: &str) -> Option<cache::KeyRule> {
+    /// What the keys of an app's responses are made of, at a host and path: by each route that may answer
+    /// there, whatever else it asks of a request, and by each way that it may go.
+    pub(crate) fn cache_rules(&self, app: &str, host: &str, path: &str) -> Vec<cache::KeyRule> {
         let map = self.load();
-        let site = map.find(host).filter(|site| site.app().as_str() == app)?;
-        match site.plan().routes.find(host, path)?.route.target {
+        let Some(site) = map.find(host).filter(|site| site.app().as_str() == app) else { return Vec::new() };
+        let plan = site.plan();
+        let is_any = host == plan.default_host();
+        let routes = plan.routes.iter().filter(|route| is_any || route.host.matches(host));
+        let targets = routes.filter(|route| route.path.matches(path)).flat_map(|route| {
+            let ways = route.rules.iter().flat_map(|rules| rules.targets());
+            std::iter::once(&route.target).chain(ways)
+        });
+        let rule = |target: &Target| match *target {
             Target::Upstream { cache, .. } => Some(site.cache_rule(cache).key.clone()),
             _ => None,
-        }
+        };
+        targets.filter_map(rule).collect()
     }
 
     /// How often a map was published.

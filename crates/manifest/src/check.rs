@@ -67,6 +67,7 @@ pub(crate) fn check(mut raw: RawManifest, context: &Check<'_>, problems: &mut Pr
     compiler.limits(&raw.limits, APP, None, |name, value| limits.set(name, value));
     let tests = compiler.tests(&raw.tests);
     let upstreams: Vec<_> = raw.upstreams.iter().map(|u| compiler.upstream(u)).collect();
+    upstreams::check_parents(&raw.upstreams, compiler.problems);
     let Compiler { assets, buckets, cache_rules, origins, .. } = compiler;
     let (routes, hosts) = routes?;
     Some(Plan {

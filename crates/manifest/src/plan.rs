@@ -17,7 +17,7 @@ use crate::cache_rule::CacheRule;
 use crate::egress::EgressRule;
 use crate::origin::Origins;
 use crate::route::{RouteCache, RouteTable, Rules, Target};
-use crate::upstream::UpstreamPlan;
+use crate::upstream::{UpstreamPlan, parents_hold};
 
 /// One application, as it is served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +87,11 @@ impl Plan {
         &self.upstreams[usize::from(index.0)]
     }
 
+    /// Whether others ask it before their own servers.
+    pub fn is_parent(&self, index: UpstreamIndex) -> bool {
+        self.upstreams.iter().any(|upstream| upstream.parent == Some(index))
+    }
+
     pub fn worker_named(&self, name: &str) -> Option<(WorkerIndex, &WorkerPlan)> {
         let at = self.workers.iter().position(|w| w.name.as_str() == name)?;
         Some((WorkerIndex(at as u16), &self.workers[at]))
@@ -141,6 +146,9 @@ impl Plan {
         });
         if !self.cache_rules.iter().all(CacheRule::holds) {
             return Err("the plan has a rule for the cache with names that are none".to_owned());
+        }
+        if !parents_hold(&self.upstreams) {
+            return Err("the plan has an upstream whose parent is none".to_owned());
         }
         if !self.upstreams.iter().all(UpstreamPlan::holds) {
             return Err("the plan has an upstream whose target is none".to_owned());

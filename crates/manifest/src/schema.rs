@@ -175,7 +175,7 @@ fn route_cache() -> Value {
 }
 
 fn upstream() -> Value {
-    let url = json!({ "type": "string", "pattern": "^(https?|h2c)://" });
+    let url = json!({ "type": "string", "pattern": "^(srv\\+)?(https?|h2c)://" });
     let statuses =
         |min: u16| json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": 599 } });
     let mut upstream = object(UPSTREAM, |name| match name {
@@ -206,6 +206,8 @@ fn upstream() -> Value {
             "ca" => json!({ "type": "string", "pattern": "-----BEGIN CERTIFICATE-----" }),
             _ => json!({ "type": "string", "minLength": 1 }),
         }),
+        "parent" => json!({ "$ref": "#/$defs/label" }),
+        "early_hints" => json!({ "type": "boolean" }),
         "limits" => limits(UPSTREAM_LIMITS),
         _ => unreachable!("the table of fields has no other"),
     });

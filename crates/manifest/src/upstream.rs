@@ -4,6 +4,7 @@ use base::{ResourceName, UpstreamLimits};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{EgressRule, Scheme};
+use crate::plan::UpstreamIndex;
 
 /// Servers that routes pass requests on to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,12 @@ pub struct UpstreamPlan {
     pub health: Option<HealthPlan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
+    /// Whose cache is asked before these servers are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<UpstreamIndex>,
+    /// Whether `103 Early Hints` of the servers reach clients.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early_hints: bool,
     #[serde(default)]
     pub limits: UpstreamLimits,
 }
@@ -36,6 +43,9 @@ pub struct TargetPlan {
     /// HTTP/2 without TLS (`h2c://`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub h2c: bool,
+    /// The host is the name of a service, whose servers DNS names (`srv+http://`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub srv: bool,
 }
 
 /// Who of the targets gets a request.
@@ -97,13 +107,26 @@ impl BalancePlan {
 impl UpstreamPlan {
     /// Whether a plan that was read back may be used.
     pub(crate) fn holds(&self) -> bool {
+        let services = self.targets.iter().filter(|target| target.srv).all(|target| is_service(&target.server));
         let weights = self.targets.iter().all(|target| (1..=WEIGHT_MAX).contains(&target.weight));
-        !self.targets.is_empty() && weights && self.targets.iter().all(|target| is_target(&target.server))
+        !self.targets.is_empty() && weights && services && self.targets.iter().all(|target| is_target(&target.server))
     }
+}
+
+/// Whether the parents that upstreams name are there, and are nobody's children.
+pub(crate) fn parents_hold(upstreams: &[UpstreamPlan]) -> bool {
+    let parents = upstreams.iter().filter_map(|upstream| upstream.parent);
+    parents.map(|parent| upstreams.get(usize::from(parent.0))).all(|found| found.is_some_and(|up| up.parent.is_none()))
 }
 
 /// The largest weight of a target.
 pub(crate) const WEIGHT_MAX: u32 = 1_000;
+
+/// Whether a rule names a service of HTTP: a scheme and a name, whose ports DNS knows.
+pub(crate) fn is_service(rule: &EgressRule) -> bool {
+    let EgressRule::Host { host, port, .. } = rule else { return false };
+    is_target(rule) && port.is_none() && host.parse::<std::net::IpAddr>().is_err()
+}
 
 /// Whether a rule names one server of HTTP: a scheme and a host.
 pub(crate) fn is_target(rule: &EgressRule) -> bool {

@@ -24,8 +24,11 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use tokio::sync::{OnceCell, watch};
 use url::Url;
 
+use crate::dns::Resolver;
+
 mod dial;
 mod inline;
+mod names;
 mod peer;
 mod pool;
 mod raw;
@@ -33,7 +36,7 @@ mod tls;
 mod upgrade;
 
 use dial::Driver;
-pub use peer::{Peer, PeerOptions, PeerTimes, Undone};
+pub use peer::{Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
 use pool::{Lease, Link, Pool, Reuse};
 pub use raw::RawStream;
 pub use upgrade::Stream;
@@ -52,6 +55,8 @@ pub struct ConnectorOptions {
     pub idle: Duration,
     /// Unused connections kept for one target, on one core.
     pub idle_per_target: usize,
+    /// Who knows the names of upstreams, and for how long; the system's resolver if there is none.
+    pub resolver: Option<Arc<Resolver>>,
 }
 
 impl From<&NodeLimits> for ConnectorOptions {
@@ -59,6 +64,7 @@ impl From<&NodeLimits> for ConnectorOptions {
         Self {
             connect: Duration::from_millis(limits.egress_connect_ms),
             extra_ca: None,
+            resolver: None,
             // Shorter than what servers commonly keep, so that ours closes first.
             idle: Duration::from_secs(30),
             idle_per_target: 32,

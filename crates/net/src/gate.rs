@@ -5,10 +5,11 @@
 //! gate it never sees half a head or a bad one: a bad head ends the stream for it, so that it
 //! finishes what came before, in order, and the connection then answers with a problem document.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -22,6 +23,7 @@ use crate::ServerLimits;
 use crate::chunked::Chunked;
 use crate::frames::Frames;
 use crate::head::{Framing, Head, Refusal, check_head};
+use crate::interim::Line;
 use crate::server::upgraded::Accepted;
 use crate::stream::Stream;
 
@@ -58,6 +60,8 @@ pub(crate) struct State {
     pub upgrade: Cell<Upgrading>,
     /// The socket that the connection becomes (HTTP/1.1).
     pub accepted: RefCell<Option<Accepted>>,
+    /// What goes out before answers (HTTP/1.1), once there was a request.
+    pub interim: OnceCell<Arc<Line>>,
     /// Told with every wake: sockets, which are tasks of their own on HTTP/2.
     pub sockets: Notify,
 }
@@ -92,6 +96,7 @@ impl State {
             waker: RefCell::new(None),
             upgrade: Cell::new(Upgrading::No),
             accepted: RefCell::new(None),
+            interim: OnceCell::new(),
             sockets: Notify::new(),
         })
     }
@@ -439,8 +444,22 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Writes what goes out before an answer: when hyper has nothing to write, or when it was begun.
+    fn poll_interim(&mut self, cx: &mut Context<'_>, flushes: bool) -> Poll<io::Result<()>> {
+        let Some(line) = self.state.interim.get() else { return Poll::Ready(Ok(())) };
+        if !line.waits() || !(flushes || line.is_begun()) {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = line.poll_write(&mut self.stream, cx);
+        self.note_write(&poll);
+        poll
+    }
+}
+
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx, false))?;
         let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note_sent(&poll, bytes.len());
         poll
@@ -451,6 +470,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx, false))?;
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
         self.note_sent(&poll, bytes.iter().map(|slice| slice.len()).sum());
         poll
@@ -461,6 +481,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_interim(cx, true))?;
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
         if self.stream.is_buffered() {
             self.note_write(&poll);

@@ -19,6 +19,7 @@ pub mod chunked;
 pub mod connector;
 
 pub mod counts;
+mod dns;
 mod frames;
 #[cfg(test)]
 mod fuzz;
@@ -26,6 +27,7 @@ mod gate;
 pub mod glance;
 pub mod handover;
 pub mod head;
+mod interim;
 pub mod limits;
 pub mod listen;
 pub mod names;
@@ -39,12 +41,14 @@ pub mod tls;
 pub mod websocket;
 
 pub use connector::{
-    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream, Undone,
-    strip_hop_by_hop,
+    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, RawStream, SocketCheck,
+    Undone, strip_hop_by_hop,
 };
 pub use counts::ConnectionCounts;
+pub use dns::{DnsOptions, Resolver};
 pub use glance::{AtOnce, Glance};
 pub use handover::Sockets;
+pub use interim::Interim;
 pub use limits::ServerLimits;
 pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};
 pub use names::NameMap;

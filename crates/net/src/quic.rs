@@ -30,6 +30,7 @@ use crate::handover::Sockets;
 use crate::listen::{ListenError, Reception};
 use crate::tls::Tls;
 
+mod pseudo;
 pub(crate) mod streams;
 
 /// What HTTP/3 calls itself in a handshake (RFC 9114, section 3.1).

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::ServerLimits;
 use crate::chunked::Malformed;
+use crate::interim::Interim;
 use crate::target::split_port;
 use crate::tls::Secured;
 
@@ -41,6 +42,8 @@ pub struct Request {
     /// The client asks for a WebSocket, with a handshake that is in order. An answer of status 101
     /// that brings an end of a socket ([`base::socket::Upgrade`]) opens it.
     pub upgrade: bool,
+    /// Where interim answers go; `None` where there can be none.
+    pub interim: Option<Interim>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -21,7 +21,7 @@ use telemetry::{Level, Metrics};
 
 use crate::acme::Desk;
 use crate::config::last;
-use crate::reload::Bell;
+use crate::reload::{self, Bell};
 use crate::site::tenant;
 use crate::wire::{self, Locked, Stores};
 
@@ -92,6 +92,15 @@ pub fn control(
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
     bells: Option<(Bell, Desk)>,
 ) -> Arc<dyn Api> {
+    let reload = match (&bells, &node) {
+        (Some((bell, _)), _) => {
+            let bell = bell.clone();
+            Some(Arc::new(move || bell.ask()) as control::Reload)
+        }
+        // A node without a configuration.
+        (None, Some(_)) => Some(Arc::new(reload::nothing) as control::Reload),
+        (None, None) => None,
+    };
     let (responses, metrics) = node.unzip();
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
@@ -132,8 +141,8 @@ pub fn control(
         prepare: Arc::new(prepare),
         on_release,
         upstreams,
-        certificates: bells.clone().map(|(_, desk)| Arc::new(move |renew| desk.ask(renew)) as control::Certificates),
-        reload: bells.map(|(bell, _)| Arc::new(move || bell.ask()) as control::Reload),
+        certificates: bells.map(|(_, desk)| Arc::new(move |renew| desk.ask(renew)) as control::Certificates),
+        reload,
         version: env!("CARGO_PKG_VERSION"),
     }))
 }

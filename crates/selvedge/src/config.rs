@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use base::{AppName, NodeLimits};
 use manifest::{Diagnostic, Report, Source, SourceFile};
-use net::Address;
+use net::{Address, DnsOptions};
 
 use crate::wire::Apps;
 
@@ -40,6 +40,8 @@ pub struct NodeConfig {
     pub acme: Option<AcmeConfig>,
     /// The directory of the cache's disk tier.
     pub cache_disk: Option<PathBuf>,
+    /// Who knows the names of upstreams.
+    pub dns: DnsOptions,
     /// The text, for problems that are found later.
     pub file: Option<SourceFile>,
 }
@@ -91,7 +93,8 @@ pub mod code {
 /// Where a node serves if nobody says anything.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
-const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "geo", "cache", "acme"];
+const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "geo", "cache", "acme", "dns"];
+const DNS_FIELDS: &[&str] = &["servers"];
 const GEO_FIELDS: &[&str] = &["countries"];
 /// The limits that an app may have of its own: its quotas.
 const APP_FIELDS: &[&str] = &["blob_app_bytes", "kv_app_bytes", "kv_app_keys", "object_app_bytes", "sql_app_bytes"];
@@ -100,7 +103,9 @@ const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
 /// Reads a configuration; without a file, the one that is there without one.
 pub fn read(path: Option<&Path>) -> Result<NodeConfig> {
-    let Some(path) = path else { return Ok(NodeConfig::default()) };
+    let Some(path) = path else {
+        return Ok(NodeConfig { dns: DnsOptions::system(), ..NodeConfig::default() });
+    };
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
     // Absolute, so that the directories of what it names can be watched.
     let whole = std::path::absolute(path).with_context(|| format!("{}", path.display()))?;
@@ -128,6 +133,10 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
         let text = reader.string(&table, "countries")?;
         Some(CountriesFile { path: base.join(text.value), span: text.span })
     });
+    let mut dns = DnsOptions::system();
+    if let Some(table) = reader.table(&root, "dns") {
+        dns.servers = read_dns(&mut reader, &table);
+    }
     let acme = reader.table(&root, "acme").and_then(|table| acme::read(&mut reader, &table, base));
     if acme.is_none()
         && let Some(listener) = listeners.iter().find(|one| one.tls.as_ref().is_some_and(|tls| !tls.acme.is_empty()))
@@ -140,7 +149,7 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
     if !report.problems.is_empty() {
         return Err(Misconfigured(report));
     }
-    Ok(NodeConfig { limits, apps: Arc::new(apps), listeners, s3, countries, cache_disk, acme, file: Some(file) })
+    Ok(NodeConfig { limits, apps: Arc::new(apps), listeners, s3, countries, cache_disk, acme, dns, file: Some(file) })
 }
 
 fn read_limits(reader: &mut Reader<'_>, table: &Table) -> NodeLimits {
@@ -210,6 +219,23 @@ fn read_s3(reader: &mut Reader<'_>, table: &Table) -> S3Config {
         }
     });
     S3Config { listen, hosts: reader.strings(table, "hosts").into_iter().map(|host| host.value).collect() }
+}
+
+/// The servers that are asked for names, in place of the system's.
+fn read_dns(reader: &mut Reader<'_>, table: &Table) -> Vec<SocketAddr> {
+    reader.check_fields(table, DNS_FIELDS, "[dns]");
+    let mut servers = Vec::new();
+    for text in reader.strings(table, "servers") {
+        let address = text.value.parse().ok();
+        match address.or_else(|| text.value.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, 53))) {
+            Some(server) => servers.push(server),
+            None => {
+                let message = format!("{:?} is no address of a server", text.value);
+                reader.problem(code::BAD_VALUE, &text.span, message, "for example: servers = [\"10.0.0.2\"]");
+            }
+        }
+    }
+    servers
 }
 
 fn check_listeners(reader: &mut Reader<'_>, listeners: &[ListenerConfig], max: u64) {

@@ -28,6 +28,7 @@ use crate::terminal;
 use crate::upstreams;
 use crate::watch::Watch;
 use crate::wire;
+use net::DnsOptions;
 
 mod authority;
 
@@ -56,6 +57,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
             log: terminal::log_format(),
             quiet: args.listening.quiet,
             countries: None,
+            dns: DnsOptions::system(),
             sockets: sockets.clone(),
         },
         stores.clone(),

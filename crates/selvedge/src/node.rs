@@ -12,8 +12,8 @@ use base::{Clock, NodeLimits, SystemRng};
 use dispatch::{Dispatcher, ObjectParts};
 use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{
-    Address, ConnectionCounts, Connector, ConnectorOptions, Intake, ListenOptions, Listener, Quic, Reception,
-    ServerLimits, Sockets, Tls,
+    Address, ConnectionCounts, Connector, ConnectorOptions, DnsOptions, Intake, ListenOptions, Listener, Quic,
+    Reception, Resolver, ServerLimits, Sockets, Tls,
 };
 use services::ResponseCare;
 use services_cluster::PostgresUsage;
@@ -38,6 +38,8 @@ pub struct NodeOptions {
     pub quiet: bool,
     /// The countries of addresses, where a database is configured.
     pub countries: Option<Countries>,
+    /// Who knows the names of upstreams.
+    pub dns: DnsOptions,
     /// Where listeners come from and are kept for a successor.
     pub sockets: Arc<Sockets>,
 }
@@ -78,7 +80,7 @@ impl Node {
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
         let counts = ConnectionCounts::new(&options.limits);
-        let connector = Connector::new(ConnectorOptions::from(&options.limits));
+        let connector = connector(&options.limits, &options.dns);
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());
@@ -228,6 +230,11 @@ fn bind(listeners: Vec<ListenerOptions>, cores: usize, sockets: &Arc<Sockets>) -
     }
     let doors = Doors::new(running.iter().map(|(.., door)| door.clone()).collect());
     Ok(Bound { addresses, by_core, doors, running, quic })
+}
+
+fn connector(limits: &NodeLimits, dns: &DnsOptions) -> Arc<Connector> {
+    let resolver = Some(Resolver::new(dns.clone(), Arc::new(SystemRng)));
+    Connector::new(ConnectorOptions { resolver, ..ConnectorOptions::from(limits) })
 }
 
 /// Starts the endpoints of HTTP/3, and gives each core what they hand it.

@@ -10,6 +10,7 @@ use base::{Clock, code};
 use control_api::{ApiError, Reloaded};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use net::DnsOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{self, AcmeConfig, NodeConfig, S3Config};
@@ -49,6 +50,12 @@ impl Bell {
     }
 }
 
+/// The answer of `dev`, which follows its project by itself.
+pub fn nothing() -> BoxFuture<'static, Result<Reloaded, ApiError>> {
+    let told = "`selvedge dev` has no configuration to read; it follows the files of its project by itself";
+    Box::pin(std::future::ready(Ok(Reloaded { changed: vec![told.to_owned()], ..Reloaded::default() })))
+}
+
 /// What is as it was at the start for as long as a node runs.
 #[derive(PartialEq, Eq)]
 pub struct Fixed {
@@ -57,6 +64,7 @@ pub struct Fixed {
     acme: Option<AcmeConfig>,
     cache_disk: Option<PathBuf>,
     countries: Option<PathBuf>,
+    dns: DnsOptions,
     /// Whose certificates are asked of an authority.
     hosts: Vec<Vec<String>>,
 }
@@ -70,6 +78,7 @@ impl Fixed {
             acme: config.acme.clone(),
             cache_disk: config.cache_disk.clone(),
             countries: config.countries.as_ref().map(|file| file.path.clone()),
+            dns: config.dns.clone(),
             hosts: secured.flat_map(|tls| tls.acme.clone()).collect(),
         }
     }
@@ -82,6 +91,7 @@ impl Fixed {
             ("[acme]", self.acme == other.acme),
             ("[cache]", self.cache_disk == other.cache_disk),
             ("[geo]", self.countries == other.countries),
+            ("[dns]", self.dns == other.dns),
             ("tls.acme", self.hosts == other.hosts),
         ];
         rows.into_iter().filter(|(_, same)| !same).map(|(what, _)| what)

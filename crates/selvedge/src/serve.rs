@@ -79,6 +79,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
             log: terminal::log_format(),
             quiet: args.listening.quiet,
             countries,
+            dns: config.dns,
             sockets: sockets.clone(),
         },
         stores.clone(),

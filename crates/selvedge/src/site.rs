@@ -12,7 +12,7 @@ use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
 use edge::{AssetIndex, AssetService, PublicBucket, Site, SiteParts, Upstream};
 use futures_util::future::LocalBoxFuture;
-use manifest::{Databases, Grant, Plan, PostgresTls, Var, WorkerPlan};
+use manifest::{Databases, Grant, Plan, PostgresTls, UpstreamIndex, Var, WorkerPlan};
 use services::blob::{Blobs, Bucket};
 use services::egress::EgressPolicy;
 use services::kv::KvNamespace;
@@ -23,7 +23,7 @@ use services::{AppId, SecretEntry, SecretName, ValueKind};
 use worker::{Call, Entry, Env, Event, Failure, Fetcher, Handle, Invoker, Response, SourceMap, SqlBinding, SqlTarget};
 
 use crate::outbound::egress_rules;
-use crate::upstreams::Upstreams;
+use crate::upstreams::{Kin, Upstreams};
 use crate::wire::Stores;
 
 /// The tenant of a laptop, and of every node until there are more.
@@ -129,15 +129,21 @@ impl Workshop {
 
     /// The servers behind the plan's routes.
     async fn upstreams(&self, plan: &Plan) -> Result<Vec<Arc<Upstream>>> {
-        let mut opened = Vec::with_capacity(plan.upstreams.len());
-        for upstream in &plan.upstreams {
+        let mut opened: Vec<Option<Arc<Upstream>>> = vec![None; plan.upstreams.len()];
+        // Parents first; they have none.
+        let mut order: Vec<usize> = (0..plan.upstreams.len()).collect();
+        order.sort_by_key(|at| plan.upstreams[*at].parent.is_some());
+        for at in order {
+            let upstream = &plan.upstreams[at];
             let certificate = match upstream.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
                 Some(secret) => self.secret_text(plan, secret).await?.map(Some),
                 None => Ok(None),
             };
-            opened.push(self.upstreams.open(upstream, &self.own, certificate)?);
+            let parent = upstream.parent.and_then(|parent| opened[usize::from(parent.0)].clone());
+            let kin = Kin { parent, is_parent: plan.is_parent(UpstreamIndex(at as u16)) };
+            opened[at] = Some(self.upstreams.open(upstream, kin, &self.own, certificate)?);
         }
-        Ok(opened)
+        Ok(opened.into_iter().flatten().collect())
     }
 
     /// The environment; with it the reason, if something that was granted is not there yet.

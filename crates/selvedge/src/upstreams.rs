@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{AppName, Clock, ResourceName, Rng, Secret, SystemClock, SystemRng};
 use control_api::{TargetEntry, UpstreamEntry};
-use edge::{Hosts, Upstream, UpstreamParts, UpstreamView};
+use edge::{Hosts, NodeName, Upstream, UpstreamParts, UpstreamView};
 use manifest::{EgressRule, TargetPlan, UpstreamPlan};
-use net::{Check, Connector, Peer, PeerOptions, PeerTimes};
+use net::{Check, Connector, Peer, PeerOptions, PeerTimes, SocketCheck};
 use services::egress::{EgressPolicy, Scheme, Target};
 use telemetry::metrics::{Kind, Metrics, Point};
 use url::Url;
@@ -26,18 +26,30 @@ pub struct Upstreams {
     pub rng: Arc<dyn Rng>,
     /// Where request bodies are kept that are spooled.
     pub spool: PathBuf,
+    pub node: NodeName,
+}
+
+/// How an upstream stands to the others of its app.
+pub struct Kin {
+    /// Whose cache is asked before.
+    pub parent: Option<Arc<Upstream>>,
+    /// Whether it is asked so itself.
+    pub is_parent: bool,
 }
 
 impl Upstreams {
     pub fn new(connector: Arc<Connector>, data: &Path) -> Self {
         let spool = data.join("spool");
-        Self { connector, clock: Arc::new(SystemClock::default()), rng: Arc::new(SystemRng), spool }
+        let (clock, rng) = (Arc::new(SystemClock::default()), Arc::new(SystemRng));
+        let node = NodeName::new(&*rng);
+        Self { connector, clock, rng, spool, node }
     }
 
     /// Each server may be reached whatever its address is, but for those of the node itself.
     pub fn open(
         &self,
         plan: &UpstreamPlan,
+        kin: Kin,
         own: &[SocketAddr],
         certificate: Result<Option<Secret<String>>, Failure>,
     ) -> Result<Arc<Upstream>> {
@@ -49,30 +61,35 @@ impl Upstreams {
         };
         let mut peers = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
-            let options = options(plan, target, &policy, certificate.clone())?;
+            let options = options(plan, target, (&policy, own), certificate.clone(), kin.is_parent)?;
             let peer = Peer::new(self.connector.clone(), options);
             peers.push(peer.with_context(|| format!("the upstream {} has a target that is none", plan.name))?);
         }
         let (clock, rng, spool) = (self.clock.clone(), self.rng.clone(), self.spool.clone());
-        Ok(Upstream::new(UpstreamParts { plan, peers, refusal, clock, rng, spool }))
+        let (parent, node) = (kin.parent, self.node.clone());
+        Ok(Upstream::new(UpstreamParts { plan, peers, refusal, clock, rng, spool, parent, node }))
     }
 }
 
 fn options(
     plan: &UpstreamPlan,
     target: &TargetPlan,
-    policy: &Arc<EgressPolicy>,
+    (policy, own): (&Arc<EgressPolicy>, &[SocketAddr]),
     certificate: Option<Secret<String>>,
+    keeps_host: bool,
 ) -> Result<PeerOptions> {
     let limits = &plan.limits;
     let ms = Duration::from_millis;
     let url = Url::parse(&target.server.to_string())?;
     let check = check(&url, policy.clone())?;
+    let srv = target.srv.then(|| service_check(target, own));
     let tls = plan.tls.clone().unwrap_or_default();
     Ok(PeerOptions {
         url,
         h2c: target.h2c,
         check,
+        srv,
+        keeps_host,
         times: PeerTimes {
             connect: ms(limits.connect_ms),
             tls: ms(limits.tls_ms),
@@ -86,6 +103,22 @@ fn options(
         ca: tls.ca,
         server_name: tls.server_name,
         certificate,
+    })
+}
+
+/// What the policy says about each server that a service's name leads to, with the port that it has there.
+fn service_check(target: &TargetPlan, own: &[SocketAddr]) -> SocketCheck {
+    let (server, own) = (target.server.clone(), own.to_vec());
+    Arc::new(move |found: SocketAddr| {
+        let EgressRule::Host { scheme, host, .. } = &server else { return Err("it names no host".to_owned()) };
+        let rule = EgressRule::Host { scheme: *scheme, host: host.clone(), port: Some(found.port()) };
+        let policy = EgressPolicy::new(egress_rules(&[rule]), own.clone());
+        let scheme = match scheme {
+            Some(manifest::Scheme::Https) => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let target = Target { scheme, host, port: found.port(), address: found.ip() };
+        policy.decide(&target).map_err(|denial| denial.to_string())
     })
 }
 

@@ -21,7 +21,8 @@
 //!
 //! **Purging everything** of an app is one number: rows of an earlier generation are no longer found, and
 //! are removed in the background. A soft purge of everything is one as well: rows with a number up to the
-//! purge's are stale since then. What is renewed gets a new number.
+//! purge's are stale since then. What is renewed gets a new number. A purge of a prefix or a tag that finds
+//! much is written down in the same manner ([`mark`]).
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -38,6 +39,7 @@ use crate::pool::{Lane, Pool, Threads};
 
 mod body;
 mod index;
+mod mark;
 mod room;
 
 use body::Bodies;

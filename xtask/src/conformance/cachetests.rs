@@ -80,7 +80,7 @@ fn results(program: &Path, checkout: &Path) -> Result<Value> {
     fs::create_dir_all(&app).with_context(|| format!("creating {}", app.display()))?;
     let origin = Origin::start(checkout, &folder)?;
     let manifest = format!(
-        "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://127.0.0.1:{}\"]\n\
+        "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://127.0.0.1:{}\"]\nearly_hints = true\n\
          [[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\n",
         origin.port
     );

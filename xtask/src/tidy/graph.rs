@@ -78,7 +78,7 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("tokio-rustls", &["net"]),
     Heavy::of("tokio-tungstenite", &["net"]),
     Heavy::of("quinn*", &["net"]),
-    Heavy::of("h2", &["net"]),
+    Heavy::of("h2", &["net"]).or_tests(),
     Heavy::of("h3*", &["net"]),
     Heavy::of("instant-acme", &["net"]),
     Heavy::of("socket2", &["net"]),

@@ -56,5 +56,6 @@ fn as_request(event: FetchEvent) -> Result<Request, Failure> {
         listener: 0,
         secured: None,
         upgrade: false,
+        interim: None,
     })
 }

@@ -117,7 +117,7 @@ fn through(
             return upstream.ask(forwarded).await;
         }
         let worker = workers.remove(0);
-        let Forwarded { method, path_and_query, headers, body, client } = forwarded;
+        let Forwarded { method, path_and_query, headers, body, client, .. } = forwarded;
         let request = Request { method, path_and_query, headers, body, ..head.bare() };
         let next = {
             let way = way.clone();
@@ -127,7 +127,7 @@ fn through(
                 async move {
                     let Outbound { method, url, headers, body } = outbound;
                     let path_and_query = path_of(&url)?;
-                    let forwarded = Forwarded { method, path_and_query, headers, body, client };
+                    let forwarded = Forwarded { method, path_and_query, headers, body, client, interim: None };
                     let outcome = through(way.clone(), workers, upstream, head, forwarded).await;
                     Ok(outcome.unwrap_or_else(|failure| way.told(&failure)))
                 }
@@ -209,6 +209,7 @@ impl Head {
             listener: self.listener,
             secured: self.secured.clone(),
             upgrade: false,
+            interim: None,
         }
     }
 

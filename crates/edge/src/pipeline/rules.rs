@@ -225,6 +225,7 @@ pub(super) fn copy(request: &Request, body: Bytes) -> Request {
         listener: request.listener,
         secured: request.secured.clone(),
         upgrade: false,
+        interim: None,
     }
 }
 

@@ -13,8 +13,8 @@ use std::task::Poll;
 
 use base::{Body, BodyError, Clock, NodeLimits, code};
 use cache::{
-    Answer, Asked, Content, Heuristic, Kept, Key, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket, Trouble,
-    Variants,
+    Answer, Asked, Content, Heuristic, Kept, Key, Parts, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket,
+    Trouble, Variants,
 };
 use futures_util::future::LocalBoxFuture;
 use http::uri::PathAndQuery;
@@ -26,10 +26,10 @@ use worker::Failure;
 
 use super::counts::{Counted, Counts, Totals};
 use super::filling::{Ends, Filling, Head, Outcome};
-use super::part;
+use super::part::{self, Parted};
 use super::press::Press;
 use super::rule::Rule;
-use super::{Forwarded, NAME, Upstream, add_via, forwarded, pass};
+use super::{Forwarded, NAME, Upstream, add_via, forwarded, gap, pass};
 use crate::respond::refuse;
 
 /// RFC 9211.
@@ -52,6 +52,7 @@ pub struct ProxyCache {
     filling_bytes: AtomicU64,
     filling_bytes_max: u64,
     alone: Mutex<HashMap<Key, u64>>,
+    pub(super) parted: Parted,
     counts: Counted,
     pub(super) press: Press,
     /// The next name of a body.
@@ -85,7 +86,11 @@ pub(crate) struct Caching<'a> {
 pub(crate) type Behind = Rc<dyn Fn(Forwarded) -> LocalBoxFuture<'static, Result<Response<Body>, Failure>>>;
 
 /// Sends a request to where the cache's misses go.
-async fn ask(upstream: &Arc<Upstream>, behind: Option<&Behind>, request: Forwarded) -> Result<Response<Body>, Failure> {
+pub(super) async fn ask(
+    upstream: &Arc<Upstream>,
+    behind: Option<&Behind>,
+    request: Forwarded,
+) -> Result<Response<Body>, Failure> {
     match behind {
         Some(behind) => behind(request).await,
         None => upstream.ask(request).await,
@@ -101,6 +106,7 @@ impl ProxyCache {
             filling_bytes: AtomicU64::new(0),
             filling_bytes_max: limits.cache_filling_bytes,
             alone: Mutex::default(),
+            parted: Parted::default(),
             counts: Counted::default(),
             press: Press::default(),
             // What a disk has of an earlier process has smaller ones: a body takes longer than a nanosecond.
@@ -321,14 +327,16 @@ impl Asking {
             Reuse::Validate(stored) => Some(stored),
             Reuse::Nothing => None,
         };
+        // What it would wait for could be itself.
+        upstream.check_loop(&self.request.headers)?;
         let asks_nothing = Asked { only_if_cached: self.asked.only_if_cached, ..Asked::default() } == self.asked;
         if stored.is_none()
             && !self.is_head
             && asks_nothing
-            && let Some(answer) = Box::pin(caching.cache.part(&self.key, &self.request.headers, now_ms)).await
+            && let Some(parts) = Box::pin(caching.cache.parts(&self.key, &self.request.headers, now_ms)).await
+            && let Some(response) = Box::pin(self.of_parts(caching, upstream, parts)).await
         {
-            Counts::add(&self.counts.hits);
-            return Ok(respond(answer, "hit; detail=part"));
+            return Ok(response);
         }
         if self.asked.only_if_cached {
             return Err(refuse(&code::NOT_CACHED, "the request says only-if-cached, and nothing stored answers it"));
@@ -354,6 +362,24 @@ impl Asking {
                 Box::pin(self.alone(caching, upstream, &format!("{forward}; detail=not-shared-before"))).await
             }
         }
+    }
+
+    /// An answer made of stored parts, and of what the origin has of the rest; `None` if it has another whole.
+    async fn of_parts(&self, caching: &Caching<'_>, upstream: &Arc<Upstream>, parts: Parts) -> Option<Response<Body>> {
+        let gap = match parts {
+            Parts::Whole(answer) => {
+                Counts::add(&self.counts.hits);
+                return Some(respond(answer, "hit; detail=part"));
+            }
+            Parts::Gap(gap) => gap,
+        };
+        if self.asked.only_if_cached {
+            return None;
+        }
+        let (mut response, kept) = gap::fill(caching, upstream, &self.key, self.request.bodiless(), gap).await?;
+        Counts::add(&self.counts.misses);
+        tell(&mut response, if kept { "fwd=partial; fwd-status=206; stored" } else { "fwd=partial; fwd-status=206" });
+        Some(response)
     }
 
     /// Fetches, for itself and for who joins.
@@ -514,15 +540,10 @@ impl Asking {
             counts: self.counts.clone(),
             ticket: caching.cache.responses.ticket(),
         };
-        let request = Forwarded {
-            method: Method::GET,
-            path_and_query: self.request.path_and_query.clone(),
-            headers: self.request.headers.clone(),
-            body: Body::empty(),
-            client: self.request.client,
-        };
+        // It says nothing to a client that has its answer already.
+        let interim = self.request.interim.clone();
         let (lead, led) = oneshot::channel();
-        tokio::task::spawn_local(fetch.run(request, lead));
+        tokio::task::spawn_local(fetch.run(Forwarded { interim, ..self.request.bodiless() }, lead));
         led
     }
 }
@@ -545,7 +566,8 @@ impl Fetch {
                     // It speaks of another response than the one that is stored: begin anew.
                     let (method, mut headers) = (Method::GET, plain);
                     cache::set_validators(None, &mut headers);
-                    let again = Forwarded { method, path_and_query, headers, body: Body::empty(), client };
+                    let again =
+                        Forwarded { method, path_and_query, headers, body: Body::empty(), client, interim: None };
                     outcome = ask(&self.upstream, self.behind.as_ref(), again).await;
                 }
             }

@@ -24,10 +24,10 @@ impl CacheCare {
         Arc::new(Self { cache, hosts, clock })
     }
 
-    /// A URL as keys have it, by the rule of the route that answers there.
-    fn page(&self, app: &str, url: &str) -> String {
+    /// A URL as keys have it, by the rules of the routes that may answer there.
+    fn pages(&self, app: &str, url: &str) -> Vec<String> {
         let url = url.split_once('#').map_or(url, |(url, _)| url);
-        let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+        let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
         let (authority, target) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
@@ -36,10 +36,14 @@ impl CacheCare {
         let (scheme, path) = (scheme.to_ascii_lowercase(), if path.is_empty() { "/" } else { path });
         let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
         let host = host.map_or(authority, |(host, _)| host).to_ascii_lowercase();
-        let rule = self.hosts.cache_rule(app, &host, path);
-        let rule =
-            rule.as_ref().map_or_else(|| std::borrow::Cow::Owned(KeyRule::default()), std::borrow::Cow::Borrowed);
-        rule.page(&scheme, authority, path, query)
+        let mut rules = self.hosts.cache_rules(app, &host, path);
+        if rules.is_empty() {
+            rules.push(KeyRule::default());
+        }
+        let mut pages: Vec<_> = rules.iter().map(|rule| rule.page(&scheme, authority, path, query)).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        pages
     }
 }
 
@@ -75,15 +79,19 @@ impl ResponseCare for CacheCare {
     fn purge<'a>(&'a self, app: &'a str, purge: PurgeOptions) -> BoxFuture<'a, Result<u64, services::StoreError>> {
         Box::pin(async move {
             let what = match purge.what {
-                PurgeWhat::Url(url) => Purged::Url(self.page(app, &url).into()),
-                PurgeWhat::Prefix(prefix) => Purged::Prefix(prefix),
-                PurgeWhat::Tag(tag) => Purged::Tag(tag),
-                PurgeWhat::All => Purged::All,
+                PurgeWhat::Url(url) => self.pages(app, &url).into_iter().map(|page| Purged::Url(page.into())).collect(),
+                PurgeWhat::Prefix(prefix) => vec![Purged::Prefix(prefix)],
+                PurgeWhat::Tag(tag) => vec![Purged::Tag(tag)],
+                PurgeWhat::All => vec![Purged::All],
             };
             let app: Arc<str> = app.into();
             let stale_at_ms = purge.soft.then(|| self.clock.unix_ms());
             let counts = self.cache.counts(&app);
-            let purged = self.cache.purge(Purge { app, what, stale_at_ms, durable: true }).await.map_err(failed)?;
+            let mut purged = 0;
+            for what in what {
+                let purge = Purge { app: app.clone(), what, stale_at_ms, durable: true };
+                purged += self.cache.purge(purge).await.map_err(failed)?;
+            }
             counts.purged.fetch_add(purged, std::sync::atomic::Ordering::Relaxed);
             Ok(purged)
         })
@@ -116,8 +124,10 @@ impl ResponseCare for CacheCare {
     ) -> BoxFuture<'a, Result<Vec<ResponseEntry>, services::StoreError>> {
         Box::pin(async move {
             let now_ms = self.clock.unix_ms();
-            let page = self.page(app, url);
-            let found = self.cache.responses.entries(app, &page).await.map_err(failed)?;
+            let mut found = Vec::new();
+            for page in self.pages(app, url) {
+                found.extend(self.cache.responses.entries(app, &page).await.map_err(failed)?);
+            }
             let each = found.iter().flat_map(|(key, variants)| variants.iter().map(move |stored| (key, stored)));
             Ok(each.map(|(key, stored)| entry(key, stored, now_ms)).collect())
         })

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use base::Body;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use net::Request;
+use net::{Interim, Request};
 
 use super::NAME;
 
@@ -24,6 +24,22 @@ pub(crate) struct Forwarded {
     pub body: Body,
     /// Who asks.
     pub client: IpAddr,
+    /// Where interim answers go.
+    pub interim: Option<Interim>,
+}
+
+impl Forwarded {
+    /// The same as a GET without a body.
+    pub fn bodiless(&self) -> Self {
+        Self {
+            method: Method::GET,
+            path_and_query: self.path_and_query.clone(),
+            headers: self.headers.clone(),
+            body: Body::empty(),
+            client: self.client,
+            interim: None,
+        }
+    }
 }
 
 /// Takes out what a request says of who sent it, where nobody is believed.
@@ -54,7 +70,8 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
     add_via(&mut headers, request.protocol.as_str());
     // Who sends the body is told to when it is read, which is when a server is there to take it.
     headers.remove(header::EXPECT);
-    Forwarded { method: request.method, path_and_query: request.path_and_query, headers, body: request.body, client }
+    let Request { method, path_and_query, body, interim, .. } = request;
+    Forwarded { method, path_and_query, headers, body, client, interim }
 }
 
 /// A field's lines as one list.

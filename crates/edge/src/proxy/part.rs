@@ -2,51 +2,100 @@
 //!
 //! A part lies under the key of its whole with its bytes behind it, so that whatever purges the one purges
 //! the other. What is asked for as it was before is found at once; else a bounded number of parts is looked
-//! through.
+//! through, and put together if they are of one whole. What is missing between them is asked of the origin
+//! ([`gap`](super::gap)).
 
+use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use base::Body;
-use cache::{Answer, Key, Stored, Ticket};
+use cache::{Key, Parts, Stored, Ticket};
 use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt as _;
 
 use super::cached::{Caching, FillingShare, ProxyCache};
 use super::filling::{Filling, Head};
 
-/// Parts of one URL that are looked through for one that has what is asked for.
-const LOOKED_THROUGH_MAX: usize = 16;
+/// Parts of one URL that are looked through for what is asked for.
+const LOOKED_THROUGH_MAX: usize = 32;
 
-fn key_of(whole: &Key, first: &str, last: &str) -> Key {
-    Key { url: format!("{} part={first}-{last}", whole.url).into(), ..whole.clone() }
-}
+/// URLs that parts are remembered of; they are all forgotten when there are more.
+const PARTED_MAX: usize = 10_000;
 
-impl ProxyCache {
-    /// The answer that a stored part has to a request for one.
-    pub(super) async fn part(&self, whole: &Key, request: &HeaderMap, now_ms: u64) -> Option<Answer> {
-        let range = request.get(header::RANGE)?.to_str().ok()?;
-        if let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) {
-            let found = self.responses.get(&key_of(whole, first, last)).await.ok()?;
-            if let Some(answer) = answer_of(&found, request, now_ms) {
-                return Some(answer);
-            }
+/// URLs whose parts somebody was seen to ask for: only with these is a request for the whole looked for
+/// among parts.
+#[derive(Default)]
+pub(super) struct Parted(Mutex<HashSet<Key>>);
+
+impl Parted {
+    fn urls(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, whole: &Key) -> bool {
+        self.urls().contains(whole)
+    }
+
+    fn remember(&self, whole: &Key) {
+        let mut urls = self.urls();
+        if urls.len() >= PARTED_MAX {
+            urls.clear();
         }
-        let beginning = format!("{} part=", whole.url);
-        let keys = self.responses.keys(whole).await.ok()?;
-        for key in keys.iter().filter(|key| key.url.starts_with(&beginning)).take(LOOKED_THROUGH_MAX) {
-            let found = self.responses.get(key).await.ok()?;
-            if let Some(answer) = answer_of(&found, request, now_ms) {
-                return Some(answer);
-            }
-        }
-        None
+        urls.insert(whole.clone());
     }
 }
 
-fn answer_of(found: &[Arc<Stored>], request: &HeaderMap, now_ms: u64) -> Option<Answer> {
-    found.iter().find_map(|stored| cache::answer_part(stored, request, now_ms))
+/// What stands in the key of a part behind the key of its whole.
+const MARK: &str = " part=";
+
+fn key_of(whole: &Key, first: &str, last: &str) -> Key {
+    Key { url: format!("{}{MARK}{first}-{last}", whole.url).into(), ..whole.clone() }
+}
+
+/// The first and the last byte that a range names.
+fn named(range: &str) -> Option<(&str, &str)> {
+    range.strip_prefix("bytes=")?.split_once('-')
+}
+
+/// Whether a part may have a byte of a range; that it is of no use is found out later.
+fn may_overlap(part: &str, range: Option<&str>) -> bool {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let Some((first, last)) = range.and_then(named) else { return true };
+    let Some((Some(from), Some(to))) = part.split_once('-').map(|(from, to)| (number(from), number(to))) else {
+        return false;
+    };
+    // A range without a beginning counts from an end that is not known here.
+    number(first).is_none_or(|first| first <= to && number(last).is_none_or(|last| from <= last))
+}
+
+impl ProxyCache {
+    /// What stored parts come to for a request: for one, or for the whole.
+    pub(super) async fn parts(&self, whole: &Key, request: &HeaderMap, now_ms: u64) -> Option<Parts> {
+        let range = match request.get(header::RANGE) {
+            Some(range) => Some(range.to_str().ok()?),
+            None if self.parted.has(whole) => None,
+            None => return None,
+        };
+        if let Some((first, last)) = range.and_then(named) {
+            let found = self.responses.get(&key_of(whole, first, last)).await.ok()?;
+            if let Some(parts) = cache::answer_parts(&found, request, now_ms) {
+                return Some(parts);
+            }
+        }
+        let beginning = format!("{}{MARK}", whole.url);
+        let keys = self.responses.keys(whole).await.ok()?;
+        let overlaps = |key: &&Key| key.url.strip_prefix(&*beginning).is_some_and(|part| may_overlap(part, range));
+        let mut found = Vec::new();
+        for key in keys.iter().filter(overlaps).take(LOOKED_THROUGH_MAX) {
+            found.extend(self.responses.get(key).await.ok()?.iter().cloned());
+        }
+        if !found.is_empty() {
+            self.parted.remember(whole);
+        }
+        cache::answer_parts(&found, request, now_ms)
+    }
 }
 
 /// Keeps a part that passes, if it may be kept. The response that goes on, and whether it is kept.
@@ -67,6 +116,7 @@ pub(super) fn keep(
     let Some(share) = fits.then(|| FillingShare::take(caching.cache.clone(), span.bytes())).flatten() else {
         return (response, false);
     };
+    caching.cache.parted.remember(whole);
     let key = key_of(whole, &span.part.start.to_string(), &(span.part.end - 1).to_string());
     let filling = Arc::<Filling>::default();
     filling.tell(Head::Alone);

@@ -61,7 +61,8 @@ pub(super) fn sockets(limits: &UpstreamLimits) -> SocketOptions {
 pub(super) fn names(plan: &UpstreamPlan) -> Vec<String> {
     let name = |target: &manifest::TargetPlan| {
         let url = target.server.to_string();
-        if target.h2c { url.replacen("http:", "h2c:", 1) } else { url }
+        let url = if target.h2c { url.replacen("http:", "h2c:", 1) } else { url };
+        if target.srv { format!("srv+{url}") } else { url }
     };
     plan.targets.iter().map(name).collect()
 }

@@ -22,7 +22,7 @@ use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response};
 use manifest::{HashKey, UpstreamPlan};
-use net::{ExchangeError, Peer, Undone};
+use net::{ExchangeError, Interim, Peer, Undone};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use upstream::{Ask, Begin, Outcome, Pick, Pool, PoolView, Refusal, Retry, TargetView};
@@ -32,6 +32,7 @@ use super::binding::Binding;
 use super::forwarded::Forwarded;
 use super::passing::Passing;
 use super::spool::{self, Replay};
+use super::tier::{self, NodeName};
 use super::{binding, probe, settings};
 use crate::respond::refuse;
 
@@ -46,6 +47,9 @@ pub struct UpstreamParts<'a> {
     pub rng: Arc<dyn Rng>,
     /// Where request bodies are kept that are spooled.
     pub spool: PathBuf,
+    /// Whose cache is asked before.
+    pub parent: Option<Arc<Upstream>>,
+    pub node: NodeName,
 }
 
 /// The servers behind a route.
@@ -60,6 +64,9 @@ pub struct Upstream {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
     spool: PathBuf,
+    parent: Option<Arc<Upstream>>,
+    node: NodeName,
+    early_hints: bool,
     desk: Mutex<Desk>,
 }
 
@@ -79,7 +86,7 @@ pub struct UpstreamView {
 impl Upstream {
     /// Must be called where tasks can be spawned, if the plan has health checks; they end with it.
     pub fn new(parts: UpstreamParts<'_>) -> Arc<Self> {
-        let UpstreamParts { plan, peers, refusal, clock, rng, spool } = parts;
+        let UpstreamParts { plan, peers, refusal, clock, rng, spool, parent, node } = parts;
         assert_eq!(plan.targets.len(), peers.len(), "a peer for each target");
         let pool = settings::pool(plan, rng.next_u64());
         let made = Arc::new(Self {
@@ -93,6 +100,9 @@ impl Upstream {
             clock,
             rng,
             spool,
+            parent,
+            node,
+            early_hints: plan.early_hints,
             desk: Mutex::new(Desk { pool, line: VecDeque::new() }),
         });
         if let (Some(health), None) = (&plan.health, &made.refusal) {
@@ -109,6 +119,22 @@ impl Upstream {
 
     /// Sends a request and answers with the head of the response.
     pub(crate) async fn ask(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
+        self.node.check(&request.headers)?;
+        if let Some(parent) = &self.parent
+            && let Some(response) = tier::ask(parent, &request).await
+        {
+            return Ok(response);
+        }
+        self.ask_targets(request).await
+    }
+
+    /// Refuses a request that this node has sent already.
+    pub(super) fn check_loop(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        self.node.check(headers)
+    }
+
+    /// The same, of its own servers.
+    pub(super) async fn ask_targets(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
         if let Some(failure) = &self.refusal {
             return Err(failure.clone());
         }
@@ -172,8 +198,8 @@ impl Upstream {
 
     /// One exchange with one target.
     async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing) -> Tried {
-        let Outgoing { method, path_and_query, headers, body } = outgoing;
-        let exchange = self.peers[slot.pick.at].exchange(method, path_and_query, headers, body);
+        let Outgoing { method, path_and_query, headers, body, interim } = outgoing;
+        let exchange = self.peers[slot.pick.at].exchange_telling(method, path_and_query, headers, body, interim);
         let result = match self.limits.try_ms {
             0 => exchange.await,
             ms => timeout(Duration::from_millis(ms), exchange).await.unwrap_or_else(|_| {
@@ -340,6 +366,7 @@ struct Asking<'a> {
     ask: Ask,
     bound: Option<usize>,
     retries: u64,
+    interim: Option<Interim>,
 }
 
 /// One copy of it.
@@ -348,6 +375,7 @@ struct Outgoing {
     path_and_query: PathAndQuery,
     headers: HeaderMap,
     body: Body,
+    interim: Option<Interim>,
 }
 
 /// What came of one exchange.
@@ -366,8 +394,10 @@ impl<'a> Asking<'a> {
         let (whole, stream) = upstream.at_hand(std::mem::take(&mut request.body)).await?;
         let trial = whole.is_some();
         let ask = Ask { key, sticky: bound, trial, ..Ask::default() };
-        let Forwarded { method, path_and_query, headers, .. } = request;
-        Ok(Self { upstream, method, path_and_query, headers, whole, stream: Some(stream), ask, bound, retries: 0 })
+        let Forwarded { method, path_and_query, mut headers, interim, .. } = request;
+        upstream.node.mark(&mut headers);
+        let (stream, interim) = (Some(stream), interim.filter(|_| upstream.early_hints));
+        Ok(Self { upstream, method, path_and_query, headers, whole, stream, ask, bound, retries: 0, interim })
     }
 
     fn outgoing(&mut self) -> Outgoing {
@@ -380,6 +410,7 @@ impl<'a> Asking<'a> {
             path_and_query: self.path_and_query.clone(),
             headers: self.headers.clone(),
             body,
+            interim: self.interim.clone(),
         }
     }
 

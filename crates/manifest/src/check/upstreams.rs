@@ -8,8 +8,10 @@ use crate::bounds::UPSTREAM_TARGETS;
 use crate::egress::EgressRule;
 use crate::plan::UpstreamIndex;
 use crate::raw::{RawTarget, RawUpstream, Spanned};
-use crate::report::{code, suggest};
-use crate::upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_target};
+use crate::report::{Problems, code, suggest};
+use crate::upstream::{
+    BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_service, is_target,
+};
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
 const HASH_HELP: &str = "it is one of: \"path\", \"client\", \"header:NAME\", \"cookie:NAME\"";
@@ -39,6 +41,8 @@ impl Compiler<'_, '_> {
         let retry_on = self.statuses(&raw.retry_on, "retry_on", 400);
         let health = self.health(raw);
         let tls = self.upstream_tls(raw);
+        self.check_services(raw);
+        let parent = self.parent(raw);
         let mut limits = UpstreamLimits::default();
         self.limits(&raw.limits, UPSTREAM, None, |name, value| limits.set(name, value));
         Some(UpstreamPlan {
@@ -49,6 +53,8 @@ impl Compiler<'_, '_> {
             retry_on: retry_on?,
             health: health?,
             tls: tls?,
+            parent: parent?,
+            early_hints: raw.early_hints,
             limits,
         })
     }
@@ -64,12 +70,19 @@ impl Compiler<'_, '_> {
                 None
             }
         };
-        let (url, h2c) = match text.value.strip_prefix("h2c://") {
+        let (plain, srv) = match text.value.strip_prefix("srv+") {
+            Some(rest) => (rest, true),
+            None => (text.value.as_str(), false),
+        };
+        let (url, h2c) = match plain.strip_prefix("h2c://") {
             Some(rest) => (format!("http://{rest}"), true),
-            None => (text.value.clone(), false),
+            None => (plain.to_owned(), false),
         };
         let message = match EgressRule::parse(url.trim_end_matches('/')) {
-            Ok(server) if is_target(&server) => return Some(TargetPlan { server, weight: weight?, h2c }),
+            Ok(server) if srv && !is_service(&server) => {
+                format!("the target `{}` is no service: it has a port, or no name", shorten(&text.value))
+            }
+            Ok(server) if is_target(&server) => return Some(TargetPlan { server, weight: weight?, h2c, srv }),
             Ok(EgressRule::Host { scheme: Some(_), .. }) => {
                 format!("the target `{}` speaks no HTTP", shorten(&text.value))
             }
@@ -194,6 +207,35 @@ impl Compiler<'_, '_> {
         Some(Some(UpstreamTls { ca, server_name, certificate }))
     }
 
+    /// Whom it asks first. That its parent has none itself is for [`check_parents`] to say.
+    fn parent(&mut self, raw: &RawUpstream) -> Option<Option<UpstreamIndex>> {
+        let Some(name) = &raw.parent else { return Some(None) };
+        if name.value == raw.name.value {
+            let message = format!("the upstream `{}` can't be its own parent", shorten(&name.value));
+            self.problems.add(code::BAD_VALUE, &name.span, message);
+            return None;
+        }
+        if let Some(at) = self.upstreams.iter().position(|known| *known == name.value) {
+            return Some(Some(UpstreamIndex(at as u16)));
+        }
+        let message = format!("the parent `{}` does not exist", shorten(&name.value));
+        let known = self.upstreams.iter().filter(|known| **known != raw.name.value).map(String::as_str);
+        self.problems.add(code::UNKNOWN_UPSTREAM, &name.span, message).help =
+            suggest(&name.value, known, "the upstreams are");
+        None
+    }
+
+    /// Whoever answers for a service's name in DNS could name a server of their own: its certificate has to be
+    /// for a name that the manifest says.
+    fn check_services(&mut self, raw: &RawUpstream) {
+        let named = raw.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
+        if let Some(target) = raw.targets.iter().find(|target| target.url.value.starts_with("srv+https://") && !named) {
+            let message = format!("the target `{}` needs `tls.server_name`", shorten(&target.url.value));
+            self.problems.add(code::MISSING_FIELD, &target.url.span, message).help =
+                Some("say whose certificate its servers show: tls = { server_name = \"api.internal\" }".to_owned());
+        }
+    }
+
     pub(super) fn upstream_index(&mut self, name: &Spanned<String>) -> Option<UpstreamIndex> {
         if let Some(at) = self.upstreams.iter().position(|known| *known == name.value) {
             return Some(UpstreamIndex(at as u16));
@@ -204,5 +246,18 @@ impl Compiler<'_, '_> {
         let add = || format!("add it: [upstreams.{}] targets = [\"http://127.0.0.1:9000\"]", shorten(&name.value));
         self.problems.add(code::UNKNOWN_UPSTREAM, &name.span, message).help = Some(help.unwrap_or_else(add));
         None
+    }
+}
+
+/// A parent asks its own servers and nobody else: a chain of tiers is made of nodes, each with its own manifest.
+pub(super) fn check_parents(raw: &[RawUpstream], problems: &mut Problems) {
+    for upstream in raw {
+        let Some(name) = &upstream.parent else { continue };
+        let parent = raw.iter().find(|other| other.name.value == name.value && other.name.value != upstream.name.value);
+        if parent.is_some_and(|parent| parent.parent.is_some()) {
+            let message = format!("the parent `{}` has a parent itself", shorten(&name.value));
+            problems.add(code::BAD_VALUE, &name.span, message).help =
+                Some("let the node that it leads to name the next one in its own manifest".to_owned());
+        }
     }
 }

@@ -247,7 +247,10 @@ pub(crate) static MAINTENANCE: &[Field] = &[
 ];
 
 pub(crate) static UPSTREAM: &[Field] = &[
-    field("targets", "Its servers: \"http://127.0.0.1:9000\", https:// or h2c://, or a table with its url and weight."),
+    field(
+        "targets",
+        "Its servers: \"http://127.0.0.1:9000\", https://, h2c:// or srv+http://SERVICE, or tables with url and weight.",
+    ),
     field(
         "balance",
         "Which of them gets a request: \"round_robin\" (default), \"least_requests\", \"two_choices\" (of two at \
@@ -258,6 +261,8 @@ pub(crate) static UPSTREAM: &[Field] = &[
     field("retry_on", "Statuses after which a request goes out again that may, such as [502, 503, 504]."),
     field("health", "How to ask a server whether it is well, again and again."),
     field("tls", "How servers prove who they are, and this node to them."),
+    field("parent", "Another upstream: nodes whose caches are asked first, and these servers if they fail."),
+    field("early_hints", "true: 103 Early Hints of the servers reach clients of HTTP/1.1 and HTTP/3."),
     field("limits", "Limits on the upstream: times, retries, requests, connections."),
 ];
 

@@ -15,6 +15,9 @@ pub(crate) struct RawUpstream {
     pub retry_on: Vec<Spanned<i64>>,
     pub health: Option<RawHealth>,
     pub tls: Option<RawUpstreamTls>,
+    /// The name of another upstream.
+    pub parent: Option<Spanned<String>>,
+    pub early_hints: bool,
     pub limits: Vec<RawLimit>,
 }
 
@@ -63,6 +66,8 @@ fn upstream(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawUpstream> {
         retry_on: integers(reader, table, "retry_on"),
         health: reader.table(table, "health").and_then(|health| self::health(reader, entry, health)),
         tls: reader.table(table, "tls").map(|tls| self::tls(reader, &place, tls)),
+        parent: reader.string(table, "parent"),
+        early_hints: reader.bool(table, "early_hints").unwrap_or(false),
         limits: reader.limits(table, "limits"),
     })
 }

@@ -31,12 +31,22 @@ pub(super) async fn dial(
     target: &Target,
     check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
 ) -> Result<Dialled<TcpStream>, ExchangeError> {
+    let addresses = resolve(target).await;
+    dial_one(target, addresses, |address| check(address.ip())).await
+}
+
+/// Has every address judged, and connects to one that passed.
+pub(super) async fn dial_one(
+    target: &Target,
+    addresses: Result<Vec<SocketAddr>, String>,
+    check: impl Fn(SocketAddr) -> Result<(), String>,
+) -> Result<Dialled<TcpStream>, ExchangeError> {
     let unreachable = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
-    let addresses = resolve(target).await.map_err(unreachable)?;
+    let addresses = addresses.map_err(unreachable)?;
     let mut denied = None;
     let allowed: Vec<SocketAddr> = addresses
         .into_iter()
-        .filter(|address| check(address.ip()).map_err(|reason| denied = Some(reason)).is_ok())
+        .filter(|address| check(*address).map_err(|reason| denied = Some(reason)).is_ok())
         .collect();
     if allowed.is_empty() {
         return Err(match denied {

@@ -1,9 +1,10 @@
 //! One server that is known beforehand: a target of an upstream. It has its own connections, its own way
 //! to be sure whom it talks to, and a time for each phase of an exchange.
 //!
-//! Its name is resolved again for every new connection, by the system's resolver; an age of connections
-//! (`Reuse::age`) bounds how long an old address is used.
+//! New connections go where its name leads at the time, and kept ones are used while it still leads there
+//! (`names`); an age of connections (`Reuse::age`) bounds how long one is used at all.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::dial::{self, Dialled, Driver};
+use super::names::Names;
 use super::pool::{Lease, Link, Pool, Reuse};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
+use crate::interim::Interim;
 
 mod sent;
 
@@ -38,6 +41,10 @@ pub struct PeerOptions {
     /// HTTP/2 from the first byte, without TLS.
     pub h2c: bool,
     pub check: Check,
+    /// The host is the name of a service: its SRV records name servers and ports, each of which this judges.
+    pub srv: Option<SocketCheck>,
+    /// It is asked for what the request's own `Host` names, as a node is that has the same sites.
+    pub keeps_host: bool,
     pub times: PeerTimes,
     pub head_bytes: usize,
     pub idle: Duration,
@@ -53,6 +60,9 @@ pub struct PeerOptions {
     /// The certificate that is shown to it, and its key, in PEM.
     pub certificate: Option<Secret<String>>,
 }
+
+/// Judges a server that a service's name led to; the text of an error is why not.
+pub type SocketCheck = Arc<dyn Fn(SocketAddr) -> Result<(), String> + Send + Sync>;
 
 /// Why an exchange gave no response, and the body of the request if none of it was asked for.
 pub struct Undone {
@@ -70,13 +80,18 @@ pub struct Peer {
     host: HeaderValue,
     pool: Arc<Pool>,
     tls: OnceCell<Arc<ClientConfig>>,
+    /// `None` for an address, and where the system's resolver is asked.
+    names: Option<Arc<Names>>,
 }
 
 impl Peer {
     pub fn new(connector: Arc<Connector>, options: PeerOptions) -> Result<Arc<Self>, ExchangeError> {
         let target = target(&options.url)?;
         let wrong = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
-        let text = &options.url[url::Position::BeforeHost..url::Position::AfterPort];
+        let text = match &options.srv {
+            Some(_) => domain_of(&target.host),
+            None => &options.url[url::Position::BeforeHost..url::Position::AfterPort],
+        };
         let authority = Authority::try_from(text).map_err(|error| wrong(error.to_string()))?;
         let host = HeaderValue::try_from(text).map_err(|error| wrong(error.to_string()))?;
         let pool = Pool::new(Reuse {
@@ -85,8 +100,11 @@ impl Peer {
             age: options.age,
             requests: options.requests,
         });
+        let is_name = target.host.parse::<IpAddr>().is_err();
+        let resolver = connector.options.resolver.clone().filter(|_| is_name);
+        let names = resolver.map(|resolver| Names::new(resolver, target.clone(), options.srv.is_some()));
         let scheme = if target.https { Scheme::HTTPS } else { Scheme::HTTP };
-        Ok(Arc::new(Self { connector, options, target, scheme, authority, host, pool, tls: OnceCell::new() }))
+        Ok(Arc::new(Self { connector, options, target, scheme, authority, host, pool, tls: OnceCell::new(), names }))
     }
 
     /// Sends a request and waits for the head of the response. Fields that belong to a connection are
@@ -98,10 +116,25 @@ impl Peer {
         headers: HeaderMap,
         body: Body,
     ) -> Result<http::Response<Body>, Undone> {
+        self.exchange_telling(method, path_and_query, headers, body, None).await
+    }
+
+    /// The same, and passes on what the server says before its answer (over HTTP/1.1).
+    pub async fn exchange_telling(
+        &self,
+        method: Method,
+        path_and_query: PathAndQuery,
+        headers: HeaderMap,
+        body: Body,
+        interim: Option<Interim>,
+    ) -> Result<http::Response<Body>, Undone> {
         let gone = |error| Undone { error, body: None };
         let at_hand = body.whole().is_some();
         let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
-        while let Some(link) = self.pool.take(&self.target, &*self.options.check, at_hand) {
+        if let Some(interim) = interim {
+            hyper::ext::on_informational(&mut request, move |head| interim.pass(head.status(), head.headers()));
+        }
+        while let Some(link) = self.pool.take(&self.target, &|address| self.approve(address), at_hand) {
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
@@ -149,14 +182,19 @@ impl Peer {
         mut headers: HeaderMap,
         body: Body,
     ) -> Result<http::Request<Body>, ExchangeError> {
-        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        let asked = headers.get(header::HOST).filter(|_| self.options.keeps_host).cloned();
+        let authority = match asked.as_ref().map(|host| Authority::try_from(host.as_bytes())) {
+            Some(Ok(authority)) => authority,
+            Some(Err(_)) | None => self.authority.clone(),
+        };
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(authority);
         let uri = uri.path_and_query(path_and_query).build();
         let uri = uri.map_err(|error| ExchangeError::Unreachable {
             target: self.target.to_string(),
             reason: error.to_string(),
         })?;
         strip_hop_by_hop(&mut headers);
-        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::HOST, asked.unwrap_or_else(|| self.host.clone()));
         // Servers of gRPC refuse who does not say that trailers get through; they do.
         if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -184,8 +222,31 @@ impl Peer {
     }
 
     async fn dial(&self) -> Result<Dialled<tokio::net::TcpStream>, ExchangeError> {
-        let dialling = dial::dial(&self.target, &*self.options.check);
+        let (target, check) = (&self.target, &self.options.check);
+        let dialling = async {
+            match (&self.names, &self.options.srv) {
+                (Some(names), None) => {
+                    let addresses = names.resolve().await;
+                    dial::dial_one(target, addresses, |address| check(address.ip())).await
+                }
+                (Some(names), Some(check)) => dial::dial_one(target, names.resolve().await, &**check).await,
+                (None, None) => dial::dial(target, &**check).await,
+                (None, Some(_)) => Err(ExchangeError::Unreachable {
+                    target: target.to_string(),
+                    reason: "nobody is there to be asked for SRV records".to_owned(),
+                }),
+            }
+        };
         self.within(self.options.times.connect, ("connecting", "connect_ms"), dialling).await
+    }
+
+    /// Whether a connection that is kept may be used again.
+    fn approve(&self, address: IpAddr) -> Result<(), String> {
+        // What a service's name led to was judged with its port.
+        if self.options.srv.is_none() {
+            (self.options.check)(address)?;
+        }
+        self.names.as_ref().map_or(Ok(()), |names| names.approve(address))
     }
 
     async fn secure(
@@ -263,6 +324,17 @@ impl Peer {
             }
         }
     }
+}
+
+/// The domain of a service's name: `_api._tcp.example.com` is one of `example.com`.
+fn domain_of(service: &str) -> &str {
+    let mut domain = service;
+    while let Some((label, rest)) = domain.split_once('.')
+        && label.starts_with('_')
+    {
+        domain = rest;
+    }
+    domain
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
+use super::pseudo::HeadWatch;
+
 /// Beyond what the fields of a head have, for what frames and QPACK add.
 const HEAD_EXTRA: u64 = 8 << 10;
 /// What may be read of a body before it is asked for.
@@ -173,7 +175,10 @@ impl quic::Connection<Bytes> for Connection {
             let room = Room::new(self.control.head_max);
             *self.control.opened.borrow_mut() = Some(Opened { room: room.clone(), stopped: watch(&send) });
             let send = Sending { stream: send, writing: None, state: Sent::Nothing };
-            return Poll::Ready(Ok(Both { send, recv: Receiving { stream: recv, budget: Budget::Request(room) } }));
+            return Poll::Ready(Ok(Both {
+                send,
+                recv: Receiving { stream: recv, budget: Budget::Request(room, HeadWatch::default()) },
+            }));
         }
     }
 
@@ -282,7 +287,7 @@ impl quic::SendStream<Bytes> for Both {
 
 /// What bounds the reading of a stream.
 enum Budget {
-    Request(Arc<Room>),
+    Request(Arc<Room>, HeadWatch),
     /// What is said there is kept by nobody, but it costs time.
     Control {
         max: u64,
@@ -302,7 +307,7 @@ impl quic::RecvStream for Receiving {
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
         let left = match &self.budget {
-            Budget::Request(room) => room.left().ok(),
+            Budget::Request(room, _) => room.left().ok(),
             Budget::Control { max, requests, given } => {
                 let max = max + requests.load(Ordering::Relaxed) * CONTROL_PER_REQUEST;
                 Some(max.saturating_sub(*given) as usize).filter(|left| *left > 0)
@@ -321,7 +326,15 @@ impl quic::RecvStream for Receiving {
         let Some(chunk) = chunk else { return Poll::Ready(Ok(None)) };
         let bytes = chunk.bytes.len() as u64;
         match &mut self.budget {
-            Budget::Request(room) => drop(room.given.fetch_add(bytes, Ordering::Relaxed)),
+            Budget::Request(room, head) => {
+                room.given.fetch_add(bytes, Ordering::Relaxed);
+                if head.read(&chunk.bytes).is_err() {
+                    self.stop_sending(Code::H3_MESSAGE_ERROR.value());
+                    return Poll::Ready(Err(StreamErrorIncoming::Unknown(
+                        "its pseudo-header fields are malformed".into(),
+                    )));
+                }
+            }
             Budget::Control { given, .. } => *given += bytes,
         }
         Poll::Ready(Ok(Some(chunk.bytes)))
@@ -340,7 +353,7 @@ impl quic::RecvStream for Receiving {
 impl Drop for Receiving {
     fn drop(&mut self) {
         // What is left of a body that nobody wants (RFC 9114, section 4.1.1).
-        if matches!(self.budget, Budget::Request(_)) {
+        if matches!(self.budget, Budget::Request(..)) {
             let _ = self.stream.stop(code(Code::H3_NO_ERROR.value()));
         }
     }

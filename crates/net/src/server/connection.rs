@@ -27,6 +27,7 @@ use super::{Leave, Server, farewell};
 use crate::ServerLimits;
 use crate::gate::{Quick, State, Upgrading, Wire};
 use crate::head::Refusal;
+use crate::interim::Line;
 use crate::request::{Protocol, Request, RequestBody};
 use crate::stream::{Raw, Stream};
 use crate::target::split_port;
@@ -223,6 +224,9 @@ where
             (response, true)
         }
     };
+    if let Some(line) = state.interim.get() {
+        line.end().await;
+    }
     let flight = match switching.and_then(|switching| switching.accept(&mut response)) {
         Ok(accepted) => upgraded::begin(accepted, flight, state),
         Err(_) => {
@@ -255,7 +259,12 @@ fn normalise<S>(
     let upgrade = switching.is_ok();
     let body = if upgrade { Body::empty() } else { RequestBody::wrap(incoming, limits) };
     let request = admit(parts, body, connection)?;
-    Ok(Request { upgrade, ..request })
+    let state = &connection.state;
+    let interim = (request.protocol == Protocol::Http11).then(|| {
+        let line = state.interim.get_or_init(|| Line::new(state.waker.borrow().clone()));
+        line.begin(state.passed.get())
+    });
+    Ok(Request { upgrade, interim, ..request })
 }
 
 /// A request of any version, normalised.
@@ -293,6 +302,7 @@ pub(super) fn admit<S>(
         listener: connection.listener,
         secured: connection.secured.clone(),
         upgrade: false,
+        interim: None,
     })
 }
 

@@ -34,6 +34,7 @@ use super::arrival::{Guard, within};
 use super::connection::{DRAIN_LINGER, Flight, Shared, Tracked, Watch, admit, drive};
 use crate::gate::State;
 use crate::head::Refusal;
+use crate::interim::Line;
 use crate::quic::streams::{Connection, Control, Opened, Receiving, Room, Sending, Stopped};
 use crate::quic::{self, Arrival};
 use crate::request::{Request, RequestBody};
@@ -240,7 +241,11 @@ async fn serve_request<S, F>(
     let answering = async {
         let incoming = Incoming::begin(recv, opened.room.clone(), request.headers()).await;
         let mut response = match normalise(request, incoming, shared) {
-            Ok(request) => (shared.service.service)(request).await,
+            Ok(request) => {
+                let line = Arc::<Line>::default();
+                let request = Request { interim: Some(line.begin(1)), ..request };
+                telling(&mut send, &line, (shared.service.service)(request)).await
+            }
             Err(refusal) => {
                 (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
                 refusal.problem().into_response("")
@@ -260,6 +265,32 @@ async fn serve_request<S, F>(
     if let Some(_flight) = sent {
         let _: Result<Stopped, _> = tokio::time::timeout(limits.write_idle, opened.stopped).await;
     }
+}
+
+/// Waits for an answer, and sends what is said before it.
+async fn telling(
+    send: &mut RequestStream<Sending, Bytes>,
+    line: &Line,
+    answering: impl Future<Output = http::Response<Body>>,
+) -> http::Response<Body> {
+    let mut answering = pin!(answering);
+    let head = |(status, headers)| {
+        let mut head = http::Response::new(());
+        (*head.status_mut(), *head.headers_mut()) = (status, headers);
+        head
+    };
+    let response = loop {
+        tokio::select! {
+            biased;
+            interim = line.next() => drop(send.send_response(head(interim)).await),
+            response = &mut answering => break response,
+        }
+    };
+    for interim in line.rest() {
+        // A client that is gone is noticed when it gets the answer.
+        drop(send.send_response(head(interim)).await);
+    }
+    response
 }
 
 fn normalise<S>(request: http::Request<()>, incoming: Incoming, shared: &Shared<S>) -> Result<Request, Refusal> {

@@ -49,9 +49,15 @@ pub fn restore(args: &cli::Restore, json: bool) -> Result<()> {
     print("secrets open with the node key that they were sealed with, which is in no backup")
 }
 
+/// The data of `dev`, where it is started without saying.
+const DEV_DATA: &str = ".selvedge/data";
+
 /// What changed, and what will with the next start.
 pub async fn reload(args: cli::Data, json: bool) -> Result<()> {
-    let reloaded = reach(&args.data, Prepare::No)?.reload().await?;
+    // Where nobody serves there may be a `dev` of the project.
+    let of_dev = Path::new(DEV_DATA);
+    let data = if !args.data.exists() && of_dev.exists() { of_dev } else { &*args.data };
+    let reloaded = reach(data, Prepare::No)?.reload().await?;
     if json {
         return print_json(&reloaded);
     }

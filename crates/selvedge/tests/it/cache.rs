@@ -500,6 +500,28 @@ fn nothing_corrupt_or_mixed_is_served_after_kill_9() {
     assert!(answered > 100 && hits > 10, "{answered} answers, {hits} of them hits");
 }
 
+#[test]
+fn a_purge_finds_what_each_route_of_a_url_keeps() {
+    let place = Place::new();
+    let origin = counting("cache-control: max-age=60\r\n");
+    let beta = "cache = { query = [\"id\"] }\n[[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\n\
+                cache = { query = [\"v\"] }\n[routes.when]\nheader = { x-beta = \"1\" }";
+    let node = node(&place, &origin, beta);
+    let ask = |beta: bool| {
+        let request = Request::get("/?id=1&v=2");
+        node.send(&if beta { request.header("x-beta", "1") } else { request }).expect(200).text()
+    };
+    let first = [ask(false), ask(true)];
+    assert_eq!([ask(false), ask(true)], first, "both are kept");
+    let url = format!("http://{}/?id=1&v=2", node.address);
+    let kept = place.on_data(&["cache", "get", "edge", &url]).expect_success();
+    assert!(kept.contains("?id=1") && kept.contains("?v=2"), "{kept}");
+    let purged = place.on_data(&["purge", "edge", "--url", &url]).expect_success();
+    assert_eq!(purged, "purged 2 responses\n");
+    let then = [ask(false), ask(true)];
+    assert!(then.iter().all(|text| !first.contains(text)), "{first:?} {then:?}");
+}
+
 /// Asks twice on connections that stay open, and once on one that does not: the first is a miss, the
 /// second comes the short way, the third the long way.
 fn both_ways(node: &Node, path: &str, fields: &str) -> [Answer; 2] {

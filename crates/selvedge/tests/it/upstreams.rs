@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
 
 use crate::harness::{Node, Place, Request, until, write};
 use crate::listeners;
@@ -446,4 +447,58 @@ fn a_server_proves_who_it_is() {
     assert_eq!(answer["cf"]["httpProtocol"], "HTTP/2", "{answer}");
     let stranger = Place::new();
     node_of(&stranger, &target, "").get("/path").expect_problem(502, "upstream_tls");
+}
+
+/// Says that it is over, even if a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn less_is_sent_to_a_server_that_grows_slower_and_more_when_it_is_well() {
+    let place = Place::new();
+    let (slow, ended) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
+    let (is_slow, one_at_a_time) = (slow.clone(), Arc::new(Mutex::new(())));
+    let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, seen) = (inside.clone(), most.clone());
+    let origin = Origin::start(move |_, stream| {
+        seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // Its work: for all at once, and when it is slow for each in its turn.
+        let turn = is_slow.load(Ordering::SeqCst).then(|| one_at_a_time.lock().expect("no test panicked"));
+        std::thread::sleep(Duration::from_millis(if turn.is_some() { 25 } else { 50 }));
+        drop(turn);
+        now.fetch_sub(1, Ordering::SeqCst);
+        send(stream, "", "done");
+    });
+    let node = node(&place, &[origin.address], "limits = { adaptive_max = 24 }");
+    let limit = || {
+        let seen = node.ask_admin(Request::get("/v1/upstreams")).expect(200).json();
+        seen["items"][0]["adaptive_limit"].as_u64().expect("it is learnt")
+    };
+    assert_eq!(limit(), 20, "nothing is known yet");
+    std::thread::scope(|scope| {
+        let _over = Over(&ended);
+        for _ in 0..32 {
+            scope.spawn(|| {
+                while !ended.load(Ordering::SeqCst) {
+                    assert_eq!(node.get("/").expect(200).text(), "done");
+                }
+            });
+        }
+        until("it is known how long it takes", || (origin.visits() > 200).then_some(()));
+        let before = limit();
+        slow.store(true, Ordering::SeqCst);
+        let less = until("less is sent", || Some(limit()).filter(|less| *less <= before / 2));
+        most.store(0, Ordering::SeqCst);
+        let visits = origin.visits();
+        until("it worked on", || (origin.visits() > visits + 20).then_some(()));
+        let then = most.load(Ordering::SeqCst) as u64;
+        assert!(then < before, "{then} requests were under way at once, of 32 that waited, and {before} before");
+        slow.store(false, Ordering::SeqCst);
+        until("more is sent again", || (limit() > less + 2).then_some(()));
+    });
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use super::ResponseLimits;
 use super::body::Written;
-use super::room;
+use super::{mark, room};
 
 /// What an error begins with that tells of a damaged file.
 pub const DAMAGE: &str = "damage: ";
@@ -19,7 +19,7 @@ pub const DAMAGE: &str = "damage: ";
 const ROW_BYTES: u64 = 512;
 const BLOCK_BYTES: u64 = 4_096;
 /// The layout; another one is cleared away.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS response (
@@ -94,6 +94,7 @@ impl Index {
                 return Ok(None);
             }
             connection.execute_batch(SCHEMA)?;
+            connection.execute_batch(mark::SCHEMA)?;
             connection.pragma_update(None, "user_version", LAYOUT)?;
             let mut index = Self { connection, amounts: HashMap::new(), bytes: 0, next_use: 0 };
             index.count()?;
@@ -144,19 +145,24 @@ impl Index {
 
     pub fn find(&self, key: &Key) -> Result<Vec<Row>, StoreError> {
         let find = || -> rusqlite::Result<Vec<Row>> {
-            let mut find = self.connection.prepare_cached(
+            let mut find = self.connection.prepare_cached(&format!(
                 "SELECT r.id, r.head, r.lifetime_s, r.bytes, r.body, r.file, r.sums,
-                        CASE WHEN r.id <= a.stale_id THEN a.stale_at_ms END
+                        CASE WHEN r.id <= a.stale_id THEN a.stale_at_ms END, {}
                  FROM response r LEFT JOIN app a ON a.app = r.app
                  WHERE r.app = ?1 AND r.url = ?2 AND r.cache IS ?3 AND r.generation = coalesce(a.generation, 0)",
-            )?;
+                mark::SAID
+            ))?;
             let mut rows = find.query(params![&*key.app, &*key.url, key.cache.as_deref()])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
+                let said: Option<i64> = row.get(8)?;
+                if said == Some(-1) {
+                    continue;
+                }
                 let head: Vec<u8> = row.get(1)?;
                 let Some(mut stored) = Stored::decode_head(&head) else { continue };
                 stored.lifetime_s = row.get::<_, i64>(2)? as u64;
-                if let Some(at_ms) = row.get::<_, Option<i64>>(7)? {
+                for at_ms in [row.get::<_, Option<i64>>(7)?, said].into_iter().flatten() {
                     stored = stored.staled(at_ms as u64);
                 }
                 let inline: Option<Vec<u8>> = row.get(4)?;
@@ -177,10 +183,11 @@ impl Index {
     /// Whether the body of this name lies under a key already.
     pub fn has_body(&self, key: &Key, vary: &[u8], body_id: u64, bytes: u64) -> Result<bool, StoreError> {
         let find = || {
-            let mut find = self.connection.prepare_cached(
-                "SELECT 1 FROM response WHERE app = ?1 AND url = ?2 AND cache IS ?3 AND vary = ?4 AND body_id = ?5
-                 AND bytes = ?6",
-            )?;
+            let mut find = self.connection.prepare_cached(&format!(
+                "SELECT 1 FROM response r WHERE r.app = ?1 AND r.url = ?2 AND r.cache IS ?3 AND r.vary = ?4
+                 AND r.body_id = ?5 AND r.bytes = ?6 AND {} IS NOT -1",
+                mark::SAID
+            ))?;
             let asked = params![&*key.app, &*key.url, key.cache.as_deref(), vary, body_id as i64, bytes as i64];
             find.exists(asked)
         };
@@ -266,13 +273,26 @@ impl Index {
         Ok(self.settle(done))
     }
 
+    /// Makes rows stale from a moment on.
+    pub fn make_stale(&mut self, ids: &[i64], at_ms: u64) -> Result<Vec<String>, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let change = Change::begin(transaction.map_err(|error| failed(&error))?);
+        ids.iter().try_for_each(|id| change.make_stale(*id, at_ms)).map_err(|error| failed(&error))?;
+        let done = change.commit().map_err(|error| failed(&error))?;
+        Ok(self.settle(done))
+    }
+
     pub fn purge(&mut self, purge: &Purge) -> Result<PurgeDone, StoreError> {
         if purge.durable {
             self.synchronous("FULL")?;
         }
         let outcome = match &purge.what {
             Purged::All => self.purge_all(purge).map_err(|error| failed(&error)),
-            _ => self.purge_some(purge).map_err(|error| failed(&error)),
+            _ => match self.mark(purge) {
+                Ok(Some(done)) => Ok(done),
+                Ok(None) => self.purge_some(purge).map_err(|error| failed(&error)),
+                Err(error) => Err(failed(&error)),
+            },
         };
         if purge.durable {
             self.synchronous("NORMAL")?;
@@ -341,6 +361,7 @@ impl Index {
 fn hit(connection: &Connection, purge: &Purge) -> rusqlite::Result<Vec<(i64, Key)>> {
     const FOUND: &str = "SELECT r.id, r.url, r.cache FROM response r LEFT JOIN app a ON a.app = r.app
         WHERE r.app = ?1 AND r.generation = coalesce(a.generation, 0) AND ";
+    let said = mark::SAID;
     let (condition, first, last) = match &purge.what {
         Purged::Url(url) | Purged::Prefix(url) | Purged::Entry { url, .. } => {
             ("r.url >= ?2 AND r.url < ?3", url.to_string(), format!("{url}\u{10FFFF}"))
@@ -350,7 +371,7 @@ fn hit(connection: &Connection, purge: &Purge) -> rusqlite::Result<Vec<(i64, Key
         }
         Purged::All => ("?2 = ?3", String::new(), String::new()),
     };
-    let mut find = connection.prepare_cached(&format!("{FOUND}{condition}"))?;
+    let mut find = connection.prepare_cached(&format!("{FOUND}{condition} AND {said} IS NOT -1"))?;
     let mut rows = find.query(params![&*purge.app, first, last])?;
     let mut hit = Vec::new();
     while let Some(row) = rows.next()? {

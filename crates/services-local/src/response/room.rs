@@ -67,7 +67,7 @@ impl Shelf {
         }
     }
 
-    /// Removes rows of earlier generations.
+    /// Removes rows of earlier generations, and what purges left to be done.
     pub(super) fn sweep_rows(&self) {
         loop {
             let outcome = self.read(|index| {
@@ -84,10 +84,13 @@ impl Shelf {
                 false => lock(&self.index).remove(&ids).map(Some),
             });
             match outcome {
-                Ok(None) => return,
+                Ok(None) => break,
                 Ok(Some(files)) => self.bodies.remove(files),
                 Err(error) => return tracing::warn!(%error, "purged responses were not removed from the disk"),
             }
+        }
+        if let Err(error) = self.sweep_marks() {
+            tracing::warn!(%error, "purged responses were not removed from the disk");
         }
     }
 }

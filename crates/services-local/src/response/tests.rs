@@ -232,3 +232,88 @@ async fn a_soft_purge_of_everything_leaves_what_comes_after() {
     store.put(key(0), renewed).await.expect("put");
     assert_eq!(lifetime(0).await, 60);
 }
+
+/// Entries that one purge finds, more than it does at once.
+const MANY: usize = 600;
+
+async fn many(store: &LocalResponses, first: usize) {
+    for at in first..first + MANY {
+        store.put(key(at), response(at, 10)).await.expect("put");
+    }
+}
+
+fn purge_of(what: Purged) -> Purge {
+    Purge { app: "shop".into(), what, stale_at_ms: None, durable: true }
+}
+
+/// Until what purges left is done.
+async fn swept(store: &LocalResponses, entries: u64) {
+    while store.usage(None).await.expect("usage").disk.expect("a disk").entries > entries {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_purge_that_finds_much_holds_at_once_and_is_done_later() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir, LARGE);
+    many(&store, 0).await;
+    let other = Stored { tags: Tags::new(vec!["other".into()]), ..response(MANY, 10) };
+    store.put(key(MANY), other).await.expect("put");
+    for what in [Purged::Tag("t".into()), Purged::Prefix("http://a.test/".into())] {
+        // What is not about it stays, and so does what comes later.
+        let stays = matches!(what, Purged::Tag(_));
+        let count = if stays { MANY } else { MANY + 2 };
+        assert_eq!(store.purge(&purge_of(what.clone())).await.expect("purge"), count as u64, "{what:?}");
+        for at in [0, 1, MANY / 2, MANY - 1] {
+            assert_eq!(found(&store, at).await, None, "{what:?}: {at}");
+        }
+        assert_eq!(found(&store, MANY).await.is_some(), stays);
+        assert_eq!(store.keys("shop", &key(1).url).await.expect("keys").len(), 0);
+        store.put(key(1), response(1, 10)).await.expect("put");
+        assert_eq!(found(&store, 1).await, Some(body(1, 10)), "{what:?}");
+        assert!(store.purge(&purge_of(what.clone())).await.expect("purge") <= 1, "nothing else is left of it");
+        assert_eq!(found(&store, 1).await, None);
+        swept(&store, u64::from(stays)).await;
+        many(&store, 0).await;
+        store.put(key(MANY + 1), response(MANY + 1, 10)).await.expect("put");
+    }
+}
+
+#[tokio::test]
+async fn what_a_purge_left_to_be_done_is_purged_after_a_restart() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir, LARGE);
+    many(&store, 0).await;
+    store.purge(&purge_of(Purged::Tag("t".into()))).await.expect("purge");
+    drop(store);
+    let store = open(&dir, LARGE);
+    for at in [0, MANY - 1] {
+        assert_eq!(found(&store, at).await, None, "{at}");
+    }
+    swept(&store, 0).await;
+    assert!(files(&dir).is_empty());
+}
+
+#[tokio::test]
+async fn a_soft_purge_that_finds_much_makes_stale_at_once() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir, LARGE);
+    many(&store, 0).await;
+    let lifetime_s = |at: usize| {
+        let store = &store;
+        async move { store.get(&key(at)).await.expect("get")[0].lifetime_s }
+    };
+    assert_eq!(lifetime_s(7).await, 60);
+    let soft = Purge { stale_at_ms: Some(11_000), ..purge_of(Purged::Prefix("http://a.test/".into())) };
+    assert_eq!(store.purge(&soft).await.expect("purge"), MANY as u64);
+    for at in [0, 7, MANY - 1] {
+        assert_eq!(lifetime_s(at).await, 10, "it was ten seconds old then");
+    }
+    store.put(key(7), response(7, 10)).await.expect("put");
+    assert_eq!(lifetime_s(7).await, 60, "what is renewed is fresh");
+    drop(store);
+    let store = open(&dir, LARGE);
+    assert_eq!(store.get(&key(8)).await.expect("get")[0].lifetime_s, 10);
+    assert_eq!(store.get(&key(7)).await.expect("get")[0].lifetime_s, 60);
+}

@@ -45,6 +45,8 @@ async fn canned(responses: Vec<(Vec<&'static str>, bool)>) -> (Arc<Peer>, tokio:
     });
     let long = Duration::from_secs(30);
     let options = PeerOptions {
+        keeps_host: false,
+        srv: None,
         url: Url::parse(&url).expect("a URL"),
         h2c: false,
         check: allow(),

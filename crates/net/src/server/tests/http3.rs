@@ -302,6 +302,30 @@ fn a_stranger_that_breaks_the_protocol_ends_only_its_own_connection() {
 }
 
 #[test]
+fn two_paths_in_one_head_are_refused() {
+    with_quic(NodeLimits::default(), async |node, client| {
+        // GET, https, a.example; then one path or two of them.
+        let begin = [0, 0, 0xc0 | 17, 0xc0 | 23, 0x50, 9, b'a', b'.', b'e', b'x', b'a', b'm', b'p', b'l', b'e'];
+        let one = [&begin[..], &[0xc0 | 1]].concat();
+        let two = [&one[..], &[0x51, 2, b'/', b'x']].concat();
+        for (head, expect) in [(one, true), (two, false)] {
+            let raw = client.dial().await;
+            let (mut send, mut recv) = raw.open_bi().await.unwrap();
+            send.write_all(&[&[0x01, head.len() as u8][..], &head[..]].concat()).await.unwrap();
+            if expect {
+                send.finish().unwrap();
+                assert!(!recv.read_to_end(1 << 20).await.unwrap().is_empty());
+            } else {
+                let reason = send.stopped().await.unwrap();
+                assert_eq!(reason.map(quinn::VarInt::into_inner), Some(0x10e), "H3_MESSAGE_ERROR");
+                assert!(recv.read_to_end(1 << 20).await.is_err(), "the stream is reset");
+            }
+        }
+        assert_eq!(node.refusals.borrow().len(), 0);
+    });
+}
+
+#[test]
 fn a_connection_that_asks_nothing_ends() {
     let limits = NodeLimits { header_ms: 50, ..NodeLimits::default() };
     with_quic(limits, async |_node, client| {

@@ -127,6 +127,7 @@ limits! {
         body_idle_ms: 30_000, 10, 3_600_000, "ms", "request_timeout", "Pause between two pieces of a request body.";
         body_bytes_per_s_min: 64, 0, MIB, "bytes", "request_timeout", "Slowest average rate at which a request body may arrive, after the first ten seconds.";
         idle_ms: 60_000, 10, 3_600_000, "ms", "", "How long a connection may stand unused.";
+        rest_ms: 2_000, 10, 3_600_000, "ms", "", "How long an HTTP/1.1 connection that nobody uses keeps its buffers.";
         write_idle_ms: 60_000, 10, 3_600_000, "ms", "client_gone", "Pause between two pieces of a response that the client takes.";
         connections: 10_000, 1, 10_000_000, "", "node_overloaded", "Connections of all clients.";
         connections_per_address: 1_000, 1, 10_000_000, "", "node_overloaded", "Connections of one client address.";

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::{Clock, NodeLimits};
-use worker::{Core, Engine, Objects};
+use base::{Clock, NodeLimits, code};
+use worker::{Core, Engine, Failure, Objects};
 
 use crate::admission::Bounds;
 use crate::cores::CorePools;
@@ -51,6 +51,14 @@ impl Dispatcher {
         pools.start_keeper();
         crate::objects::home::open(&pools);
         CoreGuard { thread: PhantomData }
+    }
+
+    /// Brings the engine to where a worker can be served. Whoever is about to deploy one waits for it,
+    /// or its first request does.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        let engine = self.node.engine.clone();
+        let lost = |_| Failure::new(&code::INTERNAL, "the start of the engine was cut off");
+        tokio::task::spawn_blocking(move || engine.ready()).await.map_err(lost)?
     }
 
     /// Makes a deployment the current one of its app.

@@ -22,9 +22,6 @@ const IDLE_TICKS: u32 = 50;
 pub struct Runtime {
     pub wasmtime: wasmtime::Engine,
     ticker: Arc<Ticker>,
-    /// False where the kernel can't tell which pages a guest dirtied (Linux before 6.7): a fresh
-    /// sandbox then costs several times more.
-    pub fresh_is_cheap: bool,
     instances: AtomicU64,
 }
 
@@ -37,10 +34,9 @@ pub struct RuntimeOptions {
 
 impl Runtime {
     pub fn new(options: RuntimeOptions) -> wasmtime::Result<Self> {
-        let fresh_is_cheap = PoolingAllocationConfig::is_pagemap_scan_available();
-        let wasmtime = wasmtime::Engine::new(&config(options, fresh_is_cheap))?;
+        let wasmtime = wasmtime::Engine::new(&config(options, fresh_is_cheap()))?;
         let ticker = Ticker::start(wasmtime.clone());
-        Ok(Self { wasmtime, ticker, fresh_is_cheap, instances: AtomicU64::new(0) })
+        Ok(Self { wasmtime, ticker, instances: AtomicU64::new(0) })
     }
 
     /// The number of a new instance, unique within the life of the node.
@@ -62,6 +58,12 @@ impl Drop for Runtime {
         self.ticker.stop.store(true, Ordering::Release);
         self.ticker.wake();
     }
+}
+
+/// False where the kernel can't tell which pages a guest dirtied (Linux before 6.7): a fresh
+/// sandbox then costs several times more.
+pub fn fresh_is_cheap() -> bool {
+    PoolingAllocationConfig::is_pagemap_scan_available()
 }
 
 fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {

@@ -16,6 +16,7 @@ pub struct ConnectionCounts {
     total: AtomicU64,
     by_address: Mutex<HashMap<IpAddr, u64>>,
     refused: AtomicU64,
+    resting: AtomicU64,
 }
 
 /// Which limit a connection would break.
@@ -35,6 +36,7 @@ impl ConnectionCounts {
             total: AtomicU64::new(0),
             by_address: Mutex::default(),
             refused: AtomicU64::new(0),
+            resting: AtomicU64::new(0),
         })
     }
 
@@ -63,6 +65,17 @@ impl ConnectionCounts {
     /// Connections that are open now.
     pub fn open(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
+    }
+
+    /// Open connections that wait for a request and hold no buffers.
+    pub fn resting(&self) -> u64 {
+        self.resting.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that rests, until the guard is dropped.
+    pub(crate) fn rest(&self) -> Resting<'_> {
+        self.resting.fetch_add(1, Ordering::Relaxed);
+        Resting(self)
     }
 
     /// Connections that were refused since the node started.
@@ -123,6 +136,14 @@ impl Drop for Place {
                 by_address.remove(client);
             }
         }
+    }
+}
+
+pub(crate) struct Resting<'a>(&'a ConnectionCounts);
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.resting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

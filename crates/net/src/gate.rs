@@ -17,11 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use base::code;
-
 use crate::ServerLimits;
 use crate::chunked::Chunked;
-use crate::frames::Frames;
 use crate::head::{Framing, Head, Refusal, check_head};
 use crate::interim::Line;
 use crate::server::upgraded::Accepted;
@@ -41,6 +38,8 @@ pub(crate) struct State {
     /// Requests that were given up before their response.
     pub cancelled: Cell<u64>,
     pub idle_since: Cell<Instant>,
+    /// HTTP/1.1: a connection that is unused before this could rest before its timer looks.
+    pub rests_early: Cell<Option<Instant>>,
     /// Since when part of a head is there.
     pub head_since: Cell<Option<Instant>>,
     /// Since when the client takes nothing of what is written.
@@ -85,6 +84,7 @@ impl State {
             finished: Cell::new(0),
             cancelled: Cell::new(0),
             idle_since: Cell::new(now),
+            rests_early: Cell::new(None),
             head_since: Cell::new(None),
             stalled_since: Cell::new(None),
             handed_over: RefCell::default(),
@@ -113,6 +113,28 @@ impl State {
         }
     }
 
+    /// The last answer was taken. That the timer comes back in time is arranged once for many requests:
+    /// only if it would look later than it would find a connection to lay down.
+    pub fn note_unused(&self, now: Instant) {
+        self.idle_since.set(now);
+        if self.rests_early.get().is_some_and(|early| now < early) {
+            self.rearm.set(true);
+        }
+    }
+
+    /// How a write to the socket went.
+    pub fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
+        if poll.is_ready() {
+            if self.stalled_since.take().is_some() && !self.is_busy() {
+                // The last of an answer, which the timer may have waited for.
+                self.rearm.set(true);
+            }
+        } else if self.stalled_since.get().is_none() {
+            self.stalled_since.set(Some(Instant::now()));
+            self.rearm.set(true);
+        }
+    }
+
     pub fn is_busy(&self) -> bool {
         self.passed.get() > self.finished.get()
     }
@@ -130,20 +152,16 @@ impl State {
     }
 }
 
-/// The socket as hyper sees it.
+/// The socket as hyper sees it on a connection of HTTP/1.1.
 pub(crate) struct Wire {
     stream: Stream,
     /// Bytes that were read while the protocol was found out.
     before: Bytes,
-    /// Present for HTTP/1.1.
-    gate: Option<Gate>,
-    /// Present for HTTP/2.
-    frames: Option<Box<Frames>>,
-    sent_bytes: u64,
-    /// Whether the last write was taken in full, so that another frame may follow.
+    gate: Gate,
+    /// Whether the last write was taken in full, so that an answer may follow.
     whole: bool,
     state: Rc<State>,
-    /// Who has answers at hand (HTTP/1.1).
+    /// Who has answers at hand.
     quick: Option<Box<Quick>>,
     /// What is left of such an answer.
     unsent: Option<Unsent>,
@@ -173,7 +191,7 @@ enum Step {
 const HELD_BYTES: usize = 64 << 10;
 
 impl Wire {
-    pub fn http1(stream: Stream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
+    pub fn new(stream: Stream, before: Bytes, limits: Rc<ServerLimits>, state: Rc<State>) -> Self {
         let gate = Gate {
             limits,
             step: Step::Head,
@@ -182,8 +200,7 @@ impl Wire {
             through: BytesMut::new(),
             malformed: None,
         };
-        let (quick, unsent) = (None, None);
-        Self { stream, before, gate: Some(gate), frames: None, sent_bytes: 0, whole: true, state, quick, unsent }
+        Self { stream, before, gate, whole: true, state, quick: None, unsent: None }
     }
 
     /// Who is asked before a request goes the long way.
@@ -192,26 +209,36 @@ impl Wire {
         self
     }
 
-    pub fn http2(stream: Stream, before: Bytes, limits: &ServerLimits, state: Rc<State>) -> Self {
-        let frames = Some(Box::new(Frames::new(limits)));
-        let (quick, unsent) = (None, None);
-        Self { stream, before, gate: None, frames, sent_bytes: 0, whole: true, state, quick, unsent }
+    /// Nothing of a request is here: what the client sends next begins one.
+    pub fn is_at_rest(&self) -> bool {
+        self.before.is_empty() && self.unsent.is_none() && self.gate.is_at_rest()
+    }
+
+    /// Waits until the client sends something, and keeps that. False if it sends no more.
+    pub fn poll_used(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.before.is_empty() {
+            return Poll::Ready(true);
+        }
+        let mut space = [0; 2048];
+        let mut first = ReadBuf::new(&mut space);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut first));
+        self.before = Bytes::copy_from_slice(first.filled());
+        Poll::Ready(read.is_ok() && !self.before.is_empty())
     }
 
     /// The socket, and what of it was read and not given to anybody.
     pub fn into_upgraded(self) -> (Stream, Vec<u8>) {
-        let held = self.gate.map(|gate| [&gate.through[..], &gate.partial[..]].concat()).unwrap_or_default();
-        (self.stream, [&held[..], &self.before[..]].concat())
+        (self.stream, [&self.gate.through[..], &self.gate.partial[..], &self.before[..]].concat())
     }
 
     /// The socket, and whether the client may still be sending a body that nobody read.
     pub fn into_stream(self) -> (Stream, bool) {
-        let mid_body = self.gate.is_some_and(|gate| !matches!(gate.step, Step::Head) || gate.malformed.is_some());
+        let mid_body = !matches!(self.gate.step, Step::Head) || self.gate.malformed.is_some();
         (self.stream, mid_body)
     }
 }
 
-fn poll_source(
+pub(crate) fn poll_source(
     before: &mut Bytes,
     stream: &mut Stream,
     cx: &mut Context<'_>,
@@ -231,6 +258,11 @@ fn poll_source(
 }
 
 impl Gate {
+    fn is_at_rest(&self) -> bool {
+        let waits = matches!(self.step, Step::Head) && self.malformed.is_none();
+        waits && self.partial.is_empty() && self.through.is_empty()
+    }
+
     /// How many of these bytes may go through. They begin where the last ones ended, or at the
     /// start of the head that `searched` bytes were known of. `known` is what is known of the first head.
     fn judge(&mut self, bytes: &[u8], mut known: Option<Head>, state: &State) -> usize {
@@ -342,7 +374,7 @@ impl AsyncRead for Wire {
         let this = &mut *self;
         loop {
             ready!(this.poll_unsent(cx))?;
-            let Some(gate) = &mut this.gate else { return this.poll_frames(cx, buf) };
+            let gate = &mut this.gate;
             if !gate.through.is_empty() {
                 let n = gate.through.len().min(buf.remaining());
                 buf.put_slice(&gate.through.split_to(n));
@@ -408,43 +440,11 @@ impl AsyncRead for Wire {
 }
 
 impl Wire {
-    /// Reads frames, and looks at them. At a flood the client gets a last word, and HTTP an error.
-    fn poll_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let start = buf.filled().len();
-        ready!(poll_source(&mut self.before, &mut self.stream, cx, buf))?;
-        let Some(frames) = &mut self.frames else { return Poll::Ready(Ok(())) };
-        let Err(flood) = frames.judge(&buf.filled()[start..], self.sent_bytes, Instant::now()) else {
-            return Poll::Ready(Ok(()));
-        };
-        *self.state.refusal.borrow_mut() = Some(Refusal::new(&code::H2_FLOOD, flood.to_string()));
-        if self.whole {
-            let goaway = frames.goaway();
-            // The client may read it or not; nobody waits for that.
-            let _ = Pin::new(&mut self.stream).poll_write(cx, &goaway);
-            let _ = Pin::new(&mut self.stream).poll_flush(cx);
-        }
-        Poll::Ready(Err(io::Error::other(flood)))
-    }
-
     fn note_sent(&mut self, poll: &Poll<io::Result<usize>>, given: usize) {
-        self.note_write(poll);
-        if let Poll::Ready(Ok(n)) = poll {
-            self.sent_bytes += *n as u64;
-        }
+        self.state.note_write(poll);
         self.whole = matches!(poll, Poll::Ready(Ok(n)) if *n == given);
     }
 
-    fn note_write<T>(&self, poll: &Poll<io::Result<T>>) {
-        if poll.is_ready() {
-            self.state.stalled_since.set(None);
-        } else if self.state.stalled_since.get().is_none() {
-            self.state.stalled_since.set(Some(Instant::now()));
-            self.state.rearm.set(true);
-        }
-    }
-}
-
-impl Wire {
     /// Writes what goes out before an answer: when hyper has nothing to write, or when it was begun.
     fn poll_interim(&mut self, cx: &mut Context<'_>, flushes: bool) -> Poll<io::Result<()>> {
         let Some(line) = self.state.interim.get() else { return Poll::Ready(Ok(())) };
@@ -452,7 +452,7 @@ impl Wire {
             return Poll::Ready(Ok(()));
         }
         let poll = line.poll_write(&mut self.stream, cx);
-        self.note_write(&poll);
+        self.state.note_write(&poll);
         poll
     }
 }
@@ -484,13 +484,13 @@ impl AsyncWrite for Wire {
         ready!(self.poll_interim(cx, true))?;
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
         if self.stream.is_buffered() {
-            self.note_write(&poll);
+            self.state.note_write(&poll);
         }
         poll
     }
 
-    /// For HTTP/1.1 the connection itself ends the stream, since it may have a last word to say.
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gate.is_some() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.stream).poll_shutdown(cx) }
+    /// The connection itself ends the stream, since it may have a last word to say.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

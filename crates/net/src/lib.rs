@@ -31,6 +31,7 @@ mod interim;
 pub mod limits;
 pub mod listen;
 pub mod names;
+mod outlet;
 pub mod proxy_protocol;
 pub mod quic;
 pub mod request;

@@ -34,6 +34,7 @@ pub mod changes;
 pub(crate) mod connection;
 mod farewell;
 mod http3;
+mod rest;
 pub(crate) mod upgraded;
 
 pub use changes::{Change, Changes};

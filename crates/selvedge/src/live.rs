@@ -26,6 +26,7 @@ const LIVE: &[&str] = &[
     "body_idle_ms",
     "body_bytes_per_s_min",
     "idle_ms",
+    "rest_ms",
     "write_idle_ms",
     "h2_streams",
     "h2_resets",

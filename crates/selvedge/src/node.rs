@@ -319,6 +319,9 @@ fn observe(
     use telemetry::metrics::Kind::{Counter, Gauge};
     let open = counts.clone();
     metrics.observe_value("selvedge_connections_open", "Connections of clients.", Gauge, move || open.open());
+    let resting = counts.clone();
+    let help = "Connections that wait for a request and hold no buffers.";
+    metrics.observe_value("selvedge_connections_resting", help, Gauge, move || resting.resting());
     let refused = counts.clone();
     let help = "Connections refused for a limit.";
     metrics.observe_value("selvedge_connections_refused_total", help, Counter, move || refused.refused());

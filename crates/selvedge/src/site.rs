@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use base::{AppName, BindingName, Digest, ResourceName, Secret, TenantName, WorkerName, code};
 use control::Migrations;
 use dispatch::{ArtifactSource, Deployment, DeploymentSpec, Dispatcher, Reservation, WorkerSpec};
@@ -86,6 +86,9 @@ impl Workshop {
         let Blueprint { plan, deployment, workers, assets, migrations, dev } = blueprint;
         if workers.len() != plan.workers.len() || assets.len() != plan.assets.len() {
             bail!("the deployment of {} is damaged: its parts don't match its plan", plan.app);
+        }
+        if !workers.is_empty() {
+            self.dispatcher.ready().await.context("the engine did not start")?;
         }
         for public in self.buckets(&plan) {
             self.stores.blobs.create_bucket(&public.bucket).await?;

@@ -23,6 +23,13 @@ pub type Response = http::Response<Body>;
 /// - What was prepared once is found again after a restart, and is never believed unverified.
 /// - A guest that loops, grows or traps during `prepare` ends with a failure, within its limits.
 pub trait Engine: Send + Sync + 'static {
+    /// Makes what all guests share, if that is not there yet. Whoever is about to serve a worker asks
+    /// for it, on a thread that may block: it takes milliseconds to seconds. A node that serves none
+    /// holds nothing of it.
+    fn ready(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Brings an artifact to the point where instances start fast: compiles a component, or
     /// evaluates a script and keeps its image. Blocks for milliseconds to seconds: call it on a
     /// thread that may block. Preparing the same artifact twice is cheap.

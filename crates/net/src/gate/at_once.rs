@@ -117,7 +117,7 @@ impl Wire {
             return Poll::Pending;
         }
         self.state.finished.set(self.state.finished.get() + 1);
-        self.state.idle_since.set(Instant::now());
+        self.state.note_unused(Instant::now());
         if let Some(quick) = &self.quick {
             quick.give_back(unsent.head);
         }

@@ -1,6 +1,6 @@
 //! One connection: which protocol it speaks, and the task that drives it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -23,11 +23,12 @@ use tokio::time::{Instant, Sleep};
 pub(crate) use super::arrival::Guard;
 use super::arrival::{Arrived, Entrance, arrive, remember};
 use super::upgraded::{self, Switching};
-use super::{Leave, Server, farewell};
+use super::{Leave, Server, farewell, rest};
 use crate::ServerLimits;
 use crate::gate::{Quick, State, Upgrading, Wire};
 use crate::head::Refusal;
 use crate::interim::Line;
+use crate::outlet::{Outlet, Pieces, Sending};
 use crate::request::{Protocol, Request, RequestBody};
 use crate::stream::{Raw, Stream};
 use crate::target::split_port;
@@ -65,19 +66,38 @@ where
     }
 }
 
+/// Waits for a request, serves until nobody asks for a while, and waits again.
 async fn serve_http1<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
 where
     S: Fn(Request) -> F + 'static,
     F: Future<Output = http::Response<Body>> + 'static,
 {
-    let (limits, state) = (&shared.server.limits(), &shared.state);
-    let wire = Wire::http1(stream, before, limits.clone(), state.clone()).with_quick(Quick {
+    let (limits, state) = (shared.server.limits(), &shared.state);
+    let quick = Quick {
         server: shared.server.clone(),
         peer: shared.peer,
         listener: shared.listener,
         secured: shared.secured.is_some(),
         guard: shared.guard.clone(),
-    });
+    };
+    let mut wire = Wire::new(stream, before, limits.clone(), state.clone()).with_quick(quick);
+    let mut watch = Watch::new(state, limits.clone(), false);
+    while rest::until_used(&mut wire, &mut watch, state, &shared.server.counts).await {
+        // Boxed, so that what hyper needs for a request is given back when there is none.
+        match Box::pin(serve_awake(wire, &mut watch, &limits, &shared)).await {
+            Some(rested) => wire = rested,
+            None => return,
+        }
+    }
+}
+
+/// Serves until the connection ends, or may rest; then it gives it back.
+async fn serve_awake<S, F>(wire: Wire, watch: &mut Watch, limits: &ServerLimits, shared: &Rc<Shared<S>>) -> Option<Wire>
+where
+    S: Fn(Request) -> F + 'static,
+    F: Future<Output = http::Response<Body>> + 'static,
+{
+    let state = &shared.state;
     let mut builder = hyper::server::conn::http1::Builder::new();
     // No `pipeline_flush`: with it, hyper never writes an answer that comes while a part of the
     // request's body lies unread, and closes the connection without it.
@@ -91,12 +111,15 @@ where
         builder.max_headers(limits.header_count);
     }
     // Boxed, since hyper keeps the room for an answer for as long as the connection stands unused.
-    let service = service_fn(|request| Box::pin(answer(shared.clone(), Flight::new(&shared.state), request)));
+    let service = service_fn(|request| {
+        let (shared, flight) = (shared.clone(), Flight::new(&shared.state));
+        boxed(move || answer(shared, flight, request))
+    });
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
-    let watch = Watch::new(state, limits.clone(), false);
     let close = |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
-    if let End::Cut = drive(Pin::new(&mut connection), close, watch, state).await {
-        return;
+    let end = drive(Pin::new(&mut connection), close, watch, state).await;
+    if let End::Cut = end {
+        return None;
     }
     let Parts { io, read_buf, .. } = connection.into_parts();
     let wire = io.into_inner();
@@ -110,7 +133,13 @@ where
             // A client that is refused may still be sending.
             farewell::linger(stream).await;
         }
-        return;
+        return None;
+    }
+    if let End::Rested = end
+        && read_buf.is_empty()
+        && wire.is_at_rest()
+    {
+        return Some(wire);
     }
     let (stream, mid_body) = wire.into_stream();
     let refusal = state.refusal.take();
@@ -120,6 +149,7 @@ where
     } else if mid_body {
         farewell::linger(stream).await;
     }
+    None
 }
 
 async fn serve_http2<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
@@ -128,7 +158,7 @@ where
     F: Future<Output = http::Response<Body>> + 'static,
 {
     let (limits, state) = (&shared.server.limits(), &shared.state);
-    let wire = Wire::http2(stream, before, limits, state.clone());
+    let outlet = Rc::new(RefCell::new(Outlet::new(stream, before, limits, state.clone())));
     let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
     builder
         .timer(TokioTimer::new())
@@ -144,20 +174,30 @@ where
         // What the gate counts for HTTP/1.1.
         state.passed.set(state.passed.get() + 1);
         // Boxed, since hyper moves what it is given several times before it first runs.
-        Box::pin(answer(shared.clone(), Flight::new(state), request))
+        let (shared, flight) = (shared.clone(), Flight::new(state));
+        boxed(move || answer(shared, flight, request))
     });
-    let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-    let watch = Watch::new(state, limits.clone(), true);
-    let close = |connection: Pin<&mut _>| hyper::server::conn::http2::Connection::graceful_shutdown(connection);
-    drive(connection, close, watch, state).await;
+    let connection = pin!(builder.serve_connection(TokioIo::new(Pieces(outlet.clone())), service));
+    let mut watch = Watch::new(state, limits.clone(), true);
+    let mut sending = Sending { connection, outlet };
+    drive(Pin::new(&mut sending), |mut sending| sending.connection.as_mut().graceful_shutdown(), &mut watch, state)
+        .await;
     // What is in flight ends with the connection that it would be answered on.
     if let Some(refusal) = state.refusal.take() {
         (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
     }
 }
 
+/// A future in a box, made where it will lie. `Box::pin` makes it first and asks for room then, and
+/// has to copy all of it, most of which is the room for what it has not come to yet.
+fn boxed<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
 pub(super) enum End {
     Served,
+    /// It was not used for a while, and nothing of it is on its way.
+    Rested,
     Cut,
 }
 
@@ -166,7 +206,7 @@ pub(super) enum End {
 pub(super) async fn drive<C: Future>(
     mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
-    mut watch: Watch,
+    watch: &mut Watch,
     state: &State,
 ) -> End {
     poll_fn(|cx| {
@@ -181,6 +221,13 @@ pub(super) async fn drive<C: Future>(
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Verdict::Cut) => return Poll::Ready(End::Cut),
                 Poll::Ready(Verdict::Close) => close(connection.as_mut()),
+                Poll::Ready(Verdict::Rest) => {
+                    // Unused, it ends at once, and hyper's end is not yet the socket's.
+                    close(connection.as_mut());
+                    if connection.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(End::Rested);
+                    }
+                }
                 Poll::Ready(Verdict::Refuse(refusal)) => *state.refusal.borrow_mut() = Some(refusal),
             }
         }
@@ -358,7 +405,7 @@ impl Drop for Flight {
             state.cancelled.set(state.cancelled.get() + 1);
         }
         if !state.is_busy() {
-            state.idle_since.set(Instant::now());
+            state.note_unused(Instant::now());
         }
         // The gate holds the end of the stream back until the last answer before it is given.
         let awaited = state.is_refused() || state.draining_since.get().is_some();
@@ -444,7 +491,9 @@ where
 }
 
 /// What the timer of a connection found.
-enum Verdict {
+pub(super) enum Verdict {
+    /// Nobody uses it, and nobody has for a while.
+    Rest,
     /// Finish what is in flight, take nothing new.
     Close,
     Refuse(Refusal),
@@ -458,6 +507,8 @@ pub(super) struct Watch {
     timer: Pin<Box<Sleep>>,
     /// HTTP/2 and 3.
     multiplexed: bool,
+    /// Nothing but the socket is kept of it.
+    pub resting: bool,
     /// Since when it has been asked to close.
     closing_since: Option<Instant>,
     started: Instant,
@@ -472,17 +523,22 @@ impl Watch {
             timer: Box::pin(tokio::time::sleep_until(started + limits.header)),
             limits,
             multiplexed,
+            resting: false,
             closing_since: None,
             started,
         }
     }
 
-    fn poll(&mut self, state: &State, cx: &mut Context<'_>) -> Poll<Verdict> {
+    pub(super) fn poll(&mut self, state: &State, cx: &mut Context<'_>) -> Poll<Verdict> {
         remember(state, cx);
         loop {
             if state.rearm.take() || self.timer.as_mut().poll(cx).is_ready() {
                 match self.judge(state, Instant::now()) {
-                    Ok(deadline) => self.timer.as_mut().reset(deadline),
+                    Ok(deadline) => {
+                        let early = deadline.checked_sub(self.limits.rest).filter(|_| !self.multiplexed);
+                        state.rests_early.set(early);
+                        self.timer.as_mut().reset(deadline);
+                    }
                     Err(verdict) => return Poll::Ready(verdict),
                 }
             } else {
@@ -531,7 +587,11 @@ impl Watch {
             state.rearm.set(true);
             return Err(Verdict::Close);
         }
-        Ok(next.min(close))
+        match rest::rests_at(state, self.limits.rest).filter(|_| !self.multiplexed && !self.resting) {
+            Some(rest) if rest <= now => Err(Verdict::Rest),
+            Some(rest) => Ok(next.min(close).min(rest)),
+            None => Ok(next.min(close)),
+        }
     }
 
     /// When the connection may be asked to close, if nothing changes.

@@ -88,10 +88,10 @@ pub(super) async fn serve<S, F>(
         service: Dated { service, date: Rc::new(date) },
     });
     let closing = Cell::new(false);
-    let watch = Watch::new(&state, server.limits(), true);
+    let mut watch = Watch::new(&state, server.limits(), true);
     {
         let mut running = pin!(run(&quic, &shared, &closing));
-        drive(running.as_mut(), |_| closing.set(true), watch, &state).await;
+        drive(running.as_mut(), |_| closing.set(true), &mut watch, &state).await;
         if let Some(refusal) = state.refusal.take() {
             (server.on_refusal)(peer, refusal.code, &refusal.detail);
             quic.close(VarInt::from_u32(Code::H3_EXCESSIVE_LOAD.value() as u32), b"");

@@ -19,6 +19,7 @@ mod h2_smuggling;
 mod http3;
 mod proxied;
 mod raw_h2;
+mod resting;
 mod secured;
 
 /// What the service saw.

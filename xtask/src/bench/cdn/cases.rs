@@ -20,7 +20,7 @@ pub enum Kind {
     Requests,
     /// A connection for each request.
     Handshakes,
-    /// Connections that are there and say nothing.
+    /// Connections that are there, and say nothing any more.
     Idle,
     /// Thousands who ask at once for what is not there.
     Herd,
@@ -122,9 +122,17 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "idle",
-        about: "keep-alive connections under TLS that say nothing",
+        about: "keep-alive connections under TLS that had one request each",
         kind: Kind::Idle,
         way: Way::Tls,
+        bars: &[],
+        ..HIT
+    },
+    Case {
+        name: "h2-idle",
+        about: "connections of HTTP/2 under TLS that had one request each",
+        kind: Kind::Idle,
+        way: Way::TlsTwo,
         bars: &[],
         ..HIT
     },

@@ -165,7 +165,7 @@ impl Setup<'_> {
         let tls = "[listeners.tls]\ncertificates = [{ cert = \"cert.pem\", key = \"key.pem\" }]\n";
         let config = format!(
             "[[listeners]]\nlisten = \"{address}\"\n{}[limits]\nconnections = 60000\n\
-             connections_per_address = 60000\nidle_ms = 600000\ncache_bytes = {bytes}\ncache_app_bytes = {bytes}\n",
+             connections_per_address = 60000\nidle_ms = 600000\ntls_handshake_ms = 600000\nheader_ms = 600000\ncache_bytes = {bytes}\ncache_app_bytes = {bytes}\n",
             if self.case.tls() { tls } else { "" }
         );
         folder.write("node.toml", &config)?;

@@ -1,7 +1,6 @@
 //! The load: `wrk` over HTTP/1.1, `h2load` over HTTP/2 and for what needs thousands of connections.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,10 @@ const HERD: usize = 10_000;
 /// As many as one process may open where files are limited to 20,000.
 const IDLE: usize = 15_000;
 const START_MAX: Duration = Duration::from_secs(20);
+/// Longer than any of them waits until it gives back what a request took.
+const QUIET_S: u32 = 5;
+/// What a server that does nothing may take in a second.
+const QUIET_US: f64 = 20_000.0;
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
 
 pub struct Load<'a> {
@@ -131,50 +134,53 @@ impl Load<'_> {
         Ok(Figures { per_s, origin: Some(origin.requests() as f64), ..Figures::default() })
     }
 
-    /// What one more connection costs that was opened and never used.
+    /// What one more connection costs that had a request once.
     pub fn idle(&self, server: &Server) -> Result<Figures> {
         // The first connections also pay for what is made once.
-        self.wrk(WARM_S, &[])?;
+        if self.case.way == Way::TlsTwo {
+            self.h2load(WARM_S)?
+        } else {
+            self.wrk(WARM_S, &[])?
+        };
         let before = server.rss_kib()? as f64;
         let silent = Silent::start(self)?;
-        silent.wait()?;
+        silent.wait(server)?;
         let idle = server.rss_kib()? as f64 - before;
         Ok(Figures { idle_kib: Some(idle / IDLE as f64), rss_kib: Some(before), ..Figures::default() })
     }
 }
 
-/// `wrk` that connects and then waits. Ended when dropped.
+/// `h2load` that asks once on each connection and then waits. Ended when dropped.
 struct Silent {
     child: Child,
-    script: PathBuf,
     port: u16,
 }
 
 impl Silent {
     fn start(load: &Load) -> Result<Self> {
-        let script = std::env::temp_dir().join(format!("selvedge-bench-silent-{}.lua", std::process::id()));
-        std::fs::write(&script, "function delay() return 600000 end\n")?;
-        let mut command = on_core(load.tools, LOAD_CORE, &load.tools.wrk);
-        command
-            .args(["-t1", "-c", &IDLE.to_string(), "-d", "600s", "--timeout", "600s", "-s"])
-            .arg(&script)
-            .arg(load.url());
+        let mut command = load.h2load_command()?;
+        if load.case.way != Way::TlsTwo {
+            command.arg("--h1");
+        }
+        // A request of each when it is connected, and the next in a quarter of an hour.
+        command.args(["-c", &IDLE.to_string(), "-D", "600", "--rps", "0.001"]).arg(load.named_url());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { child: command.spawn().context("starting wrk")?, script, port: load.address.port() })
+        Ok(Self { child: command.spawn().context("starting h2load")?, port: load.address.port() })
     }
 
-    /// Until the server has answered every handshake: both ends of a connection are then at rest.
-    fn wait(&self) -> Result<()> {
+    /// Until all are connected and have been answered, which is when the server has nothing to do.
+    fn wait(&self, server: &Server) -> Result<()> {
         let begun = Instant::now();
-        let mut seen = (0, 0);
-        while seen.0 < IDLE || seen.1 < 5 {
+        let (mut connected, mut cpu_us, mut quiet) = (0, 0.0, 0);
+        while connected < IDLE || quiet < QUIET_S {
             if begun.elapsed() > CONNECTED_WITHIN {
-                bail!("{} of {IDLE} connections were made", seen.0);
+                bail!("{connected} of {IDLE} connections were made");
             }
-            std::thread::sleep(Duration::from_millis(500));
-            let now = established(self.port)?;
-            // All there, and then a while for the handshakes of the last.
-            seen = (now, if now >= IDLE { seen.1 + 1 } else { 0 });
+            std::thread::sleep(Duration::from_secs(1));
+            connected = established(self.port)?;
+            let now_us = server.cpu_us()?;
+            quiet = if now_us - cpu_us < QUIET_US { quiet + 1 } else { 0 };
+            cpu_us = now_us;
         }
         Ok(())
     }
@@ -184,7 +190,6 @@ impl Drop for Silent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.script);
     }
 }
 

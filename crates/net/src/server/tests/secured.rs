@@ -15,7 +15,11 @@ pub(super) fn reception(tls: &Arc<Tls>) -> Reception {
     Reception { tls: Some(tls.clone()), ..Reception::default() }
 }
 
-async fn shake(node: &Node, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+pub(super) async fn shake(
+    node: &Node,
+    config: &Arc<ClientConfig>,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     tokio_rustls::TlsConnector::from(config.clone()).connect(name, node.connect().await).await
 }

@@ -443,8 +443,11 @@ impl LocalBlobs {
 /// Runs `read` in one view over several statements.
 fn in_view<T>(database: &Database, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
     database.read(|connection| {
-        let view = connection.unchecked_transaction()?;
-        read(&view)
+        // Compiled once, as what it is about is.
+        connection.prepare_cached("BEGIN")?.raw_execute()?;
+        let answer = read(connection);
+        // Of a read that failed, the connection is given up.
+        answer.and_then(|answer| connection.prepare_cached("COMMIT")?.raw_execute().map(|_| answer))
     })
 }
 

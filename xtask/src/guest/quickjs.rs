@@ -21,11 +21,16 @@ pub const PATCHES: &str = "engine-guest/patches";
 /// What of QuickJS-ng is compiled; its headers come along.
 const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
 
+/// What QuickJS has in its own language. Upstream compiles it beforehand, to the instructions that it has there; the
+/// guest has others, and takes the source.
+const QUICKJS_SCRIPTS: [&str; 3] =
+    ["builtin-array-fromasync.js", "builtin-iterator-zip.js", "builtin-iterator-zip-keyed.js"];
+
 /// What of the shim is compiled, in this order.
 const SHIM_SOURCES: [&str; 9] =
     ["shim.c", "bytes.c", "codec.c", "copy.c", "memory.c", "modules.c", "natives.c", "text.c", "wasm.c"];
 
-pub const COMPILER_FLAGS: [&str; 21] = [
+pub const COMPILER_FLAGS: [&str; 22] = [
     "-target",
     "wasm32-wasi",
     "-mexec-model=reactor",
@@ -47,6 +52,7 @@ pub const COMPILER_FLAGS: [&str; 21] = [
     "-fno-sanitize=undefined",
     "-fno-strict-aliasing",
     "-Wno-unused",
+    "-Wno-c23-extensions",
     "-I",
     ".",
 ];
@@ -70,6 +76,9 @@ pub fn compile(repo: &Repo, folder: &Path, to: &Path) -> Result<()> {
         copy(&quickjs.join(source), folder)?;
     }
     copy_by_end(&quickjs, "h", folder)?;
+    for source in QUICKJS_SCRIPTS {
+        copy(&quickjs.join(source), folder)?;
+    }
     // The patches are against QuickJS alone, so they come before the shim.
     for patch in by_end(&repo.path(PATCHES), "patch")? {
         repo::run(Command::new("patch").args(["-p1", "--quiet", "--input"]).arg(&patch).current_dir(folder))?;

@@ -37,3 +37,18 @@ fn comparisons_and_jumps_are_those_of_node() {
 fn strings_that_grow_leave_what_was_copied() {
     check(include_str!("language/appended.js"), include_str!("language/appended.txt"));
 }
+
+#[test]
+fn words_of_json_are_shared_and_do_not_show_it() {
+    check(include_str!("language/words.js"), include_str!("language/words.txt"));
+}
+
+#[test]
+fn built_in_functions_that_are_scripts_are_like_any() {
+    check(include_str!("language/builtins.js"), include_str!("language/builtins.txt"));
+}
+
+#[test]
+fn keys_literals_and_flags_are_those_of_node() {
+    check(include_str!("language/members.js"), include_str!("language/members.txt"));
+}

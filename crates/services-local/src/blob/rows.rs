@@ -179,9 +179,10 @@ pub fn find(
     statement.query_row(params![bucket, key.as_bytes(), number], read_version).optional()
 }
 
+/// The plus keeps SQLite from planning by the value: it would compile the statement anew for each.
 const PIECES: &str = "
     SELECT piece.name, piece.size, piece.sealed FROM segment JOIN piece ON piece.id = segment.piece
-    WHERE segment.version = ?1 ORDER BY segment.number";
+    WHERE segment.version = +?1 ORDER BY segment.number";
 
 /// The pieces of a version, in their order.
 pub fn pieces(connection: &Connection, version: u64) -> rusqlite::Result<Vec<Piece>> {
@@ -305,3 +306,6 @@ pub fn is_empty(connection: &Connection, bucket: i64) -> rusqlite::Result<bool> 
     let begun = connection.prepare_cached("SELECT 1 FROM upload WHERE bucket = ?1 LIMIT 1")?.exists([bucket])?;
     Ok(!held && !begun)
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,9 +176,9 @@ impl SqlFile {
     pub async fn write(self: &Arc<Self>, work: Work) -> Result<Done, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job::Batch(BatchJob::new(work, reply)))?;
-        let (done, ticket) = answer.await.unwrap_or_else(|_| Err(abandoned()))?;
+        let (outcome, ticket) = answer.await.unwrap_or_else(|_| (Err(abandoned()), None));
         wait(ticket).await?;
-        Ok(done)
+        outcome
     }
 
     /// Waits until everything is durable that a read which has ended may have seen. Mostly it is.
@@ -205,9 +205,9 @@ impl SqlFile {
     pub async fn migrate(self: &Arc<Self>, migrations: Arc<[Migration]>) -> Result<Vec<String>, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job::Migrate { migrations, reply })?;
-        let (names, ticket) = answer.await.unwrap_or_else(|_| Err(abandoned()))?;
+        let (outcome, ticket) = answer.await.unwrap_or_else(|_| (Err(abandoned()), None));
         wait(ticket).await?;
-        Ok(names)
+        outcome
     }
 
     /// What changed after a position. The feed begins with the first question.
@@ -304,7 +304,7 @@ impl SqlFile {
                 let outcome = writer.migrate(&migrations, &origin);
                 self.settle(&mut writer, outcome.as_ref().err());
                 let ticket = writer.last_ticket();
-                drop(reply.send(outcome.map(|names| (names, ticket))));
+                drop(reply.send((outcome, ticket)));
             }
             (Turn::Alone(Job::Begin(reply)), Ok(())) => match writer.control("BEGIN IMMEDIATE") {
                 Ok(()) => {

@@ -57,8 +57,9 @@ impl Done {
     }
 }
 
-/// An answer goes out with the ticket that says when it may be believed.
-pub type Reply<T> = oneshot::Sender<Result<(T, Option<Ticket>), SqlError>>;
+/// An answer goes out with the ticket that says when it may be believed: a refusal, too, for a constraint
+/// that does not hold tells what was there.
+pub type Reply<T> = oneshot::Sender<(Result<T, SqlError>, Option<Ticket>)>;
 
 /// A batch, and who waits for it.
 pub struct BatchJob {
@@ -74,7 +75,7 @@ impl BatchJob {
 
     /// Answers. Nobody waits any more if the caller's future was dropped.
     pub fn finish(self, outcome: Result<Done, SqlError>, ticket: Option<Ticket>) {
-        let _ = self.reply.send(outcome.map(|done| (done, ticket)));
+        let _ = self.reply.send((outcome, ticket));
     }
 }
 
@@ -97,7 +98,7 @@ impl Job {
         match self {
             Job::Batch(job) => job.finish(Err(error.into()), None),
             Job::Begin(reply) => drop(reply.send(Err(error.into()))),
-            Job::Migrate { reply, .. } => drop(reply.send(Err(error.into()))),
+            Job::Migrate { reply, .. } => drop(reply.send((Err(error.into()), None))),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Streams {
             cancel: Some(cancel.clone()),
             ..Budget::of(&self.settings.limits)
         };
-        let read = rows_read.clone();
+        let (read, seen) = (rows_read.clone(), file.clone());
         let work = move || {
             let _place = place;
             serve(&file, &statement, &budget, begin, &asked, &read);
@@ -62,7 +62,7 @@ impl Streams {
         let thread = std::thread::Builder::new().name("store-sql-stream".into()).spawn(work);
         thread.map_err(|error| StoreError::Failed(format!("no thread for a stream: {error}")))?;
         let columns = begun.await.unwrap_or_else(|_| Err(SqlError::Cancelled))?;
-        Ok(LocalStream { columns, asks, cancel, rows_read })
+        Ok(LocalStream { file: seen, is_durable: false, columns, asks, cancel, rows_read })
     }
 
     fn place(&self) -> Result<Place, StoreError> {
@@ -125,6 +125,9 @@ fn serve(
 
 /// The caller's end. Dropping it ends the statement.
 pub struct LocalStream {
+    file: Arc<SqlFile>,
+    /// No crash takes back what its rows are read from.
+    is_durable: bool,
     columns: Vec<String>,
     asks: Sender<Asked>,
     cancel: Cancel,
@@ -141,10 +144,16 @@ impl SqlStream for LocalStream {
         // A thread that has gone had nothing more to say, or nobody asked in time.
         let asked = self.asks.send(reply).is_ok();
         async move {
-            match asked {
+            let answer = match asked {
                 true => answer.await.unwrap_or(Err(SqlError::Cancelled)),
                 false => Err(SqlError::Cancelled),
+            };
+            if !self.is_durable {
+                // All rows are of the state that the first was read from.
+                self.file.durable().await?;
+                self.is_durable = true;
             }
+            answer
         }
         .boxed()
     }

@@ -29,6 +29,8 @@ struct State {
     /// When the last statement ended.
     idle_since: Duration,
     running: bool,
+    /// An answer waits for the disk, and so does its owner.
+    waiting: bool,
     /// Why it is over.
     over: Option<String>,
 }
@@ -44,15 +46,21 @@ impl Lease {
     /// A transaction that has begun on the file's writer.
     pub fn new(file: Arc<SqlFile>, before: Option<Ticket>) -> Arc<Self> {
         let now = file.settings().clock.monotonic();
-        let state = Mutex::new(State { idle_since: now, running: false, over: None });
+        let state = Mutex::new(State { idle_since: now, running: false, waiting: false, over: None });
         Arc::new(Self { file, began: now, before, state })
     }
 
     /// Waits until what its statements see is what no crash takes back. A transaction that is rolled
     /// back has no commit of its own that would wait for it.
     async fn seen_is_durable(self: &Arc<Self>) -> Result<(), SqlError> {
-        let Some(before) = self.before.clone() else { return Ok(()) };
-        Ok(before.await.inspect_err(|error| self.end(error.to_string()))?)
+        let Some(before) = self.before.clone().filter(|before| !before.is_durable()) else { return Ok(()) };
+        self.state().waiting = true;
+        let waited = before.await;
+        let mut state = self.state();
+        state.waiting = false;
+        state.idle_since = self.file.settings().clock.monotonic();
+        drop(state);
+        Ok(waited.inspect_err(|error| self.end(error.to_string()))?)
     }
 
     /// Ends it if it has lasted too long; answers whether it is over.
@@ -60,7 +68,7 @@ impl Lease {
         let limits = &self.file.settings().limits;
         let state = self.state();
         let lasted = now.saturating_sub(self.began);
-        let idle = if state.running { Duration::ZERO } else { now.saturating_sub(state.idle_since) };
+        let idle = if state.running || state.waiting { Duration::ZERO } else { now.saturating_sub(state.idle_since) };
         let reason = match (limits.sql_transaction_ms, limits.sql_transaction_idle_ms) {
             (max, _) if lasted > Duration::from_millis(max) => {
                 format!("it lasted longer than sql_transaction_ms allows, which is {max}")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::{AppName, Body, Clock as _, SystemClock, TenantName};
 use services::sql::SqlName;
 use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
-use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv};
+use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv, LocalSql};
 
 use crate::linear;
 use crate::shelf;
@@ -57,7 +57,7 @@ pub enum Job {
     CloseUnflushed,
     /// Commits until the disk is full, makes room, and waits for the ledger to recover.
     CommitOnAFullDisk,
-    /// Reads in a transaction what another one commits at the same time.
+    /// Reads, in each way that there is, what somebody commits at the same time.
     ReadWhatCommits,
     /// Opens the directory and says how that went.
     Open,
@@ -158,7 +158,7 @@ fn job() {
             }
         }
         "kv-histories" => runtime.block_on(linear::write_histories::<linear::kv::Namespace>(&opened(), round)),
-        "sql-histories" => runtime.block_on(linear::write_histories::<linear::sql::Accounts>(&opened(), round)),
+        "sql-histories" => runtime.block_on(linear::write_histories::<linear::sql::Accounts>(&patient(&place), round)),
         "object-histories" => runtime.block_on(linear::write_histories::<linear::objects::Object>(&opened(), round)),
         "commit" => shelf::commit(&opened(), 48, u64::MAX),
         "commit-and-end" => {
@@ -176,6 +176,13 @@ fn job() {
         },
         other => panic!("there is no job {other}"),
     }
+}
+
+/// Opened so that a machine that is busy elsewhere ends no transaction.
+fn patient(place: &Path) -> DataDir {
+    let mut options = DataDirOptions::new(place.join("node.key"));
+    (options.limits.sql_transaction_ms, options.limits.sql_transaction_idle_ms) = (600_000, 600_000);
+    DataDir::open(place.join("data"), options).expect("the data directory opens")
 }
 
 async fn write(kv: &Arc<LocalKv>, round: u64, writers: u64, from: u64, to: u64) {
@@ -229,27 +236,49 @@ async fn write_sql(data: &DataDir, round: u64, writers: u64, from: u64, to: u64)
     }
 }
 
-/// Says how many milliseconds after the beginning of a commit a transaction that is rolled back has seen it.
+/// Says for each way to read how many milliseconds after the beginning of a commit it was seen.
 async fn read_what_commits(data: &DataDir) {
     let (sql, database, clock) = (data.sql(), sql_database(0), SystemClock::default());
     sql.script(&database, SQL_TABLES.into()).await.expect("the tables are there");
-    let begun = clock.monotonic();
-    let insert = vec![SqlStatement::new("INSERT INTO a VALUES (1, 1, 1)")];
-    let commit = tokio::spawn({
-        let (sql, database) = (sql.clone(), database.clone());
-        async move { sql.batch(&database, insert).await.expect("the batch is acknowledged") }
-    });
-    loop {
-        let mut transaction = sql.begin(&database).await.expect("it begins");
-        let seen = transaction.run(SqlStatement::new("SELECT * FROM a")).await.expect("an answer");
-        let after = clock.monotonic().saturating_sub(begun);
-        transaction.rollback().await;
-        if seen.rows.len() == 1 {
-            say(&format!("seen {}", after.as_millis()));
-            break;
+    for (rows, way) in (1..).zip(["batch", "transaction", "stream", "refusal"]) {
+        let begun = clock.monotonic();
+        let insert = vec![SqlStatement::new(format!("INSERT INTO a VALUES ({rows}, 1, 1)"))];
+        let commit = tokio::spawn({
+            let (sql, database) = (sql.clone(), database.clone());
+            async move { sql.batch(&database, insert).await.expect("the batch is acknowledged") }
+        });
+        while rows_seen(&sql, &database, way, rows).await < rows {}
+        say(&format!("{way} {}", clock.monotonic().saturating_sub(begun).as_millis()));
+        commit.await.expect("it was committed");
+    }
+}
+
+async fn rows_seen(sql: &LocalSql, database: &SqlDatabase, way: &str, wanted: usize) -> usize {
+    let all = SqlStatement::new("SELECT * FROM a");
+    match way {
+        "batch" => sql.batch(database, vec![all]).await.expect("an answer").results[0].rows.len(),
+        // One that is rolled back: it has no commit of its own that would wait.
+        "transaction" => {
+            let mut transaction = sql.begin(database).await.expect("it begins");
+            let seen = transaction.run(all).await.expect("an answer");
+            transaction.rollback().await;
+            seen.rows.len()
+        }
+        "refusal" => {
+            // Two of the same, once the row is there.
+            let row = format!("SELECT 0, 0, 0 FROM a WHERE round = {wanted}");
+            let twice = vec![SqlStatement::new(format!("INSERT INTO a {row} UNION ALL {row}"))];
+            sql.batch(database, twice).await.map_or(wanted, |_| 0)
+        }
+        _ => {
+            let mut stream = sql.stream(database, all).await.expect("it begins");
+            let mut rows = 0;
+            while let Some(piece) = stream.next().await.expect("a piece") {
+                rows += piece.len();
+            }
+            rows
         }
     }
-    commit.await.expect("it was committed");
 }
 
 const SQL_TABLES: &str = "CREATE TABLE IF NOT EXISTS a (round, writer, operation, UNIQUE (round, writer, operation));

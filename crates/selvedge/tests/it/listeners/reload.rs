@@ -122,3 +122,12 @@ fn listeners_tls_and_limits_change_without_dropping_a_connection() {
     let outcome = place.on_data(&["reload"]);
     assert!(!outcome.ok && outcome.stderr.contains("no node runs"), "{outcome:?}");
 }
+
+#[test]
+fn dev_says_that_it_has_nothing_to_read_again() {
+    let place = Place::new();
+    let manifest = "name = \"edge\"\n[[routes]]\nmatch = \"/*\"\nassets = \"public\"\n";
+    let _node = place.dev(&place.project("project", &[("selvedge.toml", manifest), ("public/a.txt", "a")]));
+    let said = place.on_data(&["reload"]).expect_success();
+    assert!(said.contains("it follows the files of its project by itself"), "{said}");
+}

@@ -22,6 +22,7 @@ mod reload;
 mod s3;
 mod serve;
 mod site;
+mod small_pages;
 mod source_map;
 mod takeover;
 mod terminal;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         .init();
     net::tls::install_provider();
     open_files::allow_all();
+    small_pages::keep_to();
     let json = cli.json;
     match run(cli) {
         Ok(code) => code,

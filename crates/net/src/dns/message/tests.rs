@@ -1,4 +1,8 @@
+use std::net::Ipv4Addr;
+
 use super::*;
+
+const INTERNET: u16 = 1;
 
 /// An answer to a question, with these records: owner, kind, seconds, data.
 fn answer(asked: &[u8], flags: u16, records: &[(&[u8], u16, u32, Vec<u8>)]) -> Vec<u8> {

@@ -26,7 +26,8 @@ pub fn read(data: &Path) -> Result<(NodeLimits, Apps)> {
     let path = data.join(FILE);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        // What is no directory at all is refused by whoever opens it.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => String::new(),
         Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
     };
     let config = parse(&path.display().to_string(), &text, data).with_context(|| {

@@ -124,6 +124,31 @@ fn a_store_follows_its_request_through_every_continuation() {
 }
 
 #[test]
+fn a_tick_belongs_to_the_request_that_asked_for_it() {
+    on_core(async {
+        let source = r#"import process from "node:process";
+            let release;
+            export default { async fetch(request) {
+              if (request.url.endsWith("/releases")) {
+                release();
+                process.nextTick(() => {});
+                await new Promise((resolve) => setTimeout(resolve, 1));
+                return new Response("released");
+              }
+              // Nothing else would be left that could settle what it waits for.
+              setTimeout(() => {}, 300);
+              await new Promise((resolve) => { release = resolve; });
+              // The other one has asked for its tick already, and is answered before this timer rings.
+              await new Promise((resolve) => process.nextTick(() => setTimeout(resolve, 20)));
+              return new Response("waited");
+            } };"#;
+        let app = importing(&["node:process"], source).start();
+        let both = futures_util::join!(app.text(get("http://a.test/waits")), app.text(get("http://a.test/releases")));
+        assert_eq!(both, ("waited".to_owned(), "released".to_owned()));
+    });
+}
+
+#[test]
 fn every_module_of_node_is_evaluated_together_with_all_others() {
     on_core(async {
         let modules: Vec<&str> = base::builtin::MODULES.iter().copied().filter(|m| m.starts_with("node:")).collect();

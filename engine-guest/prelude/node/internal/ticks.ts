@@ -1,19 +1,20 @@
 /**
- * `process.nextTick`: a queue of its own that one microtask drains. It comes after the microtasks that are queued
- * already, where Node.js runs it before them; among themselves ticks keep their order.
+ * `process.nextTick`: a queue of its own for each request, that one microtask drains. It comes after the microtasks
+ * that are queued already, where Node.js runs it before them; among themselves a request's ticks keep their order.
+ * One queue for all would let the request that drains it own the timers that others' ticks set, and they would go
+ * when it ends.
  */
-import { asyncContext, setAsyncContext } from "../../native.ts";
-import { apply, promiseResolved, promiseThen } from "../../primordials.ts";
+import { asyncContext, getContext, setAsyncContext } from "../../native.ts";
+import { Map, apply, mapDelete, mapGet, mapSet, promiseResolved, promiseThen } from "../../primordials.ts";
 import { checkFunction } from "./errors.ts";
 import { logError } from "../../log.ts";
 
-let queue: any[] = [];
-let scheduled = false;
+const queues = new Map<number, any[]>();
 
 function drain(): void {
-  while (queue.length > 0) {
-    const run = queue;
-    queue = [];
+  const request = getContext();
+  for (let run = mapGet(queues, request); run.length > 0; run = mapGet(queues, request)) {
+    mapSet(queues, request, []);
     for (let at = 0; at < run.length; at += 3) {
       setAsyncContext(run[at + 2]);
       try {
@@ -23,16 +24,20 @@ function drain(): void {
       }
     }
   }
-  scheduled = false;
+  mapDelete(queues, request);
 }
 
 export function nextTick(fn: any, ...args: any[]): void {
   checkFunction(fn, "callback");
+  const request = getContext();
+  let queue = mapGet(queues, request);
+  if (queue === undefined) {
+    queue = [];
+    mapSet(queues, request, queue);
+    promiseThen(promiseResolved(undefined), drain);
+  }
   const at = queue.length;
   queue[at] = fn;
   queue[at + 1] = args;
   queue[at + 2] = asyncContext();
-  if (scheduled) return;
-  scheduled = true;
-  promiseThen(promiseResolved(undefined), drain);
 }

@@ -53,7 +53,7 @@ pub struct ConnectorOptions {
     pub extra_ca: Option<PathBuf>,
     /// How long an unused connection is kept.
     pub idle: Duration,
-    /// Unused connections kept for one target, on one core.
+    /// Unused connections kept for one target, on one core, beside those that were used just now.
     pub idle_per_target: usize,
     /// Who knows the names of upstreams, and for how long; the system's resolver if there is none.
     pub resolver: Option<Arc<Resolver>>,
@@ -168,7 +168,7 @@ impl Connector {
     /// Sends a request and waits for the head of the response. Fields that belong to a connection
     /// are removed from both.
     pub async fn exchange(&self, request: Outgoing, check: Check) -> Result<http::Response<Body>, ExchangeError> {
-        let target = target(&request.url)?;
+        let target = Arc::new(target(&request.url)?);
         let mut request = prepare(request, &target)?;
         while let Some(link) = self.pool.take(&target, &*check, false) {
             match self.send(link, request, &target).await {
@@ -217,7 +217,7 @@ impl Connector {
         &self,
         link: Link,
         request: http::Request<Body>,
-        target: &Target,
+        target: &Arc<Target>,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
         let lease = Lease::new(self.pool.clone(), target.clone(), link);
         match lease.send(request).await {

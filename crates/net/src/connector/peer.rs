@@ -48,7 +48,7 @@ pub struct PeerOptions {
     pub times: PeerTimes,
     pub head_bytes: usize,
     pub idle: Duration,
-    /// Unused connections kept, on one core.
+    /// Unused connections kept, on one core, beside those that were used just now.
     pub idle_per_core: usize,
     /// How old a connection may be, and how many requests it may have had, that takes another one.
     pub age: Option<Duration>,
@@ -74,7 +74,7 @@ pub struct Undone {
 pub struct Peer {
     connector: Arc<Connector>,
     options: PeerOptions,
-    target: Target,
+    target: Arc<Target>,
     scheme: Scheme,
     authority: Authority,
     host: HeaderValue,
@@ -103,6 +103,7 @@ impl Peer {
         let is_name = target.host.parse::<IpAddr>().is_err();
         let resolver = connector.options.resolver.clone().filter(|_| is_name);
         let names = resolver.map(|resolver| Names::new(resolver, target.clone(), options.srv.is_some()));
+        let target = Arc::new(target);
         let scheme = if target.https { Scheme::HTTPS } else { Scheme::HTTP };
         Ok(Arc::new(Self { connector, options, target, scheme, authority, host, pool, tls: OnceCell::new(), names }))
     }

@@ -10,6 +10,7 @@ use net::{Changes, ConnectionCounts, Intake, Listener, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
+use crate::dates::Dates;
 use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub cf: Cf,
     pub doors: DoorsReader,
     pub mirrors: InFlight,
+    pub dates: Dates,
     countries: Option<Countries>,
 }
 
@@ -79,6 +81,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         cf: Cf::new(),
         doors: DoorsReader::new(config.doors),
         mirrors: InFlight::default(),
+        dates: Dates::default(),
         countries: config.countries,
     });
     let refused = {

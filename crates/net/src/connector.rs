@@ -37,7 +37,7 @@ mod upgrade;
 
 use dial::Driver;
 pub use peer::{Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
-use pool::{Lease, Link, Pool, Reuse};
+use pool::{Lease, Link, Pool, Reuse, Unsent};
 pub use raw::RawStream;
 pub use upgrade::Stream;
 
@@ -220,13 +220,16 @@ impl Connector {
         target: &Arc<Target>,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
         let lease = Lease::new(self.pool.clone(), target.clone(), link);
-        match lease.send(request).await {
+        match lease.send(request, None).await {
             Ok(mut response) => {
                 strip_hop_by_hop(response.headers_mut());
                 Ok(response)
             }
-            Err((error, unsent)) => {
-                let reason = dial::chain(&error);
+            Err(unsent) => {
+                let (reason, unsent) = match unsent {
+                    Unsent::Late => ("no answer".to_owned(), None),
+                    Unsent::Failed(error, unsent) => (dial::chain(&error), unsent),
+                };
                 Err((ExchangeError::Protocol { target: target.to_string(), reason }, unsent))
             }
         }

@@ -25,6 +25,7 @@ use worker::Failure;
 use super::at_once::push;
 use super::{Open, REQUEST_ID, TRACEPARENT, request_id};
 use crate::core::Core;
+use crate::overlay;
 use crate::proxy::{self, Counts, Upstream};
 use crate::respond;
 use crate::site::Site;
@@ -41,8 +42,8 @@ pub(super) fn ask(
     started: Duration,
 ) -> Option<Later> {
     let upstream = site.upstream(upstream);
-    // A developer is shown failures as pages, and interim answers are between hyper's.
-    if upstream.tells_early() || site.dev().is_some() {
+    // Interim answers are written between hyper's.
+    if upstream.tells_early() {
         return None;
     }
     let mut request = glance.request()?;
@@ -52,6 +53,7 @@ pub(super) fn ask(
     if !doors.get(glance.listener).is_some_and(|door| door.believes(glance.peer.ip())) {
         proxy::forget(&mut request.headers);
     }
+    let html = site.dev().is_some() && overlay::wants_html(&request.headers);
     core.drain.enter();
     let waiting = Waiting {
         core: core.clone(),
@@ -66,6 +68,7 @@ pub(super) fn ask(
         path_and_query: request.path_and_query.clone(),
         listener: glance.listener,
         secured: glance.secured,
+        html,
         told: false,
     };
     let upstream = upstream.clone();
@@ -91,6 +94,8 @@ struct Waiting {
     path_and_query: PathAndQuery,
     listener: usize,
     secured: bool,
+    /// A failure is shown as a page.
+    html: bool,
     /// The record is there, or somebody else's to make.
     told: bool,
 }
@@ -154,7 +159,7 @@ impl Waiting {
         let id = HeaderValue::try_from(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""));
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
-        let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, false, None));
+        let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, self.html, self.site.dev()));
         if let Some(door) = core.doors.current().get(self.listener) {
             door.fields(&self.host, self.secured, response.headers_mut());
         }

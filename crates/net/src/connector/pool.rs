@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::time::Instant;
 
-use super::inline::{self, Inline};
+use super::inline::{self, Inline, Unanswered};
 use super::{Target, dial};
 
 /// A connection.
@@ -233,10 +233,13 @@ impl Lease {
         Self { pool, target, link }
     }
 
-    pub async fn send(
-        mut self,
-        mut request: http::Request<Body>,
-    ) -> Result<http::Response<Body>, (hyper::Error, Option<http::Request<Body>>)> {
+    pub fn is_driven_by_asker(&self) -> bool {
+        matches!(self.link.sender, Sender::Inline(_))
+    }
+
+    /// Sends a request and waits for the head of the response. Where the request is at hand, who asks drives the
+    /// connection and looks at the time as well: no more than this.
+    pub async fn send(mut self, mut request: http::Request<Body>, limit: Option<Duration>) -> Sent {
         self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
         let sent = match &mut self.link.sender {
             Sender::H1(sender) => {
@@ -245,11 +248,14 @@ impl Lease {
             }
             Sender::Inline(inline) => {
                 let absolute = to_origin_form(&mut request);
-                inline.ask(request).await.map_err(|error| unsent(error, absolute))
+                inline.ask(request, limit).await.map_err(|unanswered| match unanswered {
+                    Unanswered::Late => Unsent::Late,
+                    Unanswered::Failed(error) => unsent(*error, absolute),
+                })
             }
             Sender::H2(sender) => {
                 if let Err(error) = sender.ready().await {
-                    return Err((error, Some(request)));
+                    return Err(Unsent::Failed(error, Some(request)));
                 }
                 // The host is in `:authority`.
                 let host = request.headers_mut().remove(header::HOST);
@@ -260,7 +266,7 @@ impl Lease {
                         request.headers_mut().insert(header::HOST, host);
                         *request.version_mut() = Version::HTTP_11;
                     }
-                    (error.into_error(), unsent)
+                    Unsent::Failed(error.into_error(), unsent)
                 })
             }
         };
@@ -287,22 +293,30 @@ impl Lease {
     }
 }
 
+pub(super) type Sent = Result<http::Response<Body>, Unsent>;
+
+/// Why there is no response, and the request if nothing of it was sent.
+pub(super) enum Unsent {
+    Late,
+    Failed(hyper::Error, Option<http::Request<Body>>),
+}
+
 /// Leaves the path and the query; the host is in its field. What the target was.
 fn to_origin_form(request: &mut http::Request<Body>) -> http::Uri {
+    if request.uri().scheme().is_none() {
+        return request.uri().clone();
+    }
     let path = request.uri().path_and_query().cloned();
     std::mem::replace(request.uri_mut(), path.map_or_else(Default::default, Into::into))
 }
 
 /// An error, and the request as it was if nothing of it was sent.
-fn unsent(
-    mut error: TrySendError<http::Request<Body>>,
-    absolute: http::Uri,
-) -> (hyper::Error, Option<http::Request<Body>>) {
+fn unsent(mut error: TrySendError<http::Request<Body>>, absolute: http::Uri) -> Unsent {
     let mut unsent = error.take_message();
     if let Some(request) = &mut unsent {
         *request.uri_mut() = absolute;
     }
-    (error.into_error(), unsent)
+    Unsent::Failed(error.into_error(), unsent)
 }
 
 /// A response whose rest will not come.
@@ -351,3 +365,6 @@ impl http_body::Body for LeasedBody {
         http_body::Body::size_hint(&self.incoming)
     }
 }
+
+#[cfg(test)]
+mod tests;

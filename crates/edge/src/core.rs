@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, NodeLimits, Rng};
+use futures_util::future::Either;
 use net::{Changes, ConnectionCounts, Intake, Listener, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
@@ -103,7 +104,10 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
     let service = move |request| {
         let core = core.clone();
         async move {
-            let response = pipeline::answer(&core, request).await;
+            let response = match pipeline::later::take(&core, request) {
+                Either::Left(asked) => asked.await,
+                Either::Right(request) => pipeline::answer(&core, request).await,
+            };
             // Everything that is ready on this core is answered before anything is sent: under
             // load the responses then leave together, and their readers are woken once.
             tokio::task::yield_now().await;

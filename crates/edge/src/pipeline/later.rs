@@ -15,20 +15,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Body, code};
+use futures_util::future::Either;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use manifest::{RouteIndex, UpstreamIndex};
+use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
 use net::{Glance, Late, Later, Protocol, Request};
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
 use super::at_once::push;
-use super::{Open, REQUEST_ID, TRACEPARENT, request_id};
+use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
 use crate::core::Core;
 use crate::overlay;
 use crate::proxy::{self, Counts, Upstream};
 use crate::respond;
-use crate::site::Site;
+use crate::site::{Generation, Site};
 
 /// Room for the head of an answer, and for a small body behind it.
 const HEAD_BYTES: usize = 1 << 10;
@@ -46,33 +47,52 @@ pub(super) fn ask(
     if upstream.tells_early() {
         return None;
     }
-    let mut request = glance.request()?;
-    let trace = TraceContext::accept(request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &core.ids);
-    request.headers.insert(TRACEPARENT, HeaderValue::try_from(trace.traceparent()).ok()?);
-    let doors = core.doors.current();
-    if !doors.get(glance.listener).is_some_and(|door| door.believes(glance.peer.ip())) {
-        proxy::forget(&mut request.headers);
+    let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
+    Some(Box::pin(exchange(waiting, upstream.clone(), request)))
+}
+
+/// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is
+/// given back.
+pub(crate) fn take(
+    core: &Rc<Core>,
+    mut request: Request,
+) -> Either<impl Future<Output = Response<Body>> + use<>, Request> {
+    let started = core.clock.monotonic();
+    let hosts = core.hosts.current();
+    let Some((site, index, upstream)) = routed(core, &hosts, &request) else { return Either::Right(request) };
+    if request.headers.keys().any(|name| *name == REQUEST_ID || *name == CLIENT_ADDRESS) {
+        request.headers.remove(REQUEST_ID);
+        request.headers.remove(CLIENT_ADDRESS);
     }
-    let html = site.dev().is_some() && overlay::wants_html(&request.headers);
-    core.drain.enter();
-    let waiting = Waiting {
-        core: core.clone(),
-        site: site.clone(),
-        index,
-        id: request_id(core),
-        trace,
-        started,
-        started_unix_ms: core.clock.unix_ms(),
-        client: glance.peer.ip(),
-        host: glance.host().to_owned(),
-        path_and_query: request.path_and_query.clone(),
-        listener: glance.listener,
-        secured: glance.secured,
-        html,
-        told: false,
-    };
-    let upstream = upstream.clone();
-    Some(Box::pin(exchange(waiting, upstream, request)))
+    let (waiting, request) = Waiting::begin(core, site, index, request, started);
+    Either::Left(async move {
+        let outcome = proxy::pass(&upstream, request).await;
+        waiting.answer(outcome)
+    })
+}
+
+/// The site and the upstream of a request, if nothing stands between them.
+fn routed<'s>(
+    core: &Core,
+    hosts: &'s Generation,
+    request: &Request,
+) -> Option<(&'s Arc<Site>, RouteIndex, Arc<Upstream>)> {
+    let site = hosts.find(request.host()).filter(|site| !site.upstreams().is_empty())?;
+    if request.method != Method::GET || request.upgrade || !request.body.is_empty() {
+        return None;
+    }
+    let doors = core.doors.current();
+    let door = doors.get(request.listener);
+    if door.is_some_and(|door| door.stops(request.host(), request.path(), request.secured.is_some())) {
+        return None;
+    }
+    let found = rules::find(&site.plan().routes, request, &|| core.country(request.peer.ip()))?;
+    match found.route.target {
+        Target::Upstream { upstream, cache: RouteCache::Off } if found.route.rules.is_none() => {
+            Some((site, found.index, site.upstream(upstream).clone()))
+        }
+        _ => None,
+    }
 }
 
 async fn exchange(waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
@@ -92,6 +112,7 @@ struct Waiting {
     client: IpAddr,
     host: String,
     path_and_query: PathAndQuery,
+    protocol: Protocol,
     listener: usize,
     secured: bool,
     /// A failure is shown as a page.
@@ -101,6 +122,43 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// The record of a request is open from here on, and the request is as its server gets it.
+    fn begin(
+        core: &Rc<Core>,
+        site: &Arc<Site>,
+        index: RouteIndex,
+        mut request: Request,
+        started: Duration,
+    ) -> (Self, Request) {
+        let trace = TraceContext::accept(request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &core.ids);
+        if let Ok(traceparent) = HeaderValue::try_from(trace.traceparent()) {
+            request.headers.insert(TRACEPARENT, traceparent);
+        }
+        let doors = core.doors.current();
+        if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
+            proxy::forget(&mut request.headers);
+        }
+        core.drain.enter();
+        let waiting = Self {
+            core: core.clone(),
+            site: site.clone(),
+            index,
+            id: request_id(core),
+            trace,
+            started,
+            started_unix_ms: core.clock.unix_ms(),
+            client: request.peer.ip(),
+            host: request.host().to_owned(),
+            path_and_query: request.path_and_query.clone(),
+            protocol: request.protocol,
+            listener: request.listener,
+            secured: request.secured.is_some(),
+            html: site.dev().is_some() && overlay::wants_html(&request.headers),
+            told: false,
+        };
+        (waiting, request)
+    }
+
     fn end(mut self, outcome: Result<Response<Body>, Failure>) -> Late {
         let (mut response, reason) = match outcome {
             Ok(response) => match plain_reason(&response) {
@@ -112,11 +170,36 @@ impl Waiting {
         let Some(body) = response.body_mut().take_whole() else { return self.respond(Ok(response)) };
         Counts::add(&self.counts().bypassed);
         let head = self.head(&response, reason, body.len());
-        let elapsed = self.elapsed();
-        let (status, response_bytes) = (response.status().as_u16(), body.len() as u64);
-        let record = Record { status, response_bytes, head: elapsed, total: elapsed, ..self.record() };
-        self.core.sink.record(record);
+        self.tell(response.status(), body.len());
         Late::Whole { head, body }
+    }
+
+    /// The answer as the long way has it.
+    fn answer(mut self, outcome: Result<Response<Body>, Failure>) -> Response<Body> {
+        let mut response = match outcome {
+            Ok(response) if has_body(response.status()) => response,
+            other => return self.shaped(other),
+        };
+        let Some(body) = response.body_mut().take_whole() else { return self.shaped(Ok(response)) };
+        proxy::bypassed(&self.counts(), true, &mut response);
+        // It is counted again.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        if let Some(door) = self.core.doors.current().get(self.listener) {
+            door.fields(&self.host, self.secured, response.headers_mut());
+        }
+        if let Ok(id) = HeaderValue::try_from(&self.id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        self.tell(response.status(), body.len());
+        *response.body_mut() = Body::full(body);
+        response
+    }
+
+    /// Completes the record of one that was answered in one piece.
+    fn tell(&mut self, status: StatusCode, bytes: usize) {
+        let (elapsed, status) = (self.elapsed(), status.as_u16());
+        let record = Record { status, response_bytes: bytes as u64, head: elapsed, total: elapsed, ..self.record() };
+        self.core.sink.record(record);
     }
 
     /// The head as hyper would write it.
@@ -144,8 +227,13 @@ impl Waiting {
         out
     }
 
-    /// What the long way answers, for hyper to frame.
-    fn respond(mut self, outcome: Result<Response<Body>, Failure>) -> Late {
+    /// The same, for hyper to frame.
+    fn respond(self, outcome: Result<Response<Body>, Failure>) -> Late {
+        Late::Response(self.shaped(outcome))
+    }
+
+    /// What is no body in one piece, or a failure.
+    fn shaped(mut self, outcome: Result<Response<Body>, Failure>) -> Response<Body> {
         let core = self.core.clone();
         let mut outcome = outcome.map(|mut response| {
             proxy::bypassed(&self.counts(), true, &mut response);
@@ -164,7 +252,7 @@ impl Waiting {
             door.fields(&self.host, self.secured, response.headers_mut());
         }
         response.headers_mut().insert(REQUEST_ID, open.id.clone());
-        Late::Response(open.finish(response, u64::MAX))
+        open.finish(response, u64::MAX)
     }
 
     fn counts(&self) -> Arc<Counts> {
@@ -189,7 +277,7 @@ impl Waiting {
             method: "GET".to_owned(),
             host: self.host.clone(),
             path: self.path_and_query.path().to_owned(),
-            protocol: Protocol::Http11.as_str(),
+            protocol: self.protocol.as_str(),
             ..Record::default()
         }
     }
@@ -207,9 +295,12 @@ impl Drop for Waiting {
 
 /// What its status is called, if that and a length are all that there is to the framing of a response.
 fn plain_reason(response: &Response<Body>) -> Option<&'static str> {
-    let status = response.status();
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
     // A server's own words for a status are an extension.
-    let plain = !status.is_informational() && !bodiless && response.extensions().is_empty();
-    status.canonical_reason().filter(|_| plain)
+    let plain = has_body(response.status()) && response.extensions().is_empty();
+    response.status().canonical_reason().filter(|_| plain)
+}
+
+fn has_body(status: StatusCode) -> bool {
+    !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }

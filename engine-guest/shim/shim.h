@@ -50,6 +50,11 @@ extern bool sv_keeps_source;
 IMPORT("call") int32_t sv_import_call(int32_t code, const uint8_t *data, uint32_t len);
 /* Starts an operation: an id above zero; or, negated, the length of an encoded error. */
 IMPORT("start") int32_t sv_import_start(int32_t code, const uint8_t *data, uint32_t len);
+/*
+ * Starts an operation that may be answered at once: the length of the answer; or 2^32 and an id,
+ * as from sv_import_start; or, negated, the length of an encoded error.
+ */
+IMPORT("ask") int64_t sv_import_ask(int32_t code, const uint8_t *data, uint32_t len);
 IMPORT("take") void sv_import_take(uint8_t *to);
 /* From now on CPU time belongs to this request. */
 IMPORT("switch") void sv_import_switch(uint32_t context);

@@ -9,7 +9,7 @@
 /** What may cross: `undefined`, `null`, booleans, numbers, strings, bytes, and arrays of these. */
 export type Wire = undefined | null | boolean | number | string | Uint8Array | ArrayBuffer | Wire[];
 
-export type Dispatch = (kind: number, id: number, ...args: any[]) => void;
+export type Dispatch = (kind: number, id: number, ...args: any[]) => void | Promise<unknown>;
 
 export interface Native {
   call(code: number, ...args: Wire[]): any;
@@ -84,6 +84,7 @@ export const EVENT_ABORT = 4;
 export const EVENT_SCHEDULED = 5;
 export const EVENT_PRELOAD = 6;
 export const EVENT_RPC = 7;
+export const EVENT_RAN = 8;
 
 // Events of durable objects.
 export const EVENT_OBJECT_INIT = 440;

@@ -34,7 +34,7 @@ if (!ArrayBuffer.prototype.transfer) {
   });
 }
 
-export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
+export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5, RAN: 8 };
 export const OP = {
   TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, KV_GET: 40, KV_GET_MANY: 41, KV_READ: 2600,
   KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44, SOCKET_READ: 200,
@@ -200,7 +200,13 @@ globalThis.__sv = {
     return result === undefined ? startOperation(code, ...args) : result;
   },
   load: (name) => loaded.get(name),
-  setDispatch: (fn) => (host.dispatch = fn),
+  setDispatch(fn) {
+    // Behind the jobs, in the guest; here at once, so that whoever waits is seen to wait.
+    host.dispatch = (kind, id, ...args) => {
+      const answer = fn(kind, id, ...args);
+      if (answer !== undefined) fn(EVENT.RAN, id, answer);
+    };
+  },
   setErrorFactory: (fn) => (host.makeError = fn),
   setRejectionTracker: (fn) => (host.rejectionTracker = fn),
   respond: (id, status, headers, body, streamId, pending, statusText) =>

@@ -195,6 +195,7 @@ pub fn encode_found(
     guest: &mut Guest,
     out: &mut Encoder,
 ) {
+    out.bool(true);
     let Some(mut entry) = entry else {
         out.null();
         return;

@@ -195,16 +195,12 @@ impl Completion {
                 }
             }
             Completion::Blob(found) => blobs::encode(found, instance, guest, out),
-            Completion::Found { entry, wanted } => {
+            Completion::Found { entry, wanted } => ask::encode_found(entry, wanted, instance, guest, out),
+            Completion::Entries { entries, many } => {
                 out.bool(true);
-                ask::encode_found(entry, wanted, instance, guest, out);
-            }
-            Completion::Entries { mut entries, many: false } => {
-                out.bool(true);
-                encode_entry(entries.pop().flatten(), instance, guest, out);
-            }
-            Completion::Entries { entries, many: true } => {
-                out.bool(true).array(entries.len() as u32);
+                if many {
+                    out.array(entries.len() as u32);
+                }
                 for entry in entries {
                     encode_entry(entry, instance, guest, out);
                 }

@@ -28,7 +28,7 @@ use crate::stream::Stream;
 mod at_once;
 
 pub(crate) use at_once::Quick;
-use at_once::{Awaited, Look, Unsent};
+use at_once::{Awaited, Unsent};
 
 /// What a connection's parts tell each other. Everything here belongs to one task.
 pub(crate) struct State {
@@ -414,21 +414,12 @@ impl AsyncRead for Wire {
                 let start = buf.filled().len();
                 ready!(poll_source(&mut this.before, &mut this.stream, cx, buf))?;
                 let fresh = &buf.filled()[start..];
-                let known = match at_once::look(this.quick.as_deref(), gate, &this.state, this.whole, fresh) {
-                    Look::Passed(known) => known,
-                    Look::Answered(unsent) => {
-                        this.state.passed.set(this.state.passed.get() + 1);
-                        this.unsent = Some(unsent);
-                        buf.set_filled(start);
-                        continue;
-                    }
-                    Look::Asked(awaited) => {
-                        this.state.passed.set(this.state.passed.get() + 1);
-                        this.awaited = Some(awaited);
-                        buf.set_filled(start);
-                        continue;
-                    }
-                };
+                let mut known = None;
+                if this.takes(fresh, &mut known) {
+                    buf.set_filled(start);
+                    continue;
+                }
+                let gate = &mut this.gate;
                 let (read, through) = (fresh.len(), gate.judge(fresh, known, &this.state));
                 if through < read {
                     gate.partial.extend_from_slice(&fresh[through..]);
@@ -450,7 +441,7 @@ impl AsyncRead for Wire {
                 gate.partial = partial;
                 more.filled().len()
             };
-            gate.note_partial(&this.state);
+            this.gate.note_partial(&this.state);
             if read == 0 {
                 this.state.gone.set(this.state.is_busy());
                 return Poll::Ready(Ok(()));

@@ -113,7 +113,7 @@ impl Quick {
 }
 
 /// What came of a look at bytes that were read.
-pub(super) enum Look {
+enum Look {
     Answered(Unsent),
     Asked(Awaited),
     /// It goes the long way; the judge's word on its first head, if that was asked for.
@@ -121,7 +121,7 @@ pub(super) enum Look {
 }
 
 /// Looks at what was read between two requests.
-pub(super) fn look(quick: Option<&Quick>, gate: &Gate, state: &State, written: bool, fresh: &[u8]) -> Look {
+fn look(quick: Option<&Quick>, gate: &Gate, state: &State, written: bool, fresh: &[u8]) -> Look {
     let Some(quick) = quick.filter(|_| written && is_quiet(gate, state)) else { return Look::Passed(None) };
     match check_head(fresh, 0, &gate.limits) {
         Ok(Some(head)) if head.bytes == fresh.len() && head.framing == Framing::Length(0) && !head.upgrade => {
@@ -142,6 +142,20 @@ fn is_quiet(gate: &Gate, state: &State) -> bool {
 }
 
 impl Wire {
+    /// Takes a request that was read, if it is one of those. If not, `known` is what is known of its head.
+    pub(super) fn takes(&mut self, fresh: &[u8], known: &mut Option<Head>) -> bool {
+        match look(self.quick.as_deref(), &self.gate, &self.state, self.whole, fresh) {
+            Look::Answered(unsent) => self.unsent = Some(unsent),
+            Look::Asked(awaited) => self.awaited = Some(awaited),
+            Look::Passed(head) => {
+                *known = head;
+                return false;
+            }
+        }
+        self.state.passed.set(self.state.passed.get() + 1);
+        true
+    }
+
     /// Waits for an answer that somebody was asked for.
     pub(super) fn poll_awaited(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(awaited) = &mut self.awaited else { return Poll::Ready(()) };

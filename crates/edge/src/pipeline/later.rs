@@ -48,7 +48,9 @@ pub(super) fn ask(
         return None;
     }
     let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
-    Some(Box::pin(exchange(waiting, upstream.clone(), request)))
+    let upstream = upstream.clone();
+    // Made where it will lie, not moved there.
+    Some(Box::into_pin(Box::write(Box::new_uninit(), exchange(waiting, upstream, request))))
 }
 
 /// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is

@@ -8,12 +8,12 @@ import { HostBody } from "../hostbody.ts";
 import { INTERNAL } from "../internal.ts";
 import {
   OP_BLOB_ABORT, OP_BLOB_COMPLETE, OP_BLOB_CREATE_UPLOAD, OP_BLOB_DELETE, OP_BLOB_GET, OP_BLOB_HEAD, OP_BLOB_LIST,
-  OP_BLOB_PUT, OP_BLOB_PUT_PART, start,
+  OP_BLOB_PUT, OP_BLOB_PUT_PART, ask, promiseResult, start,
 } from "../native.ts";
 import { operation } from "../operations.ts";
 import {
   Date, RangeError, TypeError, Uint8Array, bytesOf, dateGetTime, isArray, isObject, isView, jsonParse, jsonStringify,
-  numberToString, objectKeys, promiseRejected, regExpExec, stringTrim, toStr, typedArrayLength, webClass,
+  numberToString, objectKeys, promiseRejected, promiseResolved, regExpExec, stringTrim, toStr, typedArrayLength, webClass,
 } from "../primordials.ts";
 import { openSending, pump } from "../sending.ts";
 import type { BodyState, BodyValue } from "../state.ts";
@@ -147,6 +147,11 @@ giveBodyMethods(R2ObjectBody.prototype, (blob) => stateOf(blob));
 webClass(R2ObjectBody);
 
 const objectOf = (info: Info | null): R2Object | null => (info === null ? null : new R2Object(INTERNAL, info));
+
+/** A promise of what `make` makes of the answer to a question, which is there already or comes. */
+function made<T>(asked: any, make: (answer: any) => T): Promise<T> {
+  return typeof asked === "number" ? operation(asked, make) : promiseResolved(make(promiseResult(asked)));
+}
 
 /** Of `[info, has content, bytes, handle]`. */
 function foundOf(found: any): R2ObjectBody | R2Object | null {
@@ -355,7 +360,7 @@ export class R2Bucket {
   head(key: string): Promise<R2Object | null> {
     const binding = this.#binding;
     try {
-      return operation(start(OP_BLOB_HEAD, binding, checkKey(key)), objectOf);
+      return made(ask(OP_BLOB_HEAD, binding, checkKey(key)), objectOf);
     } catch (error) {
       return promiseRejected(error);
     }
@@ -366,7 +371,7 @@ export class R2Bucket {
     const binding = this.#binding;
     try {
       const wire = getWire(options);
-      return operation(start(OP_BLOB_GET, binding, checkKey(key), wire), foundOf);
+      return made(ask(OP_BLOB_GET, binding, checkKey(key), wire), foundOf);
     } catch (error) {
       return promiseRejected(error);
     }

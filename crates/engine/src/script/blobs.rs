@@ -15,6 +15,7 @@ use services::blob::{
 use worker::Handle;
 
 use super::abi::blob as abi;
+use super::ask::Ask;
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::Guest;
 use super::instance::ScriptInstance;
@@ -136,8 +137,6 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     };
     let reach = Reach { operation, blobs: provider.clone(), bucket: bucket.clone() };
     match operation.code {
-        abi::HEAD => reach.head(args).await,
-        abi::GET => reach.get(args).await,
         abi::PUT => reach.put(args).await,
         abi::DELETE => reach.delete(args).await,
         abi::LIST => reach.list(args).await,
@@ -149,6 +148,49 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     }
 }
 
+/// The bucket that comes first.
+fn bucket<'a>(ask: &'a Ask, args: &mut Decoder<'_>) -> Result<(&'a Arc<dyn Blobs>, &'a Bucket), Completion> {
+    let binding = args.next()?.as_u32()? as usize;
+    match ask.env.bindings.get(binding) {
+        Some((_, Handle::Blob { provider, bucket })) => Ok((provider, bucket)),
+        _ => Err(Completion::type_error("this binding is no blob bucket")),
+    }
+}
+
+/// HEAD(binding, key) → info or null
+pub async fn head(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (blobs, bucket) = bucket(ask, &mut args)?;
+    let key = args.next()?;
+    ask.metered()?.blob_reads.fetch_add(1, Ordering::Relaxed);
+    let info = blobs.head(bucket, key.as_str()?, None).await?;
+    Ok(Completion::value(|e| match &info {
+        Some(info) => {
+            encode_info(info, None, None, e);
+            e
+        }
+        None => e.null(),
+    }))
+}
+
+/// GET(binding, key, options) → [info, has content, bytes, handle] or null
+pub async fn get(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (blobs, bucket) = bucket(ask, &mut args)?;
+    let (key, options) = (args.next()?, args.next()?);
+    let wire: GetWire = parse_options(&options)?;
+    let range = match (wire.suffix, wire.offset, wire.length) {
+        (Some(bytes), _, _) => Some(RangeSpec::Last(bytes as u64)),
+        (None, None, None) => None,
+        (None, offset, length) => {
+            let length = length.map(|bytes| bytes as u64);
+            Some(RangeSpec::From { offset: offset.unwrap_or(0.0) as u64, length })
+        }
+    };
+    let options = GetOptions { version: None, range, conditions: wire.only_if.conditions() };
+    ask.metered()?.blob_reads.fetch_add(1, Ordering::Relaxed);
+    let found = blobs.get(bucket, key.as_str()?, options).await?;
+    Ok(Completion::Blob(found.map(Box::new)))
+}
+
 struct Reach<'a> {
     operation: &'a Operation,
     blobs: Arc<dyn Blobs>,
@@ -156,46 +198,9 @@ struct Reach<'a> {
 }
 
 impl Reach<'_> {
-    fn read(&self) -> Result<(), Completion> {
-        self.operation.metered()?.1.blob_reads.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn write(&self, count: u64) -> Result<(), Completion> {
         self.operation.metered()?.1.blob_writes.fetch_add(count, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// HEAD(binding, key) → info or null
-    async fn head(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let key = args.next()?;
-        self.read()?;
-        let info = self.blobs.head(&self.bucket, key.as_str()?, None).await?;
-        Ok(Completion::value(|e| match &info {
-            Some(info) => {
-                encode_info(info, None, None, e);
-                e
-            }
-            None => e.null(),
-        }))
-    }
-
-    /// GET(binding, key, options) → [info, state, bytes, handle] or null
-    async fn get(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (key, options) = (args.next()?, args.next()?);
-        let wire: GetWire = parse_options(&options)?;
-        let range = match (wire.suffix, wire.offset, wire.length) {
-            (Some(bytes), _, _) => Some(RangeSpec::Last(bytes as u64)),
-            (None, None, None) => None,
-            (None, offset, length) => {
-                let length = length.map(|bytes| bytes as u64);
-                Some(RangeSpec::From { offset: offset.unwrap_or(0.0) as u64, length })
-            }
-        };
-        let options = GetOptions { version: None, range, conditions: wire.only_if.conditions() };
-        self.read()?;
-        let found = self.blobs.get(&self.bucket, key.as_str()?, options).await?;
-        Ok(Completion::Blob(found.map(Box::new)))
     }
 
     /// PUT(binding, key, value, stream, options) → info, or null if a condition does not hold
@@ -243,7 +248,7 @@ impl Reach<'_> {
         };
         let limit = wire.limit.map(|limit| limit as usize);
         let options = ListOptions { prefix: prefix.clone(), delimiter: delimiter.clone(), after, limit };
-        self.read()?;
+        self.operation.metered()?.1.blob_reads.fetch_add(1, Ordering::Relaxed);
         let page = self.blobs.list(&self.bucket, options).await?;
         let cursor = page.next.as_ref().map(|next| Cursor::encode(&self.bucket, &prefix, delimiter.as_deref(), next));
         Ok(Completion::value(|to| {
@@ -304,26 +309,39 @@ impl Reach<'_> {
     }
 }
 
-/// `[info, has content, bytes, handle]`, or null.
+/// The end of an operation with `[info, has content, bytes, handle]`, or null.
 pub fn encode(found: Option<Box<Blob>>, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     out.bool(true);
-    let Some(found) = found else {
+    if let Err(Some(found)) = encode_whole(found, out)
+        && let Blob { info, content: Content::Bytes { body, range } } = *found
+    {
+        out.array(4);
+        encode_info(&info, Some(range), None, out);
+        out.bool(true);
+        operations::encode_body(body, instance, guest, out);
+    }
+}
+
+/// The same without the mark of success; gives a blob back whose content is not all there.
+pub fn encode_whole(found: Option<Box<Blob>>, out: &mut Encoder) -> Result<(), Option<Box<Blob>>> {
+    let Some(mut found) = found else {
         out.null();
-        return;
+        return Ok(());
+    };
+    let (range, whole) = match &mut found.content {
+        Content::Bytes { body, range } => match body.take_whole() {
+            Some(whole) => (Some(*range), Some(whole)),
+            None => return Err(Some(found)),
+        },
+        Content::NotModified | Content::Refused => (None, None),
     };
     out.array(4);
-    let Blob { info, content } = *found;
-    match content {
-        Content::Bytes { body, range } => {
-            encode_info(&info, Some(range), None, out);
-            out.bool(true);
-            operations::encode_body(body, instance, guest, out);
-        }
-        Content::NotModified | Content::Refused => {
-            encode_info(&info, None, None, out);
-            out.bool(false).null().integer(0);
-        }
-    }
+    encode_info(&found.info, range, None, out);
+    match whole {
+        Some(whole) => out.bool(true).bytes(&whole).integer(0),
+        None => out.bool(false).null().integer(0),
+    };
+    Ok(())
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T, Completion> {

@@ -189,7 +189,13 @@ impl LocalBlobs {
         version: Option<VersionId>,
     ) -> Result<Option<BlobInfo>, BlobError> {
         self.limits.check_key(key)?;
-        let Some(store) = self.stores.existing(&bucket.app_id()).await? else { return Ok(None) };
+        let app = bucket.app_id();
+        if version.is_none()
+            && let Some((info, _)) = self.hot.get(&app, bucket.name.as_str(), key)
+        {
+            return Ok(Some(info));
+        }
+        let Some(store) = self.stores.existing(&app).await? else { return Ok(None) };
         let info = store.database.read(|c| rows::find_named(c, bucket.name.as_str(), key, version))?;
         Ok(info.filter(|info| version.is_some() || !info.marker))
     }

@@ -80,6 +80,9 @@ const SCHEMA_1: &str = "
     CREATE TABLE app_key (nonce BLOB NOT NULL, sealed BLOB NOT NULL) STRICT;
 ";
 
+// The plus before a parameter of a condition keeps SQLite from planning by its value: it would compile
+// the statement anew for each.
+
 /// What is kept of a version as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -120,7 +123,7 @@ fn read_bucket(row: &SqlRow<'_>) -> rusqlite::Result<BucketRow> {
 
 pub fn bucket(connection: &Connection, name: &str) -> rusqlite::Result<Option<BucketRow>> {
     let mut statement =
-        connection.prepare_cached("SELECT id, name, created_ms, settings FROM bucket WHERE name = ?1")?;
+        connection.prepare_cached("SELECT id, name, created_ms, settings FROM bucket WHERE name = +?1")?;
     statement.query_row([name], read_bucket).optional()
 }
 
@@ -171,7 +174,7 @@ pub fn find(
     version: Option<VersionId>,
 ) -> rusqlite::Result<Option<BlobInfo>> {
     let (which, number) = which(version);
-    let sql = format!("SELECT {VERSION} FROM version WHERE bucket = ?1 AND key = ?2 AND {which}");
+    let sql = format!("SELECT {VERSION} FROM version WHERE bucket = +?1 AND key = +?2 AND {which}");
     let mut statement = connection.prepare_cached(&sql)?;
     statement.query_row(params![bucket, key.as_bytes(), number], read_version).optional()
 }
@@ -179,9 +182,9 @@ pub fn find(
 /// What picks a version, and the number that this wants as its third parameter.
 fn which(version: Option<VersionId>) -> (&'static str, i64) {
     match version {
-        None => ("latest = 1 AND ?3 = 0", 0),
-        Some(VersionId::Null) => ("is_null = 1 AND ?3 = 0", 0),
-        Some(VersionId::Number(number)) => ("is_null = 0 AND version.number = ?3", number as i64),
+        None => ("latest = 1 AND +?3 = 0", 0),
+        Some(VersionId::Null) => ("is_null = 1 AND +?3 = 0", 0),
+        Some(VersionId::Number(number)) => ("is_null = 0 AND version.number = +?3", number as i64),
     }
 }
 
@@ -200,7 +203,7 @@ pub fn find_named(
 fn find_named_sql(which: &str) -> String {
     format!(
         "SELECT {VERSION} FROM bucket CROSS JOIN version ON version.bucket = bucket.id
-        WHERE bucket.name = ?1 AND version.key = ?2 AND {which}"
+        WHERE bucket.name = +?1 AND version.key = +?2 AND {which}"
     )
 }
 
@@ -229,7 +232,7 @@ fn read_sql(which: &str) -> String {
         "SELECT {VERSION}, piece.name, piece.size, piece.sealed
         FROM bucket CROSS JOIN version ON version.bucket = bucket.id
         LEFT JOIN segment ON segment.version = version.number LEFT JOIN piece ON piece.id = segment.piece
-        WHERE bucket.name = ?1 AND version.key = ?2 AND {which} ORDER BY segment.number"
+        WHERE bucket.name = +?1 AND version.key = +?2 AND {which} ORDER BY segment.number"
     )
 }
 
@@ -246,12 +249,11 @@ fn read_piece(row: &SqlRow<'_>, from: usize) -> rusqlite::Result<Option<Piece>> 
 /// The number of a key's version that was written without versioning.
 pub fn null_version(connection: &Connection, bucket: i64, key: &str) -> rusqlite::Result<Option<u64>> {
     let mut statement =
-        connection.prepare_cached("SELECT number FROM version WHERE bucket = ?1 AND key = ?2 AND is_null = 1")?;
+        connection.prepare_cached("SELECT number FROM version WHERE bucket = +?1 AND key = +?2 AND is_null = 1")?;
     let number = statement.query_row(params![bucket, key.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
     Ok(number.map(|number| number as u64))
 }
 
-/// The plus keeps SQLite from planning by the value: it would compile the statement anew for each.
 const PIECES: &str = "
     SELECT piece.name, piece.size, piece.sealed FROM segment JOIN piece ON piece.id = segment.piece
     WHERE segment.version = +?1 ORDER BY segment.number";
@@ -265,7 +267,7 @@ pub fn pieces(connection: &Connection, version: u64) -> rusqlite::Result<Vec<Pie
 
 /// Whether a version is still there.
 pub fn exists(connection: &Connection, version: u64) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM version WHERE number = ?1")?.exists([version as i64])
+    connection.prepare_cached("SELECT 1 FROM version WHERE number = +?1")?.exists([version as i64])
 }
 
 /// Every content file that a row names, with its size.
@@ -295,13 +297,13 @@ pub fn insert_piece(tx: &Tx<'_>, piece: &NewPiece) -> rusqlite::Result<i64> {
 /// Adds a user to each of these pieces.
 pub fn hold_pieces(tx: &Tx<'_>, pieces: &[i64]) -> rusqlite::Result<()> {
     pieces.iter().try_for_each(|piece| {
-        tx.prepare("UPDATE piece SET users = users + 1 WHERE id = ?1")?.execute([piece]).map(drop)
+        tx.prepare("UPDATE piece SET users = users + 1 WHERE id = +?1")?.execute([piece]).map(drop)
     })
 }
 
 /// The latest version of a key is so no longer.
 pub fn replace_latest(tx: &Tx<'_>, bucket: i64, key: &str, now_ms: u64) -> rusqlite::Result<()> {
-    let sql = "UPDATE version SET latest = 0, replaced_ms = ?3 WHERE bucket = ?1 AND key = ?2 AND latest = 1";
+    let sql = "UPDATE version SET latest = 0, replaced_ms = ?3 WHERE bucket = +?1 AND key = +?2 AND latest = 1";
     tx.prepare(sql)?.execute(params![bucket, key.as_bytes(), now_ms as i64]).map(drop)
 }
 
@@ -336,11 +338,11 @@ pub fn insert_version(tx: &Tx<'_>, bucket: i64, info: &BlobInfo, pieces: &[i64])
 /// Removes a version for good; answers its size, and its pieces, which have a user too many then.
 pub fn remove_version(tx: &Tx<'_>, number: u64) -> rusqlite::Result<(u64, Vec<i64>)> {
     let number = number as i64;
-    let mut removed = tx.prepare("DELETE FROM version WHERE number = ?1 RETURNING size")?;
+    let mut removed = tx.prepare("DELETE FROM version WHERE number = +?1 RETURNING size")?;
     let size: i64 = removed.query_row([number], |row| row.get(0))?;
-    let mut segments = tx.prepare("SELECT piece FROM segment WHERE version = ?1")?;
+    let mut segments = tx.prepare("SELECT piece FROM segment WHERE version = +?1")?;
     let pieces: Vec<i64> = segments.query_map([number], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    tx.prepare("DELETE FROM segment WHERE version = ?1")?.execute([number])?;
+    tx.prepare("DELETE FROM segment WHERE version = +?1")?.execute([number])?;
     Ok((size as u64, pieces))
 }
 
@@ -349,15 +351,15 @@ pub fn release_pieces(tx: &Tx<'_>, pieces: &[i64]) -> rusqlite::Result<Vec<Conte
     let mut dropped = Vec::new();
     for piece in pieces {
         // To change a row is to write its content anew, so the last user is known beforehand.
-        let mut statement = tx.prepare("SELECT users, name, sealed IS NULL FROM piece WHERE id = ?1")?;
+        let mut statement = tx.prepare("SELECT users, name, sealed IS NULL FROM piece WHERE id = +?1")?;
         let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(0)?, ContentId(row.get(1)?), row.get::<_, bool>(2)?));
         match statement.query_row([piece], read).optional()? {
             Some((..=1, name, is_file)) => {
-                tx.prepare("DELETE FROM piece WHERE id = ?1")?.execute([piece])?;
+                tx.prepare("DELETE FROM piece WHERE id = +?1")?.execute([piece])?;
                 dropped.extend(is_file.then_some(name));
             }
             Some(_) => {
-                tx.prepare("UPDATE piece SET users = users - 1 WHERE id = ?1")?.execute([piece])?;
+                tx.prepare("UPDATE piece SET users = users - 1 WHERE id = +?1")?.execute([piece])?;
             }
             None => {}
         }
@@ -368,7 +370,7 @@ pub fn release_pieces(tx: &Tx<'_>, pieces: &[i64]) -> rusqlite::Result<Vec<Conte
 /// After a removal: the newest version that is left is the latest.
 pub fn settle(tx: &Tx<'_>, bucket: i64, key: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE version SET latest = 1, replaced_ms = NULL
-        WHERE number = (SELECT max(number) FROM version WHERE bucket = ?1 AND key = ?2) AND latest = 0";
+        WHERE number = (SELECT max(number) FROM version WHERE bucket = +?1 AND key = +?2) AND latest = 0";
     tx.prepare(sql)?.execute(params![bucket, key.as_bytes()]).map(drop)
 }
 
@@ -387,8 +389,8 @@ pub fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 pub fn is_empty(connection: &Connection, bucket: i64) -> rusqlite::Result<bool> {
-    let held = connection.prepare_cached("SELECT 1 FROM version WHERE bucket = ?1 LIMIT 1")?.exists([bucket])?;
-    let begun = connection.prepare_cached("SELECT 1 FROM upload WHERE bucket = ?1 LIMIT 1")?.exists([bucket])?;
+    let held = connection.prepare_cached("SELECT 1 FROM version WHERE bucket = +?1 LIMIT 1")?.exists([bucket])?;
+    let begun = connection.prepare_cached("SELECT 1 FROM upload WHERE bucket = +?1 LIMIT 1")?.exists([bucket])?;
     Ok(!held && !begun)
 }
 

@@ -55,6 +55,14 @@ impl Tx<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Tx<'a> {
+    /// Over a connection of a test's own, for the life of the process.
+    pub fn over(connection: &'a Connection) -> Self {
+        Self { connection, sequence: Box::leak(Box::default()), effects: Box::leak(Box::default()) }
+    }
+}
+
 /// A queued write.
 pub(super) trait Job: Send {
     fn bytes(&self) -> usize;

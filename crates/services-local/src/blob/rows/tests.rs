@@ -1,4 +1,7 @@
-use rusqlite::StatementStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rusqlite::hooks::{AuthContext, Authorization};
 
 use super::*;
 
@@ -8,23 +11,68 @@ fn tables() -> Connection {
     connection
 }
 
+/// Everything that is asked of the rows of one key, with values of its own: a put over a version,
+/// one beside it, and a removal.
+fn round(tx: &Tx<'_>, number: u64) -> rusqlite::Result<()> {
+    let (connection, key) = (tx.connection(), format!("key-{}", number % 2));
+    let bucket = match bucket(connection, "files")? {
+        Some(row) => row,
+        None => insert_bucket(tx, "files", 0)?,
+    };
+    for version in [None, Some(VersionId::Null), Some(VersionId::Number(number))] {
+        find(connection, bucket.id, &key, version)?;
+        find_named(connection, "files", &key, version)?;
+        read(connection, "files", &key, version)?;
+    }
+    let removed = null_version(connection, bucket.id, &key)?.map(|old| remove_version(tx, old)).transpose()?;
+    replace_latest(tx, bucket.id, &key, number)?;
+    let mut name = [0; 16];
+    name[..8].copy_from_slice(&number.to_be_bytes());
+    let place = NewPlace::Inline(vec![0; 100]);
+    let piece = insert_piece(tx, &NewPiece { name: ContentId(name), size: 84, place })?;
+    hold_pieces(tx, &[piece])?;
+    release_pieces(tx, &[piece])?;
+    let info = BlobInfo {
+        key: key.clone(),
+        version: Version { number, null: true },
+        latest: true,
+        marker: false,
+        size: 84,
+        etag: String::new(),
+        uploaded_ms: number,
+        http: HttpMetadata::default(),
+        custom: Map::new(),
+        tags: Map::new(),
+        checksum: None,
+        parts: None,
+    };
+    insert_version(tx, bucket.id, &info, &[piece])?;
+    settle(tx, bucket.id, &key)?;
+    use_bytes(tx, 84)?;
+    release_pieces(tx, &removed.unwrap_or_default().1)?;
+    assert!(exists(connection, number)? && !is_empty(connection, bucket.id)? && used_bytes(connection)? > 0);
+    assert_eq!(pieces(connection, number)?.len(), 1);
+    Ok(())
+}
+
 #[test]
-fn what_reads_a_blob_is_compiled_once() {
-    let connection = tables();
-    for number in 0..20 {
-        assert!(pieces(&connection, number).expect("a read").is_empty());
-        for version in [None, Some(VersionId::Null), Some(VersionId::Number(number))] {
-            let key = format!("key-{number}");
-            assert!(read(&connection, "files", &key, version).expect("a read").is_none());
-            assert!(find_named(&connection, "files", &key, version).expect("a read").is_none());
-        }
-    }
-    let versions = [None, Some(VersionId::Null), Some(VersionId::Number(1))].map(|version| which(version).0);
-    let texts = versions.iter().flat_map(|which| [read_sql(which), find_named_sql(which)]);
-    for text in texts.chain([PIECES.to_owned()]) {
-        let statement = connection.prepare_cached(&text).expect("the same statement");
-        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{text}");
-    }
+fn every_statement_is_compiled_once() {
+    let mut connection = tables();
+    connection.set_prepared_statement_cache_capacity(100);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    // It is asked whenever a statement is compiled.
+    let count = move |_: AuthContext<'_>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Authorization::Allow
+    };
+    connection.authorizer(Some(count)).expect("a hook");
+    let tx = Tx::over(&connection);
+    (1..5).try_for_each(|number| round(&tx, number)).expect("rows");
+    let before = asked.load(Ordering::SeqCst);
+    (5..20).try_for_each(|number| round(&tx, number)).expect("rows");
+    assert!(before > 0);
+    assert_eq!(asked.load(Ordering::SeqCst), before);
 }
 
 #[test]

@@ -50,7 +50,8 @@ pub(super) fn ask(
     let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
     let upstream = upstream.clone();
     // Made where it will lie, not moved there.
-    Some(Box::into_pin(Box::write(Box::new_uninit(), exchange(waiting, upstream, request))))
+    let asked = Box::write(Box::new_uninit(), exchange(waiting, upstream, request));
+    Some(Box::into_pin(asked))
 }
 
 /// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is

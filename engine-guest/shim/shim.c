@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "asked.h"
 #include "codec.h"
 #include "memory.h"
 #include "modules.h"
@@ -240,6 +241,15 @@ EXPORTED("sv_enter") int export_enter(int kind, uint32_t id, uint32_t context, u
     arguments[1] = JS_NewUint32(sv_ctx, id);
     struct reader reader = {data, data + len};
     int outcome = SV_OK;
+    if (kind == SV_EVENT_COMPLETE && sv_asked(id)) {
+        outcome = sv_asked_end(id, &reader);
+        if (data != sv_inbox)
+            free(data);
+        int after = run_jobs();
+        if (outcome == SV_OK)
+            outcome = after;
+        goto done;
+    }
     while (reader.at < reader.end && count < ARGUMENTS_MAX) {
         arguments[count] = sv_decode(&reader);
         if (JS_IsException(arguments[count])) {

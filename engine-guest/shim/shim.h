@@ -15,7 +15,7 @@
 /* Results of an entry. */
 enum { SV_OK = 0, SV_EXCEPTION = 1, SV_INTERRUPTED = 2, SV_PENDING = 3 };
 
-enum { SV_EVENT_START = 0, SV_EVENT_RAN = 8 };
+enum { SV_EVENT_START = 0, SV_EVENT_COMPLETE = 3, SV_EVENT_RAN = 8 };
 
 /* Read and written by the host in place. The order of the fields is part of the interface. */
 struct control {

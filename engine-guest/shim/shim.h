@@ -53,6 +53,8 @@ IMPORT("start") int32_t sv_import_start(int32_t code, const uint8_t *data, uint3
 IMPORT("take") void sv_import_take(uint8_t *to);
 /* From now on CPU time belongs to this request. */
 IMPORT("switch") void sv_import_switch(uint32_t context);
+/* Lets the host look whether the guest runs for long: it may pause it here, end it, or ask for the end of a request. */
+IMPORT("tick") void sv_import_tick(void);
 /* The guest-visible clock: microseconds since the epoch. */
 IMPORT("now") int64_t sv_import_now(void);
 

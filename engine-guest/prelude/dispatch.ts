@@ -14,7 +14,7 @@ import {
 } from "./invocation.ts";
 import {
   CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_OBJECT_ALARM,
-  EVENT_OBJECT_CLOSED, EVENT_OBJECT_FETCH, EVENT_OBJECT_INIT, EVENT_OBJECT_MESSAGE, EVENT_OBJECT_RPC, EVENT_PRELOAD, EVENT_RPC,
+  EVENT_OBJECT_CLOSED, EVENT_OBJECT_FETCH, EVENT_OBJECT_INIT, EVENT_OBJECT_MESSAGE, EVENT_OBJECT_RPC, EVENT_PRELOAD, EVENT_RAN, EVENT_RPC,
   EVENT_SCHEDULED,
   EVENT_START, call,
   promiseResult, promiseState, respond, setDispatch,
@@ -51,7 +51,7 @@ function onStart(namespace: any): void {
 function dispatch(
   kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
   entryName?: any, props?: any,
-): void {
+): void | Promise<unknown> {
   if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url, block, body, bodyHandle, cfJson);
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
@@ -66,7 +66,21 @@ function dispatch(
   } catch (error) {
     return fail(invocation, error);
   }
-  answerResult(invocation, result);
+  const response = peekResponse(result);
+  if (response !== null) return answer(invocation, response);
+  if (!isObject(result) || promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  // Told of again when all jobs ran, by RAN: mostly it is settled then, and nobody had to wait for it.
+  ran = invocation;
+  return result as Promise<unknown>;
+}
+
+/** Whose answer is a promise that was not settled before its jobs ran. */
+let ran: Invocation | null = null;
+
+function onRan(promise: Promise<unknown>): void {
+  const invocation = ran!;
+  ran = null;
+  answerWhenSettled(invocation, promise);
 }
 
 /** What a `fetch` handler returned. */
@@ -106,6 +120,8 @@ function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any,
       return onRpc(id, a, b, c, d, e);
     case EVENT_COMPLETE:
       return complete(id, a, b);
+    case EVENT_RAN:
+      return onRan(a);
     case EVENT_ABORT:
       return abortInvocation(id);
     case EVENT_SCHEDULED:

@@ -7,7 +7,7 @@ import { feature } from "./features.ts";
 import { HostBody, readWholeBody } from "./hostbody.ts";
 import { INTERNAL } from "./internal.ts";
 import {
-  OP_KV_ADD, OP_KV_DELETE, OP_KV_GET, OP_KV_GET_MANY, OP_KV_LIST, OP_KV_PUT, start, utf8Decode,
+  OP_KV_ADD, OP_KV_DELETE, OP_KV_GET, OP_KV_GET_MANY, OP_KV_LIST, OP_KV_PUT, OP_KV_READ, ask, start, utf8Decode,
 } from "./native.ts";
 import { operation } from "./operations.ts";
 import {
@@ -28,6 +28,17 @@ function readType(options: any): ValueType {
   if (type === undefined || type === null) return "text";
   if (type === "text" || type === "json" || type === "arrayBuffer" || type === "stream") return type;
   throw new TypeError(`"${toStr(type)}" is not a KV value type (text, json, arrayBuffer, stream)`);
+}
+
+/** How the host is told what is to become of a value; a stream is the prelude's. */
+const WANTED: Record<ValueType, number> = { __proto__: null as any, text: 0, json: 1, arrayBuffer: 2, stream: -1 };
+
+/** What a read that was not answered at once came to: the value, or `[null, handle]` of its body. */
+function late(type: ValueType): (found: any) => unknown {
+  return (found) => {
+    if (isArray(found)) return valueOf([null, found[1], null, null], type);
+    return type === "json" && found !== null ? jsonParse(found) : found;
+  };
 }
 
 export function checkKey(key: unknown): string {
@@ -72,6 +83,12 @@ async function getMany(
   const values = new Map<string, unknown>();
   for (let i = 0; i < wanted.length; i++) mapSet(values, wanted[i], await read(found[i]!));
   return values;
+}
+
+function readLater(binding: number, key: unknown, type: ValueType): Promise<any> {
+  const read = (found: Found | null): unknown => (found === null ? null : valueOf(found, type));
+  if (isArray(key)) return getMany(binding, key, type, read);
+  return operation(start(OP_KV_GET, binding, checkKey(key)), read);
 }
 
 interface PutOptions {
@@ -122,8 +139,6 @@ export function valueBody(value: unknown): BodyValue {
   return takeBody(state);
 }
 
-const receipt = (answer: any): Receipt => ({ revision: answer[0], durability: answer[1] });
-
 export function listPage(json: string): any {
   const page = jsonParse(json);
   page.cacheStatus = null;
@@ -143,10 +158,10 @@ export class KvNamespace {
   get(key: string | string[], options: any = undefined): Promise<any> {
     const binding = this.#binding;
     try {
-      const type = readType(options);
-      const read = (found: Found | null): unknown => (found === null ? null : valueOf(found, type));
-      if (isArray(key)) return getMany(binding, key, type, read);
-      return operation(start(OP_KV_GET, binding, checkKey(key)), read);
+      const type = options === undefined ? "text" : readType(options);
+      if (isArray(key) || type === "stream") return readLater(binding, key, type);
+      const asked = ask(OP_KV_READ, binding, checkKey(key), WANTED[type]);
+      return typeof asked === "number" ? operation(asked, late(type)) : asked;
     } catch (error) {
       return promiseRejected(error);
     }
@@ -168,11 +183,12 @@ export class KvNamespace {
       const wire = putOptions(options);
       const body = valueBody(value);
       if (typeof body === "string" || isView(body)) {
-        return operation(start(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire), receipt);
+        const asked = ask(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire);
+        return typeof asked === "number" ? operation(asked) : asked;
       }
       const streamId = openSending(body);
       let sending: { stop(reason: unknown): void };
-      const written = operation(start(OP_KV_PUT, binding, name, true, streamId, wire), receipt, (error) => {
+      const written = operation(start(OP_KV_PUT, binding, name, true, streamId, wire), undefined, (error) => {
         sending.stop(error);
         return error;
       });

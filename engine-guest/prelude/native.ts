@@ -9,11 +9,13 @@
 /** What may cross: `undefined`, `null`, booleans, numbers, strings, bytes, and arrays of these. */
 export type Wire = undefined | null | boolean | number | string | Uint8Array | ArrayBuffer | Wire[];
 
-export type Dispatch = (kind: number, id: number, ...args: any[]) => void;
+export type Dispatch = (kind: number, id: number, ...args: any[]) => void | Promise<unknown>;
 
 export interface Native {
   call(code: number, ...args: Wire[]): any;
   start(code: number, ...args: Wire[]): number;
+  /** The id of an operation that goes on, or a promise that is settled already with its result. */
+  ask(code: number, ...args: Wire[]): any;
   load(name: string): any;
   setDispatch(fn: Dispatch): void;
   setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;
@@ -65,7 +67,7 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
+  call, start, ask, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
   promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now, callSite,
   detach,
@@ -82,6 +84,7 @@ export const EVENT_ABORT = 4;
 export const EVENT_SCHEDULED = 5;
 export const EVENT_PRELOAD = 6;
 export const EVENT_RPC = 7;
+export const EVENT_RAN = 8;
 
 // Events of durable objects.
 export const EVENT_OBJECT_INIT = 440;
@@ -146,6 +149,8 @@ export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;
 export const OP_KV_DELETE = 43;
 export const OP_KV_LIST = 44;
+export const OP_KV_READ = 2600;
+export const OP_SQL_QUERY = 2601;
 export const OP_KV_COMMIT = 530;
 export const OP_KV_ADD = 531;
 export const OP_KV_CHANGES = 532;

@@ -6,7 +6,7 @@
 
 #include "shim.h"
 
-enum { UNDEFINED, NIL, FALSE_, TRUE_, NUMBER, STRING, BYTES, ARRAY, INTEGER };
+enum { UNDEFINED, NIL, FALSE_, TRUE_, NUMBER, STRING, BYTES, ARRAY, INTEGER, OBJECT, ROWS, BIGINT, BUFFER, JSON };
 
 #define DEPTH_MAX 16
 /* A larger buffer is given back after use. */
@@ -198,6 +198,117 @@ static JSValue decode_array(struct reader *r) {
     return array;
 }
 
+/* A name: of a member, or of a column. JS_ATOM_NULL on an exception. */
+static JSAtom read_name(struct reader *r) {
+    uint32_t n;
+    if (read_u32(r, &n) || n > (uint32_t)(r->end - r->at)) {
+        broken();
+        return JS_ATOM_NULL;
+    }
+    const char *name = (const char *)r->at;
+    r->at += n;
+    return JS_NewAtomLen(sv_ctx, name, n);
+}
+
+/* Gives an object a member of its own; takes the value. */
+static int put_member(JSValueConst object, JSAtom name, JSValue value) {
+    if (JS_IsException(value))
+        return -1;
+    return JS_DefinePropertyValue(sv_ctx, object, name, value, JS_PROP_C_W_E) < 0 ? -1 : 0;
+}
+
+static JSValue decode_object(struct reader *r) {
+    uint32_t n;
+    if (read_u32(r, &n) || n > (uint32_t)(r->end - r->at))
+        return broken();
+    JSValue object = JS_NewObject(sv_ctx);
+    for (uint32_t i = 0; i < n && !JS_IsException(object); i++) {
+        JSAtom name = read_name(r);
+        int failed = name == JS_ATOM_NULL || put_member(object, name, sv_decode(r));
+        JS_FreeAtom(sv_ctx, name);
+        if (failed) {
+            JS_FreeValue(sv_ctx, object);
+            return JS_EXCEPTION;
+        }
+    }
+    return object;
+}
+
+/* Columns of one result share their names; SQLite has at most so many. */
+#define COLUMNS_MAX 32767
+#define COLUMNS_FEW 32
+
+static JSValue decode_row(struct reader *r, const JSAtom *names, uint32_t width) {
+    JSValue row = JS_NewObject(sv_ctx);
+    for (uint32_t c = 0; c < width && !JS_IsException(row); c++)
+        if (put_member(row, names[c], sv_decode(r))) {
+            JS_FreeValue(sv_ctx, row);
+            return JS_EXCEPTION;
+        }
+    return row;
+}
+
+static JSValue decode_rows(struct reader *r) {
+    uint32_t width, count, known = 0;
+    if (read_u32(r, &width) || width > COLUMNS_MAX)
+        return broken();
+    JSAtom few[COLUMNS_FEW], *names = few;
+    if (width > COLUMNS_FEW && !(names = js_malloc(sv_ctx, width * sizeof *names)))
+        return JS_EXCEPTION;
+    JSValue rows = JS_NewArray(sv_ctx);
+    bool failed = JS_IsException(rows);
+    while (!failed && known < width) {
+        failed = (names[known] = read_name(r)) == JS_ATOM_NULL;
+        known += !failed;
+    }
+    if (!failed && read_u32(r, &count)) {
+        broken();
+        failed = true;
+    }
+    for (uint32_t i = 0; !failed && i < count; i++) {
+        JSValue row = decode_row(r, names, width);
+        failed = JS_IsException(row) || JS_DefinePropertyValueUint32(sv_ctx, rows, i, row, JS_PROP_C_W_E) < 0;
+    }
+    while (known > 0)
+        JS_FreeAtom(sv_ctx, names[--known]);
+    if (names != few)
+        js_free(sv_ctx, names);
+    if (!failed)
+        return rows;
+    JS_FreeValue(sv_ctx, rows);
+    return JS_EXCEPTION;
+}
+
+/* JSON is read from text that ends with a zero. */
+static JSValue decode_json(const uint8_t *data, uint32_t n) {
+    char *text = js_malloc(sv_ctx, (size_t)n + 1);
+    if (!text)
+        return JS_EXCEPTION;
+    memcpy(text, data, n);
+    text[n] = 0;
+    JSValue value = JS_ParseJSON(sv_ctx, text, n, "<value>");
+    js_free(sv_ctx, text);
+    return value;
+}
+
+static JSValue decode_block(struct reader *r, uint8_t tag) {
+    uint32_t n;
+    if (read_u32(r, &n) || n > (uint32_t)(r->end - r->at))
+        return broken();
+    const uint8_t *data = r->at;
+    r->at += n;
+    switch (tag) {
+    case STRING:
+        return JS_NewStringLen(sv_ctx, (const char *)data, n);
+    case BYTES:
+        return JS_NewUint8ArrayCopy(sv_ctx, data, n);
+    case BUFFER:
+        return JS_NewArrayBufferCopy(sv_ctx, data, n);
+    default:
+        return decode_json(data, n);
+    }
+}
+
 JSValue sv_decode(struct reader *r) {
     uint32_t n;
     if (r->at >= r->end)
@@ -223,15 +334,23 @@ JSValue sv_decode(struct reader *r) {
         if (read_u32(r, &n))
             return broken();
         return JS_NewInt32(sv_ctx, (int32_t)n);
-    case STRING:
-    case BYTES: {
-        uint8_t tag = r->at[-1];
-        if (read_u32(r, &n) || n > (uint32_t)(r->end - r->at))
+    case BIGINT: {
+        int64_t i;
+        if (r->end - r->at < 8)
             return broken();
-        const uint8_t *data = r->at;
-        r->at += n;
-        return tag == STRING ? JS_NewStringLen(sv_ctx, (const char *)data, n) : JS_NewUint8ArrayCopy(sv_ctx, data, n);
+        memcpy(&i, r->at, 8);
+        r->at += 8;
+        return JS_NewBigInt64(sv_ctx, i);
     }
+    case STRING:
+    case BYTES:
+    case BUFFER:
+    case JSON:
+        return decode_block(r, r->at[-1]);
+    case OBJECT:
+        return decode_object(r);
+    case ROWS:
+        return decode_rows(r);
     case ARRAY:
         return decode_array(r);
     default:

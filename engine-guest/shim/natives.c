@@ -96,6 +96,28 @@ static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValue
     return id < 0 ? sv_throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
 }
 
+/* ask(code, …arguments) → the id of an operation that goes on, or a promise that is settled with its result. */
+static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t code;
+    if (JS_ToInt32(ctx, &code, argv[0]) || encode_arguments(argc - 1, argv + 1))
+        return JS_EXCEPTION;
+    int64_t answered = sv_import_ask(code, sv_encoded.data, sv_encoded.len);
+    if (answered < 0)
+        return sv_throw_answer(ctx, -answered);
+    if (answered >> 32)
+        return JS_NewInt32(ctx, (int32_t)answered);
+    JSValue value = answer(answered);
+    bool failed = JS_IsException(value);
+    if (failed) {
+        value = JS_GetException(ctx);
+        if (JS_IsUncatchableError(value))
+            return JS_Throw(ctx, value);
+    }
+    JSValue promise = JS_NewSettledPromise(ctx, failed, value);
+    JS_FreeValue(ctx, value);
+    return promise;
+}
+
 #define CALL_MODULES 21
 
 /* load(name) → the namespace of a module of the prelude that is not part of every image. */
@@ -212,6 +234,7 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("start", 1, native_start),
     JS_CFUNC_DEF("respond", 7, native_respond),
     JS_CFUNC_DEF("load", 1, native_load),
+    JS_CFUNC_DEF("ask", 1, native_ask),
     JS_CFUNC_DEF("setDispatch", 1, native_set_dispatch),
     JS_CFUNC_DEF("setErrorFactory", 1, native_set_error_factory),
     JS_CFUNC_DEF("setRejectionTracker", 1, native_set_rejection_tracker),

@@ -89,19 +89,25 @@ static void report(JSValue error) {
     JS_FreeValue(sv_ctx, error);
 }
 
+/* Whose time it is, as the host knows it. */
+static uint32_t charged;
+
+static void charge(uint32_t request) {
+    if (request == charged)
+        return;
+    charged = request;
+    sv_import_switch(request);
+}
+
 /*
  * Runs every job that is ready. Before a job of another request runs, the host hears of it, so
  * that CPU time is charged to the request that spends it.
  */
-static int run_jobs(uint32_t charged) {
+static int run_jobs(void) {
     JSContext *ctx;
     int outcome = SV_OK;
     while (JS_IsJobPending(sv_rt)) {
-        uint32_t next = JS_GetPendingJobContextWord(sv_rt);
-        if (next != charged) {
-            charged = next;
-            sv_import_switch(charged);
-        }
+        charge(JS_GetPendingJobContextWord(sv_rt));
         if (JS_ExecutePendingJob(sv_rt, &ctx) < 0) {
             JSValue error = JS_GetException(sv_ctx);
             if (JS_IsUncatchableError(error)) {
@@ -134,6 +140,7 @@ int export_add_import(const char *from, uint32_t from_len, const char *specifier
 EXPORTED("sv_evaluate") int export_evaluate(const char *name, uint32_t name_len, int tell) {
     JS_UpdateStackTop(sv_rt);
     JS_SetJobContext(sv_rt, 0);
+    charged = 0;
     if (tell) {
         sv_keeps_source = true;
         JS_SetStripSource(sv_rt, false);
@@ -142,7 +149,7 @@ EXPORTED("sv_evaluate") int export_evaluate(const char *name, uint32_t name_len,
     JSValue promise = sv_modules_evaluate(name, name_len, &module);
     int outcome = SV_OK;
     if (!JS_IsException(promise))
-        outcome = run_jobs(0);
+        outcome = run_jobs();
     if (outcome == SV_INTERRUPTED)
         return outcome;
     if (JS_IsException(promise)) {
@@ -168,7 +175,7 @@ EXPORTED("sv_evaluate") int export_evaluate(const char *name, uint32_t name_len,
             return SV_EXCEPTION;
         }
         JS_FreeValue(sv_ctx, result);
-        outcome = run_jobs(0);
+        outcome = run_jobs();
     }
     return outcome;
 }
@@ -194,6 +201,31 @@ EXPORTED("sv_seal") void export_seal(void) {
 
 #define ARGUMENTS_MAX 24
 
+/* Calls the prelude's dispatcher; undefined if it throws, which the outcome then says. */
+static JSValue dispatch(int count, JSValueConst *arguments, int *outcome) {
+    JSValue result = JS_Call(sv_ctx, dispatch_fn, JS_UNDEFINED, count, arguments);
+    if (!JS_IsException(result))
+        return result;
+    JSValue error = JS_GetException(sv_ctx);
+    if (JS_IsUncatchableError(error)) {
+        *outcome = SV_INTERRUPTED;
+        JS_FreeValue(sv_ctx, error);
+    } else {
+        report(error);
+        *outcome = SV_EXCEPTION;
+    }
+    return JS_UNDEFINED;
+}
+
+/* Tells the prelude what became of the promise that it answered an event with. */
+static void answer(uint32_t id, JSValueConst promise, int *outcome) {
+    JSValueConst arguments[3] = {JS_NewInt32(sv_ctx, SV_EVENT_RAN), JS_NewUint32(sv_ctx, id), promise};
+    JS_FreeValue(sv_ctx, dispatch(3, arguments, outcome));
+    int after = run_jobs();
+    if (*outcome == SV_OK)
+        *outcome = after;
+}
+
 /*
  * One event: `kind` and `id` go to the prelude's dispatcher, with the arguments encoded at
  * `data`, and all jobs that follow run before it returns. `context` is the request to charge.
@@ -205,6 +237,7 @@ EXPORTED("sv_enter") int export_enter(int kind, uint32_t id, uint32_t context, u
         sv_control.seed = 0;
     }
     JS_SetJobContext(sv_rt, context);
+    charged = context;
     JSValue arguments[ARGUMENTS_MAX];
     int count = 2;
     arguments[0] = JS_NewInt32(sv_ctx, kind);
@@ -222,22 +255,22 @@ EXPORTED("sv_enter") int export_enter(int kind, uint32_t id, uint32_t context, u
     }
     if (data != sv_inbox)
         free(data);
-    JSValue result = JS_Call(sv_ctx, dispatch_fn, JS_UNDEFINED, count, arguments);
-    if (JS_IsException(result)) {
-        JSValue error = JS_GetException(sv_ctx);
-        if (JS_IsUncatchableError(error)) {
-            outcome = SV_INTERRUPTED;
-            JS_FreeValue(sv_ctx, error);
-        } else {
-            report(error);
-            outcome = SV_EXCEPTION;
-        }
-    } else {
-        JS_FreeValue(sv_ctx, result);
-    }
-    int after = run_jobs(context);
+    JSValue result = dispatch(count, arguments, &outcome);
+    /* A promise is the answer's. Mostly the jobs settle it, so that it is looked at behind them. */
+    bool waits = JS_IsObject(result);
+    if (waits)
+        JS_PromiseMarkAsHandled(sv_ctx, result);
+    int after = run_jobs();
     if (outcome == SV_OK)
         outcome = after;
+    if (waits) {
+        charge(context);
+        JS_SetJobContext(sv_rt, context);
+        JS_SetAsyncContext(sv_ctx, JS_UNDEFINED);
+        if (after == SV_OK || context != sv_control.interrupt)
+            answer(id, result, &outcome);
+        JS_FreeValue(sv_ctx, result);
+    }
 done:
     for (int i = 2; i < count; i++)
         JS_FreeValue(sv_ctx, arguments[i]);

@@ -15,7 +15,7 @@
 /* Results of an entry. */
 enum { SV_OK = 0, SV_EXCEPTION = 1, SV_INTERRUPTED = 2, SV_PENDING = 3 };
 
-enum { SV_EVENT_START = 0 };
+enum { SV_EVENT_START = 0, SV_EVENT_RAN = 8 };
 
 /* Read and written by the host in place. The order of the fields is part of the interface. */
 struct control {
@@ -50,6 +50,11 @@ extern bool sv_keeps_source;
 IMPORT("call") int32_t sv_import_call(int32_t code, const uint8_t *data, uint32_t len);
 /* Starts an operation: an id above zero; or, negated, the length of an encoded error. */
 IMPORT("start") int32_t sv_import_start(int32_t code, const uint8_t *data, uint32_t len);
+/*
+ * Starts an operation that may be answered at once: the length of the answer; or 2^32 and an id,
+ * as from sv_import_start; or, negated, the length of an encoded error.
+ */
+IMPORT("ask") int64_t sv_import_ask(int32_t code, const uint8_t *data, uint32_t len);
 IMPORT("take") void sv_import_take(uint8_t *to);
 /* From now on CPU time belongs to this request. */
 IMPORT("switch") void sv_import_switch(uint32_t context);

@@ -8,6 +8,7 @@
 //! ever waits inside the guest.
 
 mod abi;
+mod ask;
 mod blobs;
 mod codec;
 mod coding;

@@ -24,6 +24,7 @@ mod serve;
 mod site;
 mod small_pages;
 mod source_map;
+mod start_code;
 mod takeover;
 mod terminal;
 mod test;

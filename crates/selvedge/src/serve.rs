@@ -30,6 +30,7 @@ use crate::reload::{self, Bell, Fixed, Follower};
 use crate::s3;
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
+use crate::start_code;
 use crate::takeover;
 use crate::terminal;
 use crate::upstreams;
@@ -104,6 +105,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         fleet.served.len(),
         s3::told(s3.as_ref(), ", S3 on ")
     ));
+    tokio::task::spawn_local(start_code::give_back());
     fleet.follow(generation, &changed, stop.clone()).await;
     let within = stop.await.then(|| Duration::from_millis(config.limits.handover_ms));
     terminal::say(match within {

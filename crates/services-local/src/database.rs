@@ -50,6 +50,11 @@ const CACHE_KIB: u32 = 1_024;
 /// How long a statement waits for a lock; one is only ever held briefly, while a log is recovered.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
+/// SQLite's door to the files of one process. The data directory has one owner, so nobody else need
+/// see a lock: a read then asks the kernel for none, which is half of what a small one costs. The
+/// index of the log lies in memory, and is made anew from the log when the file is opened.
+pub const ONE_PROCESS: &str = "unix-excl";
+
 /// What distinguishes one kind of file from another.
 #[derive(Clone, Copy)]
 pub struct Kind {
@@ -230,7 +235,7 @@ impl<E> From<rusqlite::Error> for WriteError<E> {
 
 fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // A connection is used by one thread at a time, so SQLite need not lock it.
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags_and_vfs(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX, ONE_PROCESS)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.execute_batch(&format!(

@@ -4,23 +4,19 @@
  * `safeIntegers` answers every integer as a BigInt. Without it an integer is a number, or a BigInt where a number could
  * not hold it.
  */
-import { wholeBuffer } from "../body.ts";
 import { INTERNAL } from "../internal.ts";
 import {
-  OP_SQL_BATCH, OP_SQL_BEGIN, OP_SQL_CLOSE, OP_SQL_END, OP_SQL_NEXT, OP_SQL_RUN, OP_SQL_SCRIPT, OP_SQL_STREAM, start,
-  type Wire,
+  OP_SQL_BATCH, OP_SQL_BEGIN, OP_SQL_CLOSE, OP_SQL_END, OP_SQL_NEXT, OP_SQL_QUERY, OP_SQL_RUN, OP_SQL_SCRIPT, OP_SQL_STREAM,
+  ask, start, type Wire,
 } from "../native.ts";
 import { operation } from "../operations.ts";
 import {
-  AsyncIteratorPrototype, BigInt, Error, Symbol, TypeError, Uint8Array, apply, bytesOf, defineProperty, hasOwn, isArray, isView,
+  AsyncIteratorPrototype, Error, Symbol, TypeError, Uint8Array, apply, bytesOf, defineProperty, isArray,
   objectToString, promiseRejected, promiseResolved, promiseThen, setPrototypeOf, stringStartsWith, toStr,
   webClass,
 } from "../primordials.ts";
 
 import { makeChanges, type SqlChanges } from "./sql/changes.ts";
-
-/** `[columns, values, rowsRead, rowsWritten, changes, lastRowId, ms, writes]` */
-type Result = [string[], Wire[], number, number, number, Wire, number, boolean];
 
 /** Where a statement runs. */
 interface Target {
@@ -52,9 +48,9 @@ function failure(error: any, prefix: string): Error {
   return made;
 }
 
-function ask<T = any>(begin: () => number, use: ((answer: any) => T) | undefined = undefined): Promise<T> {
+function begin(operate: () => number): Promise<any> {
   try {
-    return operation(begin(), use, explained);
+    return operation(operate(), undefined, explained);
   } catch (error) {
     return promiseRejected(error);
   }
@@ -87,147 +83,93 @@ function wire(value: unknown): Wire {
   throw new Error(`D1_TYPE_ERROR: Type '${typeof value}' not supported for value '${shown}'`);
 }
 
-function cell(value: any): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  return isView(value) ? wholeBuffer(value as Uint8Array) : BigInt(value[0]);
-}
+/** A statement: where it runs, its text, the values of its parameters, and whether integers are BigInts. */
+type Parts = [Target, string, Wire[], boolean];
 
-/** Rows as objects. */
-function objectsOf(columns: string[], values: Wire[]): any[] {
-  const rows: any[] = [];
-  const width = columns.length;
-  for (let at = 0, count = 0; at < values.length; count++) {
-    const row: any = {};
-    for (let c = 0; c < width; c++) {
-      const name = columns[c]!;
-      const value = cell(values[at++]);
-      if (name === "__proto__") defineProperty(row, name, { value, writable: true, enumerable: true, configurable: true });
-      else row[name] = value;
-    }
-    rows[count] = row;
+/** In what form the host is asked for a result. */
+const RESULT = 0;
+const FIRST = 1;
+const ARRAYS = 2;
+const NAMED_ARRAYS = 3;
+const ROWS = 4;
+
+function query(parts: Parts, form: number, column: string | undefined = undefined): Promise<any> {
+  try {
+    const target = parts[0];
+    if (target.transaction !== null) return runIn(target.transaction, parts, form, column);
+    const asked = ask(OP_SQL_QUERY, target.binding, target.key, parts[1], parts[2], parts[3], form, column);
+    return typeof asked === "number" ? operation(asked, undefined, explained) : asked;
+  } catch (error) {
+    return promiseRejected(error);
   }
-  return rows;
 }
 
-/** Rows as arrays. */
-function arraysOf(columns: string[], values: Wire[]): any[][] {
-  const rows: any[][] = [];
-  const width = columns.length;
-  for (let at = 0, count = 0; at < values.length; count++) {
-    const row: any[] = [];
-    for (let c = 0; c < width; c++) row[c] = cell(values[at++]);
-    rows[count] = row;
-  }
-  return rows;
-}
+const NONE: Wire[] = [];
 
-/** Without a durability, the statement is part of a transaction that is not committed yet. */
-function shape(result: Result, size: number, durability: string | undefined = undefined): any {
-  return {
-    success: true,
-    meta: {
-      served_by: "selvedge",
-      duration: result[6],
-      changes: result[4],
-      last_row_id: cell(result[5]),
-      changed_db: result[7],
-      size_after: size,
-      rows_read: result[2],
-      rows_written: result[3],
-      durability,
-    },
-    results: objectsOf(result[0], result[1]),
-  };
-}
-
-let partsOf: (statement: any) => [Target, string, Wire[], boolean];
+let partsOf: (statement: any) => Parts;
 let madeOf: (target: Target, sql: string) => D1PreparedStatement;
 
 /** A statement, and the values of its parameters. */
 export class D1PreparedStatement {
-  #target: Target;
-  #sql: string;
-  #values: Wire[];
-  #exact: boolean;
+  #parts: Parts;
 
-  constructor(token: unknown = undefined, target: Target = null as any, sql = "", values: Wire[] = [], exact = false) {
+  constructor(token?: unknown, parts?: Parts) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#target = target;
-    this.#sql = sql;
-    this.#values = values;
-    this.#exact = exact;
+    this.#parts = parts!;
   }
 
   static {
-    partsOf = (statement) => [statement.#target, statement.#sql, statement.#values, statement.#exact];
-    madeOf = (target, sql) => new D1PreparedStatement(INTERNAL, target, sql);
+    partsOf = (statement) => statement.#parts;
+    madeOf = (target, sql) => new D1PreparedStatement(INTERNAL, [target, sql, NONE, false]);
   }
 
   /** The same statement with these values. */
   bind(...values: unknown[]): D1PreparedStatement {
-    const bound: Wire[] = [];
-    for (let i = 0; i < values.length; i++) bound[i] = wire(values[i]);
-    return new D1PreparedStatement(INTERNAL, this.#target, this.#sql, bound, this.#exact);
+    const parts = this.#parts;
+    for (let i = 0; i < values.length; i++) {
+      const kind = typeof values[i];
+      if (kind !== "string" && kind !== "number") values[i] = wire(values[i]);
+    }
+    return new D1PreparedStatement(INTERNAL, [parts[0], parts[1], values as Wire[], parts[3]]);
   }
 
   /** The same statement, whose integers are all BigInts. */
   safeIntegers(on: boolean = true): D1PreparedStatement {
-    return new D1PreparedStatement(INTERNAL, this.#target, this.#sql, this.#values, !!on);
-  }
-
-  #answer<T>(use: (result: Result, size: number, durability?: string) => T): Promise<T> {
-    const { binding, key, transaction } = this.#target;
-    const sql = this.#sql;
-    const values = this.#values;
-    const exact = this.#exact;
-    if (transaction !== null) return promiseThen(runIn(transaction, sql, values, exact), (result: Result) => use(result, 0));
-    return ask(() => start(OP_SQL_BATCH, binding, key, sql, values, exact), (answer) => use(answer[2], answer[0], answer[1]));
+    const parts = this.#parts;
+    return new D1PreparedStatement(INTERNAL, [parts[0], parts[1], parts[2], !!on]);
   }
 
   /** All rows, and what the statement cost. */
   all(): Promise<any> {
-    return this.#answer(shape);
+    return query(this.#parts, RESULT);
   }
 
   /** The same; for statements whose rows nobody wants. */
   run(): Promise<any> {
-    return this.#answer(shape);
+    return query(this.#parts, RESULT);
   }
 
   /** The first row, or one column of it; null if there is no row. */
-  first(column: string | undefined = undefined): Promise<any> {
-    return this.#answer((result) => {
-      const rows = objectsOf(result[0], result[1]);
-      if (rows.length === 0) return null;
-      if (column === undefined) return rows[0];
-      if (hasOwn(rows[0], column)) return rows[0][column];
-      throw new Error(`D1_ERROR: Column not found (${toStr(column)})`);
-    });
+  first(column?: string): Promise<any> {
+    return query(this.#parts, FIRST, column === undefined ? undefined : toStr(column));
   }
 
   /** Rows as arrays; with `columnNames` the names come first. */
   raw(options: any = undefined): Promise<any[][]> {
-    return this.#answer((result) => {
-      const rows = arraysOf(result[0], result[1]);
-      if (!options?.columnNames) return rows;
-      const named: any[][] = [result[0]];
-      for (let i = 0; i < rows.length; i++) named[i + 1] = rows[i]!;
-      return named;
-    });
+    return query(this.#parts, options?.columnNames ? NAMED_ARRAYS : ARRAYS);
   }
 }
-webClass(D1PreparedStatement);
+webClass(D1PreparedStatement, 0);
 
 /** The rows of a statement, one at a time, of one state of the database. */
 class RowIterator {
-  #parts: [Target, string, Wire[], boolean];
+  #parts: Parts;
   #stream = -1;
-  #columns: string[] = [];
   #rows: any[] = [];
   #at = 0;
   #over = false;
 
-  constructor(parts: [Target, string, Wire[], boolean]) {
+  constructor(parts: Parts) {
     this.#parts = parts;
   }
 
@@ -244,19 +186,16 @@ class RowIterator {
     this.#at = 0;
     if (target.transaction !== null) {
       this.#over = true;
-      const result = await runIn(target.transaction, sql, values, exact);
-      this.#rows = objectsOf(result[0], result[1]);
+      this.#rows = await query(this.#parts, ROWS);
       return;
     }
     try {
       if (this.#stream < 0) {
-        const opened = await ask(() => start(OP_SQL_STREAM, target.binding, target.key, sql, values, exact));
-        this.#stream = opened[0];
-        this.#columns = opened[1];
+        this.#stream = await begin(() => start(OP_SQL_STREAM, target.binding, target.key, sql, values, exact));
       }
-      const rows = await ask(() => start(OP_SQL_NEXT, this.#stream, exact));
+      const rows = await begin(() => start(OP_SQL_NEXT, this.#stream, exact));
       this.#over = rows === null;
-      this.#rows = rows === null ? [] : objectsOf(this.#columns, rows);
+      this.#rows = rows ?? [];
     } catch (error) {
       this.#over = true;
       this.#rows = [];
@@ -265,7 +204,7 @@ class RowIterator {
   }
 
   async return(value: unknown = undefined): Promise<any> {
-    if (!this.#over && this.#stream >= 0) await ask(() => start(OP_SQL_CLOSE, this.#stream));
+    if (!this.#over && this.#stream >= 0) await begin(() => start(OP_SQL_CLOSE, this.#stream));
     this.#over = true;
     this.#rows = [];
     return { value, done: true };
@@ -280,7 +219,7 @@ defineProperty(D1PreparedStatement.prototype, Symbol.asyncIterator, {
   configurable: true,
 });
 
-let runIn: (transaction: Transaction, sql: string, values: Wire[], exact: boolean) => Promise<Result>;
+let runIn: (transaction: Transaction, parts: Parts, form: number, column: string | undefined) => Promise<any>;
 let begun: (number: number) => Transaction;
 let endOf: (transaction: Transaction) => Promise<unknown>;
 
@@ -298,9 +237,10 @@ class Transaction {
   }
 
   static {
-    runIn = (transaction, sql, values, exact) => {
+    runIn = (transaction, { 1: sql, 2: values, 3: exact }, form, column) => {
       const number = transaction.#number;
-      const ran = promiseThen(transaction.#tail, () => ask(() => start(OP_SQL_RUN, number, sql, values, exact)));
+      const ran = promiseThen(transaction.#tail, () =>
+        begin(() => start(OP_SQL_RUN, number, sql, values, exact, form, column)));
       transaction.#tail = promiseThen(ran, undefined, () => {});
       return ran;
     };
@@ -341,11 +281,7 @@ export class D1Database {
       args[args.length] = exact;
     }
     if (statements.length === 0) return promiseResolved([]);
-    return promiseThen(ask(() => apply(start, undefined, args as any)), (answer: any) => {
-      const results: any[] = [];
-      for (let i = 2; i < answer.length; i++) results[i - 2] = shape(answer[i], answer[0], answer[1]);
-      return results;
-    });
+    return begin(() => apply(start, undefined, args as any));
   }
 
   /** A text of statements without parameters, in one transaction. */
@@ -364,17 +300,17 @@ export class D1Database {
   async transaction<T>(work: (transaction: Transaction) => T | Promise<T>): Promise<T> {
     const { binding, key } = this.#target;
     if (typeof work !== "function") throw new TypeError("transaction: the argument must be a function");
-    const number: number = await ask(() => start(OP_SQL_BEGIN, binding, key));
+    const number: number = await begin(() => start(OP_SQL_BEGIN, binding, key));
     const transaction = begun(number);
     let result: T;
     try {
       result = await work(transaction);
     } catch (error) {
-      await ask(() => start(OP_SQL_END, number, false));
+      await begin(() => start(OP_SQL_END, number, false));
       throw error;
     }
     await endOf(transaction);
-    await ask(() => start(OP_SQL_END, number, true));
+    await begin(() => start(OP_SQL_END, number, true));
     return result;
   }
 

@@ -266,6 +266,17 @@ test("KV reads, writes and lists", async () => {
   assert.deepEqual(operation(OP.KV_GET).args, [3, "k"]);
   await complete(operation(OP.KV_GET), [utf8("[1]"), 0, '{"m":1}', "7"]);
   assert.deepEqual(await got, { value: [1], metadata: { m: 1 }, cacheStatus: null, revision: "7" });
+  const late = inside((request, env) => Promise.all([env.KV.get("a"), env.KV.get("b", "json"), env.KV.get("c")]));
+  await settle();
+  const [a, b, c] = host.started.filter(({ code }) => code === OP.KV_READ).slice(-3);
+  assert.deepEqual([a.args, b.args], [[3, "a", 0], [3, "b", 1]]);
+  await complete(c, null);
+  await complete(b, "[2]");
+  await complete(a, "one");
+  assert.deepEqual(await late, ["one", [2], null]);
+  host.atOnce = (code, args) => (args[1] === "now" ? Promise.resolve("at once") : undefined);
+  assert.equal(await inside((request, env) => env.KV.get("now")), "at once");
+  host.atOnce = () => undefined;
   const put = inside((request, env) => env.KV.put("k", "v", { expirationTtl: 60, ifAbsent: true }));
   await settle();
   assert.deepEqual(operation(OP.KV_PUT).args, [3, "k", "v", 0, '{"ttlS":60,"ifAbsent":true}']);

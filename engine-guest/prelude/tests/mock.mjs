@@ -34,9 +34,9 @@ if (!ArrayBuffer.prototype.transfer) {
   });
 }
 
-export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5 };
+export const EVENT = { START: 0, INIT: 1, FETCH: 2, COMPLETE: 3, ABORT: 4, SCHEDULED: 5, RAN: 8 };
 export const OP = {
-  TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, KV_GET: 40, KV_GET_MANY: 41,
+  TIMER: 30, FETCH: 31, BODY_READ: 32, STREAM_WRITE: 33, SERVICE: 34, KV_GET: 40, KV_GET_MANY: 41, KV_READ: 2600,
   KV_PUT: 42, KV_DELETE: 43, KV_LIST: 44, SOCKET_READ: 200,
 };
 
@@ -96,7 +96,7 @@ let callableHandler;
 
 export const host = {
   dispatch: null, responses: [], failures: [], done: [], logs: [], started: [], cancelled: [], bodiesCancelled: [],
-  streams: new Map(), detached: [], time: 1000, rejectionTracker: null, makeError: null, evaluating: false, nextId: 1,
+  streams: new Map(), detached: [], time: 1000, rejectionTracker: null, makeError: null, evaluating: false, nextId: 1, atOnce: () => undefined,
 };
 
 /** What is loaded besides the base: features and modules by their names, as the guest's `load` gives them. */
@@ -184,17 +184,29 @@ function computed(id, code, args) {
   }
 }
 
+function startOperation(code, ...args) {
+  if (host.evaluating) throw host.makeError("Error", "I/O is not possible while modules are evaluated", "io_at_start");
+  const id = host.nextId++;
+  host.started.push({ id, code, args });
+  if (code === 214 || code === 215) nodeSetImmediate(computed, id, code - 2, args);
+  return id;
+}
+
 globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),
-  start(code, ...args) {
-    if (host.evaluating) throw host.makeError("Error", "I/O is not possible while modules are evaluated", "io_at_start");
-    const id = host.nextId++;
-    host.started.push({ id, code, args });
-    if (code === 214 || code === 215) nodeSetImmediate(computed, id, code - 2, args);
-    return id;
+  start: startOperation,
+  ask(code, ...args) {
+    const result = host.atOnce(code, args);
+    return result === undefined ? startOperation(code, ...args) : result;
   },
   load: (name) => loaded.get(name),
-  setDispatch: (fn) => (host.dispatch = fn),
+  setDispatch(fn) {
+    // Behind the jobs, in the guest; here at once, so that whoever waits is seen to wait.
+    host.dispatch = (kind, id, ...args) => {
+      const answer = fn(kind, id, ...args);
+      if (answer !== undefined) fn(EVENT.RAN, id, answer);
+    };
+  },
   setErrorFactory: (fn) => (host.makeError = fn),
   setRejectionTracker: (fn) => (host.rejectionTracker = fn),
   respond: (id, status, headers, body, streamId, pending, statusText) =>

@@ -121,6 +121,14 @@ pub mod rpc {
     pub const READ: i32 = 311;
 }
 
+/// Operations on data that answer in the form in which a handler gets it.
+pub mod ask {
+    pub const LAST: i32 = SQL_QUERY;
+
+    pub const KV_READ: i32 = 2600;
+    pub const SQL_QUERY: i32 = 2601;
+}
+
 /// Operations on blob buckets.
 pub mod blob {
     pub const FIRST: i32 = HEAD;

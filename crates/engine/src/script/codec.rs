@@ -14,6 +14,12 @@ const STRING: u8 = 5;
 const BYTES: u8 = 6;
 const ARRAY: u8 = 7;
 const INTEGER: u8 = 8;
+/// Of the host's only: what the guest decodes into more than it could send.
+const OBJECT: u8 = 9;
+const ROWS: u8 = 10;
+const BIGINT: u8 = 11;
+const BUFFER: u8 = 12;
+const JSON: u8 = 13;
 
 const DEPTH_MAX: usize = 16;
 
@@ -63,6 +69,53 @@ impl Encoder {
 
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
         self.block(BYTES, value)
+    }
+
+    pub fn undefined(&mut self) -> &mut Self {
+        self.0.push(UNDEFINED);
+        self
+    }
+
+    /// An integer of any size that 64 bits hold.
+    pub fn bigint(&mut self, value: i64) -> &mut Self {
+        self.0.push(BIGINT);
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Bytes that become an `ArrayBuffer`.
+    pub fn buffer(&mut self, value: &[u8]) -> &mut Self {
+        self.block(BUFFER, value)
+    }
+
+    /// A text that the guest parses; decoding it throws where it is no JSON.
+    pub fn json(&mut self, text: &str) -> &mut Self {
+        self.block(JSON, text.as_bytes())
+    }
+
+    /// An object: so many times, a name and a value follow.
+    pub fn object(&mut self, count: u32) -> &mut Self {
+        self.0.push(OBJECT);
+        self.0.extend_from_slice(&count.to_le_bytes());
+        self
+    }
+
+    /// A name where one is wanted: of a member, or a column.
+    pub fn name(&mut self, name: &str) -> &mut Self {
+        self.0.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        self.0.extend_from_slice(name.as_bytes());
+        self
+    }
+
+    /// An array of objects, which all have the same members: the values of all rows follow.
+    pub fn rows<'a>(&mut self, columns: impl ExactSizeIterator<Item = &'a str>, count: u32) -> &mut Self {
+        self.0.push(ROWS);
+        self.0.extend_from_slice(&(columns.len() as u32).to_le_bytes());
+        columns.for_each(|column| {
+            self.name(column);
+        });
+        self.0.extend_from_slice(&count.to_le_bytes());
+        self
     }
 
     /// The next `count` values are its elements.

@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base::{Code, Fault, Rng, SystemRng, WorkerLimits, code};
+use base::{Clock, Code, Fault, Rng, SystemRng, WorkerLimits, code};
 use telemetry::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Caller, Memory, ResourceLimiter};
 use worker::{Call, Core, Env, Event, Meter};
 
 use super::abi::control;
+use super::ask::Begun;
 use super::codec::{Decoder, Value};
 use super::held::Held;
 use super::image::PAGE;
@@ -37,6 +38,13 @@ pub enum Effect {
         context: u32,
         code: i32,
         arguments: Vec<u8>,
+    },
+    /// Goes on with an operation that was begun already.
+    Begun {
+        operation: u32,
+        context: u32,
+        code: i32,
+        begun: Begun,
     },
     Cancel {
         operation: u32,
@@ -243,6 +251,8 @@ pub struct Guest {
     /// Set when the guest is instantiated.
     pub prelude: Option<Arc<Prelude>>,
     core: Option<Core>,
+    /// What `now_us` is of.
+    clock: Option<Arc<dyn Clock>>,
     /// The request that CPU time is charged to.
     charged: u32,
     /// The moment up to which CPU time has been charged.
@@ -305,9 +315,28 @@ impl Guest {
         Self::new(layout, limits, Phase::Evaluating { console: Vec::new(), cpu_max }, None, None)
     }
 
-    pub fn serving(layout: Layout, env: Arc<Env>, core: Core) -> Self {
+    pub fn serving(layout: Layout, env: Arc<Env>, core: Core, clock: Arc<dyn Clock>) -> Self {
         let limits = env.limits.clone();
-        Self::new(layout, &limits, Phase::Serving, Some(env), Some(core))
+        let clock = Some(clock);
+        Self { clock, ..Self::new(layout, &limits, Phase::Serving, Some(env), Some(core)) }
+    }
+
+    /// What time it is for the host, in milliseconds since the epoch.
+    pub fn host_ms(&self) -> u64 {
+        match self.core.as_ref().and_then(Core::told_us) {
+            Some(told) => (told / 1000) as u64,
+            None => self.clock.as_ref().map_or(0, |clock| clock.unix_ms()),
+        }
+    }
+
+    /// The guest sees another time from here on: whole milliseconds, so that it tells nothing of
+    /// the host's work.
+    pub fn look_at_clock(&mut self) {
+        let told = self.core.as_ref().zip(self.env.as_ref()).and_then(|(core, env)| core.told_us_to(&env.worker));
+        let clock = || self.clock.as_ref().map(|clock| (clock.unix_ms() * 1000) as i64);
+        if let Some(now_us) = told.or_else(clock) {
+            self.now_us = now_us;
+        }
     }
 
     fn new(layout: Layout, limits: &WorkerLimits, phase: Phase, env: Option<Arc<Env>>, core: Option<Core>) -> Self {
@@ -326,6 +355,7 @@ impl Guest {
             env,
             prelude: None,
             core,
+            clock: None,
             charged: 0,
             mark: Mark::Cpu(Duration::ZERO),
             entry: Duration::ZERO,

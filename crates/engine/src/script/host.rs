@@ -9,6 +9,7 @@ use telemetry::Level;
 use wasmtime::{Caller, Linker};
 
 use super::abi::{self, call, control, crypto};
+use super::ask::{self, Answer};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody, on_tick};
 use super::{held, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
@@ -41,6 +42,9 @@ impl From<Malformed> for Refusal {
     }
 }
 
+/// Beside the number of an operation that goes on; without it, it is the length of an answer.
+const LATER: i64 = 1 << 32;
+
 /// Defines every import of the guest but its memory.
 pub fn define(linker: &mut Linker<Guest>, wasm: Arc<wasm::Shared>) -> wasmtime::Result<()> {
     linker.func_wrap("sv", "call", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
@@ -48,6 +52,19 @@ pub fn define(linker: &mut Linker<Guest>, wasm: Arc<wasm::Shared>) -> wasmtime::
     })?;
     linker.func_wrap("sv", "start", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
         reply(&mut caller, at, len, |guest, arguments, _| start(guest, code, arguments))
+    })?;
+    linker.func_wrap("sv", "ask", |mut caller: Caller<'_, Guest>, code: i32, at: u32, len: u32| {
+        let mut later = false;
+        let value = reply(&mut caller, at, len, |guest, arguments, out| {
+            Ok(match ask::ask(guest, code, arguments, out)? {
+                Answer::Now => 0,
+                Answer::Later(operation) => {
+                    later = true;
+                    operation as i32
+                }
+            })
+        });
+        value.map(|value| if later { i64::from(value) | LATER } else { i64::from(value) })
     })?;
     linker.func_wrap("sv", "take", |mut caller: Caller<'_, Guest>, to: u32| -> wasmtime::Result<()> {
         let answer = std::mem::take(&mut caller.data_mut().answer);

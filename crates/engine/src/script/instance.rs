@@ -22,9 +22,10 @@ use services::StoreError;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
 use worker::object::ObjectEvent;
-use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Response, RpcEvent};
+use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response, RpcEvent};
 
 use super::abi;
+use super::ask::Begun;
 use super::codec::Encoder;
 use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{Effect, GuestError, Responded, ResponseBody};
@@ -366,8 +367,7 @@ impl ScriptInstance {
 
     async fn enter(self: &Rc<Self>, sandbox: &mut Sandbox, input: Input) -> wasmtime::Result<()> {
         self.program.guestware.runtime.entering();
-        let told = self.core.told_us_to(&self.env.worker);
-        sandbox.store.data_mut().now_us = told.unwrap_or_else(|| self.program.clock_us());
+        sandbox.store.data_mut().look_at_clock();
         if !self.initialised.replace(true) {
             self.initialise(sandbox).await?;
         }
@@ -429,6 +429,9 @@ impl ScriptInstance {
                 Effect::Respond(responded) => self.respond(sandbox, responded),
                 Effect::Start { operation, context, code, arguments } => {
                     self.start(sandbox, operation, context, code, arguments);
+                }
+                Effect::Begun { operation, context, code, begun } => {
+                    self.go_on(sandbox, operation, context, code, begun);
                 }
                 Effect::Cancel { operation } => {
                     if let Some(running) = self.strike(sandbox, operation) {
@@ -675,18 +678,8 @@ impl ScriptInstance {
     }
 
     fn start(self: &Rc<Self>, sandbox: &mut Sandbox, operation: u32, request: u32, code: i32, arguments: Vec<u8>) {
-        let context = sandbox.store.data_mut().calls.get_mut(&request).map(|call| {
-            if is_passive(code) {
-                call.passive.push(operation);
-            } else {
-                call.operations += 1;
-                // From here on it may have left a trace.
-                call.event = None;
-            }
-            (call.call.clone(), call.meter.clone())
-        });
+        let context = enter_operation(sandbox, operation, request, code);
         let work = Operation { instance: self.clone(), context, request, code, arguments };
-        let instance = self.clone();
         let mut work: LocalBoxFuture<'static, Completion> = Box::pin(work.perform());
         // What is ready at once needs no task.
         if code != abi::operation::TIMER
@@ -696,6 +689,29 @@ impl ScriptInstance {
             self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
             return;
         }
+        self.await_end(operation, request, code, work);
+    }
+
+    /// Goes on with an operation that was begun while the guest was on the stack.
+    fn go_on(self: &Rc<Self>, sandbox: &mut Sandbox, operation: u32, request: u32, code: i32, begun: Begun) {
+        enter_operation(sandbox, operation, request, code);
+        match begun {
+            Begun::Waits(work) => self.await_end(operation, request, code, work),
+            Begun::Ended(completion) => {
+                self.running.borrow_mut().insert(operation, Running { request, code, task: None });
+                self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion: *completion });
+            }
+        }
+    }
+
+    fn await_end(
+        self: &Rc<Self>,
+        operation: u32,
+        request: u32,
+        code: i32,
+        work: impl Future<Output = Completion> + 'static,
+    ) {
+        let instance = self.clone();
         let task = tokio::task::spawn_local(async move {
             let completion = work.await;
             instance.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
@@ -724,6 +740,19 @@ impl ScriptInstance {
     pub(super) fn clock_ms(&self) -> u64 {
         (self.core.told_us().unwrap_or_else(|| self.program.clock_us()) / 1000) as u64
     }
+}
+
+/// Enters an operation in the books of its request.
+fn enter_operation(sandbox: &mut Sandbox, operation: u32, request: u32, code: i32) -> Option<(Call, Arc<Meter>)> {
+    let call = sandbox.store.data_mut().calls.get_mut(&request)?;
+    if is_passive(code) {
+        call.passive.push(operation);
+    } else {
+        call.operations += 1;
+        // From here on it may have left a trace.
+        call.event = None;
+    }
+    Some((call.call.clone(), call.meter.clone()))
 }
 
 /// Tells the guest when the task that waits for its response goes away.

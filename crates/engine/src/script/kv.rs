@@ -8,31 +8,32 @@ use services::kv::{
     Action, ChangesOptions, Check, CommitReceipt, Condition, ListOptions, PutOptions, Transaction, Write,
 };
 
+use super::ask::Ask;
 use super::codec::{Decoder, Malformed, Value};
-use super::operations::{Completion, Operation, list_document, put_options};
+use super::operations::{Completion, list_document, put_options};
 
 /// COMMIT(binding, [key, condition, revision, …], [key, action, content, options, …]) → [revision, [sum, …], durability]
 ///
 /// A condition is "absent", "present" or "revision"; an action "put" (content and the options of
 /// KV_PUT), "delete", or "add" (content is the amount in decimal). Sums are decimal too, for they
 /// may be larger than a number holds.
-pub async fn commit(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (provider, namespace) = operation.kv(&mut args)?;
+pub async fn commit(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (provider, namespace) = ask.kv(&mut args)?;
     let (checks, writes) = (args.next()?, args.next()?);
-    let now_ms = operation.instance.clock_ms();
+    let now_ms = ask.now_ms;
     let transaction = Transaction { checks: checks_of(&checks)?, writes: writes_of(&writes, now_ms)? };
-    let meter = operation.metered()?.1;
+    let meter = ask.metered()?;
     meter.kv_reads.fetch_add(transaction.checks.len() as u64, Ordering::Relaxed);
     meter.kv_writes.fetch_add(transaction.writes.len() as u64, Ordering::Relaxed);
     Ok(committed(&provider.commit(&namespace, transaction).await?))
 }
 
 /// ADD(binding, key, amount) → as COMMIT
-pub async fn add(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (provider, namespace) = operation.kv(&mut args)?;
+pub async fn add(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (provider, namespace) = ask.kv(&mut args)?;
     let (key, amount) = (args.next()?, args.next()?);
     let transaction = Transaction::add(key.as_str()?, amount_of(&amount)?);
-    operation.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
+    ask.metered()?.kv_writes.fetch_add(1, Ordering::Relaxed);
     Ok(committed(&provider.commit(&namespace, transaction).await?))
 }
 
@@ -40,14 +41,14 @@ pub async fn add(operation: &Operation, mut args: Decoder<'_>) -> Result<Complet
 ///
 /// Waits until there is something to tell, unless `since` is null. The first of a watch counts as a
 /// sub-request; those that follow only wait on.
-pub async fn changes(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (provider, namespace) = operation.kv(&mut args)?;
+pub async fn changes(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (provider, namespace) = ask.kv(&mut args)?;
     let (prefix, since, first) = (args.next()?, args.next()?, args.next()?.as_bool()?);
     let since = if since.is_nullish() { None } else { Some(revision_of(&since)?) };
     let options = ChangesOptions { prefix: prefix.as_str()?.to_owned(), since, wait: true };
-    let meter = match (first, &operation.context) {
-        (false, Some((_, meter))) => meter,
-        _ => operation.metered()?.1,
+    let meter = match (first, &ask.meter) {
+        (false, Some(meter)) => meter,
+        _ => ask.metered()?,
     };
     meter.kv_reads.fetch_add(1, Ordering::Relaxed);
     // A feed that has always something to tell lets others have their turn.
@@ -63,8 +64,8 @@ pub async fn changes(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
 }
 
 /// LIST(binding, prefix, cursor or null, limit or null, afterRevision or null, values) → [json, [bytes or null, …]]
-pub async fn list(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (provider, namespace) = operation.kv(&mut args)?;
+pub async fn list(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (provider, namespace) = ask.kv(&mut args)?;
     let (prefix, cursor, limit) = (args.next()?, args.next()?, args.next()?);
     let (after_revision, values) = (args.next()?, args.next()?.as_bool()?);
     let options = ListOptions {
@@ -74,7 +75,7 @@ pub async fn list(operation: &Operation, mut args: Decoder<'_>) -> Result<Comple
         after_revision: if after_revision.is_nullish() { None } else { Some(revision_of(&after_revision)?) },
         values,
     };
-    let meter = operation.metered()?.1;
+    let meter = ask.metered()?;
     meter.kv_reads.fetch_add(1, Ordering::Relaxed);
     let page = provider.list(&namespace, options).await?;
     if values {

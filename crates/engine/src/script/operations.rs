@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::socket::{Received, Upgrade};
@@ -10,17 +9,18 @@ use base::{Body, Code, code};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
-use services::kv::{Condition, KvEntry, KvError, KvNamespace, ListOptions, ListPage, PutOptions};
+use services::kv::{Condition, KvEntry, KvError, ListPage, PutOptions};
 use worker::rpc::{Message, RpcAnswer};
 use worker::{Call, Env, Event, Failure, Handle, Meter, Response};
 
 use super::abi::{self, operation};
+use super::ask::{self, Ask, Streamed, Wanted};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{blobs, kv, node, objects, postgres, rpc, sockets, sql};
+use super::{blobs, node, objects, postgres, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -48,6 +48,11 @@ pub enum Completion {
     Entries {
         entries: Vec<Option<KvEntry>>,
         many: bool,
+    },
+    /// A value of KV, as it was asked for.
+    Found {
+        entry: Option<KvEntry>,
+        wanted: Wanted,
     },
     /// A blob with its content, if there is one.
     Blob(Option<Box<services::blob::Blob>>),
@@ -117,7 +122,7 @@ impl Completion {
         Self::Failed { name: "Error", message: message.into(), code: code.name }
     }
 
-    fn undefined() -> Self {
+    pub(super) fn undefined() -> Self {
         Self::Value(vec![0])
     }
 
@@ -190,12 +195,12 @@ impl Completion {
                 }
             }
             Completion::Blob(found) => blobs::encode(found, instance, guest, out),
-            Completion::Entries { mut entries, many: false } => {
+            Completion::Found { entry, wanted } => ask::encode_found(entry, wanted, instance, guest, out),
+            Completion::Entries { entries, many } => {
                 out.bool(true);
-                encode_entry(entries.pop().flatten(), instance, guest, out);
-            }
-            Completion::Entries { entries, many: true } => {
-                out.bool(true).array(entries.len() as u32);
+                if many {
+                    out.array(entries.len() as u32);
+                }
                 for entry in entries {
                     encode_entry(entry, instance, guest, out);
                 }
@@ -234,6 +239,9 @@ fn encode_entry(entry: Option<KvEntry>, instance: &ScriptInstance, guest: &mut G
 impl Operation {
     pub async fn perform(mut self) -> Completion {
         let arguments = std::mem::take(&mut self.arguments);
+        if ask::is_asked(self.code) {
+            return self.ask(arguments).await;
+        }
         let args = Decoder::new(&arguments);
         let result = match self.code {
             operation::TIMER => timer(args).await,
@@ -241,20 +249,9 @@ impl Operation {
             operation::BODY_READ => self.body_read(args).await,
             operation::STREAM_WRITE => self.stream_write(args).await,
             operation::SOCKET_READ => self.socket_read(args).await,
-            operation::KV_GET => self.kv_get(args).await,
-            operation::KV_GET_MANY => self.kv_get_many(args).await,
-            operation::KV_PUT => self.kv_put(args).await,
-            operation::KV_DELETE => self.kv_delete(args).await,
-            operation::KV_LIST => self.kv_list(args).await,
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
             operation::CACHE_PUT => caches::put(&self, args).await,
             operation::CACHE_DELETE => caches::delete(&self, args).await,
-            abi::kv::COMMIT => kv::commit(&self, args).await,
-            abi::kv::ADD => kv::add(&self, args).await,
-            abi::kv::CHANGES => kv::changes(&self, args).await,
-            abi::kv::LIST => kv::list(&self, args).await,
-            abi::sql::FIRST..=abi::sql::LAST => sql::perform(&self, args).await,
-            abi::sqlfeed::CHANGES => sql::changes(&self, args).await,
             // It was begun when everything before it was durable.
             abi::object::SYNC => Ok(Completion::undefined()),
             abi::rpc::CALL => rpc::call(&self, args).await,
@@ -272,17 +269,21 @@ impl Operation {
         self.instance.env()
     }
 
+    /// An operation that has to do with data only.
+    async fn ask(self, arguments: Vec<u8>) -> Completion {
+        let streamed = match ask::stream_of(self.code, &arguments) {
+            None => Streamed::Not,
+            Some(stream) => self.instance.take_stream(stream, None).map_or(Streamed::UsedAlready, Streamed::Body),
+        };
+        let (env, now_ms) = (self.env().clone(), self.instance.clock_ms());
+        let meter = self.context.map(|(_, meter)| meter);
+        Ask { env, meter, now_ms, code: self.code, arguments }.perform(streamed).await
+    }
+
     /// Counts a call to the outside, and finds the request that makes it.
     pub fn metered(&self) -> Result<(&Call, &Arc<Meter>), Completion> {
-        let Some((call, meter)) = &self.context else {
-            let message = "the request that this belongs to has ended; start I/O before the response, or in waitUntil";
-            return Err(Completion::failed(&code::CLIENT_GONE, message));
-        };
-        meter.subrequest(&self.env().limits).map_err(|failure| Completion::Failed {
-            name: "Error",
-            message: failure.detail,
-            code: failure.code.name,
-        })?;
+        let Some((call, meter)) = &self.context else { return Err(ended()) };
+        count(meter, self.env())?;
         Ok((call, meter))
     }
 
@@ -349,67 +350,6 @@ impl Operation {
         }
     }
 
-    pub fn kv(&self, args: &mut Decoder<'_>) -> Result<(Arc<dyn services::kv::Kv>, KvNamespace), Completion> {
-        let binding = args.next()?.as_u32()? as usize;
-        match self.env().bindings.get(binding) {
-            Some((_, Handle::Kv { provider, namespace })) => Ok((provider.clone(), namespace.clone())),
-            _ => Err(Completion::type_error("this binding is no KV namespace")),
-        }
-    }
-
-    async fn kv_get(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (provider, namespace) = self.kv(&mut args)?;
-        let key = args.next()?;
-        self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
-        let entry = provider.get(&namespace, key.as_str()?).await?;
-        Ok(Completion::Entries { entries: vec![entry], many: false })
-    }
-
-    async fn kv_get_many(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (provider, namespace) = self.kv(&mut args)?;
-        let Value::Array(keys) = args.next()? else { return Err(Malformed.into()) };
-        let keys: Result<Vec<String>, Malformed> = keys.iter().map(|k| k.as_str().map(str::to_owned)).collect();
-        let keys = keys?;
-        self.metered()?.1.kv_reads.fetch_add(keys.len() as u64, Ordering::Relaxed);
-        let entries = provider.get_many(&namespace, &keys).await?;
-        Ok(Completion::Entries { entries, many: true })
-    }
-
-    async fn kv_put(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (provider, namespace) = self.kv(&mut args)?;
-        let key = args.next()?;
-        let (value, stream) = (args.next()?, args.next()?);
-        let value = self.body(&value, &stream)?;
-        let options = put_options(args.next()?.as_str()?, self.instance.clock_ms())?;
-        self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
-        let receipt = provider.put(&namespace, key.as_str()?, value, options).await?;
-        Ok(Completion::value(|e| e.array(2).integer(receipt.revision).string(receipt.durability.as_str())))
-    }
-
-    async fn kv_delete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (provider, namespace) = self.kv(&mut args)?;
-        let (key, revision) = (args.next()?, args.next()?);
-        let condition =
-            if revision.is_nullish() { Condition::Always } else { Condition::Revision(revision.as_f64()? as u64) };
-        self.metered()?.1.kv_writes.fetch_add(1, Ordering::Relaxed);
-        provider.delete(&namespace, key.as_str()?, condition).await?;
-        Ok(Completion::undefined())
-    }
-
-    async fn kv_list(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (provider, namespace) = self.kv(&mut args)?;
-        let (prefix, cursor, limit) = (args.next()?, args.next()?, args.next()?);
-        let options = ListOptions {
-            prefix: prefix.as_optional_str()?.unwrap_or("").to_owned(),
-            cursor: cursor.as_optional_str()?.map(str::to_owned),
-            limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
-            ..ListOptions::default()
-        };
-        self.metered()?.1.kv_reads.fetch_add(1, Ordering::Relaxed);
-        let page = provider.list(&namespace, options).await?;
-        Ok(Completion::value(|e| e.array(1).string(&list_document(&page))))
-    }
-
     /// What a call goes to: a service binding by its number, or an object by its stub.
     pub fn invoke(
         &self,
@@ -438,6 +378,21 @@ impl Operation {
             whole => Ok(Body::full(Bytes::copy_from_slice(whole.as_content()?))),
         }
     }
+}
+
+/// Nothing can be asked for any more on behalf of the request.
+pub(super) fn ended() -> Completion {
+    let message = "the request that this belongs to has ended; start I/O before the response, or in waitUntil";
+    Completion::failed(&code::CLIENT_GONE, message)
+}
+
+/// Counts a call to the outside.
+pub(super) fn count(meter: &Meter, env: &Env) -> Result<(), Completion> {
+    meter.subrequest(&env.limits).map_err(|failure| Completion::Failed {
+        name: "Error",
+        message: failure.detail,
+        code: failure.code.name,
+    })
 }
 
 async fn timer(mut args: Decoder<'_>) -> Result<Completion, Completion> {

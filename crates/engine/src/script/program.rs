@@ -137,7 +137,7 @@ impl Program {
         phases: &Cell<Phases>,
     ) -> Result<ScriptInstance, Failure> {
         let begun = Instant::now();
-        let mut guest = Guest::serving(self.guestware.layout, env.clone(), core.clone());
+        let mut guest = Guest::serving(self.guestware.layout, env.clone(), core.clone(), self.clock.clone());
         guest.object = object.map(|seat| Box::new(GuestObject::new(seat)));
         if let Some(bundle) = &self.bundle {
             guest.wasm = Some(Box::new(Wasm::waiting(bundle.modules.clone(), bundle.snapshot.clone())));

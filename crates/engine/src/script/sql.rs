@@ -1,18 +1,20 @@
 //! SQL, as the guest asks for it (`engine-guest/prelude/features/sql.ts`).
 //!
-//! A value crosses as what JavaScript has for it. An integer that a number can't hold exactly crosses
-//! as an array of one string, in both directions; where the guest wants every integer told from a
-//! number, all do.
+//! A value crosses as what JavaScript has for it, and a result in the form in which a handler gets
+//! it: objects and BigInts are made where the encoding is read, in C, not by the prelude. A BigInt
+//! that is bound crosses as an array of one string.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use services::Durability;
 use services::sql::{SqlChangesOptions, SqlCost, SqlError, SqlParams, SqlResult, SqlStatement, SqlValue};
 use worker::{Handle, Meter, SqlBinding, SqlTarget};
 
-use super::abi::sql as abi;
+use super::abi::{ask as ask_abi, sql as abi};
+use super::ask::Ask;
 use super::codec::{Decoder, Encoder, Malformed, Value};
-use super::operations::{Completion, Operation};
+use super::operations::Completion;
 
 /// The largest integer that a number holds exactly with all before it.
 const SAFE_MAX: i64 = (1 << 53) - 1;
@@ -26,16 +28,17 @@ pub fn describe(name: &str, index: usize, binding: &SqlBinding) -> serde_json::V
     serde_json::json!({ "name": name, "kind": kind, "binding": index })
 }
 
-pub async fn perform(operation: &Operation, args: Decoder<'_>) -> Result<Completion, Completion> {
-    match operation.code {
-        abi::BATCH => batch(operation, args).await,
-        abi::SCRIPT => script(operation, args).await,
-        abi::BEGIN => begin(operation, args).await,
-        abi::RUN => run(operation, args).await,
-        abi::END => end(operation, args).await,
-        abi::STREAM => stream(operation, args).await,
-        abi::NEXT => next(operation, args).await,
-        abi::CLOSE => close(operation, args),
+pub async fn perform(ask: &Ask, args: Decoder<'_>) -> Result<Completion, Completion> {
+    match ask.code {
+        ask_abi::SQL_QUERY => query(ask, args).await,
+        abi::BATCH => batch(ask, args).await,
+        abi::SCRIPT => script(ask, args).await,
+        abi::BEGIN => begin(ask, args).await,
+        abi::RUN => run(ask, args).await,
+        abi::END => end(ask, args).await,
+        abi::STREAM => stream(ask, args).await,
+        abi::NEXT => next(ask, args).await,
+        abi::CLOSE => close(ask, args),
         _ => Err(Completion::type_error("there is no such operation")),
     }
 }
@@ -47,13 +50,10 @@ impl From<SqlError> for Completion {
 }
 
 /// The binding that comes first, and the key of a family's database after it.
-fn binding<'a>(
-    operation: &'a Operation,
-    args: &mut Decoder<'_>,
-) -> Result<(&'a SqlBinding, Option<String>), Completion> {
+fn binding<'a>(ask: &'a Ask, args: &mut Decoder<'_>) -> Result<(&'a SqlBinding, Option<String>), Completion> {
     let index = args.next()?.as_u32()? as usize;
     let key = args.next()?.as_optional_str()?.map(str::to_owned);
-    match operation.env().bindings.get(index) {
+    match ask.env.bindings.get(index) {
         Some((_, Handle::Sql(binding))) => Ok((binding, key)),
         _ => Err(Completion::type_error("this binding is no SQL database")),
     }
@@ -99,31 +99,46 @@ fn number_value(number: f64) -> SqlValue {
     }
 }
 
-/// BATCH(binding, key, sql, values, exact, …) → [size, durability, result, …]
-async fn batch(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(operation, &mut args)?;
+/// QUERY(binding, key, sql, values, exact, shape, column) → the result in this shape
+async fn query(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(ask, &mut args)?;
+    let (statement, exact) = statement(&mut args)?.ok_or(Malformed)?;
+    let (shape, column) = (Shape::parse(&args.next()?)?, args.next()?);
+    let meter = ask.metered()?;
+    let database = binding.database(key.as_deref()).await?;
+    let answer = binding.provider.batch(&database, vec![statement]).await?;
+    let result = answer.results.first().ok_or(Malformed)?;
+    charge(meter, result.cost);
+    let context = Context { exact, size_bytes: answer.size_bytes, durability: Some(answer.durability) };
+    shaped(result, shape, column.as_optional_str()?, context)
+}
+
+/// BATCH(binding, key, sql, values, exact, …) → [result, …]
+async fn batch(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(ask, &mut args)?;
     let (mut statements, mut exact) = (Vec::new(), Vec::new());
     while let Some((statement, is_exact)) = statement(&mut args)? {
         statements.push(statement);
         exact.push(is_exact);
     }
-    let (_, meter) = operation.metered()?;
+    let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
     let answer = binding.provider.batch(&database, statements).await?;
     let mut out = Encoder::default();
-    out.array(answer.results.len() as u32 + 2).integer(answer.size_bytes).string(answer.durability.as_str());
+    out.array(answer.results.len() as u32);
     for (result, exact) in answer.results.iter().zip(exact) {
         charge(meter, result.cost);
-        encode_result(result, exact, &mut out);
+        let context = Context { exact, size_bytes: answer.size_bytes, durability: Some(answer.durability) };
+        encode_result(result, context, &mut out);
     }
     Ok(Completion::Value(out.0))
 }
 
 /// SCRIPT(binding, key, text) → [statements, ms]
-async fn script(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(operation, &mut args)?;
+async fn script(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(ask, &mut args)?;
     let text = args.next()?.as_str()?.to_owned();
-    let (_, meter) = operation.metered()?;
+    let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
     let answer = binding.provider.script(&database, text).await?;
     charge(meter, answer.cost);
@@ -131,9 +146,9 @@ async fn script(operation: &Operation, mut args: Decoder<'_>) -> Result<Completi
 }
 
 /// BEGIN(binding, key) → transaction
-async fn begin(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(operation, &mut args)?;
-    let (_, meter) = operation.metered()?;
+async fn begin(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(ask, &mut args)?;
+    let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
     let transaction = binding.provider.begin(&database).await?;
     let number = meter.sql.keep_transaction(transaction);
@@ -141,8 +156,8 @@ async fn begin(operation: &Operation, mut args: Decoder<'_>) -> Result<Completio
 }
 
 /// CHANGES(binding, key, position or null, limit or null, first) → [through, [sequence, ms, table, kind, rowid, key, …]]
-pub async fn changes(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(operation, &mut args)?;
+pub async fn changes(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(ask, &mut args)?;
     let (after, limit, first) = (args.next()?, args.next()?, args.next()?.as_bool()?);
     let options = SqlChangesOptions {
         after: if after.is_nullish() { None } else { Some(after.as_f64()?.max(0.0) as u64) },
@@ -150,9 +165,9 @@ pub async fn changes(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
         wait: true,
     };
     // One watch is one call to the outside, however often it reads.
-    let meter = match (first, &operation.context) {
-        (false, Some((_, meter))) => meter,
-        _ => operation.metered()?.1,
+    let meter = match (first, &ask.meter) {
+        (false, Some(meter)) => meter,
+        _ => ask.metered()?,
     };
     if !first {
         // A feed that has always something to tell lets others have their turn.
@@ -178,26 +193,27 @@ fn over() -> SqlError {
     SqlError::TransactionOver("it was committed or rolled back, or belongs to another request".into())
 }
 
-/// RUN(transaction, sql, values, exact) → result
-async fn run(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+/// RUN(transaction, sql, values, exact, shape, column) → as QUERY
+async fn run(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let number = args.next()?.as_u32()?;
     let (statement, exact) = statement(&mut args)?.ok_or(Malformed)?;
-    let (_, meter) = operation.metered()?;
+    let (shape, column) = (Shape::parse(&args.next()?)?, args.next()?);
+    let meter = ask.metered()?;
     let mut transaction = meter.sql.take_transaction(number).ok_or_else(over)?;
     let answer = transaction.run(statement).await;
     meter.sql.put_transaction(number, transaction);
     let result = answer?;
     charge(meter, result.cost);
-    let mut out = Encoder::default();
-    encode_result(&result, exact, &mut out);
-    Ok(Completion::Value(out.0))
+    // It is part of a transaction that is not committed yet.
+    let context = Context { exact, size_bytes: 0, durability: None };
+    shaped(&result, shape, column.as_optional_str()?, context)
 }
 
 /// END(transaction, commit)
-async fn end(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+async fn end(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let number = args.next()?.as_u32()?;
     let commit = args.next()?.as_bool()?;
-    let Some((_, meter)) = &operation.context else { return Err(over().into()) };
+    let Some(meter) = &ask.meter else { return Err(over().into()) };
     let transaction = meter.sql.take_transaction(number);
     match (transaction, commit) {
         (Some(transaction), true) => drop(transaction.commit().await?),
@@ -208,41 +224,37 @@ async fn end(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion,
     Ok(Completion::value(|out| out.null()))
 }
 
-/// STREAM(binding, key, sql, values, exact) → [stream, columns]
-async fn stream(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(operation, &mut args)?;
+/// STREAM(binding, key, sql, values, exact) → stream
+async fn stream(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (binding, key) = binding(ask, &mut args)?;
     let (statement, _) = statement(&mut args)?.ok_or(Malformed)?;
-    let (_, meter) = operation.metered()?;
+    let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
     let stream = binding.provider.stream(&database, statement).await?;
-    let mut out = Encoder::default();
-    out.array(2);
-    let columns = stream.columns().to_vec();
-    out.integer(u64::from(meter.sql.keep_stream(stream)));
-    encode_strings(&columns, &mut out);
-    Ok(Completion::Value(out.0))
+    let number = meter.sql.keep_stream(stream);
+    Ok(Completion::value(|out| out.integer(u64::from(number))))
 }
 
-/// NEXT(stream, exact) → values of the next rows, or null at the end
-async fn next(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+/// NEXT(stream, exact) → the next rows as objects, or null at the end
+async fn next(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let (number, exact) = (args.next()?.as_u32()?, args.next()?.as_bool()?);
-    let Some((_, meter)) = &operation.context else { return Ok(Completion::value(|out| out.null())) };
+    let Some(meter) = &ask.meter else { return Ok(Completion::value(|out| out.null())) };
     let Some(mut stream) = meter.sql.take_stream(number) else { return Ok(Completion::value(|out| out.null())) };
     let rows = stream.next().await?;
     let Some(rows) = rows else {
         meter.sql_rows_read.fetch_add(stream.rows_read(), Ordering::Relaxed);
         return Ok(Completion::value(|out| out.null()));
     };
-    meter.sql.put_stream(number, stream);
     let mut out = Encoder::default();
-    encode_values(&rows.values, exact, &mut out);
+    encode_rows(stream.columns(), &rows.values, exact, &mut out);
+    meter.sql.put_stream(number, stream);
     Ok(Completion::Value(out.0))
 }
 
 /// CLOSE(stream)
-fn close(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+fn close(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let number = args.next()?.as_u32()?;
-    if let Some((_, meter)) = &operation.context
+    if let Some(meter) = &ask.meter
         && let Some(stream) = meter.sql.take_stream(number)
     {
         meter.sql_rows_read.fetch_add(stream.rows_read(), Ordering::Relaxed);
@@ -261,54 +273,127 @@ fn ms(cost: SqlCost) -> f64 {
     cost.duration.as_secs_f64() * 1000.0
 }
 
-/// [columns, values of all rows, rows read, rows written, changes, last row id, ms, whether it writes]
-fn encode_result(result: &SqlResult, exact: bool, out: &mut Encoder) {
-    out.array(8);
-    encode_strings(&result.columns, out);
-    encode_values(&result.rows.values, exact, out);
-    out.integer(result.cost.rows_read).integer(result.cost.rows_written).integer(result.changes);
-    encode_integer(result.last_row_id, false, out);
-    out.number(ms(result.cost)).bool(result.wrote);
+/// In what form a result is wanted.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// What `all` and `run` answer: rows as objects, and what they cost.
+    Result,
+    /// The first row, or one column of it.
+    First,
+    /// Rows as arrays.
+    Arrays,
+    /// The same, behind the names of the columns.
+    NamedArrays,
+    /// Rows as objects.
+    Rows,
 }
 
-fn encode_strings(strings: &[String], out: &mut Encoder) {
-    out.array(strings.len() as u32);
-    for text in strings {
-        out.string(text);
+impl Shape {
+    fn parse(value: &Value<'_>) -> Result<Self, Malformed> {
+        let all = [Self::Result, Self::First, Self::Arrays, Self::NamedArrays, Self::Rows];
+        all.get(value.as_u32()? as usize).copied().ok_or(Malformed)
     }
 }
 
-fn encode_values(values: &[SqlValue], exact: bool, out: &mut Encoder) {
-    out.array(values.len() as u32);
-    for value in values {
-        match value {
-            SqlValue::Null => {
-                out.null();
+/// What is to be known beside a result to write it down.
+#[derive(Clone, Copy)]
+struct Context {
+    exact: bool,
+    size_bytes: u64,
+    durability: Option<Durability>,
+}
+
+fn shaped(result: &SqlResult, shape: Shape, column: Option<&str>, context: Context) -> Result<Completion, Completion> {
+    let (columns, values, exact) = (&result.columns, &result.rows.values, context.exact);
+    let mut out = Encoder::default();
+    match shape {
+        Shape::Result => encode_result(result, context, &mut out),
+        Shape::Rows => encode_rows(columns, values, exact, &mut out),
+        Shape::First => encode_first(result, column, exact, &mut out)?,
+        Shape::Arrays | Shape::NamedArrays => {
+            let named = matches!(shape, Shape::NamedArrays);
+            out.array(result.rows.len() as u32 + u32::from(named));
+            if named {
+                out.array(columns.len() as u32);
+                columns.iter().for_each(|name| {
+                    out.string(name);
+                });
             }
-            SqlValue::Integer(integer) => encode_integer(*integer, exact, out),
-            SqlValue::Real(number) => {
-                out.number(*number);
-            }
-            SqlValue::Text(text) => {
-                out.string(text);
-            }
-            SqlValue::Blob(bytes) => {
-                out.bytes(bytes);
+            for row in values.chunks(result.rows.width.max(1)) {
+                out.array(row.len() as u32);
+                row.iter().for_each(|value| encode_value(value, exact, &mut out));
             }
         }
     }
+    Ok(Completion::Value(out.0))
 }
 
+/// `{ success, meta, results }`, as code for D1 knows it.
+fn encode_result(result: &SqlResult, context: Context, out: &mut Encoder) {
+    out.object(3).name("success").bool(true).name("meta").object(9);
+    out.name("served_by").string("selvedge").name("duration").number(ms(result.cost));
+    out.name("changes").integer(result.changes);
+    out.name("last_row_id");
+    encode_integer(result.last_row_id, false, out);
+    out.name("changed_db").bool(result.wrote).name("size_after").integer(context.size_bytes);
+    out.name("rows_read").integer(result.cost.rows_read).name("rows_written").integer(result.cost.rows_written);
+    out.name("durability");
+    match context.durability {
+        Some(durability) => out.string(durability.as_str()),
+        None => out.undefined(),
+    };
+    out.name("results");
+    encode_rows(&result.columns, &result.rows.values, context.exact, out);
+}
+
+/// Of columns that have the same name, an object has the last.
+fn encode_first(result: &SqlResult, column: Option<&str>, exact: bool, out: &mut Encoder) -> Result<(), Completion> {
+    let columns = &result.columns;
+    let row = &result.rows.values[..result.rows.width.min(result.rows.values.len())];
+    match column {
+        _ if row.is_empty() => drop(out.null()),
+        None => {
+            out.object(row.len() as u32);
+            for (name, value) in columns.iter().zip(row) {
+                out.name(name);
+                encode_value(value, exact, out);
+            }
+        }
+        Some(wanted) => match columns.iter().rposition(|name| name == wanted) {
+            Some(place) => encode_value(&row[place], exact, out),
+            None => {
+                return Err(Completion::Failed {
+                    name: "Error",
+                    message: format!("D1_ERROR: Column not found ({wanted})"),
+                    code: "",
+                });
+            }
+        },
+    }
+    Ok(())
+}
+
+fn encode_rows(columns: &[String], values: &[SqlValue], exact: bool, out: &mut Encoder) {
+    let count = values.len() / columns.len().max(1);
+    out.rows(columns.iter().map(String::as_str), count as u32);
+    values.iter().for_each(|value| encode_value(value, exact, out));
+}
+
+fn encode_value(value: &SqlValue, exact: bool, out: &mut Encoder) {
+    match value {
+        SqlValue::Null => drop(out.null()),
+        SqlValue::Integer(integer) => encode_integer(*integer, exact, out),
+        SqlValue::Real(number) => drop(out.number(*number)),
+        SqlValue::Text(text) => drop(out.string(text)),
+        SqlValue::Blob(bytes) => drop(out.buffer(bytes)),
+    }
+}
+
+/// A number, or a BigInt where a number could not hold it, or where all are wanted so.
 fn encode_integer(integer: i64, exact: bool, out: &mut Encoder) {
     match u64::try_from(integer) {
-        Ok(positive) if integer <= SAFE_MAX && !exact => {
-            out.integer(positive);
-        }
-        Err(_) if integer >= -SAFE_MAX && !exact => {
-            out.number(integer as f64);
-        }
-        _ => {
-            out.array(1).string(&integer.to_string());
-        }
+        Ok(positive) if integer <= SAFE_MAX && !exact => drop(out.integer(positive)),
+        Err(_) if integer >= -SAFE_MAX && !exact => drop(out.number(integer as f64)),
+        _ => drop(out.bigint(integer)),
     }
 }

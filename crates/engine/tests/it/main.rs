@@ -1,5 +1,6 @@
 //! The engine from outside: artifacts and events in, responses and records out.
 
+mod ask;
 mod caches;
 mod component_data;
 mod components;

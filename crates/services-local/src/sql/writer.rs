@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::Settings;
 use super::feed::Feed;
 use super::job::{BatchJob, Done, Work};
-use crate::database::store_error;
+use crate::database::{ONE_PROCESS, store_error};
 use crate::ledger::{Journal, Ticket};
 use crate::tenant_sql::{Budget, TenantConnection};
 
@@ -360,7 +360,7 @@ fn open_feed(
 
 fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // A connection is used by one thread at a time, so SQLite need not lock it.
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags_and_vfs(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX, ONE_PROCESS)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.execute_batch(&format!("PRAGMA cache_size = -{CACHE_KIB}"))?;
     Ok(connection)

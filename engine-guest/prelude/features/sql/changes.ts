@@ -1,8 +1,8 @@
 /** The change feed of a SQL database: which rows were written, in the order of the commits. */
 import { INTERNAL } from "../../internal.ts";
 import { isSafeInteger } from "../../library.ts";
-import { OP_SQL_CHANGES, start, type Wire } from "../../native.ts";
-import { BigInt, TypeError, isArray, jsonParse, webClass } from "../../primordials.ts";
+import { OP_SQL_CHANGES, start } from "../../native.ts";
+import { TypeError, jsonParse, webClass } from "../../primordials.ts";
 import { Watcher, type Source } from "../feed/watcher.ts";
 
 /** One row that was written. */
@@ -22,13 +22,12 @@ const PARTS = 6;
 
 function gather(parts: any[], told: Change[]): void {
   for (let i = 0; i < parts.length; i += PARTS) {
-    const rowid: Wire = parts[i + 4];
     told[told.length] = {
       sequence: parts[i],
       time: parts[i + 1],
       table: parts[i + 2],
       type: parts[i + 3],
-      rowid: isArray(rowid) ? BigInt(rowid[0] as string) : (rowid as number | null),
+      rowid: parts[i + 4],
       key: parts[i + 5] === null ? null : jsonParse(parts[i + 5]),
     };
   }

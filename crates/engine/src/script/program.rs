@@ -62,7 +62,9 @@ impl Scripts {
             cache.store(kind, &generation, &module.serialize().map_err(internal)?);
             Ok(module)
         };
-        let compiled = module(Kind::Code, &|| metering::meter(&parts.code).map_err(|e| Failure::new(&code::INTERNAL, e.to_string())))?;
+        let compiled = module(Kind::Code, &|| {
+            metering::meter(&parts.code).map_err(|e| Failure::new(&code::INTERNAL, e.to_string()))
+        })?;
         let prelude = match Artifact::decode(PRELUDE) {
             Ok(Artifact::Script(prelude)) => Arc::new(Prelude::new(prelude)),
             _ => return Err(Failure::new(&code::INTERNAL, "the prelude is no script")),

@@ -5,11 +5,14 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{Clock, NodeLimits, Rng};
-use net::{Changes, ConnectionCounts, Intake, Listener, Server, ServerLimits};
+use base::{Body, Clock, NodeLimits, Rng};
+use futures_util::future::Either;
+use http::Response;
+use net::{Changes, ConnectionCounts, Intake, Listener, Request, Server, ServerLimits};
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
+use crate::dates::Dates;
 use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
 use crate::pipeline;
@@ -54,6 +57,7 @@ pub(crate) struct Core {
     pub cf: Cf,
     pub doors: DoorsReader,
     pub mirrors: InFlight,
+    pub dates: Dates,
     countries: Option<Countries>,
 }
 
@@ -79,6 +83,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         cf: Cf::new(),
         doors: DoorsReader::new(config.doors),
         mirrors: InFlight::default(),
+        dates: Dates::default(),
         countries: config.countries,
     });
     let refused = {
@@ -97,16 +102,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
     let server = Server::new(ServerLimits::from(&config.limits), config.counts, Box::new(refused));
     let swift = core.clone();
     server.answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(&swift, glance, out)));
-    let service = move |request| {
-        let core = core.clone();
-        async move {
-            let response = pipeline::answer(&core, request).await;
-            // Everything that is ready on this core is answered before anything is sent: under
-            // load the responses then leave together, and their readers are woken once.
-            tokio::task::yield_now().await;
-            response
-        }
-    };
+    let service = move |request| serve(core.clone(), request);
     for intake in config.intakes {
         server.serve_quic(intake, service.clone());
     }
@@ -135,6 +131,17 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         }
     }
     Ok(cut)
+}
+
+async fn serve(core: Rc<Core>, request: Request) -> Response<Body> {
+    let response = match pipeline::later::take(&core, request) {
+        Either::Left(asked) => asked.await,
+        Either::Right(request) => pipeline::answer(&core, request).await,
+    };
+    // Everything that is ready on this core is answered before anything is sent: under load the responses
+    // then leave together, and their readers are woken once.
+    tokio::task::yield_now().await;
+    response
 }
 
 /// Randomness for ids, taken from the source in pages: one system call for a hundred requests.

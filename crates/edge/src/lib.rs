@@ -13,6 +13,7 @@ mod blobs;
 mod body;
 mod cf;
 mod core;
+mod dates;
 mod door;
 mod drain;
 mod overlay;

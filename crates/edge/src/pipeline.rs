@@ -28,6 +28,7 @@ use crate::site::Site;
 use crate::upgrade::{self, Asked};
 
 pub(crate) mod at_once;
+pub(crate) mod later;
 mod middleware;
 pub(crate) mod mirror;
 pub(crate) mod rules;

@@ -34,7 +34,7 @@ use crate::upgrade::Asked;
 
 pub use self::upstream::{Upstream, UpstreamParts, UpstreamView};
 pub use cached::ProxyCache;
-pub(crate) use cached::{Behind, Caching, answer};
+pub(crate) use cached::{Behind, Caching, answer, bypassed};
 pub use care::CacheCare;
 pub use counts::{Counts, Totals};
 pub(crate) use forwarded::{Forwarded, forget};
@@ -46,7 +46,7 @@ pub use tier::NodeName;
 const NAME: &str = "selvedge";
 
 /// Without a cache: there and back.
-async fn pass(upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
+pub(crate) async fn pass(upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
     let upgrade = request.upgrade;
     let mut request = forwarded(request);
     if upgrade {

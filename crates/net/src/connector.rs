@@ -37,7 +37,7 @@ mod upgrade;
 
 use dial::Driver;
 pub use peer::{Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
-use pool::{Lease, Link, Pool, Reuse};
+use pool::{Lease, Link, Pool, Reuse, Unsent};
 pub use raw::RawStream;
 pub use upgrade::Stream;
 
@@ -53,7 +53,7 @@ pub struct ConnectorOptions {
     pub extra_ca: Option<PathBuf>,
     /// How long an unused connection is kept.
     pub idle: Duration,
-    /// Unused connections kept for one target, on one core.
+    /// Unused connections kept for one target, on one core, beside those that were used just now.
     pub idle_per_target: usize,
     /// Who knows the names of upstreams, and for how long; the system's resolver if there is none.
     pub resolver: Option<Arc<Resolver>>,
@@ -168,7 +168,7 @@ impl Connector {
     /// Sends a request and waits for the head of the response. Fields that belong to a connection
     /// are removed from both.
     pub async fn exchange(&self, request: Outgoing, check: Check) -> Result<http::Response<Body>, ExchangeError> {
-        let target = target(&request.url)?;
+        let target = Arc::new(target(&request.url)?);
         let mut request = prepare(request, &target)?;
         while let Some(link) = self.pool.take(&target, &*check, false) {
             match self.send(link, request, &target).await {
@@ -217,16 +217,19 @@ impl Connector {
         &self,
         link: Link,
         request: http::Request<Body>,
-        target: &Target,
+        target: &Arc<Target>,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
         let lease = Lease::new(self.pool.clone(), target.clone(), link);
-        match lease.send(request).await {
+        match lease.send(request, None).await {
             Ok(mut response) => {
                 strip_hop_by_hop(response.headers_mut());
                 Ok(response)
             }
-            Err((error, unsent)) => {
-                let reason = dial::chain(&error);
+            Err(unsent) => {
+                let (reason, unsent) = match unsent {
+                    Unsent::Late => ("no answer".to_owned(), None),
+                    Unsent::Failed(error, unsent) => (dial::chain(&error), unsent),
+                };
                 Err((ExchangeError::Protocol { target: target.to_string(), reason }, unsent))
             }
         }

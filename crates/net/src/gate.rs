@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use base::Body;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -27,7 +28,7 @@ use crate::stream::Stream;
 mod at_once;
 
 pub(crate) use at_once::Quick;
-use at_once::{Look, Unsent};
+use at_once::{Awaited, Unsent};
 
 /// What a connection's parts tell each other. Everything here belongs to one task.
 pub(crate) struct State {
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub accepted: RefCell<Option<Accepted>>,
     /// What goes out before answers (HTTP/1.1), once there was a request.
     pub interim: OnceCell<Arc<Line>>,
+    /// The answer to the request that hyper sees next (HTTP/1.1), where it was there before.
+    pub prepared: RefCell<Option<Box<http::Response<Body>>>>,
     /// Told with every wake: sockets, which are tasks of their own on HTTP/2.
     pub sockets: Notify,
 }
@@ -97,6 +100,7 @@ impl State {
             upgrade: Cell::new(Upgrading::No),
             accepted: RefCell::new(None),
             interim: OnceCell::new(),
+            prepared: RefCell::new(None),
             sockets: Notify::new(),
         })
     }
@@ -163,8 +167,12 @@ pub(crate) struct Wire {
     state: Rc<State>,
     /// Who has answers at hand.
     quick: Option<Box<Quick>>,
+    /// What they wait for.
+    awaited: Option<Awaited>,
     /// What is left of such an answer.
     unsent: Option<Unsent>,
+    /// Nothing is read any more: the last answer said so.
+    ended: bool,
 }
 
 struct Gate {
@@ -200,7 +208,7 @@ impl Wire {
             through: BytesMut::new(),
             malformed: None,
         };
-        Self { stream, before, gate, whole: true, state, quick: None, unsent: None }
+        Self { stream, before, gate, whole: true, state, quick: None, awaited: None, unsent: None, ended: false }
     }
 
     /// Who is asked before a request goes the long way.
@@ -211,7 +219,7 @@ impl Wire {
 
     /// Nothing of a request is here: what the client sends next begins one.
     pub fn is_at_rest(&self) -> bool {
-        self.before.is_empty() && self.unsent.is_none() && self.gate.is_at_rest()
+        self.before.is_empty() && self.awaited.is_none() && self.unsent.is_none() && self.gate.is_at_rest()
     }
 
     /// Waits until the client sends something, and keeps that. False if it sends no more.
@@ -373,7 +381,13 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
+            if this.awaited.is_some() {
+                ready!(this.poll_awaited(cx));
+            }
             ready!(this.poll_unsent(cx))?;
+            if this.ended {
+                return Poll::Ready(Ok(()));
+            }
             let gate = &mut this.gate;
             if !gate.through.is_empty() {
                 let n = gate.through.len().min(buf.remaining());
@@ -400,15 +414,12 @@ impl AsyncRead for Wire {
                 let start = buf.filled().len();
                 ready!(poll_source(&mut this.before, &mut this.stream, cx, buf))?;
                 let fresh = &buf.filled()[start..];
-                let known = match at_once::look(this.quick.as_deref(), gate, &this.state, this.whole, fresh) {
-                    Look::Passed(known) => known,
-                    Look::Answered(unsent) => {
-                        this.state.passed.set(this.state.passed.get() + 1);
-                        this.unsent = Some(unsent);
-                        buf.set_filled(start);
-                        continue;
-                    }
-                };
+                let mut known = None;
+                if this.takes(fresh, &mut known) {
+                    buf.set_filled(start);
+                    continue;
+                }
+                let gate = &mut this.gate;
                 let (read, through) = (fresh.len(), gate.judge(fresh, known, &this.state));
                 if through < read {
                     gate.partial.extend_from_slice(&fresh[through..]);
@@ -430,7 +441,7 @@ impl AsyncRead for Wire {
                 gate.partial = partial;
                 more.filled().len()
             };
-            gate.note_partial(&this.state);
+            this.gate.note_partial(&this.state);
             if read == 0 {
                 this.state.gone.set(this.state.is_busy());
                 return Poll::Ready(Ok(()));

@@ -8,19 +8,45 @@
 //! everything. A glance therefore decides nothing that the long way would decide otherwise.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 
+use base::Body;
 use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use httparse::Header;
 
+use crate::request::{Protocol, Request};
 use crate::target;
+use crate::tls::Secured;
 
 /// Fields of a request that is looked at; one with more goes the long way.
 pub(crate) const FIELDS_MAX: usize = 40;
+/// Room for what is added to a request that is passed on.
+const FIELDS_ADDED: usize = 8;
 
-/// Answers a request, if that takes no wait: writes the head of the answer and returns its body. What was
-/// written by one that returns `None` is forgotten. The length of the body is told by its
-/// `Content-Length`.
-pub type AtOnce = Box<dyn Fn(&Glance<'_>, &mut Vec<u8>) -> Option<Bytes>>;
+/// Looks at a request that may have its answer at hand, or who can be asked for it. What was written by one
+/// that returns `None` is forgotten.
+pub type AtOnce = Box<dyn Fn(&Glance<'_>, &mut Vec<u8>) -> Option<Found>>;
+
+/// What came of a look.
+pub enum Found {
+    /// The head of the answer was written, and this is its body, whose length is told by `Content-Length`.
+    Answer(Bytes),
+    /// It will be there. To drop it gives it up.
+    Later(Later),
+}
+
+pub type Later = Pin<Box<dyn Future<Output = Late>>>;
+
+/// An answer that was waited for.
+pub enum Late {
+    /// As [`Found::Answer`]. The head ends with its empty line.
+    Whole { head: Vec<u8>, body: Bytes },
+    /// One that has to be framed, as the long way has it from its service.
+    Response(Response<Body>),
+}
 
 /// A plain request, normal as every [`Request`](crate::Request) is. Its method is GET.
 #[derive(Debug)]
@@ -36,6 +62,9 @@ pub struct Glance<'a> {
     pub path: &'a str,
     /// Without the question mark.
     pub query: Option<&'a str>,
+    head: &'a [u8],
+    target: &'a str,
+    session: Option<&'a Arc<Secured>>,
     fields: &'a [Header<'a>],
 }
 
@@ -44,7 +73,7 @@ impl<'a> Glance<'a> {
     pub(crate) fn read(
         head: &'a [u8],
         room: &'a mut [Header<'a>; FIELDS_MAX],
-        (peer, listener, secured): (SocketAddr, usize, bool),
+        (peer, listener, session): (SocketAddr, usize, Option<&'a Arc<Secured>>),
     ) -> Option<Self> {
         let mut parsed = httparse::Request::new(room);
         match parsed.parse(head) {
@@ -73,7 +102,8 @@ impl<'a> Glance<'a> {
             }
         }
         let authority = authority.filter(|authority| target::is_normal_authority(authority))?;
-        Some(Self { peer, listener, secured, authority, path, query, fields })
+        let secured = session.is_some();
+        Some(Self { peer, listener, secured, authority, path, query, head, target, session, fields })
     }
 
     /// The host without its port and without a trailing dot.
@@ -89,6 +119,35 @@ impl<'a> Glance<'a> {
     /// All lines of a field.
     pub fn lines(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.iter().filter(move |field| is(field, name)).map(|field| field.value.trim_ascii())
+    }
+
+    /// The request as the long way would have it, but for interim answers. `None` if it is not to be had.
+    pub fn request(&self) -> Option<Request> {
+        // Fields are pieces of one copy.
+        let copy = Bytes::copy_from_slice(self.head);
+        let piece = |bytes: &[u8]| {
+            let start = bytes.as_ptr() as usize - self.head.as_ptr() as usize;
+            copy.slice(start..start + bytes.len())
+        };
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + FIELDS_ADDED);
+        for Header { name, value } in self.fields {
+            let value = HeaderValue::from_maybe_shared(piece(value.trim_ascii())).ok()?;
+            headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
+        }
+        let authority = headers.get(http::header::HOST)?.clone();
+        Some(Request {
+            method: Method::GET,
+            path_and_query: PathAndQuery::from_maybe_shared(piece(self.target.as_bytes())).ok()?,
+            authority,
+            headers,
+            body: Body::empty(),
+            peer: self.peer,
+            protocol: Protocol::Http11,
+            listener: self.listener,
+            secured: self.session.cloned(),
+            upgrade: false,
+            interim: None,
+        })
     }
 
     /// Whether it has one of these fields.

@@ -1,5 +1,6 @@
 //! A hit in one step: what [`answer`](super::answer) answers with a fresh response that lies in memory,
-//! for a request of the plainest kind.
+//! for a request of the plainest kind. One of that kind for an upstream without a cache is asked for from
+//! here as well ([`later`](super::later)).
 //!
 //! Most requests of a cache are such, and on the long way they pay for what the others need: a map of
 //! fields, a future with room for every way that a request can take, a body that might wait. Here the head
@@ -10,18 +11,18 @@
 //! the fields of the answer, the counts of the cache, the record.
 
 use std::io::Write as _;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use cache::{Asked, Key, Reuse, Stored};
 use http::header::{self, HeaderName};
 use http::{HeaderValue, StatusCode};
 use manifest::route::when::Facts;
-use manifest::{RouteCache, RouteIndex, Target};
-use net::{Glance, Protocol};
+use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
+use net::{Found, Glance, Protocol};
 use telemetry::{Record, TraceContext};
 
-use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, request_id};
+use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, later, request_id};
 use crate::core::Core;
 use crate::door::Door;
 use crate::proxy::Rule;
@@ -52,17 +53,20 @@ static UNCHANGED: [HeaderName; 7] = [
 ];
 
 /// Answers a request with what lies ready, if that is all that there is to it.
-pub(crate) fn answer(core: &Core, glance: &Glance<'_>, out: &mut Vec<u8>) -> Option<Bytes> {
+pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) -> Option<Found> {
     let started = core.clock.monotonic();
     let hosts = core.hosts.current();
     let site = hosts.find(glance.host())?;
-    let (index, route_cache, target) = routed(core, site, glance)?;
-    if glance.has_any(&CONDITIONS) {
-        return None;
-    }
+    let (index, upstream, route_cache, target) = routed(core, site, glance)?;
     let doors = core.doors.current();
     let door = doors.get(glance.listener);
     if door.is_some_and(|door| door.stops(glance.host(), glance.path, glance.secured)) {
+        return None;
+    }
+    if route_cache == RouteCache::Off {
+        return later::ask(core, site, (index, upstream), glance, started).map(Found::Later);
+    }
+    if glance.has_any(&CONDITIONS) {
         return None;
     }
     let now_ms = core.clock.unix_ms();
@@ -72,11 +76,11 @@ pub(crate) fn answer(core: &Core, glance: &Glance<'_>, out: &mut Vec<u8>) -> Opt
     write_head(out, &stored, now_ms, &id, glance, door)?;
     core.cache.count_hit(site.app_label(), body.len() as u64);
     record(core, site, glance, Answered { index, id, started, now_ms, status: stored.status, bytes: body.len() });
-    Some(body)
+    Some(Found::Answer(body))
 }
 
-/// The route of a request, if nothing stands between it and the cache.
-fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, RouteCache, Target)> {
+/// The route of a request, if nothing stands between it and the cache, or the upstream.
+fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, UpstreamIndex, RouteCache, Target)> {
     let first = |name: &str| -> Option<&str> {
         let mut lines = glance.lines(name);
         let value = std::str::from_utf8(lines.next()?).ok();
@@ -95,8 +99,8 @@ fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, 
         return None;
     }
     let found = site.plan().routes.find_for(glance.host(), glance.path, &facts)?;
-    let Target::Upstream { cache, .. } = found.route.target else { return None };
-    (found.route.rules.is_none() && cache != RouteCache::Off).then(|| (found.index, cache, found.route.target))
+    let Target::Upstream { upstream, cache } = found.route.target else { return None };
+    found.route.rules.is_none().then(|| (found.index, upstream, cache, found.route.target))
 }
 
 /// A fresh response in memory that answers it as it is.
@@ -184,7 +188,7 @@ fn write_head(
     Some(())
 }
 
-fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

@@ -233,7 +233,7 @@ async fn ahead(caching: &Caching<'_>, upstream: &Arc<Upstream>, request: Request
 }
 
 /// Counts an answer that went past the cache, and says so in its fields.
-fn bypassed(counts: &Counts, is_read: bool, response: &mut Response<Body>) {
+pub(crate) fn bypassed(counts: &Counts, is_read: bool, response: &mut Response<Body>) {
     Counts::add(&counts.bypassed);
     add_via(response.headers_mut(), "1.1");
     let status = if is_read { "selvedge; fwd=bypass" } else { "selvedge; fwd=method" };

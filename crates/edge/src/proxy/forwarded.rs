@@ -42,10 +42,21 @@ impl Forwarded {
     }
 }
 
+/// What a request says of who sent it.
+const SENDER: [HeaderName; 4] = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, header::FORWARDED];
+
+/// Whether it says anything. Most say nothing, and to look at the names that there are costs less than
+/// to look for each that may be.
+fn tells(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| SENDER.contains(name))
+}
+
 /// Takes out what a request says of who sent it, where nobody is believed.
 pub(crate) fn forget(headers: &mut HeaderMap) {
-    for name in [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, header::FORWARDED] {
-        headers.remove(name);
+    if tells(headers) {
+        for name in &SENDER {
+            headers.remove(name);
+        }
     }
 }
 
@@ -56,17 +67,28 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
     net::strip_hop_by_hop(&mut headers);
     let (peer, host) = (request.peer.ip(), request.authority.clone());
     let told = host.to_str().unwrap_or_default();
-    let (sender, client) = (peer.to_string(), last_listed(&headers).unwrap_or(peer));
-    let node = match peer {
-        IpAddr::V4(_) => format!("for={sender}"),
-        // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
-        IpAddr::V6(_) => format!("for=\"[{sender}]\""),
-    };
-    append(&mut headers, header::FORWARDED, format!("{node};host=\"{told}\";proto={scheme}"));
-    append(&mut headers, X_FORWARDED_FOR, sender);
-    // The first proxy knows what the client asked for.
-    headers.entry(X_FORWARDED_HOST).or_insert(host);
-    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+    let sender = peer.to_string();
+    // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
+    let (open, close) = if peer.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    let node = ["for=", open, &sender, close, ";host=\"", told, "\";proto=", scheme].concat();
+    let mut client = peer;
+    if tells(&headers) {
+        client = last_listed(&headers).unwrap_or(peer);
+        append(&mut headers, header::FORWARDED, node);
+        append(&mut headers, X_FORWARDED_FOR, sender);
+        // The first proxy knows what the client asked for.
+        headers.entry(X_FORWARDED_HOST).or_insert(host);
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+    } else {
+        let made = [(header::FORWARDED, node), (X_FORWARDED_FOR, sender)];
+        for (name, value) in made {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.append(name, value);
+            }
+        }
+        headers.append(X_FORWARDED_HOST, host);
+        headers.append(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
     add_via(&mut headers, request.protocol.as_str());
     // Who sends the body is told to when it is read, which is when a server is there to take it.
     headers.remove(header::EXPECT);

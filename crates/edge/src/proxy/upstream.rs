@@ -117,6 +117,11 @@ impl Upstream {
         UpstreamView { pool: desk.pool.view(), targets: desk.pool.targets(now_ms) }
     }
 
+    /// Whether what a server says before its answer is passed on.
+    pub(crate) fn tells_early(&self) -> bool {
+        self.early_hints
+    }
+
     /// Sends a request and answers with the head of the response.
     pub(crate) async fn ask(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
         self.node.check(&request.headers)?;

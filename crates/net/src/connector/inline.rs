@@ -13,6 +13,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use base::{Body, BodyError};
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
+use tokio::time::{Instant, Sleep};
 
 use super::pool::{Lease, Sender, broke_off};
 
@@ -28,6 +30,15 @@ pub(super) struct Inline {
     sender: http1::SendRequest<Body>,
     /// `None` if it has ended.
     connection: Option<BoxFuture<'static, hyper::Result<()>>>,
+    /// Looks for a response that is late. It is set once for many requests, since all have as long: when it
+    /// goes off, it is set again for the one that is under way then.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why there is no response.
+pub(super) enum Unanswered {
+    Late,
+    Failed(Box<TrySendError<http::Request<Body>>>),
 }
 
 impl Inline {
@@ -35,7 +46,7 @@ impl Inline {
         sender: http1::SendRequest<Body>,
         connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
     ) -> Self {
-        Self { sender, connection: Some(Box::pin(connection)) }
+        Self { sender, connection: Some(Box::pin(connection)), timer: None }
     }
 
     /// Does what can be done now. What went wrong is told where it is waited for.
@@ -62,20 +73,35 @@ impl Inline {
         !self.is_closed() && self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of the response.
+    /// Sends a request and waits for the head of the response, for so long after it is sent. All of a
+    /// request is sent at once, so that is from now on.
     pub async fn ask(
         &mut self,
         request: http::Request<Body>,
-    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Body>>> {
+        limit: Option<Duration>,
+    ) -> Result<http::Response<Incoming>, Unanswered> {
         let mut asked = pin!(self.sender.try_send_request(request));
-        let connection = &mut self.connection;
+        let (connection, timer) = (&mut self.connection, &mut self.timer);
+        let mut late_at = None;
         poll_fn(|cx| {
             if let Some(driven) = connection
                 && driven.as_mut().poll(cx).is_ready()
             {
                 *connection = None;
             }
-            asked.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            if let Poll::Ready(answered) = asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Poll::Ready(answered.map_err(|error| Unanswered::Failed(Box::new(error))));
+            }
+            let Some(limit) = limit else { return Poll::Pending };
+            let late_at = *late_at.get_or_insert_with(|| Instant::now() + limit);
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(late_at)));
+            while timer.as_mut().poll(cx).is_ready() {
+                if Instant::now() >= late_at {
+                    return Poll::Ready(Err(Unanswered::Late));
+                }
+                timer.as_mut().reset(late_at);
+            }
+            Poll::Pending
         })
         .await
     }

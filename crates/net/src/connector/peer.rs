@@ -17,7 +17,7 @@ use url::Url;
 
 use super::dial::{self, Dialled, Driver};
 use super::names::Names;
-use super::pool::{Lease, Link, Pool, Reuse};
+use super::pool::{Lease, Link, Pool, Reuse, Sent, Unsent};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
 use crate::interim::Interim;
@@ -48,7 +48,7 @@ pub struct PeerOptions {
     pub times: PeerTimes,
     pub head_bytes: usize,
     pub idle: Duration,
-    /// Unused connections kept, on one core.
+    /// Unused connections kept, on one core, beside those that were used just now.
     pub idle_per_core: usize,
     /// How old a connection may be, and how many requests it may have had, that takes another one.
     pub age: Option<Duration>,
@@ -74,7 +74,7 @@ pub struct Undone {
 pub struct Peer {
     connector: Arc<Connector>,
     options: PeerOptions,
-    target: Target,
+    target: Arc<Target>,
     scheme: Scheme,
     authority: Authority,
     host: HeaderValue,
@@ -103,6 +103,7 @@ impl Peer {
         let is_name = target.host.parse::<IpAddr>().is_err();
         let resolver = connector.options.resolver.clone().filter(|_| is_name);
         let names = resolver.map(|resolver| Names::new(resolver, target.clone(), options.srv.is_some()));
+        let target = Arc::new(target);
         let scheme = if target.https { Scheme::HTTPS } else { Scheme::HTTP };
         Ok(Arc::new(Self { connector, options, target, scheme, authority, host, pool, tls: OnceCell::new(), names }))
     }
@@ -183,16 +184,7 @@ impl Peer {
         body: Body,
     ) -> Result<http::Request<Body>, ExchangeError> {
         let asked = headers.get(header::HOST).filter(|_| self.options.keeps_host).cloned();
-        let authority = match asked.as_ref().map(|host| Authority::try_from(host.as_bytes())) {
-            Some(Ok(authority)) => authority,
-            Some(Err(_)) | None => self.authority.clone(),
-        };
-        let uri = Uri::builder().scheme(self.scheme.clone()).authority(authority);
-        let uri = uri.path_and_query(path_and_query).build();
-        let uri = uri.map_err(|error| ExchangeError::Unreachable {
-            target: self.target.to_string(),
-            reason: error.to_string(),
-        })?;
+        let uri = self.uri(path_and_query, asked.as_ref())?;
         strip_hop_by_hop(&mut headers);
         headers.insert(header::HOST, asked.unwrap_or_else(|| self.host.clone()));
         // Servers of gRPC refuse who does not say that trailers get through; they do.
@@ -206,6 +198,21 @@ impl Peer {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         Ok(request)
+    }
+
+    /// Absolute where the connection may be one of HTTP/2, which takes the host from it.
+    fn uri(&self, path_and_query: PathAndQuery, asked: Option<&HeaderValue>) -> Result<Uri, ExchangeError> {
+        if !self.target.https && !self.options.h2c {
+            return Ok(path_and_query.into());
+        }
+        let authority = match asked.map(|host| Authority::try_from(host.as_bytes())) {
+            Some(Ok(authority)) => authority,
+            Some(Err(_)) | None => self.authority.clone(),
+        };
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(authority);
+        uri.path_and_query(path_and_query)
+            .build()
+            .map_err(|error| ExchangeError::Unreachable { target: self.target.to_string(), reason: error.to_string() })
     }
 
     /// A connection for a request that is at hand, or for one whose body has to be sent meanwhile.
@@ -295,23 +302,20 @@ impl Peer {
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
         let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
-        let (request, sent) = sent::watch(request);
         let limit = self.options.times.first_byte;
-        let late = async {
-            sent.await;
-            tokio::time::sleep(limit).await;
-        };
-        let outcome = tokio::select! {
-            biased;
-            outcome = lease.send(request) => outcome,
-            () = late => return Err((self.timed_out(limit, "the head of the response", "first_byte_ms"), None)),
+        let outcome = if lease.is_driven_by_asker() {
+            lease.send(request, Some(limit)).await
+        } else {
+            // Boxed: most exchanges need no room for the wait for the end of a request.
+            Box::pin(send_watched(lease, request, limit)).await
         };
         match outcome {
             Ok(mut response) => {
                 strip_hop_by_hop(response.headers_mut());
                 Ok(response)
             }
-            Err((error, unsent)) => {
+            Err(Unsent::Late) => Err((self.timed_out(limit, "the head of the response", "first_byte_ms"), None)),
+            Err(Unsent::Failed(error, unsent)) => {
                 if let Some(body) = dial::of_request(&error) {
                     return Err((ExchangeError::Request(body), None));
                 }
@@ -323,6 +327,20 @@ impl Peer {
                 Err((ExchangeError::Protocol { target, reason }, unsent))
             }
         }
+    }
+}
+
+/// Sends a request and waits for the head of the response, for so long from the end of the request on.
+async fn send_watched(lease: Lease, request: http::Request<Body>, limit: Duration) -> Sent {
+    let (request, sent) = sent::watch(request);
+    let late = async {
+        sent.await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        biased;
+        outcome = lease.send(request, None) => outcome,
+        () = late => Err(Unsent::Late),
     }
 }
 

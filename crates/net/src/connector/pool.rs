@@ -1,10 +1,10 @@
 //! Connections that may be used again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::time::Instant;
 
-use super::inline::{self, Inline};
+use super::inline::{self, Inline, Unanswered};
 use super::{Target, dial};
 
 /// A connection.
@@ -37,7 +37,7 @@ pub(super) struct Wear {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reuse {
     pub idle: Duration,
-    /// Unused ones kept for one target, on one core.
+    /// Unused ones kept for one target, on one core, beside those that were used just now.
     pub per_target: usize,
     pub age: Option<Duration>,
     pub requests: Option<u64>,
@@ -56,18 +56,29 @@ pub(super) enum Sender {
     Inline(Inline),
 }
 
+/// Unused for no longer, a connection was one of those that the load of the moment takes, and stays whatever
+/// their number is: to close it would mean to open another one for the next request.
+const JUST_NOW: Duration = Duration::from_secs(1);
+
 /// The threads of the node share one pool, and each finds in it only what it put there.
 pub(super) struct Pool {
     reuse: Reuse,
-    links: Mutex<Links>,
+    shelves: Mutex<HashMap<Place, Shelf>>,
 }
 
-/// Connections, and since when each is unused.
-type Links = HashMap<(ThreadId, Target), Vec<(Link, Instant)>>;
+type Place = (ThreadId, Arc<Target>);
+
+/// Connections to one target, and since when each is unused: the one used last is last, and is used next.
+#[derive(Default)]
+struct Shelf {
+    links: VecDeque<(Link, Instant)>,
+    /// Somebody looks after what nobody takes.
+    kept: bool,
+}
 
 impl Pool {
     pub fn new(reuse: Reuse) -> Arc<Self> {
-        Arc::new(Self { reuse, links: Mutex::default() })
+        Arc::new(Self { reuse, shelves: Mutex::default() })
     }
 
     /// Whether an unused connection is still good for a request.
@@ -81,8 +92,8 @@ impl Pool {
             || self.reuse.requests.is_some_and(|requests| wear.requests.load(Ordering::Relaxed) >= requests)
     }
 
-    fn links(&self) -> MutexGuard<'_, Links> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelves(&self) -> MutexGuard<'_, HashMap<Place, Shelf>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that is ready and whose address the caller approves of. One that it does not
@@ -90,64 +101,98 @@ impl Pool {
     /// One that who asks has to drive, only for a request that is at hand.
     pub fn take(
         &self,
-        target: &Target,
+        target: &Arc<Target>,
         check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
         at_hand: bool,
     ) -> Option<Link> {
         let now = Instant::now();
-        let mut pool = self.links();
-        let key = (std::thread::current().id(), target.clone());
-        let links = pool.get_mut(&key)?;
-        links.retain(|(link, since)| self.is_good(link, *since, now));
-        let taken = loop {
-            let fits = |link: &Link| at_hand || !matches!(link.sender, Sender::Inline(_));
-            let fits = |link: &Link| fits(link) && link.is_ready() && check(link.address).is_ok();
-            let Some(at) = links.iter().rposition(|(link, _)| fits(link)) else { break None };
-            if let Sender::H2(sender) = &links[at].0.sender {
-                // Many requests share an HTTP/2 connection, so it stays.
-                break Some(links[at].0.shared(sender));
+        let mut shelves = self.shelves();
+        let links = &mut shelves.get_mut(&(std::thread::current().id(), target.clone()))?.links;
+        let mut at = links.len();
+        loop {
+            at = at.checked_sub(1)?;
+            let (link, since) = &links[at];
+            if !self.is_good(link, *since, now) {
+                links.remove(at);
+                continue;
             }
-            let mut link = links.remove(at).0;
+            let fits = at_hand || !matches!(link.sender, Sender::Inline(_));
+            if !(fits && link.is_ready() && check(link.address).is_ok()) {
+                continue;
+            }
+            if let Sender::H2(sender) = &link.sender {
+                // Many requests share an HTTP/2 connection, so it stays.
+                return Some(link.shared(sender));
+            }
+            let (mut link, _) = links.remove(at)?;
             let is_open = match &mut link.sender {
                 // Nobody has looked since it was put here.
                 Sender::Inline(inline) => inline.is_open(),
                 Sender::H1(_) | Sender::H2(_) => true,
             };
             if is_open {
-                break Some(link);
+                return Some(link);
             }
-        };
-        if links.is_empty() {
-            pool.remove(&key);
         }
-        taken
     }
 
-    fn put(&self, target: Target, link: Link) {
+    fn put(self: &Arc<Self>, target: Arc<Target>, link: Link) {
         let now = Instant::now();
         if link.is_closed() || self.is_worn(&link, now) || self.reuse.per_target == 0 {
             return;
         }
-        let mut pool = self.links();
-        let links = pool.entry((std::thread::current().id(), target)).or_default();
-        links.retain(|(link, since)| self.is_good(link, *since, now));
+        let place = (std::thread::current().id(), target);
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(place.clone()).or_default();
         if matches!(link.sender, Sender::H2(_)) {
             // One for each address; the newest use keeps it alive.
-            links.retain(|(other, _)| other.address != link.address || !matches!(other.sender, Sender::H2(_)));
+            shelf.links.retain(|(other, _)| other.address != link.address || !matches!(other.sender, Sender::H2(_)));
         }
-        if links.len() >= self.reuse.per_target {
-            links.remove(0);
+        shelf.links.push_back((link, now));
+        self.thin(shelf, now);
+        // A body can end where no task can begin, as it does when the node stops.
+        if !shelf.kept
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            shelf.kept = true;
+            runtime.spawn(keep(Arc::downgrade(self), place, now + self.reuse.idle));
         }
-        links.push((link, now));
-        // Targets that nobody asks for any more are forgotten a few at a time.
-        let stale: Vec<_> = pool
-            .iter()
-            .filter(|(_, links)| !links.iter().any(|(link, since)| self.is_good(link, *since, now)))
-            .map(|(key, _)| key.clone())
-            .take(8)
-            .collect();
-        for key in stale {
-            pool.remove(&key);
+    }
+
+    /// Closes what is good for nothing any more, and what is too much. The oldest are in front.
+    fn thin(&self, shelf: &mut Shelf, now: Instant) {
+        while let Some((link, since)) = shelf.links.front() {
+            let spare = shelf.links.len() > self.reuse.per_target && now - *since >= JUST_NOW;
+            if !spare && self.is_good(link, *since, now) {
+                return;
+            }
+            shelf.links.pop_front();
+        }
+    }
+
+    /// Looks after connections that nobody asks for any more. When to look again; `None` if there are none.
+    fn tidy(&self, place: &Place) -> Option<Instant> {
+        let now = Instant::now();
+        let mut shelves = self.shelves();
+        let shelf = shelves.get_mut(place)?;
+        self.thin(shelf, now);
+        match shelf.links.front() {
+            Some((_, since)) => Some(*since + self.reuse.idle),
+            None => {
+                shelves.remove(place);
+                None
+            }
+        }
+    }
+}
+
+/// Closes the connections to a target when their time is over, for as long as there are some.
+async fn keep(pool: Weak<Pool>, place: Place, mut next: Instant) {
+    loop {
+        tokio::time::sleep_until(next).await;
+        match pool.upgrade().and_then(|pool| pool.tidy(&place)) {
+            Some(later) => next = later,
+            None => return,
         }
     }
 }
@@ -179,19 +224,22 @@ impl Link {
 /// A connection while an exchange uses it. It returns to the pool when the response has ended.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    target: Target,
+    target: Arc<Target>,
     pub(super) link: Link,
 }
 
 impl Lease {
-    pub fn new(pool: Arc<Pool>, target: Target, link: Link) -> Self {
+    pub fn new(pool: Arc<Pool>, target: Arc<Target>, link: Link) -> Self {
         Self { pool, target, link }
     }
 
-    pub async fn send(
-        mut self,
-        mut request: http::Request<Body>,
-    ) -> Result<http::Response<Body>, (hyper::Error, Option<http::Request<Body>>)> {
+    pub fn is_driven_by_asker(&self) -> bool {
+        matches!(self.link.sender, Sender::Inline(_))
+    }
+
+    /// Sends a request and waits for the head of the response. Where the request is at hand, who asks drives the
+    /// connection and looks at the time as well: no more than this.
+    pub async fn send(mut self, mut request: http::Request<Body>, limit: Option<Duration>) -> Sent {
         self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
         let sent = match &mut self.link.sender {
             Sender::H1(sender) => {
@@ -200,11 +248,14 @@ impl Lease {
             }
             Sender::Inline(inline) => {
                 let absolute = to_origin_form(&mut request);
-                inline.ask(request).await.map_err(|error| unsent(error, absolute))
+                inline.ask(request, limit).await.map_err(|unanswered| match unanswered {
+                    Unanswered::Late => Unsent::Late,
+                    Unanswered::Failed(error) => unsent(*error, absolute),
+                })
             }
             Sender::H2(sender) => {
                 if let Err(error) = sender.ready().await {
-                    return Err((error, Some(request)));
+                    return Err(Unsent::Failed(error, Some(request)));
                 }
                 // The host is in `:authority`.
                 let host = request.headers_mut().remove(header::HOST);
@@ -215,7 +266,7 @@ impl Lease {
                         request.headers_mut().insert(header::HOST, host);
                         *request.version_mut() = Version::HTTP_11;
                     }
-                    (error.into_error(), unsent)
+                    Unsent::Failed(error.into_error(), unsent)
                 })
             }
         };
@@ -242,22 +293,30 @@ impl Lease {
     }
 }
 
+pub(super) type Sent = Result<http::Response<Body>, Unsent>;
+
+/// Why there is no response, and the request if nothing of it was sent.
+pub(super) enum Unsent {
+    Late,
+    Failed(hyper::Error, Option<http::Request<Body>>),
+}
+
 /// Leaves the path and the query; the host is in its field. What the target was.
 fn to_origin_form(request: &mut http::Request<Body>) -> http::Uri {
+    if request.uri().scheme().is_none() {
+        return request.uri().clone();
+    }
     let path = request.uri().path_and_query().cloned();
     std::mem::replace(request.uri_mut(), path.map_or_else(Default::default, Into::into))
 }
 
 /// An error, and the request as it was if nothing of it was sent.
-fn unsent(
-    mut error: TrySendError<http::Request<Body>>,
-    absolute: http::Uri,
-) -> (hyper::Error, Option<http::Request<Body>>) {
+fn unsent(mut error: TrySendError<http::Request<Body>>, absolute: http::Uri) -> Unsent {
     let mut unsent = error.take_message();
     if let Some(request) = &mut unsent {
         *request.uri_mut() = absolute;
     }
-    (error.into_error(), unsent)
+    Unsent::Failed(error.into_error(), unsent)
 }
 
 /// A response whose rest will not come.
@@ -306,3 +365,6 @@ impl http_body::Body for LeasedBody {
         http_body::Body::size_hint(&self.incoming)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,23 +5,30 @@
 //! requests, and the two ways take turns on one connection as they like. What the socket does not take at
 //! once is kept here; nothing is read before it is gone, and the connection counts as busy for so long, as
 //! it does while hyper writes.
+//!
+//! An answer that somebody has to be asked for is waited for here as well. Meanwhile the client is listened to
+//! as hyper listens: what it sends is the next request and waits, and if it leaves, the answer is given up. One
+//! that turns out to need framing (a stream, a status without a body) is left for hyper, which is then shown
+//! the request, and finds it answered ([`State::prepared`]).
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
 use super::{Gate, State, Step, Upgrading, Wire};
-use crate::glance::{FIELDS_MAX, Glance};
+use crate::glance::{FIELDS_MAX, Found, Glance, Late, Later};
 use crate::head::{Framing, Head, check_head};
 use crate::server::Server;
 use crate::server::connection::Guard;
 use crate::target::split_port;
+use crate::tls::Secured;
 
 /// A body up to this is copied behind its head: one plain write costs less than one in two parts.
 const JOINED_BYTES_MAX: usize = 4 << 10;
@@ -33,7 +40,7 @@ pub(crate) struct Quick {
     pub server: Rc<Server>,
     pub peer: SocketAddr,
     pub listener: usize,
-    pub secured: bool,
+    pub secured: Option<Arc<Secured>>,
     pub guard: Option<Guard>,
 }
 
@@ -42,33 +49,59 @@ pub(super) struct Unsent {
     head: Vec<u8>,
     body: Bytes,
     sent: usize,
+    /// Nothing comes after it.
+    last: bool,
+}
+
+/// An answer that is waited for.
+pub(super) struct Awaited {
+    answer: Later,
+    /// The request, for hyper to see if it is the one who answers.
+    request: Bytes,
 }
 
 impl Unsent {
+    fn new(mut head: Vec<u8>, mut body: Bytes) -> Self {
+        if body.len() <= JOINED_BYTES_MAX {
+            head.extend_from_slice(&body);
+            body = Bytes::new();
+        }
+        Self { head, body, sent: 0, last: false }
+    }
+
+    /// The connection ends with it, and it says so.
+    fn last(mut head: Vec<u8>, body: Bytes) -> Self {
+        head.truncate(head.len().saturating_sub(2));
+        head.extend_from_slice(b"connection: close\r\n\r\n");
+        Self { last: true, ..Self::new(head, body) }
+    }
+
     fn left(&self) -> usize {
         self.head.len() + self.body.len() - self.sent
     }
 }
 
 impl Quick {
-    /// The answer to a request whose head has passed the judge.
-    fn answer(&self, head: &[u8]) -> Option<Unsent> {
+    /// What is known of a request whose head has passed the judge.
+    fn find(&self, request: &[u8]) -> Option<Look> {
         let at_once = self.server.at_once.get()?;
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        let glance = Glance::read(head, &mut fields, (self.peer, self.listener, self.secured))?;
+        let glance = Glance::read(request, &mut fields, (self.peer, self.listener, self.secured.as_ref()))?;
         if self.guard.as_ref().is_some_and(|guard| !guard.covers(split_port(glance.authority).0)) {
             return None;
         }
         let mut head = self.server.scratch.take();
-        let Some(mut body) = at_once(&glance, &mut head) else {
-            self.give_back(head);
-            return None;
-        };
-        if body.len() <= JOINED_BYTES_MAX {
-            head.extend_from_slice(&body);
-            body = Bytes::new();
+        match at_once(&glance, &mut head) {
+            Some(Found::Answer(body)) => Some(Look::Answered(Unsent::new(head, body))),
+            Some(Found::Later(answer)) => {
+                self.give_back(head);
+                Some(Look::Asked(Awaited { answer, request: Bytes::copy_from_slice(request) }))
+            }
+            None => {
+                self.give_back(head);
+                None
+            }
         }
-        Some(Unsent { head, body, sent: 0 })
     }
 
     fn give_back(&self, mut head: Vec<u8>) {
@@ -80,18 +113,19 @@ impl Quick {
 }
 
 /// What came of a look at bytes that were read.
-pub(super) enum Look {
+enum Look {
     Answered(Unsent),
+    Asked(Awaited),
     /// It goes the long way; the judge's word on its first head, if that was asked for.
     Passed(Option<Head>),
 }
 
 /// Looks at what was read between two requests.
-pub(super) fn look(quick: Option<&Quick>, gate: &Gate, state: &State, written: bool, fresh: &[u8]) -> Look {
+fn look(quick: Option<&Quick>, gate: &Gate, state: &State, written: bool, fresh: &[u8]) -> Look {
     let Some(quick) = quick.filter(|_| written && is_quiet(gate, state)) else { return Look::Passed(None) };
     match check_head(fresh, 0, &gate.limits) {
         Ok(Some(head)) if head.bytes == fresh.len() && head.framing == Framing::Length(0) && !head.upgrade => {
-            quick.answer(fresh).map_or(Look::Passed(Some(head)), Look::Answered)
+            quick.find(fresh).unwrap_or(Look::Passed(Some(head)))
         }
         Ok(head) => Look::Passed(head),
         // The judge says it again.
@@ -108,6 +142,47 @@ fn is_quiet(gate: &Gate, state: &State) -> bool {
 }
 
 impl Wire {
+    /// Takes a request that was read, if it is one of those. If not, `known` is what is known of its head.
+    pub(super) fn takes(&mut self, fresh: &[u8], known: &mut Option<Head>) -> bool {
+        match look(self.quick.as_deref(), &self.gate, &self.state, self.whole, fresh) {
+            Look::Answered(unsent) => self.unsent = Some(unsent),
+            Look::Asked(awaited) => self.awaited = Some(awaited),
+            Look::Passed(head) => {
+                *known = head;
+                return false;
+            }
+        }
+        self.state.passed.set(self.state.passed.get() + 1);
+        true
+    }
+
+    /// Waits for an answer that somebody was asked for.
+    pub(super) fn poll_awaited(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(awaited) = &mut self.awaited else { return Poll::Ready(()) };
+        let Poll::Ready(late) = awaited.answer.as_mut().poll(cx) else {
+            if self.before.is_empty()
+                && let Poll::Ready(false) = self.poll_used(cx)
+            {
+                // It does not want its answer any more.
+                self.awaited = None;
+                self.state.gone.set(true);
+            }
+            return Poll::Pending;
+        };
+        let request = self.awaited.take().map(|awaited| awaited.request).unwrap_or_default();
+        match late {
+            Late::Whole { head, body } if self.state.draining_since.get().is_some() => {
+                self.unsent = Some(Unsent::last(head, body));
+            }
+            Late::Whole { head, body } => self.unsent = Some(Unsent::new(head, body)),
+            Late::Response(response) => {
+                self.state.prepared.replace(Some(Box::new(response)));
+                self.gate.through = BytesMut::from(request);
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Sends what is left of an answer.
     pub(super) fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(mut unsent) = self.unsent.take() else { return Poll::Ready(Ok(())) };
@@ -118,6 +193,7 @@ impl Wire {
         }
         self.state.finished.set(self.state.finished.get() + 1);
         self.state.note_unused(Instant::now());
+        self.ended |= unsent.last;
         if let Some(quick) = &self.quick {
             quick.give_back(unsent.head);
         }

@@ -9,7 +9,7 @@ fn check(head: &str, expect: Option<&str>) {
     assert!(passed || expect.is_none(), "{head:?}: {judged:?}");
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let glance = Glance::read(head.as_bytes(), &mut fields, (peer, 0, false));
+    let glance = Glance::read(head.as_bytes(), &mut fields, (peer, 0, None));
     let seen = glance.map(|glance| {
         let query = glance.query.map(|query| format!("?{query}")).unwrap_or_default();
         format!("{} {}{query} {}", glance.host(), glance.path, glance.fields.len())
@@ -59,6 +59,6 @@ fn a_head_without_end_is_none() {
     for head in ["GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n", "GET /", ""] {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        assert!(Glance::read(head.as_bytes(), &mut fields, (peer, 0, false)).is_none(), "{head:?}");
+        assert!(Glance::read(head.as_bytes(), &mut fields, (peer, 0, None)).is_none(), "{head:?}");
     }
 }

@@ -77,7 +77,7 @@ where
         server: shared.server.clone(),
         peer: shared.peer,
         listener: shared.listener,
-        secured: shared.secured.is_some(),
+        secured: shared.secured.clone(),
         guard: shared.guard.clone(),
     };
     let mut wire = Wire::new(stream, before, limits.clone(), state.clone()).with_quick(quick);
@@ -258,6 +258,10 @@ where
 {
     let http1 = request.version() != Version::HTTP_2;
     let state = &connection.state;
+    if let Some(response) = state.prepared.take() {
+        flight.complete();
+        return Ok(framed(*response, flight, state));
+    }
     let held = http1 && websocket::asks(request.headers());
     let switching = Switching::of(&mut request);
     let (mut response, mut close) = match normalise(request, &switching, &connection) {
@@ -291,6 +295,14 @@ where
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Tracked { body, flight, pieces: !http1 }))
+}
+
+/// An answer (HTTP/1.1) that was there before hyper saw its request.
+fn framed(mut response: http::Response<Body>, flight: Flight, state: &State) -> http::Response<Tracked> {
+    if state.draining_since.get().is_some() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Tracked { body, flight: Some(flight), pieces: false })
 }
 
 fn normalise<S>(

@@ -23,6 +23,7 @@ mod limits;
 mod listeners;
 mod objects;
 mod parts;
+mod passing;
 mod postgres;
 mod proxy;
 mod recipes;

@@ -1,0 +1,306 @@
+//! A plain request for an upstream without a cache, and its answer: there and back, and nothing beside.
+//!
+//! On the long way such a request is parsed, framed and answered by a server that can do everything, and most
+//! of what that makes is for what this request does not have: a body, a wait for it, rules, a cache, a
+//! worker. Here the request is made of the head as it lies in the buffer, given to the same upstream by the
+//! same function, and an answer that came whole is written as a hit is. Everything else (a stream, a status
+//! without a body, a failure) is made into a response as the long way makes it, and framed by hyper.
+//!
+//! It may decide nothing differently: what the client, the server, the record and the counts see is the same.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Body, code};
+use futures_util::future::Either;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
+use net::{Glance, Late, Later, Protocol, Request};
+use telemetry::{Record, RecordHandle, TraceContext};
+use worker::Failure;
+
+use super::at_once::push;
+use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
+use crate::core::Core;
+use crate::overlay;
+use crate::proxy::{self, Counts, Upstream};
+use crate::respond;
+use crate::site::{Generation, Site};
+
+/// Room for the head of an answer, and for a small body behind it.
+const HEAD_BYTES: usize = 1 << 10;
+
+/// Asks for the answer to a request that was routed, if that is all that there is to it.
+pub(super) fn ask(
+    core: &Rc<Core>,
+    site: &Arc<Site>,
+    (index, upstream): (RouteIndex, UpstreamIndex),
+    glance: &Glance<'_>,
+    started: Duration,
+) -> Option<Later> {
+    let upstream = site.upstream(upstream);
+    // Interim answers are written between hyper's.
+    if upstream.tells_early() {
+        return None;
+    }
+    let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
+    Some(Box::pin(exchange(waiting, upstream.clone(), request)))
+}
+
+/// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is
+/// given back.
+pub(crate) fn take(
+    core: &Rc<Core>,
+    mut request: Request,
+) -> Either<impl Future<Output = Response<Body>> + use<>, Request> {
+    let started = core.clock.monotonic();
+    let hosts = core.hosts.current();
+    let Some((site, index, upstream)) = routed(core, &hosts, &request) else { return Either::Right(request) };
+    if request.headers.keys().any(|name| *name == REQUEST_ID || *name == CLIENT_ADDRESS) {
+        request.headers.remove(REQUEST_ID);
+        request.headers.remove(CLIENT_ADDRESS);
+    }
+    let (waiting, request) = Waiting::begin(core, site, index, request, started);
+    Either::Left(async move {
+        let outcome = proxy::pass(&upstream, request).await;
+        waiting.answer(outcome)
+    })
+}
+
+/// The site and the upstream of a request, if nothing stands between them.
+fn routed<'s>(
+    core: &Core,
+    hosts: &'s Generation,
+    request: &Request,
+) -> Option<(&'s Arc<Site>, RouteIndex, Arc<Upstream>)> {
+    let site = hosts.find(request.host()).filter(|site| !site.upstreams().is_empty())?;
+    if request.method != Method::GET || request.upgrade || !request.body.is_empty() {
+        return None;
+    }
+    let doors = core.doors.current();
+    let door = doors.get(request.listener);
+    if door.is_some_and(|door| door.stops(request.host(), request.path(), request.secured.is_some())) {
+        return None;
+    }
+    let found = rules::find(&site.plan().routes, request, &|| core.country(request.peer.ip()))?;
+    match found.route.target {
+        Target::Upstream { upstream, cache: RouteCache::Off } if found.route.rules.is_none() => {
+            Some((site, found.index, site.upstream(upstream).clone()))
+        }
+        _ => None,
+    }
+}
+
+async fn exchange(waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
+    let outcome = proxy::pass(&upstream, request).await;
+    waiting.end(outcome)
+}
+
+/// What is known of a request while its answer is waited for. If it is dropped before, the client left.
+struct Waiting {
+    core: Rc<Core>,
+    site: Arc<Site>,
+    index: RouteIndex,
+    id: String,
+    trace: TraceContext,
+    started: Duration,
+    started_unix_ms: u64,
+    client: IpAddr,
+    host: String,
+    path_and_query: PathAndQuery,
+    protocol: Protocol,
+    listener: usize,
+    secured: bool,
+    /// A failure is shown as a page.
+    html: bool,
+    /// The record is there, or somebody else's to make.
+    told: bool,
+}
+
+impl Waiting {
+    /// The record of a request is open from here on, and the request is as its server gets it.
+    fn begin(
+        core: &Rc<Core>,
+        site: &Arc<Site>,
+        index: RouteIndex,
+        mut request: Request,
+        started: Duration,
+    ) -> (Self, Request) {
+        let trace = TraceContext::accept(request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &core.ids);
+        if let Ok(traceparent) = HeaderValue::try_from(trace.traceparent()) {
+            request.headers.insert(TRACEPARENT, traceparent);
+        }
+        let doors = core.doors.current();
+        if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
+            proxy::forget(&mut request.headers);
+        }
+        core.drain.enter();
+        let waiting = Self {
+            core: core.clone(),
+            site: site.clone(),
+            index,
+            id: request_id(core),
+            trace,
+            started,
+            started_unix_ms: core.clock.unix_ms(),
+            client: request.peer.ip(),
+            host: request.host().to_owned(),
+            path_and_query: request.path_and_query.clone(),
+            protocol: request.protocol,
+            listener: request.listener,
+            secured: request.secured.is_some(),
+            html: site.dev().is_some() && overlay::wants_html(&request.headers),
+            told: false,
+        };
+        (waiting, request)
+    }
+
+    fn end(mut self, outcome: Result<Response<Body>, Failure>) -> Late {
+        let (mut response, reason) = match outcome {
+            Ok(response) => match plain_reason(&response) {
+                Some(reason) => (response, reason),
+                None => return self.respond(Ok(response)),
+            },
+            failed => return self.respond(failed),
+        };
+        let Some(body) = response.body_mut().take_whole() else { return self.respond(Ok(response)) };
+        Counts::add(&self.counts().bypassed);
+        let head = self.head(&response, reason, body.len());
+        self.tell(response.status(), body.len());
+        Late::Whole { head, body }
+    }
+
+    /// The answer as the long way has it.
+    fn answer(mut self, outcome: Result<Response<Body>, Failure>) -> Response<Body> {
+        let mut response = match outcome {
+            Ok(response) if has_body(response.status()) => response,
+            other => return self.shaped(other),
+        };
+        let Some(body) = response.body_mut().take_whole() else { return self.shaped(Ok(response)) };
+        proxy::bypassed(&self.counts(), true, &mut response);
+        // It is counted again.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        if let Some(door) = self.core.doors.current().get(self.listener) {
+            door.fields(&self.host, self.secured, response.headers_mut());
+        }
+        if let Ok(id) = HeaderValue::try_from(&self.id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        self.tell(response.status(), body.len());
+        *response.body_mut() = Body::full(body);
+        response
+    }
+
+    /// Completes the record of one that was answered in one piece.
+    fn tell(&mut self, status: StatusCode, bytes: usize) {
+        let (elapsed, status) = (self.elapsed(), status.as_u16());
+        let record = Record { status, response_bytes: bytes as u64, head: elapsed, total: elapsed, ..self.record() };
+        self.core.sink.record(record);
+    }
+
+    /// The head as hyper would write it.
+    fn head(&self, response: &Response<Body>, reason: &str, bytes: usize) -> Vec<u8> {
+        let (core, headers) = (&self.core, response.headers());
+        let mut out = Vec::with_capacity(HEAD_BYTES + bytes.min(HEAD_BYTES));
+        let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", response.status().as_str());
+        for (name, value) in headers {
+            if *name != header::CONTENT_LENGTH && *name != REQUEST_ID {
+                push(&mut out, name.as_str(), value.as_bytes());
+            }
+        }
+        if !headers.contains_key(header::DATE) {
+            core.dates.with(core.clock.unix_ms(), |date| push(&mut out, header::DATE.as_str(), date.as_bytes()));
+        }
+        let _ = write!(out, "content-length: {bytes}\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
+        push(&mut out, REQUEST_ID.as_str(), self.id.as_bytes());
+        let doors = core.doors.current();
+        let told = doors.get(self.listener).map(|door| door.told(&self.host, self.secured));
+        let told = told.into_iter().flatten().flatten();
+        for (name, value) in told.filter(|(name, _)| !headers.contains_key(name)) {
+            push(&mut out, name.as_str(), value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The same, for hyper to frame.
+    fn respond(self, outcome: Result<Response<Body>, Failure>) -> Late {
+        Late::Response(self.shaped(outcome))
+    }
+
+    /// What is no body in one piece, or a failure.
+    fn shaped(mut self, outcome: Result<Response<Body>, Failure>) -> Response<Body> {
+        let core = self.core.clone();
+        let mut outcome = outcome.map(|mut response| {
+            proxy::bypassed(&self.counts(), true, &mut response);
+            response
+        });
+        if let Ok(response) = &mut outcome
+            && let Err(failure) = respond::shape(response, &Method::GET, u64::MAX)
+        {
+            outcome = Err(failure);
+        }
+        let id = HeaderValue::try_from(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let record = RecordHandle::new(self.record(), core.sink.clone());
+        let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
+        let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, self.html, self.site.dev()));
+        if let Some(door) = core.doors.current().get(self.listener) {
+            door.fields(&self.host, self.secured, response.headers_mut());
+        }
+        response.headers_mut().insert(REQUEST_ID, open.id.clone());
+        open.finish(response, u64::MAX)
+    }
+
+    fn counts(&self) -> Arc<Counts> {
+        self.core.cache.counts(self.site.app_label())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.core.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// The record so far, which from now on is somebody else's to complete.
+    fn record(&mut self) -> Record {
+        self.told = true;
+        Record {
+            started_unix_ms: self.started_unix_ms,
+            request_id: std::mem::take(&mut self.id),
+            trace: self.trace,
+            app: Some(self.site.app_label().clone()),
+            deployment: Some(self.site.deployment().clone()),
+            route: Some(self.site.pattern(self.index).clone()),
+            client: Some(self.client),
+            method: "GET".to_owned(),
+            host: self.host.clone(),
+            path: self.path_and_query.path().to_owned(),
+            protocol: self.protocol.as_str(),
+            ..Record::default()
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.told {
+            let total = self.elapsed();
+            let record = Record { total, code: Some(&code::CLIENT_GONE), ..self.record() };
+            self.core.sink.record(record);
+        }
+    }
+}
+
+/// What its status is called, if that and a length are all that there is to the framing of a response.
+fn plain_reason(response: &Response<Body>) -> Option<&'static str> {
+    // A server's own words for a status are an extension.
+    let plain = has_body(response.status()) && response.extensions().is_empty();
+    response.status().canonical_reason().filter(|_| plain)
+}
+
+fn has_body(status: StatusCode) -> bool {
+    !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}

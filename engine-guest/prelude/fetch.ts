@@ -21,7 +21,7 @@ import { type ReadableStream, isReadableStream, sourceOf } from "./streams/reada
 /** Sends a request over the network. */
 export function fetch(input: any, init: any = undefined): Promise<Response> {
   try {
-    return send(requestState(input, init), -1);
+    return send(requestState(input, init, true), -1);
   } catch (error) {
     return promiseRejected(error);
   }

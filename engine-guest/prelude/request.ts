@@ -163,10 +163,10 @@ function cfOf(state: RequestState): unknown {
   return state[CF];
 }
 
-/** Builds the state for `new Request(input, init)` and `fetch(input, init)`. */
-export function requestState(input: any, init: any): RequestState {
+/** Builds the state for `new Request(input, init)` and `fetch(input, init)`; `cf` is of no use to what is sent. */
+export function requestState(input: any, init: any, sent = false): RequestState {
   const source = peekRequest(input);
-  const state = source === null ? stateFromUrl(input) : stateFromRequest(source);
+  const state = source === null ? stateFromUrl(input) : stateFromRequest(source, sent ? undefined : cfOf(source));
   if (init !== undefined && init !== null) {
     if (!isObject(init)) throw new TypeError("the second argument of Request must be an object");
     applyInit(state, init);
@@ -189,10 +189,10 @@ function stateFromUrl(input: unknown): RequestState {
   return [null, "", false, "GET", parsed[0], "follow", null, null, undefined, undefined];
 }
 
-function stateFromRequest(source: RequestState): RequestState {
+function stateFromRequest(source: RequestState, cf: unknown): RequestState {
   const state: RequestState = [
     source[BODY], headerBlock(source), false, source[METHOD], source[REQUEST_URL], source[REDIRECT], source[SIGNAL],
-    source[INVOCATION], undefined, cfOf(source),
+    source[INVOCATION], undefined, cf,
   ];
   if (source.length > OPTIONS) state[OPTIONS] = source[OPTIONS];
   return state;

@@ -29,7 +29,7 @@ export class Fetcher {
   fetch(input: any, init: any = undefined): Promise<Response> {
     const binding = this.#binding;
     try {
-      return send(requestState(input, init), binding);
+      return send(requestState(input, init, true), binding);
     } catch (error) {
       return promiseRejected(error);
     }

@@ -35,6 +35,7 @@ static JSValue dispatch_fn;
 /* Ends the running request when the host has asked for it, and only that one. */
 static int interrupted(JSRuntime *rt, void *opaque) {
     (void)opaque;
+    sv_import_tick();
     return sv_control.interrupt != 0 && sv_control.interrupt == JS_GetJobContext(rt);
 }
 
@@ -72,6 +73,9 @@ EXPORTED("sv_init") int export_init(void) {
     sv_modules_init();
     return sv_natives_init(&dispatch_fn);
 }
+
+/* For the modules of a script, which count their turns. */
+EXPORTED("sv_tick") void export_tick(void) { sv_import_tick(); }
 
 EXPORTED("sv_alloc") void *export_alloc(uint32_t bytes) { return malloc(bytes ? bytes : 1); }
 

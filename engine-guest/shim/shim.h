@@ -58,6 +58,8 @@ IMPORT("ask") int64_t sv_import_ask(int32_t code, const uint8_t *data, uint32_t 
 IMPORT("take") void sv_import_take(uint8_t *to);
 /* From now on CPU time belongs to this request. */
 IMPORT("switch") void sv_import_switch(uint32_t context);
+/* Lets the host look whether the guest runs for long: it may pause it here, end it, or ask for the end of a request. */
+IMPORT("tick") void sv_import_tick(void);
 /* The guest-visible clock: microseconds since the epoch. */
 IMPORT("now") int64_t sv_import_now(void);
 

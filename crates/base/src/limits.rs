@@ -181,6 +181,7 @@ limits! {
         blob_parts: 10_000, 1, 10_000, "", "bad_part", "Parts of one upload.";
         blob_part_bytes_min: 5 * MIB, 1, 1 << 30, "bytes", "part_too_small", "Every part of an upload but the last.";
         blob_rules: 100, 1, 1_000, "", "bucket_settings", "Rules of a bucket's lifecycle, and of its CORS.";
+        blob_cache_bytes: 32 * MIB, 0, 1 << 40, "bytes", "", "Memory of the node for small blobs that were read lately; 0 for none.";
         blob_files_open: 64, 4, 10_000, "", "", "Database files of blobs kept open, one for each app; the least recently used is closed.";
         blob_inline_bytes: 32 << 10, 0, 64 << 10, "bytes", "", "Blobs up to this size lie in the database, larger ones in files.";
         access_keys: 1_000, 1, 100_000, "", "too_many_access_keys", "Access keys of one app.";

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{AppName, Body, Clock, Rng};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -23,6 +24,7 @@ use crate::kv::stores::{Layout, Store, Stores};
 use crate::node_key::NodeKey;
 
 mod care;
+mod hot;
 mod lists;
 mod pieces;
 mod rows;
@@ -30,9 +32,10 @@ mod sealing;
 mod uploads;
 mod versions;
 
+use hot::Hot;
 use pieces::{NewPiece, NewPlace, Piece, Pinned, Pins, Reader, Receiver};
 use sealing::{AppKey, Wrapped};
-use versions::{Desk, NewVersion, insert_piece};
+use versions::{Desk, Made, NewVersion, insert_piece};
 
 /// How often a read looks again when the version was deleted between its row and its content.
 const READ_ATTEMPTS: usize = 8;
@@ -49,6 +52,7 @@ pub struct LocalBlobs {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     pins: Arc<Pins>,
+    hot: Arc<Hot>,
     node_key: NodeKey,
     /// Where it stands which node key is in use.
     node: Arc<Database>,
@@ -70,6 +74,7 @@ impl LocalBlobs {
             clock: root.options.clock.clone(),
             rng: root.options.rng.clone(),
             pins: Arc::default(),
+            hot: Arc::new(Hot::new(limits.blob_cache_bytes as usize)),
             node_key,
             node,
             keys: Mutex::default(),
@@ -83,6 +88,8 @@ impl LocalBlobs {
             limits: self.apps.get(&store.app.app).unwrap_or(&self.limits).clone(),
             contents: store.contents.clone(),
             pins: self.pins.clone(),
+            hot: self.hot.clone(),
+            app: store.app.clone(),
         }
     }
 
@@ -169,27 +176,10 @@ impl LocalBlobs {
         };
         let desk = self.desk(&store);
         let write = move |tx: &mut Tx<'_>| -> Result<PutReceipt, WriteError<BlobError>> {
-            let piece = insert_piece(tx, piece)?;
-            let info = desk.put(tx, new, &[piece])?;
+            let info = desk.put(tx, new, |tx| insert_piece(tx, piece).map(Made::New))?;
             Ok(PutReceipt { info, durability: Durability::Fsync })
         };
-        store.database.write(held, write).await
-    }
-
-    /// The version and its pieces, in one view.
-    fn find(
-        store: &Store,
-        bucket: &Bucket,
-        key: &str,
-        version: Option<VersionId>,
-    ) -> Result<Option<(BlobInfo, Vec<Piece>)>, StoreError> {
-        in_view(&store.database, |view| {
-            let Some(row) = rows::bucket(view, bucket.name.as_str())? else { return Ok(None) };
-            let found = rows::find(view, row.id, key, version)?;
-            let Some(info) = found.filter(|info| version.is_some() || !info.marker) else { return Ok(None) };
-            let pieces = rows::pieces(view, info.version.number)?;
-            Ok(Some((info, pieces)))
-        })
+        store.database.write_decided(held, write).await
     }
 
     async fn head_one(
@@ -199,20 +189,41 @@ impl LocalBlobs {
         version: Option<VersionId>,
     ) -> Result<Option<BlobInfo>, BlobError> {
         self.limits.check_key(key)?;
-        let Some(store) = self.stores.existing(&bucket.app_id()).await? else { return Ok(None) };
-        let info = store.database.read(|c| {
-            let Some(row) = rows::bucket(c, bucket.name.as_str())? else { return Ok(None) };
-            rows::find(c, row.id, key, version)
-        })?;
+        let app = bucket.app_id();
+        if version.is_none()
+            && let Some((info, _)) = self.hot.get(&app, bucket.name.as_str(), key)
+        {
+            return Ok(Some(info));
+        }
+        let Some(store) = self.stores.existing(&app).await? else { return Ok(None) };
+        let info = store.database.read(|c| rows::find_named(c, bucket.name.as_str(), key, version))?;
         Ok(info.filter(|info| version.is_some() || !info.marker))
     }
 
     async fn get_one(&self, bucket: &Bucket, key: &str, options: GetOptions) -> Result<Option<Blob>, BlobError> {
         self.limits.check_key(key)?;
         let app = bucket.app_id();
+        if options.version.is_none()
+            && let Some((info, bytes)) = self.hot.get(&app, bucket.name.as_str(), key)
+        {
+            return answer(info, &bytes, &options).map(Some);
+        }
         let Some(store) = self.stores.existing(&app).await? else { return Ok(None) };
         for _ in 0..READ_ATTEMPTS {
-            let Some((info, pieces)) = Self::find(&store, bucket, key, options.version)? else { return Ok(None) };
+            let ticket = self.hot.ticket();
+            let found = store.database.read(|c| rows::read(c, bucket.name.as_str(), key, options.version))?;
+            let Some((info, mut pieces)) = found else { return Ok(None) };
+            if info.marker && options.version.is_none() {
+                return Ok(None);
+            }
+            if let [Piece { inline: Some(_), size: 0..=WHOLE_BYTES_MAX, .. }] = pieces.as_slice() {
+                let app_key = self.key(&store, &app).await?;
+                let bytes = pieces::open_inline(&store.contents, &app_key, pieces.swap_remove(0))?;
+                if options.version.is_none() {
+                    self.hot.keep(ticket, &app, bucket.name.as_str(), &info, &bytes);
+                }
+                return answer(info, &bytes, &options).map(Some);
+            }
             let content = match options.conditions.judge(&info) {
                 Verdict::NotModified => Content::NotModified,
                 Verdict::Refused => Content::Refused,
@@ -230,7 +241,8 @@ impl LocalBlobs {
         Err(StoreError::Busy { in_flight: READ_ATTEMPTS }.into())
     }
 
-    /// The bytes of a range; `None` if the version was deleted before they could be held.
+    /// The bytes of a range, as a stream; `None` if the version was deleted before they could be
+    /// held.
     async fn body(
         &self,
         store: &Arc<Store>,
@@ -243,9 +255,6 @@ impl LocalBlobs {
             return Ok(Some(Body::empty()));
         }
         let key = self.key(store, app).await?;
-        if let [piece @ Piece { inline: Some(_), size: 0..=WHOLE_BYTES_MAX, .. }] = pieces.as_slice() {
-            return Ok(Some(Body::full(pieces::open_inline(&store.contents, &key, piece, range)?)));
-        }
         let pinned = Pinned::new(&self.pins, store, &pieces);
         // A deletion that was committed before the pin may have taken the files away.
         if !store.database.read(|c| rows::exists(c, version))? {
@@ -301,7 +310,7 @@ impl LocalBlobs {
                 parts: info.parts,
                 conditions: options.conditions,
             };
-            let info = desk.put(tx, new, &pieces)?;
+            let info = desk.put(tx, new, |_| Ok(Made::Of(pieces)))?;
             Ok(Some(PutReceipt { info, durability: Durability::Fsync }))
         };
         store.database.write(0, write).await
@@ -343,11 +352,11 @@ impl LocalBlobs {
         self.limits.check_key(key)?;
         self.limits.check_tags(&tags)?;
         let Some(store) = self.stores.existing(&bucket.app_id()).await? else { return Ok(false) };
-        let (name, key) = (bucket.name.to_string(), key.to_owned());
+        let (desk, name, key) = (self.desk(&store), bucket.name.to_string(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<bool, WriteError<BlobError>> {
-            let Some(row) = rows::bucket(tx.connection(), &name)? else { return Ok(false) };
-            let found = rows::find(tx.connection(), row.id, &key, version)?;
+            let found = rows::find_named(tx.connection(), &name, &key, version)?;
             let Some(info) = found.filter(|info| !info.marker) else { return Ok(false) };
+            desk.change(tx, &name, &key);
             let tags = rows::to_json(&tags)?;
             let number = info.version.number as i64;
             tx.prepare("UPDATE version SET tags = ?2 WHERE number = ?1")?.execute(params![number, tags])?;
@@ -438,6 +447,20 @@ impl LocalBlobs {
         };
         Ok(self.stores.run(&store, read).await??)
     }
+}
+
+/// What a get answers of a blob that is whole.
+fn answer(info: BlobInfo, bytes: &Bytes, options: &GetOptions) -> Result<Blob, BlobError> {
+    let content = match options.conditions.judge(&info) {
+        Verdict::NotModified => Content::NotModified,
+        Verdict::Refused => Content::Refused,
+        Verdict::Holds => {
+            let range = options.range.map(|spec| spec.resolve(info.size)).transpose()?;
+            let range = range.unwrap_or(Range::whole(info.size));
+            Content::Bytes { body: Body::full(bytes.slice(range.offset as usize..range.end() as usize)), range }
+        }
+    };
+    Ok(Blob { info, content })
 }
 
 /// Runs `read` in one view over several statements.

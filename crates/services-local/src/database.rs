@@ -115,6 +115,20 @@ impl Database {
         answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
     }
 
+    /// The same for a write that refuses, if it does, before it changes anything, so that nothing
+    /// need be kept to undo it by: a copy of every page that it touches. One that fails later fails
+    /// its group.
+    pub async fn write_decided<T, E, F>(self: &Arc<Self>, bytes: usize, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, WriteError<E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(bytes, Box::new(ClosureJob::new(bytes, write, reply).decided()))?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
+    }
+
     fn enqueue(self: &Arc<Self>, bytes: usize, job: Box<dyn Job>) -> Result<(), StoreError> {
         let mut queue = self.queue();
         let in_flight = queue.jobs.len();

@@ -14,6 +14,7 @@ mod access_key;
 mod artifact;
 mod blob;
 mod blob_model;
+mod blob_reads;
 mod kv;
 mod kv_model;
 mod kv_more;

@@ -8,29 +8,34 @@ import { HostBody } from "../hostbody.ts";
 import { INTERNAL } from "../internal.ts";
 import {
   OP_BLOB_ABORT, OP_BLOB_COMPLETE, OP_BLOB_CREATE_UPLOAD, OP_BLOB_DELETE, OP_BLOB_GET, OP_BLOB_HEAD, OP_BLOB_LIST,
-  OP_BLOB_PUT, OP_BLOB_PUT_PART, start,
+  OP_BLOB_PUT, OP_BLOB_PUT_PART, ask, promiseResult, promiseState, start,
 } from "../native.ts";
 import { operation } from "../operations.ts";
 import {
   Date, RangeError, TypeError, Uint8Array, bytesOf, dateGetTime, isArray, isObject, isView, jsonParse, jsonStringify,
-  numberToString, objectKeys, regExpExec, stringSlice, stringTrim, toStr, typedArrayLength, webClass,
+  numberToString, objectKeys, promiseRejected, promiseResolved, regExpExec, stringTrim, toStr, typedArrayLength, webClass,
 } from "../primordials.ts";
 import { openSending, pump } from "../sending.ts";
 import type { BodyState, BodyValue } from "../state.ts";
 import type { ReadableStream } from "../streams/readable.ts";
 
-interface Info {
-  key: string;
-  version: string;
-  size: number;
-  etag: string;
-  uploadedMs: number;
-  http: Record<string, string>;
-  custom: Record<string, string>;
-  checksums: Record<string, string>;
-  range?: [number, number];
-  durability?: string;
-}
+/**
+ * What is known of a blob, as the host gives it: key, version, size, ETag, time in ms, HTTP and custom metadata as JSON
+ * (null for none), offset and length of the range (null for none), durability (null for none), and then the digests,
+ * each with its name before its bytes.
+ */
+type Info = any[];
+const KEY = 0;
+const VERSION = 1;
+const SIZE = 2;
+const ETAG = 3;
+const UPLOADED_MS = 4;
+const HTTP = 5;
+const CUSTOM = 6;
+const RANGE_OFFSET = 7;
+const RANGE_LENGTH = 8;
+const DURABILITY = 9;
+const DIGESTS_FROM = 10;
 
 /** [member of `httpMetadata`, name on the wire, header] */
 const FIELDS: [string, string, string][] = [
@@ -51,18 +56,11 @@ function hexOf(bytes: Uint8Array): string {
   return text;
 }
 
-function bufferOf(hex: string): ArrayBuffer {
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < hex.length / 2; i++) bytes[i] = +("0x" + stringSlice(hex, 2 * i, 2 * i + 2));
-  return wholeBuffer(bytes);
-}
-
 /** Digests of the content: those that are known. */
 export class R2Checksums {
-  constructor(token: unknown = undefined, hex: Record<string, string> = {}) {
+  constructor(token: unknown = undefined, info: Info = []) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    const names = objectKeys(hex);
-    for (let i = 0; i < names.length; i++) (this as any)[names[i]!] = bufferOf(hex[names[i]!]!);
+    for (let i = DIGESTS_FROM; i < info.length; i += 2) (this as any)[info[i]] = wholeBuffer(info[i + 1]);
   }
 
   toJSON(): Record<string, string> {
@@ -74,8 +72,10 @@ export class R2Checksums {
 }
 webClass(R2Checksums);
 
-function httpMetadata(http: Record<string, string>): any {
+function httpMetadata(json: string | null): any {
   const metadata: any = {};
+  if (json === null) return metadata;
+  const http = jsonParse(json);
   for (let i = 0; i < FIELDS.length; i++) {
     const value = http[FIELDS[i]![1]];
     if (value === undefined) continue;
@@ -86,33 +86,33 @@ function httpMetadata(http: Record<string, string>): any {
 
 /** What is known of a blob. */
 export class R2Object {
-  readonly key!: string;
-  readonly version!: string;
-  readonly size!: number;
-  readonly etag!: string;
-  readonly httpEtag!: string;
-  readonly checksums!: R2Checksums;
-  readonly uploaded!: Date;
-  readonly httpMetadata!: any;
-  readonly customMetadata!: Record<string, string>;
-  readonly range?: { offset: number; length: number };
-  readonly storageClass!: string;
-  readonly durability?: string;
+  declare readonly key: string;
+  declare readonly version: string;
+  declare readonly size: number;
+  declare readonly etag: string;
+  declare readonly httpEtag: string;
+  declare readonly checksums: R2Checksums;
+  declare readonly uploaded: Date;
+  declare readonly httpMetadata: any;
+  declare readonly customMetadata: Record<string, string>;
+  declare readonly range?: { offset: number; length: number };
+  declare readonly storageClass: string;
+  declare readonly durability?: string;
 
   constructor(token: unknown = undefined, info: Info | null = null) {
     if (token !== INTERNAL || info === null) throw new TypeError("Illegal constructor");
-    this.key = info.key;
-    this.version = info.version;
-    this.size = info.size;
-    this.etag = info.etag;
-    this.httpEtag = `"${info.etag}"`;
-    this.checksums = new R2Checksums(INTERNAL, info.checksums);
-    this.uploaded = new Date(info.uploadedMs);
-    this.httpMetadata = httpMetadata(info.http);
-    this.customMetadata = info.custom;
-    if (info.range !== undefined) this.range = { offset: info.range[0], length: info.range[1] };
+    this.key = info[KEY];
+    this.version = info[VERSION];
+    this.size = info[SIZE];
+    this.etag = info[ETAG];
+    this.httpEtag = `"${info[ETAG]}"`;
+    this.checksums = new R2Checksums(INTERNAL, info);
+    this.uploaded = new Date(info[UPLOADED_MS]);
+    this.httpMetadata = httpMetadata(info[HTTP]);
+    this.customMetadata = info[CUSTOM] === null ? {} : jsonParse(info[CUSTOM]);
+    if (info[RANGE_OFFSET] !== null) this.range = { offset: info[RANGE_OFFSET], length: info[RANGE_LENGTH] };
     this.storageClass = "Standard";
-    if (info.durability !== undefined) this.durability = info.durability;
+    if (info[DURABILITY] !== null) this.durability = info[DURABILITY];
   }
 
   /** Sets the headers that a response with this blob carries. */
@@ -135,7 +135,7 @@ export class R2ObjectBody extends R2Object {
 
   constructor(token: unknown = undefined, info: Info | null = null, body: BodyValue = null) {
     super(token, info);
-    const type = info!.http.content_type;
+    const type = info![HTTP] === null ? undefined : this.httpMetadata.contentType;
     this.#state = [body, type === undefined ? "" : `content-type\n${type}`, false];
   }
 
@@ -145,6 +145,23 @@ export class R2ObjectBody extends R2Object {
 }
 giveBodyMethods(R2ObjectBody.prototype, (blob) => stateOf(blob));
 webClass(R2ObjectBody);
+
+const objectOf = (info: Info | null): R2Object | null => (info === null ? null : new R2Object(INTERNAL, info));
+
+/** A promise of what `make` makes of the answer to a question, if that is there already; what comes late is made so. */
+function made<T>(asked: Promise<any>, make: (answer: any) => T): Promise<T> {
+  return promiseState(asked) === 1 ? promiseResolved(make(promiseResult(asked))) : asked;
+}
+
+const lateObject = (ok: boolean, answer: any): unknown => (ok ? objectOf(answer) : answer);
+const lateFound = (ok: boolean, answer: any): unknown => (ok ? foundOf(answer) : answer);
+
+/** Of `[info, has content, bytes, handle]`. */
+function foundOf(found: any): R2ObjectBody | R2Object | null {
+  if (found === null) return null;
+  if (!found[1]) return new R2Object(INTERNAL, found[0]);
+  return new R2ObjectBody(INTERNAL, found[0], found[3] === 0 ? found[2] : new HostBody(found[3]));
+}
 
 function checkKey(key: unknown): string {
   if (typeof key !== "string") throw new TypeError("the key of a blob must be a string");
@@ -245,8 +262,15 @@ function customWire(metadata: any): Record<string, string> {
 
 const DIGESTS = ["md5", "sha1", "sha256"];
 
-function putWire(options: any): string {
-  if (options === undefined || options === null) return "{}";
+function getWire(options: any): string | null {
+  if (options === undefined || options === null) return null;
+  const wire: any = { onlyIf: onlyIf(options.onlyIf) };
+  addRange(wire, options.range);
+  return jsonStringify(wire)!;
+}
+
+function putWire(options: any): string | null {
+  if (options === undefined || options === null) return null;
   if (!isObject(options)) throw new TypeError("the options must be an object");
   const wire: any = {
     onlyIf: onlyIf(options.onlyIf), http: httpWire(options.httpMetadata), custom: customWire(options.customMetadata),
@@ -267,21 +291,22 @@ function putWire(options: any): string {
 }
 
 /** Starts an operation whose value may be a body that is not whole, and sees the body on its way. */
-async function sendWith(body: BodyValue, begin: (value: any, stream: number) => number): Promise<any> {
-  if (body === null || typeof body === "string" || isView(body)) return operation(begin(body, 0));
+function sendWith<T>(
+  body: BodyValue, begin: (value: any, stream: number) => number, use: ((value: any) => T) | undefined = undefined,
+): Promise<T> {
+  if (body === null || typeof body === "string" || isView(body)) return operation(begin(body, 0), use);
   const streamId = openSending(body);
-  const answered = operation(begin(true, streamId));
-  const sending = pump(streamId, body as HostBody | ReadableStream, () => {});
-  try {
-    return await answered;
-  } catch (error) {
+  let sending: { stop(reason: unknown): void };
+  const answered = operation(begin(true, streamId), use, (error) => {
     sending.stop(error);
-    throw error;
-  }
+    return error;
+  });
+  sending = pump(streamId, body as HostBody | ReadableStream, () => {});
+  return answered;
 }
 
 function valueBody(value: any): BodyValue {
-  if (value === null) return null;
+  if (value === null || typeof value === "string") return value;
   if (value === undefined) throw new TypeError("a blob's value must be a string, bytes, a Blob, a stream or null");
   return takeBody([extractBody(value), "", false]);
 }
@@ -289,8 +314,8 @@ function valueBody(value: any): BodyValue {
 /** An upload in parts. */
 export class R2MultipartUpload {
   #binding: number;
-  readonly key!: string;
-  readonly uploadId!: string;
+  declare readonly key: string;
+  declare readonly uploadId: string;
 
   constructor(token: unknown = undefined, binding: number = 0, key: string = "", uploadId: string = "") {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
@@ -320,7 +345,7 @@ export class R2MultipartUpload {
     }
     const wire = jsonStringify(parts)!;
     const info = await operation(start(OP_BLOB_COMPLETE, this.#binding, this.key, this.uploadId, wire));
-    return new R2Object(INTERNAL, jsonParse(info as string));
+    return new R2Object(INTERNAL, info);
   }
 }
 webClass(R2MultipartUpload);
@@ -335,29 +360,37 @@ export class R2Bucket {
   }
 
   /** What is known of a blob; null if there is none. */
-  async head(key: string): Promise<R2Object | null> {
-    const info: any = await operation(start(OP_BLOB_HEAD, this.#binding, checkKey(key)));
-    return info === null ? null : new R2Object(INTERNAL, jsonParse(info));
+  head(key: string): Promise<R2Object | null> {
+    const binding = this.#binding;
+    try {
+      return made(ask(lateObject, OP_BLOB_HEAD, binding, checkKey(key)), objectOf);
+    } catch (error) {
+      return promiseRejected(error);
+    }
   }
 
   /** A blob, or null; without its content if a condition does not hold. */
-  async get(key: string, options: any = undefined): Promise<R2ObjectBody | R2Object | null> {
-    const wire: any = { onlyIf: onlyIf(options?.onlyIf) };
-    addRange(wire, options?.range);
-    const found: any = await operation(start(OP_BLOB_GET, this.#binding, checkKey(key), jsonStringify(wire)!));
-    if (found === null) return null;
-    const info: Info = jsonParse(found[0]);
-    if (!found[1]) return new R2Object(INTERNAL, info);
-    return new R2ObjectBody(INTERNAL, info, found[3] === 0 ? found[2] : new HostBody(found[3]));
+  get(key: string, options: any = undefined): Promise<R2ObjectBody | R2Object | null> {
+    const binding = this.#binding;
+    try {
+      const wire = getWire(options);
+      return made(ask(lateFound, OP_BLOB_GET, binding, checkKey(key), wire), foundOf);
+    } catch (error) {
+      return promiseRejected(error);
+    }
   }
 
   /** Stores a blob; resolves once it is durable, with null if a condition does not hold. */
-  async put(key: string, value: any, options: any = undefined): Promise<R2Object | null> {
-    const name = checkKey(key);
-    const wire = putWire(options);
-    const body = valueBody(value);
-    const info = await sendWith(body, (whole, stream) => start(OP_BLOB_PUT, this.#binding, name, whole, stream, wire));
-    return info === null ? null : new R2Object(INTERNAL, jsonParse(info));
+  put(key: string, value: any, options: any = undefined): Promise<R2Object | null> {
+    const binding = this.#binding;
+    try {
+      const name = checkKey(key);
+      const wire = putWire(options);
+      const begin = (whole: any, stream: number): number => start(OP_BLOB_PUT, binding, name, whole, stream, wire);
+      return sendWith(valueBody(value), begin, objectOf);
+    } catch (error) {
+      return promiseRejected(error);
+    }
   }
 
   /** Deletes a blob or several; no error if there is none. */
@@ -375,11 +408,11 @@ export class R2Bucket {
       if (options?.[name] !== undefined && options[name] !== null) wire[name] = toStr(options[name]);
     }
     if (options?.limit !== undefined) wire.limit = wholeNumber(options.limit, "limit", 1);
-    const page = jsonParse((await operation(start(OP_BLOB_LIST, this.#binding, jsonStringify(wire)!))) as string);
+    const page: any = await operation(start(OP_BLOB_LIST, this.#binding, jsonStringify(wire)!));
     const objects: R2Object[] = [];
-    for (let i = 0; i < page.objects.length; i++) objects[i] = new R2Object(INTERNAL, page.objects[i]);
-    const answer: any = { objects, truncated: page.cursor !== null, delimitedPrefixes: page.prefixes };
-    if (page.cursor !== null) answer.cursor = page.cursor;
+    for (let i = 2; i < page.length; i++) objects[i - 2] = new R2Object(INTERNAL, page[i]);
+    const answer: any = { objects, truncated: page[0] !== null, delimitedPrefixes: page[1] };
+    if (page[0] !== null) answer.cursor = page[0];
     return answer;
   }
 

@@ -1,4 +1,4 @@
-//! Operations on data: KV and SQL, which need nothing of an instance but its environment.
+//! Operations on data: KV, SQL and reads of blobs, which need nothing of an instance but its environment.
 //!
 //! **Answered at once.** What can be answered without waiting (an entry that lies in memory, a
 //! point query) is answered within the host call that asks: the operation is polled once, on the
@@ -29,7 +29,7 @@ use super::guest::{Effect, Guest};
 use super::host::{self, Refusal};
 use super::instance::ScriptInstance;
 use super::operations::{self, Completion, encode_body, list_document, put_options};
-use super::{kv, sql};
+use super::{blobs, kv, sql};
 
 /// How a call that asks for an operation is answered.
 pub enum Answer {
@@ -91,6 +91,8 @@ pub fn is_asked(code: i32) -> bool {
             | abi::kv::COMMIT..=abi::kv::LIST
             | abi::sql::FIRST..=abi::sql::LAST
             | abi::sqlfeed::CHANGES
+            | abi::blob::HEAD
+            | abi::blob::GET
     )
 }
 
@@ -174,6 +176,7 @@ fn answer(completion: Completion, out: &mut Encoder) -> Result<(), Completion> {
             }
             None => Err(Completion::Found { entry: Some(entry), wanted }),
         },
+        Completion::Blob(found) => blobs::encode_whole(found, out).map_err(Completion::Blob),
         other => Err(other),
     }
 }
@@ -224,6 +227,8 @@ impl Ask {
             abi::kv::CHANGES => kv::changes(&self, args).await,
             abi::kv::LIST => kv::list(&self, args).await,
             abi::sqlfeed::CHANGES => sql::changes(&self, args).await,
+            abi::blob::HEAD => blobs::head(&self, args).await,
+            abi::blob::GET => blobs::get(&self, args).await,
             _ => sql::perform(&self, args).await,
         };
         result.unwrap_or_else(|failed| failed)

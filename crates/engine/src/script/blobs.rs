@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use base::code;
 use serde::{Deserialize, Serialize};
+use services::Durability;
 use services::blob::{
     Algorithm, Blob, BlobError, BlobInfo, Blobs, Bucket, Checksum, Conditions, Content, Cursor, DeleteKey, Etags,
     Expected, GetOptions, HttpMetadata, ListOptions, Map, PartWanted, PutOptions, PutReceipt, Range, RangeSpec,
@@ -14,6 +15,7 @@ use services::blob::{
 use worker::Handle;
 
 use super::abi::blob as abi;
+use super::ask::Ask;
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::Guest;
 use super::instance::ScriptInstance;
@@ -87,56 +89,45 @@ struct PartWire {
     etag: String,
 }
 
-/// What the prelude makes an `R2Object` of.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InfoWire<'a> {
-    key: &'a str,
-    version: String,
-    size: u64,
-    etag: &'a str,
-    uploaded_ms: u64,
-    http: &'a HttpMetadata,
-    custom: &'a Map,
-    checksums: Map,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    range: Option<(u64, u64)>,
-    /// Of what was just written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    durability: Option<&'static str>,
+/// What the prelude makes an `R2Object` of: an array of fields at their places, and behind them
+/// each digest with its name.
+fn encode_info(info: &BlobInfo, range: Option<Range>, durability: Option<Durability>, out: &mut Encoder) {
+    let md5 = hex_bytes(&info.etag).filter(|_| info.parts.is_none());
+    let checksum = info.checksum.as_ref().filter(|checksum| checksum.parts.is_none());
+    let digests = u32::from(md5.is_some()) + u32::from(checksum.is_some());
+    out.array(10 + 2 * digests);
+    out.string(&info.key).string(&format!("{:016x}", info.version.number)).integer(info.size);
+    out.string(&info.etag).integer(info.uploaded_ms);
+    match info.http == HttpMetadata::default() {
+        true => out.null(),
+        false => out.string(&json(&info.http)),
+    };
+    match info.custom.is_empty() {
+        true => out.null(),
+        false => out.string(&json(&info.custom)),
+    };
+    match range {
+        Some(range) => out.integer(range.offset).integer(range.length),
+        None => out.null().null(),
+    };
+    out.optional_string(durability.map(|durability| durability.as_str()));
+    if let Some(md5) = md5 {
+        out.string("md5").bytes(&md5);
+    }
+    if let Some(Checksum { algorithm, value, .. }) = checksum {
+        out.string(&algorithm.as_str().to_ascii_lowercase()).bytes(value);
+    }
 }
 
-impl<'a> InfoWire<'a> {
-    fn new(info: &'a BlobInfo, range: Option<Range>) -> Self {
-        let mut checksums = Map::new();
-        if info.parts.is_none() {
-            checksums.insert("md5".into(), info.etag.clone());
-        }
-        if let Some(Checksum { algorithm, value, parts: None }) = &info.checksum {
-            let value = value.iter().map(|byte| format!("{byte:02x}")).collect();
-            checksums.insert(algorithm.as_str().to_ascii_lowercase(), value);
-        }
-        Self {
-            key: &info.key,
-            version: format!("{:016x}", info.version.number),
-            size: info.size,
-            etag: &info.etag,
-            uploaded_ms: info.uploaded_ms,
-            http: &info.http,
-            custom: &info.custom,
-            checksums,
-            range: range.map(|range| (range.offset, range.length)),
-            durability: None,
-        }
-    }
+fn written(receipt: &PutReceipt) -> Completion {
+    Completion::value(|to| {
+        encode_info(&receipt.info, None, Some(receipt.durability), to);
+        to
+    })
+}
 
-    fn written(receipt: &'a PutReceipt) -> Self {
-        Self { durability: Some(receipt.durability.as_str()), ..Self::new(&receipt.info, None) }
-    }
-
-    fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
@@ -146,8 +137,6 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     };
     let reach = Reach { operation, blobs: provider.clone(), bucket: bucket.clone() };
     match operation.code {
-        abi::HEAD => reach.head(args).await,
-        abi::GET => reach.get(args).await,
         abi::PUT => reach.put(args).await,
         abi::DELETE => reach.delete(args).await,
         abi::LIST => reach.list(args).await,
@@ -159,6 +148,49 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     }
 }
 
+/// The bucket that comes first.
+fn bucket<'a>(ask: &'a Ask, args: &mut Decoder<'_>) -> Result<(&'a Arc<dyn Blobs>, &'a Bucket), Completion> {
+    let binding = args.next()?.as_u32()? as usize;
+    match ask.env.bindings.get(binding) {
+        Some((_, Handle::Blob { provider, bucket })) => Ok((provider, bucket)),
+        _ => Err(Completion::type_error("this binding is no blob bucket")),
+    }
+}
+
+/// HEAD(binding, key) → info or null
+pub async fn head(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (blobs, bucket) = bucket(ask, &mut args)?;
+    let key = args.next()?;
+    ask.metered()?.blob_reads.fetch_add(1, Ordering::Relaxed);
+    let info = blobs.head(bucket, key.as_str()?, None).await?;
+    Ok(Completion::value(|e| match &info {
+        Some(info) => {
+            encode_info(info, None, None, e);
+            e
+        }
+        None => e.null(),
+    }))
+}
+
+/// GET(binding, key, options) → [info, has content, bytes, handle] or null
+pub async fn get(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+    let (blobs, bucket) = bucket(ask, &mut args)?;
+    let (key, options) = (args.next()?, args.next()?);
+    let wire: GetWire = parse_options(&options)?;
+    let range = match (wire.suffix, wire.offset, wire.length) {
+        (Some(bytes), _, _) => Some(RangeSpec::Last(bytes as u64)),
+        (None, None, None) => None,
+        (None, offset, length) => {
+            let length = length.map(|bytes| bytes as u64);
+            Some(RangeSpec::From { offset: offset.unwrap_or(0.0) as u64, length })
+        }
+    };
+    let options = GetOptions { version: None, range, conditions: wire.only_if.conditions() };
+    ask.metered()?.blob_reads.fetch_add(1, Ordering::Relaxed);
+    let found = blobs.get(bucket, key.as_str()?, options).await?;
+    Ok(Completion::Blob(found.map(Box::new)))
+}
+
 struct Reach<'a> {
     operation: &'a Operation,
     blobs: Arc<dyn Blobs>,
@@ -166,43 +198,9 @@ struct Reach<'a> {
 }
 
 impl Reach<'_> {
-    fn read(&self) -> Result<(), Completion> {
-        self.operation.metered()?.1.blob_reads.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn write(&self, count: u64) -> Result<(), Completion> {
         self.operation.metered()?.1.blob_writes.fetch_add(count, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// HEAD(binding, key) → info or null
-    async fn head(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let key = args.next()?;
-        self.read()?;
-        let info = self.blobs.head(&self.bucket, key.as_str()?, None).await?;
-        Ok(Completion::value(|e| match &info {
-            Some(info) => e.string(&InfoWire::new(info, None).json()),
-            None => e.null(),
-        }))
-    }
-
-    /// GET(binding, key, options) → [info, state, bytes, handle] or null
-    async fn get(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let (key, options) = (args.next()?, args.next()?);
-        let wire: GetWire = parse(options.as_str()?)?;
-        let range = match (wire.suffix, wire.offset, wire.length) {
-            (Some(bytes), _, _) => Some(RangeSpec::Last(bytes as u64)),
-            (None, None, None) => None,
-            (None, offset, length) => {
-                let length = length.map(|bytes| bytes as u64);
-                Some(RangeSpec::From { offset: offset.unwrap_or(0.0) as u64, length })
-            }
-        };
-        let options = GetOptions { version: None, range, conditions: wire.only_if.conditions() };
-        self.read()?;
-        let found = self.blobs.get(&self.bucket, key.as_str()?, options).await?;
-        Ok(Completion::Blob(found.map(Box::new)))
     }
 
     /// PUT(binding, key, value, stream, options) → info, or null if a condition does not hold
@@ -210,7 +208,7 @@ impl Reach<'_> {
         let key = args.next()?;
         let (value, stream) = (args.next()?, args.next()?);
         let body = self.operation.body(&value, &stream)?;
-        let wire: PutWire = parse(args.next()?.as_str()?)?;
+        let wire: PutWire = parse_options(&args.next()?)?;
         let checksum = |algorithm, text: &Option<String>| -> Result<Option<Checksum>, Completion> {
             let value = text.as_deref().map(unhex).transpose()?;
             Ok(value.map(|value| Checksum { algorithm, value, parts: None }))
@@ -223,7 +221,7 @@ impl Reach<'_> {
         let options = PutOptions { http: wire.http, custom: wire.custom, tags: Map::new(), conditions, expect };
         self.write(1)?;
         match self.blobs.put(&self.bucket, key.as_str()?, body, options).await {
-            Ok(receipt) => Ok(Completion::value(|e| e.string(&InfoWire::written(&receipt).json()))),
+            Ok(receipt) => Ok(written(&receipt)),
             Err(BlobError::Precondition { .. }) => Ok(Completion::value(|e| e.null())),
             Err(error) => Err(error.into()),
         }
@@ -240,7 +238,7 @@ impl Reach<'_> {
         Ok(Completion::value(|e| e.null()))
     }
 
-    /// LIST(binding, options) → a page
+    /// LIST(binding, options) → [cursor or null, [prefix, …], info, …]
     async fn list(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let wire: ListWire = parse(args.next()?.as_str()?)?;
         let (prefix, delimiter) = (wire.prefix, wire.delimiter.filter(|delimiter| !delimiter.is_empty()));
@@ -250,18 +248,24 @@ impl Reach<'_> {
         };
         let limit = wire.limit.map(|limit| limit as usize);
         let options = ListOptions { prefix: prefix.clone(), delimiter: delimiter.clone(), after, limit };
-        self.read()?;
+        self.operation.metered()?.1.blob_reads.fetch_add(1, Ordering::Relaxed);
         let page = self.blobs.list(&self.bucket, options).await?;
         let cursor = page.next.as_ref().map(|next| Cursor::encode(&self.bucket, &prefix, delimiter.as_deref(), next));
-        let objects: Vec<InfoWire<'_>> = page.blobs.iter().map(|info| InfoWire::new(info, None)).collect();
-        let document = serde_json::json!({ "objects": objects, "prefixes": page.prefixes, "cursor": cursor });
-        Ok(Completion::value(|e| e.string(&document.to_string())))
+        Ok(Completion::value(|to| {
+            to.array(2 + page.blobs.len() as u32).optional_string(cursor.as_deref());
+            to.array(page.prefixes.len() as u32);
+            page.prefixes.iter().for_each(|prefix| {
+                to.string(prefix);
+            });
+            page.blobs.iter().for_each(|info| encode_info(info, None, None, to));
+            to
+        }))
     }
 
     /// CREATE_UPLOAD(binding, key, options) → id
     async fn create_upload(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let (key, options) = (args.next()?, args.next()?);
-        let wire: PutWire = parse(options.as_str()?)?;
+        let wire: PutWire = parse_options(&options)?;
         let options = UploadOptions { http: wire.http, custom: wire.custom, ..UploadOptions::default() };
         self.write(1)?;
         let id = self.blobs.create_upload(&self.bucket, key.as_str()?, options).await?;
@@ -293,7 +297,7 @@ impl Reach<'_> {
         self.write(1)?;
         let conditions = Conditions::default();
         let receipt = self.blobs.complete_upload(&self.bucket, key.as_str()?, &upload, parts, conditions).await?;
-        Ok(Completion::value(|e| e.string(&InfoWire::written(&receipt).json())))
+        Ok(written(&receipt))
     }
 
     /// ABORT(binding, key, upload)
@@ -305,36 +309,60 @@ impl Reach<'_> {
     }
 }
 
-/// `[info, has content, bytes, handle]`, or null.
+/// The end of an operation with `[info, has content, bytes, handle]`, or null.
 pub fn encode(found: Option<Box<Blob>>, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     out.bool(true);
-    let Some(found) = found else {
+    if let Err(Some(found)) = encode_whole(found, out)
+        && let Blob { info, content: Content::Bytes { body, range } } = *found
+    {
+        out.array(4);
+        encode_info(&info, Some(range), None, out);
+        out.bool(true);
+        operations::encode_body(body, instance, guest, out);
+    }
+}
+
+/// The same without the mark of success; gives a blob back whose content is not all there.
+pub fn encode_whole(found: Option<Box<Blob>>, out: &mut Encoder) -> Result<(), Option<Box<Blob>>> {
+    let Some(mut found) = found else {
         out.null();
-        return;
+        return Ok(());
+    };
+    let (range, whole) = match &mut found.content {
+        Content::Bytes { body, range } => match body.take_whole() {
+            Some(whole) => (Some(*range), Some(whole)),
+            None => return Err(Some(found)),
+        },
+        Content::NotModified | Content::Refused => (None, None),
     };
     out.array(4);
-    let Blob { info, content } = *found;
-    match content {
-        Content::Bytes { body, range } => {
-            out.string(&InfoWire::new(&info, Some(range)).json()).bool(true);
-            operations::encode_body(body, instance, guest, out);
-        }
-        Content::NotModified | Content::Refused => {
-            out.string(&InfoWire::new(&info, None).json()).bool(false).null().integer(0);
-        }
-    }
+    encode_info(&found.info, range, None, out);
+    match whole {
+        Some(whole) => out.bool(true).bytes(&whole).integer(0),
+        None => out.bool(false).null().integer(0),
+    };
+    Ok(())
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T, Completion> {
     serde_json::from_str(json).map_err(|_| Malformed.into())
 }
 
+/// Options, which are null if there are none.
+fn parse_options<T: for<'de> Deserialize<'de> + Default>(options: &Value<'_>) -> Result<T, Completion> {
+    options.as_optional_str()?.map_or_else(|| Ok(T::default()), parse)
+}
+
 fn unhex(text: &str) -> Result<Vec<u8>, Completion> {
     let bad = || Completion::failed(&code::BLOB_DIGEST, "a checksum is bytes, or text in hexadecimal");
+    hex_bytes(text).ok_or_else(bad)
+}
+
+fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
-        return Err(bad());
-    }
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks(2).map(byte).collect::<Option<_>>().ok_or_else(bad)
+    let pairs = digits.chunks_exact(2);
+    let is_odd = !pairs.remainder().is_empty();
+    let bytes = pairs.map(|pair| Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8)).collect::<Option<_>>();
+    bytes.filter(|_| !is_odd)
 }

@@ -469,10 +469,18 @@ pub fn target(operation: &Operation, stub: &str) -> Result<(Arc<dyn Objects>, Ta
     let Some((_, Handle::Objects { class, objects })) = operation.env().bindings.get(binding) else {
         return Err(no_stub());
     };
+    let mut last = operation.instance.last_stub.borrow_mut();
+    if let Some((known, target)) = &*last
+        && **known == *stub
+    {
+        return Ok((objects.clone(), target.clone()));
+    }
     let id = parse_id(class, id)?;
     // A name that is not the id's is nobody's.
     let name = name.filter(|name| class.id_of_name(name) == id).map(Arc::from);
-    Ok((objects.clone(), Target { class: class.clone(), id, name }))
+    let target = Target { class: class.clone(), id, name };
+    *last = Some((stub.into(), target.clone()));
+    Ok((objects.clone(), target))
 }
 
 /// SOCKET_ACCEPT(tags) → [the kept end's number, the other end's]

@@ -61,6 +61,11 @@ impl Receiver<'_> {
         if announced.is_some_and(|bytes| bytes > self.bytes_max) {
             return Err(too_large());
         }
+        if announced.is_some_and(|bytes| bytes <= self.inline_max as u64)
+            && let Some(whole) = body.take_whole()
+        {
+            return self.inline(Running::new(expect), &whole);
+        }
         let mut buffer = BytesMut::new();
         let mut size = 0;
         let mut writing: Option<(ContentWriter, Stage)> = None;
@@ -119,10 +124,8 @@ impl Receiver<'_> {
         let digests = running.finish()?;
         let mut name = ContentId([0; 16]);
         self.rng.fill(&mut name.0);
-        let mut sealer = Sealer::new(self.key.piece(name));
         let mut out = Vec::with_capacity(sealed_size(digests.size) as usize);
-        sealer.push(content, &mut out);
-        sealer.finish(&mut out);
+        self.key.piece(name).seal_whole(content, &mut out);
         Ok((NewPiece { name, size: digests.size, place: NewPlace::Inline(out) }, digests))
     }
 }
@@ -332,11 +335,17 @@ pub fn scrub(contents: &Contents, key: &AppKey, piece: &Piece) -> Result<(), Sto
     }
 }
 
-/// The whole of a piece that lies in its row.
-pub fn open_inline(contents: &Contents, key: &AppKey, piece: &Piece, range: Range) -> Result<Bytes, StoreError> {
-    let opened = Opened::open(contents, key, piece)?;
-    let bytes = opened.read(contents, 0, piece.size)?;
-    Ok(bytes.slice(range.offset as usize..range.end() as usize))
+/// The whole of a piece that lies in its row and has one chunk: opened where it lies.
+pub fn open_inline(contents: &Contents, key: &AppKey, piece: Piece) -> Result<Bytes, StoreError> {
+    let damaged = |what: &str| StoreError::Corrupt(format!("{}: {what}", contents.name_of(piece.name)));
+    let sealed = piece.inline.ok_or_else(|| damaged("it is not in its row"))?;
+    let mut sealed = BytesMut::from(sealed);
+    if sealed.len() as u64 != sealed_size(piece.size) {
+        return Err(damaged("the row has another length"));
+    }
+    let opened = key.piece(piece.name).open(0, true, &mut sealed).map(|plain| plain.len());
+    sealed.truncate(opened.ok_or_else(|| damaged("chunk 0 is damaged"))?);
+    Ok(sealed.freeze())
 }
 
 impl HttpBody for Reader {

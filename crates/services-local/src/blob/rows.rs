@@ -80,6 +80,9 @@ const SCHEMA_1: &str = "
     CREATE TABLE app_key (nonce BLOB NOT NULL, sealed BLOB NOT NULL) STRICT;
 ";
 
+// The plus before a parameter of a condition keeps SQLite from planning by its value: it would compile
+// the statement anew for each.
+
 /// What is kept of a version as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -120,7 +123,7 @@ fn read_bucket(row: &SqlRow<'_>) -> rusqlite::Result<BucketRow> {
 
 pub fn bucket(connection: &Connection, name: &str) -> rusqlite::Result<Option<BucketRow>> {
     let mut statement =
-        connection.prepare_cached("SELECT id, name, created_ms, settings FROM bucket WHERE name = ?1")?;
+        connection.prepare_cached("SELECT id, name, created_ms, settings FROM bucket WHERE name = +?1")?;
     statement.query_row([name], read_bucket).optional()
 }
 
@@ -141,7 +144,8 @@ pub fn insert_bucket(tx: &Tx<'_>, name: &str, now_ms: u64) -> rusqlite::Result<B
 }
 
 /// The columns of [`read_version`], in its order.
-pub const VERSION: &str = "number, key, is_null, latest, marker, size, etag, uploaded_ms, head, tags";
+pub const VERSION: &str = "version.number, version.key, is_null, latest, marker, version.size, version.etag,
+    version.uploaded_ms, head, version.tags";
 
 pub fn read_version(row: &SqlRow<'_>) -> rusqlite::Result<BlobInfo> {
     let head: Head = json(row, 8)?;
@@ -169,17 +173,87 @@ pub fn find(
     key: &str,
     version: Option<VersionId>,
 ) -> rusqlite::Result<Option<BlobInfo>> {
-    let (which, number) = match version {
-        None => ("latest = 1 AND ?3 = 0", 0),
-        Some(VersionId::Null) => ("is_null = 1 AND ?3 = 0", 0),
-        Some(VersionId::Number(number)) => ("is_null = 0 AND number = ?3", number as i64),
-    };
-    let sql = format!("SELECT {VERSION} FROM version WHERE bucket = ?1 AND key = ?2 AND {which}");
+    let (which, number) = which(version);
+    let sql = format!("SELECT {VERSION} FROM version WHERE bucket = +?1 AND key = +?2 AND {which}");
     let mut statement = connection.prepare_cached(&sql)?;
     statement.query_row(params![bucket, key.as_bytes(), number], read_version).optional()
 }
 
-/// The plus keeps SQLite from planning by the value: it would compile the statement anew for each.
+/// What picks a version, and the number that this wants as its third parameter.
+fn which(version: Option<VersionId>) -> (&'static str, i64) {
+    match version {
+        None => ("latest = 1 AND +?3 = 0", 0),
+        Some(VersionId::Null) => ("is_null = 1 AND +?3 = 0", 0),
+        Some(VersionId::Number(number)) => ("is_null = 0 AND version.number = +?3", number as i64),
+    }
+}
+
+/// The same of a bucket that is known by its name.
+pub fn find_named(
+    connection: &Connection,
+    bucket: &str,
+    key: &str,
+    version: Option<VersionId>,
+) -> rusqlite::Result<Option<BlobInfo>> {
+    let (which, number) = which(version);
+    let mut statement = connection.prepare_cached(&find_named_sql(which))?;
+    statement.query_row(params![bucket, key.as_bytes(), number], read_version).optional()
+}
+
+fn find_named_sql(which: &str) -> String {
+    format!(
+        "SELECT {VERSION} FROM bucket CROSS JOIN version ON version.bucket = bucket.id
+        WHERE bucket.name = +?1 AND version.key = +?2 AND {which}"
+    )
+}
+
+/// The same with its pieces, in their order: one statement, and so one view. The outer loops find a
+/// row each, so that the order is that of the segments' own key.
+pub fn read(
+    connection: &Connection,
+    bucket: &str,
+    key: &str,
+    version: Option<VersionId>,
+) -> rusqlite::Result<Option<(BlobInfo, Vec<Piece>)>> {
+    let (which, number) = which(version);
+    let mut statement = connection.prepare_cached(&read_sql(which))?;
+    let mut rows = statement.query(params![bucket, key.as_bytes(), number])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let info = read_version(row)?;
+    let mut pieces: Vec<Piece> = read_piece(row, 10)?.into_iter().collect();
+    while let Some(row) = rows.next()? {
+        pieces.extend(read_piece(row, 10)?);
+    }
+    Ok(Some((info, pieces)))
+}
+
+fn read_sql(which: &str) -> String {
+    format!(
+        "SELECT {VERSION}, piece.name, piece.size, piece.sealed
+        FROM bucket CROSS JOIN version ON version.bucket = bucket.id
+        LEFT JOIN segment ON segment.version = version.number LEFT JOIN piece ON piece.id = segment.piece
+        WHERE bucket.name = +?1 AND version.key = +?2 AND {which} ORDER BY segment.number"
+    )
+}
+
+/// A piece whose columns begin at `from`, if there is one.
+fn read_piece(row: &SqlRow<'_>, from: usize) -> rusqlite::Result<Option<Piece>> {
+    let Some(name) = row.get(from)? else { return Ok(None) };
+    Ok(Some(Piece {
+        name: ContentId(name),
+        size: row.get::<_, i64>(from + 1)? as u64,
+        inline: row.get::<_, Option<Vec<u8>>>(from + 2)?.map(Bytes::from),
+    }))
+}
+
+/// The number of a key's version that was written without versioning.
+pub fn null_version(connection: &Connection, bucket: i64, key: &str) -> rusqlite::Result<Option<u64>> {
+    let mut statement =
+        connection.prepare_cached("SELECT number FROM version WHERE bucket = +?1 AND key = +?2 AND is_null = 1")?;
+    let number = statement.query_row(params![bucket, key.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(number.map(|number| number as u64))
+}
+
 const PIECES: &str = "
     SELECT piece.name, piece.size, piece.sealed FROM segment JOIN piece ON piece.id = segment.piece
     WHERE segment.version = +?1 ORDER BY segment.number";
@@ -187,19 +261,13 @@ const PIECES: &str = "
 /// The pieces of a version, in their order.
 pub fn pieces(connection: &Connection, version: u64) -> rusqlite::Result<Vec<Piece>> {
     let mut statement = connection.prepare_cached(PIECES)?;
-    let rows = statement.query_map([version as i64], |row| {
-        Ok(Piece {
-            name: ContentId(row.get(0)?),
-            size: row.get::<_, i64>(1)? as u64,
-            inline: row.get::<_, Option<Vec<u8>>>(2)?.map(Bytes::from),
-        })
-    })?;
-    rows.collect()
+    let rows = statement.query_map([version as i64], |row| read_piece(row, 0))?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// Whether a version is still there.
 pub fn exists(connection: &Connection, version: u64) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM version WHERE number = ?1")?.exists([version as i64])
+    connection.prepare_cached("SELECT 1 FROM version WHERE number = +?1")?.exists([version as i64])
 }
 
 /// Every content file that a row names, with its size.
@@ -212,12 +280,13 @@ pub fn contents(connection: &Connection) -> rusqlite::Result<Vec<(ContentId, u64
     rows.collect()
 }
 
+/// Inserts a piece that one segment or part is about to name.
 pub fn insert_piece(tx: &Tx<'_>, piece: &NewPiece) -> rusqlite::Result<i64> {
     let sealed = match &piece.place {
         NewPlace::Inline(sealed) => Some(sealed),
         NewPlace::File(_) => None,
     };
-    tx.prepare("INSERT INTO piece (name, size, users, sealed) VALUES (?1, ?2, 0, ?3)")?.execute(params![
+    tx.prepare("INSERT INTO piece (name, size, users, sealed) VALUES (?1, ?2, 1, ?3)")?.execute(params![
         piece.name.0,
         piece.size as i64,
         sealed
@@ -225,10 +294,21 @@ pub fn insert_piece(tx: &Tx<'_>, piece: &NewPiece) -> rusqlite::Result<i64> {
     Ok(tx.connection().last_insert_rowid())
 }
 
-/// Inserts a version over these pieces. Whatever was the latest of its key no longer is.
+/// Adds a user to each of these pieces.
+pub fn hold_pieces(tx: &Tx<'_>, pieces: &[i64]) -> rusqlite::Result<()> {
+    pieces.iter().try_for_each(|piece| {
+        tx.prepare("UPDATE piece SET users = users + 1 WHERE id = +?1")?.execute([piece]).map(drop)
+    })
+}
+
+/// The latest version of a key is so no longer.
+pub fn replace_latest(tx: &Tx<'_>, bucket: i64, key: &str, now_ms: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE version SET latest = 0, replaced_ms = ?3 WHERE bucket = +?1 AND key = +?2 AND latest = 1";
+    tx.prepare(sql)?.execute(params![bucket, key.as_bytes(), now_ms as i64]).map(drop)
+}
+
+/// Inserts a version over these pieces, which have a user for it. No other is the latest of its key.
 pub fn insert_version(tx: &Tx<'_>, bucket: i64, info: &BlobInfo, pieces: &[i64]) -> rusqlite::Result<()> {
-    tx.prepare("UPDATE version SET latest = 0, replaced_ms = ?3 WHERE bucket = ?1 AND key = ?2 AND latest = 1")?
-        .execute(params![bucket, info.key.as_bytes(), info.uploaded_ms as i64])?;
     let head = Head {
         http: info.http.clone(),
         custom: info.custom.clone(),
@@ -251,31 +331,38 @@ pub fn insert_version(tx: &Tx<'_>, bucket: i64, info: &BlobInfo, pieces: &[i64])
     ])?;
     for (n, piece) in pieces.iter().enumerate() {
         tx.prepare("INSERT INTO segment VALUES (?1, ?2, ?3)")?.execute(params![number, n as i64, piece])?;
-        tx.prepare("UPDATE piece SET users = users + 1 WHERE id = ?1")?.execute([piece])?;
     }
-    use_bytes(tx, info.size as i64)
+    Ok(())
 }
 
-/// Removes a version for good; answers the content files that nothing names any more.
-pub fn remove_version(tx: &Tx<'_>, number: u64) -> rusqlite::Result<Vec<ContentId>> {
+/// Removes a version for good; answers its size, and its pieces, which have a user too many then.
+pub fn remove_version(tx: &Tx<'_>, number: u64) -> rusqlite::Result<(u64, Vec<i64>)> {
     let number = number as i64;
-    let mut removed = tx.prepare("DELETE FROM version WHERE number = ?1 RETURNING size")?;
+    let mut removed = tx.prepare("DELETE FROM version WHERE number = +?1 RETURNING size")?;
     let size: i64 = removed.query_row([number], |row| row.get(0))?;
-    let mut segments = tx.prepare("SELECT piece FROM segment WHERE version = ?1")?;
+    let mut segments = tx.prepare("SELECT piece FROM segment WHERE version = +?1")?;
     let pieces: Vec<i64> = segments.query_map([number], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    tx.prepare("DELETE FROM segment WHERE version = ?1")?.execute([number])?;
-    use_bytes(tx, -size)?;
-    release_pieces(tx, &pieces)
+    tx.prepare("DELETE FROM segment WHERE version = +?1")?.execute([number])?;
+    Ok((size as u64, pieces))
 }
 
 /// Takes a user from each of these pieces; answers the content files of those that have none left.
 pub fn release_pieces(tx: &Tx<'_>, pieces: &[i64]) -> rusqlite::Result<Vec<ContentId>> {
     let mut dropped = Vec::new();
     for piece in pieces {
-        tx.prepare("UPDATE piece SET users = users - 1 WHERE id = ?1")?.execute([piece])?;
-        let sql = "DELETE FROM piece WHERE id = ?1 AND users <= 0 RETURNING name, sealed IS NULL";
-        let gone = tx.prepare(sql)?.query_row([piece], |row| Ok((ContentId(row.get(0)?), row.get(1)?))).optional()?;
-        dropped.extend(gone.and_then(|(name, is_file): (ContentId, bool)| is_file.then_some(name)));
+        // To change a row is to write its content anew, so the last user is known beforehand.
+        let mut statement = tx.prepare("SELECT users, name, sealed IS NULL FROM piece WHERE id = +?1")?;
+        let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(0)?, ContentId(row.get(1)?), row.get::<_, bool>(2)?));
+        match statement.query_row([piece], read).optional()? {
+            Some((..=1, name, is_file)) => {
+                tx.prepare("DELETE FROM piece WHERE id = +?1")?.execute([piece])?;
+                dropped.extend(is_file.then_some(name));
+            }
+            Some(_) => {
+                tx.prepare("UPDATE piece SET users = users - 1 WHERE id = +?1")?.execute([piece])?;
+            }
+            None => {}
+        }
     }
     Ok(dropped)
 }
@@ -283,7 +370,7 @@ pub fn release_pieces(tx: &Tx<'_>, pieces: &[i64]) -> rusqlite::Result<Vec<Conte
 /// After a removal: the newest version that is left is the latest.
 pub fn settle(tx: &Tx<'_>, bucket: i64, key: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE version SET latest = 1, replaced_ms = NULL
-        WHERE number = (SELECT max(number) FROM version WHERE bucket = ?1 AND key = ?2) AND latest = 0";
+        WHERE number = (SELECT max(number) FROM version WHERE bucket = +?1 AND key = +?2) AND latest = 0";
     tx.prepare(sql)?.execute(params![bucket, key.as_bytes()]).map(drop)
 }
 
@@ -302,8 +389,8 @@ pub fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 pub fn is_empty(connection: &Connection, bucket: i64) -> rusqlite::Result<bool> {
-    let held = connection.prepare_cached("SELECT 1 FROM version WHERE bucket = ?1 LIMIT 1")?.exists([bucket])?;
-    let begun = connection.prepare_cached("SELECT 1 FROM upload WHERE bucket = ?1 LIMIT 1")?.exists([bucket])?;
+    let held = connection.prepare_cached("SELECT 1 FROM version WHERE bucket = +?1 LIMIT 1")?.exists([bucket])?;
+    let begun = connection.prepare_cached("SELECT 1 FROM upload WHERE bucket = +?1 LIMIT 1")?.exists([bucket])?;
     Ok(!held && !begun)
 }
 

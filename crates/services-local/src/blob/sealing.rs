@@ -6,7 +6,7 @@
 //! that was cut off, or whose chunks changed places, does not open.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{self, HKDF_SHA256, Salt};
+use aws_lc_rs::hkdf::{self, HKDF_SHA256, Prk, Salt};
 use base::{Rng, Secret};
 use services::AppId;
 
@@ -20,7 +20,11 @@ pub const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 const KEY_BYTES: usize = 32;
 
 /// The key of an app's blobs.
-pub struct AppKey(Secret<[u8; KEY_BYTES]>);
+pub struct AppKey {
+    key: Secret<[u8; KEY_BYTES]>,
+    /// What the keys of pieces are derived from.
+    root: Prk,
+}
 
 /// The same as the disk has it.
 #[derive(Clone)]
@@ -33,13 +37,18 @@ impl AppKey {
     pub fn create(rng: &dyn Rng) -> Self {
         let mut bytes = [0; KEY_BYTES];
         rng.fill(&mut bytes);
-        Self(Secret::new(bytes))
+        Self::new(bytes)
+    }
+
+    fn new(bytes: [u8; KEY_BYTES]) -> Self {
+        let root = Salt::new(HKDF_SHA256, &[]).extract(&bytes);
+        Self { key: Secret::new(bytes), root }
     }
 
     pub fn wrap(&self, node: &NodeKey, app: &AppId, rng: &dyn Rng) -> Wrapped {
         let mut nonce = [0; NONCE_LEN];
         rng.fill(&mut nonce);
-        let mut sealed = self.0.expose().to_vec();
+        let mut sealed = self.key.expose().to_vec();
         wrapping(node, app)
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(app.to_string()), &mut sealed)
             .expect("a key is far shorter than what AES-GCM can seal");
@@ -49,15 +58,14 @@ impl AppKey {
     pub fn unwrap(wrapped: Wrapped, node: &NodeKey, app: &AppId) -> Option<Self> {
         let (nonce, mut sealed) = (Nonce::assume_unique_for_key(wrapped.nonce), wrapped.sealed);
         let opened = wrapping(node, app).open_in_place(nonce, Aad::from(app.to_string()), &mut sealed).ok()?;
-        Some(Self(Secret::new((*opened).try_into().ok()?)))
+        Some(Self::new((*opened).try_into().ok()?))
     }
 
     /// The key of one piece.
     pub fn piece(&self, name: ContentId) -> PieceKey {
         let info = [b"selvedge blob piece ".as_slice(), &name.0];
         let mut key = [0; KEY_BYTES];
-        Salt::new(HKDF_SHA256, &[])
-            .extract(self.0.expose())
+        self.root
             .expand(&info, Length)
             .and_then(|okm| okm.fill(&mut key))
             .expect("32 bytes are within what HKDF-SHA256 can give");
@@ -93,6 +101,16 @@ impl PieceKey {
             .seal_in_place_separate_tag(nonce(index, last), Aad::empty(), &mut out[start..])
             .expect("a chunk is far shorter than what AES-GCM can seal");
         out.extend_from_slice(tag.as_ref());
+    }
+
+    /// Seals content that is all there.
+    pub fn seal_whole(&self, content: &[u8], out: &mut Vec<u8>) {
+        let last = chunks_of(content.len() as u64) - 1;
+        for index in 0..=last {
+            let start = index as usize * CHUNK_BYTES;
+            let end = content.len().min(start + CHUNK_BYTES);
+            self.seal(index, index == last, &content[start..end], out);
+        }
     }
 
     /// Opens a chunk in place; `None` if it is not what was sealed.

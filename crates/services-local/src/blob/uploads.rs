@@ -9,7 +9,7 @@ use services::blob::{
 };
 
 use super::rows::{self, json, to_json};
-use super::versions::{Desk, NewVersion, insert_piece};
+use super::versions::{Desk, Made, NewVersion, insert_piece};
 use super::{LocalBlobs, in_view};
 use crate::content::ContentId;
 use crate::database::{Tx, WriteError};
@@ -131,7 +131,6 @@ impl LocalBlobs {
             };
             replace_part(tx, &desk, begun.row, number)?;
             let piece = insert_piece(tx, piece)?;
-            tx.prepare("UPDATE piece SET users = 1 WHERE id = ?1")?.execute([piece])?;
             tx.prepare("INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
                 begun.row,
                 number,
@@ -200,7 +199,7 @@ impl LocalBlobs {
                 parts: Some(pieces.len() as u32),
                 conditions,
             };
-            let info = desk.put(tx, new, &pieces)?;
+            let info = desk.put(tx, new, |_| Ok(Made::Of(pieces)))?;
             let left_out = remove(tx, begun.row)?;
             desk.discard(tx, left_out);
             Ok(PutReceipt { info, durability: Durability::Fsync })

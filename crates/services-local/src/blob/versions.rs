@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use base::Clock;
-use services::Durability;
 use services::blob::{
     BlobError, BlobInfo, BlobLimits, Checksum, Conditions, DeleteKey, Deleted, HttpMetadata, Map, Version, Versioning,
 };
+use services::{AppId, Durability};
 
+use super::hot::Hot;
 use super::pieces::{NewPiece, NewPlace, Pins};
 use super::rows::{self, BucketRow};
 use crate::content::{ContentId, Contents};
@@ -22,6 +23,16 @@ pub struct Desk {
     pub limits: Arc<BlobLimits>,
     pub contents: Arc<Contents>,
     pub pins: Arc<Pins>,
+    pub hot: Arc<Hot>,
+    pub app: AppId,
+}
+
+/// What a version is made of.
+pub enum Made {
+    /// Of a piece that was inserted for it.
+    New(i64),
+    /// Of the pieces of others, which go on as they are.
+    Of(Vec<i64>),
 }
 
 /// A version that is about to be.
@@ -61,12 +72,19 @@ impl Desk {
         }
     }
 
-    /// Puts a version over these pieces, if its conditions hold.
-    pub fn put(&self, tx: &mut Tx<'_>, new: NewVersion, pieces: &[i64]) -> Written<BlobInfo> {
+    /// Puts a version, if its conditions hold. Nothing is written before that is known.
+    pub fn put(
+        &self,
+        tx: &mut Tx<'_>,
+        new: NewVersion,
+        make: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<Made>,
+    ) -> Written<BlobInfo> {
         self.check_quota(tx, new.size)?;
-        let bucket = self.bucket(tx, &new.bucket)?;
-        let current = rows::find(tx.connection(), bucket.id, &new.key, None)?;
+        let current = rows::find_named(tx.connection(), &new.bucket, &new.key, None)?;
         new.conditions.check(current.as_ref()).map_err(WriteError::Refused)?;
+        let bucket = self.bucket(tx, &new.bucket)?;
+        self.change(tx, &new.bucket, &new.key);
+        let made = make(tx)?;
         let number = tx.next_sequence();
         let version = Version { number, null: bucket.settings.versioning != Versioning::Enabled };
         let info = BlobInfo {
@@ -83,18 +101,47 @@ impl Desk {
             checksum: new.checksum,
             parts: new.parts,
         };
-        // The new one first: it may be a copy of the pieces that the old one gives up.
-        let replaced = if version.null { self.null_version(tx, bucket.id, &info.key)? } else { None };
-        rows::insert_version(tx, bucket.id, &info, pieces)?;
-        if let Some(number) = replaced {
-            self.discard(tx, rows::remove_version(tx, number)?);
+        // Held first: it may be a copy of the pieces that the old one gives up.
+        let pieces = match made {
+            Made::New(piece) => vec![piece],
+            Made::Of(pieces) => {
+                rows::hold_pieces(tx, &pieces)?;
+                pieces
+            }
+        };
+        let replaced = match (&current, version.null) {
+            (_, false) | (None, _) => None,
+            (Some(current), true) if current.version.null => Some(current.version.number),
+            (Some(_), true) => rows::null_version(tx.connection(), bucket.id, &info.key)?,
+        };
+        let removed = replaced.map(|number| rows::remove_version(tx, number)).transpose()?;
+        if current.is_some_and(|current| Some(current.version.number) != replaced) {
+            rows::replace_latest(tx, bucket.id, &info.key, info.uploaded_ms)?;
         }
+        rows::insert_version(tx, bucket.id, &info, &pieces)?;
+        let (freed, given_up) = removed.unwrap_or_default();
+        rows::use_bytes(tx, info.size as i64 - freed as i64)?;
+        let dropped = rows::release_pieces(tx, &given_up)?;
+        self.discard(tx, dropped);
         Ok(info)
     }
 
-    fn null_version(&self, tx: &Tx<'_>, bucket: i64, key: &str) -> rusqlite::Result<Option<u64>> {
-        let null = rows::find(tx.connection(), bucket, key, Some(services::blob::VersionId::Null))?;
-        Ok(null.map(|info| info.version.number))
+    /// Removes a version for good, with what only it had.
+    fn remove(&self, tx: &mut Tx<'_>, number: u64) -> rusqlite::Result<()> {
+        let (size, pieces) = rows::remove_version(tx, number)?;
+        rows::use_bytes(tx, -(size as i64))?;
+        let dropped = rows::release_pieces(tx, &pieces)?;
+        self.discard(tx, dropped);
+        Ok(())
+    }
+
+    /// Whoever reads this key from now on asks the database, until the fate of the write is known.
+    pub fn change(&self, tx: &mut Tx<'_>, bucket: &str, key: &str) {
+        let changing = self.hot.change(&self.app, bucket, key);
+        tx.after(move |fate| match fate {
+            Fate::Committed => drop(changing),
+            Fate::Unknown => changing.stay(),
+        });
     }
 
     /// Deletes a key, or one version for good.
@@ -107,9 +154,10 @@ impl Desk {
         };
         let found = rows::find(tx.connection(), bucket.id, &wanted.key, wanted.version)?;
         conditions.check(found.as_ref()).map_err(WriteError::Refused)?;
+        self.change(tx, &bucket.name, &wanted.key);
         if wanted.version.is_some() {
             let Some(info) = found else { return Ok(deleted) };
-            self.discard(tx, rows::remove_version(tx, info.version.number)?);
+            self.remove(tx, info.version.number)?;
             rows::settle(tx, bucket.id, &wanted.key)?;
             deleted.existed = true;
             deleted.was_marker = info.marker;
@@ -119,15 +167,17 @@ impl Desk {
         deleted.existed = found.is_some_and(|info| !info.marker);
         let versioning = bucket.settings.versioning;
         if versioning != Versioning::Enabled
-            && let Some(number) = self.null_version(tx, bucket.id, &wanted.key)?
+            && let Some(number) = rows::null_version(tx.connection(), bucket.id, &wanted.key)?
         {
-            self.discard(tx, rows::remove_version(tx, number)?);
+            self.remove(tx, number)?;
         }
         match versioning {
             Versioning::Off => rows::settle(tx, bucket.id, &wanted.key)?,
             Versioning::Enabled | Versioning::Suspended => {
                 let version = Version { number: tx.next_sequence(), null: versioning == Versioning::Suspended };
-                rows::insert_version(tx, bucket.id, &marker(&wanted.key, version, self.clock.unix_ms()), &[])?;
+                let now_ms = self.clock.unix_ms();
+                rows::replace_latest(tx, bucket.id, &wanted.key, now_ms)?;
+                rows::insert_version(tx, bucket.id, &marker(&wanted.key, version, now_ms), &[])?;
                 deleted.marker = Some(version);
             }
         }

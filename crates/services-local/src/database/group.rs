@@ -55,9 +55,19 @@ impl Tx<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Tx<'a> {
+    /// Over a connection of a test's own, for the life of the process.
+    pub fn over(connection: &'a Connection) -> Self {
+        Self { connection, sequence: Box::leak(Box::default()), effects: Box::leak(Box::default()) }
+    }
+}
+
 /// A queued write.
 pub(super) trait Job: Send {
     fn bytes(&self) -> usize;
+    /// It refuses, if it does, before it changes anything.
+    fn is_decided(&self) -> bool;
     fn apply(&mut self, path: &Path, tx: &mut Tx<'_>) -> Applied;
     /// Answers the caller: with what `apply` found, or with the error of the group.
     fn finish(self: Box<Self>, group: Result<(), StoreError>);
@@ -72,6 +82,7 @@ pub(super) enum Applied {
 
 pub(super) struct ClosureJob<T, E, F> {
     bytes: usize,
+    decided: bool,
     write: Option<F>,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -79,7 +90,11 @@ pub(super) struct ClosureJob<T, E, F> {
 
 impl<T, E, F> ClosureJob<T, E, F> {
     pub fn new(bytes: usize, write: F, reply: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { bytes, write: Some(write), outcome: None, reply }
+        Self { bytes, decided: false, write: Some(write), outcome: None, reply }
+    }
+
+    pub fn decided(self) -> Self {
+        Self { decided: true, ..self }
     }
 }
 
@@ -91,6 +106,10 @@ where
 {
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn is_decided(&self) -> bool {
+        self.decided
     }
 
     fn apply(&mut self, path: &Path, tx: &mut Tx<'_>) -> Applied {
@@ -221,17 +240,28 @@ fn apply_group(
     let before = *sequence;
     run("BEGIN IMMEDIATE")?;
     for job in group {
-        run("SAVEPOINT job")?;
+        let decided = job.is_decided();
+        let changes = connection.total_changes();
+        if !decided {
+            run("SAVEPOINT job")?;
+        }
         let mark = effects.len();
         match job.apply(path, &mut Tx { connection, sequence: &mut *sequence, effects: &mut *effects }) {
             Applied::Kept => {}
+            Applied::Undo if decided && connection.total_changes() != changes => {
+                return Err(StoreError::Failed(format!("{}: a write stopped half-way", path.display())));
+            }
             Applied::Undo => {
-                run("ROLLBACK TO job")?;
+                if !decided {
+                    run("ROLLBACK TO job")?;
+                }
                 effects.truncate(mark);
             }
             Applied::Failed(error) => return Err(error),
         }
-        run("RELEASE job")?;
+        if !decided {
+            run("RELEASE job")?;
+        }
     }
     if *sequence != before {
         let mut statement =

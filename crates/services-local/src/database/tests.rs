@@ -81,6 +81,42 @@ fn a_refused_write_is_undone_and_its_effects_never_happen() {
     assert_eq!((rows(&f.database), EFFECTS.load(Ordering::SeqCst)), (vec![1], 1));
 }
 
+/// Writes `first`, and then refuses or fails with `second`, without a savepoint.
+async fn decided(database: &Arc<Database>, first: Option<i64>, second: Option<i64>) -> Result<(), StoreError> {
+    let write = move |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> {
+        if let Some(n) = first {
+            tx.prepare("INSERT INTO t VALUES (?1)")?.execute([n])?;
+        }
+        match second {
+            Some(n) => tx.prepare("INSERT INTO t VALUES (?1)")?.execute([n]).map(drop).map_err(WriteError::from),
+            None => Err(WriteError::Refused(StoreError::Closed)),
+        }
+    };
+    database.write_decided(0, write).await
+}
+
+#[test]
+fn a_decided_write_that_refuses_at_once_or_fails_at_once_leaves_its_neighbours_alone() {
+    let f = fixture();
+    let writes = [(Some(1), Some(2)), (None, None), (None, Some(5_000)), (None, Some(3))];
+    let outcomes = block_on(join_all(writes.map(|(first, second)| decided(&f.database, first, second))));
+    assert_eq!(outcomes[1], Err(StoreError::Closed));
+    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
+    assert_eq!(rows(&f.database), [1, 2, 3]);
+}
+
+#[test]
+fn a_decided_write_that_stops_half_way_leaves_nothing_of_its_group() {
+    let f = fixture();
+    for second in [Some(5_000), None] {
+        assert!(block_on(decided(&f.database, Some(1), second)).is_err());
+        f.clock.advance(60_000);
+        assert!(rows(&f.database).is_empty());
+    }
+    block_on(decided(&f.database, Some(1), Some(2))).expect("the file takes writes again");
+    assert_eq!(rows(&f.database), [1, 2]);
+}
+
 #[test]
 fn the_sequence_rises_also_after_a_reopening() {
     let f = fixture();

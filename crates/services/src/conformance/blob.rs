@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
-use super::{Subject, blob_model, block_on, usage};
+use super::{Subject, blob_model, blob_reads, block_on, usage};
 use crate::blob::{
     Algorithm, BlobError, BlobLimits, Blobs, Bucket, BucketChange, Checksum, Conditions, Content, CopyOptions,
     DeleteKey, Etags, Expected, GetOptions, HttpMetadata, ListOptions, Map, PartWanted, PutOptions, PutReceipt,
@@ -24,10 +24,12 @@ pub fn blobs<P: Blobs>(open: impl Fn() -> Subject<P>) {
         versions_stay_until_they_are_deleted(&open()).await;
         uploads_are_whole_or_nothing(&open()).await;
         copies_and_tags_stand_alone(&open()).await;
+        blob_reads::what_was_read_before_is_read_anew(&open()).await;
         buckets_share_nothing(&open()).await;
         bad_input_is_refused(&open()).await;
         usage::blobs_are_counted(&*open().provider).await;
     });
+    blob_reads::who_reads_beside_a_writer_never_goes_back(&open());
     blob_model::compare(open);
 }
 

@@ -76,7 +76,7 @@ export class DurableObjectStub {
   fetch(input: any, init: any = undefined): Promise<Response> {
     const target = this.#target;
     try {
-      return send(requestState(input, init), target);
+      return send(requestState(input, init, true), target);
     } catch (error) {
       return promiseRejected(error);
     }
@@ -88,6 +88,9 @@ setPrototypeOf(DurableObjectStub.prototype, membersBy((stub, name) => callFeatur
 /** `env.ROOM` */
 export class DurableObjectNamespace {
   #binding: number;
+  /** The name that was asked for last, and its id. */
+  #lastName: string | undefined = undefined;
+  #lastId = "";
 
   constructor(token: unknown, binding: number) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
@@ -97,7 +100,11 @@ export class DurableObjectNamespace {
   idFromName(name: any): DurableObjectId {
     if (arguments.length === 0) throw new TypeError("idFromName needs a name");
     const text = toStr(name);
-    return new DurableObjectId(INTERNAL, call(OBJECT_ID, this.#binding, OF_NAME, text), text);
+    if (text !== this.#lastName) {
+      this.#lastId = call(OBJECT_ID, this.#binding, OF_NAME, text);
+      this.#lastName = text;
+    }
+    return new DurableObjectId(INTERNAL, this.#lastId, text);
   }
 
   /** One that no object has had. */

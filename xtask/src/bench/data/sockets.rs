@@ -153,15 +153,24 @@ fn open(address: SocketAddr, host: &str) -> Result<TcpStream> {
     Ok(socket)
 }
 
+/// The first byte of a text that is one frame.
+const TEXT_FRAME: u8 = 0x81;
+
 /// Sends a message, and answers how long the object took and how many sockets it has.
 fn ask(socket: &mut TcpStream) -> Result<(Duration, usize)> {
     let begun = Instant::now();
     // A text of five bytes, masked with zeros.
-    socket.write_all(&[0x81, 0x85, 0, 0, 0, 0, b'c', b'o', b'u', b'n', b't'])?;
-    let mut head = [0; 2];
-    socket.read_exact(&mut head).context("the object did not answer")?;
-    let mut text = vec![0; usize::from(head[1])];
-    socket.read_exact(&mut text)?;
+    socket.write_all(&[TEXT_FRAME, 0x85, 0, 0, 0, 0, b'c', b'o', b'u', b'n', b't'])?;
+    let text = loop {
+        let mut head = [0; 2];
+        socket.read_exact(&mut head).context("the object did not answer")?;
+        let mut content = vec![0; usize::from(head[1])];
+        socket.read_exact(&mut content)?;
+        // The node asks now and then whether a socket that says nothing is still there.
+        if head[0] == TEXT_FRAME {
+            break content;
+        }
+    };
     let took = begun.elapsed();
     let text = String::from_utf8_lossy(&text);
     Ok((took, text.parse().with_context(|| format!("the object answered {text:?}"))?))

@@ -33,13 +33,18 @@ function readType(options: any): ValueType {
 /** How the host is told what is to become of a value; a stream is the prelude's. */
 const WANTED: Record<ValueType, number> = { __proto__: null as any, text: 0, json: 1, arrayBuffer: 2, stream: -1 };
 
-/** What a read that was not answered at once came to: the value, or `[null, handle]` of its body. */
-function late(type: ValueType): (found: any) => unknown {
-  return (found) => {
-    if (isArray(found)) return valueOf([null, found[1], null, null], type);
-    return type === "json" && found !== null ? jsonParse(found) : found;
-  };
-}
+/**
+ * What a read that was not answered at once came to: the value, JSON as text, or `[null, handle]` of what is not all
+ * there.
+ */
+const late = (type: ValueType) => (ok: boolean, found: any): unknown => {
+  if (ok && isArray(found)) return valueOf([null, found[1], null, null], type);
+  return ok && type === "json" && found !== null ? jsonParse(found) : found;
+};
+
+const LATE: Record<ValueType, ReturnType<typeof late>> = {
+  __proto__: null as any, text: late("text"), json: late("json"), arrayBuffer: late("arrayBuffer"), stream: late("stream"),
+};
 
 export function checkKey(key: unknown): string {
   if (typeof key !== "string") throw new TypeError("a KV key must be a string");
@@ -160,8 +165,7 @@ export class KvNamespace {
     try {
       const type = options === undefined ? "text" : readType(options);
       if (isArray(key) || type === "stream") return readLater(binding, key, type);
-      const asked = ask(OP_KV_READ, binding, checkKey(key), WANTED[type]);
-      return typeof asked === "number" ? operation(asked, late(type)) : asked;
+      return ask(LATE[type], OP_KV_READ, binding, checkKey(key), WANTED[type]);
     } catch (error) {
       return promiseRejected(error);
     }
@@ -183,8 +187,7 @@ export class KvNamespace {
       const wire = putOptions(options);
       const body = valueBody(value);
       if (typeof body === "string" || isView(body)) {
-        const asked = ask(OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire);
-        return typeof asked === "number" ? operation(asked) : asked;
+        return ask(undefined, OP_KV_PUT, binding, name, body as string | Uint8Array, 0, wire);
       }
       const streamId = openSending(body);
       let sending: { stop(reason: unknown): void };

@@ -14,8 +14,11 @@ export type Dispatch = (kind: number, id: number, ...args: any[]) => void | Prom
 export interface Native {
   call(code: number, ...args: Wire[]): any;
   start(code: number, ...args: Wire[]): number;
-  /** The id of an operation that goes on, or a promise that is settled already with its result. */
-  ask(code: number, ...args: Wire[]): any;
+  /**
+   * A promise of an operation, which is settled already if nothing had to be waited for. `late` makes of what comes
+   * later, a value or an error, what the promise gets.
+   */
+  ask(late: ((ok: boolean, value: any) => unknown) | undefined, code: number, ...args: Wire[]): Promise<any>;
   load(name: string): any;
   setDispatch(fn: Dispatch): void;
   setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;

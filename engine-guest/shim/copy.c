@@ -14,13 +14,30 @@
 /* Otherwise the compiler takes a loop that copies for what it defines. */
 #define NO_BUILTIN __attribute__((no_builtin))
 
+/* What is long counts as turns of a loop, which the functions below have too few of to be counted. */
+#define COUNTED(name) __attribute__((export_name("polls:" name)))
+
+__attribute__((import_module("sv"), import_name("tick"))) void sv_copy_tick(void);
+
+static void count_long(size_t n)
+{
+    static int left;
+
+    if ((left -= n >> 6) < 0) {
+        left = 20000;
+        sv_copy_tick();
+    }
+}
+
 LONG static void copy_long(void *to, const void *from, size_t n)
 {
+    count_long(n);
     __builtin_memmove(to, from, n);
 }
 
 LONG static void fill_long(void *to, int value, size_t n)
 {
+    count_long(n);
     __builtin_memset(to, value, n);
 }
 
@@ -47,7 +64,7 @@ NO_BUILTIN static inline void copy_few(uint8_t *to, const uint8_t *from, size_t 
     }
 }
 
-NO_BUILTIN void *memcpy(void *restrict to, const void *restrict from, size_t n)
+COUNTED("memcpy") NO_BUILTIN void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
     uint8_t *out = to;
     const uint8_t *in = from;
@@ -69,7 +86,7 @@ NO_BUILTIN void *memcpy(void *restrict to, const void *restrict from, size_t n)
     return to;
 }
 
-NO_BUILTIN void *memmove(void *to, const void *from, size_t n)
+COUNTED("memmove") NO_BUILTIN void *memmove(void *to, const void *from, size_t n)
 {
     if (n <= 16)
         copy_few(to, from, n);
@@ -78,7 +95,7 @@ NO_BUILTIN void *memmove(void *to, const void *from, size_t n)
     return to;
 }
 
-NO_BUILTIN void *memset(void *to, int value, size_t n)
+COUNTED("memset") NO_BUILTIN void *memset(void *to, int value, size_t n)
 {
     uint8_t *out = to;
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "asked.h"
 #include "bytes.h"
 #include "codec.h"
 #include "modules.h"
@@ -38,10 +39,7 @@ static JSValue answer(uint32_t len) {
     return value;
 }
 
-JSValue sv_throw_answer(JSContext *ctx, uint32_t len) {
-    JSValue triple = answer(len);
-    if (JS_IsException(triple))
-        return triple;
+JSValue sv_made_error(JSContext *ctx, JSValue triple) {
     JSValue parts[3];
     for (int i = 0; i < 3; i++)
         parts[i] = JS_GetPropertyUint32(ctx, triple, i);
@@ -49,6 +47,14 @@ JSValue sv_throw_answer(JSContext *ctx, uint32_t len) {
     for (int i = 0; i < 3; i++)
         JS_FreeValue(ctx, parts[i]);
     JS_FreeValue(ctx, triple);
+    return error;
+}
+
+JSValue sv_throw_answer(JSContext *ctx, uint32_t len) {
+    JSValue triple = answer(len);
+    if (JS_IsException(triple))
+        return triple;
+    JSValue error = sv_made_error(ctx, triple);
     return JS_IsException(error) ? error : JS_Throw(ctx, error);
 }
 
@@ -96,16 +102,16 @@ static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValue
     return id < 0 ? sv_throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
 }
 
-/* ask(code, …arguments) → the id of an operation that goes on, or a promise that is settled with its result. */
+/* ask(late, code, …arguments) → a promise of an operation, which is settled already if nothing had to be waited for. */
 static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     int32_t code;
-    if (JS_ToInt32(ctx, &code, argv[0]) || encode_arguments(argc - 1, argv + 1))
+    if (JS_ToInt32(ctx, &code, argv[1]) || encode_arguments(argc - 2, argv + 2))
         return JS_EXCEPTION;
     int64_t answered = sv_import_ask(code, sv_encoded.data, sv_encoded.len);
     if (answered < 0)
         return sv_throw_answer(ctx, -answered);
     if (answered >> 32)
-        return JS_NewInt32(ctx, (int32_t)answered);
+        return sv_asked_begin((uint32_t)answered, argv[0]);
     JSValue value = answer(answered);
     bool failed = JS_IsException(value);
     if (failed) {
@@ -234,7 +240,7 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("start", 1, native_start),
     JS_CFUNC_DEF("respond", 7, native_respond),
     JS_CFUNC_DEF("load", 1, native_load),
-    JS_CFUNC_DEF("ask", 1, native_ask),
+    JS_CFUNC_DEF("ask", 2, native_ask),
     JS_CFUNC_DEF("setDispatch", 1, native_set_dispatch),
     JS_CFUNC_DEF("setErrorFactory", 1, native_set_error_factory),
     JS_CFUNC_DEF("setRejectionTracker", 1, native_set_rejection_tracker),

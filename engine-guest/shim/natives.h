@@ -12,6 +12,8 @@ int sv_natives_init(JSValue *dispatch);
  * exception made of its refusal.
  */
 JSValue sv_cross(JSContext *ctx, int32_t (*host)(int32_t, const uint8_t *, uint32_t), int argc, JSValueConst *argv);
+/* What the prelude makes of the host's [name, message, code], which it takes; or an exception. */
+JSValue sv_made_error(JSContext *ctx, JSValue triple);
 /* Throws what the prelude makes of the host's [name, message, code]. */
 JSValue sv_throw_answer(JSContext *ctx, uint32_t len);
 

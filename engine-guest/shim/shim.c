@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "asked.h"
 #include "codec.h"
 #include "memory.h"
 #include "modules.h"
@@ -34,6 +35,7 @@ static JSValue dispatch_fn;
 /* Ends the running request when the host has asked for it, and only that one. */
 static int interrupted(JSRuntime *rt, void *opaque) {
     (void)opaque;
+    sv_import_tick();
     return sv_control.interrupt != 0 && sv_control.interrupt == JS_GetJobContext(rt);
 }
 
@@ -71,6 +73,9 @@ EXPORTED("sv_init") int export_init(void) {
     sv_modules_init();
     return sv_natives_init(&dispatch_fn);
 }
+
+/* For the modules of a script, which count their turns. */
+EXPORTED("sv_tick") void export_tick(void) { sv_import_tick(); }
 
 EXPORTED("sv_alloc") void *export_alloc(uint32_t bytes) { return malloc(bytes ? bytes : 1); }
 
@@ -240,6 +245,15 @@ EXPORTED("sv_enter") int export_enter(int kind, uint32_t id, uint32_t context, u
     arguments[1] = JS_NewUint32(sv_ctx, id);
     struct reader reader = {data, data + len};
     int outcome = SV_OK;
+    if (kind == SV_EVENT_COMPLETE && sv_asked(id)) {
+        outcome = sv_asked_end(id, &reader);
+        if (data != sv_inbox)
+            free(data);
+        int after = run_jobs();
+        if (outcome == SV_OK)
+            outcome = after;
+        goto done;
+    }
     while (reader.at < reader.end && count < ARGUMENTS_MAX) {
         arguments[count] = sv_decode(&reader);
         if (JS_IsException(arguments[count])) {

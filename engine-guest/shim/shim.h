@@ -15,7 +15,7 @@
 /* Results of an entry. */
 enum { SV_OK = 0, SV_EXCEPTION = 1, SV_INTERRUPTED = 2, SV_PENDING = 3 };
 
-enum { SV_EVENT_START = 0, SV_EVENT_RAN = 8 };
+enum { SV_EVENT_START = 0, SV_EVENT_COMPLETE = 3, SV_EVENT_RAN = 8 };
 
 /* Read and written by the host in place. The order of the fields is part of the interface. */
 struct control {
@@ -58,6 +58,8 @@ IMPORT("ask") int64_t sv_import_ask(int32_t code, const uint8_t *data, uint32_t 
 IMPORT("take") void sv_import_take(uint8_t *to);
 /* From now on CPU time belongs to this request. */
 IMPORT("switch") void sv_import_switch(uint32_t context);
+/* Lets the host look whether the guest runs for long: it may pause it here, end it, or ask for the end of a request. */
+IMPORT("tick") void sv_import_tick(void);
 /* The guest-visible clock: microseconds since the epoch. */
 IMPORT("now") int64_t sv_import_now(void);
 

@@ -59,15 +59,20 @@ impl Components {
         Self { runtime, cache, clock: Arc::new(SystemClock::default()), linker: OnceLock::new() }
     }
 
+    fn engine(&self) -> Result<&wasmtime::Engine, Failure> {
+        self.runtime.components().map_err(|e| Failure::new(&code::INTERNAL, format!("the sandbox engine: {e:#}")))
+    }
+
     /// Checks and compiles a component, which takes a second for each few megabytes, unless an
     /// earlier preparation is found intact.
     pub fn prepare(&self, artifact: &Digest, bytes: &[u8]) -> Result<StartReport, Failure> {
         let begun = Instant::now();
-        if self.cache.component(&self.runtime.wasmtime, artifact).is_some() {
+        let engine = self.engine()?;
+        if self.cache.component(engine, artifact).is_some() {
             return Ok(StartReport { elapsed: begun.elapsed(), ..StartReport::default() });
         }
         check::shape(bytes)?;
-        let component = Component::new(&self.runtime.wasmtime, bytes).map_err(|error| check::invalid(&error))?;
+        let component = Component::new(engine, bytes).map_err(|error| check::invalid(&error))?;
         check::world(&component)?;
         self.link(&component)?;
         let serialised = component.serialize().map_err(|e| Failure::new(&code::INTERNAL, format!("{e:#}")))?;
@@ -77,16 +82,16 @@ impl Components {
     }
 
     pub fn load(&self, artifact: &Digest) -> Result<Option<Arc<dyn worker::Program>>, Failure> {
-        let Some(component) = self.cache.component(&self.runtime.wasmtime, artifact) else { return Ok(None) };
+        let Some(component) = self.cache.component(self.engine()?, artifact) else { return Ok(None) };
         let proxy = self.link(&component)?;
         Ok(Some(Arc::new(Program { runtime: self.runtime.clone(), clock: self.clock.clone(), proxy })))
     }
 
     /// Resolves imports and exports, so that an instance only has to be allocated.
     fn link(&self, component: &Component) -> Result<ProxyPre<Host>, Failure> {
-        let linker = self
-            .linker
-            .get_or_init(|| host::linker(&self.runtime.wasmtime).expect("no two host functions have the same name"));
+        let engine = self.engine()?;
+        let linker =
+            self.linker.get_or_init(|| host::linker(engine).expect("no two host functions have the same name"));
         let linked = linker.instantiate_pre(component).and_then(ProxyPre::new);
         linked.map_err(|error| {
             let remedy = "build it for the wasi:http/proxy world, version 0.2";

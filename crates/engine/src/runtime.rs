@@ -1,8 +1,14 @@
-//! The one wasmtime engine of a node: its configuration, and the ticker that lets the host decide
+//! The wasmtime engines of a node: their configuration, and the ticker that lets the host decide
 //! about a running guest every millisecond.
+//!
+//! There are two, because guests are interrupted in two ways. Components are looked after by
+//! wasmtime: it compiles a look at the epoch, and a call, into every loop and function. That call is
+//! dear even where it is never made: what lives across it can't stay in the registers that a call may
+//! change, and the loop of an interpreter is nothing but what lives across it. So scripts count for
+//! themselves, where it matters ([`crate::script`]'s `metering`), and ask for the tick.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -20,7 +26,8 @@ const IDLE_TICKS: u32 = 50;
 
 /// What runs every guest of the node.
 pub struct Runtime {
-    pub wasmtime: wasmtime::Engine,
+    pub scripts: wasmtime::Engine,
+    options: RuntimeOptions,
     ticker: Arc<Ticker>,
     instances: AtomicU64,
 }
@@ -34,9 +41,23 @@ pub struct RuntimeOptions {
 
 impl Runtime {
     pub fn new(options: RuntimeOptions) -> wasmtime::Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&config(options, fresh_is_cheap()))?;
-        let ticker = Ticker::start(wasmtime.clone());
-        Ok(Self { wasmtime, ticker, instances: AtomicU64::new(0) })
+        let scripts = wasmtime::Engine::new(&config(options, fresh_is_cheap()))?;
+        Ok(Self { scripts, options, ticker: Ticker::start(), instances: AtomicU64::new(0) })
+    }
+
+    /// The engine of components. Made when it is first needed: a node without any does without.
+    pub fn components(&self) -> wasmtime::Result<&wasmtime::Engine> {
+        if let Some(engine) = self.ticker.components.get() {
+            return Ok(engine);
+        }
+        let mut config = config(self.options, fresh_is_cheap());
+        let engine = wasmtime::Engine::new(config.epoch_interruption(true))?;
+        Ok(self.ticker.components.get_or_init(|| engine))
+    }
+
+    /// How often the ticker has ticked.
+    pub fn ticks(&self) -> u64 {
+        self.ticker.ticks.load(Ordering::Relaxed)
     }
 
     /// The number of a new instance, unique within the life of the node.
@@ -92,7 +113,6 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .cranelift_opt_level(OptLevel::Speed)
-        .epoch_interruption(true)
         // QuickJS recurses in C for deep JSON, proxies and parser input.
         .max_wasm_stack(3 << 20)
         .async_stack_size(4 << 20)
@@ -104,35 +124,42 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     config
 }
 
-/// A thread that advances the engine's epoch while guests run, and sleeps while none does.
+/// A thread that counts, and advances the components' epoch, while guests run, and sleeps while none does.
 struct Ticker {
     entries: AtomicU64,
+    ticks: AtomicU64,
+    components: OnceLock<wasmtime::Engine>,
     asleep: AtomicBool,
     stop: AtomicBool,
-    thread: std::sync::OnceLock<Thread>,
+    thread: OnceLock<Thread>,
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> Arc<Self> {
+    fn start() -> Arc<Self> {
         let ticker = Arc::new(Self {
             entries: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            components: OnceLock::new(),
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            thread: std::sync::OnceLock::new(),
+            thread: OnceLock::new(),
         });
         let inner = ticker.clone();
-        let spawned = std::thread::Builder::new().name("ticker".into()).spawn(move || inner.tick(&engine));
+        let spawned = std::thread::Builder::new().name("ticker".into()).spawn(move || inner.tick());
         let handle = spawned.expect("the machine can start a thread");
         ticker.thread.get_or_init(|| handle.thread().clone());
         ticker
     }
 
-    fn tick(&self, engine: &wasmtime::Engine) {
+    fn tick(&self) {
         let mut seen = 0;
         let mut idle = 0;
         while !self.stop.load(Ordering::Acquire) {
             std::thread::sleep(TICK);
-            engine.increment_epoch();
+            self.ticks.fetch_add(1, Ordering::Relaxed);
+            if let Some(engine) = self.components.get() {
+                engine.increment_epoch();
+            }
             let entries = self.entries.load(Ordering::Relaxed);
             idle = if entries == seen { idle + 1 } else { 0 };
             seen = entries;

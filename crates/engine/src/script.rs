@@ -21,6 +21,7 @@ mod host;
 mod image;
 mod instance;
 mod kv;
+mod metering;
 mod node;
 mod objects;
 mod operations;

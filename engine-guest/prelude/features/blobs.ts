@@ -8,7 +8,7 @@ import { HostBody } from "../hostbody.ts";
 import { INTERNAL } from "../internal.ts";
 import {
   OP_BLOB_ABORT, OP_BLOB_COMPLETE, OP_BLOB_CREATE_UPLOAD, OP_BLOB_DELETE, OP_BLOB_GET, OP_BLOB_HEAD, OP_BLOB_LIST,
-  OP_BLOB_PUT, OP_BLOB_PUT_PART, ask, promiseResult, start,
+  OP_BLOB_PUT, OP_BLOB_PUT_PART, ask, promiseResult, promiseState, start,
 } from "../native.ts";
 import { operation } from "../operations.ts";
 import {
@@ -148,10 +148,13 @@ webClass(R2ObjectBody);
 
 const objectOf = (info: Info | null): R2Object | null => (info === null ? null : new R2Object(INTERNAL, info));
 
-/** A promise of what `make` makes of the answer to a question, which is there already or comes. */
-function made<T>(asked: any, make: (answer: any) => T): Promise<T> {
-  return typeof asked === "number" ? operation(asked, make) : promiseResolved(make(promiseResult(asked)));
+/** A promise of what `make` makes of the answer to a question, if that is there already; what comes late is made so. */
+function made<T>(asked: Promise<any>, make: (answer: any) => T): Promise<T> {
+  return promiseState(asked) === 1 ? promiseResolved(make(promiseResult(asked))) : asked;
 }
+
+const lateObject = (ok: boolean, answer: any): unknown => (ok ? objectOf(answer) : answer);
+const lateFound = (ok: boolean, answer: any): unknown => (ok ? foundOf(answer) : answer);
 
 /** Of `[info, has content, bytes, handle]`. */
 function foundOf(found: any): R2ObjectBody | R2Object | null {
@@ -360,7 +363,7 @@ export class R2Bucket {
   head(key: string): Promise<R2Object | null> {
     const binding = this.#binding;
     try {
-      return made(ask(OP_BLOB_HEAD, binding, checkKey(key)), objectOf);
+      return made(ask(lateObject, OP_BLOB_HEAD, binding, checkKey(key)), objectOf);
     } catch (error) {
       return promiseRejected(error);
     }
@@ -371,7 +374,7 @@ export class R2Bucket {
     const binding = this.#binding;
     try {
       const wire = getWire(options);
-      return made(ask(OP_BLOB_GET, binding, checkKey(key), wire), foundOf);
+      return made(ask(lateFound, OP_BLOB_GET, binding, checkKey(key), wire), foundOf);
     } catch (error) {
       return promiseRejected(error);
     }

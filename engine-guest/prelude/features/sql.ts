@@ -57,6 +57,7 @@ function begin(operate: () => number): Promise<any> {
 }
 
 const explained = (error: any): Error => failure(error, "D1_ERROR");
+const late = (ok: boolean, value: any): unknown => (ok ? value : explained(value));
 
 function byteList(list: any[]): Uint8Array {
   const bytes = new Uint8Array(list.length);
@@ -97,8 +98,7 @@ function query(parts: Parts, form: number, column: string | undefined = undefine
   try {
     const target = parts[0];
     if (target.transaction !== null) return runIn(target.transaction, parts, form, column);
-    const asked = ask(OP_SQL_QUERY, target.binding, target.key, parts[1], parts[2], parts[3], form, column);
-    return typeof asked === "number" ? operation(asked, undefined, explained) : asked;
+    return ask(late, OP_SQL_QUERY, target.binding, target.key, parts[1], parts[2], parts[3], form, column);
   } catch (error) {
     return promiseRejected(error);
   }

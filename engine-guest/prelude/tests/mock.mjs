@@ -184,6 +184,22 @@ function computed(id, code, args) {
   }
 }
 
+/** Operations that have a promise with the host. */
+const asked = new Map();
+
+function endAsked(id, ok, value) {
+  const { late, resolve, reject } = asked.get(id);
+  asked.delete(id);
+  try {
+    const found = ok ? value : host.makeError(...value);
+    const made = late === undefined ? found : late(ok, found);
+    if (ok) resolve(made);
+    else reject(made);
+  } catch (error) {
+    reject(error);
+  }
+}
+
 function startOperation(code, ...args) {
   if (host.evaluating) throw host.makeError("Error", "I/O is not possible while modules are evaluated", "io_at_start");
   const id = host.nextId++;
@@ -195,14 +211,17 @@ function startOperation(code, ...args) {
 globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),
   start: startOperation,
-  ask(code, ...args) {
+  ask(late, code, ...args) {
     const result = host.atOnce(code, args);
-    return result === undefined ? startOperation(code, ...args) : result;
+    if (result !== undefined) return result;
+    const id = startOperation(code, ...args);
+    return new Promise((resolve, reject) => asked.set(id, { late, resolve, reject }));
   },
   load: (name) => loaded.get(name),
   setDispatch(fn) {
     // Behind the jobs, in the guest; here at once, so that whoever waits is seen to wait.
     host.dispatch = (kind, id, ...args) => {
+      if (kind === EVENT.COMPLETE && asked.has(id)) return void endAsked(id, ...args);
       const answer = fn(kind, id, ...args);
       if (answer !== undefined) fn(EVENT.RAN, id, answer);
     };

@@ -123,8 +123,8 @@ impl ComponentInstance {
     async fn serve(self: Rc<Self>, invocation: Arc<Invocation>, event: Box<FetchEvent>, head: Head) {
         self.running.set(true);
         let begun = Instant::now();
-        let Program { runtime, clock, .. } = &*self.program;
-        let mut store = Host::store(&runtime.wasmtime, clock, self.core.clone(), self.share.clone(), &invocation);
+        let Program { runtime, clock, proxy } = &*self.program;
+        let mut store = Host::store(proxy.engine(), clock, self.core.clone(), self.share.clone(), &invocation);
         let serving = Serving { instance: &self, console: store.data().console.clone() };
         let outcome = {
             let guest = self.share.metered(runtime, self.handle(&mut store, &invocation, *event, head, begun));

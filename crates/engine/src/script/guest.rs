@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base::{Clock, Code, Fault, Rng, SystemRng, WorkerLimits, code};
 use telemetry::Level;
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
+use wasmtime::{Caller, Memory, ResourceLimiter};
 use worker::{Call, Core, Env, Event, Meter};
 
 use super::abi::control;
@@ -27,6 +27,7 @@ use super::sockets::Sockets;
 use super::wasm::{Interrupted, Wasm};
 use crate::cpu;
 use crate::lines::{self, Line};
+use crate::runtime::Runtime;
 
 /// What the guest asked for during an entry, in order.
 #[derive(Debug)]
@@ -263,6 +264,8 @@ pub struct Guest {
     /// Timers that are pending, of all requests.
     pub timers: u64,
     lane: Arc<Mutex<LaneState>>,
+    /// Set when the guest is instantiated.
+    pub pace: Option<Pace>,
     memory_max: usize,
     /// The guest asked for more memory than it may have.
     pub memory_denied: bool,
@@ -286,6 +289,19 @@ enum Mark {
 struct LaneState {
     permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
     resumed: Option<Duration>,
+}
+
+/// Where a guest sees the ticks, and the last one that it saw.
+pub struct Pace {
+    runtime: Arc<Runtime>,
+    seen: u64,
+}
+
+impl Pace {
+    /// No tick is due until an entry [begins](Guest::begin).
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime, seen: u64::MAX }
+    }
 }
 
 /// The request used up its CPU time and did not react.
@@ -346,6 +362,7 @@ impl Guest {
             unowned: Duration::ZERO,
             timers: 0,
             lane: Arc::default(),
+            pace: None,
             memory_denied: false,
             next_id: 1,
             held: Held::default(),
@@ -395,9 +412,32 @@ impl Guest {
         self.charged = request;
         self.entry = Duration::ZERO;
         self.mark = Mark::Wall(Instant::now());
+        if let Some(pace) = &mut self.pace {
+            pace.seen = pace.runtime.ticks();
+        }
         if let Phase::Serving = self.phase {
             self.unowned = Duration::ZERO;
         }
+    }
+
+    /// What is entered now is short, and no tick is for it.
+    pub fn hurry(&mut self) {
+        if let Some(pace) = &mut self.pace {
+            pace.seen = u64::MAX;
+        }
+    }
+
+    /// Whether a tick has passed since the guest was entered, or since the last one that it was told of.
+    pub fn is_ticked(&mut self) -> bool {
+        let Some(pace) = &mut self.pace else { return false };
+        let now = pace.runtime.ticks();
+        let is_ticked = now > pace.seen;
+        if is_ticked {
+            pace.seen = now;
+            // A guest that runs on is activity too: the ticker must not fall asleep over it.
+            pace.runtime.entering();
+        }
+        is_ticked
     }
 
     /// Charges what was used since the last look.
@@ -537,15 +577,15 @@ enum Verdict {
     End,
 }
 
-/// Decides about a running guest at each tick.
-pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+/// Decides about a running guest at each tick, and holds it until it may go on.
+pub async fn on_tick(cx: &mut Caller<'_, Guest>) -> wasmtime::Result<()> {
     match cx.data_mut().verdict() {
-        Verdict::GoOn if !cx.data().is_to_leave_wasm() => return Ok(UpdateDeadline::Continue(1)),
+        Verdict::GoOn if !cx.data().is_to_leave_wasm() => return Ok(()),
         Verdict::GoOn | Verdict::TakeTurns => {}
         Verdict::Interrupt(request) => {
             let at = cx.data().layout.control + control::INTERRUPT;
             if let Some(memory) = cx.data().memory {
-                memory.write(&mut cx, at, &request.to_le_bytes())?;
+                memory.write(&mut *cx, at, &request.to_le_bytes())?;
             }
         }
         Verdict::End => return Err(wasmtime::Error::new(CpuExhausted)),
@@ -554,7 +594,11 @@ pub fn on_tick(mut cx: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDea
     if cx.data().is_to_leave_wasm() {
         return Err(wasmtime::Error::new(Interrupted));
     }
-    Ok(UpdateDeadline::YieldCustom(1, cx.data().take_turns()))
+    let turns = cx.data().take_turns();
+    turns.await;
+    // The ticks of the wait were not the guest's.
+    cx.data_mut().is_ticked();
+    Ok(())
 }
 
 impl ResourceLimiter for Guest {

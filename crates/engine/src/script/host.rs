@@ -11,7 +11,7 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::ask::{self, Answer};
 use super::codec::{Decoder, Encoder, Malformed, Value};
-use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody};
+use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody, on_tick};
 use super::{held, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
 use crate::lines::Line;
 
@@ -73,6 +73,14 @@ pub fn define(linker: &mut Linker<Guest>, wasm: Arc<wasm::Shared>) -> wasmtime::
     })?;
     linker.func_wrap("sv", "switch", |mut caller: Caller<'_, Guest>, request: u32| {
         caller.data_mut().switch(request);
+    })?;
+    linker.func_wrap_async("sv", "tick", |mut caller: Caller<'_, Guest>, (): ()| {
+        Box::new(async move {
+            if caller.data_mut().is_ticked() {
+                on_tick(&mut caller).await?;
+            }
+            Ok(())
+        })
     })?;
     linker.func_wrap("sv", "now", |caller: Caller<'_, Guest>| caller.data().now_us)?;
     wasm::calls::define(linker, &wasm)?;

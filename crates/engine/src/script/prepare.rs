@@ -39,7 +39,7 @@ pub struct Evaluated {
 /// Boots QuickJS and evaluates the prelude: the image that every other descends from.
 pub fn base_image(guestware: &mut Guestware, parts: &Parts) -> Result<Vec<u8>, Failure> {
     let prelude = guestware.prelude.clone();
-    let bare = Module::new(&guestware.runtime.wasmtime, image::encode(&parts.memory, 0, false)).map_err(internal)?;
+    let bare = Module::new(&guestware.runtime.scripts, image::encode(&parts.memory, 0, false)).map_err(internal)?;
     let limits = WorkerLimits { start_cpu_ms: 10_000, ..WorkerLimits::default() };
     let guest = Guest::evaluating(Layout::default(), &limits);
     let mut sandbox = guestware.instantiate(&bare, guest).map_err(internal)?;
@@ -299,7 +299,6 @@ fn run<P: WasmParams + Sync, R: WasmResults + Sync>(
 ) -> Result<R, Failure> {
     let function: TypedFunc<P, R> = sandbox.instance.get_typed_func(&mut sandbox.store, name).map_err(internal)?;
     sandbox.store.data_mut().begin(0);
-    sandbox.store.set_epoch_deadline(1);
     let result = function.call_async(&mut sandbox.store, arguments).now_or_never();
     match result {
         Some(Ok(value)) => Ok(value),

@@ -15,6 +15,7 @@ use worker::{Core, Env, Failure, Instance, StartReport};
 use super::guest::Guest;
 use super::image;
 use super::instance::ScriptInstance;
+use super::metering;
 use super::objects::GuestObject;
 use super::prelude::Prelude;
 use super::prepare;
@@ -54,21 +55,23 @@ impl Scripts {
         let generation = Digest::of(&generation);
         let parts = image::split(GUEST).map_err(|e| Failure::new(&code::INTERNAL, e.to_string()))?;
         let module = |kind, bytes: &dyn Fn() -> Result<Vec<u8>, Failure>| -> Result<Module, Failure> {
-            if let Some(module) = cache.module(&runtime.wasmtime, kind, &generation) {
+            if let Some(module) = cache.module(&runtime.scripts, kind, &generation) {
                 return Ok(module);
             }
-            let module = Module::new(&runtime.wasmtime, bytes()?).map_err(internal)?;
+            let module = Module::new(&runtime.scripts, bytes()?).map_err(internal)?;
             cache.store(kind, &generation, &module.serialize().map_err(internal)?);
             Ok(module)
         };
-        let compiled = module(Kind::Code, &|| Ok(parts.code.clone()))?;
+        let compiled = module(Kind::Code, &|| {
+            metering::meter(&parts.code).map_err(|e| Failure::new(&code::INTERNAL, e.to_string()))
+        })?;
         let prelude = match Artifact::decode(PRELUDE) {
             Ok(Artifact::Script(prelude)) => Arc::new(Prelude::new(prelude)),
             _ => return Err(Failure::new(&code::INTERNAL, "the prelude is no script")),
         };
         let mut guestware = Guestware::new(runtime.clone(), compiled, prelude, cache.clone()).map_err(internal)?;
         let base = prepare::base_image(&mut guestware, &parts)?;
-        let base = Module::new(&runtime.wasmtime, base).map_err(internal)?;
+        let base = Module::new(&runtime.scripts, base).map_err(internal)?;
         Ok(Self { guestware: Arc::new(guestware), base, cache, clock: Arc::new(SystemClock::default()), generation })
     }
 
@@ -88,7 +91,7 @@ impl Scripts {
         if let Some(bundle) = &evaluated.bundle {
             self.cache.store(Kind::Bundle, &key, bundle);
         }
-        let module = Module::new(&self.guestware.runtime.wasmtime, &evaluated.image).map_err(internal)?;
+        let module = Module::new(&self.guestware.runtime.scripts, &evaluated.image).map_err(internal)?;
         self.cache.store(Kind::Image, &key, &module.serialize().map_err(internal)?);
         Ok(StartReport {
             fresh: true,
@@ -105,7 +108,7 @@ impl Scripts {
 
     /// An image, and what it needs of WebAssembly; all of it, or nothing.
     fn find(&self, key: &Digest) -> Option<(Module, Option<Bundle>)> {
-        let engine = &self.guestware.runtime.wasmtime;
+        let engine = &self.guestware.runtime.scripts;
         let image = self.cache.module(engine, Kind::Image, key)?;
         if !image::has_wasm(&image) {
             return Some((image, None));
@@ -116,7 +119,7 @@ impl Scripts {
 
     /// Compiles the WebAssembly modules of a script, in their order.
     fn compile(&self, script: &Script, limits: &WorkerLimits) -> Result<Vec<Arc<Compiled>>, Failure> {
-        let engine = &self.guestware.runtime.wasmtime;
+        let engine = &self.guestware.runtime.scripts;
         let modules = script.modules.iter().filter(|module| module.kind == ModuleKind::Wasm);
         modules.map(|m| wasm::bundle::compile(engine, &self.cache, &m.name, &m.source, limits.wasm_bytes)).collect()
     }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use wasmtime::{Extern, Instance, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
 
 use super::abi::control;
-use super::guest::{Guest, Layout, on_tick};
+use super::guest::{Guest, Layout, Pace};
 use super::image::MEMORY;
 use super::prelude::Prelude;
 use super::wasm::Shared;
@@ -47,8 +47,8 @@ impl Guestware {
         prelude: Arc<Prelude>,
         cache: Arc<Cache>,
     ) -> wasmtime::Result<Self> {
-        let mut linker = Linker::new(&runtime.wasmtime);
-        super::host::define(&mut linker, Arc::new(Shared::new(runtime.wasmtime.clone(), cache)))?;
+        let mut linker = Linker::new(&runtime.scripts);
+        super::host::define(&mut linker, Arc::new(Shared::new(runtime.scripts.clone(), cache)))?;
         let export = |name: &str| {
             code.get_export_index(name).ok_or_else(|| wasmtime::Error::msg(format!("the guest lacks {name}")))
         };
@@ -59,15 +59,9 @@ impl Guestware {
     /// Links the code to the memory of an image. Takes microseconds: every slot comes from the
     /// pool, the memory is mapped copy-on-write, and nothing is compiled.
     pub fn instantiate(&self, image: &Module, guest: Guest) -> wasmtime::Result<Sandbox> {
-        let mut store = Store::new(&self.runtime.wasmtime, guest);
+        let mut store = Store::new(&self.runtime.scripts, guest);
         store.limiter(|guest| guest);
-        store.set_epoch_deadline(1 << 40);
-        let runtime = self.runtime.clone();
-        store.epoch_deadline_callback(move |cx| {
-            // A guest that runs on is activity too: the ticker must not fall asleep over it.
-            runtime.entering();
-            on_tick(cx)
-        });
+        store.data_mut().pace = Some(Pace::new(self.runtime.clone()));
         let image = at_once(Instance::new_async(&mut store, image, &[]))?;
         let memory =
             image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;
@@ -109,7 +103,7 @@ impl Sandbox {
             // The guest frees it once it has decoded it. If it has no room, that is no fault of
             // whoever ran before.
             self.store.data_mut().begin(0);
-            self.store.set_epoch_deadline(1 << 40);
+            self.store.data_mut().hurry();
             self.alloc.call_async(&mut self.store, arguments.len() as u32).await?
         };
         if at == 0 {
@@ -117,7 +111,6 @@ impl Sandbox {
         }
         self.memory.write(&mut self.store, at as usize, arguments)?;
         self.store.data_mut().begin(request);
-        self.store.set_epoch_deadline(1);
         let call = (kind, id, request, at, arguments.len() as u32);
         let outcome = self.enter.call_async(&mut self.store, call).await;
         self.store.data_mut().end();

@@ -29,6 +29,39 @@ fn a_native_loop_ends_with_its_instance() {
     });
 }
 
+/// Work of QuickJS's own that is long in each call, or in each look at a property.
+#[test]
+fn a_loop_of_long_native_work_shares_the_core_and_ends_like_any_other() {
+    const CASES: [&str; 7] = [
+        "const s = 'a'.repeat(1 << 22); for (;;) s.indexOf('ab')",
+        "const s = JSON.stringify(Array(1 << 18).fill(1)); for (;;) JSON.parse(s)",
+        "const s = ' '.repeat(1 << 20) + '1'; for (;;) JSON.parse(s)",
+        "const s = ['a'.repeat(1 << 20)]; for (;;) JSON.stringify(s)",
+        "const a = new Uint8Array(1 << 22), b = new Uint8Array(1 << 22); for (;;) a.set(b)",
+        "let o = {}; for (let i = 0; i < 20000; i++) o = Object.create(o); for (;;) o.missing",
+        "const s = new Uint8Array(1 << 22).fill(97), d = new TextDecoder(); for (;;) d.decode(s)",
+    ];
+    for case in CASES {
+        on_core(async {
+            let source = format!("export default {{ fetch() {{ {case} }} }}");
+            let looping = setup(&source).limits(|l| l.cpu_ms = 200).start();
+            let hello = setup("export default { fetch() { return new Response('hi') } }").start();
+            let event = Box::new(get("http://a.test/"));
+            let run = looping.instance.clone().run(looping.call(), worker::Event::Fetch(event));
+            let task = tokio::task::spawn_local(run);
+            let mut answered = 0;
+            while !task.is_finished() {
+                assert_eq!(hello.text(get("http://b.test/")).await, "hi");
+                answered += 1;
+                // A request that is short is answered at once, without the runtime.
+                tokio::task::yield_now().await;
+            }
+            assert!(answered > 10, "only {answered} short requests were answered beside: {case}");
+            assert_eq!(task.await.unwrap().unwrap_err().failure.code.name, "cpu_exceeded", "{case}");
+        });
+    }
+}
+
 #[test]
 fn runaway_recursion_is_a_range_error() {
     on_core(async {

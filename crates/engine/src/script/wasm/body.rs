@@ -5,8 +5,9 @@ use wasm_encoder::{BlockType, Function, HeapType, InstructionSink, ValType};
 use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources};
 
 use super::access::Access;
-use super::layout::{GROW, Layout, Place, REF_FILL, REF_GET, REF_GROW, REF_SIZE, SHIFT};
+use super::layout::{GROW, Layout, Place, REF_FILL, REF_GET, REF_GROW, REF_SIZE, SHIFT, TICK};
 use super::rewrite::{Invalid, value_type};
+use crate::script::metering;
 
 /// Locals that are added to every function, behind its own.
 struct Temporaries {
@@ -46,6 +47,7 @@ pub fn rewrite(
     let mut function = Function::new(locals);
     let mut operators = body.get_operators_reader()?;
     let mut out = Vec::with_capacity(body.range().len() * 2);
+    metering::turn(&mut InstructionSink::new(&mut out), layout.turns, TICK);
     while !operators.eof() {
         let (operator, at) = operators.read_with_offset()?;
         let raw = &wasm[at..operators.original_position()];
@@ -56,6 +58,9 @@ pub fn rewrite(
         match Access::parse(raw) {
             Some(access) => writer.access(&access),
             None => writer.operator(&operator, raw, is_ref)?,
+        }
+        if matches!(operator, Operator::Loop { .. }) {
+            metering::turn(&mut InstructionSink::new(&mut out), layout.turns, TICK);
         }
     }
     operators.finish()?;
@@ -98,6 +103,20 @@ impl Writer<'_> {
         self.emit().global_get(size).i64_gt_u().if_(BlockType::Empty).unreachable().end();
     }
 
+    /// What a bulk operation does is many turns of a loop.
+    fn count_bytes(&mut self, count: u32) {
+        let turns = self.layout.turns;
+        self.emit().global_get(turns).local_get(count).i32_const(6).i32_shr_u().i32_sub().global_set(turns);
+        metering::turn(&mut self.emit(), turns, TICK);
+    }
+
+    /// So is what one does to a table, which has 20,000 elements at most.
+    fn count_elements(&mut self) {
+        let turns = self.layout.turns;
+        self.emit().global_get(turns).i32_const(2_000).i32_sub().global_set(turns);
+        metering::turn(&mut self.emit(), turns, TICK);
+    }
+
     /// Pops three operands.
     fn take3(&mut self) -> (u32, u32, u32) {
         let (a, b, c) = (self.t.a, self.t.b, self.t.c);
@@ -114,6 +133,7 @@ impl Writer<'_> {
     pub fn memory_init(&mut self, memory: u32, segment: u32) {
         let (to, from, count) = self.take3();
         self.check(memory, to, count);
+        self.count_bytes(count);
         self.moved(memory, to);
         self.emit().local_get(from).local_get(count).memory_init(0, segment);
     }
@@ -131,6 +151,7 @@ impl Writer<'_> {
             Operator::MemoryFill { mem } => {
                 let (to, value, count) = self.take3();
                 self.check(mem, to, count);
+                self.count_bytes(count);
                 self.moved(mem, to);
                 self.emit().local_get(value).local_get(count).memory_fill(0);
             }
@@ -138,6 +159,7 @@ impl Writer<'_> {
                 let (to, from, count) = self.take3();
                 self.check(dst_mem, to, count);
                 self.check(src_mem, from, count);
+                self.count_bytes(count);
                 self.moved(dst_mem, to);
                 self.moved(src_mem, from);
                 self.emit().local_get(count).memory_copy(0, 0);
@@ -232,6 +254,7 @@ impl Writer<'_> {
             },
             Operator::TableGrow { table } => match place(table) {
                 Place::Native(table) => {
+                    self.count_elements();
                     self.emit().table_grow(table);
                 }
                 Place::Refs(refs) => {
@@ -241,6 +264,7 @@ impl Writer<'_> {
             },
             Operator::TableFill { table } => match place(table) {
                 Place::Native(table) => {
+                    self.count_elements();
                     self.emit().table_fill(table);
                 }
                 Place::Refs(refs) => {
@@ -250,10 +274,12 @@ impl Writer<'_> {
             },
             Operator::TableCopy { dst_table, src_table } => {
                 let (to, from) = (layout.native_table(dst_table)?, layout.native_table(src_table)?);
+                self.count_elements();
                 self.emit().table_copy(to, from);
             }
             Operator::TableInit { elem_index, table } => {
                 let table = layout.native_table(table)?;
+                self.count_elements();
                 self.emit().table_init(table, elem_index);
             }
             _ => self.out.extend_from_slice(raw),

@@ -6,8 +6,8 @@ use super::rewrite::Invalid;
 
 /// The functions of the host and of the guest that every rewritten module imports, in this order,
 /// from `sv`. Each is (instance or memory or table, …).
-pub const HOST: [&str; 6] =
-    ["sv_wasm_import", "sv_wasm_grow", "sv_ref_get", "sv_ref_fill", "sv_ref_grow", "sv_ref_size"];
+pub const HOST: [&str; 7] =
+    ["sv_wasm_import", "sv_wasm_grow", "sv_ref_get", "sv_ref_fill", "sv_ref_grow", "sv_ref_size", "sv_tick"];
 
 pub const IMPORT: u32 = 0;
 pub const GROW: u32 = 1;
@@ -15,6 +15,7 @@ pub const REF_GET: u32 = 2;
 pub const REF_FILL: u32 = 3;
 pub const REF_GROW: u32 = 4;
 pub const REF_SIZE: u32 = 5;
+pub const TICK: u32 = 6;
 
 /// Functions move by this many.
 pub const SHIFT: u32 = HOST.len() as u32;
@@ -46,6 +47,8 @@ pub struct Layout {
     pub own: u32,
     pub scratch: u32,
     pub reached: u32,
+    /// The turns that are left before the next question for the tick.
+    pub turns: u32,
     /// Of the globals that were added, in order: type and name of its export.
     pub added: Vec<(ValType, String)>,
 }
@@ -76,8 +79,9 @@ impl Layout {
         let own = add(ValType::I32, "own".into());
         let scratch = add(ValType::I32, "scratch".into());
         let reached = add(ValType::I32, "reached".into());
+        let turns = add(ValType::I32, "turns".into());
         (self.tables, self.globals) = (tables, globals);
-        (self.own, self.scratch, self.reached) = (own, scratch, reached);
+        (self.own, self.scratch, self.reached, self.turns) = (own, scratch, reached, turns);
     }
 
     pub fn native_table(&self, table: u32) -> Result<u32, Invalid> {

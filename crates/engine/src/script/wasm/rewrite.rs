@@ -11,6 +11,9 @@
 //! numbers, and the tables of them lie with the guest. Data is copied and the start function called
 //! by whoever makes the first instance, not by the instantiation: an instance that is made anew
 //! from an image finds its data in place.
+//!
+//! Functions and the turns of their loops are counted, so that a module can be paused and ended
+//! ([`crate::script`]'s `metering`).
 
 use std::collections::BTreeSet;
 
@@ -29,7 +32,7 @@ use super::layout::{HOST, Layout, Place, SHIFT};
 use super::shape::{Export, Extern, Global, Import, Memory, Shape, Signature, Table};
 
 /// Raised when the same module is to be rewritten in another way.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Why a module can't be taken.
 #[derive(Debug, thiserror::Error)]
@@ -380,7 +383,7 @@ impl<'a> Rewriter<'a> {
     /// The functions of [`HOST`] have the types that [`Self::type_section`] adds.
     fn import_section(&self, host_types: u32) -> ImportSection {
         let mut section = ImportSection::new();
-        for (name, ty) in HOST.iter().zip([0, 1, 1, 2, 3, 4]) {
+        for (name, ty) in HOST.iter().zip([0, 1, 1, 2, 3, 4, 5]) {
             section.import("sv", name, EntityType::Function(host_types + ty));
         }
         let memory = MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };

@@ -1,0 +1,112 @@
+/*
+ * Operations that were asked for and go on. Each has a promise here, which is settled where the end
+ * of the operation is read: no function of the prelude's runs between the two, and none is made.
+ *
+ * They lie in a table by their ids, each at its place or behind it with no gap between.
+ */
+#include "asked.h"
+
+#include "natives.h"
+#include "shim.h"
+
+struct asked {
+    /* 0 where nothing is. */
+    uint32_t id;
+    JSValue promise;
+    /* What makes of the end what the promise gets; undefined if it is that already. */
+    JSValue late;
+};
+
+static struct asked *table;
+static uint32_t capacity, count;
+
+static uint32_t place_of(uint32_t id) { return id * 2654435761u & (capacity - 1); }
+
+static void put(struct asked entry) {
+    uint32_t at = place_of(entry.id);
+    while (table[at].id)
+        at = (at + 1) & (capacity - 1);
+    table[at] = entry;
+}
+
+static int make_room(void) {
+    if (capacity && count < capacity / 2)
+        return 0;
+    struct asked *before = table;
+    uint32_t entries = capacity;
+    struct asked *larger = js_mallocz(sv_ctx, (entries ? entries * 2 : 16) * sizeof *larger);
+    if (!larger)
+        return -1;
+    table = larger;
+    capacity = entries ? entries * 2 : 16;
+    for (uint32_t i = 0; i < entries; i++)
+        if (before[i].id)
+            put(before[i]);
+    js_free(sv_ctx, before);
+    return 0;
+}
+
+static struct asked *find(uint32_t id) {
+    if (!count)
+        return NULL;
+    for (uint32_t at = place_of(id); table[at].id; at = (at + 1) & (capacity - 1))
+        if (table[at].id == id)
+            return &table[at];
+    return NULL;
+}
+
+static struct asked take(struct asked *entry) {
+    struct asked taken = *entry;
+    uint32_t gap = entry - table;
+    count--;
+    /* What stands behind it moves up, unless that would take it before its place. */
+    for (uint32_t at = (gap + 1) & (capacity - 1); table[at].id; at = (at + 1) & (capacity - 1)) {
+        uint32_t wanted = place_of(table[at].id);
+        if (((at - wanted) & (capacity - 1)) < ((at - gap) & (capacity - 1)))
+            continue;
+        table[gap] = table[at];
+        gap = at;
+    }
+    table[gap].id = 0;
+    return taken;
+}
+
+JSValue sv_asked_begin(uint32_t id, JSValueConst late) {
+    if (make_room())
+        return JS_EXCEPTION;
+    JSValue promise = JS_NewPendingPromise(sv_ctx);
+    if (JS_IsException(promise))
+        return promise;
+    count++;
+    put((struct asked){id, JS_DupValue(sv_ctx, promise), JS_DupValue(sv_ctx, late)});
+    return promise;
+}
+
+bool sv_asked(uint32_t id) { return find(id) != NULL; }
+
+int sv_asked_end(uint32_t id, struct reader *reader) {
+    struct asked entry = take(find(id));
+    JSValue ok = sv_decode(reader);
+    bool failed = JS_VALUE_GET_TAG(ok) != JS_TAG_BOOL || !JS_VALUE_GET_BOOL(ok);
+    JSValue value = JS_IsException(ok) ? ok : sv_decode(reader);
+    if (failed && !JS_IsException(value))
+        value = sv_made_error(sv_ctx, value);
+    if (!JS_IsException(value) && !JS_IsUndefined(entry.late)) {
+        JSValueConst arguments[2] = {JS_NewBool(sv_ctx, !failed), value};
+        JSValue made = JS_Call(sv_ctx, entry.late, JS_UNDEFINED, 2, arguments);
+        JS_FreeValue(sv_ctx, value);
+        value = made;
+    }
+    bool uncatchable = false;
+    if (JS_IsException(value)) {
+        failed = true;
+        value = JS_GetException(sv_ctx);
+        uncatchable = JS_IsUncatchableError(value);
+    }
+    if (!uncatchable)
+        JS_SettlePromise(sv_ctx, entry.promise, value, failed);
+    JS_FreeValue(sv_ctx, value);
+    JS_FreeValue(sv_ctx, entry.late);
+    JS_FreeValue(sv_ctx, entry.promise);
+    return uncatchable ? SV_INTERRUPTED : SV_OK;
+}

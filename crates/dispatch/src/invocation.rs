@@ -252,16 +252,18 @@ async fn look<'a>(core: &'a CorePools, pool: &'a Pool) -> Result<Looked<'a>, Fai
     // When this request began to load the program, if it had to.
     let mut loading_since = None;
     loop {
-        let mut fallback = None;
+        let mut paused = None;
         if !pool.worker.fresh {
             match pool.pick() {
                 Pick::Ready(member) => return Ok(Looked::Found(Obtained { member, attempt: None })),
-                Pick::Paused(member) => fallback = Some(member),
+                // Not held on to: if nobody is in it, it may be what gives way to a new one.
+                Pick::Paused(member) => paused = Some(Rc::downgrade(&member)),
                 Pick::None => {}
             }
         }
         let found = |member| Looked::Found(Obtained { member, attempt: None });
-        match (start(core, pool, &mut loading_since), fallback) {
+        let started = start(core, pool, &mut loading_since);
+        match (started, paused.and_then(|member| member.upgrade())) {
             (Started::Instance(member, attempt), _) => {
                 return Ok(Looked::Found(Obtained { member, attempt: Some(attempt) }));
             }

@@ -109,3 +109,9 @@ proptest! {
         check(steps, fresh, prepared);
     }
 }
+
+#[test]
+fn a_paused_instance_that_gave_way_takes_no_event() {
+    use Step::{Leave, Send};
+    check(vec![Send(3), Leave(0), Send(8), Send(3), Send(1), Send(4), Send(2)], false, true);
+}

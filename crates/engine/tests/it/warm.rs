@@ -1,9 +1,7 @@
 //! The request that a script answers before its image is taken.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base::artifact::Script;
-use base::{Artifact, WorkerLimits, code};
+use base::{Artifact, Rng as _, SystemRng, WorkerLimits, code};
 use telemetry::Level;
 use worker::Engine as _;
 
@@ -11,7 +9,7 @@ use crate::fixture::{engine, get, module, on_core, setup_artifact};
 
 /// Images outlive the tests, and what was logged at the start is told only when one is made.
 fn warmed(path: &str, source: &str) -> Artifact {
-    let nonce = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let nonce = SystemRng.next_u64();
     let modules = vec![module(&format!("{source}\n// {nonce}"))];
     Artifact::Script(Script { entry: 0, modules, warm: Some(path.into()) })
 }

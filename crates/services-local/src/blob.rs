@@ -224,17 +224,12 @@ impl LocalBlobs {
                 }
                 return answer(info, &bytes, &options).map(Some);
             }
-            let content = match options.conditions.judge(&info) {
-                Verdict::NotModified => Content::NotModified,
-                Verdict::Refused => Content::Refused,
-                Verdict::Holds => {
-                    let range = options.range.map(|spec| spec.resolve(info.size)).transpose()?;
-                    let range = range.unwrap_or(Range::whole(info.size));
-                    match self.body(&store, &app, info.version.number, pieces, range).await? {
-                        Some(body) => Content::Bytes { body, range },
-                        None => continue,
-                    }
-                }
+            let content = match wanted(&info, &options)? {
+                Err(nothing) => nothing,
+                Ok(range) => match self.body(&store, &app, info.version.number, pieces, range).await? {
+                    Some(body) => Content::Bytes { body, range },
+                    None => continue,
+                },
             };
             return Ok(Some(Blob { info, content }));
         }
@@ -449,14 +444,23 @@ impl LocalBlobs {
     }
 }
 
-/// What a get answers of a blob that is whole.
-fn answer(info: BlobInfo, bytes: &Bytes, options: &GetOptions) -> Result<Blob, BlobError> {
-    let content = match options.conditions.judge(&info) {
-        Verdict::NotModified => Content::NotModified,
-        Verdict::Refused => Content::Refused,
+/// The range that a get wants of a blob, or what it is answered without any.
+fn wanted(info: &BlobInfo, options: &GetOptions) -> Result<Result<Range, Content>, BlobError> {
+    Ok(match options.conditions.judge(info) {
+        Verdict::NotModified => Err(Content::NotModified),
+        Verdict::Refused => Err(Content::Refused),
         Verdict::Holds => {
             let range = options.range.map(|spec| spec.resolve(info.size)).transpose()?;
-            let range = range.unwrap_or(Range::whole(info.size));
+            Ok(range.unwrap_or(Range::whole(info.size)))
+        }
+    })
+}
+
+/// What a get answers of a blob that is whole.
+fn answer(info: BlobInfo, bytes: &Bytes, options: &GetOptions) -> Result<Blob, BlobError> {
+    let content = match wanted(&info, options)? {
+        Err(nothing) => nothing,
+        Ok(range) => {
             Content::Bytes { body: Body::full(bytes.slice(range.offset as usize..range.end() as usize)), range }
         }
     };

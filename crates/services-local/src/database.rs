@@ -112,7 +112,7 @@ impl Database {
     {
         let (reply, answer) = oneshot::channel();
         self.enqueue(bytes, Box::new(ClosureJob::new(bytes, write, reply)))?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
+        written(answer).await
     }
 
     /// The same for a write that refuses, if it does, before it changes anything, so that nothing
@@ -126,7 +126,7 @@ impl Database {
     {
         let (reply, answer) = oneshot::channel();
         self.enqueue(bytes, Box::new(ClosureJob::new(bytes, write, reply).decided()))?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
+        written(answer).await
     }
 
     fn enqueue(self: &Arc<Self>, bytes: usize, job: Box<dyn Job>) -> Result<(), StoreError> {
@@ -245,6 +245,11 @@ impl<E> From<rusqlite::Error> for WriteError<E> {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
+}
+
+/// What became of a write that was given to the writer.
+async fn written<T, E: From<StoreError>>(answer: oneshot::Receiver<Result<T, E>>) -> Result<T, E> {
+    answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
 }
 
 fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

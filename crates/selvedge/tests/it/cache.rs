@@ -527,17 +527,7 @@ fn a_purge_finds_what_each_route_of_a_url_keeps() {
 fn both_ways(node: &Node, path: &str, fields: &str) -> [Answer; 2] {
     let get = |connection: &str| {
         let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{fields}{connection}\r\n", node.address);
-        let mut stream = TcpStream::connect(node.address).expect("a connection");
-        stream.write_all(head.as_bytes()).expect("written");
-        let (mut bytes, mut space) = (Vec::new(), [0; 4096]);
-        loop {
-            let n = stream.read(&mut space).expect("an answer");
-            bytes.extend_from_slice(&space[..n]);
-            if let Some(answer) = Answer::parse(&bytes) {
-                return answer;
-            }
-            assert!(n > 0, "{path}: cut off after {} bytes", bytes.len());
-        }
+        node.exchange(&head)
     };
     get("");
     [get(""), get("connection: close\r\n")]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use crate::harness::{Answer, Node, Place, until};
+use crate::harness::{Node, Place, until};
 use crate::proxy::{Origin, node};
 
 /// What an origin answers.
@@ -67,26 +67,12 @@ fn origin() -> Origin {
     })
 }
 
-fn ask(node: &Node, request: &str) -> Answer {
-    let mut stream = TcpStream::connect(node.address).expect("a connection");
-    stream.write_all(request.as_bytes()).expect("written");
-    let (mut bytes, mut space) = (Vec::new(), [0; 4096]);
-    loop {
-        let n = stream.read(&mut space).expect("an answer");
-        bytes.extend_from_slice(&space[..n]);
-        if let Some(answer) = Answer::parse(&bytes) {
-            return answer;
-        }
-        assert!(n > 0, "{request}: cut off after {}", String::from_utf8_lossy(&bytes));
-    }
-}
-
 /// Asks on a connection that stays open, on one that does not, and where a route has a rule, which is the long way;
 /// and compares all but what differs each time.
 #[track_caller]
 fn check_alike(node: &Node, path: &str, fields: &str) {
     let seen = |host: &str, connection: &str| {
-        let answer = ask(node, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{fields}{connection}\r\n"));
+        let answer = node.exchange(&format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{fields}{connection}\r\n"));
         let unlike = |name: &str| matches!(name, "connection" | "date" | "x-request-id");
         let count = |wanted: &str| answer.headers().filter(|(name, _)| *name == wanted).count();
         assert_eq!((count("date"), count("x-request-id")), (1, 1), "{path} {fields:?}");
@@ -155,7 +141,7 @@ fn what_fails_is_alike_on_both_ways() {
     let node = node(&place, &origin, "cache = false");
     for path in ["/nonsense", "/nothing"] {
         for connection in ["", "connection: close\r\n"] {
-            let answer = ask(&node, &format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{connection}\r\n", node.address));
+            let answer = node.exchange(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{connection}\r\n", node.address));
             answer.expect_problem(502, "upstream_protocol");
         }
     }
@@ -185,7 +171,7 @@ fn who_can_not_be_reached_is_alike_on_both_ways() {
     );
     let node = place.serve_project(&place.project("project", &[("selvedge.toml", &manifest)]));
     for connection in ["", "connection: close\r\n"] {
-        let answer = ask(&node, &format!("GET / HTTP/1.1\r\nhost: edge.localhost\r\n{connection}\r\n"));
+        let answer = node.exchange(&format!("GET / HTTP/1.1\r\nhost: edge.localhost\r\n{connection}\r\n"));
         answer.expect_problem(502, "upstream_unreachable");
     }
 }
@@ -209,5 +195,5 @@ fn who_leaves_while_it_waits_is_recorded_as_gone() {
     told.recv().expect("the origin was asked");
     drop(stream);
     until("the record", || node.log().contains("client_gone").then_some(()));
-    assert_eq!(ask(&node, &format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", node.address)).text(), "ok");
+    assert_eq!(node.exchange(&format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", node.address)).text(), "ok");
 }

@@ -1,8 +1,8 @@
 //! A running node, which ends with the test.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -68,6 +68,21 @@ pub struct Node {
 }
 
 impl Node {
+    /// Sends a request as it is written here, on a connection of its own that stays open, and reads the answer.
+    pub fn exchange(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.write_all(request.as_bytes()).expect("written");
+        let (mut bytes, mut space) = (Vec::new(), [0; 4096]);
+        loop {
+            let n = stream.read(&mut space).expect("an answer");
+            bytes.extend_from_slice(&space[..n]);
+            if let Some(answer) = Answer::parse(&bytes) {
+                return answer;
+            }
+            assert!(n > 0, "{request}: cut off after {}", String::from_utf8_lossy(&bytes));
+        }
+    }
+
     /// Starts it on ports that the kernel chooses, and waits until it has told which.
     pub fn start(command: &mut Command, data: &Path) -> Self {
         command

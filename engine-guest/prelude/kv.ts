@@ -184,6 +184,7 @@ export class KvNamespace {
     const binding = this.#binding;
     try {
       const name = checkKey(key);
+      if (options === undefined && typeof value === "string") return ask(undefined, OP_KV_PUT, binding, name, value);
       const wire = putOptions(options);
       const body = valueBody(value);
       if (typeof body === "string" || isView(body)) {
@@ -203,9 +204,14 @@ export class KvNamespace {
   }
 
   /** Removes a key; no error if there is none. */
-  async delete(key: string, options: any = undefined): Promise<void> {
-    const revision = options?.ifRevision === undefined ? null : checkRevision(options.ifRevision);
-    await operation(start(OP_KV_DELETE, this.#binding, checkKey(key), revision));
+  delete(key: string, options: any = undefined): Promise<void> {
+    const binding = this.#binding;
+    try {
+      const revision = options?.ifRevision === undefined ? null : checkRevision(options.ifRevision);
+      return ask(undefined, OP_KV_DELETE, binding, checkKey(key), revision);
+    } catch (error) {
+      return promiseRejected(error);
+    }
   }
 
   /** Keys in order, `limit` at a time. */

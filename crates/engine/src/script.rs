@@ -18,6 +18,7 @@ mod fuzz;
 mod guest;
 mod held;
 mod host;
+mod ids;
 mod image;
 mod instance;
 mod kv;

@@ -290,11 +290,13 @@ function putWire(options: any): string | null {
   return jsonStringify(wire)!;
 }
 
+const isWhole = (body: BodyValue): boolean => body === null || typeof body === "string" || isView(body);
+
 /** Starts an operation whose value may be a body that is not whole, and sees the body on its way. */
 function sendWith<T>(
   body: BodyValue, begin: (value: any, stream: number) => number, use: ((value: any) => T) | undefined = undefined,
 ): Promise<T> {
-  if (body === null || typeof body === "string" || isView(body)) return operation(begin(body, 0), use);
+  if (isWhole(body)) return operation(begin(body, 0), use);
   const streamId = openSending(body);
   let sending: { stop(reason: unknown): void };
   const answered = operation(begin(true, streamId), use, (error) => {
@@ -386,8 +388,12 @@ export class R2Bucket {
     try {
       const name = checkKey(key);
       const wire = putWire(options);
+      const body = valueBody(value);
+      if (isWhole(body)) {
+        return made(ask(lateObject, OP_BLOB_PUT, binding, name, body as string | Uint8Array | null, 0, wire), objectOf);
+      }
       const begin = (whole: any, stream: number): number => start(OP_BLOB_PUT, binding, name, whole, stream, wire);
-      return sendWith(valueBody(value), begin, objectOf);
+      return sendWith(body, begin, objectOf);
     } catch (error) {
       return promiseRejected(error);
     }

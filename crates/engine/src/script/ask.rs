@@ -1,4 +1,4 @@
-//! Operations on data: KV, SQL and reads of blobs, which need nothing of an instance but its environment.
+//! Operations on data: KV, SQL, reads and puts of blobs, which need nothing of an instance but its environment.
 //!
 //! **Answered at once.** What can be answered without waiting (an entry that lies in memory, a
 //! point query) is answered within the host call that asks: the operation is polled once, on the
@@ -20,7 +20,7 @@ use base::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use services::kv::{Condition, Kv, KvEntry, KvNamespace, ListOptions};
+use services::kv::{Condition, Kv, KvEntry, KvNamespace, ListOptions, PutOptions};
 use worker::{Env, Handle, Meter};
 
 use super::abi::{self, operation};
@@ -58,7 +58,7 @@ pub struct Ask {
     pub meter: Option<Arc<Meter>>,
     pub now_ms: u64,
     pub code: i32,
-    pub arguments: Vec<u8>,
+    pub arguments: Bytes,
 }
 
 /// What a put writes if its arguments don't hold it.
@@ -93,6 +93,7 @@ pub fn is_asked(code: i32) -> bool {
             | abi::sqlfeed::CHANGES
             | abi::blob::HEAD
             | abi::blob::GET
+            | abi::blob::PUT
     )
 }
 
@@ -107,7 +108,7 @@ fn may_begin(guest: &Guest, code: i32, arguments: &[u8]) -> bool {
 
 /// The stream whose content a put writes, if it is one.
 pub fn stream_of(code: i32, arguments: &[u8]) -> Option<u32> {
-    if code != operation::KV_PUT {
+    if !matches!(code, operation::KV_PUT | abi::blob::PUT) {
         return None;
     }
     let mut args = Decoder::new(arguments);
@@ -133,7 +134,7 @@ pub fn ask(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) ->
     let now_ms = guest.host_ms();
     let native = |meter: &Arc<Meter>| meter.native_us.load(Ordering::Relaxed);
     let before = meter.as_ref().map(native);
-    let ask = Ask { env, meter: meter.clone(), now_ms, code, arguments: arguments.to_vec() };
+    let ask = Ask { env, meter: meter.clone(), now_ms, code, arguments: Bytes::copy_from_slice(arguments) };
     let mut work: BoxFuture<'static, Completion> = Box::pin(ask.perform(Streamed::Not));
     let begun = match (&mut work).now_or_never() {
         None => Begun::Waits(work),
@@ -229,6 +230,7 @@ impl Ask {
             abi::sqlfeed::CHANGES => sql::changes(&self, args).await,
             abi::blob::HEAD => blobs::head(&self, args).await,
             abi::blob::GET => blobs::get(&self, args).await,
+            abi::blob::PUT => blobs::put(&self, args, streamed).await,
             _ => sql::perform(&self, args).await,
         };
         result.unwrap_or_else(|failed| failed)
@@ -247,6 +249,22 @@ impl Ask {
         match self.env.bindings.get(binding) {
             Some((_, Handle::Kv { provider, namespace })) => Ok((provider, namespace)),
             _ => Err(Completion::type_error("this binding is no KV namespace")),
+        }
+    }
+
+    /// What a put writes, which is no copy of the arguments if it lies there whole.
+    pub fn content(&self, value: &Value<'_>, streamed: Streamed) -> Result<Body, Completion> {
+        match streamed {
+            Streamed::Body(body) => Ok(body),
+            Streamed::UsedAlready => Err(Completion::type_error("the stream was already used")),
+            Streamed::Not if value.is_nullish() => Ok(Body::empty()),
+            Streamed::Not => {
+                let content = value.as_content()?;
+                let is_part = self.arguments.as_ptr_range().contains(&content.as_ptr());
+                // Text that was no Unicode was made anew.
+                let content = if is_part { self.arguments.slice_ref(content) } else { Bytes::copy_from_slice(content) };
+                Ok(Body::full(content))
+            }
         }
     }
 
@@ -281,13 +299,11 @@ impl Ask {
         let (provider, namespace) = self.kv(&mut args)?;
         let key = args.next()?;
         let (value, _) = (args.next()?, args.next()?);
-        let value = match streamed {
-            Streamed::Body(body) => body,
-            Streamed::UsedAlready => return Err(Completion::type_error("the stream was already used")),
-            Streamed::Not if value.is_nullish() => Body::empty(),
-            Streamed::Not => Body::full(Bytes::copy_from_slice(value.as_content()?)),
+        let value = self.content(&value, streamed)?;
+        let options = match args.next()?.as_optional_str()? {
+            Some(options) => put_options(options, self.now_ms)?,
+            None => PutOptions::default(),
         };
-        let options = put_options(args.next()?.as_str()?, self.now_ms)?;
         self.metered()?.kv_writes.fetch_add(1, Ordering::Relaxed);
         let receipt = provider.put(namespace, key.as_str()?, value, options).await?;
         Ok(Completion::value(|e| {

@@ -15,7 +15,7 @@ use services::blob::{
 use worker::Handle;
 
 use super::abi::blob as abi;
-use super::ask::Ask;
+use super::ask::{Ask, Streamed};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::Guest;
 use super::instance::ScriptInstance;
@@ -137,7 +137,6 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     };
     let reach = Reach { operation, blobs: provider.clone(), bucket: bucket.clone() };
     match operation.code {
-        abi::PUT => reach.put(args).await,
         abi::DELETE => reach.delete(args).await,
         abi::LIST => reach.list(args).await,
         abi::CREATE_UPLOAD => reach.create_upload(args).await,
@@ -191,6 +190,33 @@ pub async fn get(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Complet
     Ok(Completion::Blob(found.map(Box::new)))
 }
 
+/// PUT(binding, key, value, stream, options) → info, or null if a condition does not hold
+pub async fn put(ask: &Ask, mut args: Decoder<'_>, streamed: Streamed) -> Result<Completion, Completion> {
+    let (blobs, bucket) = bucket(ask, &mut args)?;
+    let (key, value, _) = (args.next()?, args.next()?, args.next()?);
+    let content = ask.content(&value, streamed)?;
+    let options = put_options(parse_options(&args.next()?)?)?;
+    ask.metered()?.blob_writes.fetch_add(1, Ordering::Relaxed);
+    match blobs.put(bucket, key.as_str()?, content, options).await {
+        Ok(receipt) => Ok(written(&receipt)),
+        Err(BlobError::Precondition { .. }) => Ok(Completion::value(|e| e.null())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn put_options(wire: PutWire) -> Result<PutOptions, Completion> {
+    let checksum = |algorithm, text: &Option<String>| -> Result<Option<Checksum>, Completion> {
+        let value = text.as_deref().map(unhex).transpose()?;
+        Ok(value.map(|value| Checksum { algorithm, value, parts: None }))
+    };
+    let (sha1, sha256) = (checksum(Algorithm::Sha1, &wire.sha1)?, checksum(Algorithm::Sha256, &wire.sha256)?);
+    let md5 = wire.md5.as_deref().map(unhex).transpose()?.map(<[u8; 16]>::try_from).transpose();
+    let md5 = md5.map_err(|_| Completion::type_error("an MD5 has 16 bytes"))?;
+    let expect = Expected { md5, checksum: sha256.or(sha1), ..Expected::default() };
+    let conditions = wire.only_if.conditions();
+    Ok(PutOptions { http: wire.http, custom: wire.custom, tags: Map::new(), conditions, expect })
+}
+
 struct Reach<'a> {
     operation: &'a Operation,
     blobs: Arc<dyn Blobs>,
@@ -201,30 +227,6 @@ impl Reach<'_> {
     fn write(&self, count: u64) -> Result<(), Completion> {
         self.operation.metered()?.1.blob_writes.fetch_add(count, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// PUT(binding, key, value, stream, options) → info, or null if a condition does not hold
-    async fn put(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-        let key = args.next()?;
-        let (value, stream) = (args.next()?, args.next()?);
-        let body = self.operation.body(&value, &stream)?;
-        let wire: PutWire = parse_options(&args.next()?)?;
-        let checksum = |algorithm, text: &Option<String>| -> Result<Option<Checksum>, Completion> {
-            let value = text.as_deref().map(unhex).transpose()?;
-            Ok(value.map(|value| Checksum { algorithm, value, parts: None }))
-        };
-        let (sha1, sha256) = (checksum(Algorithm::Sha1, &wire.sha1)?, checksum(Algorithm::Sha256, &wire.sha256)?);
-        let md5 = wire.md5.as_deref().map(unhex).transpose()?.map(<[u8; 16]>::try_from).transpose();
-        let md5 = md5.map_err(|_| Completion::type_error("an MD5 has 16 bytes"))?;
-        let expect = Expected { md5, checksum: sha256.or(sha1), ..Expected::default() };
-        let conditions = wire.only_if.conditions();
-        let options = PutOptions { http: wire.http, custom: wire.custom, tags: Map::new(), conditions, expect };
-        self.write(1)?;
-        match self.blobs.put(&self.bucket, key.as_str()?, body, options).await {
-            Ok(receipt) => Ok(written(&receipt)),
-            Err(BlobError::Precondition { .. }) => Ok(Completion::value(|e| e.null())),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// DELETE(binding, [key, …])

@@ -4,7 +4,6 @@
 //! A guest's call is answered from here, or becomes an [`Effect`] that the instance carries out
 //! after the entry: nothing in this file waits, spawns, or reaches outside.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use super::abi::control;
 use super::ask::Begun;
 use super::codec::{Decoder, Value};
 use super::held::Held;
+use super::ids::IdMap;
 use super::image::PAGE;
 use super::objects::{self, GuestObject};
 use super::prelude::Prelude;
@@ -239,7 +239,7 @@ pub struct Guest {
     pub phase: Phase,
     /// The guest-visible clock, in microseconds since the epoch; set at each entry.
     pub now_us: i64,
-    pub calls: HashMap<u32, GuestCall>,
+    pub calls: IdMap<GuestCall>,
     pub effects: Vec<Effect>,
     pub sockets: Arc<Sockets>,
     /// If the instance is a durable object.
@@ -345,7 +345,7 @@ impl Guest {
             layout,
             phase,
             now_us: 0,
-            calls: HashMap::new(),
+            calls: IdMap::default(),
             effects: Vec::new(),
             sockets: Arc::default(),
             object: None,

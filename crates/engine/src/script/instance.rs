@@ -7,7 +7,7 @@
 //! out, and requests that can't be answered any more are settled.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +30,7 @@ use super::codec::Encoder;
 use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{Effect, GuestError, Responded, ResponseBody};
 use super::host;
+use super::ids::IdMap;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::rpc::Sessions;
@@ -94,6 +95,9 @@ enum Input {
 /// them. An instance that serves one request never pays for it.
 const GONE_TIMERS_MAX: usize = 32;
 
+/// What the arguments of most events take, but for those that bring a request.
+const ARGUMENT_BYTES: usize = 128;
+
 pub struct ScriptInstance {
     id: u64,
     program: Arc<Program>,
@@ -102,17 +106,17 @@ pub struct ScriptInstance {
     /// `None` while the guest is on the stack, and once it is lost.
     sandbox: RefCell<Option<Box<Sandbox>>>,
     inbox: RefCell<VecDeque<Input>>,
-    requests: RefCell<HashMap<u32, Request>>,
-    running: RefCell<HashMap<u32, Running>>,
-    pub(super) bodies: RefCell<HashMap<u32, Body>>,
+    requests: RefCell<IdMap<Request>>,
+    running: RefCell<IdMap<Running>>,
+    pub(super) bodies: RefCell<IdMap<Body>>,
     /// What the bodies that no one has read yet are decoded from.
-    pub(super) codings: RefCell<HashMap<u32, Coding>>,
+    pub(super) codings: RefCell<IdMap<Coding>>,
     /// The request whose answer, which comes next, is in the coding that its headers name.
     coded_answer: Cell<u32>,
-    streams: RefCell<HashMap<u32, Stream>>,
+    streams: RefCell<IdMap<Stream>>,
     gone_timers: RefCell<Vec<u32>>,
     /// Streams that are bodies of the host's own, until they are taken.
-    linked: RefCell<HashMap<u32, Body>>,
+    linked: RefCell<IdMap<Body>>,
     sockets: Arc<Sockets>,
     sessions: RefCell<Sessions>,
     /// What waits until an object's writes are durable.
@@ -374,7 +378,7 @@ impl ScriptInstance {
         if !self.initialised.replace(true) {
             self.initialise(sandbox).await?;
         }
-        let mut arguments = Encoder::default();
+        let mut arguments = Encoder(Vec::with_capacity(ARGUMENT_BYTES));
         let Some(Entry { kind, id, request, ended }) = self.encode(sandbox, input, &mut arguments) else {
             return Ok(());
         };

@@ -26,6 +26,9 @@ mod caches;
 pub mod crypto;
 pub mod fetch;
 
+/// What most results take: a receipt, a number, a short text.
+const VALUE_BYTES: usize = 64;
+
 /// An operation that a guest started.
 pub struct Operation {
     pub instance: Rc<ScriptInstance>,
@@ -127,7 +130,7 @@ impl Completion {
     }
 
     pub fn value(write: impl for<'a> FnOnce(&'a mut Encoder) -> &'a mut Encoder) -> Self {
-        let mut encoder = Encoder::default();
+        let mut encoder = Encoder(Vec::with_capacity(VALUE_BYTES));
         write(&mut encoder);
         Self::Value(encoder.0)
     }
@@ -277,7 +280,7 @@ impl Operation {
         };
         let (env, now_ms) = (self.env().clone(), self.instance.clock_ms());
         let meter = self.context.map(|(_, meter)| meter);
-        Ask { env, meter, now_ms, code: self.code, arguments }.perform(streamed).await
+        Ask { env, meter, now_ms, code: self.code, arguments: arguments.into() }.perform(streamed).await
     }
 
     /// Counts a call to the outside, and finds the request that makes it.

@@ -88,10 +88,7 @@ fn is_believed(core: &Core, listener: usize, peer: IpAddr) -> bool {
 
 /// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is
 /// given back.
-pub(crate) fn take(
-    core: &Rc<Core>,
-    mut request: Request,
-) -> Either<impl Future<Output = Response<Body>> + use<>, Request> {
+pub(crate) fn take(core: &Rc<Core>, mut request: Request) -> Either<Taken, Request> {
     let started = core.clock.monotonic();
     let hosts = core.hosts.current();
     let Some((site, index, upstream)) = routed(core, &hosts, &request) else { return Either::Right(request) };
@@ -106,17 +103,29 @@ pub(crate) fn take(
         }
         None => {
             let (waiting, request) = Waiting::begin(core, site, index, request, started);
-            (waiting, Either::Right(request))
+            (waiting, Either::Right(Box::new(request)))
         }
     };
-    Either::Left(async move {
+    Either::Left(Taken { waiting, upstream, request })
+}
+
+/// A request that was taken. It is no future yet, which would be moved with the room for all that it comes to.
+pub(crate) struct Taken {
+    waiting: Waiting,
+    upstream: Arc<Upstream>,
+    request: Either<PlainRequest, Box<Request>>,
+}
+
+impl Taken {
+    pub async fn answer(self) -> Response<Body> {
+        let Self { waiting, upstream, request } = self;
         let outcome = match request {
             Either::Left(plain) => upstream.ask_plain(plain).await.map(Reply::into_response),
             // Boxed: most need no room for it.
-            Either::Right(request) => Box::pin(proxy::pass(&upstream, request)).await,
+            Either::Right(request) => Box::pin(proxy::pass(&upstream, *request)).await,
         };
         waiting.answer(outcome)
-    })
+    }
 }
 
 /// As [`plain_of`].

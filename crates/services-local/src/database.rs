@@ -27,6 +27,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use services::StoreError;
 use tokio::sync::oneshot;
 
+use crate::data_dir::Reserve;
 use crate::pool::{Lane, Pool};
 
 mod group;
@@ -70,6 +71,7 @@ pub struct Database {
     kind: Kind,
     clock: Arc<dyn Clock>,
     pool: Pool,
+    reserve: Arc<Reserve>,
     lane: Lane,
     queue: Mutex<Queue>,
     /// Before the writer, so that they close first: the last connection folds the log into the
@@ -89,12 +91,24 @@ struct Queue {
 impl Database {
     /// Opens or creates the file. Blocks; meant for a thread of the pool.
     pub fn open(path: &Path, kind: Kind, clock: Arc<dyn Clock>, pool: Pool) -> Result<Arc<Self>, StoreError> {
+        Self::open_reserved(path, kind, clock, pool, Arc::default())
+    }
+
+    /// The same for a file that takes no writes while there is no room for the next start.
+    pub fn open_reserved(
+        path: &Path,
+        kind: Kind,
+        clock: Arc<dyn Clock>,
+        pool: Pool,
+        reserve: Arc<Reserve>,
+    ) -> Result<Arc<Self>, StoreError> {
         let writer = Writer::open(path, kind)?;
         Ok(Arc::new(Self {
             path: path.into(),
             kind,
             clock,
             pool,
+            reserve,
             lane: Lane::default(),
             queue: Mutex::default(),
             writer: Mutex::new(writer),
@@ -169,7 +183,7 @@ impl Database {
     }
 
     fn commit(&self, writer: &mut Writer, group: Vec<Box<dyn Job>>) {
-        if let Some(refusal) = writer.refusal(self.clock.monotonic()) {
+        if let Some(refusal) = self.reserve.check().err().or_else(|| writer.refusal(self.clock.monotonic())) {
             return group.into_iter().for_each(|job| job.finish(Err(refusal.clone())));
         }
         if let Err(error) = writer.recover(&self.path, self.kind, self.clock.monotonic()) {

@@ -230,7 +230,11 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
 }
 
 fn is_read(code: i32) -> bool {
-    matches!(code, abi::GET | value::READ | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS..=abi::AUTO_TIME | past::BOOKMARK)
+    matches!(
+        code,
+        abi::GET | value::READ | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS
+            ..=abi::AUTO_TIME | past::BOOKMARK
+    )
 }
 
 enum Wrong {

@@ -10,11 +10,12 @@ import { OP_FETCH, OP_SERVICE, askFor, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import { Promise, isView, promiseRejected } from "./primordials.ts";
 import { peekRequest, requestState } from "./request.ts";
-import { type Response, isNullBodyStatus, wrapResponse } from "./response.ts";
+import { INTERNAL } from "./internal.ts";
+import { Response, isNullBodyStatus, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
 import { carrySocket } from "./sockets.ts";
 import {
-  ABORTED, BODY, type BodyValue, ID, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState,
+  ABORTED, BODY, type BodyValue, HEADERS, ID, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState,
   type ResponseState,
 } from "./state.ts";
 import { type ReadableStream, isReadableStream, sourceOf } from "./streams/readable.ts";
@@ -29,7 +30,8 @@ export function sendTo(binding: number | string, input: any, init: any): Promise
   try {
     const given = init === undefined ? peekRequest(input) : null;
     // One that has no body to be taken is sent as it is.
-    return send(given !== null && given[BODY] === null ? given : requestState(input, init, true), binding);
+    const state = given !== null && given[BODY] === null ? given : requestState(input, init, true);
+    return state[SIGNAL] === null && isWhole(state[BODY]) ? sendWhole(state, binding) : send(state, binding);
   } catch (error) {
     return promiseRejected(error);
   }
@@ -40,13 +42,10 @@ function signalFor(state: RequestState): AbortSource | null {
   return state[SIGNAL] ?? (invocation === null ? null : invocationSignal(invocation));
 }
 
-function isWhole(body: BodyValue): boolean {
-  return body === null || typeof body === "string" || isView(body);
-}
+const isWhole = (body: BodyValue): boolean => body === null || typeof body === "string" || isView(body);
 
 /** Sends a request to the binding or the stub of an object, or over the network where that is -1. */
 export function send(state: RequestState, binding: number | string): Promise<Response> {
-  if (state[SIGNAL] === null && isWhole(state[BODY])) return sendWhole(state, binding);
   const signal = signalFor(state);
   const body = takeBody(state);
   if (signal !== null && isAborted(signal)) {
@@ -72,11 +71,13 @@ export function send(state: RequestState, binding: number | string): Promise<Res
  * So no signal is made, and nobody listens to one.
  */
 function sendWhole(state: RequestState, binding: number | string): Promise<Response> {
-  const body = takeBody(state) as string | Uint8Array | null;
+  const body = state[BODY] === null ? null : takeBody(state) as string | Uint8Array;
   const invocation = state[INVOCATION];
   if (invocation !== null && invocation[ABORTED] !== undefined) return promiseRejected(invocation[ABORTED]);
   const owner = invocation === null ? 0 : invocation[ID];
-  const block = withCacheMode(state, headerBlock(state));
+  const headers = state[HEADERS];
+  let block = typeof headers === "string" ? headers : headerBlock(state);
+  if (state.length > OPTIONS) block = withCacheMode(state, block);
   return binding === -1
     ? askFor(owner, arrived, state, OP_FETCH, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT])
     : askFor(owner, arrived, state, OP_SERVICE, binding, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT]);
@@ -84,8 +85,12 @@ function sendWhole(state: RequestState, binding: number | string): Promise<Respo
 
 function arrived(ok: boolean, value: any, state: RequestState): unknown {
   if (!ok) return value;
-  const signal = value[BODY_HANDLE] === 0 ? null : signalFor(state);
-  return wrapResponse(responseState(value, state[METHOD] === "HEAD", signal));
+  const status = value[0];
+  // An answer whose body is all there, and may be.
+  if (value[BODY_HANDLE] === 0 && status >= 200 && !isNullBodyStatus(status) && state[METHOD] !== "HEAD") {
+    return new Response(INTERNAL, [value[5], value[4], false, status, value[1], value[2], value[3], "basic"]);
+  }
+  return wrapResponse(responseState(value, state[METHOD] === "HEAD", signalFor(state)));
 }
 
 /** A body that nobody will send. */

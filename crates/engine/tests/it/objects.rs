@@ -133,7 +133,7 @@ export class Thing {
         const found = [await storage.get("value"), storage.kv.get("value"), (await storage.get(["value"])).get("value")];
         if (!found.every((one) => same(one, value) && typeof one === typeof value)) wrong.push(i);
       }
-      const refused = [undefined, Symbol()].map((value) => storage.put("value", value).then(() => "kept", (error) => error.name));
+      const refused = [undefined, () => 1, Symbol()].map((value) => storage.put("value", value).then(() => "kept", (error) => error.name));
       const keys = [1, undefined, ""].map((key) => storage.get(key).then(() => "found", (error) => error.name));
       await storage.delete("value");
       return Response.json([wrong, await Promise.all(refused), await Promise.all(keys), (await storage.get("value")) === undefined]);
@@ -243,7 +243,7 @@ fn values_come_back_as_they_went() {
         thing.none_yet(&mut answer).await;
         thing.settle(Ok(()));
         let told = text(answer.await).await;
-        let refused = r#"["TypeError","DataCloneError"]"#;
+        let refused = r#"["TypeError","DataCloneError","DataCloneError"]"#;
         assert_eq!(told, format!(r#"[[],{refused},["TypeError","TypeError","Error"],true]"#));
     });
 }

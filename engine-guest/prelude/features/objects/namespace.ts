@@ -95,7 +95,7 @@ export class DurableObjectNamespace {
   }
 
   idFromName(name: any): DurableObjectId {
-    if (arguments.length === 0) throw new TypeError("idFromName needs a name");
+    if (name === undefined) throw new TypeError("idFromName needs a name");
     const text = toStr(name);
     const state = this.#state;
     if (text !== state[1]) {

@@ -41,6 +41,10 @@ export interface Native {
   makeStatement(target: object, binding: number, key: string | null, sql: string): any;
   /** [target, sql, values, whether integers are BigInts] */
   statementParts(statement: unknown): any;
+  /** An object whose state no script reaches. */
+  makeKept(prototype: object, state: unknown): any;
+  /** The state of one; undefined for anything else. */
+  kept(value: unknown): any;
   load(name: string): any;
   setDispatch(fn: Dispatch): void;
   setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;
@@ -92,7 +96,7 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, ask, askFor, abandon, promised, setStatements, makeStatement, statementParts, load,
+  call, start, ask, askFor, abandon, promised, setStatements, makeStatement, statementParts, makeKept, kept, load,
   setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
   promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now, callSite,

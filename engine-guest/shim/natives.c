@@ -6,6 +6,7 @@
 #include "asked.h"
 #include "bytes.h"
 #include "codec.h"
+#include "kept.h"
 #include "modules.h"
 #include "shim.h"
 #include "statement.h"
@@ -333,7 +334,7 @@ int sv_natives_init(JSValue *dispatch) {
     JSValue object = JS_NewObject(sv_ctx);
     JS_SetPropertyFunctionList(sv_ctx, object, natives, sizeof(natives) / sizeof(natives[0]));
     sv_wasm_natives(sv_ctx, object);
-    if (sv_statement_natives(object))
+    if (sv_kept_natives(object) || sv_statement_natives(object))
         return -1;
     int result = JS_DefinePropertyValueStr(sv_ctx, global, "__sv", object, JS_PROP_CONFIGURABLE);
     JS_FreeValue(sv_ctx, global);

@@ -217,6 +217,7 @@ function askHost(request, late, about, code, args) {
 
 /** What statements of SQL are, which the guest keeps beside them. */
 const statements = new WeakMap();
+const keptStates = new WeakMap();
 let statementPrototype;
 
 globalThis.__sv = {
@@ -262,6 +263,12 @@ globalThis.__sv = {
     statements.set(made, { binding, key, parts: [target, sql, [], false] });
     return made;
   },
+  makeKept(prototype, state) {
+    const made = Object.create(prototype);
+    keptStates.set(made, state);
+    return made;
+  },
+  kept: (value) => keptStates.get(value),
   statementParts: (statement) => statements.get(statement).parts,
   load: (name) => loaded.get(name),
   setDispatch(fn) {

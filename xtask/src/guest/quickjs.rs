@@ -27,12 +27,13 @@ const QUICKJS_SCRIPTS: [&str; 3] =
     ["builtin-array-fromasync.js", "builtin-iterator-zip.js", "builtin-iterator-zip-keyed.js"];
 
 /// What of the shim is compiled, in this order.
-const SHIM_SOURCES: [&str; 11] = [
+const SHIM_SOURCES: [&str; 12] = [
     "shim.c",
     "asked.c",
     "bytes.c",
     "codec.c",
     "copy.c",
+    "kept.c",
     "memory.c",
     "modules.c",
     "natives.c",

@@ -16,7 +16,7 @@ import { callFeature } from "../../service.ts";
 import { whenSettled } from "../rpc/settled.ts";
 import { endKept, wrapKept } from "../websocket.ts";
 import { deliver, goOn, isOpen, nextPlace } from "./gate.ts";
-import { DurableObjectId } from "./namespace.ts";
+import { makeId } from "./namespace.ts";
 import { DurableObjectState, resetBecause } from "./state.ts";
 
 let className = "";
@@ -27,7 +27,7 @@ let broken = false;
 
 export function onInit(name: string, id: string, idName: string | null): void {
   className = name;
-  state = new DurableObjectState(INTERNAL, new DurableObjectId(INTERNAL, id, idName ?? undefined));
+  state = new DurableObjectState(INTERNAL, makeId(id, idName ?? undefined));
 }
 
 /** The object, made when its first event comes. */

@@ -3,8 +3,8 @@
  */
 import { sendTo } from "../../fetch.ts";
 import { INTERNAL } from "../../internal.ts";
-import { OBJECT_ID, call } from "../../native.ts";
-import { TypeError, isObject, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
+import { OBJECT_ID, call, kept, makeKept } from "../../native.ts";
+import { TypeError, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
 import type { Response } from "../../response.ts";
 import { callFeature, membersBy } from "../../service.ts";
 
@@ -12,70 +12,77 @@ const OF_NAME = 0;
 const UNIQUE = 1;
 const OF_TEXT = 2;
 
-type IdState = [text: string, name: string | undefined];
+/** What lies beside an id and a stub, with what it is in its first place. */
+type IdState = [kind: "id", text: string, name: string | undefined];
+type StubState = [kind: "stub", target: string, id: DurableObjectId];
 
-let stateOf: (value: any) => IdState;
+const TEXT = 1;
+const NAME = 2;
+const TARGET = 1;
+const ID_OF_STUB = 2;
+
+function idState(value: unknown): IdState {
+  const state = kept(value);
+  if (state === undefined || state[0] !== "id") throw new TypeError("this is no DurableObjectId");
+  return state;
+}
+
+function stubState(value: unknown): StubState {
+  const state = kept(value);
+  if (state === undefined || state[0] !== "stub") throw new TypeError("this is no stub of a durable object");
+  return state;
+}
 
 /** Which object it is. */
 export class DurableObjectId {
-  #state: IdState;
-
-  constructor(token: unknown, text: string, name: string | undefined) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#state = [text, name];
-  }
-
-  static {
-    stateOf = (value) => {
-      if (!isObject(value) || !(#state in value)) throw new TypeError("this is no DurableObjectId");
-      return value.#state;
-    };
+  constructor() {
+    throw new TypeError("Illegal constructor");
   }
 
   /** What it was made of, if that is known. */
   get name(): string | undefined {
-    return this.#state[1];
+    return idState(this)[NAME];
   }
 
   toString(): string {
-    return this.#state[0];
+    return idState(this)[TEXT];
   }
 
   equals(other: any): boolean {
-    return stateOf(other)[0] === this.#state[0];
+    return idState(other)[TEXT] === idState(this)[TEXT];
   }
 }
 webClass(DurableObjectId);
 
-let targetOf: (stub: any) => string;
+const idPrototype = DurableObjectId.prototype;
+
+export function makeId(text: string, name: string | undefined): DurableObjectId {
+  return makeKept(idPrototype, ["id", text, name]);
+}
 
 /** One object, to be called: with `fetch`, or by its methods. */
 export class DurableObjectStub {
-  #state: [target: string, id: DurableObjectId];
-
-  constructor(token: unknown, target: string, id: DurableObjectId) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#state = [target, id];
-  }
-
-  static {
-    targetOf = (stub) => stub.#state[0];
+  constructor() {
+    throw new TypeError("Illegal constructor");
   }
 
   get id(): DurableObjectId {
-    return this.#state[1];
+    return stubState(this)[ID_OF_STUB];
   }
 
   get name(): string | undefined {
-    return this.#state[1].name;
+    return idState(stubState(this)[ID_OF_STUB])[NAME];
   }
 
   fetch(input: any, init: any = undefined): Promise<Response> {
-    return sendTo(this.#state[0], input, init);
+    return sendTo(stubState(this)[TARGET], input, init);
   }
 }
 webClass(DurableObjectStub);
-setPrototypeOf(DurableObjectStub.prototype, membersBy((stub, name) => callFeature().bindingMember(targetOf(stub), name)));
+
+const stubPrototype = DurableObjectStub.prototype;
+
+setPrototypeOf(stubPrototype, membersBy((stub, name) => callFeature().bindingMember(stubState(stub)[TARGET], name)));
 
 type NamespaceState = [
   binding: number,
@@ -102,27 +109,28 @@ export class DurableObjectNamespace {
       state[2] = call(OBJECT_ID, state[0], OF_NAME, text);
       state[1] = text;
     }
-    return new DurableObjectId(INTERNAL, state[2], text);
+    return makeId(state[2], text);
   }
 
   /** One that no object has had. */
   newUniqueId(_options: any = undefined): DurableObjectId {
-    return new DurableObjectId(INTERNAL, call(OBJECT_ID, this.#state[0], UNIQUE, null), undefined);
+    return makeId(call(OBJECT_ID, this.#state[0], UNIQUE, null), undefined);
   }
 
   idFromString(text: any): DurableObjectId {
-    return new DurableObjectId(INTERNAL, call(OBJECT_ID, this.#state[0], OF_TEXT, toStr(text)), undefined);
+    return makeId(call(OBJECT_ID, this.#state[0], OF_TEXT, toStr(text)), undefined);
   }
 
   get(id: any, _options: any = undefined): DurableObjectStub {
-    const wanted = stateOf(id);
+    const wanted = idState(id);
     const state = this.#state;
     const called = state[3];
-    if (called === null || called[0] !== wanted[0] || called[1] !== wanted[1]) {
+    if (called === null || called[TEXT] !== wanted[TEXT] || called[NAME] !== wanted[NAME]) {
+      const target = `${state[0]}:${wanted[TEXT]}`;
       state[3] = wanted;
-      state[4] = wanted[1] === undefined ? `${state[0]}:${wanted[0]}` : `${state[0]}:${wanted[0]}:${wanted[1]}`;
+      state[4] = wanted[NAME] === undefined ? target : `${target}:${wanted[NAME]}`;
     }
-    return new DurableObjectStub(INTERNAL, state[4], id);
+    return makeKept(stubPrototype, ["stub", state[4], id]);
   }
 
   getByName(name: any, options: any = undefined): DurableObjectStub {

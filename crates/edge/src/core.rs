@@ -135,7 +135,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
 
 async fn serve(core: Rc<Core>, request: Request) -> Response<Body> {
     let response = match pipeline::later::take(&core, request) {
-        Either::Left(asked) => asked.await,
+        Either::Left(taken) => taken.answer().await,
         Either::Right(request) => pipeline::answer(&core, request).await,
     };
     // Everything that is ready on this core is answered before anything is sent: under load the responses

@@ -37,6 +37,7 @@ mod sockets;
 mod sql;
 mod streams;
 mod textcodec;
+mod tokens;
 mod wasm;
 mod weburl;
 

@@ -1,11 +1,10 @@
 /**
  * A class of objects as those see it who call them: ids, and stubs.
  */
-import { send } from "../../fetch.ts";
+import { sendTo } from "../../fetch.ts";
 import { INTERNAL } from "../../internal.ts";
-import { OBJECT_ID, call } from "../../native.ts";
-import { TypeError, isObject, promiseRejected, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
-import { requestState } from "../../request.ts";
+import { OBJECT_ID, call, kept, makeKept } from "../../native.ts";
+import { TypeError, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
 import type { Response } from "../../response.ts";
 import { callFeature, membersBy } from "../../service.ts";
 
@@ -13,113 +12,125 @@ const OF_NAME = 0;
 const UNIQUE = 1;
 const OF_TEXT = 2;
 
-let idOf: (value: any) => [text: string, name: string | undefined];
+/** What lies beside an id and a stub, with what it is in its first place. */
+type IdState = [kind: "id", text: string, name: string | undefined];
+type StubState = [kind: "stub", target: string, id: DurableObjectId];
+
+const TEXT = 1;
+const NAME = 2;
+const TARGET = 1;
+const ID_OF_STUB = 2;
+
+function idState(value: unknown): IdState {
+  const state = kept(value);
+  if (state === undefined || state[0] !== "id") throw new TypeError("this is no DurableObjectId");
+  return state;
+}
+
+function stubState(value: unknown): StubState {
+  const state = kept(value);
+  if (state === undefined || state[0] !== "stub") throw new TypeError("this is no stub of a durable object");
+  return state;
+}
 
 /** Which object it is. */
 export class DurableObjectId {
-  #text: string;
-  #name: string | undefined;
-
-  constructor(token: unknown, text: string, name: string | undefined) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#text = text;
-    this.#name = name;
-  }
-
-  static {
-    idOf = (value) => {
-      if (!isObject(value) || !(#text in value)) throw new TypeError("this is no DurableObjectId");
-      return [value.#text, value.#name];
-    };
+  constructor() {
+    throw new TypeError("Illegal constructor");
   }
 
   /** What it was made of, if that is known. */
   get name(): string | undefined {
-    return this.#name;
+    return idState(this)[NAME];
   }
 
   toString(): string {
-    return this.#text;
+    return idState(this)[TEXT];
   }
 
   equals(other: any): boolean {
-    return idOf(other)[0] === this.#text;
+    return idState(other)[TEXT] === idState(this)[TEXT];
   }
 }
 webClass(DurableObjectId);
 
-let targetOf: (stub: any) => string;
+const idPrototype = DurableObjectId.prototype;
+
+export function makeId(text: string, name: string | undefined): DurableObjectId {
+  return makeKept(idPrototype, ["id", text, name]);
+}
 
 /** One object, to be called: with `fetch`, or by its methods. */
 export class DurableObjectStub {
-  #target: string;
-  #id: DurableObjectId;
-
-  constructor(token: unknown, target: string, id: DurableObjectId) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#target = target;
-    this.#id = id;
-  }
-
-  static {
-    targetOf = (stub) => stub.#target;
+  constructor() {
+    throw new TypeError("Illegal constructor");
   }
 
   get id(): DurableObjectId {
-    return this.#id;
+    return stubState(this)[ID_OF_STUB];
   }
 
   get name(): string | undefined {
-    return this.#id.name;
+    return idState(stubState(this)[ID_OF_STUB])[NAME];
   }
 
   fetch(input: any, init: any = undefined): Promise<Response> {
-    const target = this.#target;
-    try {
-      return send(requestState(input, init, true), target);
-    } catch (error) {
-      return promiseRejected(error);
-    }
+    return sendTo(stubState(this)[TARGET], input, init);
   }
 }
 webClass(DurableObjectStub);
-setPrototypeOf(DurableObjectStub.prototype, membersBy((stub, name) => callFeature().bindingMember(targetOf(stub), name)));
+
+const stubPrototype = DurableObjectStub.prototype;
+
+setPrototypeOf(stubPrototype, membersBy((stub, name) => callFeature().bindingMember(stubState(stub)[TARGET], name)));
+
+type NamespaceState = [
+  binding: number,
+  /** What an id was made of last, and that id. */
+  name: string | undefined, text: string,
+  /** What was called last: the state of its id, and how the host is told of it. */
+  called: IdState | null, target: string,
+];
 
 /** `env.ROOM` */
 export class DurableObjectNamespace {
-  #binding: number;
-  /** The name that was asked for last, and its id. */
-  #lastName: string | undefined = undefined;
-  #lastId = "";
+  #state: NamespaceState;
 
   constructor(token: unknown, binding: number) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#binding = binding;
+    this.#state = [binding, undefined, "", null, ""];
   }
 
   idFromName(name: any): DurableObjectId {
-    if (arguments.length === 0) throw new TypeError("idFromName needs a name");
+    if (name === undefined) throw new TypeError("idFromName needs a name");
     const text = toStr(name);
-    if (text !== this.#lastName) {
-      this.#lastId = call(OBJECT_ID, this.#binding, OF_NAME, text);
-      this.#lastName = text;
+    const state = this.#state;
+    if (text !== state[1]) {
+      state[2] = call(OBJECT_ID, state[0], OF_NAME, text);
+      state[1] = text;
     }
-    return new DurableObjectId(INTERNAL, this.#lastId, text);
+    return makeId(state[2], text);
   }
 
   /** One that no object has had. */
   newUniqueId(_options: any = undefined): DurableObjectId {
-    return new DurableObjectId(INTERNAL, call(OBJECT_ID, this.#binding, UNIQUE, null), undefined);
+    return makeId(call(OBJECT_ID, this.#state[0], UNIQUE, null), undefined);
   }
 
   idFromString(text: any): DurableObjectId {
-    return new DurableObjectId(INTERNAL, call(OBJECT_ID, this.#binding, OF_TEXT, toStr(text)), undefined);
+    return makeId(call(OBJECT_ID, this.#state[0], OF_TEXT, toStr(text)), undefined);
   }
 
   get(id: any, _options: any = undefined): DurableObjectStub {
-    const [text, name] = idOf(id);
-    const target = name === undefined ? `${this.#binding}:${text}` : `${this.#binding}:${text}:${name}`;
-    return new DurableObjectStub(INTERNAL, target, id);
+    const wanted = idState(id);
+    const state = this.#state;
+    const called = state[3];
+    if (called === null || called[TEXT] !== wanted[TEXT] || called[NAME] !== wanted[NAME]) {
+      const target = `${state[0]}:${wanted[TEXT]}`;
+      state[3] = wanted;
+      state[4] = wanted[NAME] === undefined ? target : `${target}:${wanted[NAME]}`;
+    }
+    return makeKept(stubPrototype, ["stub", state[4], id]);
   }
 
   getByName(name: any, options: any = undefined): DurableObjectStub {
@@ -128,7 +139,7 @@ export class DurableObjectNamespace {
 
   /** A node is in one place, so it is the same. */
   jurisdiction(_jurisdiction: any): DurableObjectNamespace {
-    void this.#binding;
+    void this.#state;
     return this;
   }
 }

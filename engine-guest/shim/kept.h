@@ -1,0 +1,10 @@
+/* Objects of the prelude's whose state no script reaches. */
+#ifndef SV_KEPT_H
+#define SV_KEPT_H
+
+#include "quickjs.h"
+
+/* Puts what the prelude makes them with into the `__sv` object. */
+int sv_kept_natives(JSValueConst object);
+
+#endif

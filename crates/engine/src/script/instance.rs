@@ -24,12 +24,10 @@ use tokio::task::AbortHandle;
 use worker::object::ObjectEvent;
 use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response, RpcEvent};
 
-use super::abi;
 use super::ask::Begun;
 use super::codec::Encoder;
 use super::coding::{self, AlreadyCoded, Coding};
 use super::guest::{Effect, GuestError, Responded, ResponseBody};
-use super::host;
 use super::ids::IdMap;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
@@ -37,6 +35,7 @@ use super::rpc::Sessions;
 use super::sandbox::Sandbox;
 use super::sockets::Sockets;
 use super::streams::{Left, StreamBody, StreamSender, stream};
+use super::{abi, host};
 use crate::lines::Line;
 
 mod arguments;
@@ -95,9 +94,6 @@ enum Input {
 /// So many timers that went with their requests may stay in the guest's books before it hears of
 /// them. An instance that serves one request never pays for it.
 const GONE_TIMERS_MAX: usize = 32;
-
-/// What the arguments of most events take, but for those that bring a request.
-const ARGUMENT_BYTES: usize = 128;
 
 pub struct ScriptInstance {
     id: u64,
@@ -378,7 +374,7 @@ impl ScriptInstance {
         if !self.initialised.replace(true) {
             self.initialise(sandbox).await?;
         }
-        let mut arguments = Encoder(Vec::with_capacity(ARGUMENT_BYTES));
+        let mut arguments = Encoder::default();
         let Some(Entry { kind, id, request, ended }) = self.encode(sandbox, input, &mut arguments) else {
             return Ok(());
         };

@@ -38,6 +38,7 @@ mod policy;
 
 use growth::Growth;
 use guard::Guard;
+use policy::Verdict;
 pub use guard::{Cancel, Mode};
 pub use policy::{FEED_PREFIX, RESERVED_PREFIX, first_word};
 
@@ -243,6 +244,12 @@ impl TenantConnection {
         let mut outcome = ScriptOutcome::default();
         let mut batch = Batch::new(&self.connection, text);
         while let Some(mut statement) = batch.next().map_err(|error| self.limited(error, budget))? {
+            match statement.expanded_sql() {
+                Some(text) => check_text(&text)?,
+                // It is longer than a value may be, and is not looked at by itself.
+                None if policy::names(text, RESERVED_PREFIX) => return Err(SqlError::Forbidden(policy::RESERVED.into())),
+                None => {}
+            }
             let mut rows = 0;
             self.each_row(&mut statement, budget, |_, _| {
                 rows += 1;
@@ -284,15 +291,7 @@ impl TenantConnection {
     }
 
     fn prepare(&self, sql: &str, budget: &Budget) -> Result<CachedStatement<'_>, SqlError> {
-        // It names nothing that the authorizer is asked about before it runs.
-        let word = first_word(sql);
-        if word.eq_ignore_ascii_case("VACUUM") {
-            return Err(SqlError::Forbidden(policy::NO_OTHER_DATABASE.into()));
-        }
-        // To drop a table drops them, too, and SQLite asks the same for both.
-        if word.eq_ignore_ascii_case("DROP") && sql.to_ascii_lowercase().contains(FEED_PREFIX) {
-            return Err(SqlError::Forbidden("a trigger of this name is the platform's".into()));
-        }
+        check_text(sql)?;
         let prepared = self.connection.prepare_cached(sql).map_err(|error| self.limited(error, budget))?;
         // What has neither columns nor an effect may be no statement at all.
         if prepared.column_count() == 0 && prepared.readonly() && prepared.expanded_sql().is_none() {
@@ -374,6 +373,13 @@ impl Gathered {
             0 => Err(SqlError::ResultTooLarge { bytes_max: self.bytes_max }),
             _ => Ok(()),
         }
+    }
+}
+
+fn check_text(sql: &str) -> Result<(), SqlError> {
+    match policy::judge_text(sql) {
+        Verdict::Refuse(reason) => Err(SqlError::Forbidden(reason)),
+        Verdict::Allow | Verdict::Ignore => Ok(()),
     }
 }
 

@@ -15,6 +15,9 @@ pub const FEED_PREFIX: &str = "_selvedge_feed_";
 pub const NO_OTHER_DATABASE: &str =
     "ATTACH, DETACH and VACUUM are not available: a statement reaches its own database only";
 
+/// Why nothing gets such a name.
+pub const RESERVED: &str = "names that begin with _selvedge are the platform's";
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allow,
@@ -106,18 +109,51 @@ pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
     }
 }
 
-/// The word that a statement begins with, after comments.
+/// Judges a statement by its text, where SQLite asks too little: `VACUUM` names nothing before it runs; to drop
+/// a table drops the feed's triggers too, and SQLite asks the same for one of them; and of a table that is
+/// renamed it tells the old name alone. A name stands in the text as it is, for SQL escapes none of its letters.
+pub fn judge_text(sql: &str) -> Verdict {
+    let word = first_word(sql);
+    let is = |known: &str| word.eq_ignore_ascii_case(known);
+    if is("VACUUM") {
+        return refuse(NO_OTHER_DATABASE);
+    }
+    if is("DROP") && names(sql, FEED_PREFIX) {
+        return refuse("a trigger of this name is the platform's");
+    }
+    if is("ALTER") && names(sql, RESERVED_PREFIX) {
+        return refuse(RESERVED);
+    }
+    Verdict::Allow
+}
+
+/// Whether a text names what begins with this.
+pub fn names(sql: &str, prefix: &str) -> bool {
+    let within_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii();
+    // Every such prefix begins with it.
+    sql.match_indices('_').any(|(at, _)| {
+        let found = sql.as_bytes()[at..].get(..prefix.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(prefix.as_bytes())) && !sql[..at].ends_with(within_a_name)
+    })
+}
+
+/// The word that a statement begins with, after what SQLite passes over: spaces, comments, empty statements
+/// and marks of byte order.
 pub fn first_word(sql: &str) -> &str {
-    let mut rest = sql.trim_start();
+    let mut rest = skip(sql);
     loop {
         let comment = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
             (Some(comment), _) => comment.split_once('\n'),
             (None, Some(comment)) => comment.split_once("*/"),
             (None, None) => break,
         };
-        rest = comment.map_or("", |(_, after)| after).trim_start();
+        rest = skip(comment.map_or("", |(_, after)| after));
     }
     rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("")
+}
+
+fn skip(sql: &str) -> &str {
+    sql.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '\u{feff}'))
 }
 
 fn refuse(reason: &str) -> Verdict {

@@ -35,6 +35,7 @@ mod error;
 mod growth;
 mod guard;
 mod policy;
+mod split;
 
 use growth::Growth;
 use guard::Guard;
@@ -216,6 +217,19 @@ impl TenantConnection {
             take(StreamPiece::Rows(SqlRows { width, values: gathered.values }));
         }
         Ok((prepared.get_status(StatementStatus::FullscanStep).max(0) as u64).max(count))
+    }
+
+    /// Runs a text of several statements, of which the last has the parameters and answers the rows; `None`
+    /// if it has no more than one. What fails leaves the statements before it done.
+    pub fn run_several(&self, statement: &SqlStatement, budget: &Budget) -> Option<Result<SqlResult, SqlError>> {
+        let (before, last) = split::last(&statement.sql)?;
+        let last = SqlStatement { sql: last.into(), params: statement.params.clone() };
+        Some(self.script(before, budget).and_then(|done| {
+            let left = budget.time.saturating_sub(done.cost.duration);
+            let mut result = self.run(&last, &Budget { time: left, ..budget.clone() })?;
+            result.cost += done.cost;
+            Ok(SqlResult { wrote: true, ..result })
+        }))
     }
 
     /// Runs a text of several statements without parameters.

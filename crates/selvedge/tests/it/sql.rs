@@ -378,8 +378,11 @@ fn the_command_line_queries_imports_and_exports() {
     assert!(said.stderr.contains("syntax error"), "{}", said.stderr);
     let said = said.expect_success();
     assert!(said.contains("count(*)\n1\n") && said.contains("photo\nx'00ff'\n") && said.contains("7\n7\n"), "{said}");
-    let refused = place.on_data(&["sql", "query", "app", "main", "ATTACH 'x' AS y"]).stderr;
-    assert!(refused.contains("sql_forbidden"), "{refused}");
+    for sql in ["ATTACH 'x' AS y", "ALTER TABLE user RENAME TO _selvedge_user"] {
+        let refused = place.on_data(&["sql", "query", "app", "main", sql]).expect_failure();
+        assert!(refused.contains("sql_forbidden"), "{refused}");
+    }
+    place.on_data(&["sql", "query", "app", "main", "ANALYZE"]).expect_success();
     drop(node);
 }
 
@@ -415,6 +418,7 @@ fn a_database_is_branched_and_its_past_is_brought_back() {
     for (args, reason) in [
         (["restore", "app", "main", "branch", "--at", "1s"], "there is a database branch already"),
         (["restore", "app", "main", "older", "--at", "1000d"], "the archive of "),
+        (["restore", "app", "main", "later", "--at", "3000-01-01T00:00:00Z"], "the moment is yet to come"),
         (["restore", "app", "nothing", "new", "--at", "1s"], "nothing is archived of "),
         (["restore", "app", "main", "../x", "--at", "1s"], "is no name of a database"),
     ] {

@@ -189,7 +189,7 @@ fn is_reserved(name: &str) -> bool {
         && name[..RESERVED_PREFIX.len()].eq_ignore_ascii_case(RESERVED_PREFIX)
 }
 
-/// The names that an action gives.
+/// The names that an action gives, but for what is analysed: that is every table, and tells of none.
 fn tables<'a>(action: &AuthAction<'a>) -> [Option<&'a str>; 2] {
     match *action {
         AuthAction::CreateTable { table_name }
@@ -199,7 +199,6 @@ fn tables<'a>(action: &AuthAction<'a>) -> [Option<&'a str>; 2] {
         | AuthAction::Read { table_name, .. }
         | AuthAction::Update { table_name, .. }
         | AuthAction::AlterTable { table_name, .. }
-        | AuthAction::Analyze { table_name }
         | AuthAction::CreateVtable { table_name, .. }
         | AuthAction::DropVtable { table_name, .. } => [Some(table_name), None],
         AuthAction::CreateIndex { index_name, table_name } | AuthAction::DropIndex { index_name, table_name } => {

@@ -26,12 +26,14 @@ use url::Url;
 
 use crate::dns::Resolver;
 
+mod bare;
 mod dial;
 mod inline;
 mod names;
 mod peer;
 mod pool;
 mod raw;
+mod resumed;
 mod tls;
 mod upgrade;
 

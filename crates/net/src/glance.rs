@@ -121,6 +121,16 @@ impl<'a> Glance<'a> {
         self.fields.iter().filter(move |field| is(field, name)).map(|field| field.value.trim_ascii())
     }
 
+    /// All of its fields, and their names as they were written.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
+        self.fields.iter().map(|field| (field.name, field.value.trim_ascii()))
+    }
+
+    /// The path and the query.
+    pub fn target(&self) -> &'a str {
+        self.target
+    }
+
     /// The request as the long way would have it, but for interim answers. `None` if it is not to be had.
     pub fn request(&self) -> Option<Request> {
         // Fields are pieces of one copy.

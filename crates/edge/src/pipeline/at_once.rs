@@ -188,9 +188,10 @@ fn write_head(
     Some(())
 }
 
+/// Names are written in lower case, as hyper does.
 pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
+    out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -18,11 +18,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use base::Body;
-use bytes::{BufMut as _, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use bytes::BufMut as _;
+use http::{Method, StatusCode, Version, header};
 use httparse::{Header, ParserConfig};
 use tokio::io::AsyncReadExt as _;
 
+use super::plain::{Place, PlainAnswer};
 use super::upgrade::Stream;
 
 /// Fields of an answer that is plain.
@@ -31,8 +32,6 @@ const FIELDS_MAX: usize = 64;
 pub(super) const ANSWER_BYTES_MAX: usize = 8 << 10;
 /// An answer in more pieces is hyper's: each of them is looked at from the beginning.
 const PIECES_MAX: usize = 8;
-/// Room for what is added to the fields of a response.
-const FIELDS_ADDED: usize = 4;
 
 /// What can be said of the bytes of an answer so far.
 pub(super) enum Verdict<'b> {
@@ -104,29 +103,6 @@ fn length(fields: &[Header<'_>]) -> Option<usize> {
     length
 }
 
-impl Plain<'_> {
-    /// The response; its fields and its body are pieces of a copy of what was read.
-    fn response(&self, read: &[u8]) -> Option<Response<Bytes>> {
-        let copy = Bytes::copy_from_slice(read);
-        let piece = |bytes: &[u8]| {
-            let start = bytes.as_ptr() as usize - read.as_ptr() as usize;
-            copy.slice(start..start + bytes.len())
-        };
-        let mut headers = HeaderMap::with_capacity(self.fields.len() + FIELDS_ADDED);
-        for Header { name, value } in self.fields {
-            let value = match value.len() {
-                0 => HeaderValue::from_static(""),
-                _ => HeaderValue::from_maybe_shared(piece(value)).ok()?,
-            };
-            headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
-        }
-        let mut response = Response::new(copy.slice(self.head..));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = headers;
-        Some(response)
-    }
-}
-
 /// The head of a request as hyper writes it, for one that can be asked without it.
 pub(super) fn head_of(request: &http::Request<Body>) -> Option<Vec<u8>> {
     let plain = request.method() == Method::GET
@@ -176,14 +152,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// `room` is empty, and memory that may be used.
-    pub fn new(request: Vec<u8>, room: Vec<u8>) -> Self {
-        let read = room;
+    pub fn new(request: Vec<u8>) -> Self {
+        let read = Vec::new();
         Self { request, sent: 0, flushed: false, read, pieces: 0, is_in_body: false, failure: None }
     }
 
     /// Sends the request and reads the answer. `None` if the answer is hyper's.
-    pub fn poll(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<Option<Response<Bytes>>> {
+    pub fn poll(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<Option<PlainAnswer>> {
         match ready!(self.poll_send(stream, cx)) {
             Ok(()) => self.poll_answer(stream, cx),
             Err(error) => {
@@ -207,7 +182,7 @@ impl Exchange {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_answer(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<Option<Response<Bytes>>> {
+    fn poll_answer(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<Option<PlainAnswer>> {
         loop {
             self.read.reserve_exact(ANSWER_BYTES_MAX - self.read.len());
             let left = ANSWER_BYTES_MAX - self.read.len();
@@ -225,7 +200,11 @@ impl Exchange {
             }
             let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
             match judge(&self.read, &mut room) {
-                Verdict::Plain(plain) => return Poll::Ready(plain.response(&self.read)),
+                Verdict::Plain(Plain { status, fields, head }) => {
+                    let fields = fields.iter().map(|field| Place::of(field, &self.read)).collect::<Option<_>>();
+                    let read = |fields| PlainAnswer::new(status, std::mem::take(&mut self.read), head, fields);
+                    return Poll::Ready(fields.map(read));
+                }
                 Verdict::Body => self.is_in_body = true,
                 Verdict::Head => {}
                 Verdict::Other => return Poll::Ready(None),
@@ -237,5 +216,7 @@ impl Exchange {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

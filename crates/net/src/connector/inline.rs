@@ -27,6 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
 use super::bare::{self, Exchange};
+use super::plain::{self, PlainAnswer};
 use super::pool::{Lease, Sender, broke_off};
 use super::resumed::Resumed;
 use super::upgrade::Stream;
@@ -37,8 +38,6 @@ pub(super) struct Inline {
     /// Of the head of a response, for hyper.
     head_bytes: usize,
     timer: Timer,
-    /// Memory that the last answer was read into.
-    room: Vec<u8>,
 }
 
 /// Who speaks HTTP on it.
@@ -60,10 +59,17 @@ struct Hyper {
 #[derive(Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 
+/// What is asked.
+pub(super) enum Errand {
+    Request(http::Request<Body>),
+    /// What is to be sent of a GET without a body.
+    Head(Vec<u8>),
+}
+
 /// What a request comes to.
 pub(super) enum Answer {
-    /// A response that is there, on a connection that is unused again.
-    Whole(http::Response<Bytes>),
+    /// An answer that is there, on a connection that is unused again.
+    Whole(PlainAnswer),
     /// One whose body is still to be read.
     Begun(http::Response<Incoming>),
 }
@@ -155,7 +161,7 @@ impl Wire {
 impl Inline {
     /// A connection on which nothing happened yet.
     pub fn new(stream: Box<dyn Stream>, head_bytes: usize) -> Self {
-        Self { wire: Wire::Bare(stream), head_bytes, timer: Timer::default(), room: Vec::new() }
+        Self { wire: Wire::Bare(stream), head_bytes, timer: Timer::default() }
     }
 
     /// Does what can be done now.
@@ -186,24 +192,29 @@ impl Inline {
         }
     }
 
-    /// An unused connection is nobody's again.
+    /// A connection is nobody's again, if it is unused.
     fn bare(&mut self) {
-        if let Wire::Hyper(hyper) = &mut self.wire {
-            let parts = hyper.connection.take_if(|_| hyper.sender.is_ready()).map(|connection| connection.into_parts());
-            let unread = parts.filter(|parts| parts.read_buf.is_empty());
-            let stream = unread.and_then(|parts| parts.io.into_inner().into_stream());
+        if let Wire::Hyper(hyper) = &mut self.wire
+            && hyper.is_open()
+            && let Some(connection) = hyper.connection.take()
+        {
+            let parts = connection.into_parts();
+            let stream = parts.io.into_inner().into_stream().filter(|_| parts.read_buf.is_empty());
             self.wire = stream.map_or_else(Wire::ended, Wire::Bare);
         }
     }
 
     /// Sends a request and waits for the head of the response, for so long after it is sent. All of a
     /// request is sent at once, so that is from now on.
-    pub async fn ask(&mut self, request: http::Request<Body>, limit: Option<Duration>) -> Result<Answer, Unanswered> {
-        let mut late_at = None;
-        let mut exchange = match &self.wire {
-            Wire::Bare(_) => bare::head_of(&request).map(|head| Exchange::new(head, std::mem::take(&mut self.room))),
-            Wire::Hyper(_) => None,
+    pub async fn ask(&mut self, errand: Errand, limit: Option<Duration>) -> Result<Answer, Unanswered> {
+        let (head, request) = match (errand, &self.wire) {
+            (Errand::Request(request), Wire::Bare(_)) => (bare::head_of(&request), Some(request)),
+            (Errand::Request(request), Wire::Hyper(_)) => (None, Some(request)),
+            (Errand::Head(head), Wire::Bare(_)) => (Some(head), None),
+            (Errand::Head(head), Wire::Hyper(_)) => (None, Some(plain::read(&head))),
         };
+        let mut late_at = None;
+        let mut exchange = head.map(Exchange::new);
         if let (Some(exchange), Wire::Bare(stream)) = (&mut exchange, &mut self.wire) {
             let timer = &mut self.timer;
             let answered = poll_fn(|cx| {
@@ -215,8 +226,6 @@ impl Inline {
                 if timer.is_late(late_at, cx) { Poll::Ready(Err(Unanswered::Late)) } else { Poll::Pending }
             });
             if let Some(whole) = answered.await? {
-                self.room = std::mem::take(&mut exchange.read);
-                self.room.clear();
                 return Ok(Answer::Whole(whole));
             }
         }
@@ -229,9 +238,11 @@ impl Inline {
     async fn ask_hyper(
         &mut self,
         begun: Option<Exchange>,
-        request: http::Request<Body>,
+        request: Option<http::Request<Body>>,
         late_at: Option<Instant>,
     ) -> Result<http::Response<Incoming>, Unanswered> {
+        let sent = begun.as_ref().map(|begun| &begun.request[..]).unwrap_or_default();
+        let request = request.unwrap_or_else(|| plain::read(sent));
         let is_sent = begun.is_some();
         let mut hyper = match std::mem::replace(&mut self.wire, Wire::ended()) {
             Wire::Hyper(hyper) => hyper,

@@ -17,7 +17,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
-use super::inline::{self, Answer, Inline, Unanswered};
+use super::inline::{self, Answer, Errand, Inline, Unanswered};
+use super::plain::{self, Reply};
 use super::{Target, dial};
 
 /// A connection.
@@ -251,10 +252,10 @@ impl Lease {
             }
             Sender::Inline(inline) => {
                 let absolute = to_origin_form(&mut request);
-                match inline.ask(request, limit).await {
-                    Ok(Answer::Whole(response)) => {
+                match inline.ask(Errand::Request(request), limit).await {
+                    Ok(Answer::Whole(answer)) => {
                         self.release();
-                        return Ok(response.map(Body::full));
+                        return Ok(answer.into_response());
                     }
                     Ok(Answer::Begun(response)) => Ok(response),
                     Err(Unanswered::Late) => Err(Unsent::Late),
@@ -292,6 +293,26 @@ impl Lease {
             return Ok(http::Response::from_parts(parts, Body::empty()));
         }
         Ok(http::Response::from_parts(parts, Body::stream(body)))
+    }
+
+    /// Sends the head of a plain request over a connection that who asks drives, as [`Lease::send`] does.
+    pub async fn ask(mut self, head: Vec<u8>, limit: Duration) -> Result<Reply, Unsent> {
+        self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
+        let Sender::Inline(inline) = &mut self.link.sender else {
+            return self.send(plain::read(&head), Some(limit)).await.map(Reply::Response);
+        };
+        match inline.ask(Errand::Head(head), Some(limit)).await {
+            Ok(Answer::Whole(answer)) => {
+                self.release();
+                Ok(Reply::Plain(answer))
+            }
+            Ok(Answer::Begun(response)) => {
+                let (parts, incoming) = response.into_parts();
+                Ok(Reply::Response(http::Response::from_parts(parts, inline::body(incoming, self))))
+            }
+            Err(Unanswered::Late) => Err(Unsent::Late),
+            Err(Unanswered::Failed(error, unsent)) => Err(Unsent::Failed(error, unsent)),
+        }
     }
 
     /// Back to the pool.

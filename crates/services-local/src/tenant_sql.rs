@@ -238,15 +238,24 @@ impl TenantConnection {
         self.statements(text, budget)
     }
 
-    /// Runs a migration or an import: it may be as long as SQLite takes it, and a pragma that turns
-    /// foreign keys on or off does nothing, as in any transaction.
+    /// Runs a migration: it may be as long as SQLite takes it, and a pragma that turns foreign keys on or
+    /// off does nothing, as in any transaction.
     pub fn migration(&self, text: &str, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
+        self.long(text, Mode::Migration, budget)
+    }
+
+    /// The same for a dump, whose BEGIN and COMMIT do nothing either.
+    pub fn import(&self, text: &str, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
+        self.long(text, Mode::Import, budget)
+    }
+
+    fn long(&self, text: &str, mode: Mode, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
         let length = |bytes| {
             let set = self.connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, bytes);
             set.map_err(|error| self.error(error, 0))
         };
         length(LONG_TEXT_BYTES_MAX)?;
-        let outcome = self.guard.within(Mode::Migration, || self.statements(text, budget));
+        let outcome = self.guard.within(mode, || self.statements(text, budget));
         length(clamp(self.limits.sql_bytes))?;
         outcome
     }

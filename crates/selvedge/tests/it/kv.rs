@@ -195,7 +195,9 @@ fn a_watch_that_streams_goes_with_its_client() {
 fn bad_keys_values_and_expiries_are_refused_by_name() {
     let place = Place::new();
     let node = place.serve_project(&project(&place));
-    for (bad, expected) in [("long", "key_too_long"), ("empty", "key_empty"), ("number", "TypeError"), ("surrogate", "TypeError")] {
+    for (bad, expected) in
+        [("long", "key_too_long"), ("empty", "key_empty"), ("number", "TypeError"), ("surrogate", "TypeError")]
+    {
         assert_eq!(refuse(&node, "keys", &json!({ "bad": bad })), expected, "{bad}");
     }
     for fine in ["nul", "longest"] {

@@ -373,6 +373,12 @@ fn the_command_line_queries_imports_and_exports() {
     let export = place.on_data(&["sql", "export", "app", "main"]).expect_success();
     place.on_data_with(&["sql", "import", "app", "copy"], export.as_bytes()).expect_success();
     assert_eq!(place.on_data(&["sql", "export", "app", "copy"]).expect_success(), export);
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE IF NOT EXISTS t(x);\nINSERT INTO t VALUES(1);\nCOMMIT;\n";
+    place.on_data_with(&["sql", "import", "app", "dumped"], dump.as_bytes()).expect_success();
+    let contentless = "CREATE VIRTUAL TABLE bare USING fts5(text, content = '')";
+    place.on_data_with(&["sql", "import", "app", "dumped"], contentless.as_bytes()).expect_success();
+    let refused = place.on_data(&["sql", "export", "app", "dumped"]).expect_failure();
+    assert!(refused.contains("bare is a full-text table without content"), "{refused}");
     let shell = "SELECT count(*) FROM words\n WHERE words MATCH 'cat';\nSELECT photo FROM pet;\nSELEC;\nSELECT 7;\n";
     let said = place.on_data_with(&["sql", "shell", "app", "copy"], shell.as_bytes());
     assert!(said.stderr.contains("syntax error"), "{}", said.stderr);
@@ -425,6 +431,16 @@ fn a_database_is_branched_and_its_past_is_brought_back() {
         let refused = copy(&args).expect_failure();
         assert!(refused.contains(reason), "{reason}: {refused}");
     }
+    for args in [
+        &["query", "app", "mian", "SELECT 1"][..],
+        &["query", "app", "mian", "INSERT INTO user (name) VALUES ('x')"],
+        &["export", "app", "mian"],
+        &["changes", "app", "mian", "--once"],
+    ] {
+        let refused = copy(args).expect_failure();
+        assert!(refused.contains("not_found") && refused.contains("app/mian is no database"), "{args:?}: {refused}");
+    }
+    assert_eq!(copy(&["list", "app"]).expect_success(), "branch\nmain\npast\n", "and none was made");
     assert!(copy(&["branch", "app", "nothing", "new"]).expect_failure().contains("there is no database nothing"));
     assert!(copy(&["restore", "app", "main", "x", "--at", "noon"]).expect_failure().contains("is no moment"));
     node.stop();

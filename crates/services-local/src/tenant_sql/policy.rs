@@ -1,6 +1,6 @@
 //! What a tenant's statement may do: a pure function of what SQLite says it is about to compile.
 
-use rusqlite::hooks::{AuthAction, AuthContext};
+use rusqlite::hooks::{AuthAction, AuthContext, TransactionOperation};
 
 use super::Mode;
 
@@ -83,6 +83,12 @@ pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
     }
     match context.action {
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => refuse(NO_OTHER_DATABASE),
+        // A dump begins one and commits it (which has no name here); what it makes is a part of the one that is there.
+        AuthAction::Transaction { operation: TransactionOperation::Begin | TransactionOperation::Unknown }
+            if mode == Mode::Import =>
+        {
+            Verdict::Ignore
+        }
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => refuse(
             "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are not statements here; use batch() or transaction() instead",
         ),
@@ -172,7 +178,7 @@ fn pragma(name: &str, value: Option<&str>, mode: Mode) -> Verdict {
         // Ends with the transaction, so it is nobody else's.
         "defer_foreign_keys" => Verdict::Allow,
         // SQLite ignores it within a transaction, and every migration runs in one.
-        "foreign_keys" if mode == Mode::Migration && value.is_some() => Verdict::Ignore,
+        "foreign_keys" if matches!(mode, Mode::Migration | Mode::Import) && value.is_some() => Verdict::Ignore,
         "foreign_keys" if on => Verdict::Allow,
         "foreign_keys" => {
             refuse("foreign keys are always checked; use PRAGMA defer_foreign_keys = ON to check them at the end")

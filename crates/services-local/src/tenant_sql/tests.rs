@@ -362,6 +362,22 @@ fn a_migration_may_be_long_and_switch_foreign_keys() {
 }
 
 #[test]
+fn a_dump_may_begin_and_commit() {
+    let db = open();
+    let budget = Budget::of(&limits());
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(x);\nINSERT INTO t VALUES(1);\nCOMMIT;\n";
+    db.control("BEGIN").unwrap();
+    db.import(dump, &budget).unwrap();
+    assert!(db.in_transaction(), "that is not the dump's");
+    for sql in ["ROLLBACK", "SAVEPOINT s", "BEGIN; ROLLBACK"] {
+        assert_eq!(db.import(sql, &budget).map_err(|error| error.code().name), Err("sql_forbidden"), "{sql}");
+    }
+    db.control("COMMIT").unwrap();
+    assert_eq!(rows(&db, "SELECT x FROM t"), [SqlValue::Integer(1)]);
+    assert_eq!(db.migration("BEGIN", &budget).map_err(|error| error.code().name), Err("sql_forbidden"));
+}
+
+#[test]
 fn a_plan_names_the_scan() {
     let db = open();
     run(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, x)").unwrap();

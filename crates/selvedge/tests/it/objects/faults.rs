@@ -55,11 +55,9 @@ export class Room extends DurableObject {
     const cursor = this.sql.exec("CREATE TABLE IF NOT EXISTS word (w); INSERT INTO word VALUES ('a;b'); -- one\nSELECT w, ? AS given FROM word LIMIT 1", value);
     return [cursor.columnNames, cursor.toArray()];
   }
-  failing() {
-    return [
-      tried(() => this.sql.exec("CREATE TABLE lost (x); INSERT INTO nowhere VALUES (?)", 1)),
-      this.sql.exec("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'lost'").one(),
-    ];
+  async failing() {
+    const told = await tried(() => this.sql.exec("CREATE TABLE lost (x); INSERT INTO nowhere VALUES (?)", 1));
+    return [told, this.sql.exec("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'lost'").one()];
   }
   async platform() {
     this.sql.exec("CREATE TABLE IF NOT EXISTS mine (x)");

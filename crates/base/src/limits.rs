@@ -220,6 +220,7 @@ limits! {
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";
         object_value_bytes: 2 * MIB, 1, 64 * MIB, "bytes", "value_too_large", "Value under one key in the storage of a durable object, as it is encoded.";
         object_keys: 128, 1, 10_000, "", "too_many_keys", "Keys that one call of a durable object's storage names.";
+        object_cache_bytes: 64 << 10, 0, 64 * MIB, "bytes", "", "What a durable object that is awake has at hand of its keys, as it read or wrote them last: to read those again asks no file.";
         object_bytes: 1 << 30, MIB, 1 << 40, "bytes", "object_full", "What one durable object stores.";
         object_app_bytes: 1 << 50, MIB, 1 << 60, "bytes", "quota_exceeded", "All durable objects of one app.";
         object_attachment_bytes: 16 << 10, 0, MIB, "bytes", "value_too_large", "What a durable object keeps with one of its WebSockets, as it is encoded.";

@@ -44,6 +44,8 @@ pub type Later = Pin<Box<dyn Future<Output = Late>>>;
 pub enum Late {
     /// As [`Found::Answer`]. The head ends with its empty line.
     Whole { head: Vec<u8>, body: Bytes },
+    /// The same in one piece, of which so many bytes are the head.
+    Short { text: Vec<u8>, head: usize },
     /// One that has to be framed, as the long way has it from its service.
     Response(Response<Body>),
 }

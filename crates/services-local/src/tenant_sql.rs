@@ -39,8 +39,8 @@ mod split;
 
 use growth::Growth;
 use guard::Guard;
-use policy::Verdict;
 pub use guard::{Cancel, Mode};
+use policy::Verdict;
 pub use policy::{FEED_PREFIX, RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
@@ -270,7 +270,9 @@ impl TenantConnection {
             match statement.expanded_sql() {
                 Some(text) => check_text(&text)?,
                 // It is longer than a value may be, and is not looked at by itself.
-                None if policy::names(text, RESERVED_PREFIX) => return Err(SqlError::Forbidden(policy::RESERVED.into())),
+                None if policy::names(text, RESERVED_PREFIX) => {
+                    return Err(SqlError::Forbidden(policy::RESERVED.into()));
+                }
                 None => {}
             }
             let mut rows = 0;

@@ -197,6 +197,20 @@ pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Decimal, without what formatting in general costs.
+pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
+    let start = out.len();
+    let mut left = number;
+    loop {
+        out.push(b"0123456789"[left % 10]);
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
+}
+
 /// What the record is made of.
 struct Answered {
     index: RouteIndex,

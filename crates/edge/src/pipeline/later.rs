@@ -8,7 +8,6 @@
 //!
 //! It may decide nothing differently: what the client, the server, the record and the counts see is the same.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use net::{Glance, Late, Later, PlainRequest, Protocol, Reply, Request};
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
-use super::at_once::push;
+use super::at_once::{push, push_number};
 use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
 use crate::core::Core;
 use crate::overlay;
@@ -284,11 +283,13 @@ impl Waiting {
             return self.end(Ok(answer.into_response()));
         };
         Counts::add(&self.counts().bypassed);
-        let bytes = answer.body_bytes();
+        let body = answer.body();
         let each = |told: &mut dyn FnMut(&str, &[u8])| answer.fields().for_each(|(name, value)| told(name, value));
-        let head = self.head((status, reason), each, bytes);
-        self.tell(status, bytes);
-        Late::Whole { head, body: answer.into_body() }
+        let mut text = self.head((status, reason), each, body.len());
+        let head = text.len();
+        text.extend_from_slice(body);
+        self.tell(status, body.len());
+        Late::Short { text, head }
     }
 
     fn end(mut self, outcome: Result<Response<Body>, Failure>) -> Late {
@@ -359,7 +360,9 @@ impl Waiting {
         if !is_dated {
             core.dates.with(core.clock.unix_ms(), |date| push(&mut out, header::DATE.as_str(), date.as_bytes()));
         }
-        let _ = write!(out, "content-length: {bytes}\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
+        out.extend_from_slice(b"content-length: ");
+        push_number(&mut out, bytes);
+        out.extend_from_slice(b"\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
         push(&mut out, REQUEST_ID.as_str(), self.id.as_bytes());
         let doors = core.doors.current();
         let told = doors.get(self.client.listener).map(|door| door.told(&self.client.host, self.client.secured));

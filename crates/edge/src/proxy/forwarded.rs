@@ -103,12 +103,29 @@ struct Sender {
 
 impl Sender {
     fn new(peer: IpAddr, host: &str, scheme: &str) -> Self {
-        let address = peer.to_string();
+        let address = text_of(peer);
         // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
         let (open, close) = if peer.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
         let node = ["for=", open, &address, close, ";host=\"", host, "\";proto=", scheme].concat();
         Self { node, address }
     }
+}
+
+/// As `Display` has it, of which the common kind is made without formatting.
+pub(super) fn text_of(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for (unit, digit) in [(100, octet / 100), (10, octet / 10 % 10), (1, octet % 10)] {
+            if octet >= unit || unit == 1 {
+                text.push(char::from(b'0' + digit));
+            }
+        }
+    }
+    text
 }
 
 /// Fields that are no matter of copying a line: others have their say in them, or there are rules for them.

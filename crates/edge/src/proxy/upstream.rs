@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::{Body, Clock, Rng, UpstreamLimits, code};
-use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -186,10 +185,9 @@ impl Upstream {
         loop {
             let mut slot = self.enter(&asking.ask).await?;
             asking.ask.tried.insert(slot.pick.at);
-            let peer = &self.peers[slot.pick.at];
-            let result = peer
-                .upgrade(asking.path_and_query.clone(), asking.headers.clone(), settings::sockets(&self.limits))
-                .await;
+            let (path_and_query, headers) = asking.head();
+            let sockets = settings::sockets(&self.limits);
+            let result = self.peers[slot.pick.at].upgrade(path_and_query, headers, sockets).await;
             let outcome = outcome(result.as_ref().map(Response::status));
             slot.judge(outcome);
             // What was answered is no matter of trying again: a socket is opened once.
@@ -217,7 +215,7 @@ impl Upstream {
             } else {
                 self.attempt(slot, asking.outgoing()).await
             };
-            asking.stream = tried.unsent.take();
+            asking.give_back(tried.unsent.take());
             if !(asking.wants(tried.outcome) && self.may_retry()) {
                 return self.finish(tried, &asking, deadline);
             }
@@ -233,7 +231,8 @@ impl Upstream {
             match outgoing {
                 Outgoing::Plain(request) => peer.exchange_plain(&request).await,
                 // Boxed: a plain one needs no room for it.
-                Outgoing::Whole { method, path_and_query, headers, body, interim } => {
+                Outgoing::Whole(copied) => {
+                    let Copied { method, path_and_query, headers, body, interim } = *copied;
                     let exchange = peer.exchange_telling(method, path_and_query, headers, body, interim);
                     Box::pin(exchange).await.map(Reply::Response)
                 }
@@ -398,25 +397,43 @@ impl Desk {
 /// A request, as often as it goes out.
 struct Asking<'a> {
     upstream: &'a Upstream,
-    /// All of it, if it is a plain one.
-    plain: Option<Arc<PlainRequest>>,
+    what: What,
+    ask: Ask,
+    bound: Option<usize>,
+    retries: u64,
+}
+
+/// What goes out.
+enum What {
+    Plain(Arc<PlainRequest>),
+    /// Boxed: a plain one is not moved about with room for it.
+    Whole(Box<Whole>),
+}
+
+/// A request that is more than text.
+struct Whole {
     method: Method,
     path_and_query: PathAndQuery,
     headers: HeaderMap,
     /// The body, if it can be had again.
-    whole: Option<Replay>,
+    replay: Option<Replay>,
     /// Else as it comes, until it was sent.
     stream: Option<Body>,
-    ask: Ask,
-    bound: Option<usize>,
-    retries: u64,
     interim: Option<Interim>,
 }
 
 /// One copy of it.
 enum Outgoing {
     Plain(Arc<PlainRequest>),
-    Whole { method: Method, path_and_query: PathAndQuery, headers: HeaderMap, body: Body, interim: Option<Interim> },
+    Whole(Box<Copied>),
+}
+
+struct Copied {
+    method: Method,
+    path_and_query: PathAndQuery,
+    headers: HeaderMap,
+    body: Body,
+    interim: Option<Interim>,
 }
 
 /// What came of one exchange.
@@ -438,47 +455,67 @@ impl<'a> Asking<'a> {
         let Forwarded { method, path_and_query, mut headers, interim, .. } = request;
         upstream.node.mark(&mut headers);
         let (stream, interim) = (Some(stream), interim.filter(|_| upstream.early_hints));
-        let (plain, retries) = (None, 0);
-        Ok(Self { upstream, plain, method, path_and_query, headers, whole, stream, ask, bound, retries, interim })
+        let what = Whole { method, path_and_query, headers, replay: whole, stream, interim };
+        Ok(Self { upstream, what: What::Whole(Box::new(what)), ask, bound, retries: 0 })
     }
 
     fn plain(upstream: &'a Upstream, request: PlainRequest) -> Self {
-        Self {
-            upstream,
-            method: Method::GET,
-            path_and_query: request.target().clone(),
-            plain: Some(Arc::new(request)),
-            headers: HeaderMap::new(),
-            whole: Some(Replay::Memory(Bytes::new())),
-            stream: None,
-            ask: Ask { trial: true, ..Ask::default() },
-            bound: None,
-            retries: 0,
-            interim: None,
+        let ask = Ask { trial: true, ..Ask::default() };
+        Self { upstream, what: What::Plain(Arc::new(request)), ask, bound: None, retries: 0 }
+    }
+
+    fn head(&self) -> (PathAndQuery, HeaderMap) {
+        match &self.what {
+            What::Plain(plain) => (plain.target().clone(), plain.headers()),
+            What::Whole(whole) => (whole.path_and_query.clone(), whole.headers.clone()),
         }
     }
 
     fn outgoing(&mut self) -> Outgoing {
-        if let Some(plain) = &self.plain {
-            return Outgoing::Plain(plain.clone());
-        }
-        let body = match &self.whole {
-            Some(replay) => replay.body(),
-            None => self.stream.take().unwrap_or_default(),
+        let whole = match &mut self.what {
+            What::Plain(plain) => return Outgoing::Plain(plain.clone()),
+            What::Whole(whole) => whole,
         };
-        Outgoing::Whole {
-            method: self.method.clone(),
-            path_and_query: self.path_and_query.clone(),
-            headers: self.headers.clone(),
+        let body = match &whole.replay {
+            Some(replay) => replay.body(),
+            None => whole.stream.take().unwrap_or_default(),
+        };
+        Outgoing::Whole(Box::new(Copied {
+            method: whole.method.clone(),
+            path_and_query: whole.path_and_query.clone(),
+            headers: whole.headers.clone(),
             body,
-            interim: self.interim.clone(),
+            interim: whole.interim.clone(),
+        }))
+    }
+
+    fn is_idempotent(&self) -> bool {
+        match &self.what {
+            What::Plain(_) => true,
+            What::Whole(whole) => whole.method.is_idempotent(),
+        }
+    }
+
+    /// The body can be had as often as one likes.
+    fn is_at_hand(&self) -> bool {
+        match &self.what {
+            What::Plain(_) => true,
+            What::Whole(whole) => whole.replay.is_some(),
+        }
+    }
+
+    /// It was not sent.
+    fn give_back(&mut self, unsent: Option<Body>) {
+        if let What::Whole(whole) = &mut self.what {
+            whole.stream = unsent;
         }
     }
 
     fn wants(&self, outcome: Outcome) -> bool {
+        let has_stream = matches!(&self.what, What::Whole(whole) if whole.stream.is_some());
         let retry = Retry {
-            idempotent: self.method.is_idempotent(),
-            replayable: self.whole.is_some() || self.stream.is_some(),
+            idempotent: self.is_idempotent(),
+            replayable: self.is_at_hand() || has_stream,
             retries: self.retries,
             retries_max: self.upstream.limits.retries,
             statuses: &self.upstream.retry_on,
@@ -489,8 +526,8 @@ impl<'a> Asking<'a> {
     fn may_go_beside(&self) -> bool {
         self.upstream.limits.hedge_percentile > 0
             && self.upstream.peers.len() > 1
-            && self.method.is_idempotent()
-            && self.whole.is_some()
+            && self.is_idempotent()
+            && self.is_at_hand()
     }
 
     fn again(&mut self) {

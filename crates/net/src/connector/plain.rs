@@ -71,7 +71,7 @@ impl PlainRequest {
     }
 
     /// The same as a map.
-    pub(super) fn headers(&self) -> HeaderMap {
+    pub fn headers(&self) -> HeaderMap {
         read(&self.head(&self.host)).into_parts().0.headers
     }
 }
@@ -176,12 +176,8 @@ impl PlainAnswer {
         fields.filter(|(name, _)| !is_hop_by_hop(name))
     }
 
-    pub fn body_bytes(&self) -> usize {
-        self.read.len() - self.head
-    }
-
-    pub fn into_body(self) -> Bytes {
-        Bytes::from(self.read).slice(self.head..)
+    pub fn body(&self) -> &[u8] {
+        &self.read[self.head..]
     }
 
     pub fn into_response(self) -> Response<Body> {

@@ -40,7 +40,10 @@ fn a_lone_surrogate_becomes_one_replacement_character_and_no_key() {
     check(b"\xed\xa0\x80", "\u{fffd}");
     check(b"a\xed\xbf\xbfb\xed\xa0\xbd", "a\u{fffd}b\u{fffd}");
     check(b"\xed\xa0\x80\xed\xa0\x80", "\u{fffd}\u{fffd}");
-    check("grüße\u{1f600}".as_bytes().iter().copied().chain([0xff, 0xe2, 0x82]).collect::<Vec<u8>>().as_slice(), "grüße\u{1f600}\u{fffd}\u{fffd}");
+    check(
+        "grüße\u{1f600}".as_bytes().iter().copied().chain([0xff, 0xe2, 0x82]).collect::<Vec<u8>>().as_slice(),
+        "grüße\u{1f600}\u{fffd}\u{fffd}",
+    );
     let mut e = Encoder::default();
     e.string("\u{fffd}").null();
     let mut d = Decoder::new(&e.0);

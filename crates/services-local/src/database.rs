@@ -7,7 +7,8 @@
 //!
 //! **Gathering.** A group costs its flush, several switches between threads and the pages that all
 //! its writes share, whatever its size. So a turn is asked for only when the tasks that are ready
-//! beside the writer's have run, which takes no time where there are none.
+//! beside the writer's have run, and the thread that takes it first lets others run that want its
+//! core. On a core that has nothing else to do neither takes any time.
 //!
 //! **Flushing.** WAL with `synchronous=FULL`: each commit flushes the log before it is answered.
 //!
@@ -174,6 +175,8 @@ impl Database {
 
     /// One turn: a group, then to the end of the line.
     fn turn(self: Arc<Self>) {
+        // Who is ready to run on this core may have more to write.
+        std::thread::yield_now();
         let group = self.queue().take_group();
         // Only one turn of a file exists at a time, so this lock is never contended.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -42,8 +42,8 @@ interface Writer extends Outgoing {
   count: number;
 }
 
-/** What the promises of calls are, told by stub.ts, where they are at home. */
-let isPromise: (value: unknown) => boolean;
+/** What the promises of calls are, told by stub.ts, where they are at home; there is none before it is loaded. */
+let isPromise: (value: unknown) => boolean = () => false;
 
 export function setPromiseBrand(brand: (value: unknown) => boolean): void {
   isPromise = brand;

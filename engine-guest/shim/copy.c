@@ -1,10 +1,12 @@
-/* memcpy, memmove and memset. WebAssembly has an instruction for each, but for it the engine leaves the sandbox, which
+/* memcpy, memmove and memset, memchr and memcmp. WebAssembly has an instruction for each, but for it the engine leaves the sandbox, which
    costs more than to copy what is short; and most of what QuickJS copies is short: names, numbers, the properties of an
    object. So the compiler is told that there are no such instructions, and here they are used for what is long. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <wasm_simd128.h>
+
+#include "shim.h"
 
 #define SHORT_BYTES_MAX 192
 
@@ -14,30 +16,25 @@
 /* Otherwise the compiler takes a loop that copies for what it defines. */
 #define NO_BUILTIN __attribute__((no_builtin))
 
-/* What is long counts as turns of a loop, which the functions below have too few of to be counted. */
-#define COUNTED(name) __attribute__((export_name("polls:" name)))
-
-__attribute__((import_module("sv"), import_name("tick"))) void sv_copy_tick(void);
-
-static void count_long(size_t n)
+void sv_count_bytes(size_t n)
 {
     static int left;
 
     if ((left -= n >> 6) < 0) {
         left = 20000;
-        sv_copy_tick();
+        sv_import_tick();
     }
 }
 
 LONG static void copy_long(void *to, const void *from, size_t n)
 {
-    count_long(n);
+    sv_count_bytes(n);
     __builtin_memmove(to, from, n);
 }
 
 LONG static void fill_long(void *to, int value, size_t n)
 {
-    count_long(n);
+    sv_count_bytes(n);
     __builtin_memset(to, value, n);
 }
 
@@ -120,4 +117,47 @@ COUNTED("memset") NO_BUILTIN void *memset(void *to, int value, size_t n)
         }
     }
     return to;
+}
+
+/* Of what is compared or searched, only what was looked at is counted. */
+static inline void count_looked(size_t n)
+{
+    if (n > SHORT_BYTES_MAX)
+        sv_count_bytes(n);
+}
+
+COUNTED("memchr") NO_BUILTIN void *memchr(const void *s, int c, size_t n)
+{
+    const uint8_t *at = s, *end = at + n;
+    v128_t sought = wasm_i8x16_splat(c);
+
+    for (; end - at >= 16; at += 16) {
+        uint32_t found = wasm_i8x16_bitmask(wasm_i8x16_eq(wasm_v128_load(at), sought));
+        if (found) {
+            count_looked(at - (const uint8_t *)s);
+            return (void *)(at + __builtin_ctz(found));
+        }
+    }
+    count_looked(at - (const uint8_t *)s);
+    for (; at < end; at++) {
+        if (*at == (uint8_t)c)
+            return (void *)at;
+    }
+    return NULL;
+}
+
+COUNTED("memcmp") NO_BUILTIN int memcmp(const void *one, const void *other, size_t n)
+{
+    const uint8_t *a = one, *b = other, *end = a + n;
+
+    while (end - a >= 16 && wasm_i8x16_all_true(wasm_i8x16_eq(wasm_v128_load(a), wasm_v128_load(b)))) {
+        a += 16;
+        b += 16;
+    }
+    count_looked(a - (const uint8_t *)one);
+    for (; a < end; a++, b++) {
+        if (*a != *b)
+            return *a - *b;
+    }
+    return 0;
 }

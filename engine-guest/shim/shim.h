@@ -43,6 +43,13 @@ extern bool sv_keeps_source;
 #define IMPORT(name) __attribute__((import_module("sv"), import_name(name)))
 
 /*
+ * The turns of this function's loops need not be counted by whoever runs the module: there are few of them in a call, or
+ * it says with sv_count_bytes through how much it goes.
+ */
+#define COUNTED(name) __attribute__((used, export_name("polls:" name)))
+void sv_count_bytes(size_t n);
+
+/*
  * A call to the host. The arguments are encoded at [data, data + len). The result is the length
  * of the encoded answer; when it fits, it lies in the inbox, else sv_import_take copies it. A
  * negative length says that the answer is an error, [name, message, code].

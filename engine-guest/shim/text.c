@@ -27,9 +27,9 @@ SV_NATIVE(sv_utf8_encode) {
 /* The number of bytes at the start that are ASCII. */
 static size_t ascii(const uint8_t *s, size_t len) {
     size_t at = 0;
-    for (uint64_t eight; at + 8 <= len; at += 8) {
-        memcpy(&eight, s + at, 8);
-        if (eight & 0x8080808080808080u)
+    for (uint64_t word[4]; at + sizeof word <= len; at += sizeof word) {
+        memcpy(word, s + at, sizeof word);
+        if ((word[0] | word[1] | word[2] | word[3]) & 0x8080808080808080u)
             break;
     }
     while (at < len && s[at] < 0x80)
@@ -93,11 +93,12 @@ static JSValue decode_repaired(JSContext *ctx, const uint8_t *s, const uint8_t *
     return string;
 }
 
-SV_NATIVE(sv_utf8_decode) {
+COUNTED("utf8_decode") SV_NATIVE(sv_utf8_decode) {
     size_t len;
     const uint8_t *s = JS_GetUint8Array(ctx, &len, argv[0]);
     if (!s && len)
         return JS_EXCEPTION;
+    sv_count_bytes(len * 2);
     bool fatal = JS_ToBool(ctx, argv[1]), ignore_bom = JS_ToBool(ctx, argv[2]);
     const uint8_t *end = s + len;
     if (!ignore_bom && len >= 3 && !memcmp(s, "\xEF\xBB\xBF", 3))

@@ -5,7 +5,7 @@
 //! Whoever can change a response by something that is not in its key can leave that response to
 //! everybody else. So what a rule takes out of the query is taken out of what the origin is asked
 //! ([`KeyRule::query`] answers the one query for both), names are compared as an origin would read them,
-//! and fields by which origins are commonly led astray go no further ([`ASTRAY`]).
+//! and fields by which origins are commonly led astray go no further ([`KeyRule::misleads`]).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ pub struct KeyRule {
 
 /// What a client is no authority for, and origins nevertheless take as an address, a method or a
 /// scheme: none of it is in the key, so none of it is passed on with what may be stored.
-pub static ASTRAY: [HeaderName; 14] = [
+static ASTRAY: [HeaderName; 25] = [
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-original-host"),
@@ -44,7 +44,18 @@ pub static ASTRAY: [HeaderName; 14] = [
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
     HeaderName::from_static("x-forwarded-path"),
+    HeaderName::from_static("x-forwarded-uri"),
     HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-forwarded-protocol"),
+    HeaderName::from_static("x-forwarded"),
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("x-url-scheme"),
+    HeaderName::from_static("x-scheme"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("x-middleware-subrequest"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
@@ -113,11 +124,18 @@ impl KeyRule {
         page
     }
 
-    /// Takes out of a request what leads origins astray, but for what the key has.
-    pub fn strip_astray(&self, request: &mut HeaderMap) {
-        for name in ASTRAY.iter().filter(|name| !self.headers.contains(name)) {
-            request.remove(name);
+    /// Whether a field leads origins astray by its name, or by the one that CGI makes of it, where underscores
+    /// and hyphens are one; but for what the key has.
+    pub fn misleads(&self, name: &HeaderName) -> bool {
+        if self.headers.contains(name) {
+            return false;
         }
+        if !name.as_str().contains('_') {
+            return ASTRAY.contains(name);
+        }
+        let dashed = name.as_str().replace('_', "-");
+        ASTRAY.iter().any(|known| known.as_str() == dashed)
+            || self.headers.iter().any(|named| named.as_str().replace('_', "-") == dashed)
     }
 }
 

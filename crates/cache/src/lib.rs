@@ -41,7 +41,7 @@ pub use control::CacheControl;
 pub use encoding::{
     COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, Coding, compressible, encode_header, negotiate, vary_by_encoding,
 };
-pub use key::{ASTRAY, KeyRule, QueryRule, device};
+pub use key::{KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};
 pub use part::{Gap, Parts, Span, admit_part, answer_parts};
 pub use proxy::{

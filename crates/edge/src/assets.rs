@@ -18,6 +18,7 @@ use std::sync::Arc;
 use base::{Body, code};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use manifest::NotFound;
+use manifest::route::rules::StandIn;
 use manifest::site_files::Elsewhere;
 use net::Request;
 use worker::Failure;
@@ -85,6 +86,20 @@ pub(crate) async fn instead(files: &Arc<AssetIndex>, request: &Request, not_foun
             Some(send(files, files.nearest_404(request.path())?, request, StatusCode::NOT_FOUND).await)
         }
     }
+}
+
+/// One file, whatever was asked for and how; `None` if it is not there. Unless its status is 200 it is for this
+/// moment, and nobody keeps it.
+pub(crate) async fn stand_in(files: &Arc<AssetIndex>, request: &Request, page: &StandIn) -> Option<Answer> {
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut answer = send(files, files.page_at(&page.path)?, request, status).await;
+    if let Ok(response) = &mut answer
+        && status != StatusCode::OK
+    {
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().remove(header::ETAG);
+    }
+    Some(answer)
 }
 
 fn not_allowed(request: &Request) -> Response<Body> {

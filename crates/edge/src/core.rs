@@ -18,6 +18,7 @@ use crate::drain::{Counted, Drain};
 use crate::pipeline;
 use crate::pipeline::mirror::InFlight;
 use crate::proxy::ProxyCache;
+use crate::sender;
 use crate::site::{Hosts, HostsReader};
 
 /// What a core needs. All but the listeners, intakes and changes is shared with the other cores.
@@ -133,7 +134,10 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
     Ok(cut)
 }
 
-async fn serve(core: Rc<Core>, request: Request) -> Response<Body> {
+async fn serve(core: Rc<Core>, mut request: Request) -> Response<Body> {
+    let doors = core.doors.current();
+    request.believed = doors.get(request.listener).and_then(|door| sender::of_request(door, &request));
+    drop(doors);
     let response = match pipeline::later::take(&core, request) {
         Either::Left(taken) => taken.answer().await,
         Either::Right(request) => pipeline::answer(&core, request).await,

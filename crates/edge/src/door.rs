@@ -118,8 +118,9 @@ impl Door {
     }
 
     /// Whether the answer to a GET request may come from [`Door::before`].
-    pub(crate) fn stops(&self, host: &str, path: &str, secured: bool) -> bool {
-        let redirected = self.redirect.as_ref().filter(|_| !secured).is_some_and(|to| to.hosts.find(host).is_some());
+    pub(crate) fn stops(&self, host: &str, path: &str, scheme: &str) -> bool {
+        let redirected =
+            self.redirect.as_ref().filter(|_| scheme != "https").is_some_and(|to| to.hosts.find(host).is_some());
         redirected || self.challenges.as_ref().is_some_and(|challenges| challenges.http(path).is_some())
     }
 
@@ -130,7 +131,7 @@ impl Door {
 
     /// The answer to a request that belongs on HTTPS.
     fn redirect(&self, request: &Request) -> Option<Response<Body>> {
-        let redirect = self.redirect.as_ref().filter(|_| request.secured.is_none())?;
+        let redirect = self.redirect.as_ref().filter(|_| request.scheme() != "https")?;
         redirect.hosts.find(request.host())?;
         let port = match redirect.port {
             443 => String::new(),

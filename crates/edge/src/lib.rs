@@ -20,6 +20,7 @@ mod overlay;
 mod pipeline;
 mod proxy;
 mod respond;
+mod sender;
 mod site;
 mod upgrade;
 

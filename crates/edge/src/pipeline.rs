@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
-use http::{HeaderName, HeaderValue, Response};
-use manifest::{AssetsIndex, NotFound, RouteCache, RouteMatch, Target, UpstreamIndex, WorkerIndex};
+use http::{HeaderName, HeaderValue, Method, Response};
+use manifest::{AssetsIndex, NotFound, Route, RouteCache, RouteMatch, Target, UpstreamIndex, WorkerIndex};
 use net::Request;
 use telemetry::{NullSink, Record, RecordHandle, TraceContext};
 use worker::{Call, Event, Failure, FetchEvent, Next};
@@ -53,9 +53,10 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     // 3. The route, with everything that was resolved when the plan was compiled.
     let routed = match site {
         None => Err(refuse(&code::NO_APP, format!("no application is served at {}", request.host()))),
-        Some(site) => match rules::find(&site.plan().routes, &request, &|| core.country(request.peer.ip())) {
+        Some(site) => match rules::find(&site.plan().routes, &request, &|| core.country(request.client())) {
             None => Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path()))),
             Some(matched) => {
+                sift(site, matched.route, &mut request);
                 open.record.edit().route = Some(site.pattern(matched.index).clone());
                 Ok((open.way(site), matched))
             }
@@ -144,8 +145,22 @@ impl Way {
     }
 
     fn country(&self, request: &Request) -> Option<String> {
-        self.core.country(request.peer.ip())
+        self.core.country(request.client())
     }
+}
+
+/// Takes out of a request what its client is no authority for, if it may go to servers: before the rules of
+/// its route, and before any worker.
+fn sift(site: &Site, route: &Route, request: &mut Request) {
+    let others = route.rules.iter().flat_map(|rules| rules.targets());
+    let caches = std::iter::once(&route.target).chain(others).filter_map(|target| match target {
+        Target::Upstream { cache, .. } => Some(*cache),
+        _ => None,
+    });
+    let reads = matches!(request.method, Method::GET | Method::HEAD) && !request.upgrade && request.body.is_empty();
+    let Some(cache) = caches.reduce(|one, other| if one == RouteCache::Off { other } else { one }) else { return };
+    let rule = (reads && cache != RouteCache::Off).then(|| site.cache_rule(cache));
+    proxy::sift(&mut request.headers, request.believed.is_some(), rule.as_deref().map(|rule| &rule.key));
 }
 
 /// 6. What a target answers.
@@ -186,7 +201,7 @@ async fn run(way: &Way, index: WorkerIndex, request: Request, next: Option<Next>
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
     Asked::tell(request.upgrade, &mut headers);
-    let client = request.peer.ip();
+    let client = request.believed.as_ref().map_or(request.peer.ip(), |believed| believed.client);
     if let Ok(address) = HeaderValue::try_from(client.to_string()) {
         headers.insert(CLIENT_ADDRESS, address);
     }
@@ -224,8 +239,7 @@ async fn upstream_answer(
     if let Ok(traceparent) = HeaderValue::try_from(way.trace.traceparent()) {
         request.headers.insert(TRACEPARENT, traceparent);
     }
-    let doors = way.core.doors.current();
-    if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
+    if request.believed.is_none() {
         proxy::forget(&mut request.headers);
     }
     let broken = Broken::default();
@@ -304,7 +318,7 @@ impl<'a> Open<'a> {
             trace,
             app: site.map(|site| site.app_label().clone()),
             deployment: site.map(|site| site.deployment().clone()),
-            client: Some(request.peer.ip()),
+            client: Some(request.client()),
             method: request.method.as_str().to_owned(),
             host: request.host().to_owned(),
             path: request.path().to_owned(),

@@ -17,6 +17,7 @@ mod press;
 mod probe;
 mod rule;
 mod settings;
+mod sift;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -34,12 +35,13 @@ use crate::upgrade::Asked;
 
 pub use self::upstream::{Upstream, UpstreamParts, UpstreamView};
 pub use cached::ProxyCache;
-pub(crate) use cached::{Behind, Caching, answer, bypassed};
+pub(crate) use cached::{Behind, Caching, answer, bypassed, with_host};
 pub use care::CacheCare;
 pub use counts::{Counts, Totals};
 pub(crate) use forwarded::{Came, Forwarded, forget};
 use forwarded::{add_via, forwarded};
 pub(crate) use rule::Rule;
+pub(crate) use sift::{sift, without_shadows};
 pub use tier::NodeName;
 
 /// How this node names itself in `Via`, and in `Cache-Status`.

@@ -44,4 +44,4 @@ pub use route::{
 };
 pub use schema::json_schema;
 pub use typescript::{typescript_env, typescript_tests};
-pub use upstream::{BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls};
+pub use upstream::{BalancePlan, HashKey, HealthPlan, HostPlan, TargetPlan, UpstreamPlan, UpstreamTls};

@@ -208,6 +208,7 @@ fn upstream() -> Value {
         }),
         "parent" => json!({ "$ref": "#/$defs/label" }),
         "early_hints" => json!({ "type": "boolean" }),
+        "host" => json!({ "type": "string", "minLength": 1, "default": "target" }),
         "limits" => limits(UPSTREAM_LIMITS),
         _ => unreachable!("the table of fields has no other"),
     });

@@ -30,8 +30,41 @@ pub struct UpstreamPlan {
     /// Whether `103 Early Hints` of the servers reach clients.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub early_hints: bool,
+    /// Which host its servers are asked for.
+    #[serde(default, skip_serializing_if = "HostPlan::is_default")]
+    pub host: HostPlan,
     #[serde(default)]
     pub limits: UpstreamLimits,
+}
+
+/// Which host a server is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostPlan {
+    /// That of its target.
+    #[default]
+    Target,
+    /// The one that the client named.
+    Client,
+    /// A name or an address, in lower case, with a port if it has one.
+    Named(String),
+}
+
+impl HostPlan {
+    fn is_default(&self) -> bool {
+        *self == Self::Target
+    }
+
+    /// Its name, which a certificate can be for; `None` for an address as well.
+    pub fn name(&self) -> Option<&str> {
+        let Self::Named(host) = self else { return None };
+        match EgressRule::parse(host) {
+            Ok(EgressRule::Host { host: bare, .. }) if bare.parse::<std::net::IpAddr>().is_err() => {
+                Some(&host[..bare.len()])
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One server.

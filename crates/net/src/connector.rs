@@ -39,7 +39,7 @@ mod tls;
 mod upgrade;
 
 use dial::Driver;
-pub use peer::{Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
+pub use peer::{HostAsked, Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
 pub use plain::{PlainAnswer, PlainRequest, Reply};
 use pool::{Lease, Link, Pool, Reuse, Unsent};
 pub use raw::RawStream;

@@ -133,6 +133,11 @@ impl<'a> Glance<'a> {
         self.target
     }
 
+    /// Whether the client showed a certificate, which servers are told.
+    pub fn shows_certificate(&self) -> bool {
+        self.session.is_some_and(|session| session.client.is_some())
+    }
+
     /// The request as the long way would have it, but for interim answers. `None` if it is not to be had.
     pub fn request(&self) -> Option<Request> {
         // Fields are pieces of one copy.
@@ -159,6 +164,7 @@ impl<'a> Glance<'a> {
             secured: self.session.cloned(),
             upgrade: false,
             interim: None,
+            believed: None,
         })
     }
 

@@ -42,7 +42,7 @@ pub mod tls;
 pub mod websocket;
 
 pub use connector::{
-    Check, Connector, ConnectorOptions, ExchangeError, Outgoing, Peer, PeerOptions, PeerTimes, PlainAnswer,
+    Check, Connector, ConnectorOptions, ExchangeError, HostAsked, Outgoing, Peer, PeerOptions, PeerTimes, PlainAnswer,
     PlainRequest, RawStream, Reply, SocketCheck, Undone, is_hop_by_hop, strip_hop_by_hop,
 };
 pub use counts::ConnectionCounts;
@@ -54,7 +54,7 @@ pub use limits::ServerLimits;
 pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};
 pub use names::NameMap;
 pub use quic::{Intake, Quic};
-pub use request::{Protocol, Request};
+pub use request::{Believed, Protocol, Request};
 pub use server::{Change, Changes, Server};
 pub use tls::{Secured, Tls, TlsOptions};
 pub use websocket::{OnSocketEnd, Summary};

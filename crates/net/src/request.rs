@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -44,6 +44,19 @@ pub struct Request {
     pub upgrade: bool,
     /// Where interim answers go; `None` where there can be none.
     pub interim: Option<Interim>,
+    /// Of a proxy in front whose word is taken; this crate takes nobody's.
+    pub believed: Option<Box<Believed>>,
+}
+
+/// What a proxy in front says of the request that it passes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Believed {
+    /// Who asked the first proxy that is believed.
+    pub client: IpAddr,
+    /// Of the URL that was asked for there; `None` if nothing was said.
+    pub scheme: Option<&'static str>,
+    /// Its host and port, normal; `None` if nothing was said.
+    pub authority: Option<HeaderValue>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,9 +79,22 @@ impl Protocol {
 }
 
 impl Request {
-    /// Of the URL that was asked for, as far as this end of the connection knows.
+    /// Of the URL that was asked for, as far as this end of the connection knows, or is told by whom it
+    /// believes.
     pub fn scheme(&self) -> &'static str {
-        if self.secured.is_some() { "https" } else { "http" }
+        let own = if self.secured.is_some() { "https" } else { "http" };
+        self.believed.as_ref().and_then(|believed| believed.scheme).unwrap_or(own)
+    }
+
+    /// Who asks: the other end of the connection, or the client of the proxy there, if that is believed.
+    pub fn client(&self) -> IpAddr {
+        self.believed.as_ref().map_or(self.peer.ip(), |believed| believed.client)
+    }
+
+    /// The host and port that the client asked for. Another than the authority only where a proxy that is
+    /// believed says so.
+    pub fn asked_host(&self) -> &HeaderValue {
+        self.believed.as_ref().and_then(|believed| believed.authority.as_ref()).unwrap_or(&self.authority)
     }
 
     /// Still percent-encoded.

@@ -147,7 +147,7 @@ pub(crate) fn is_normal_path(path: &str) -> bool {
 }
 
 /// True if [`normalise`] would take the `Host` field as it is.
-pub(crate) fn is_normal_authority(text: &str) -> bool {
+pub fn is_normal_authority(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_uppercase()) && check_authority(text).is_ok()
 }
 

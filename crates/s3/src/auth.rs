@@ -52,7 +52,7 @@ pub async fn authenticate(parts: &Parts, asked: &Asked) -> Result<Caller, Error>
             signed
         }
         None if asked.has("Signature") && asked.has("AWSAccessKeyId") => {
-            return Err(Error::unsupported("signature version 2; use version 4"));
+            return Err(Error::old_signature());
         }
         None => return Err(Error::denied("The request is not signed.")),
     };
@@ -87,7 +87,7 @@ fn skewed() -> Error {
 fn from_header(asked: &Asked, text: &str) -> Result<Signed, Error> {
     let Some(rest) = text.strip_prefix(ALGORITHM) else {
         return Err(match text.starts_with("AWS ") {
-            true => Error::unsupported("signature version 2; use version 4"),
+            true => Error::old_signature(),
             false => Error::authorization(format!("the only scheme is {ALGORITHM}")),
         });
     };

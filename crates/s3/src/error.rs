@@ -66,7 +66,8 @@ impl Error {
 
     pub fn signature() -> Self {
         let message = "The signature that was calculated does not match the one that was sent. Check the secret access \
-                       key and the signing method.";
+                       key and the signing method; and that no part of the key is . or .., which clients take \
+                       out of the path after they have signed it.";
         Self::new(403, "SignatureDoesNotMatch", &code::S3_SIGNATURE, message)
     }
 
@@ -76,6 +77,14 @@ impl Error {
 
     pub fn authorization_query(message: impl Into<String>) -> Self {
         Self::new(400, "AuthorizationQueryParametersError", &code::S3_SIGNATURE, message)
+    }
+
+    /// For clients that sign as S3 did before 2014.
+    pub fn old_signature() -> Self {
+        Self::unsupported(
+            "signature version 2; use version 4 (boto3: Config(signature_version=\"s3v4\"); AWS CLI: aws configure set \
+             default.s3.signature_version s3v4)",
+        )
     }
 
     pub fn unsupported(what: impl Into<String>) -> Self {

@@ -157,6 +157,8 @@ fn options(fields: &Fields) -> Result<PutOptions, Error> {
             expect.checksum = Some(Checksum { algorithm, value, parts: None });
         } else if name == "acl" && value != "private" {
             return Err(Error::unsupported("ACLs"));
+        } else if name == "x-amz-website-redirect-location" {
+            return Err(Error::unsupported("redirects of a website; make a route that redirects"));
         }
     }
     Ok(PutOptions { http, custom, tags, expect, ..PutOptions::default() })

@@ -23,7 +23,7 @@ use crate::acme::Desk;
 use crate::config::last;
 use crate::reload::{self, Bell};
 use crate::site::tenant;
-use crate::wire::{self, Locked, Stores};
+use crate::wire::{self, Apps, Locked, Stores};
 
 const TOKEN_FILE: &str = "admin.token";
 const ADDRESS_FILE: &str = "admin.json";
@@ -154,10 +154,25 @@ pub enum Prepare {
     No,
 }
 
-/// The control plane of a data directory: that of the node that holds it, or one in this process.
+/// The control plane of a data directory: that of the node that holds it, or one in this process. The
+/// directory must be there: to look into one that is made on the spot would tell of success where a name
+/// was mistyped.
 pub fn reach(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
+    reach_by(data, prepare, wire::find_stores)
+}
+
+/// The same for a command that a data directory may begin with: it is made if it is missing.
+pub fn reach_or_make(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
+    reach_by(data, prepare, wire::open_stores)
+}
+
+fn reach_by(
+    data: &Path,
+    prepare: Prepare,
+    open: impl FnOnce(&Path, &NodeLimits, Apps) -> Result<Stores>,
+) -> Result<Arc<dyn Api>> {
     let (limits, apps) = last::read(data)?;
-    match wire::open_stores(data, &limits, apps) {
+    match open(data, &limits, apps) {
         Ok(stores) => {
             let engine = match prepare {
                 Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use base::{AppName, Clock, ResourceName, Rng, Secret, SystemClock, SystemRng};
 use control_api::{TargetEntry, UpstreamEntry};
 use edge::{Hosts, NodeName, Upstream, UpstreamParts, UpstreamView};
-use manifest::{EgressRule, TargetPlan, UpstreamPlan};
-use net::{Check, Connector, Peer, PeerOptions, PeerTimes, SocketCheck};
+use manifest::{EgressRule, HostPlan, TargetPlan, UpstreamPlan};
+use net::{Check, Connector, HostAsked, Peer, PeerOptions, PeerTimes, SocketCheck};
 use services::egress::{EgressPolicy, Scheme, Target};
 use telemetry::metrics::{Kind, Metrics, Point};
 use url::Url;
@@ -61,7 +61,8 @@ impl Upstreams {
         };
         let mut peers = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
-            let options = options(plan, target, (&policy, own), certificate.clone(), kin.is_parent)?;
+            let host = host_asked(plan, kin.is_parent);
+            let options = options(plan, target, (&policy, own), certificate.clone(), host)?;
             let peer = Peer::new(self.connector.clone(), options);
             peers.push(peer.with_context(|| format!("the upstream {} has a target that is none", plan.name))?);
         }
@@ -76,7 +77,7 @@ fn options(
     target: &TargetPlan,
     (policy, own): (&Arc<EgressPolicy>, &[SocketAddr]),
     certificate: Option<Secret<String>>,
-    keeps_host: bool,
+    host: HostAsked,
 ) -> Result<PeerOptions> {
     let limits = &plan.limits;
     let ms = Duration::from_millis;
@@ -89,7 +90,7 @@ fn options(
         h2c: target.h2c,
         check,
         srv,
-        keeps_host,
+        host,
         times: PeerTimes {
             connect: ms(limits.connect_ms),
             tls: ms(limits.tls_ms),
@@ -101,9 +102,19 @@ fn options(
         age: (limits.connection_ms > 0).then(|| ms(limits.connection_ms)),
         requests: (limits.connection_requests > 0).then_some(limits.connection_requests),
         ca: tls.ca,
-        server_name: tls.server_name,
+        server_name: tls.server_name.or_else(|| plan.host.name().map(str::to_owned)),
         certificate,
     })
+}
+
+/// Which host the servers are asked for. A parent has the same sites, whatever else is said of it.
+fn host_asked(plan: &UpstreamPlan, is_parent: bool) -> HostAsked {
+    match &plan.host {
+        HostPlan::Named(host) => HostAsked::Named(host.clone()),
+        HostPlan::Client => HostAsked::Request,
+        HostPlan::Target if is_parent => HostAsked::Request,
+        HostPlan::Target => HostAsked::Target,
+    }
 }
 
 /// What the policy says about each server that a service's name leads to, with the port that it has there.

@@ -57,12 +57,21 @@ pub struct Locked {
 /// Apps that have quotas of their own, with all limits as they are for each.
 pub type Apps = Arc<BTreeMap<AppName, NodeLimits>>;
 
-/// Opens the data directory, whose providers serve every contract of a laptop.
-/// `apps` have quotas of their own.
+/// Opens the data directory, whose providers serve every contract of a laptop; it is made if it is
+/// missing. `apps` have quotas of their own.
 pub fn open_stores(data: &Path, limits: &NodeLimits, apps: Apps) -> Result<Stores> {
+    open(data, limits, apps, true)
+}
+
+/// The same for a directory that must be there.
+pub fn find_stores(data: &Path, limits: &NodeLimits, apps: Apps) -> Result<Stores> {
+    open(data, limits, apps, false)
+}
+
+fn open(data: &Path, limits: &NodeLimits, apps: Apps, create: bool) -> Result<Stores> {
     let keys = key_dir(data);
     let mut options = DataDirOptions::new(keys.join("node.key"));
-    (options.limits, options.apps) = (limits.clone(), apps.clone());
+    (options.limits, options.apps, options.create) = (limits.clone(), apps.clone(), create);
     let opened = match DataDir::open(data, options) {
         Ok(opened) => opened,
         Err(DataDirError::Locked { path, pid }) => return Err(Locked { path, pid }.into()),

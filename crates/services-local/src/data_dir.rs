@@ -79,6 +79,9 @@ pub struct DataDirOptions {
     /// The file of the key that seals secrets; made when the first one is set. Outside the data
     /// directory.
     pub node_key: PathBuf,
+    /// Whether the directory is made, if it is missing or empty; otherwise that is an error, since
+    /// whoever looks for what is there may have mistyped the name.
+    pub create: bool,
 }
 
 impl DataDirOptions {
@@ -90,6 +93,7 @@ impl DataDirOptions {
             limits: NodeLimits::default(),
             apps: Arc::default(),
             node_key: node_key.into(),
+            create: true,
         }
     }
 
@@ -161,11 +165,14 @@ impl Root {
 }
 
 impl DataDir {
-    /// Opens the directory, and makes it if it is missing or empty. Blocks.
+    /// Opens the directory; one that is missing or empty is made, if the options say so. Blocks.
     pub fn open(path: impl AsRef<Path>, options: DataDirOptions) -> Result<Self, DataDirError> {
         let path = path.as_ref();
         let fail = |error| DataDirError::from_io(path, error);
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
+        match options.create {
+            true => DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?,
+            false => find(path)?,
+        }
         let path = path.canonicalize().map_err(fail)?;
         let lock = take_lock(&path)?;
         check_format(&path)?;
@@ -289,6 +296,30 @@ impl DataDir {
     }
 }
 
+/// Looks whether there is a data directory, and leaves no trace where there is none.
+fn find(path: &Path) -> Result<(), DataDirError> {
+    let missing = || DataDirError::Missing { path: path.into() };
+    match path.join("format").try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) if path.try_exists().is_ok_and(|there| !there) => Err(missing()),
+        Ok(false) => refuse_foreign(path).and_then(|()| Err(missing())),
+        Err(error) => Err(DataDirError::from_io(path, error)),
+    }
+}
+
+/// Refuses a directory without a format that holds anything but what opening one leaves.
+fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
+    let ours = ["lock", "format.tmp"];
+    let fail = |error| DataDirError::from_io(path, error);
+    for entry in fs::read_dir(path).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        if !ours.iter().any(|own| name == *own) {
+            return Err(DataDirError::Foreign { path: path.into(), found: name.display().to_string() });
+        }
+    }
+    Ok(())
+}
+
 /// Locks the directory for this process. The lock goes with the process, however it ends.
 fn take_lock(path: &Path) -> Result<File, DataDirError> {
     let file = path.join("lock");
@@ -321,14 +352,8 @@ fn check_format(path: &Path) -> Result<(), DataDirError> {
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let ours = ["lock", "format.tmp"];
+            refuse_foreign(path)?;
             let fail = |error| DataDirError::from_io(path, error);
-            for entry in fs::read_dir(path).map_err(fail)? {
-                let name = entry.map_err(fail)?.file_name();
-                if !ours.iter().any(|own| name == *own) {
-                    return Err(DataDirError::Foreign { path: path.into(), found: name.display().to_string() });
-                }
-            }
             let text = format!("{FORMAT_NAME} {FORMAT_VERSION}\n");
             disk::write_whole(&temporary, &file, text.as_bytes()).map_err(fail)?;
             return disk::sync_dir(path.parent().unwrap_or(path)).map_err(fail);

@@ -342,14 +342,15 @@ impl LocalKv {
 
     async fn feed_page(&self, ns: &KvNamespace, app: &AppId, options: &ChangesOptions) -> Result<ChangesPage, KvError> {
         let Some(store) = self.stores.existing(app).await? else {
-            return Ok(ChangesPage { changes: Vec::new(), through: options.since.unwrap_or(0) });
+            self.limits.check_since(options.since.unwrap_or(0), 0, 0)?;
+            return Ok(ChangesPage { changes: Vec::new(), through: 0 });
         };
         let (database, name, since) = (store.database.clone(), ns.name.clone(), options.since);
         let prefix = options.prefix.clone();
         let read = move || database.read(|c| feed::read(c, &name, &prefix, since));
         let page = self.stores.run(&store, read).await??;
         if let Some(since) = since {
-            self.limits.check_since(since, page.floor)?;
+            self.limits.check_since(since, page.floor, page.last)?;
         }
         Ok(ChangesPage { changes: page.changes, through: page.through })
     }

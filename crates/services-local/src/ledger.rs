@@ -68,7 +68,7 @@ pub use journal::Journal;
 use journal::{Member, beside, copy_to, new_name, open_beside};
 use log::Log;
 pub use log::Ticket;
-pub use restore::{RestoreError, Restored};
+pub use restore::{AHEAD_MS, RestoreError, Restored};
 use segment::SEGMENT_BYTES;
 use totals::{Total, Totals};
 

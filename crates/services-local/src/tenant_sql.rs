@@ -35,10 +35,12 @@ mod error;
 mod growth;
 mod guard;
 mod policy;
+mod split;
 
 use growth::Growth;
 use guard::Guard;
 pub use guard::{Cancel, Mode};
+use policy::Verdict;
 pub use policy::{FEED_PREFIX, RESERVED_PREFIX, first_word};
 
 /// SQLite's own size of a page, which nobody may change.
@@ -217,21 +219,43 @@ impl TenantConnection {
         Ok((prepared.get_status(StatementStatus::FullscanStep).max(0) as u64).max(count))
     }
 
+    /// Runs a text of several statements, of which the last has the parameters and answers the rows; `None`
+    /// if it has no more than one. What fails leaves the statements before it done.
+    pub fn run_several(&self, statement: &SqlStatement, budget: &Budget) -> Option<Result<SqlResult, SqlError>> {
+        let (before, last) = split::last(&statement.sql)?;
+        let last = SqlStatement { sql: last.into(), params: statement.params.clone() };
+        Some(self.script(before, budget).and_then(|done| {
+            let left = budget.time.saturating_sub(done.cost.duration);
+            let mut result = self.run(&last, &Budget { time: left, ..budget.clone() })?;
+            result.cost += done.cost;
+            Ok(SqlResult { wrote: true, ..result })
+        }))
+    }
+
     /// Runs a text of several statements without parameters.
     pub fn script(&self, text: &str, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
         self.limits.check_text(text)?;
         self.statements(text, budget)
     }
 
-    /// Runs a migration or an import: it may be as long as SQLite takes it, and a pragma that turns
-    /// foreign keys on or off does nothing, as in any transaction.
+    /// Runs a migration: it may be as long as SQLite takes it, and a pragma that turns foreign keys on or
+    /// off does nothing, as in any transaction.
     pub fn migration(&self, text: &str, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
+        self.long(text, Mode::Migration, budget)
+    }
+
+    /// The same for a dump, whose BEGIN and COMMIT do nothing either.
+    pub fn import(&self, text: &str, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
+        self.long(text, Mode::Import, budget)
+    }
+
+    fn long(&self, text: &str, mode: Mode, budget: &Budget) -> Result<ScriptOutcome, SqlError> {
         let length = |bytes| {
             let set = self.connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, bytes);
             set.map_err(|error| self.error(error, 0))
         };
         length(LONG_TEXT_BYTES_MAX)?;
-        let outcome = self.guard.within(Mode::Migration, || self.statements(text, budget));
+        let outcome = self.guard.within(mode, || self.statements(text, budget));
         length(clamp(self.limits.sql_bytes))?;
         outcome
     }
@@ -243,6 +267,14 @@ impl TenantConnection {
         let mut outcome = ScriptOutcome::default();
         let mut batch = Batch::new(&self.connection, text);
         while let Some(mut statement) = batch.next().map_err(|error| self.limited(error, budget))? {
+            match statement.expanded_sql() {
+                Some(text) => check_text(&text)?,
+                // It is longer than a value may be, and is not looked at by itself.
+                None if policy::names(text, RESERVED_PREFIX) => {
+                    return Err(SqlError::Forbidden(policy::RESERVED.into()));
+                }
+                None => {}
+            }
             let mut rows = 0;
             self.each_row(&mut statement, budget, |_, _| {
                 rows += 1;
@@ -284,15 +316,7 @@ impl TenantConnection {
     }
 
     fn prepare(&self, sql: &str, budget: &Budget) -> Result<CachedStatement<'_>, SqlError> {
-        // It names nothing that the authorizer is asked about before it runs.
-        let word = first_word(sql);
-        if word.eq_ignore_ascii_case("VACUUM") {
-            return Err(SqlError::Forbidden(policy::NO_OTHER_DATABASE.into()));
-        }
-        // To drop a table drops them, too, and SQLite asks the same for both.
-        if word.eq_ignore_ascii_case("DROP") && sql.to_ascii_lowercase().contains(FEED_PREFIX) {
-            return Err(SqlError::Forbidden("a trigger of this name is the platform's".into()));
-        }
+        check_text(sql)?;
         let prepared = self.connection.prepare_cached(sql).map_err(|error| self.limited(error, budget))?;
         // What has neither columns nor an effect may be no statement at all.
         if prepared.column_count() == 0 && prepared.readonly() && prepared.expanded_sql().is_none() {
@@ -374,6 +398,13 @@ impl Gathered {
             0 => Err(SqlError::ResultTooLarge { bytes_max: self.bytes_max }),
             _ => Ok(()),
         }
+    }
+}
+
+fn check_text(sql: &str) -> Result<(), SqlError> {
+    match policy::judge_text(sql) {
+        Verdict::Refuse(reason) => Err(SqlError::Forbidden(reason)),
+        Verdict::Allow | Verdict::Ignore => Ok(()),
     }
 }
 

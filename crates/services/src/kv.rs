@@ -50,7 +50,8 @@ pub use transaction::{Action, Check, CommitReceipt, Transaction, Write, sum};
 /// 11. **Counters.** An addition is never lost and never done twice: what is added by receipts adds
 ///     up. One that would overflow, or meets a value that is no counter, changes nothing.
 /// 12. **Changes.** The feed tells each write that changed an entry, in the order of revisions, with
-///     none left out: what is no longer kept is an error (`ChangesGone`), never a silent gap. Writes
+///     none left out: what is no longer kept is an error (`ChangesGone`), never a silent gap, and so is a
+///     revision that was not given yet: who knows it saw a past that a backup has undone. Writes
 ///     are told once they have a receipt or may get one. An entry that expires is told when its space
 ///     is reclaimed; if it is written again before, that is told instead.
 /// 13. **Quotas.** What an app stores never exceeds its quotas, whoever races; what makes an entry
@@ -385,8 +386,10 @@ pub enum KvError {
     NotACounter(String),
     #[error("the counter {0:?} would leave the range of 64 bits")]
     CounterOverflow(String),
-    #[error("the changes since revision {since} are no longer kept; the oldest are those since {oldest}")]
-    ChangesGone { since: u64, oldest: u64 },
+    #[error(
+        "the changes since revision {since} are not told any more, or never were: the feed goes from {oldest} to {newest} (watch_changes)"
+    )]
+    ChangesGone { since: u64, oldest: u64, newest: u64 },
     #[error("{found} would be stored, {name} allows {max}")]
     Quota { name: &'static str, found: u64, max: u64 },
     #[error("the value could not be read to its end")]

@@ -42,7 +42,7 @@ pub use object::{
     Ticket,
 };
 pub use release::{Current, DeploymentRecord, Release, ReleaseError, ReleaseStore, ReleasedApp};
-pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
+pub use response::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats, Served};
 pub use secret::{
     PreviousSecret, SecretEntry, SecretError, SecretInfo, SecretName, SecretStore, SecretVersionInfo, ValueKind,
 };

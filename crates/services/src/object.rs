@@ -231,7 +231,7 @@ pub trait ObjectStore: Send + Sync {
         export: Option<Bytes>,
     ) -> BoxFuture<'a, Result<(), ObjectError>>;
 
-    /// Puts an object that is not open back to what it was at `at_ms`; answers when the last commit
+    /// Puts an object that is not open back to what it was at `at_ms`, a moment that has come; answers when the last commit
     /// was made that is in it. The caller has its lease. Durable when it is answered.
     fn restore<'a>(&'a self, key: &'a ObjectKey, fence: u64, at_ms: u64) -> BoxFuture<'a, Result<u64, ObjectError>>;
 
@@ -399,14 +399,18 @@ pub enum ObjectError {
     AppFull { max: u64 },
     #[error(transparent)]
     Sql(SqlError),
+    #[error("the statement ran longer than object_sql_ms allows, which is {max}")]
+    SqlTime { max: u64 },
+    #[error("a statement undid the whole turn: {0}")]
+    Undone(SqlError),
     #[error("this is no export of an object: {0}")]
     BadExport(String),
     #[error("{0}")]
     Past(String),
     #[error("the object was opened by its next owner")]
     Fenced,
-    #[error("the storage has failed before: {0}")]
-    Spent(StoreError),
+    #[error("the storage has failed before")]
+    Spent(#[source] StoreError),
     #[error("the store is not available")]
     Store(#[from] StoreError),
 }
@@ -420,7 +424,8 @@ impl ObjectError {
             ObjectError::ValueTooLarge { .. } => &code::VALUE_TOO_LARGE,
             ObjectError::Full { .. } => &code::OBJECT_FULL,
             ObjectError::AppFull { .. } => &code::QUOTA_EXCEEDED,
-            ObjectError::Sql(error) => error.code(),
+            ObjectError::Sql(error) | ObjectError::Undone(error) => error.code(),
+            ObjectError::SqlTime { .. } => &code::SQL_TIME_LIMIT,
             ObjectError::BadExport(_) => &code::BAD_OBJECT_DATA,
             ObjectError::Past(_) => &code::OBJECT_PAST,
             ObjectError::Fenced => &code::OBJECT_MOVED,
@@ -430,7 +435,7 @@ impl ObjectError {
 
     /// The turn can't go on, whatever the guest makes of the error.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, ObjectError::Fenced | ObjectError::Spent(_) | ObjectError::Store(_))
+        matches!(self, ObjectError::Undone(_) | ObjectError::Fenced | ObjectError::Spent(_) | ObjectError::Store(_))
     }
 }
 

@@ -21,8 +21,31 @@ pub trait ResponseCare: Send + Sync {
 
     fn stats<'a>(&'a self, app: &'a str) -> BoxFuture<'a, Result<ResponseStats, StoreError>>;
 
+    /// Where an app is served; `None` if it is served nowhere.
+    fn served(&self, app: &str) -> Option<Served>;
+
     /// What is stored under a URL.
     fn entries<'a>(&'a self, app: &'a str, url: &'a str) -> BoxFuture<'a, Result<Vec<ResponseEntry>, StoreError>>;
+}
+
+/// The hosts of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// In lower case; one that begins with `*.` stands for all below it.
+    pub hosts: Vec<String>,
+    /// Every host that is no other app's is its own.
+    pub everywhere: bool,
+}
+
+impl Served {
+    /// Whether a host in lower case, without its port, may be one of them.
+    pub fn has(&self, host: &str) -> bool {
+        let is = |known: &String| match known.strip_prefix('*') {
+            Some(end) => host.len() > end.len() && host.ends_with(end),
+            None => known == host,
+        };
+        self.everywhere || self.hosts.iter().any(is)
+    }
 }
 
 /// What is purged.

@@ -37,6 +37,15 @@ impl Control {
         Ok(SqlDatabase::new(&self.id(app), SqlName::parse(name).map_err(failed)?))
     }
 
+    /// Whoever asks for a database by a mistyped name is told, and makes none.
+    async fn must_be_there(&self, database: &SqlDatabase) -> Result<(), ApiError> {
+        let known = self.parts.sql.databases(&database.app_id()).await.map_err(failed)?;
+        match known.contains(database) {
+            true => Ok(()),
+            false => Err(ApiError::new(&code::NOT_FOUND, format!("{database} is no database that was ever written"))),
+        }
+    }
+
     pub(super) async fn list_databases(&self, app: AppName) -> Result<Vec<SqlEntry>, ApiError> {
         let databases = self.parts.sql.databases(&self.id(&app)).await.map_err(failed)?;
         Ok(databases.into_iter().map(|database| SqlEntry { name: database.name.to_string() }).collect())
@@ -49,6 +58,9 @@ impl Control {
         request: SqlRequest,
     ) -> Result<SqlAnswered, ApiError> {
         let database = self.database(&app, &database)?;
+        if !request.statements.first().is_some_and(|first| makes(&first.sql)) {
+            self.must_be_there(&database).await?;
+        }
         let statements = request.statements.iter().map(statement).collect::<Result<_, _>>().map_err(failed)?;
         let answer = self.parts.sql.batch(&database, statements).await.map_err(failed)?;
         let results = answer.results.iter().map(table).collect();
@@ -88,6 +100,7 @@ impl Control {
         options: SqlChangesOptions,
     ) -> Result<SqlChanges, ApiError> {
         let database = self.database(&app, &database)?;
+        self.must_be_there(&database).await?;
         let limit = options.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let asked = |wait| services::sql::SqlChangesOptions { after: options.after, limit, wait };
         let wait = Duration::from_millis(options.wait_ms.min(SqlChangesOptions::WAIT_MS_MAX));
@@ -129,6 +142,11 @@ impl Control {
         };
         Ok(applied.into_iter().map(entry).collect())
     }
+}
+
+/// Whether a statement is one that a database may begin with.
+fn makes(sql: &str) -> bool {
+    sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("CREATE"))
 }
 
 fn statement(text: &SqlText) -> Result<SqlStatement, SqlError> {

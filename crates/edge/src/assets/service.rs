@@ -57,5 +57,6 @@ fn as_request(event: FetchEvent) -> Result<Request, Failure> {
         secured: None,
         upgrade: false,
         interim: None,
+        believed: None,
     })
 }

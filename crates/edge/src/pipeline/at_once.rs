@@ -11,6 +11,7 @@
 //! the fields of the answer, the counts of the cache, the record.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ use telemetry::{Record, TraceContext};
 use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, later, request_id};
 use crate::core::Core;
 use crate::door::Door;
-use crate::proxy::Rule;
+use crate::proxy::{self, Rule};
+use crate::sender;
 use crate::site::Site;
 
 /// What a client says of the response that it wants, or has already.
@@ -57,30 +59,45 @@ pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) ->
     let started = core.clock.monotonic();
     let hosts = core.hosts.current();
     let site = hosts.find(glance.host())?;
-    let (index, upstream, route_cache, target) = routed(core, site, glance)?;
     let doors = core.doors.current();
     let door = doors.get(glance.listener);
-    if door.is_some_and(|door| door.stops(glance.host(), glance.path, glance.secured)) {
+    let believed = door.and_then(|door| sender::of_glance(door, glance));
+    let client = believed.as_ref().map_or(glance.peer.ip(), |believed| believed.client);
+    let scheme = believed.as_ref().and_then(|believed| believed.scheme).unwrap_or(glance.scheme());
+    let (index, upstream, route_cache, target) = routed(core, site, glance, client)?;
+    if door.is_some_and(|door| door.stops(glance.host(), glance.path, scheme)) {
         return None;
     }
     if route_cache == RouteCache::Off {
-        return later::ask(core, site, (index, upstream), glance, started).map(Found::Later);
+        return later::ask(core, site, (index, upstream), glance, believed, started).map(Found::Later);
     }
     if glance.has_any(&CONDITIONS) {
         return None;
     }
     let now_ms = core.clock.unix_ms();
-    let stored = find(core, site, glance, index, route_cache, &target, now_ms)?;
+    let asked = believed.and_then(|believed| believed.authority).filter(|asked| asked != glance.authority);
+    let page = Page { glance, scheme, asked };
+    let stored = find(core, site, page, index, route_cache, &target, now_ms)?;
     let body = stored.body.whole()?.clone();
     let id = request_id(core);
     write_head(out, &stored, now_ms, &id, glance, door)?;
     core.cache.count_hit(site.app_label(), body.len() as u64);
-    record(core, site, glance, Answered { index, id, started, now_ms, status: stored.status, bytes: body.len() });
+    record(
+        core,
+        site,
+        glance,
+        Answered { index, client, id, started, now_ms, status: stored.status, bytes: body.len() },
+    );
     Some(Found::Answer(body))
 }
 
 /// The route of a request, if nothing stands between it and the cache, or the upstream.
-fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, UpstreamIndex, RouteCache, Target)> {
+fn routed(
+    core: &Core,
+    site: &Site,
+    glance: &Glance<'_>,
+    client: IpAddr,
+) -> Option<(RouteIndex, UpstreamIndex, RouteCache, Target)> {
     let first = |name: &str| -> Option<&str> {
         let mut lines = glance.lines(name);
         let value = std::str::from_utf8(lines.next()?).ok();
@@ -89,9 +106,9 @@ fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, 
     let facts = Facts {
         method: "GET",
         query: glance.query,
-        client: Some(glance.peer.ip()),
+        client: Some(client),
         header: &first,
-        country: &|| core.country(glance.peer.ip()),
+        country: &|| core.country(client),
     };
     // What a stranger is not believed, and what is one field in several lines.
     let unclear = [REQUEST_ID, CLIENT_ADDRESS];
@@ -103,11 +120,19 @@ fn routed(core: &Core, site: &Site, glance: &Glance<'_>) -> Option<(RouteIndex, 
     found.route.rules.is_none().then(|| (found.index, upstream, cache, found.route.target))
 }
 
+/// What is asked for, as a proxy in front that is believed says.
+struct Page<'g> {
+    glance: &'g Glance<'g>,
+    scheme: &'static str,
+    /// Another host than the request names.
+    asked: Option<HeaderValue>,
+}
+
 /// A fresh response in memory that answers it as it is.
 fn find(
     core: &Core,
     site: &Site,
-    glance: &Glance<'_>,
+    Page { glance, scheme, asked }: Page<'_>,
     index: RouteIndex,
     cache: RouteCache,
     target: &Target,
@@ -122,10 +147,14 @@ fn find(
     if rule.is_some_and(names) {
         return None;
     }
-    let (scheme, authority) = (glance.scheme(), glance.authority);
+    let authority = glance.authority;
     let url = match rule {
         Some(rule) => rule.key.page(scheme, authority, glance.path, glance.query),
         None => cache::KeyRule::default().page(scheme, authority, glance.path, glance.query),
+    };
+    let url = match asked {
+        Some(asked) => proxy::with_host(url, &asked),
+        None => url,
     };
     let key = Key { app: site.app_label().clone(), cache: site.cache_space(index, target), url: url.into() };
     let variants = core.cache.at_hand(&key)?;
@@ -214,6 +243,7 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
 /// What the record is made of.
 struct Answered {
     index: RouteIndex,
+    client: IpAddr,
     id: String,
     started: std::time::Duration,
     now_ms: u64,
@@ -231,7 +261,7 @@ fn record(core: &Core, site: &Site, glance: &Glance<'_>, answered: Answered) {
         app: Some(site.app_label().clone()),
         deployment: Some(site.deployment().clone()),
         route: Some(site.pattern(answered.index).clone()),
-        client: Some(glance.peer.ip()),
+        client: Some(answered.client),
         method: "GET".to_owned(),
         host: glance.host().to_owned(),
         path: glance.path.to_owned(),

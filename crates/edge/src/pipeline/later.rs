@@ -18,7 +18,7 @@ use futures_util::future::Either;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
-use net::{Glance, Late, Later, PlainRequest, Protocol, Reply, Request};
+use net::{Believed, Glance, Late, Later, PlainRequest, Protocol, Reply, Request};
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
@@ -41,6 +41,7 @@ pub(super) fn ask(
     site: &Arc<Site>,
     (index, upstream): (RouteIndex, UpstreamIndex),
     glance: &Glance<'_>,
+    believed: Option<Box<Believed>>,
     started: Duration,
 ) -> Option<Later> {
     let upstream = site.upstream(upstream);
@@ -49,14 +50,15 @@ pub(super) fn ask(
         return None;
     }
     let upstream = upstream.clone();
-    if let Some((request, trace)) = plain_of(core, site, &upstream, glance) {
+    if let Some((request, trace)) = plain_of(core, site, &upstream, glance, believed.is_some()) {
         let client = Client::of_glance(glance, request.target());
         let waiting = Waiting::new(core, site, (index, started, trace), client);
         // Made where it will lie, not moved there.
         let asked = Box::write(Box::new_uninit(), exchange_plain(waiting, upstream, request));
         return Some(Box::into_pin(asked));
     }
-    let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
+    let request = Request { believed, ..glance.request()? };
+    let (waiting, request) = Waiting::begin(core, site, index, request, started);
     let asked = Box::write(Box::new_uninit(), exchange(waiting, upstream, request));
     Some(Box::into_pin(asked))
 }
@@ -67,23 +69,19 @@ fn plain_of(
     site: &Site,
     upstream: &Upstream,
     glance: &Glance<'_>,
+    is_believed: bool,
 ) -> Option<(PlainRequest, TraceContext)> {
     let mut fields = glance.fields().enumerate();
     let twice = |(at, (name, _)): (usize, (&str, _))| {
         glance.fields().take(at).any(|(other, _)| name.len() == other.len() && name.eq_ignore_ascii_case(other))
     };
     // A field in several lines is one for a map, and the pages of `dev` are for who reads them.
-    if site.dev().is_some() || fields.any(twice) {
+    if site.dev().is_some() || glance.shows_certificate() || fields.any(twice) {
         return None;
     }
     let trace = TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids);
-    let is_believed = is_believed(core, glance.listener, glance.peer.ip());
     let request = upstream.plain(Came::of(glance, is_believed, &trace)?, glance.fields())?;
     Some((request, trace))
-}
-
-fn is_believed(core: &Core, listener: usize, peer: IpAddr) -> bool {
-    core.doors.current().get(listener).is_some_and(|door| door.believes(peer))
 }
 
 /// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is
@@ -137,7 +135,8 @@ fn plain_of_map(
 ) -> Option<(PlainRequest, TraceContext)> {
     let headers = &request.headers;
     // Interim answers have their own way.
-    if site.dev().is_some() || upstream.tells_early() || headers.keys_len() != headers.len() {
+    let shows_certificate = request.secured.as_ref().is_some_and(|secured| secured.client.is_some());
+    if site.dev().is_some() || upstream.tells_early() || shows_certificate || headers.keys_len() != headers.len() {
         return None;
     }
     let trace = TraceContext::accept(headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &core.ids);
@@ -148,7 +147,7 @@ fn plain_of_map(
         peer: request.peer.ip(),
         scheme: request.scheme(),
         protocol: request.protocol,
-        is_believed: is_believed(core, request.listener, request.peer.ip()),
+        is_believed: request.believed.is_some(),
         traceparent: trace.traceparent(),
     };
     let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -167,10 +166,10 @@ fn routed<'s>(
     }
     let doors = core.doors.current();
     let door = doors.get(request.listener);
-    if door.is_some_and(|door| door.stops(request.host(), request.path(), request.secured.is_some())) {
+    if door.is_some_and(|door| door.stops(request.host(), request.path(), request.scheme())) {
         return None;
     }
-    let found = rules::find(&site.plan().routes, request, &|| core.country(request.peer.ip()))?;
+    let found = rules::find(&site.plan().routes, request, &|| core.country(request.client()))?;
     match found.route.target {
         Target::Upstream { upstream, cache: RouteCache::Off } if found.route.rules.is_none() => {
             Some((site, found.index, site.upstream(upstream).clone()))
@@ -218,7 +217,7 @@ struct Client {
 impl Client {
     fn of(request: &Request, html: bool) -> Self {
         Self {
-            address: request.peer.ip(),
+            address: request.client(),
             host: request.host().to_owned(),
             path_and_query: request.path_and_query.clone(),
             protocol: request.protocol,
@@ -254,7 +253,8 @@ impl Waiting {
         if let Ok(traceparent) = HeaderValue::try_from(trace.traceparent()) {
             request.headers.insert(TRACEPARENT, traceparent);
         }
-        if !is_believed(core, request.listener, request.peer.ip()) {
+        proxy::sift(&mut request.headers, request.believed.is_some(), None);
+        if request.believed.is_none() {
             proxy::forget(&mut request.headers);
         }
         let html = site.dev().is_some() && overlay::wants_html(&request.headers);

@@ -125,8 +125,9 @@ fn through(
                 let way = way.called(call);
                 let (workers, upstream, head) = (workers.clone(), upstream.clone(), head.clone());
                 async move {
-                    let Outbound { method, url, headers, body } = outbound;
+                    let Outbound { method, url, mut headers, body } = outbound;
                     let path_and_query = path_of(&url)?;
+                    headers.insert(header::HOST, head.authority.clone());
                     let forwarded = Forwarded { method, path_and_query, headers, body, client, interim: None };
                     let outcome = through(way.clone(), workers, upstream, head, forwarded).await;
                     Ok(outcome.unwrap_or_else(|failure| way.told(&failure)))
@@ -179,6 +180,7 @@ struct Head {
     protocol: net::Protocol,
     listener: usize,
     secured: Option<std::sync::Arc<net::Secured>>,
+    believed: Option<Box<net::Believed>>,
 }
 
 impl Head {
@@ -190,6 +192,7 @@ impl Head {
             protocol: request.protocol,
             listener: request.listener,
             secured: request.secured.clone(),
+            believed: request.believed.clone(),
         }
     }
 
@@ -210,6 +213,7 @@ impl Head {
             secured: self.secured.clone(),
             upgrade: false,
             interim: None,
+            believed: self.believed.clone(),
         }
     }
 

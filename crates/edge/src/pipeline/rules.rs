@@ -10,7 +10,9 @@ use base::{Body, Rng as _, code};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use manifest::route::rules::{FieldRules, Maintenance, Rewrite, SPLIT_COOKIE, Split, SplitBy, WHOLE, position};
+use manifest::route::rules::{
+    FieldRules, Maintenance, Rewrite, SPLIT_COOKIE, Split, SplitBy, StandIn, WHOLE, position,
+};
 use manifest::route::template::Filling;
 use manifest::route::when::{Facts, cookie};
 use manifest::site_files::Elsewhere;
@@ -20,7 +22,9 @@ use worker::Failure;
 
 use super::middleware::go_on;
 use super::{Answered, Outcome, Way, mirror, reach};
+use crate::assets;
 use crate::body;
+use crate::proxy;
 use crate::respond::{self, refuse};
 
 /// How long a client stays on its side of a split.
@@ -50,7 +54,7 @@ fn with_facts<T>(request: &Request, country: &dyn Fn() -> Option<String>, look: 
     look(&Facts {
         method: request.method.as_str(),
         query: request.path_and_query.query(),
-        client: Some(request.peer.ip()),
+        client: Some(request.client()),
         header: &first,
         country,
     })
@@ -141,7 +145,9 @@ pub(super) async fn answer(way: &Way, index: RouteIndex, rules: &Rules, mut requ
     if let Err(failure) = rewrite(&rules.rewrite, &filling, &mut request, &mut course) {
         return early(Err(failure), after);
     }
-    Fields::of(&rules.request_headers, &filling).apply(&mut request.headers);
+    let fields = Fields::of(&rules.request_headers, &filling);
+    fields.uncover(&mut request.headers);
+    fields.apply(&mut request.headers);
     let answered = match rules.timeout_ms {
         None => go_on(way.clone(), index, 0, course, request).await,
         Some(ms) => {
@@ -178,12 +184,22 @@ pub(super) async fn on_the_way(way: &Way, index: RouteIndex, course: Course, mut
         way.call.record.edit().detail = answered.outcome.as_ref().err().map(|failure| failure.detail.clone());
         let elsewhere = Course { target: failover.target, ..course.clone() };
         let space = way.site.cache_space(index, &failover.target);
-        answered = reach(way, &Course { space, ..elsewhere }, request).await;
+        answered = match &failover.page {
+            // Without its file, what failed says more than that.
+            Some(page) => stand_in(way, failover.target, page, &request).await.unwrap_or(answered),
+            None => reach(way, &Course { space, ..elsewhere }, request).await,
+        };
     }
     match shadow {
         Some(shadow) => Answered { outcome: shadow.watch(answered.outcome), ..answered },
         None => answered,
     }
+}
+
+/// The one file that answers for a target that fails.
+async fn stand_in(way: &Way, target: Target, page: &StandIn, request: &Request) -> Option<Answered> {
+    let Target::Assets(index) = target else { return None };
+    Some(Answered::plain(assets::stand_in(way.site.asset_index(index), request, page).await?))
 }
 
 /// Whether another target may be asked in place of one that failed. What never arrived may be sent
@@ -226,6 +242,7 @@ pub(super) fn copy(request: &Request, body: Bytes) -> Request {
         secured: request.secured.clone(),
         upgrade: false,
         interim: None,
+        believed: request.believed.clone(),
     }
 }
 
@@ -246,7 +263,7 @@ impl Told {
             query: request.path_and_query.query().unwrap_or_default().to_owned(),
             host: request.host().to_owned(),
             scheme: request.scheme(),
-            client: request.peer.ip(),
+            client: request.client(),
             country: way.country(request),
         }
     }
@@ -310,7 +327,7 @@ fn bound(request: &mut Request, max: u64) -> Result<(), Failure> {
 
 /// Where in a split a request stands, and the cookie that keeps its client there.
 fn place(split: &Split, way: &Way, request: &Request) -> (u32, Option<HeaderValue>) {
-    let client = || position(request.peer.ip().to_canonical().to_string().as_bytes());
+    let client = || position(request.client().to_canonical().to_string().as_bytes());
     let of_cookie = |name: &str| {
         let fields = request.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         fields.into_iter().find_map(|field| cookie(field, name).map(str::to_owned))
@@ -331,7 +348,7 @@ fn place(split: &Split, way: &Way, request: &Request) -> (u32, Option<HeaderValu
             Some(value) => (position(value.as_bytes()), None),
             None => {
                 let value = format!("{:016x}", u64::from_le_bytes(draw()));
-                let secure = if request.secured.is_some() { "; Secure" } else { "" };
+                let secure = if request.scheme() == "https" { "; Secure" } else { "" };
                 let cookie =
                     format!("{SPLIT_COOKIE}={value}; Path=/; Max-Age={SPLIT_COOKIE_S}; HttpOnly; SameSite=Lax{secure}");
                 (position(value.as_bytes()), HeaderValue::try_from(cookie).ok())
@@ -382,6 +399,14 @@ impl Fields {
             remove: rules.remove.iter().filter_map(|key| name(key)).collect(),
             set: filled(&rules.set),
             append: filled(&rules.append),
+        }
+    }
+
+    /// Takes out of a request what a server would take for one of these.
+    fn uncover(&self, headers: &mut HeaderMap) {
+        let changed = self.set.iter().chain(&self.append).map(|(name, _)| name);
+        for name in changed.chain(&self.remove) {
+            proxy::without_shadows(headers, name);
         }
     }
 

@@ -26,6 +26,7 @@ use worker::Failure;
 
 use super::counts::{Counted, Counts, Totals};
 use super::filling::{Ends, Filling, Head, Outcome};
+use super::forwarded::CLIENT_CERT;
 use super::part::{self, Parted};
 use super::press::Press;
 use super::rule::Rule;
@@ -200,7 +201,11 @@ pub(crate) async fn answer(
     let key = Key {
         app: caching.app.clone(),
         cache: caching.space.clone(),
-        url: rule.key.key(page, &request.headers).into(),
+        url: match request.asked_host() {
+            asked if *asked == request.authority => rule.key.key(page, &request.headers),
+            asked => with_host(rule.key.key(page, &request.headers), asked),
+        }
+        .into(),
     };
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;
     if !reads || !is_plain {
@@ -215,13 +220,20 @@ pub(crate) async fn answer(
     let is_head = request.method == Method::HEAD;
     let asked = Asked::parse(&request.headers);
     let mut request = forwarded(request);
-    rule.key.strip_astray(&mut request.headers);
+    // A response that depends on it is for one alone, and would not say so (RFC 9440, section 3).
+    request.headers.remove(CLIENT_CERT);
     request.path_and_query = asked_for(rule, request.path_and_query);
     bound_ranges(&mut request.headers);
     let asking = Asking { asked, request, key, is_head, counts };
     let mut response = asking.answer(&caching, upstream).await?;
     add_via(response.headers_mut(), "1.1");
     Ok(response)
+}
+
+/// A key with the host that a proxy in front says the client asked for, where that is another one than the
+/// page's: the origin is told it, and may answer by it.
+pub(crate) fn with_host(key: String, asked: &HeaderValue) -> String {
+    format!("{key} host={}", asked.to_str().unwrap_or_default())
 }
 
 /// Past the cache.

@@ -6,7 +6,7 @@ use base::Clock;
 use cache::{Amount, KeyRule, Purge, Purged, StoreError, Stored};
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
-use services::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats};
+use services::{PurgeOptions, PurgeWhat, ResponseAmount, ResponseCare, ResponseEntry, ResponseStats, Served};
 
 use super::ProxyCache;
 use super::counts::Totals;
@@ -115,6 +115,13 @@ impl ResponseCare for CacheCare {
                 purged,
             })
         })
+    }
+
+    fn served(&self, app: &str) -> Option<Served> {
+        let map = self.hosts.now();
+        let site = map.sites().into_iter().find(|site| site.app().as_str() == app)?;
+        let everywhere = map.find("").is_some_and(|any| any.app() == site.app());
+        Some(Served { hosts: site.hosts().collect(), everywhere })
     }
 
     fn entries<'a>(

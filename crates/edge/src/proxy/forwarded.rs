@@ -2,7 +2,9 @@
 //!
 //! It says who sent it (`Forwarded`, RFC 7239, and the fields that came before it) and that it passed
 //! here (`Via`). What the client says of the kind is passed on only if it is a proxy that the listener
-//! believes (`forwarded_from`); then this node is one more in the list.
+//! believes (`forwarded_from`); then this node is one more in the list. What such a proxy says of the URL is
+//! read once (`sender`), and told as it was read. A client certificate that was verified here is told by
+//! `Client-Cert`.
 
 use std::net::IpAddr;
 
@@ -13,11 +15,13 @@ use net::{Glance, Interim, PlainRequest, Protocol, Request};
 use telemetry::TraceContext;
 
 use super::NAME;
+use super::sift::is_suspect;
 use super::tier::{CDN_LOOP, NodeName};
+use crate::sender::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, consistent};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The certificate that the client of this node showed (RFC 9440).
+pub(super) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+
 /// A request on its way to an upstream.
 pub(crate) struct Forwarded {
     pub method: Method,
@@ -64,19 +68,25 @@ pub(crate) fn forget(headers: &mut HeaderMap) {
 
 /// The request as a server gets it. What it says already of who sent it is believed.
 pub(super) fn forwarded(request: Request) -> Forwarded {
-    let scheme = request.scheme();
+    let (scheme, host, client) = (request.scheme(), request.asked_host().clone(), request.client());
+    let peer = request.peer.ip();
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
-    let (peer, host) = (request.peer.ip(), request.authority.clone());
-    let Sender { node, address } = Sender::new(peer, host.to_str().unwrap_or_default(), scheme);
-    let mut client = peer;
+    let told = host.to_str().unwrap_or_default();
+    let Sender { node, address } = Sender::new(peer, told, scheme);
     if tells(&headers) {
-        client = last_listed(&headers).unwrap_or(peer);
+        if let Some(before) = listed(&headers, &header::FORWARDED) {
+            headers.remove(header::FORWARDED);
+            let before = consistent(&before, scheme, told);
+            let before =
+                Some(before).filter(|before| !before.is_empty()).and_then(|list| HeaderValue::try_from(list).ok());
+            headers.extend(before.map(|before| (header::FORWARDED, before)));
+        }
         append(&mut headers, header::FORWARDED, node);
         append(&mut headers, X_FORWARDED_FOR, address);
-        // The first proxy knows what the client asked for.
-        headers.entry(X_FORWARDED_HOST).or_insert(host);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+        // What is in the key of a cache, and nothing else.
+        headers.insert(X_FORWARDED_HOST, host);
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     } else {
         let made = [(header::FORWARDED, node), (X_FORWARDED_FOR, address)];
         for (name, value) in made {
@@ -86,6 +96,9 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
         }
         headers.append(X_FORWARDED_HOST, host);
         headers.append(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+    if let Some(shown) = request.secured.as_ref().and_then(|secured| secured.client.as_ref()?.field.clone()) {
+        headers.insert(CLIENT_CERT, shown);
     }
     add_via(&mut headers, request.protocol.as_str());
     // Who sends the body is told to when it is read, which is when a server is there to take it.
@@ -161,7 +174,7 @@ impl<'a> Came<'a> {
     }
 
     /// As a server gets it, as [`forwarded`] and [`NodeName::mark`] make it of one that says nothing of who sent
-    /// it. `None` if it takes more than to leave out lines and to add some. Of each name there is one field.
+    /// it, and nothing that may have to be sifted. `None` if it takes more than to leave out lines and to add some. Of each name there is one field.
     pub fn plain(self, fields: impl Iterator<Item = (&'a str, &'a [u8])>, node: &NodeName) -> Option<PlainRequest> {
         let mut request = PlainRequest::new(self.target, self.host)?;
         for (name, value) in fields {
@@ -173,7 +186,7 @@ impl<'a> Came<'a> {
             if tells && !self.is_believed {
                 continue;
             }
-            if tells || TOLD.iter().any(|told| is(told)) {
+            if tells || is_suspect(name) || TOLD.iter().any(|told| is(told)) {
                 return None;
             }
             request.push(name, value);
@@ -198,11 +211,6 @@ impl<'a> Came<'a> {
 fn listed(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
-}
-
-/// What the proxy in front saw.
-fn last_listed(headers: &HeaderMap) -> Option<IpAddr> {
-    listed(headers, &X_FORWARDED_FOR)?.rsplit(',').next()?.trim().parse().ok()
 }
 
 fn append(headers: &mut HeaderMap, name: HeaderName, value: String) {

@@ -24,7 +24,7 @@ use services::kv::{Condition, Kv, KvEntry, KvNamespace, ListOptions, PutOptions}
 use worker::{Env, Handle, Meter};
 
 use super::abi::{self, operation};
-use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest};
 use super::host::{self, Refusal};
 use super::instance::ScriptInstance;
@@ -273,7 +273,7 @@ impl Ask {
         let (provider, namespace) = self.kv(&mut args)?;
         let (key, wanted) = (args.next()?, Wanted::parse(args.next()?.as_u32()?)?);
         self.metered()?.kv_reads.fetch_add(1, Ordering::Relaxed);
-        let entry = provider.get(namespace, key.as_str()?).await?;
+        let entry = provider.get(namespace, key.as_key()?).await?;
         Ok(Completion::Found { entry, wanted })
     }
 
@@ -281,14 +281,14 @@ impl Ask {
         let (provider, namespace) = self.kv(&mut args)?;
         let key = args.next()?;
         self.metered()?.kv_reads.fetch_add(1, Ordering::Relaxed);
-        let entry = provider.get(namespace, key.as_str()?).await?;
+        let entry = provider.get(namespace, key.as_key()?).await?;
         Ok(Completion::Entries { entries: vec![entry], many: false })
     }
 
     async fn kv_get_many(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let (provider, namespace) = self.kv(&mut args)?;
         let Value::Array(keys) = args.next()? else { return Err(Malformed.into()) };
-        let keys: Result<Vec<String>, Malformed> = keys.iter().map(|k| k.as_str().map(str::to_owned)).collect();
+        let keys: Result<Vec<String>, NoKey> = keys.iter().map(|k| k.as_key().map(str::to_owned)).collect();
         let keys = keys?;
         self.metered()?.kv_reads.fetch_add(keys.len() as u64, Ordering::Relaxed);
         let entries = provider.get_many(namespace, &keys).await?;
@@ -305,7 +305,7 @@ impl Ask {
             None => PutOptions::default(),
         };
         self.metered()?.kv_writes.fetch_add(1, Ordering::Relaxed);
-        let receipt = provider.put(namespace, key.as_str()?, value, options).await?;
+        let receipt = provider.put(namespace, key.as_key()?, value, options).await?;
         Ok(Completion::value(|e| {
             e.object(2).name("revision").integer(receipt.revision);
             e.name("durability").string(receipt.durability.as_str())
@@ -318,7 +318,7 @@ impl Ask {
         let condition =
             if revision.is_nullish() { Condition::Always } else { Condition::Revision(revision.as_f64()? as u64) };
         self.metered()?.kv_writes.fetch_add(1, Ordering::Relaxed);
-        provider.delete(namespace, key.as_str()?, condition).await?;
+        provider.delete(namespace, key.as_key()?, condition).await?;
         Ok(Completion::undefined())
     }
 
@@ -326,7 +326,7 @@ impl Ask {
         let (provider, namespace) = self.kv(&mut args)?;
         let (prefix, cursor, limit) = (args.next()?, args.next()?, args.next()?);
         let options = ListOptions {
-            prefix: prefix.as_optional_str()?.unwrap_or("").to_owned(),
+            prefix: prefix.as_optional_key()?.unwrap_or("").to_owned(),
             cursor: cursor.as_optional_str()?.map(str::to_owned),
             limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
             ..ListOptions::default()

@@ -16,14 +16,15 @@ use worker::Handle;
 
 use super::abi::blob as abi;
 use super::ask::{Ask, Streamed};
-use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::Guest;
 use super::instance::ScriptInstance;
 use super::operations::{self, Completion, Operation};
 
 impl From<BlobError> for Completion {
     fn from(error: BlobError) -> Self {
-        Completion::failed(error.code(), operations::chain(&error))
+        let store = if let BlobError::Store(store) = &error { Some(store) } else { None };
+        Completion::failed(error.code(), operations::told(&error, store))
     }
 }
 
@@ -161,7 +162,7 @@ pub async fn head(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Comple
     let (blobs, bucket) = bucket(ask, &mut args)?;
     let key = args.next()?;
     ask.metered()?.blob_reads.fetch_add(1, Ordering::Relaxed);
-    let info = blobs.head(bucket, key.as_str()?, None).await?;
+    let info = blobs.head(bucket, key.as_key()?, None).await?;
     Ok(Completion::value(|e| match &info {
         Some(info) => {
             encode_info(info, None, None, e);
@@ -186,7 +187,7 @@ pub async fn get(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Complet
     };
     let options = GetOptions { version: None, range, conditions: wire.only_if.conditions() };
     ask.metered()?.blob_reads.fetch_add(1, Ordering::Relaxed);
-    let found = blobs.get(bucket, key.as_str()?, options).await?;
+    let found = blobs.get(bucket, key.as_key()?, options).await?;
     Ok(Completion::Blob(found.map(Box::new)))
 }
 
@@ -197,7 +198,7 @@ pub async fn put(ask: &Ask, mut args: Decoder<'_>, streamed: Streamed) -> Result
     let content = ask.content(&value, streamed)?;
     let options = put_options(parse_options(&args.next()?)?)?;
     ask.metered()?.blob_writes.fetch_add(1, Ordering::Relaxed);
-    match blobs.put(bucket, key.as_str()?, content, options).await {
+    match blobs.put(bucket, key.as_key()?, content, options).await {
         Ok(receipt) => Ok(written(&receipt)),
         Err(BlobError::Precondition { .. }) => Ok(Completion::value(|e| e.null())),
         Err(error) => Err(error.into()),
@@ -232,7 +233,7 @@ impl Reach<'_> {
     /// DELETE(binding, [key, …])
     async fn delete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let Value::Array(keys) = args.next()? else { return Err(Malformed.into()) };
-        let keys: Result<Vec<DeleteKey>, Malformed> = keys.iter().map(|k| k.as_str().map(DeleteKey::new)).collect();
+        let keys: Result<Vec<DeleteKey>, NoKey> = keys.iter().map(|k| k.as_key().map(DeleteKey::new)).collect();
         let keys = keys?;
         self.write(keys.len() as u64)?;
         let outcomes = self.blobs.delete(&self.bucket, keys).await?;
@@ -270,7 +271,7 @@ impl Reach<'_> {
         let wire: PutWire = parse_options(&options)?;
         let options = UploadOptions { http: wire.http, custom: wire.custom, ..UploadOptions::default() };
         self.write(1)?;
-        let id = self.blobs.create_upload(&self.bucket, key.as_str()?, options).await?;
+        let id = self.blobs.create_upload(&self.bucket, key.as_key()?, options).await?;
         Ok(Completion::value(|e| e.string(id.as_str())))
     }
 
@@ -282,7 +283,7 @@ impl Reach<'_> {
         let upload = UploadId::from_text(upload.as_str()?);
         self.write(1)?;
         let expect = Expected::default();
-        let part = self.blobs.put_part(&self.bucket, key.as_str()?, &upload, number, body, expect).await?;
+        let part = self.blobs.put_part(&self.bucket, key.as_key()?, &upload, number, body, expect).await?;
         Ok(Completion::value(|e| e.string(&part.etag)))
     }
 
@@ -298,7 +299,7 @@ impl Reach<'_> {
         let upload = UploadId::from_text(upload.as_str()?);
         self.write(1)?;
         let conditions = Conditions::default();
-        let receipt = self.blobs.complete_upload(&self.bucket, key.as_str()?, &upload, parts, conditions).await?;
+        let receipt = self.blobs.complete_upload(&self.bucket, key.as_key()?, &upload, parts, conditions).await?;
         Ok(written(&receipt))
     }
 
@@ -306,7 +307,7 @@ impl Reach<'_> {
     async fn abort(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let (key, upload) = (args.next()?, args.next()?);
         self.write(1)?;
-        self.blobs.abort_upload(&self.bucket, key.as_str()?, &UploadId::from_text(upload.as_str()?)).await?;
+        self.blobs.abort_upload(&self.bucket, key.as_key()?, &UploadId::from_text(upload.as_str()?)).await?;
         Ok(Completion::value(|e| e.null()))
     }
 }

@@ -160,6 +160,15 @@ impl Encoder {
 #[error("the guest sent a value of the wrong shape")]
 pub struct Malformed;
 
+/// Why a value is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoKey {
+    #[error("the guest sent a value of the wrong shape")]
+    Malformed,
+    #[error("the name is not well-formed: it has half of a surrogate pair (see String.prototype.isWellFormed)")]
+    Unpaired,
+}
+
 /// One value from the guest; text and bytes still lie in its memory.
 #[derive(Debug, PartialEq)]
 pub enum Value<'a> {
@@ -196,6 +205,21 @@ impl<'a> Value<'a> {
         if let Value::String(value) = self { Ok(value) } else { Err(Malformed) }
     }
 
+    /// A string that names something. One with half of a surrogate pair names nothing: others would come to the
+    /// same text.
+    pub fn as_key(&self) -> Result<&str, NoKey> {
+        match self {
+            // Only what is no Unicode was copied.
+            Value::String(Cow::Owned(_)) => Err(NoKey::Unpaired),
+            Value::String(Cow::Borrowed(key)) => Ok(key),
+            _ => Err(NoKey::Malformed),
+        }
+    }
+
+    pub fn as_optional_key(&self) -> Result<Option<&str>, NoKey> {
+        if self.is_nullish() { Ok(None) } else { self.as_key().map(Some) }
+    }
+
     pub fn as_optional_str(&self) -> Result<Option<&str>, Malformed> {
         if self.is_nullish() { Ok(None) } else { self.as_str().map(Some) }
     }
@@ -211,9 +235,28 @@ impl<'a> Value<'a> {
 }
 
 /// The text of bytes that nearly always are some: to look at them whole is many times as fast as to
-/// look for where they are not.
+/// look for where they are not. Half of a surrogate pair, which the guest writes as three bytes, becomes one
+/// U+FFFD, as everywhere that a string of JavaScript's becomes text.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+    std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(repaired(bytes)), Cow::Borrowed)
+}
+
+fn repaired(bytes: &[u8]) -> String {
+    let (mut text, mut rest) = (String::with_capacity(bytes.len()), bytes);
+    loop {
+        let error = match std::str::from_utf8(rest) {
+            Ok(last) => return text + last,
+            Err(error) => error,
+        };
+        let (valid, wrong) = rest.split_at(error.valid_up_to());
+        text.push_str(&String::from_utf8_lossy(valid));
+        text.push(char::REPLACEMENT_CHARACTER);
+        let passed = match wrong {
+            [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] => 3,
+            _ => error.error_len().unwrap_or(wrong.len()),
+        };
+        rest = &wrong[passed..];
+    }
 }
 
 /// Reads values from the guest.

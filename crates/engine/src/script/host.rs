@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 
 use super::abi::{self, call, control, crypto};
 use super::ask::{self, Answer};
-use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody, on_tick};
 use super::{held, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
 use crate::lines::Line;
@@ -33,6 +33,12 @@ impl Refusal {
     pub(super) fn at_start(what: &'static str) -> Self {
         let message = format!("{what} is not possible while modules are evaluated; do it inside a handler");
         Self { name: "Error", message: message.into(), code: base::code::IO_AT_START.name }
+    }
+}
+
+impl From<NoKey> for Refusal {
+    fn from(error: NoKey) -> Self {
+        Self::type_error(error.to_string())
     }
 }
 

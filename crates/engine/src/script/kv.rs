@@ -32,7 +32,7 @@ pub async fn commit(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Comp
 pub async fn add(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let (provider, namespace) = ask.kv(&mut args)?;
     let (key, amount) = (args.next()?, args.next()?);
-    let transaction = Transaction::add(key.as_str()?, amount_of(&amount)?);
+    let transaction = Transaction::add(key.as_key()?, amount_of(&amount)?);
     ask.metered()?.kv_writes.fetch_add(1, Ordering::Relaxed);
     Ok(committed(&provider.commit(&namespace, transaction).await?))
 }
@@ -45,7 +45,7 @@ pub async fn changes(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Com
     let (provider, namespace) = ask.kv(&mut args)?;
     let (prefix, since, first) = (args.next()?, args.next()?, args.next()?.as_bool()?);
     let since = if since.is_nullish() { None } else { Some(revision_of(&since)?) };
-    let options = ChangesOptions { prefix: prefix.as_str()?.to_owned(), since, wait: true };
+    let options = ChangesOptions { prefix: prefix.as_key()?.to_owned(), since, wait: true };
     let meter = match (first, &ask.meter) {
         (false, Some(meter)) => meter,
         _ => ask.metered()?,
@@ -69,7 +69,7 @@ pub async fn list(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Comple
     let (prefix, cursor, limit) = (args.next()?, args.next()?, args.next()?);
     let (after_revision, values) = (args.next()?, args.next()?.as_bool()?);
     let options = ListOptions {
-        prefix: prefix.as_str()?.to_owned(),
+        prefix: prefix.as_key()?.to_owned(),
         cursor: cursor.as_optional_str()?.map(str::to_owned),
         limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
         after_revision: if after_revision.is_nullish() { None } else { Some(revision_of(&after_revision)?) },
@@ -105,17 +105,17 @@ fn committed(receipt: &CommitReceipt) -> Completion {
 
 fn checks_of(value: &Value<'_>) -> Result<Vec<Check>, Completion> {
     let Value::Array(parts) = value else { return Err(Malformed.into()) };
-    let check = |parts: &[Value<'_>]| {
-        let [key, condition, revision] = parts else { return Err(Malformed) };
+    let check = |parts: &[Value<'_>]| -> Result<Check, Completion> {
+        let [key, condition, revision] = parts else { return Err(Malformed.into()) };
         let condition = match condition.as_str()? {
             "absent" => Condition::Absent,
             "present" => Condition::Present,
             "revision" => Condition::Revision(revision_of(revision)?),
-            _ => return Err(Malformed),
+            _ => return Err(Malformed.into()),
         };
-        Ok(Check { key: key.as_str()?.to_owned(), condition })
+        Ok(Check { key: key.as_key()?.to_owned(), condition })
     };
-    parts.chunks(3).map(check).collect::<Result<_, _>>().map_err(Completion::from)
+    parts.chunks(3).map(check).collect()
 }
 
 fn writes_of(value: &Value<'_>, now_ms: u64) -> Result<Vec<Write>, Completion> {
@@ -131,7 +131,7 @@ fn writes_of(value: &Value<'_>, now_ms: u64) -> Result<Vec<Write>, Completion> {
             "add" => Action::Add(amount_of(content)?),
             _ => return Err(Malformed.into()),
         };
-        Ok(Write { key: key.as_str()?.to_owned(), action })
+        Ok(Write { key: key.as_key()?.to_owned(), action })
     };
     parts.chunks(4).map(write).collect()
 }

@@ -21,10 +21,10 @@ use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
 
 use super::abi::{object as abi, past, value};
-use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest, GuestError};
 use super::host::Refusal;
-use super::operations::{Completion, Operation};
+use super::operations::{Completion, Operation, told};
 use super::sockets;
 use super::tokens;
 
@@ -143,11 +143,11 @@ impl GuestObject {
 
 /// The instance can't go on, since its storage can't.
 pub fn reset_by(error: &ObjectError) -> Failure {
-    let mut detail = format!("the object was reset: {error}");
-    if let Some(source) = std::error::Error::source(error) {
-        detail.push_str(&format!(": {source}"));
-    }
-    Failure::new(error.code(), detail)
+    let store = match error {
+        ObjectError::Store(store) | ObjectError::Spent(store) => Some(store),
+        _ => None,
+    };
+    Failure::new(error.code(), format!("the object was reset: {}", told(error, store)))
 }
 
 fn refusal(error: &ObjectError) -> Refusal {
@@ -180,6 +180,7 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
         return accept(guest, request, socket_options, &args.next()?, out);
     }
     let message_bytes = socket_options.message_bytes;
+    let now_ms = if code == past::BOOKMARK { guest.host_ms() } else { 0 };
     let Some(object) = guest.object.as_deref_mut() else {
         return Err(Refusal::type_error("this instance is no durable object"));
     };
@@ -187,7 +188,7 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
         abi::SQL => sql(object, &mut args, out),
         past::FIRST_CALL..=past::LAST_CALL => {
             object.wrote |= !is_read(code);
-            of_the_past(object, code, &mut args, out)
+            of_the_past(object, code, now_ms, &mut args, out)
         }
         abi::GET..=abi::BYTES => {
             object.wrote |= !is_read(code);
@@ -248,9 +249,22 @@ impl From<ObjectError> for Wrong {
     }
 }
 
+impl From<NoKey> for Wrong {
+    fn from(error: NoKey) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
 impl From<Malformed> for Wrong {
     fn from(error: Malformed) -> Self {
         Self::Refused(error.into())
+    }
+}
+
+fn of_keys<'a>(value: &'a Value<'a>) -> Result<Vec<&'a str>, NoKey> {
+    match value {
+        Value::Array(items) => items.iter().map(Value::as_key).collect(),
+        _ => Err(NoKey::Malformed),
     }
 }
 
@@ -269,7 +283,7 @@ fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut 
     match code {
         abi::GET => {
             let keys = args.next()?;
-            let keys = texts(&keys)?;
+            let keys = of_keys(&keys)?;
             if keys.len() > keys_max {
                 return Err(too_many());
             }
@@ -282,11 +296,11 @@ fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut 
             if place as usize >= keys_max {
                 return Err(too_many());
             }
-            storage.put(key.as_str()?, args.raw()?)?;
+            storage.put(key.as_key()?, args.raw()?)?;
         }
         abi::DELETE => {
             let keys = args.next()?;
-            let keys = texts(&keys)?;
+            let keys = of_keys(&keys)?;
             if keys.len() > keys_max {
                 return Err(too_many());
             }
@@ -334,7 +348,7 @@ fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut 
 /// value is the list of its tokens, which the prelude reads.
 fn read_value(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Wrong> {
     let key = args.next()?;
-    let found = object.seat.storage.get(&[key.as_str()?])?;
+    let found = object.seat.storage.get(&[key.as_key()?])?;
     match found.first().and_then(Option::as_deref).filter(|value| is_encoded(value)) {
         Some(tokens) => out.0.extend_from_slice(tokens::plain(tokens).unwrap_or(tokens)),
         None => drop(out.undefined()),
@@ -346,7 +360,7 @@ fn read_value(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encode
 fn write_value(object: &mut GuestObject, args: &mut Decoder<'_>) -> Result<(), Wrong> {
     let (key, value) = (args.next()?, args.raw()?);
     let tokens = tokens::of_plain(value).ok_or(Malformed)?;
-    object.seat.storage.put(key.as_str()?, &tokens)?;
+    object.seat.storage.put(key.as_key()?, &tokens)?;
     Ok(())
 }
 
@@ -382,11 +396,20 @@ fn sql(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> R
 ///
 /// A bookmark is a moment; or, for the moment before the object is put back, which is yet to come, when that
 /// was asked for and its number. They are in the order of time as texts, too.
-fn of_the_past(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Wrong> {
+fn of_the_past(
+    object: &mut GuestObject,
+    code: i32,
+    now_ms: u64,
+    args: &mut Decoder<'_>,
+    out: &mut Encoder,
+) -> Result<(), Wrong> {
     let storage = &mut object.seat.storage;
     let argument = args.next()?;
     if code == past::BOOKMARK {
         let at_ms = if argument.is_nullish() { storage.bookmark()? } else { argument.as_f64()?.max(0.0) as u64 };
+        if !argument.is_nullish() && at_ms > now_ms {
+            return Err(ObjectError::Past("the moment is yet to come".into()).into());
+        }
         out.string(&bookmark(at_ms, 0));
         return Ok(());
     }
@@ -433,10 +456,10 @@ fn list(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> 
     let (start, after, end, prefix) = (args.next()?, args.next()?, args.next()?, args.next()?);
     let (reverse, limit) = (args.next()?.as_bool()?, args.next()?);
     let options = ListOptions {
-        start: start.as_optional_str()?,
-        start_after: after.as_optional_str()?,
-        end: end.as_optional_str()?,
-        prefix: prefix.as_optional_str()?,
+        start: start.as_optional_key()?,
+        start_after: after.as_optional_key()?,
+        end: end.as_optional_key()?,
+        prefix: prefix.as_optional_key()?,
         reverse,
         limit: if limit.is_nullish() { None } else { Some(limit.as_u32()? as usize) },
     };
@@ -470,7 +493,7 @@ fn id(guest: &Guest, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Re
         return Err(Refusal::type_error("this binding is no class of durable objects"));
     };
     let id = match kind {
-        0 => class.id_of_name(text.as_str()?),
+        0 => class.id_of_name(text.as_key()?),
         1 => {
             let random = guest.random(32);
             class.unique_id(&random.try_into().unwrap_or([0; 32]))

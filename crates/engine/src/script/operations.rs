@@ -9,13 +9,14 @@ use base::{Body, Code, code};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
+use services::StoreError;
 use services::kv::{Condition, KvEntry, KvError, ListPage, PutOptions};
 use worker::rpc::{Message, RpcAnswer};
 use worker::{Call, Env, Event, Failure, Handle, Meter, Response};
 
 use super::abi::{self, operation};
 use super::ask::{self, Ask, Streamed, Wanted};
-use super::codec::{Decoder, Encoder, Malformed, Value};
+use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
@@ -84,6 +85,12 @@ impl From<Malformed> for Completion {
     }
 }
 
+impl From<NoKey> for Completion {
+    fn from(error: NoKey) -> Self {
+        Self::type_error(error.to_string())
+    }
+}
+
 impl From<Refusal> for Completion {
     fn from(refusal: Refusal) -> Self {
         Self::Failed { name: refusal.name, message: refusal.message.into_owned(), code: refusal.code }
@@ -92,8 +99,8 @@ impl From<Refusal> for Completion {
 
 impl From<KvError> for Completion {
     fn from(error: KvError) -> Self {
-        let code = error.code();
-        Self::Failed { name: "Error", message: chain(&error), code: code.name }
+        let store = if let KvError::Store(store) = &error { Some(store) } else { None };
+        Self::Failed { name: "Error", message: told(&error, store), code: error.code().name }
     }
 }
 
@@ -105,7 +112,18 @@ impl From<Failure> for Completion {
     }
 }
 
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+/// What a guest reads of an error: what the store says of itself names files of the node, and is for the log.
+pub(super) fn told(error: &dyn std::error::Error, store: Option<&StoreError>) -> String {
+    match store {
+        None => chain(error),
+        Some(store) => {
+            tracing::warn!(code = store.code().name, "{}", chain(error));
+            format!("{error}: {}", store.code().title)
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -32,7 +32,7 @@ fn a_native_loop_ends_with_its_instance() {
 /// Work of QuickJS's own that is long in each call, or in each look at a property.
 #[test]
 fn a_loop_of_long_native_work_shares_the_core_and_ends_like_any_other() {
-    const CASES: [&str; 7] = [
+    const CASES: [&str; 13] = [
         "const s = 'a'.repeat(1 << 22); for (;;) s.indexOf('ab')",
         "const s = JSON.stringify(Array(1 << 18).fill(1)); for (;;) JSON.parse(s)",
         "const s = ' '.repeat(1 << 20) + '1'; for (;;) JSON.parse(s)",
@@ -40,6 +40,12 @@ fn a_loop_of_long_native_work_shares_the_core_and_ends_like_any_other() {
         "const a = new Uint8Array(1 << 22), b = new Uint8Array(1 << 22); for (;;) a.set(b)",
         "let o = {}; for (let i = 0; i < 20000; i++) o = Object.create(o); for (;;) o.missing",
         "const s = new Uint8Array(1 << 22).fill(97), d = new TextDecoder(); for (;;) d.decode(s)",
+        "const s = new TextEncoder().encode('é'.repeat(1 << 20)), d = new TextDecoder(); for (;;) d.decode(s)",
+        "const s = 'a'.repeat(1 << 22); for (;;) s.indexOf('b')",
+        "const s = 'a'.repeat(1 << 22), t = 'a'.repeat(1 << 22); for (;;) s === t",
+        "let o = {}; for (let i = 0; i < 20000; i++) o = Object.create(o); for (;;) Reflect.get(o, 'missing')",
+        "let o = {}; for (let i = 0; i < 20000; i++) o = Object.create(o); for (;;) JSON.stringify(o)",
+        "for (;;) new Array(1 << 18).fill(1)",
     ];
     for case in CASES {
         on_core(async {

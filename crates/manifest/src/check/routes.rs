@@ -182,6 +182,10 @@ impl Compiler<'_, '_> {
             self.problems.add(code::BAD_ROUTE, &text.span, message);
             return None;
         }
+        self.not_found_by_name(text)
+    }
+
+    pub(super) fn not_found_by_name(&mut self, text: &Spanned<String>) -> Option<NotFound> {
         Some(match text.value.as_str() {
             "none" => NotFound::None,
             "single-page" => NotFound::SinglePage,

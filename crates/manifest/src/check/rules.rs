@@ -10,7 +10,7 @@ use crate::raw::{RawRoute, Reader, Spanned};
 use crate::report::{code, suggest};
 use crate::route::rules::{
     Failover, FieldRules, Maintenance, Middleware, Mirror, Position, Redirect, Rewrite, Rules, Side, Split, SplitBy,
-    WHOLE,
+    StandIn, WHOLE,
 };
 use crate::route::template::{PLACES, Template};
 use crate::route::{PathPattern, RouteCache, Target};
@@ -388,9 +388,21 @@ impl Compiler<'_, '_> {
 
     fn failover(&mut self, entry: &Entry) -> Option<Failover> {
         let table = self.table_with(entry, fields::FAILOVER)?;
-        let target = self.side_target(entry, table)?;
+        let mut target = self.side_target(entry, table)?;
+        let files = matches!(target, Target::Assets(_));
+        if let Some(only) = ["page", "status", "not_found"].into_iter().find(|key| table.get(key).is_some() && !files) {
+            let message = format!("`{only}` of `failover` is about the files of `assets`");
+            self.problems.add(code::BAD_ROUTE, &entry.node.span, message);
+            return None;
+        }
+        if let (Some(not_found), Some(directory)) = (self.string(table, "not_found"), table.get("assets")) {
+            let not_found = self.not_found_by_name(&not_found)?;
+            let named = Reader { problems: self.problems }.string(table, &directory.key)?;
+            target = Target::Assets(self.assets_index(&named, Some((not_found, Default::default())))?);
+        }
+        let page = self.stand_in(table);
         let Some(listed) = Reader { problems: self.problems }.array(table, "on_status") else {
-            return Some(Failover { target, statuses: vec![500, 502, 503, 504] });
+            return Some(Failover { target, statuses: vec![500, 502, 503, 504], page: page? });
         };
         let mut statuses = Vec::with_capacity(listed.len());
         for node in listed {
@@ -402,7 +414,38 @@ impl Compiler<'_, '_> {
                 }
             }
         }
-        Some(Failover { target, statuses })
+        Some(Failover { target, statuses, page: page? })
+    }
+
+    /// The page that answers everything, and its status: by default one that nobody keeps for the real thing.
+    fn stand_in(&mut self, table: &Table) -> Option<Option<StandIn>> {
+        let (page, status) = (self.string(table, "page"), Reader { problems: self.problems }.integer(table, "status"));
+        let Some(page) = page else {
+            if let Some(status) = status {
+                let message = "`status` of `failover` is that of its `page`";
+                self.problems.add(code::BAD_ROUTE, &status.span, message).help =
+                    Some("name the file: page = \"/index.html\"".to_owned());
+                return None;
+            }
+            return Some(None);
+        };
+        let path = format!("/{}", page.value.trim_start_matches('/'));
+        if path == "/" || path.split('/').any(|segment| segment.starts_with('.')) || path.contains(['?', '#', '\\']) {
+            let message = format!("`{}` is no path of a file", shorten(&page.value));
+            self.problems.add(code::BAD_VALUE, &page.span, message).help =
+                Some("it is one in the directory, such as \"/index.html\"".to_owned());
+            return None;
+        }
+        match status.as_ref().map_or(503, |status| status.value) {
+            known @ (200 | 400..=599) => Some(Some(StandIn { path, status: known as u16 })),
+            other => {
+                let message = format!("the status {other} is none of a page that stands in for another");
+                let span = status.map(|status| status.span).unwrap_or_default();
+                self.problems.add(code::BAD_VALUE, &span, message).help =
+                    Some("it is 200, or lies between 400 and 599; 503 if it is left out".to_owned());
+                None
+            }
+        }
     }
 
     fn mirror(&mut self, entry: &Entry) -> Option<Mirror> {

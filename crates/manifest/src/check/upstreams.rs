@@ -10,7 +10,8 @@ use crate::plan::UpstreamIndex;
 use crate::raw::{RawTarget, RawUpstream, Spanned};
 use crate::report::{Problems, code, suggest};
 use crate::upstream::{
-    BalancePlan, HashKey, HealthPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_service, is_target,
+    BalancePlan, HashKey, HealthPlan, HostPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_service,
+    is_target,
 };
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
@@ -41,6 +42,7 @@ impl Compiler<'_, '_> {
         let retry_on = self.statuses(&raw.retry_on, "retry_on", 400);
         let health = self.health(raw);
         let tls = self.upstream_tls(raw);
+        let host = self.host_asked(raw);
         self.check_services(raw);
         let parent = self.parent(raw);
         let mut limits = UpstreamLimits::default();
@@ -55,6 +57,7 @@ impl Compiler<'_, '_> {
             tls: tls?,
             parent: parent?,
             early_hints: raw.early_hints,
+            host: host?,
             limits,
         })
     }
@@ -205,6 +208,22 @@ impl Compiler<'_, '_> {
             None => None,
         };
         Some(Some(UpstreamTls { ca, server_name, certificate }))
+    }
+
+    fn host_asked(&mut self, raw: &RawUpstream) -> Option<HostPlan> {
+        let Some(host) = &raw.host else { return Some(HostPlan::Target) };
+        match host.value.as_str() {
+            "target" => return Some(HostPlan::Target),
+            "client" => return Some(HostPlan::Client),
+            name if matches!(EgressRule::parse(name), Ok(EgressRule::Host { scheme: None, .. })) => {
+                return Some(HostPlan::Named(name.to_ascii_lowercase()));
+            }
+            _ => {}
+        }
+        let message = format!("`{}` is no host name", shorten(&host.value));
+        self.problems.add(code::BAD_VALUE, &host.span, message).help =
+            Some("it is \"target\", \"client\", or a name such as \"app.example.com\"".to_owned());
+        None
     }
 
     /// Whom it asks first. That its parent has none itself is for [`check_parents`] to say.

@@ -205,6 +205,9 @@ pub(crate) static FAILOVER: &[Field] = &[
     BLOB_SIDE,
     UPSTREAM_SIDE,
     field("on_status", "Statuses that count as failure; 500, 502, 503 and 504 if left out."),
+    field("page", "With `assets`: the one file that answers everything, such as \"/index.html\"."),
+    field("status", "With `page`: the status of the answer; 503 if left out."),
+    field("not_found", "With `assets`: what a path without a file gets, as of a route."),
 ];
 
 pub(crate) static MIRROR: &[Field] = &[
@@ -263,6 +266,11 @@ pub(crate) static UPSTREAM: &[Field] = &[
     field("tls", "How servers prove who they are, and this node to them."),
     field("parent", "Another upstream: nodes whose caches are asked first, and these servers if they fail."),
     field("early_hints", "true: 103 Early Hints of the servers reach clients of HTTP/1.1 and HTTP/3."),
+    field(
+        "host",
+        "Which host the servers are asked for: \"target\" (default: their own), \"client\" (the one that the client \
+         named), or a name.",
+    ),
     field("limits", "Limits on the upstream: times, retries, requests, connections."),
 ];
 

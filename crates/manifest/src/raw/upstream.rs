@@ -18,6 +18,7 @@ pub(crate) struct RawUpstream {
     /// The name of another upstream.
     pub parent: Option<Spanned<String>>,
     pub early_hints: bool,
+    pub host: Option<Spanned<String>>,
     pub limits: Vec<RawLimit>,
 }
 
@@ -68,6 +69,7 @@ fn upstream(reader: &mut Reader<'_>, entry: &Entry) -> Option<RawUpstream> {
         tls: reader.table(table, "tls").map(|tls| self::tls(reader, &place, tls)),
         parent: reader.string(table, "parent"),
         early_hints: reader.bool(table, "early_hints").unwrap_or(false),
+        host: reader.string(table, "host"),
         limits: reader.limits(table, "limits"),
     })
 }

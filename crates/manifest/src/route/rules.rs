@@ -139,6 +139,18 @@ pub struct Failover {
     pub target: Target,
     /// Statuses that count as failure, beside not being reached.
     pub statuses: Vec<u16>,
+    /// The one file of the target that answers everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<StandIn>,
+}
+
+/// A file that stands in for whatever was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StandIn {
+    /// Of the file, from the root of the directory, with a slash.
+    pub path: String,
+    /// Of the answer.
+    pub status: u16,
 }
 
 /// A copy of requests goes to a target whose answers are compared and thrown away.

@@ -65,7 +65,9 @@ fn side(known: &[fields::Field]) -> Value {
         "percent" => json!({ "type": "number", "minimum": 0, "maximum": 100 }),
         "on_status" => json!({ "type": "array", "items": { "type": "integer", "minimum": 400, "maximum": 599 } }),
         "changes" => json!({ "type": "boolean", "default": false }),
-        "assets" => json!({ "type": "string", "minLength": 1 }),
+        "assets" | "page" => json!({ "type": "string", "minLength": 1 }),
+        "status" => json!({ "type": "integer", "minimum": 200, "maximum": 599, "default": 503 }),
+        "not_found" => json!({ "enum": ["none", "single-page", "404-page"], "default": "none" }),
         _ => json!({ "$ref": "#/$defs/label" }),
     });
     let targets = ["worker", "assets", "blob", "upstream"].map(|target| json!({ "required": [target] }));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::{Body, Secret, SocketOptions};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -44,8 +44,7 @@ pub struct PeerOptions {
     pub check: Check,
     /// The host is the name of a service: its SRV records name servers and ports, each of which this judges.
     pub srv: Option<SocketCheck>,
-    /// It is asked for what the request's own `Host` names, as a node is that has the same sites.
-    pub keeps_host: bool,
+    pub host: HostAsked,
     pub times: PeerTimes,
     pub head_bytes: usize,
     pub idle: Duration,
@@ -60,6 +59,18 @@ pub struct PeerOptions {
     pub server_name: Option<String>,
     /// The certificate that is shown to it, and its key, in PEM.
     pub certificate: Option<Secret<String>>,
+}
+
+/// Which host a server is asked for: what its `Host` field says, or its `:authority`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HostAsked {
+    /// Its own.
+    #[default]
+    Target,
+    /// What the request's own `Host` names, as of a server that has the same sites.
+    Request,
+    /// Always this one, with its port if it has one.
+    Named(String),
 }
 
 /// Judges a server that a service's name led to; the text of an error is why not.
@@ -89,9 +100,10 @@ impl Peer {
     pub fn new(connector: Arc<Connector>, options: PeerOptions) -> Result<Arc<Self>, ExchangeError> {
         let target = target(&options.url)?;
         let wrong = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
-        let text = match &options.srv {
-            Some(_) => domain_of(&target.host),
-            None => &options.url[url::Position::BeforeHost..url::Position::AfterPort],
+        let text = match (&options.host, &options.srv) {
+            (HostAsked::Named(name), _) => name,
+            (_, Some(_)) => domain_of(&target.host),
+            (_, None) => &options.url[url::Position::BeforeHost..url::Position::AfterPort],
         };
         let authority = Authority::try_from(text).map_err(|error| wrong(error.to_string()))?;
         let host = HeaderValue::try_from(text).map_err(|error| wrong(error.to_string()))?;
@@ -159,7 +171,7 @@ impl Peer {
 
     /// Sends a GET without a body, and waits for the answer, or for the head of the response.
     pub async fn exchange_plain(&self, request: &PlainRequest) -> Result<Reply, Undone> {
-        let host = if self.options.keeps_host { request.host() } else { &self.host };
+        let host = if self.options.host == HostAsked::Request { request.host() } else { &self.host };
         while let Some(link) = self.pool.take(&self.target, &|address| self.approve(address), true) {
             let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
             if !lease.is_driven_by_asker() {
@@ -167,9 +179,9 @@ impl Peer {
                 break;
             }
             match lease.ask(request.head(host), self.options.times.first_byte).await {
-                Ok(Reply::Response(mut response)) => {
-                    strip_hop_by_hop(response.headers_mut());
-                    return Ok(Reply::Response(response));
+                Ok(Reply::Response(response)) => {
+                    let response = self.tidied(response);
+                    return response.map(Reply::Response).map_err(|error| Undone { error, body: None });
                 }
                 Ok(plain) => return Ok(plain),
                 Err(Unsent::Failed(_, Some(_))) => {}
@@ -208,7 +220,7 @@ impl Peer {
         mut headers: HeaderMap,
         body: Body,
     ) -> Result<http::Request<Body>, ExchangeError> {
-        let asked = headers.get(header::HOST).filter(|_| self.options.keeps_host).cloned();
+        let asked = headers.get(header::HOST).filter(|_| self.options.host == HostAsked::Request).cloned();
         let uri = self.uri(path_and_query, asked.as_ref())?;
         strip_hop_by_hop(&mut headers);
         headers.insert(header::HOST, asked.unwrap_or_else(|| self.host.clone()));
@@ -335,12 +347,22 @@ impl Peer {
             Box::pin(send_watched(lease, request, limit)).await
         };
         match outcome {
-            Ok(mut response) => {
-                strip_hop_by_hop(response.headers_mut());
-                Ok(response)
-            }
+            Ok(response) => self.tidied(response).map_err(|error| (error, None)),
             Err(unsent) => Err(self.failed(unsent)),
         }
+    }
+
+    /// A response without what belongs to this connection.
+    fn tidied(&self, mut response: http::Response<Body>) -> Result<http::Response<Body>, ExchangeError> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let reason = "it switched protocols, which nobody asked for".to_owned();
+            return Err(ExchangeError::Protocol { target: self.target.to_string(), reason });
+        }
+        strip_hop_by_hop(response.headers_mut());
+        // Both are about this server: its version, and where else it is to be had (RFC 7838).
+        response.headers_mut().remove(header::ALT_SVC);
+        *response.version_mut() = Version::default();
+        Ok(response)
     }
 
     /// Why there is no response; with the request if nothing of it was sent.

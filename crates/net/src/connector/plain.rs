@@ -173,7 +173,8 @@ impl PlainAnswer {
             // Names are tokens.
             (std::str::from_utf8(part(name)).unwrap_or_default(), part(value))
         });
-        fields.filter(|(name, _)| !is_hop_by_hop(name))
+        // Nor where else the server is to be had (RFC 7838).
+        fields.filter(|(name, _)| !is_hop_by_hop(name) && !name.eq_ignore_ascii_case("alt-svc"))
     }
 
     pub fn body(&self) -> &[u8] {

@@ -339,8 +339,9 @@ pub(super) fn admit<S>(
         _ => Protocol::Http11,
     };
     if matches!(protocol, Protocol::Http2 | Protocol::Http3) {
-        check_multiplexed(&parts, &connection.server.limits())?;
+        // They are one field in pieces, and count as one.
         join_cookies(&mut parts.headers);
+        check_multiplexed(&parts, &connection.server.limits())?;
     }
     let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
     if let Some(guard) = &connection.guard {
@@ -362,6 +363,7 @@ pub(super) fn admit<S>(
         secured: connection.secured.clone(),
         upgrade: false,
         interim: None,
+        believed: None,
     })
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ::aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
+use http::HeaderValue;
 use rustls::server::Acceptor;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::io::AsyncReadExt as _;
@@ -35,6 +38,8 @@ pub struct Secured {
 pub struct ClientCertificate {
     /// Of its DER, in lower-case hex.
     pub sha256: String,
+    /// Its DER as an item of a structured field (RFC 9440, section 2.1), made once for all requests.
+    pub field: Option<HeaderValue>,
 }
 
 /// A connection after its handshake.
@@ -121,7 +126,10 @@ fn describe(connection: &ServerConnection) -> Secured {
     let client = connection.peer_certificates().and_then(|chain| chain.first());
     let client = client.map(|certificate| {
         let sum = digest(&SHA256, certificate);
-        ClientCertificate { sha256: sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect() }
+        ClientCertificate {
+            sha256: sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            field: HeaderValue::try_from(format!(":{}:", STANDARD.encode(certificate))).ok(),
+        }
     });
     Secured {
         version,

@@ -136,10 +136,16 @@ async fn reset(call: &Call<'_>, name: &str, setting: &str) -> Answer {
 }
 
 fn read_versioning(bytes: &[u8]) -> Result<Versioning, Error> {
-    xml::read(bytes, "VersioningConfiguration", |root| match xml::text(root, "Status").as_deref() {
-        Some("Enabled") => Ok(Versioning::Enabled),
-        Some("Suspended") => Ok(Versioning::Suspended),
-        _ => Err(Error::malformed_xml("Status is Enabled or Suspended")),
+    xml::read(bytes, "VersioningConfiguration", |root| {
+        // Taken and not kept, it would protect nothing.
+        if xml::text(root, "MfaDelete").is_some_and(|text| text != "Disabled") {
+            return Err(Error::unsupported("MFADelete; an access key without delete protects versions"));
+        }
+        match xml::text(root, "Status").as_deref() {
+            Some("Enabled") => Ok(Versioning::Enabled),
+            Some("Suspended") => Ok(Versioning::Suspended),
+            _ => Err(Error::malformed_xml("Status is Enabled or Suspended")),
+        }
     })
 }
 

@@ -65,6 +65,9 @@ fn check_choices(asked: &Asked) -> Result<(), Error> {
     if asked.headers.keys().any(|name| name.as_str().starts_with("x-amz-object-lock-")) {
         return Err(Error::unsupported("object lock"));
     }
+    if asked.field("x-amz-website-redirect-location").is_some() {
+        return Err(Error::unsupported("redirects of a website; make a route that redirects"));
+    }
     Ok(())
 }
 

@@ -10,13 +10,27 @@ use crate::cli;
 pub async fn purge(args: cli::Purge, json: bool) -> Result<()> {
     let cli::Purge { app, url, prefix, tag, all, soft, data } = args;
     let app = app_name(&app)?;
+    let api = reach(&data.data, Prepare::No)?;
+    let other = url.as_deref().and_then(other_scheme);
     let purge = CachePurge { url, prefix, tag, all, soft };
-    let purged = reach(&data.data, Prepare::No)?.cache_purge(app, purge).await?;
+    let purged = api.cache_purge(app.clone(), purge).await?;
+    if let Some(other) = other.filter(|_| purged.purged == 0)
+        && !api.cache_entries(app, other.clone()).await?.is_empty()
+    {
+        eprintln!("note: nothing was stored under this URL; something is under {other}, which is another page");
+    }
     if json {
         return print_json(&purged);
     }
     let responses = if purged.purged == 1 { "response" } else { "responses" };
     print(format!("{} {} {responses}", if soft { "made stale" } else { "purged" }, purged.purged))
+}
+
+/// The same URL by the other scheme of the web.
+fn other_scheme(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let other = if scheme.eq_ignore_ascii_case("https") { "http" } else { "https" };
+    Some(format!("{other}://{rest}"))
 }
 
 pub async fn run(args: cli::Cache, json: bool) -> Result<()> {

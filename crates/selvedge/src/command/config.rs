@@ -7,11 +7,14 @@ use base::AppName;
 use control_api::{ConfigRollback, SecretKey};
 
 use super::{app_name, print, print_json, resource_name, time};
-use crate::admin::{Prepare, reach};
+use crate::admin::{Prepare, reach, reach_or_make};
 use crate::cli::{self, OfSecret};
 
 pub async fn run(args: cli::Config, json: bool) -> Result<()> {
-    let api = reach(&args.data, Prepare::No)?;
+    let api = match args.what {
+        cli::ConfigWhat::Put { .. } => reach_or_make(&args.data, Prepare::No)?,
+        _ => reach(&args.data, Prepare::No)?,
+    };
     match args.what {
         cli::ConfigWhat::Put { of, value } => {
             let (app, key) = parse(&of)?;

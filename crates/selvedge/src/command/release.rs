@@ -6,7 +6,7 @@ use control_api::{Deployed, Message, RollbackRequest};
 
 use super::project::build;
 use super::{app_name, print, print_json, time};
-use crate::admin::{Prepare, reach};
+use crate::admin::{Prepare, reach, reach_or_make};
 use crate::cli::{AppArgs, Deploy, Rollback};
 use crate::terminal;
 
@@ -17,7 +17,7 @@ pub async fn deploy(args: Deploy, json: bool) -> Result<()> {
         None => None,
     };
     let bundle = build(&args.project, false)?;
-    let api = reach(&args.data.data, Prepare::Yes)?;
+    let api = reach_or_make(&args.data.data, Prepare::Yes)?;
     let total = std::sync::Mutex::new(0);
     let progress = |at: control::UploadProgress| {
         if at.blobs == 0 && at.blobs_total > 0 {

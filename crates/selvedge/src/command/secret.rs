@@ -9,7 +9,7 @@ use bytes::Bytes;
 use control_api::{SecretKey, SecretPutOptions, SecretRollback};
 
 use super::{app_name, print, print_json, resource_name, time};
-use crate::admin::{Prepare, reach};
+use crate::admin::{Prepare, reach, reach_or_make};
 use crate::cli::{self, OfSecret};
 use crate::terminal;
 
@@ -19,7 +19,7 @@ pub async fn run(args: cli::Secret, json: bool) -> Result<()> {
             let (app, key) = parse(&of)?;
             let value = read_value()?;
             let options = SecretPutOptions { overlap_s: overlap.unwrap_or(0) };
-            let api = reach(&data.data, Prepare::No)?;
+            let api = reach_or_make(&data.data, Prepare::No)?;
             let version = api.secret_put(app.clone(), key.clone(), value, options).await?;
             if json {
                 print_json(&version)

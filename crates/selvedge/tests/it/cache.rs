@@ -724,3 +724,45 @@ maintenance = {{ page = "closed", allow = {{ header = {{ x-key = "k" }} }} }}
     }
     assert_eq!(origin.visits(), 3, "each of them is in the cache");
 }
+
+#[test]
+fn a_purge_that_can_hit_nothing_says_so() {
+    let place = Place::new();
+    let origin = Origin::start(|_, stream| send(stream, "cache-control: max-age=60\r\n", "kept"));
+    let manifest = format!(
+        "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n[[routes]]\nmatch = \"a.example/*\"\n\
+         upstream = \"origin\"\n[[routes]]\nmatch = \"*.b.example/*\"\nupstream = \"origin\"\n",
+        origin.address
+    );
+    let node = place.serve_project(&place.project("project", &[("selvedge.toml", &manifest)]));
+    let purge = |args: &[&str]| place.on_data(&[&["purge"], args].concat());
+    for args in [&["other", "--all"][..], &["other", "--url", "http://a.example/"]] {
+        let said = purge(args).expect_failure();
+        assert!(said.contains("unknown_app"), "{said}");
+    }
+    let said = place.on_data(&["cache", "stats", "other"]).expect_failure();
+    assert!(said.contains("unknown_app"), "{said}");
+    for url in ["/x", "a.example/x", "ftp://a.example/", "http://"] {
+        let said = purge(&["edge", "--url", url]).expect_failure();
+        assert!(said.contains("is no URL of a page"), "{said}");
+        let said = purge(&["edge", "--prefix", url]).expect_failure();
+        assert!(said.contains("is no URL of a page"), "{said}");
+    }
+    for url in ["http://c.example/", "http://b.example/", "http://a.example.evil/x"] {
+        for how in ["--url", "--prefix"] {
+            let said = purge(&["edge", how, url]).expect_failure();
+            assert!(said.contains("its hosts are: ") && said.contains("a.example"), "{said}");
+        }
+    }
+    for host in ["a.example", "x.b.example", "edge.localhost"] {
+        let url = format!("http://{host}/");
+        assert_eq!(purge(&["edge", "--url", &url]).expect_success(), "purged 0 responses\n");
+    }
+    assert_eq!(purge(&["edge", "--prefix", "http://a.ex"]).expect_success(), "purged 0 responses\n");
+    node.send(&Request::get("/").header("host", "a.example")).expect(200);
+    let mut command = place.command(["purge", "edge", "--url", "https://a.example/", "--data"]);
+    let output = command.arg(place.data()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("something is under http://a.example/"), "{said}");
+    assert_eq!(purge(&["edge", "--url", "HTTP://A.example"]).expect_success(), "purged 1 response\n");
+}

@@ -3,6 +3,37 @@
 use crate::harness::{ONE_WORKER, Place, Request};
 
 #[test]
+fn a_mistyped_data_directory_is_told_and_not_made() {
+    let place = Place::new();
+    let typo = place.path("typo");
+    let on_typo = |args: &[&str]| place.run(&[args, &["--data", &typo.display().to_string()]].concat());
+    let backups = place.path("backups").display().to_string();
+    place.on_data(&["backup", &backups]).expect_success();
+    for args in [
+        &["fsck"][..],
+        &["backup", &backups, "--keep", "1"],
+        &["usage", "app"],
+        &["kv", "list", "app", "things"],
+        &["kv", "put", "app", "things", "key"],
+        &["sql", "query", "app", "main", "SELECT 1"],
+        &["blob", "list", "app", "files"],
+        &["secret", "list", "app"],
+        &["config", "list", "app"],
+        &["releases", "app"],
+        &["rollback", "app"],
+    ] {
+        let refused = on_typo(args).expect_failure();
+        assert!(refused.contains("there is no data directory at") && refused.contains("typo"), "{args:?}: {refused}");
+    }
+    assert!(!typo.exists() && !place.path("typo.keys").exists(), "nothing was made");
+    let kept = place.run(&["backup", &backups, "--list", "--json"]).json();
+    assert_eq!(kept["items"].as_array().map(Vec::len), Some(1), "no backup was removed");
+    // What a node may begin with makes it.
+    on_typo(&["config", "put", "app", "greeting", "hello"]).expect_success();
+    assert_eq!(on_typo(&["config", "get", "app", "greeting"]).expect_success().trim(), "hello");
+}
+
+#[test]
 fn a_node_goes_on_from_a_backup_that_was_made_while_another_served() {
     let place = Place::new();
     let manifest = format!("{ONE_WORKER}[workers.web.bindings]\nNOTES = {{ kv = \"notes\" }}\n");

@@ -167,6 +167,8 @@ fn a_watch_tells_every_write_and_a_gap_is_an_error() {
     assert_eq!(new["keys"].as_array().map(Vec::len), Some(1));
     fill(&place, 600);
     assert_eq!(refuse(&node, "watch", &json!({ "since": since, "writes": 1 })), "changes_gone");
+    // What a backup that was put back has undone: to wait for it would pass over all that is written until then.
+    assert_eq!(refuse(&node, "watch", &json!({ "since": 1_000_000, "writes": 1 })), "changes_gone");
 }
 
 #[test]
@@ -193,10 +195,12 @@ fn a_watch_that_streams_goes_with_its_client() {
 fn bad_keys_values_and_expiries_are_refused_by_name() {
     let place = Place::new();
     let node = place.serve_project(&project(&place));
-    for (bad, expected) in [("long", "key_too_long"), ("empty", "key_empty"), ("number", "TypeError")] {
+    for (bad, expected) in
+        [("long", "key_too_long"), ("empty", "key_empty"), ("number", "TypeError"), ("surrogate", "TypeError")]
+    {
         assert_eq!(refuse(&node, "keys", &json!({ "bad": bad })), expected, "{bad}");
     }
-    for fine in ["nul", "surrogate", "longest"] {
+    for fine in ["nul", "longest"] {
         assert_eq!(ask(&node, "keys", &json!({ "bad": fine })), "x", "{fine}");
     }
     ask(&node, "size", &json!({ "bytes": 25 << 20 }));
@@ -212,7 +216,7 @@ fn bad_keys_values_and_expiries_are_refused_by_name() {
     let refused = node.ask_admin(Request::get("/v1/apps/app/kv/things/%FF"));
     assert_eq!(refused.expect(400).json()["code"], "bad_path");
     let left = place.on_data(&["kv", "list", "app", "things"]).expect_success();
-    assert_eq!(left.lines().count(), 4, "{left}");
+    assert_eq!(left.lines().count(), 3, "{left}");
 }
 
 #[test]

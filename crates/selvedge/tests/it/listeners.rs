@@ -9,6 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustix::process::Signal;
 
 mod acme;
+mod forwarded;
 mod http3;
 mod reload;
 mod takeover;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Node, Place, Request, until, write};
 
 mod chat;
+mod faults;
 mod many;
 mod past;
 

@@ -27,7 +27,10 @@ fn node(place: &Place, workers: &[&str], rest: &str) -> Node {
         manifest += &format!("[workers.{worker}]\nentry = \"tell.js\"\nvars = {{ NAME = \"{worker}\" }}\n");
     }
     manifest += rest;
-    place.dev(&place.project("project", &[("selvedge.toml", &manifest), ("tell.js", TELL)]))
+    let files = [("sorry/sorry.html", "be back"), ("sorry/404.html", "not here")];
+    place.dev(
+        &place.project("project", &[&[("selvedge.toml", manifest.as_str()), ("tell.js", TELL)], &files[..]].concat()),
+    )
 }
 
 fn name(node: &Node, request: &Request) -> String {
@@ -251,6 +254,23 @@ failover = {{ worker = "web" }}
 match = "/slow"
 upstream = "bad"
 timeout_ms = 50
+[[routes]]
+match = "/page/*"
+upstream = "gone"
+cache = false
+failover = {{ assets = "sorry", page = "sorry.html" }}
+[[routes]]
+match = "/fine/*"
+upstream = "bad"
+failover = {{ assets = "sorry", page = "/sorry.html", status = 200 }}
+[[routes]]
+match = "/app/*"
+upstream = "gone"
+failover = {{ assets = "sorry", not_found = "404-page" }}
+[[routes]]
+match = "/none/*"
+upstream = "gone"
+failover = {{ assets = "sorry", page = "nothing.html" }}
 "#,
             slow.address
         ),
@@ -262,6 +282,16 @@ timeout_ms = 50
     // It may have been done: nobody does it twice.
     node.send(&Request::post("/bad", "once")).expect(502);
     node.get("/slow").expect_problem(504, "route_timeout");
+
+    // One page answers whatever was asked for.
+    for request in [Request::get("/page/any/path"), Request::post("/page/", "x"), Request::get("/page/a.css?b")] {
+        let sorry = node.send(&request.header("if-none-match", "*").header("range", "bytes=0-0")).expect(503);
+        assert_eq!((sorry.text().as_str(), sorry.header("cache-control")), ("be back", Some("no-store")));
+        assert_eq!(sorry.header("content-type"), Some("text/html; charset=utf-8"));
+    }
+    assert_eq!(node.get("/fine/x").expect(200).text(), "be back");
+    assert_eq!(node.get("/app/x").expect(404).text(), "not here");
+    node.get("/none/x").expect_problem(502, "upstream_unreachable");
 }
 
 #[test]

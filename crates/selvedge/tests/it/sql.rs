@@ -424,13 +424,22 @@ fn the_command_line_queries_imports_and_exports() {
     let export = place.on_data(&["sql", "export", "app", "main"]).expect_success();
     place.on_data_with(&["sql", "import", "app", "copy"], export.as_bytes()).expect_success();
     assert_eq!(place.on_data(&["sql", "export", "app", "copy"]).expect_success(), export);
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE IF NOT EXISTS t(x);\nINSERT INTO t VALUES(1);\nCOMMIT;\n";
+    place.on_data_with(&["sql", "import", "app", "dumped"], dump.as_bytes()).expect_success();
+    let contentless = "CREATE VIRTUAL TABLE bare USING fts5(text, content = '')";
+    place.on_data_with(&["sql", "import", "app", "dumped"], contentless.as_bytes()).expect_success();
+    let refused = place.on_data(&["sql", "export", "app", "dumped"]).expect_failure();
+    assert!(refused.contains("bare is a full-text table without content"), "{refused}");
     let shell = "SELECT count(*) FROM words\n WHERE words MATCH 'cat';\nSELECT photo FROM pet;\nSELEC;\nSELECT 7;\n";
     let said = place.on_data_with(&["sql", "shell", "app", "copy"], shell.as_bytes());
     assert!(said.stderr.contains("syntax error"), "{}", said.stderr);
     let said = said.expect_success();
     assert!(said.contains("count(*)\n1\n") && said.contains("photo\nx'00ff'\n") && said.contains("7\n7\n"), "{said}");
-    let refused = place.on_data(&["sql", "query", "app", "main", "ATTACH 'x' AS y"]).stderr;
-    assert!(refused.contains("sql_forbidden"), "{refused}");
+    for sql in ["ATTACH 'x' AS y", "ALTER TABLE user RENAME TO _selvedge_user"] {
+        let refused = place.on_data(&["sql", "query", "app", "main", sql]).expect_failure();
+        assert!(refused.contains("sql_forbidden"), "{refused}");
+    }
+    place.on_data(&["sql", "query", "app", "main", "ANALYZE"]).expect_success();
     drop(node);
 }
 
@@ -466,12 +475,23 @@ fn a_database_is_branched_and_its_past_is_brought_back() {
     for (args, reason) in [
         (["restore", "app", "main", "branch", "--at", "1s"], "there is a database branch already"),
         (["restore", "app", "main", "older", "--at", "1000d"], "the archive of "),
+        (["restore", "app", "main", "later", "--at", "3000-01-01T00:00:00Z"], "the moment is yet to come"),
         (["restore", "app", "nothing", "new", "--at", "1s"], "nothing is archived of "),
         (["restore", "app", "main", "../x", "--at", "1s"], "is no name of a database"),
     ] {
         let refused = copy(&args).expect_failure();
         assert!(refused.contains(reason), "{reason}: {refused}");
     }
+    for args in [
+        &["query", "app", "mian", "SELECT 1"][..],
+        &["query", "app", "mian", "INSERT INTO user (name) VALUES ('x')"],
+        &["export", "app", "mian"],
+        &["changes", "app", "mian", "--once"],
+    ] {
+        let refused = copy(args).expect_failure();
+        assert!(refused.contains("not_found") && refused.contains("app/mian is no database"), "{args:?}: {refused}");
+    }
+    assert_eq!(copy(&["list", "app"]).expect_success(), "branch\nmain\npast\n", "and none was made");
     assert!(copy(&["branch", "app", "nothing", "new"]).expect_failure().contains("there is no database nothing"));
     assert!(copy(&["restore", "app", "main", "x", "--at", "noon"]).expect_failure().contains("is no moment"));
     node.stop();

@@ -503,3 +503,57 @@ fn less_is_sent_to_a_server_that_grows_slower_and_more_when_it_is_well() {
         until("more is sent again", || (limit() > less + 2).then_some(()));
     });
 }
+
+#[test]
+fn servers_are_asked_for_the_host_that_the_manifest_says() {
+    for (host, asked, checked) in [
+        ("", None, None),
+        ("host = \"target\"", None, None),
+        ("host = \"Site.example:8080\"", Some("site.example:8080"), Some("site.example:8080")),
+        ("host = \"client\"", Some("b.example"), None),
+    ] {
+        let place = Place::new();
+        let checks = Arc::new(Mutex::new(Vec::new()));
+        let seen_checks = checks.clone();
+        let origin = Origin::start(move |seen, stream| {
+            let host = seen.head.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned();
+            if seen.target == "/well" {
+                seen_checks.lock().expect("no panic").push(host.clone());
+            }
+            send(stream, "cache-control: max-age=60\r\n", &host);
+        });
+        let own = origin.address.to_string();
+        let settings = format!("{host}\nhealth = {{ path = \"/well\" }}\n");
+        let node = node(&place, &[origin.address], &settings);
+        for connection in ["", "connection: close\r\n"] {
+            let answer = node.exchange(&format!("GET /a HTTP/1.1\r\nhost: b.example\r\n{connection}\r\n")).expect(200);
+            assert_eq!(answer.text(), asked.unwrap_or(&own), "{host}");
+        }
+        let check = until("a health check", || checks.lock().expect("no panic").first().cloned());
+        assert_eq!(check, checked.unwrap_or(&own), "{host}");
+    }
+}
+
+#[test]
+fn what_is_about_the_connection_to_a_server_stays_there() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| {
+        let answer = match seen.target.as_str() {
+            "/old" => "HTTP/1.0 200 OK\r\nalt-svc: h3=\":1\"\r\ncontent-length: 3\r\n\r\nold",
+            _ => "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n",
+        };
+        drop(stream.write_all(answer.as_bytes()));
+    });
+    let node = node(&place, &[origin.address], "limits = { retries = 0 }");
+    for connection in ["", "connection: close\r\n"] {
+        let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{connection}\r\n");
+        let mut stream = std::net::TcpStream::connect(node.address).expect("a connection");
+        stream.write_all(request("/old").as_bytes()).expect("written");
+        let mut version = [0; 8];
+        stream.read_exact(&mut version).expect("an answer");
+        assert_eq!(&version, b"HTTP/1.1");
+        let old = node.exchange(&request("/old")).expect(200);
+        assert_eq!((old.text().as_str(), old.header("alt-svc")), ("old", None));
+        node.exchange(&request("/switch")).expect_problem(502, "upstream_protocol");
+    }
+}

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::Backup as Copy;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use services::care::{BackupOptions, BackupReport, CareError};
 
 use super::files;
@@ -22,6 +22,29 @@ const ALL_PAGES: i32 = -1;
 pub fn back_up(root: &Root, to: &Path, options: BackupOptions) -> Result<BackupReport, CareError> {
     let to = outside(root, to)?;
     let mut repository = Repository::create(&to)?;
+    let backup = match collect(root, &mut repository) {
+        Ok(backup) => backup,
+        Err(error) => {
+            repository.undo();
+            return Err(error);
+        }
+    };
+    if options.verify {
+        verify(root, &repository, &backup)?;
+    }
+    let removed = options.keep.map_or(Ok(0), |keep| repository.prune(keep))?;
+    Ok(BackupReport {
+        id: backup.id,
+        files: backup.files.len() as u64,
+        bytes: backup.files.values().map(|entry| entry.bytes).sum(),
+        new_bytes: repository.new_bytes,
+        verified: options.verify,
+        removed,
+    })
+}
+
+/// Stores what there is, and makes the backup exist.
+fn collect(root: &Root, repository: &mut Repository) -> Result<Backup, CareError> {
     let ids = repository.ids()?;
     let last = ids.last().map(|id| repository.load(*id)).transpose()?;
     // A clock that was set back must not make a backup look older than the one before it.
@@ -30,32 +53,20 @@ pub fn back_up(root: &Root, to: &Path, options: BackupOptions) -> Result<BackupR
 
     let hold = root.removals.hold();
     for path in files::list(&root.path)?.databases {
-        if let Some(entry) = database(&mut repository, &root.path.join(&path))? {
+        if let Some(entry) = database(repository, &root.path.join(&path))? {
             backup.files.insert(name(&path)?, entry);
         }
     }
     for path in files::list(&root.path)?.others {
         let name = name(&path)?;
         let before = last.as_ref().and_then(|last| last.files.get(&name));
-        if let Some(entry) = file(&mut repository, &root.path.join(&path), before)? {
+        if let Some(entry) = file(repository, &root.path.join(&path), before)? {
             backup.files.insert(name, entry);
         }
     }
     drop(hold);
     repository.commit(&backup)?;
-
-    if options.verify {
-        verify(root, &repository, &backup)?;
-    }
-    let removed = options.keep.map_or(Ok(0), |keep| repository.prune(keep))?;
-    Ok(BackupReport {
-        id,
-        files: backup.files.len() as u64,
-        bytes: backup.files.values().map(|entry| entry.bytes).sum(),
-        new_bytes: repository.new_bytes,
-        verified: options.verify,
-        removed,
-    })
+    Ok(backup)
 }
 
 /// The absolute path, which does not lie in the data directory: a backup of backups would never end.
@@ -84,10 +95,16 @@ fn database(repository: &mut Repository, path: &Path) -> Result<Option<Entry>, C
     {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(path, flags).map_err(fail)?;
-        let mut target = Connection::open(&copy).map_err(fail)?;
+        let at_copy = |error: rusqlite::Error| CareError::Store(store_error(&copy, &error));
+        let mut target = Connection::open(&copy).map_err(at_copy)?;
         // Nobody relies on this file before it was read again.
-        target.execute_batch("PRAGMA synchronous = OFF;").map_err(fail)?;
-        Copy::new(&source, &mut target).and_then(|backup| backup.step(ALL_PAGES)).map_err(fail)?;
+        target.execute_batch("PRAGMA synchronous = OFF;").map_err(at_copy)?;
+        let copied = Copy::new(&source, &mut target).and_then(|backup| backup.step(ALL_PAGES));
+        copied.map_err(|error| match error.sqlite_error_code() {
+            // The source is only read: the disk of the backups is full.
+            Some(ErrorCode::DiskFull) => at_copy(error),
+            _ => fail(error),
+        })?;
     }
     let entry = repository.put(&copy)?;
     repository.temporary("database")?;
@@ -110,8 +127,7 @@ fn file(repository: &mut Repository, path: &Path, before: Option<&Entry>) -> Res
 
 fn verify(root: &Root, repository: &Repository, backup: &Backup) -> Result<(), CareError> {
     let place = repository.temporary("verify")?;
-    restore::write(repository, backup, &place)?;
-    let checked = check_restored(&place, root);
+    let checked = restore::write(repository, backup, &place).and_then(|()| check_restored(&place, root));
     repository.temporary("verify")?;
     match checked?.damage.first() {
         None => Ok(()),

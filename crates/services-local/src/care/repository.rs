@@ -52,6 +52,8 @@ pub struct Repository {
     path: PathBuf,
     /// What was stored through this.
     pub new_bytes: u64,
+    /// The chunks that were, which are of no backup before it has its list.
+    stored: Vec<PathBuf>,
     /// Directories with a new name in them, to be flushed before a backup has its own.
     unflushed: HashSet<PathBuf>,
 }
@@ -73,7 +75,7 @@ impl Repository {
         let file = path.join("format");
         match fs::read_to_string(&file) {
             Ok(text) if text == FORMAT => {
-                Ok(Self { path: path.to_owned(), new_bytes: 0, unflushed: HashSet::default() })
+                Ok(Self { path: path.to_owned(), new_bytes: 0, stored: Vec::new(), unflushed: HashSet::default() })
             }
             Ok(text) => {
                 let found = text.lines().next().unwrap_or_default();
@@ -133,6 +135,7 @@ impl Repository {
             let temporary = self.path.join("tmp/chunk");
             disk::write_whole(&temporary, &path, bytes).map_err(fail)?;
             self.new_bytes += bytes.len() as u64;
+            self.stored.push(path);
         }
         // Whoever stored it may have died before its name was flushed.
         self.unflushed.insert(dir);
@@ -161,7 +164,26 @@ impl Repository {
         }
         let path = self.list(backup.id);
         let text = serde_json::to_vec(backup).expect("a list of files can be written as JSON");
-        disk::write_whole(&path.with_extension("tmp"), &path, &text).map_err(|error| self.failed(&path, &error))
+        let written = disk::write_whole(&path.with_extension("tmp"), &path, &text);
+        // If its list may be there, so must its chunks.
+        if written.is_ok() || disk::remove(&path).is_err() {
+            self.stored.clear();
+        }
+        written.map_err(|error| self.failed(&path, &error))
+    }
+
+    /// Removes what a backup stored that comes to nothing, for a full disk must not be fuller for it. What
+    /// can't be removed is used by the next one, or removed when older backups are.
+    pub fn undo(&mut self) {
+        let kept = std::mem::take(&mut self.stored).iter().filter(|path| disk::remove(path).is_err()).count();
+        let (temporary, lists) = (self.path.join("tmp"), self.path.join("backups"));
+        let cleared = fs::remove_dir_all(&temporary).and_then(|()| disk::create_dir(&temporary));
+        let lists = fs::read_dir(&lists).into_iter().flatten().flatten().map(|entry| entry.path());
+        let unfinished = lists.filter(|path| path.extension().is_some_and(|extension| extension == "tmp"));
+        let left = unfinished.filter(|path| disk::remove(path).is_err()).count();
+        if kept + left > 0 || cleared.is_err() {
+            tracing::warn!(place = %self.path.display(), "parts of a backup that failed could not be removed");
+        }
     }
 
     /// Which backups there are, oldest first.

@@ -21,6 +21,11 @@ pub enum DataDirError {
     Foreign { path: PathBuf, found: String },
     #[error("{file} does not say which format the directory has; restore it from a backup", file = .file.display())]
     BadFormat { file: PathBuf },
+    #[error(
+        "there is no data directory at {path}; name the one that holds the data with --data, or begin one with selvedge serve or selvedge deploy",
+        path = .path.display()
+    )]
+    Missing { path: PathBuf },
     #[error("{path} is not a directory; choose another --data", path = .path.display())]
     NotADirectory { path: PathBuf },
     #[error("{path} is on a read-only file system; remount it for writing, or choose another --data", path = .path.display())]
@@ -37,17 +42,17 @@ pub enum DataDirError {
     #[error("the threads of the store can't be started: {0}; raise the limit on threads (ulimit -u)")]
     Threads(io::Error),
     #[error(
-        "the node key {file} lies inside the data directory; keep it elsewhere (--node-key), so that a copy of the data opens no secret",
+        "the node key {file} lies inside the data directory, so that a copy of the data opens its secrets; it belongs beside it: move the data directory, or the link, to where it has a place of its own",
         file = .file.display()
     )]
     NodeKeyInside { file: PathBuf },
     #[error(
-        "the data directory holds secrets, and the node key {file} that opens them is missing; bring it back, or name it with --node-key",
+        "the data directory holds secrets, and the node key {file} that opens them is missing; put it back there: it is the file node.key in the directory DATA.keys beside where the data was",
         file = .file.display()
     )]
     NodeKeyMissing { file: PathBuf },
     #[error(
-        "{file} is not the node key that the secrets in this data directory were sealed with; name that one with --node-key",
+        "{file} is not the node key that the secrets in this data directory were sealed with; put that one in its place: it is in the directory DATA.keys beside where the data was",
         file = .file.display()
     )]
     NodeKeyWrong { file: PathBuf },
@@ -91,10 +96,13 @@ impl DataDirError {
             | Self::NodeKeyExposed { .. }
             | Self::NodeKeyDamaged { .. } => &code::SECRET_SEALED,
             Self::Store(error) => error.code(),
-            Self::Foreign { .. } | Self::NotADirectory { .. } | Self::ReadOnly { .. } | Self::Denied { .. } => {
-                &code::DATA_UNUSABLE
-            }
-            Self::Io { .. } | Self::Threads(_) => &code::DATA_UNUSABLE,
+            Self::Missing { .. }
+            | Self::Foreign { .. }
+            | Self::NotADirectory { .. }
+            | Self::ReadOnly { .. }
+            | Self::Denied { .. }
+            | Self::Io { .. }
+            | Self::Threads(_) => &code::DATA_UNUSABLE,
         }
     }
 }

@@ -54,6 +54,8 @@ pub fn floor(connection: &Connection) -> rusqlite::Result<u64> {
 /// What a read of the feed found.
 pub struct Page {
     pub floor: u64,
+    /// The newest revision.
+    pub last: u64,
     pub changes: Vec<Change>,
     pub through: u64,
 }
@@ -67,9 +69,8 @@ const CHANGES: &str = "
 pub fn read(connection: &Connection, ns: &ResourceName, prefix: &str, since: Option<u64>) -> rusqlite::Result<Page> {
     let view = connection.unchecked_transaction()?;
     let (floor, now) = (floor(&view)?, sequence(&view)?);
-    let mut page = Page { floor, changes: Vec::new(), through: now };
-    let Some(since) = since.filter(|&since| since >= floor) else { return Ok(page) };
-    page.through = now.max(since);
+    let mut page = Page { floor, last: now, changes: Vec::new(), through: now };
+    let Some(since) = since.filter(|since| (floor..=now).contains(since)) else { return Ok(page) };
     let (mut scanned, mut last) = (0, since);
     let mut statement = view.prepare_cached(CHANGES)?;
     let since = i64::try_from(since).unwrap_or(i64::MAX);

@@ -13,6 +13,9 @@ use super::segment::{self, Reader};
 use super::{Inner, Ledger};
 use crate::disk;
 
+/// A moment may be so far ahead of the clock: each commit of one moment is a millisecond later than the last.
+pub const AHEAD_MS: u64 = 1_000;
+
 /// What was restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -28,6 +31,8 @@ pub enum RestoreError {
     Unknown(String),
     #[error("the archive of {name} begins at {earliest_ms} ms; ask for a later moment")]
     TooEarly { name: String, earliest_ms: u64 },
+    #[error("the moment is yet to come; ask for one that has passed")]
+    ToCome,
     #[error("this node keeps no archive (archive_days = 0)")]
     NoArchive,
     #[error(transparent)]
@@ -38,7 +43,7 @@ impl RestoreError {
     /// The stable code, which also says whose fault it is and whether a retry may help.
     pub fn code(&self) -> base::Code {
         match self {
-            Self::Unknown(_) | Self::TooEarly { .. } | Self::NoArchive => &base::code::NOT_FOUND,
+            Self::Unknown(_) | Self::TooEarly { .. } | Self::ToCome | Self::NoArchive => &base::code::NOT_FOUND,
             Self::Store(error) => error.code(),
         }
     }
@@ -50,6 +55,9 @@ impl Ledger {
     pub fn restore(&self, path: &Path, at_ms: u64, into: &Path) -> Result<Restored, RestoreError> {
         let name = self.name(path)?;
         let Some(archive) = &self.inner.archive else { return Err(RestoreError::NoArchive) };
+        if at_ms > self.inner.clock.unix_ms().saturating_add(AHEAD_MS) {
+            return Err(RestoreError::ToCome);
+        }
         // What is durable by now; a commit that is under way is not of the past.
         let _still = self.inner.moving();
         let entries = Shelf::of(archive, &name).entries()?;

@@ -210,7 +210,8 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     let anything = format!(
         "SELECT EXISTS (SELECT 1 FROM _selvedge_entry)
             OR EXISTS (SELECT 1 FROM _selvedge_object WHERE due_ms IS NOT NULL)
-            OR EXISTS (SELECT 1 FROM sqlite_schema WHERE substr(tbl_name, 1, {}) <> '{RESERVED_PREFIX}')",
+            OR EXISTS (SELECT 1 FROM sqlite_schema WHERE substr(tbl_name, 1, {}) <> '{RESERVED_PREFIX}'
+                AND name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\')",
         RESERVED_PREFIX.len()
     );
     let anything = connection.query_row(&anything, [], |row| row.get::<_, bool>(0))?;

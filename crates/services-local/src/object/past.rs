@@ -23,9 +23,6 @@ use crate::database::store_error;
 use crate::disk;
 use crate::ledger::{Journal, RestoreError, Restored};
 
-/// A bookmark may be so far ahead of the clock: each one of the same moment is a millisecond later.
-pub const AHEAD_MS: u64 = 1_000;
-
 /// Made when it is needed first, so that a file of an earlier version does.
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS _selvedge_restore (
@@ -73,6 +70,7 @@ impl From<RestoreError> for NotPutBack {
             RestoreError::TooEarly { earliest_ms, .. } => {
                 format!("the archive of the object begins at {earliest_ms} ms; ask for a later moment")
             }
+            RestoreError::ToCome => "the moment is yet to come".into(),
             RestoreError::NoArchive => "this node keeps no archive (archive_days = 0)".into(),
         })
     }

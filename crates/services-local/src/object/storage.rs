@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use services::object::{Alarm, ListOptions, ObjectError, ObjectKey, ObjectStorage, Ticket};
-use services::sql::{SqlParams, SqlResult, SqlStatement};
+use services::sql::{SqlResult, SqlStatement};
 use services::{SqlError, StoreError};
 
 use super::file::{self, Open, PAGE_BYTES};
 use super::recent::Recent;
 use super::{Shared, Slot, past};
 use crate::disk;
+use crate::ledger::AHEAD_MS;
 use crate::tenant_sql::{Budget, TenantConnection};
 
 pub struct LocalStorage {
@@ -191,10 +192,10 @@ impl LocalStorage {
         match error {
             SqlError::DatabaseFull { .. } | SqlError::AppFull { .. } | SqlError::Store(_) => self.failed(error),
             error if turn_is_lost => {
-                let what = format!("a statement undid the whole turn: {error}");
-                self.spent = Some(StoreError::Failed(what.clone()));
-                StoreError::Failed(what).into()
+                self.spent = Some(StoreError::Failed(format!("a statement undid the whole turn: {error}")));
+                ObjectError::Undone(error)
             }
+            SqlError::TimeLimit { ms_max } => ObjectError::SqlTime { max: ms_max },
             error => ObjectError::Sql(error),
         }
     }
@@ -397,7 +398,7 @@ impl ObjectStorage for LocalStorage {
     }
 
     fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError> {
-        if at_ms > self.shared.root.options.clock.unix_ms().saturating_add(past::AHEAD_MS) {
+        if at_ms > self.shared.root.options.clock.unix_ms().saturating_add(AHEAD_MS) {
             return Err(ObjectError::Past("the moment is yet to come".into()));
         }
         self.write(|connection| past::ask(connection, at_ms))
@@ -423,13 +424,15 @@ impl ObjectStorage for LocalStorage {
             connection.prepare_cached(&shared.statements.commit)?.execute([])?;
             Ok(journal.committed(connection))
         });
+        // A foreign key that was to be looked at last: what was written breaks it, and nothing failed here.
+        let broken = committed.as_ref().err().filter(|error| matches!(error, SqlError::Constraint(_))).cloned();
         let ticket = match committed.map_err(|error| file::own(&self.path, error)).and_then(|ticket| ticket) {
             Ok(ticket) => ticket,
             Err(error) => {
                 // If it can't be undone either, it goes with the connection.
                 let _ = connection.trusted(|connection| connection.execute_batch("ROLLBACK"));
                 self.spent = Some(error.clone());
-                return Err(error.into());
+                return Err(broken.map_or(ObjectError::Store(error), ObjectError::Undone));
             }
         };
         Ok(Some(match alarm {
@@ -459,21 +462,21 @@ impl ObjectStorage for LocalStorage {
     }
 }
 
-/// One statement; or several, which take no values and answer no rows. Text that is no single
-/// statement fails in ways of its own, so what fails without values is tried as several.
+/// One statement; or several, of which the last has the values and the rows. Text that is no single statement
+/// fails in ways of its own, so what fails is tried as several.
 fn run(connection: &TenantConnection, statement: &SqlStatement, budget: &Budget) -> Result<SqlResult, SqlError> {
-    match connection.run(statement, budget) {
-        Err(SqlError::Statement(_)) if statement.params == SqlParams::default() => {}
+    let failed = match connection.run(statement, budget) {
+        Err(error @ SqlError::Statement(_)) => error,
         answered => return answered,
-    }
+    };
     let control = |sql: &str| connection.trusted(|connection| connection.execute_batch(sql));
     control("SAVEPOINT _selvedge_script")?;
-    let outcome = connection.script(&statement.sql, budget);
+    let outcome = connection.run_several(statement, budget).unwrap_or(Err(failed));
     let undo = if outcome.is_ok() { "" } else { "ROLLBACK TO _selvedge_script; " };
     if connection.in_transaction() {
         control(&format!("{undo}RELEASE _selvedge_script"))?;
     }
-    Ok(SqlResult { cost: outcome?.cost, wrote: true, ..SqlResult::default() })
+    outcome
 }
 
 /// The first byte string after all that start with a prefix. No byte of UTF-8 is 0xff.

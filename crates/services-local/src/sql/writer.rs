@@ -251,7 +251,7 @@ impl Writer {
             Work::Feed => done.position = self.connection.trusted(|connection| self.feed.begin(connection))?,
             Work::Import(text) => {
                 budget.time = Duration::from_millis(of.settings.limits.sql_migration_ms);
-                done.script = self.connection.migration(text, &budget)?;
+                done.script = self.connection.import(text, &budget)?;
             }
             Work::Script(text) => done.script = self.connection.script(text, &budget)?,
             Work::Statements(statements) => {

@@ -16,6 +16,8 @@ pub enum Mode {
     Tenant,
     /// A tenant's, in a transaction that is not its own, of which it need not know.
     Migration,
+    /// A dump, which may begin and end a transaction of its own as well.
+    Import,
     Trusted,
 }
 
@@ -23,7 +25,8 @@ impl Mode {
     fn from_number(number: u8) -> Self {
         match number {
             1 => Mode::Migration,
-            2 => Mode::Trusted,
+            2 => Mode::Import,
+            3 => Mode::Trusted,
             _ => Mode::Tenant,
         }
     }

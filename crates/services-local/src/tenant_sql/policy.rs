@@ -1,6 +1,6 @@
 //! What a tenant's statement may do: a pure function of what SQLite says it is about to compile.
 
-use rusqlite::hooks::{AuthAction, AuthContext};
+use rusqlite::hooks::{AuthAction, AuthContext, TransactionOperation};
 
 use super::Mode;
 
@@ -14,6 +14,9 @@ pub const FEED_PREFIX: &str = "_selvedge_feed_";
 /// Why there is no ATTACH, which VACUUM is made of, too.
 pub const NO_OTHER_DATABASE: &str =
     "ATTACH, DETACH and VACUUM are not available: a statement reaches its own database only";
+
+/// Why nothing gets such a name.
+pub const RESERVED: &str = "names that begin with _selvedge are the platform's";
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -80,6 +83,12 @@ pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
     }
     match context.action {
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => refuse(NO_OTHER_DATABASE),
+        // A dump begins one and commits it (which has no name here); what it makes is a part of the one that is there.
+        AuthAction::Transaction { operation: TransactionOperation::Begin | TransactionOperation::Unknown }
+            if mode == Mode::Import =>
+        {
+            Verdict::Ignore
+        }
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => refuse(
             "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are not statements here; use batch() or transaction() instead",
         ),
@@ -106,18 +115,51 @@ pub fn judge(context: &AuthContext<'_>, mode: Mode) -> Verdict {
     }
 }
 
-/// The word that a statement begins with, after comments.
+/// Judges a statement by its text, where SQLite asks too little: `VACUUM` names nothing before it runs; to drop
+/// a table drops the feed's triggers too, and SQLite asks the same for one of them; and of a table that is
+/// renamed it tells the old name alone. A name stands in the text as it is, for SQL escapes none of its letters.
+pub fn judge_text(sql: &str) -> Verdict {
+    let word = first_word(sql);
+    let is = |known: &str| word.eq_ignore_ascii_case(known);
+    if is("VACUUM") {
+        return refuse(NO_OTHER_DATABASE);
+    }
+    if is("DROP") && names(sql, FEED_PREFIX) {
+        return refuse("a trigger of this name is the platform's");
+    }
+    if is("ALTER") && names(sql, RESERVED_PREFIX) {
+        return refuse(RESERVED);
+    }
+    Verdict::Allow
+}
+
+/// Whether a text names what begins with this.
+pub fn names(sql: &str, prefix: &str) -> bool {
+    let within_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii();
+    // Every such prefix begins with it.
+    sql.match_indices('_').any(|(at, _)| {
+        let found = sql.as_bytes()[at..].get(..prefix.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(prefix.as_bytes())) && !sql[..at].ends_with(within_a_name)
+    })
+}
+
+/// The word that a statement begins with, after what SQLite passes over: spaces, comments, empty statements
+/// and marks of byte order.
 pub fn first_word(sql: &str) -> &str {
-    let mut rest = sql.trim_start();
+    let mut rest = skip(sql);
     loop {
         let comment = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
             (Some(comment), _) => comment.split_once('\n'),
             (None, Some(comment)) => comment.split_once("*/"),
             (None, None) => break,
         };
-        rest = comment.map_or("", |(_, after)| after).trim_start();
+        rest = skip(comment.map_or("", |(_, after)| after));
     }
     rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("")
+}
+
+fn skip(sql: &str) -> &str {
+    sql.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '\u{feff}'))
 }
 
 fn refuse(reason: &str) -> Verdict {
@@ -136,7 +178,7 @@ fn pragma(name: &str, value: Option<&str>, mode: Mode) -> Verdict {
         // Ends with the transaction, so it is nobody else's.
         "defer_foreign_keys" => Verdict::Allow,
         // SQLite ignores it within a transaction, and every migration runs in one.
-        "foreign_keys" if mode == Mode::Migration && value.is_some() => Verdict::Ignore,
+        "foreign_keys" if matches!(mode, Mode::Migration | Mode::Import) && value.is_some() => Verdict::Ignore,
         "foreign_keys" if on => Verdict::Allow,
         "foreign_keys" => {
             refuse("foreign keys are always checked; use PRAGMA defer_foreign_keys = ON to check them at the end")
@@ -153,7 +195,7 @@ fn is_reserved(name: &str) -> bool {
         && name[..RESERVED_PREFIX.len()].eq_ignore_ascii_case(RESERVED_PREFIX)
 }
 
-/// The names that an action gives.
+/// The names that an action gives, but for what is analysed: that is every table, and tells of none.
 fn tables<'a>(action: &AuthAction<'a>) -> [Option<&'a str>; 2] {
     match *action {
         AuthAction::CreateTable { table_name }
@@ -163,7 +205,6 @@ fn tables<'a>(action: &AuthAction<'a>) -> [Option<&'a str>; 2] {
         | AuthAction::Read { table_name, .. }
         | AuthAction::Update { table_name, .. }
         | AuthAction::AlterTable { table_name, .. }
-        | AuthAction::Analyze { table_name }
         | AuthAction::CreateVtable { table_name, .. }
         | AuthAction::DropVtable { table_name, .. } => [Some(table_name), None],
         AuthAction::CreateIndex { index_name, table_name } | AuthAction::DropIndex { index_name, table_name } => {

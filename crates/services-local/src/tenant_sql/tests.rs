@@ -47,6 +47,9 @@ fn what_leaves_the_database_is_refused() {
         "DETACH main",
         "VACUUM",
         "VACUUM INTO 'stolen.db'",
+        ";VACUUM INTO 'stolen.db'",
+        "\u{feff}VACUUM INTO 'stolen.db'",
+        "-- first\n;\n; VACUUM",
         "PRAGMA writable_schema = ON",
         "PRAGMA writable_schema",
         "PRAGMA journal_mode = DELETE",
@@ -106,6 +109,10 @@ fn the_platforms_tables_are_out_of_reach() {
         "DROP TABLE _selvedge_notes",
         "ALTER TABLE _selvedge_notes ADD COLUMN y",
         "ALTER TABLE _selvedge_notes RENAME TO stolen",
+        "ALTER TABLE mine RENAME TO _selvedge_mine",
+        "alter table mine rename to \"_Selvedge_mine\"",
+        "; /* first */ ALTER TABLE mine RENAME TO [_selvedge_mine]",
+        "\u{feff}ALTER TABLE mine RENAME TO`_selvedge_mine`",
         "CREATE INDEX i ON _selvedge_notes (x)",
         "CREATE TRIGGER t AFTER INSERT ON _selvedge_notes BEGIN SELECT 1; END",
         "CREATE TABLE _selvedge_more (x)",
@@ -116,6 +123,16 @@ fn the_platforms_tables_are_out_of_reach() {
     ] {
         assert!(matches!(run(&db, sql), Err(SqlError::Forbidden(_))), "{sql}: {:?}", run(&db, sql));
     }
+    for script in ["SELECT 1; ALTER TABLE mine RENAME TO _selvedge_mine", "DROP TRIGGER IF EXISTS _selvedge_feed_x"] {
+        let refused = db.script(script, &Budget::of(&limits()));
+        assert_eq!(refused.map_err(|error| error.code().name), Err("sql_forbidden"), "{script}");
+        let refused = db.migration(script, &Budget::of(&limits()));
+        assert_eq!(refused.map_err(|error| error.code().name), Err("sql_forbidden"), "{script}");
+    }
+    assert_eq!(code(&db, "ANALYZE"), "ok", "every table is meant, and none is told");
+    // What only looks like it is anybody's.
+    run(&db, "ALTER TABLE mine RENAME TO my_selvedge").unwrap();
+    run(&db, "ALTER TABLE my_selvedge RENAME TO mine").unwrap();
     // Through a trigger or a view of one's own neither.
     run(&db, "CREATE TRIGGER sneak AFTER INSERT ON mine BEGIN DELETE FROM _selvedge_notes; END").unwrap();
     assert_eq!(code(&db, "INSERT INTO mine VALUES (1)"), "sql_forbidden");
@@ -342,6 +359,22 @@ fn a_migration_may_be_long_and_switch_foreign_keys() {
     assert_eq!(rows(&db, "PRAGMA foreign_keys"), [SqlValue::Integer(1)]);
     let attach = db.migration("ATTACH 'x' AS y", &Budget::of(&limits()));
     assert_eq!(attach.unwrap_err().code().name, "sql_forbidden");
+}
+
+#[test]
+fn a_dump_may_begin_and_commit() {
+    let db = open();
+    let budget = Budget::of(&limits());
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(x);\nINSERT INTO t VALUES(1);\nCOMMIT;\n";
+    db.control("BEGIN").unwrap();
+    db.import(dump, &budget).unwrap();
+    assert!(db.in_transaction(), "that is not the dump's");
+    for sql in ["ROLLBACK", "SAVEPOINT s", "BEGIN; ROLLBACK"] {
+        assert_eq!(db.import(sql, &budget).map_err(|error| error.code().name), Err("sql_forbidden"), "{sql}");
+    }
+    db.control("COMMIT").unwrap();
+    assert_eq!(rows(&db, "SELECT x FROM t"), [SqlValue::Integer(1)]);
+    assert_eq!(db.migration("BEGIN", &budget).map_err(|error| error.code().name), Err("sql_forbidden"));
 }
 
 #[test]

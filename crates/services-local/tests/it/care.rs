@@ -70,6 +70,35 @@ fn what_was_stored_is_in_what_is_restored() {
 }
 
 #[test]
+fn a_backup_that_fails_leaves_what_was_there_and_names_its_own_place() {
+    let place = Place::new();
+    let (data, to) = (place.open(), place.path().join("backups"));
+    put(&data, "first", vec![1; 100_000]);
+    let first = back_up(&data, &to, PLAIN).expect("a backup");
+    let before: BTreeSet<PathBuf> = chunks(&to).into_iter().collect();
+    // No chunk finds a place any more, but in the directories that are there.
+    for n in 0..=0xff_u8 {
+        let dir = to.join("chunks").join(format!("{n:02x}"));
+        if !dir.exists() {
+            fs::write(dir, "in the way").expect("a file");
+        }
+    }
+    for n in 0..20_u32 {
+        let noise = (0..300_000_u32).map(|at| (at.wrapping_mul(n + 7) >> 9) as u8).collect();
+        put(&data, &format!("large {n}"), noise);
+    }
+    let error = back_up(&data, &to, PLAIN).expect_err("it has no place").to_string();
+    assert!(error.contains("backups/chunks/"), "{error}");
+    assert_eq!(fs::read_dir(to.join("tmp")).expect("a directory").count(), 0, "nothing is on its way any more");
+    let dirs = fs::read_dir(to.join("chunks")).expect("chunks").map(|dir| dir.expect("an entry").path());
+    let files = dirs.filter(|dir| dir.is_dir()).flat_map(|dir| fs::read_dir(dir).expect("a directory"));
+    let after: BTreeSet<PathBuf> = files.map(|file| file.expect("an entry").path()).collect();
+    assert_eq!(after, before, "what it had stored is gone again");
+    assert_eq!(backups(&to).expect("a list").len(), 1);
+    assert_eq!(get(&restored(&place, &to, Some(first.id)), "first").expect("an entry").len(), 100_000);
+}
+
+#[test]
 fn a_second_backup_stores_only_what_changed() {
     let place = Place::new();
     let (data, to) = (place.open(), place.path().join("backups"));

@@ -25,6 +25,31 @@ fn a_directory_is_made_and_belongs_to_its_owner() {
 }
 
 #[test]
+fn a_directory_that_ought_to_be_there_is_not_made() {
+    let place = Place::new();
+    let find = || {
+        let options = services_local::DataDirOptions { create: false, ..place.options() };
+        DataDir::open(place.data(), options).map_err(|error| (error.to_string(), error.code().name))
+    };
+    let path = place.data();
+    for exists in [false, true] {
+        if exists {
+            fs::create_dir(&path).expect("a directory");
+        }
+        let (message, code) = find().map(drop).expect_err("it is not there");
+        assert!(message.starts_with(&format!("there is no data directory at {}", path.display())), "{message}");
+        assert_eq!((code, path.exists()), ("data_unusable", exists));
+    }
+    fs::write(path.join("notes.txt"), "mine").expect("a file");
+    let (message, _) = find().map(drop).expect_err("somebody else's");
+    assert!(message.contains("holds \"notes.txt\" and no Selvedge data"), "{message}");
+    assert_eq!(fs::read_dir(&path).expect("a directory").count(), 1, "nothing was left in it");
+    fs::remove_file(path.join("notes.txt")).expect("removed");
+    drop(place.open());
+    drop(find().expect("now it is there"));
+}
+
+#[test]
 fn a_held_directory_names_its_holder() {
     let place = Place::new();
     let held = place.open();

@@ -87,10 +87,13 @@ impl Sides<'_> {
         match step {
             Step::Sql(asked) => return self.sql(asked).await,
             Step::Script { fails } => {
-                let last = if *fails { "INSERT INTO nowhere VALUES (1)" } else { "SELECT 1" };
-                let text = format!("{TABLE}; DELETE FROM t WHERE k = 3; REPLACE INTO t VALUES (3, 'script'); {last}");
-                let done = self.storage().sql(&SqlStatement::new(text.as_str()));
-                prop_assert_eq!(done.is_ok(), !fails, "{:?}", done);
+                let last = if *fails { "INSERT INTO nowhere VALUES (?)" } else { "SELECT v, ? FROM t WHERE k = 3" };
+                let text = format!("{TABLE}; DELETE FROM t WHERE k = 3; REPLACE INTO t VALUES (3, 'script;')");
+                let values = vec![SqlValue::Integer(7)];
+                let done = self.storage().sql(&SqlStatement::bind(format!("{text}; {last}").as_str(), values));
+                let rows = done.ok().map(|done| done.rows.values);
+                let expected = [SqlValue::Text("script;".into()), SqlValue::Integer(7)];
+                prop_assert_eq!(rows.as_deref(), (!fails).then_some(&expected[..]));
                 if !fails {
                     self.model(&text);
                 }

@@ -96,6 +96,7 @@ fn a_key_inside_the_data_directory_is_refused() {
     let data = DataDir::open(place.data(), DataDirOptions::new(&key)).expect("opens");
     let (message, _) = refuse(&data, &key);
     assert!(message.starts_with("the node key KEY lies inside the data directory"), "{message}");
+    assert!(message.contains("beside it") && !message.contains("--node-key"), "{message}");
     assert!(!key.exists());
 }
 

@@ -232,7 +232,11 @@ async fn changes_are_told_in_order_and_none_is_left_out<P: Kv>(subject: &Subject
     assert_eq!(words(&feed(kv, &ns, "b/", second).await.0), [("b/1", "delete"), ("b/2", "put")]);
     assert!(feed(kv, &ns, "", now).await.0.is_empty());
     let ahead = ChangesOptions { since: Some(now + 1_000), ..ChangesOptions::default() };
-    assert_eq!(kv.changes(&ns, ahead).await.expect("nothing yet").through, now + 1_000);
+    let error = kv.changes(&ns, ahead).await.expect_err("nobody was given this revision");
+    assert!(matches!(error, KvError::ChangesGone { newest, .. } if newest == now), "{error}");
+    // One that waits would pass over all writes until then.
+    let waits = ChangesOptions { since: Some(now + 1), wait: true, ..ChangesOptions::default() };
+    assert_eq!(kv.changes(&ns, waits).await.expect_err("nor this one").code().name, code::CHANGES_GONE.name);
 }
 
 async fn a_watcher_waits_for_what_concerns_it<P: Kv>(subject: &Subject<P>) {
@@ -402,7 +406,7 @@ async fn what_is_no_longer_kept_is_an_error<P: Kv>(subject: &Subject<P>) {
     let since = |since| ChangesOptions { since: Some(since), ..ChangesOptions::default() };
     let error = kv.changes(&ns, since(first)).await.expect_err("forgotten");
     assert_eq!(error.code().name, code::CHANGES_GONE.name);
-    let KvError::ChangesGone { since: asked, oldest } = error else { panic!("{error}") };
+    let KvError::ChangesGone { since: asked, oldest, .. } = error else { panic!("{error}") };
     assert_eq!(asked, first);
     let (told, now) = feed(kv, &ns, "", oldest).await;
     assert!(told.len() >= small_limits().watch_changes as usize);

@@ -87,6 +87,7 @@ pub async fn what_never_was_is_not_to_be_had<P: ObjectStore + Leases>(subject: S
     storage.roll_back();
     drop(storage);
     assert!(matches!(store.restore(&one, 2, early).await, Err(ObjectError::Past(_))), "before it was there");
+    assert!(matches!(store.restore(&one, 2, future).await, Err(ObjectError::Past(_))), "a moment to come");
     assert!(matches!(store.restore(&other, 2, future).await, Err(ObjectError::Past(_))), "nothing was there");
     // Asked for by the object itself, it changes nothing.
     let mut storage = opened(store, &one, 3).await;

@@ -11,7 +11,8 @@ use super::{KvError, KvLimits};
 pub struct ChangesOptions {
     /// Only keys that start with this; empty for all.
     pub prefix: String,
-    /// Tell what has a higher revision than this; `None` tells nothing, and where now is.
+    /// Tell what has a higher revision than this, which is no higher than the newest; `None` tells nothing,
+    /// and where now is.
     pub since: Option<u64>,
     /// If there is nothing to tell, wait until there may be. The wait ends with the future.
     pub wait: bool,
@@ -58,9 +59,13 @@ pub const PAGE_CHANGES: usize = 1_000;
 pub const PAGE_SCANNED: usize = 20_000;
 
 impl KvLimits {
-    /// Whether a watcher that was told everything through `since` has missed nothing, where
-    /// everything through `floor` is forgotten.
-    pub fn check_since(&self, since: u64, floor: u64) -> Result<(), KvError> {
-        if since >= floor { Ok(()) } else { Err(KvError::ChangesGone { since, oldest: floor }) }
+    /// Whether a watcher that was told everything through `since` has missed nothing and will miss nothing,
+    /// where everything through `floor` is forgotten and `last` is the newest revision. One that is ahead was
+    /// told of writes that are no more, since a backup was put back.
+    pub fn check_since(&self, since: u64, floor: u64, last: u64) -> Result<(), KvError> {
+        match (floor..=last).contains(&since) {
+            true => Ok(()),
+            false => Err(KvError::ChangesGone { since, oldest: floor, newest: last }),
+        }
     }
 }

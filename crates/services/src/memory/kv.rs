@@ -199,7 +199,7 @@ impl MemoryKv {
         let Some(since) = options.since else {
             return Ok(ChangesPage { changes: Vec::new(), through: state.revision });
         };
-        self.limits.check_since(since, state.floor)?;
+        self.limits.check_since(since, state.floor, state.revision)?;
         let wanted = |(of, change): &&(KvNamespace, Change)| {
             of == ns && change.revision > since && change.key.starts_with(&options.prefix)
         };
@@ -213,7 +213,7 @@ impl MemoryKv {
                 _ => changes.push(change.clone()),
             }
         }
-        Ok(ChangesPage { changes, through: state.revision.max(since) })
+        Ok(ChangesPage { changes, through: state.revision })
     }
 
     async fn changes_later(&self, ns: &KvNamespace, mut options: ChangesOptions) -> Result<ChangesPage, KvError> {

@@ -56,6 +56,10 @@ impl Past {
         self.floor_ms.max(clock.unix_ms())
     }
 
+    fn is_to_come(&self, clock: &dyn Clock, at_ms: u64) -> bool {
+        at_ms > self.now_ms(clock)
+    }
+
     fn note(&mut self, clock: &dyn Clock, state: State) {
         self.floor_ms = self.now_ms(clock);
         self.commits.push_back((self.floor_ms, state));
@@ -101,6 +105,9 @@ impl MemoryObjects {
         let mut books = self.shared.books();
         if books.fences.get(key).is_some_and(|highest| *highest > fence) {
             return Err(ObjectError::Fenced);
+        }
+        if books.pasts.entry(key.clone()).or_default().is_to_come(&*self.shared.clock, at_ms) {
+            return Err(ObjectError::Past("the moment is yet to come".into()));
         }
         books.put_back(&*self.shared.clock, key, None, at_ms)
     }
@@ -416,7 +423,7 @@ impl ObjectStorage for MemoryStorage {
     fn restore_next(&mut self, at_ms: u64) -> Result<u32, ObjectError> {
         let mut books = self.shared.books();
         let past = books.pasts.entry(self.key.clone()).or_default();
-        if at_ms > past.now_ms(&*self.shared.clock) {
+        if past.is_to_come(&*self.shared.clock, at_ms) {
             return Err(ObjectError::Past("the moment is yet to come".into()));
         }
         let number = self.state.wish.map_or(past.next_number(), |(number, _)| number + 1);

@@ -29,12 +29,27 @@ fn a_strangers_bytes_are_refused_not_trusted() {
 }
 
 #[test]
-fn lone_surrogates_become_replacement_characters() {
-    let mut e = vec![5, 3, 0, 0, 0];
-    e.extend([0xED, 0xA0, 0x80]);
-    let mut d = Decoder::new(&e);
-    let Ok(Value::String(s)) = d.next() else { panic!() };
-    assert!(s.chars().all(|c| c == '\u{FFFD}'));
+fn a_lone_surrogate_becomes_one_replacement_character_and_no_key() {
+    let check = |bytes: &[u8], expect: &str| {
+        let mut e = vec![5];
+        e.extend((bytes.len() as u32).to_le_bytes());
+        e.extend(bytes);
+        let value = Decoder::new(&e).next().expect("a value");
+        assert_eq!((value.as_str(), value.as_key()), (Ok(expect), Err(NoKey::Unpaired)), "{bytes:?}");
+    };
+    check(b"\xed\xa0\x80", "\u{fffd}");
+    check(b"a\xed\xbf\xbfb\xed\xa0\xbd", "a\u{fffd}b\u{fffd}");
+    check(b"\xed\xa0\x80\xed\xa0\x80", "\u{fffd}\u{fffd}");
+    check(
+        "grüße\u{1f600}".as_bytes().iter().copied().chain([0xff, 0xe2, 0x82]).collect::<Vec<u8>>().as_slice(),
+        "grüße\u{1f600}\u{fffd}\u{fffd}",
+    );
+    let mut e = Encoder::default();
+    e.string("\u{fffd}").null();
+    let mut d = Decoder::new(&e.0);
+    assert_eq!(d.next().expect("a value").as_key(), Ok("\u{fffd}"), "whoever writes it means it");
+    let nothing = d.next().expect("a value");
+    assert_eq!((nothing.as_key(), nothing.as_optional_key()), (Err(NoKey::Malformed), Ok(None)));
 }
 
 #[test]

@@ -115,7 +115,8 @@ impl ScriptInstance {
     /// A ticket has come to its end.
     pub(super) fn durable(self: &Rc<Self>, sandbox: &mut Sandbox, result: Result<(), StoreError>) {
         if let Err(error) = result {
-            let detail = format!("the object was reset, for what it wrote may be lost: {error}");
+            tracing::warn!(code = error.code().name, "what an object wrote may be lost: {error}");
+            let detail = format!("the object was reset, for what it wrote may be lost: {}", error.code().title);
             self.ending.replace(Some(Failure::new(error.code(), detail)));
             return;
         }

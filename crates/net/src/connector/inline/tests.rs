@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::super::tests::{allow, connector, run};
-use super::super::{ExchangeError, Peer, PeerOptions, PeerTimes};
+use super::super::{ExchangeError, HostAsked, Peer, PeerOptions, PeerTimes};
 use super::*;
 
 /// Serves connections one after the other: each request gets the next response, in its pieces, and some
@@ -45,7 +45,7 @@ async fn canned(responses: Vec<(Vec<&'static str>, bool)>) -> (Arc<Peer>, tokio:
     });
     let long = Duration::from_secs(30);
     let options = PeerOptions {
-        keeps_host: false,
+        host: HostAsked::Target,
         srv: None,
         url: Url::parse(&url).expect("a URL"),
         h2c: false,

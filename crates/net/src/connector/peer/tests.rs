@@ -14,7 +14,7 @@ const CA: &str = include_str!("../testdata/ca.pem");
 fn options(url: &str) -> PeerOptions {
     let long = Duration::from_secs(30);
     PeerOptions {
-        keeps_host: false,
+        host: HostAsked::Target,
         srv: None,
         url: Url::parse(url).expect("a URL"),
         h2c: false,

@@ -69,7 +69,15 @@ fn write_all(schema: &SqlTable, tables: &[Table], rows: &[SqlTable]) -> Result<S
     for (table, rows) in tables.iter().zip(rows).filter(|(table, _)| table.is_virtual) {
         let sql = sql_of(&table.name)?;
         writeln!(out, "{sql};")?;
-        match sql.to_ascii_lowercase().replace(' ', "").contains("content=") {
+        let options = sql.to_ascii_lowercase().replace(char::is_whitespace, "");
+        if ["content=''", "content=\"\""].iter().any(|none| options.contains(none)) {
+            bail!(
+                "{} is a full-text table without content, of which no row can be read back; drop it and export again, \
+                 or copy the database with sql branch or backup",
+                table.name
+            );
+        }
+        match options.contains("content=") {
             false => write_rows(&mut out, table, rows)?,
             true => writeln!(out, "INSERT INTO {0} ({0}) VALUES ('rebuild');", quoted(&table.name))?,
         }

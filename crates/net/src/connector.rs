@@ -27,6 +27,7 @@ use url::Url;
 use crate::dns::Resolver;
 
 mod dial;
+mod framing;
 mod inline;
 mod names;
 mod peer;
@@ -228,6 +229,7 @@ impl Connector {
             Err(unsent) => {
                 let (reason, unsent) = match unsent {
                     Unsent::Late => ("no answer".to_owned(), None),
+                    Unsent::Unclear(reason) => (reason.to_owned(), None),
                     Unsent::Failed(error, unsent) => (dial::chain(&error), unsent),
                 };
                 Err((ExchangeError::Protocol { target: target.to_string(), reason }, unsent))

@@ -315,6 +315,10 @@ impl Peer {
                 Ok(response)
             }
             Err(Unsent::Late) => Err((self.timed_out(limit, "the head of the response", "first_byte_ms"), None)),
+            Err(Unsent::Unclear(reason)) => {
+                let target = self.target.to_string();
+                Err((ExchangeError::Protocol { target, reason: reason.to_owned() }, None))
+            }
             Err(Unsent::Failed(error, unsent)) => {
                 if let Some(body) = dial::of_request(&error) {
                     return Err((ExchangeError::Request(body), None));

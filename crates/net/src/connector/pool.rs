@@ -18,7 +18,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::time::Instant;
 
 use super::inline::{self, Inline, Unanswered};
-use super::{Target, dial};
+use super::{Target, dial, framing};
 
 /// A connection.
 pub(super) struct Link {
@@ -271,11 +271,16 @@ impl Lease {
             }
         };
         let (parts, incoming) = sent?.into_parts();
+        if let Some(fault) = framing::fault(&parts.headers) {
+            // The connection goes with it.
+            return Err(Unsent::Unclear(fault));
+        }
         if let Sender::H2(sender) = &self.link.sender {
             self.pool.put(self.target.clone(), self.link.shared(sender));
         }
         if let Sender::Inline(_) = &self.link.sender {
-            return Ok(http::Response::from_parts(parts, inline::body(incoming, self)));
+            let body = inline::body(incoming, self).map_err(|error| Unsent::Failed(error, None))?;
+            return Ok(http::Response::from_parts(parts, body));
         }
         let ended = http_body::Body::is_end_stream(&incoming);
         let mut body = LeasedBody { incoming, lease: Some(self) };
@@ -298,6 +303,8 @@ pub(super) type Sent = Result<http::Response<Body>, Unsent>;
 /// Why there is no response, and the request if nothing of it was sent.
 pub(super) enum Unsent {
     Late,
+    /// There is one, but where it ends has more than one reading.
+    Unclear(&'static str),
     Failed(hyper::Error, Option<http::Request<Body>>),
 }
 

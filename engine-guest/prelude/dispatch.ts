@@ -76,14 +76,37 @@ function dispatch(
 
 /** Whose answer is a promise that was not settled before its jobs ran. */
 let ran: Invocation | null = null;
+/** The same of an event whose answer is no response. */
+let ranElse: ((promise: Promise<unknown>) => void) | null = null;
 
-function onRan(promise: Promise<unknown>): void {
+/** Has a promise told of again when its jobs ran: what `dispatch` returns. */
+export function whenRan(promise: Promise<unknown>, tell: (promise: Promise<unknown>) => void): Promise<unknown> {
+  ranElse = tell;
+  return promise;
+}
+
+/** RAN; also done by hand for a promise that was not returned. */
+export function onRan(promise: Promise<unknown>): void {
+  const tell = ranElse;
+  if (tell !== null) {
+    ranElse = null;
+    return tell(promise);
+  }
   const invocation = ran!;
   ran = null;
   answerWhenSettled(invocation, promise);
 }
 
-/** What a `fetch` handler returned. */
+/** What a `fetch` handler returned, as `dispatch` may return it. */
+export function answerSoon(invocation: Invocation, result: unknown): void | Promise<unknown> {
+  const response = peekResponse(result);
+  if (response !== null) return answer(invocation, response);
+  if (!isObject(result) || promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  ran = invocation;
+  return result as Promise<unknown>;
+}
+
+/** The same where it is over already, or nobody looks at what is returned. */
 export function answerResult(invocation: Invocation, result: unknown): void {
   const response = peekResponse(result);
   if (response === null) answerWhenSettled(invocation, result);
@@ -102,7 +125,9 @@ export function namedExport(name: string): unknown {
 }
 
 /** A call of a method in another worker. */
-function onRpc(id: number, name: string | null, props: string | null, request: any, handles: any, sessionId: number): void {
+function onRpc(
+  id: number, name: string | null, props: string | null, request: any, handles: any, sessionId: number,
+): void | Promise<unknown> {
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   const context = new ExecutionContext(INTERNAL, invocation, props);
   let exported: unknown;
@@ -111,11 +136,20 @@ function onRpc(id: number, name: string | null, props: string | null, request: a
   } catch (error) {
     return fail(invocation, error);
   }
-  callFeature().serveCall(invocation, exported, (made: any) => new made(context, env), request, handles, sessionId);
+  return callFeature().serveCall(
+    invocation, exported, (made: any) => new made(context, env), request, handles, sessionId,
+  );
 }
 
-function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any, e: any, f: any): void {
+/** The events of an instance that is a durable object. */
+let objectEvents: any = null;
+
+function dispatchOther(
+  kind: number, id: number, a: any, b: any, c: any, d: any, e: any, f: any,
+): void | Promise<unknown> {
   switch (kind) {
+    case EVENT_OBJECT_FETCH:
+      return objectEvents.onFetch(id, a, b, c, d, e, f);
     case EVENT_RPC:
       return onRpc(id, a, b, c, d, e);
     case EVENT_COMPLETE:
@@ -133,18 +167,17 @@ function dispatchOther(kind: number, id: number, a: any, b: any, c: any, d: any,
     case EVENT_INIT:
       return buildEnv(a);
     case EVENT_OBJECT_INIT:
-      return feature("objects").onInit(a, b, c);
-    case EVENT_OBJECT_FETCH:
-      return feature("objects").onFetch(id, a, b, c, d, e, f);
+      objectEvents = feature("objects");
+      return objectEvents.onInit(a, b, c);
     // Name and props belong to entry points.
     case EVENT_OBJECT_RPC:
-      return feature("objects").onRpc(id, c, d, e);
+      return objectEvents.onRpc(id, c, d, e);
     case EVENT_OBJECT_ALARM:
-      return feature("objects").onAlarm(id, a, b);
+      return objectEvents.onAlarm(id, a, b);
     case EVENT_OBJECT_MESSAGE:
-      return feature("objects").onMessage(id, a, b);
+      return objectEvents.onMessage(id, a, b);
     case EVENT_OBJECT_CLOSED:
-      return feature("objects").onClosed(id, a, b, c, d, e);
+      return objectEvents.onClosed(id, a, b, c, d, e);
   }
 }
 

@@ -6,22 +6,30 @@ import { takeBody } from "./body.ts";
 import { HostBody, cancelBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
 import { invocationSignal } from "./invocation.ts";
-import { OP_FETCH, OP_SERVICE, start } from "./native.ts";
+import { OP_FETCH, OP_SERVICE, askFor, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import { Promise, isView, promiseRejected } from "./primordials.ts";
-import { requestState } from "./request.ts";
+import { peekRequest, requestState } from "./request.ts";
 import { type Response, isNullBodyStatus, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
 import { carrySocket } from "./sockets.ts";
 import {
-  type BodyValue, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState, type ResponseState,
+  ABORTED, BODY, type BodyValue, ID, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState,
+  type ResponseState,
 } from "./state.ts";
 import { type ReadableStream, isReadableStream, sourceOf } from "./streams/readable.ts";
 
 /** Sends a request over the network. */
 export function fetch(input: any, init: any = undefined): Promise<Response> {
+  return sendTo(-1, input, init);
+}
+
+/** What `fetch` is given goes to the binding or the stub of an object, or over the network where that is -1. */
+export function sendTo(binding: number | string, input: any, init: any): Promise<Response> {
   try {
-    return send(requestState(input, init, true), -1);
+    const given = init === undefined ? peekRequest(input) : null;
+    // One that has no body to be taken is sent as it is.
+    return send(given !== null && given[BODY] === null ? given : requestState(input, init, true), binding);
   } catch (error) {
     return promiseRejected(error);
   }
@@ -32,15 +40,20 @@ function signalFor(state: RequestState): AbortSource | null {
   return state[SIGNAL] ?? (invocation === null ? null : invocationSignal(invocation));
 }
 
+function isWhole(body: BodyValue): boolean {
+  return body === null || typeof body === "string" || isView(body);
+}
+
 /** Sends a request to the binding or the stub of an object, or over the network where that is -1. */
 export function send(state: RequestState, binding: number | string): Promise<Response> {
+  if (state[SIGNAL] === null && isWhole(state[BODY])) return sendWhole(state, binding);
   const signal = signalFor(state);
   const body = takeBody(state);
   if (signal !== null && isAborted(signal)) {
     giveUp(body, abortReason(signal));
     return promiseRejected(abortReason(signal));
   }
-  const whole = body === null || typeof body === "string" || isView(body);
+  const whole = isWhole(body);
   const streamId = whole ? 0 : openSending(body);
   const sent = whole ? body : true;
   const block = withCacheMode(state, headerBlock(state));
@@ -52,6 +65,27 @@ export function send(state: RequestState, binding: number | string): Promise<Res
     : start(OP_SERVICE, binding, method, url, block, sent as any, streamId, redirect);
   const sending = whole ? null : pump(streamId, body as HostBody | ReadableStream, () => {});
   return received(id, method === "HEAD", signal, sending);
+}
+
+/**
+ * Most requests: there is nothing to stream, and nothing aborts it but that the client leaves whose event it came with.
+ * So no signal is made, and nobody listens to one.
+ */
+function sendWhole(state: RequestState, binding: number | string): Promise<Response> {
+  const body = takeBody(state) as string | Uint8Array | null;
+  const invocation = state[INVOCATION];
+  if (invocation !== null && invocation[ABORTED] !== undefined) return promiseRejected(invocation[ABORTED]);
+  const owner = invocation === null ? 0 : invocation[ID];
+  const block = withCacheMode(state, headerBlock(state));
+  return binding === -1
+    ? askFor(owner, arrived, state, OP_FETCH, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT])
+    : askFor(owner, arrived, state, OP_SERVICE, binding, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT]);
+}
+
+function arrived(ok: boolean, value: any, state: RequestState): unknown {
+  if (!ok) return value;
+  const signal = value[BODY_HANDLE] === 0 ? null : signalFor(state);
+  return wrapResponse(responseState(value, state[METHOD] === "HEAD", signal));
 }
 
 /** A body that nobody will send. */
@@ -99,9 +133,12 @@ function switched(answer: any[]): ResponseState {
   return carrySocket([null, answer[4], false, 101, answer[1], answer[2], answer[3], "basic"], answer[6]);
 }
 
+/** Where in an answer the handle of a body stands that is not whole. */
+const BODY_HANDLE = 6;
+
 function responseState(answer: any[], bodiless: boolean, signal: AbortSource | null): ResponseState {
   if (answer[0] === 101) return switched(answer);
-  const handle: number = answer[6];
+  const handle: number = answer[BODY_HANDLE];
   const status: number = answer[0];
   let body: BodyValue = handle === 0 ? answer[5] : new HostBody(handle, signal, answer[7]);
   if (bodiless || isNullBodyStatus(status)) {

@@ -6,7 +6,7 @@
  */
 import { type AbortSource, abortSource, newAbortSignal } from "./abort.ts";
 import { logError } from "./log.ts";
-import { CALL_DONE, call, promiseState } from "./native.ts";
+import { CALL_DONE, abandon, call, promiseState } from "./native.ts";
 import {
   Map, TypeError, isObject, jsonParse, mapDelete, mapGet, mapSet, promiseResolved, promiseThen, webClass,
 } from "./primordials.ts";
@@ -26,9 +26,16 @@ export function keep(invocation: Invocation): void {
   mapSet(live, invocation[ID], invocation);
 }
 
+/** The event that came last, which need not be kept to be found. */
+let latest: Invocation | null = null;
+
+export function enter(invocation: Invocation): void {
+  latest = invocation;
+}
+
 /** An event that goes on, by its id. */
 export function liveInvocation(id: number): Invocation | undefined {
-  return mapGet(live, id);
+  return latest !== null && latest[ID] === id ? latest : mapGet(live, id);
 }
 
 /** The host now has the answer. */
@@ -70,6 +77,7 @@ export function abortInvocation(id: number): void {
   const stopSending = invocation[STOP_SENDING];
   if (body !== null) failBody(body, reason);
   if (signal !== null) abortSource(signal, reason);
+  abandon(id, reason);
   if (stopSending !== null) stopSending(reason);
   if (onAbandoned !== null && invocation[PENDING] === 0 && !invocation[ANSWERED]) onAbandoned(id);
 }

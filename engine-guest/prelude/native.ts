@@ -19,6 +19,28 @@ export interface Native {
    * later, a value or an error, what the promise gets.
    */
   ask(late: ((ok: boolean, value: any) => unknown) | undefined, code: number, ...args: Wire[]): Promise<any>;
+  /**
+   * The same, given up when the client of the request leaves (`abandon`); 0 is nobody's. `late` is told `about` as
+   * well.
+   */
+  askFor(
+    request: number, late: (ok: boolean, value: any, about: any) => unknown, about: unknown, code: number, ...args: Wire[]
+  ): Promise<any>;
+  /** What was asked for on behalf of a request ends with this reason. */
+  abandon(request: number, reason: unknown): void;
+  /**
+   * A promise of what the host answers to a call, settled already. `made` makes of an answer that is a list what the
+   * promise gets.
+   */
+  promised(made: (list: any) => unknown, code: number, ...args: Wire[]): Promise<any>;
+  /** Gives the prototype of statements its methods: how a value crosses, `late` of a query, and what runs in transactions. */
+  setStatements(
+    prototype: object, crossing: (value: unknown) => Wire, late: (ok: boolean, value: any) => unknown,
+    slow: (statement: any, form: number, column: string | undefined) => Promise<any>,
+  ): void;
+  makeStatement(target: object, binding: number, key: string | null, sql: string): any;
+  /** [target, sql, values, whether integers are BigInts] */
+  statementParts(statement: unknown): any;
   load(name: string): any;
   setDispatch(fn: Dispatch): void;
   setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;
@@ -70,7 +92,8 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, ask, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
+  call, start, ask, askFor, abandon, promised, setStatements, makeStatement, statementParts, load,
+  setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
   atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
   promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now, callSite,
   detach,
@@ -247,6 +270,9 @@ export const OBJECT_AUTO_GET = 473;
 export const OBJECT_AUTO_TIME = 474;
 export const OBJECT_ABORT = 475;
 export const OP_OBJECT_SYNC = 480;
+// One value of an object: calls.
+export const OBJECT_READ = 2650;
+export const OBJECT_WRITE = 2651;
 // The change feed of a SQL database.
 export const OP_SQL_CHANGES = 722;
 // The past of a durable object: calls.

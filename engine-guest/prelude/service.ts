@@ -4,11 +4,10 @@
  * a feature.
  */
 import { feature } from "./features.ts";
-import { send } from "./fetch.ts";
+import { sendTo } from "./fetch.ts";
 import { INTERNAL } from "./internal.ts";
 import { Proxy } from "./library.ts";
-import { Object, TypeError, promiseRejected, setPrototypeOf, webClass } from "./primordials.ts";
-import { requestState } from "./request.ts";
+import { Object, TypeError, setPrototypeOf, webClass } from "./primordials.ts";
 import type { Response } from "./response.ts";
 
 let bindingOf: (fetcher: any) => number;
@@ -27,12 +26,7 @@ export class Fetcher {
   }
 
   fetch(input: any, init: any = undefined): Promise<Response> {
-    const binding = this.#binding;
-    try {
-      return send(requestState(input, init, true), binding);
-    } catch (error) {
-      return promiseRejected(error);
-    }
+    return sendTo(this.#binding, input, init);
   }
 }
 webClass(Fetcher);

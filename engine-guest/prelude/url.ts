@@ -27,8 +27,17 @@ const FRAGMENT_START = 8;
 
 /** The parts of an absolute URL, or of `href` resolved against `base`; null if it is no URL. */
 export function parseUrl(href: string, base?: string): UrlParts | null {
-  return base === undefined ? call(CALL_URL_PARSE, href) : call(CALL_URL_PARSE, href, base);
+  if (base !== undefined) return call(CALL_URL_PARSE, href, base);
+  if (href !== lastHref) {
+    lastParts = call(CALL_URL_PARSE, href);
+    lastHref = href;
+  }
+  return lastParts;
 }
+
+/** What was parsed last: the URL of one request is mostly parsed in several places. Parts are never changed. */
+let lastHref: string | undefined = undefined;
+let lastParts: UrlParts | null = null;
 
 function usv(value: unknown): string {
   return stringWellFormed(toStr(value));
@@ -116,23 +125,29 @@ function invalid(href: unknown, base: unknown): TypeError {
 /** The text of a `URL`, or null if `value` is none. */
 export let hrefOf: (value: unknown) => string | null;
 
+let replaceParts: (url: URL, parts: UrlParts) => void;
+
 /** An absolute URL and its parts. */
 export class URL {
   #parts: UrlParts;
   #params: URLSearchParams | null = null;
 
-  constructor(url: string | URL, base: string | URL | undefined = undefined) {
+  constructor(url: string | URL, base?: string | URL) {
     if (url === INTERNAL) {
       this.#parts = base as any;
       return;
     }
-    const parts = parseArguments(url, base);
+    const parts = url === lastHref && base === undefined ? lastParts : parseArguments(url, base);
     if (parts === null) throw invalid(url, base);
     this.#parts = parts;
   }
 
   static {
     hrefOf = (value) => (isObject(value) && #parts in value ? value.#parts[HREF]! : null);
+    replaceParts = (url, parts) => {
+      url.#parts = parts;
+      if (url.#params !== null) resetSearchParams(url.#params, searchOf(parts));
+    };
   }
 
   static canParse(url: string | URL, base: string | URL | undefined = undefined): boolean {
@@ -153,12 +168,7 @@ export class URL {
   set href(value: string) {
     const parts = parseUrl(usv(value));
     if (parts === null) throw invalid(value, undefined);
-    this.#replace(parts);
-  }
-
-  #replace(parts: UrlParts): void {
-    this.#parts = parts;
-    if (this.#params !== null) resetSearchParams(this.#params, searchOf(parts));
+    replaceParts(this, parts);
   }
 
   get origin(): string {
@@ -228,7 +238,7 @@ export class URL {
   }
 
   set search(value: string) {
-    this.#replace(setPart(this.#parts, "search", value));
+    replaceParts(this, setPart(this.#parts, "search", value));
   }
 
   get searchParams(): URLSearchParams {

@@ -12,9 +12,13 @@
 struct asked {
     /* 0 where nothing is. */
     uint32_t id;
+    /* The request that gives it up when its client leaves, or 0. */
+    uint32_t request;
     JSValue promise;
     /* What makes of the end what the promise gets; undefined if it is that already. */
     JSValue late;
+    /* What that is told besides. */
+    JSValue about;
 };
 
 static struct asked *table;
@@ -71,18 +75,25 @@ static struct asked take(struct asked *entry) {
     return taken;
 }
 
-JSValue sv_asked_begin(uint32_t id, JSValueConst late) {
+JSValue sv_asked_begin(uint32_t id, uint32_t request, JSValueConst late, JSValueConst about) {
     if (make_room())
         return JS_EXCEPTION;
     JSValue promise = JS_NewPendingPromise(sv_ctx);
     if (JS_IsException(promise))
         return promise;
     count++;
-    put((struct asked){id, JS_DupValue(sv_ctx, promise), JS_DupValue(sv_ctx, late)});
+    put((struct asked){id, request, JS_DupValue(sv_ctx, promise), JS_DupValue(sv_ctx, late),
+                       JS_DupValue(sv_ctx, about)});
     return promise;
 }
 
 bool sv_asked(uint32_t id) { return find(id) != NULL; }
+
+static void forget(struct asked entry) {
+    JS_FreeValue(sv_ctx, entry.about);
+    JS_FreeValue(sv_ctx, entry.late);
+    JS_FreeValue(sv_ctx, entry.promise);
+}
 
 int sv_asked_end(uint32_t id, struct reader *reader) {
     struct asked entry = take(find(id));
@@ -92,8 +103,8 @@ int sv_asked_end(uint32_t id, struct reader *reader) {
     if (failed && !JS_IsException(value))
         value = sv_made_error(sv_ctx, value);
     if (!JS_IsException(value) && !JS_IsUndefined(entry.late)) {
-        JSValueConst arguments[2] = {JS_NewBool(sv_ctx, !failed), value};
-        JSValue made = JS_Call(sv_ctx, entry.late, JS_UNDEFINED, 2, arguments);
+        JSValueConst arguments[3] = {JS_NewBool(sv_ctx, !failed), value, entry.about};
+        JSValue made = JS_Call(sv_ctx, entry.late, JS_UNDEFINED, 3, arguments);
         JS_FreeValue(sv_ctx, value);
         value = made;
     }
@@ -106,7 +117,20 @@ int sv_asked_end(uint32_t id, struct reader *reader) {
     if (!uncatchable)
         JS_SettlePromise(sv_ctx, entry.promise, value, failed);
     JS_FreeValue(sv_ctx, value);
-    JS_FreeValue(sv_ctx, entry.late);
-    JS_FreeValue(sv_ctx, entry.promise);
+    forget(entry);
     return uncatchable ? SV_INTERRUPTED : SV_OK;
+}
+
+void sv_asked_abandon(uint32_t request, JSValueConst reason, void (*gone)(uint32_t)) {
+    for (uint32_t at = 0; at < capacity;) {
+        if (!table[at].id || table[at].request != request) {
+            at++;
+            continue;
+        }
+        /* What stood behind it may be in its place now, and is looked at next. */
+        struct asked entry = take(&table[at]);
+        gone(entry.id);
+        JS_SettlePromise(sv_ctx, entry.promise, reason, true);
+        forget(entry);
+    }
 }

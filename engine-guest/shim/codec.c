@@ -96,7 +96,7 @@ static int put_array(JSValueConst value, int depth) {
     if (JS_GetLength(sv_ctx, value, &count))
         return -1;
     uint32_t n = count;
-    if (put(ARRAY, &n, 4, NULL, 0))
+    if (sv_encode_array(n))
         return -1;
     for (uint32_t i = 0; i < n; i++) {
         JSValue element = JS_GetPropertyUint32(sv_ctx, value, i);
@@ -144,6 +144,8 @@ static int encode(JSValueConst value, int depth) {
 
 int sv_encode(JSValueConst value) { return encode(value, 0); }
 
+int sv_encode_array(uint32_t count) { return put(ARRAY, &count, 4, NULL, 0); }
+
 static void put_property(JSValueConst error, const char *name) {
     JSValue value = JS_IsObject(error) ? JS_GetPropertyStr(sv_ctx, error, name) : JS_UNDEFINED;
     if (!JS_IsString(value) || put_string(value)) {
@@ -182,10 +184,28 @@ static int read_u32(struct reader *r, uint32_t *n) {
     return 0;
 }
 
+/* Most arrays are the parts of one answer: they are made as a whole. */
+#define ELEMENTS_FEW 12
+
+static JSValue decode_few(struct reader *r, uint32_t n) {
+    JSValue elements[ELEMENTS_FEW];
+    for (uint32_t i = 0; i < n; i++) {
+        elements[i] = sv_decode(r);
+        if (!JS_IsException(elements[i]))
+            continue;
+        while (i > 0)
+            JS_FreeValue(sv_ctx, elements[--i]);
+        return JS_EXCEPTION;
+    }
+    return JS_NewArrayFrom(sv_ctx, n, elements);
+}
+
 static JSValue decode_array(struct reader *r) {
     uint32_t n;
     if (read_u32(r, &n) || n > (uint32_t)(r->end - r->at))
         return broken();
+    if (n <= ELEMENTS_FEW)
+        return decode_few(r, n);
     JSValue array = JS_NewArray(sv_ctx);
     for (uint32_t i = 0; i < n && !JS_IsException(array); i++) {
         JSValue element = sv_decode(r);

@@ -31,6 +31,8 @@ struct reader {
 void sv_encode_start(void);
 /* Appends a value; throws a TypeError and returns -1 for what can't cross. */
 int sv_encode(JSValueConst value);
+/* Begins an array of so many values, which are appended next. */
+int sv_encode_array(uint32_t count);
 void sv_encode_error(JSValueConst error);
 /* Reads one value; an exception if the bytes are no encoding. */
 JSValue sv_decode(struct reader *reader);

@@ -8,6 +8,7 @@
 #include "codec.h"
 #include "modules.h"
 #include "shim.h"
+#include "statement.h"
 #include "text.h"
 #include "wasm.h"
 
@@ -102,17 +103,7 @@ static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValue
     return id < 0 ? sv_throw_answer(ctx, -id) : JS_NewInt32(ctx, id);
 }
 
-/* ask(late, code, …arguments) → a promise of an operation, which is settled already if nothing had to be waited for. */
-static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-    int32_t code;
-    if (JS_ToInt32(ctx, &code, argv[1]) || encode_arguments(argc - 2, argv + 2))
-        return JS_EXCEPTION;
-    int64_t answered = sv_import_ask(code, sv_encoded.data, sv_encoded.len);
-    if (answered < 0)
-        return sv_throw_answer(ctx, -answered);
-    if (answered >> 32)
-        return sv_asked_begin((uint32_t)answered, argv[0]);
-    JSValue value = answer(answered);
+JSValue sv_settled(JSContext *ctx, JSValue value) {
     bool failed = JS_IsException(value);
     if (failed) {
         value = JS_GetException(ctx);
@@ -122,6 +113,67 @@ static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueCo
     JSValue promise = JS_NewSettledPromise(ctx, failed, value);
     JS_FreeValue(ctx, value);
     return promise;
+}
+
+JSValue sv_asked_for(JSContext *ctx, int32_t code, uint32_t request, JSValueConst late, JSValueConst about) {
+    int64_t answered = sv_import_ask(code, sv_encoded.data, sv_encoded.len);
+    if (answered < 0)
+        return sv_throw_answer(ctx, -answered);
+    if (answered >> 32)
+        return sv_asked_begin((uint32_t)answered, request, late, about);
+    return sv_settled(ctx, answer(answered));
+}
+
+/* ask(late, code, …arguments) → a promise of an operation, which is settled already if nothing had to be waited for. */
+static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t code;
+    if (JS_ToInt32(ctx, &code, argv[1]) || encode_arguments(argc - 2, argv + 2))
+        return JS_EXCEPTION;
+    return sv_asked_for(ctx, code, 0, argv[0], JS_UNDEFINED);
+}
+
+/* askFor(request, late, about, code, …arguments): the same, given up with a request; `late` is told `about` as well. */
+static JSValue native_ask_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t code;
+    uint32_t request;
+    if (JS_ToUint32(ctx, &request, argv[0]) || JS_ToInt32(ctx, &code, argv[3]) ||
+        encode_arguments(argc - 4, argv + 4))
+        return JS_EXCEPTION;
+    return sv_asked_for(ctx, code, request, argv[1], argv[2]);
+}
+
+#define CALL_CANCEL 6
+
+static void cancel(uint32_t id) {
+    JSValueConst argument = JS_NewUint32(sv_ctx, id);
+    JS_FreeValue(sv_ctx, call_code(sv_ctx, CALL_CANCEL, 1, &argument));
+}
+
+/* abandon(request, reason): what was asked for on its behalf ends with this reason. */
+static JSValue native_abandon(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint32_t request;
+    if (JS_ToUint32(ctx, &request, argv[0]))
+        return JS_EXCEPTION;
+    sv_asked_abandon(request, argv[1], cancel);
+    return JS_UNDEFINED;
+}
+
+/*
+ * promised(made, code, …arguments) → a promise, settled already, of what the host answers to a call. `made` makes of an
+ * answer that is a list what the promise gets.
+ */
+static JSValue native_promised(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t code;
+    if (JS_ToInt32(ctx, &code, argv[1]))
+        return JS_EXCEPTION;
+    JSValue value = call_code(ctx, code, argc - 2, argv + 2);
+    if (JS_IsArray(value)) {
+        JSValueConst argument = value;
+        JSValue made = JS_Call(ctx, argv[0], JS_UNDEFINED, 1, &argument);
+        JS_FreeValue(ctx, value);
+        value = made;
+    }
+    return sv_settled(ctx, value);
 }
 
 #define CALL_MODULES 21
@@ -241,6 +293,9 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("respond", 7, native_respond),
     JS_CFUNC_DEF("load", 1, native_load),
     JS_CFUNC_DEF("ask", 2, native_ask),
+    JS_CFUNC_DEF("askFor", 4, native_ask_for),
+    JS_CFUNC_DEF("abandon", 2, native_abandon),
+    JS_CFUNC_DEF("promised", 2, native_promised),
     JS_CFUNC_DEF("setDispatch", 1, native_set_dispatch),
     JS_CFUNC_DEF("setErrorFactory", 1, native_set_error_factory),
     JS_CFUNC_DEF("setRejectionTracker", 1, native_set_rejection_tracker),
@@ -278,6 +333,8 @@ int sv_natives_init(JSValue *dispatch) {
     JSValue object = JS_NewObject(sv_ctx);
     JS_SetPropertyFunctionList(sv_ctx, object, natives, sizeof(natives) / sizeof(natives[0]));
     sv_wasm_natives(sv_ctx, object);
+    if (sv_statement_natives(object))
+        return -1;
     int result = JS_DefinePropertyValueStr(sv_ctx, global, "__sv", object, JS_PROP_CONFIGURABLE);
     JS_FreeValue(sv_ctx, global);
     return result < 0 ? -1 : 0;

@@ -48,6 +48,15 @@ impl Repo {
         serde_json::from_str(&text).context("cargo metadata gave something that is not JSON")
     }
 
+    /// Builds what is installed and measured, and answers where it lies: `selection` says to cargo what to
+    /// build, `name` how it is called below the profile's folder.
+    pub fn build_dist(&self, selection: &[&str], name: &str) -> Result<PathBuf> {
+        run(self.cargo().args(["build", "--profile", "dist"]).args(selection))?;
+        let metadata = self.metadata()?;
+        let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
+        Ok(Path::new(target).join("dist").join(name))
+    }
+
     /// Every text file of the checkout, by its path from the root with `/` between the parts,
     /// sorted.
     pub fn texts(&self) -> Result<Vec<Text>> {

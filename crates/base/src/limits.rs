@@ -188,6 +188,7 @@ limits! {
         s3_skew_ms: 900_000, 1_000, 86_400_000, "ms", "clock_skew", "How far the date of a signed request may be from the node's clock.";
         s3_presign_s: 604_800, 1, 604_800, "s", "bad_blob_request", "How long a presigned URL may be good for.";
         s3_document_bytes: 2 * MIB, 1 << 10, 64 * MIB, "bytes", "body_too_large", "An XML document, or the form before the file of a POST, in a request of the S3 protocol.";
+        disk_reserve_bytes: 32 * MIB, 0, 1 << 40, "bytes", "store_full", "Room kept for a start on a full disk, if the disk has eight times as much when the data directory is made; 0 keeps none.";
         ledger_bytes: 256 * MIB, 64 * MIB, 1 << 40, "bytes", "node_overloaded", "The log of commits of SQL databases and durable objects; what it holds is what a start after a crash has to go through.";
         sql_bytes: 100_000, 1_000, 10_000_000, "bytes", "sql_limit", "Text of one SQL statement, or of one script.";
         sql_value_bytes: 2 * MIB, 1_024, 1 << 30, "bytes", "sql_limit", "One string, blob or row of a SQL database.";
@@ -219,6 +220,7 @@ limits! {
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";
         object_value_bytes: 2 * MIB, 1, 64 * MIB, "bytes", "value_too_large", "Value under one key in the storage of a durable object, as it is encoded.";
         object_keys: 128, 1, 10_000, "", "too_many_keys", "Keys that one call of a durable object's storage names.";
+        object_cache_bytes: 64 << 10, 0, 64 * MIB, "bytes", "", "What a durable object that is awake has at hand of its keys, as it read or wrote them last: to read those again asks no file.";
         object_bytes: 1 << 30, MIB, 1 << 40, "bytes", "object_full", "What one durable object stores.";
         object_app_bytes: 1 << 50, MIB, 1 << 60, "bytes", "quota_exceeded", "All durable objects of one app.";
         object_attachment_bytes: 16 << 10, 0, MIB, "bytes", "value_too_large", "What a durable object keeps with one of its WebSockets, as it is encoded.";

@@ -39,7 +39,7 @@ pub use cached::ProxyCache;
 pub(crate) use cached::{Behind, Caching, answer, bypassed};
 pub use care::CacheCare;
 pub use counts::{Counts, Totals};
-pub(crate) use forwarded::{Forwarded, forget};
+pub(crate) use forwarded::{Came, Forwarded, forget};
 use forwarded::{add_via, forwarded};
 pub(crate) use rule::Rule;
 pub use tier::NodeName;

@@ -36,6 +36,7 @@ mod sockets;
 mod sql;
 mod streams;
 mod textcodec;
+mod tokens;
 mod wasm;
 mod weburl;
 

@@ -26,18 +26,22 @@ use url::Url;
 
 use crate::dns::Resolver;
 
+mod bare;
 mod dial;
 mod framing;
 mod inline;
 mod names;
 mod peer;
+mod plain;
 mod pool;
 mod raw;
+mod resumed;
 mod tls;
 mod upgrade;
 
 use dial::Driver;
 pub use peer::{Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
+pub use plain::{PlainAnswer, PlainRequest, Reply};
 use pool::{Lease, Link, Pool, Reuse, Unsent};
 pub use raw::RawStream;
 pub use upgrade::Stream;
@@ -289,6 +293,12 @@ static HOP_BY_HOP: [header::HeaderName; 8] = [
     header::HeaderName::from_static("keep-alive"),
     header::HeaderName::from_static("proxy-connection"),
 ];
+
+/// Whether a field of this name belongs to one connection, in whatever case it is written.
+pub fn is_hop_by_hop(name: &str) -> bool {
+    matches!(name.len(), 2 | 7 | 10 | 16..=19)
+        && HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field.as_str()))
+}
 
 /// Removes the fields that belong to one connection, those that `Connection` names included.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {

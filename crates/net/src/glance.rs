@@ -44,6 +44,8 @@ pub type Later = Pin<Box<dyn Future<Output = Late>>>;
 pub enum Late {
     /// As [`Found::Answer`]. The head ends with its empty line.
     Whole { head: Vec<u8>, body: Bytes },
+    /// The same in one piece, of which so many bytes are the head.
+    Short { text: Vec<u8>, head: usize },
     /// One that has to be framed, as the long way has it from its service.
     Response(Response<Body>),
 }
@@ -119,6 +121,16 @@ impl<'a> Glance<'a> {
     /// All lines of a field.
     pub fn lines(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.iter().filter(move |field| is(field, name)).map(|field| field.value.trim_ascii())
+    }
+
+    /// All of its fields, and their names as they were written.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
+        self.fields.iter().map(|field| (field.name, field.value.trim_ascii()))
+    }
+
+    /// The path and the query.
+    pub fn target(&self) -> &'a str {
+        self.target
     }
 
     /// The request as the long way would have it, but for interim answers. `None` if it is not to be had.

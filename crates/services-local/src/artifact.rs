@@ -154,6 +154,7 @@ impl ArtifactStore for LocalArtifacts {
             if found > self.bytes_max {
                 return Err(ArtifactError::TooLarge { bytes: found, bytes_max: self.bytes_max });
             }
+            self.root.reserve.check()?;
             let tenant = tenant.clone();
             self.run(move |files| files.put(&tenant, &bytes)).await
         }

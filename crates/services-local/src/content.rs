@@ -23,6 +23,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use services::StoreError;
 
 use crate::care::Removals;
+use crate::data_dir::Reserve;
 use crate::disk;
 use crate::pool::{Lane, Pool};
 
@@ -55,6 +56,7 @@ pub struct Contents {
     /// Files whose row is not committed yet: no orphans.
     in_flight: Mutex<HashSet<ContentId>>,
     removals: Arc<Removals>,
+    reserve: Arc<Reserve>,
 }
 
 impl Contents {
@@ -64,9 +66,11 @@ impl Contents {
         rng: Arc<dyn Rng>,
         pool: Pool,
         removals: Arc<Removals>,
+        reserve: Arc<Reserve>,
     ) -> Result<Arc<Self>, StoreError> {
         disk::create_dir(&path).map_err(|error| disk::store_error(&path, &error))?;
-        Ok(Arc::new(Self { path, rng, pool, lane: Lane::default(), in_flight: Mutex::default(), removals }))
+        let (lane, in_flight) = (Lane::default(), Mutex::default());
+        Ok(Arc::new(Self { path, rng, pool, lane, in_flight, removals, reserve }))
     }
 
     fn in_flight(&self) -> MutexGuard<'_, HashSet<ContentId>> {
@@ -79,6 +83,7 @@ impl Contents {
 
     /// Begins a file.
     pub async fn create(self: &Arc<Self>) -> Result<ContentWriter, StoreError> {
+        self.reserve.check()?;
         let mut id = ContentId([0; 16]);
         self.rng.fill(&mut id.0);
         self.in_flight().insert(id);

@@ -15,6 +15,7 @@
 //!   sql/TENANT/APP/NAME.db    one SQL database of an app
 //!   objects/TENANT/APP/CLASS/ durable objects, a file each
 //!   objects/alarms.db         which of them are to be woken when
+//!   reserve                   room for a start on a full disk
 //!   starts                    how often a process has opened this directory
 //!   artifacts/TENANT/HH/      what was deployed, by SHA-256
 //!   cache/                    compiled code; may be deleted while no node runs
@@ -53,8 +54,10 @@ use crate::secret::LocalSecrets;
 use crate::sql::LocalSql;
 
 mod error;
+mod reserve;
 
 pub use error::DataDirError;
+pub use reserve::Reserve;
 
 /// The layout that this build writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -130,6 +133,8 @@ pub(crate) struct Root {
     pub options: DataDirOptions,
     /// How files that nothing refers to go.
     pub removals: Arc<Removals>,
+    /// Whether there is room for the next start, without which apps write nothing.
+    pub reserve: Arc<Reserve>,
     _lock: File,
 }
 
@@ -164,6 +169,9 @@ impl DataDir {
         let path = path.canonicalize().map_err(fail)?;
         let lock = take_lock(&path)?;
         check_format(&path)?;
+        let (bytes, clock) = (options.limits.disk_reserve_bytes, options.clock.clone());
+        let reserve =
+            Arc::new(Reserve::open(&path, bytes, clock).map_err(|error| DataDirError::from_io(&path, error))?);
         let threads = |name, count| Threads::start(name, count).map_err(DataDirError::Threads);
         let root = Arc::new(Root {
             writers: threads("store-write", WRITER_THREADS)?,
@@ -171,6 +179,7 @@ impl DataDir {
             path,
             options,
             removals: Arc::default(),
+            reserve,
             _lock: lock,
         });
         let ledger = Ledger::open(&root)?;
@@ -298,8 +307,11 @@ fn take_lock(path: &Path) -> Result<File, DataDirError> {
         Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
     lock.set_len(0).map_err(fail)?;
-    lock.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(fail)?;
-    Ok(lock)
+    match lock.write_all(format!("{}\n", std::process::id()).as_bytes()) {
+        // Nothing of the directory is given up for a courtesy.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(lock),
+        written => written.map(|()| lock).map_err(fail),
+    }
 }
 
 /// Reads the version of the layout, or writes it into a directory that holds nothing else.

@@ -47,6 +47,22 @@ pub fn publish(file: &File, temporary: &Path, path: &Path) -> io::Result<()> {
     sync_dir(path.parent().unwrap_or(path))
 }
 
+/// Takes the space of so many bytes at once, so that a full disk is noticed before something depends
+/// on it. Answers false if the file system can't promise any.
+#[cfg(target_os = "linux")]
+pub fn take_room(file: &File, bytes: u64) -> io::Result<bool> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn take_room(_: &File, _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// How much more the disk of a file takes; nothing if it can't be told.
 pub fn free_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(path).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))

@@ -241,12 +241,11 @@ impl LocalKv {
             (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<PutReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
-            writing.check(&key, options.condition)?;
-            writing.step(&key, Step::Put(value, options))?;
+            writing.put_alone(&key, value, &options)?;
             let CommitReceipt { revision, durability, .. } = writing.finish()?;
             Ok(PutReceipt { revision, durability, size })
         };
-        store.database.write(held, write).await
+        store.database.write_decided(held, write).await
     }
 
     async fn remove(&self, ns: &KvNamespace, key: &str, condition: Condition) -> Result<DeleteReceipt, KvError> {
@@ -264,7 +263,8 @@ impl LocalKv {
             let CommitReceipt { durability, .. } = writing.finish()?;
             Ok(DeleteReceipt { existed, durability })
         };
-        store.database.write(0, write).await
+        // What it frees goes beyond no quota, so that its condition is all that may refuse it.
+        store.database.write_decided(0, write).await
     }
 
     async fn transact(&self, ns: &KvNamespace, transaction: Transaction) -> Result<CommitReceipt, KvError> {

@@ -321,6 +321,7 @@ impl Ledger {
 
     /// Why no transaction should begin now, if so. Waits for a while if the log is too long.
     fn refusal(&self) -> Result<(), StoreError> {
+        self.root.reserve.check()?;
         self.inner.log.refusal()?;
         let most = 2 * self.inner.bytes_max / SEGMENT_BYTES;
         let too_long = |oldest: &mut u64| self.inner.log.segment().saturating_sub(*oldest) > most;

@@ -103,6 +103,18 @@ impl Pool {
 
     /// Queues a job.
     pub fn spawn(&self, lane: Lane, job: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        self.queue(lane, Box::new(job))?;
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Queues a job as the last thing that a job of this pool does: its thread looks for the next
+    /// one right after, so that no other need be woken.
+    pub fn spawn_next(&self, lane: Lane, job: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        self.queue(lane, Box::new(job))
+    }
+
+    fn queue(&self, lane: Lane, job: Job) -> Result<(), StoreError> {
         let mut line = self.line();
         if line.closed {
             return Err(StoreError::Closed);
@@ -111,12 +123,10 @@ impl Pool {
         if jobs.len() >= LANE_JOBS_MAX {
             return Err(StoreError::Busy { in_flight: LANE_JOBS_MAX });
         }
-        jobs.push_back(Box::new(job));
+        jobs.push_back(job);
         if jobs.len() == 1 {
             line.turns.push_back(lane);
         }
-        drop(line);
-        self.shared.wake.notify_one();
         Ok(())
     }
 

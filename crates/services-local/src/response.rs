@@ -144,6 +144,9 @@ impl LocalResponses {
     }
 }
 
+/// What a cache leaves of the disk to those who can't get again what they write.
+const FREE_BYTES: u64 = 64 << 20;
+
 const INDEX: &str = "index.db";
 const DAMAGED: &str = "damaged";
 
@@ -228,6 +231,12 @@ impl Shelf {
         if before > 0 && before + bytes > self.limits.filling_bytes {
             let max = self.limits.filling_bytes;
             return Err(StoreError::Busy(format!("more than {max} bytes are being written (cache_filling_bytes)")));
+        }
+        let free = disk::free_bytes(&self.path);
+        if free < FREE_BYTES.saturating_add(bytes) {
+            return Err(StoreError::Busy(format!(
+                "the disk has {free} bytes left, and {FREE_BYTES} are not for a cache"
+            )));
         }
         Ok(writing)
     }

@@ -113,10 +113,17 @@ impl fmt::Debug for ObjectId {
 }
 
 /// One object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectKey {
     pub class: ObjectClass,
     pub id: ObjectId,
+}
+
+/// An id is of one class, so that there is nothing else to hash.
+impl std::hash::Hash for ObjectKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
 }
 
 impl fmt::Display for ObjectKey {

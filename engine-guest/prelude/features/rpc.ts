@@ -2,11 +2,13 @@
  * Calls of methods in other workers (decision 0005): the two ends at which they enter the prelude. What `env.NAME.method`
  * is comes from here, and what the host's RPC event does.
  */
+import { onRan, whenRan } from "../dispatch.ts";
 import { keep } from "../invocation.ts";
+import { promiseResult, promiseState } from "../native.ts";
 import { TypeError } from "../primordials.ts";
 import type { Invocation } from "../state.ts";
 import { DurableObject, WorkerEntrypoint } from "../entrypoint.ts";
-import { type Arrived, adoptSession } from "./rpc/session.ts";
+import { type Arrived, type Session, adoptSession } from "./rpc/session.ts";
 import { decodeArguments } from "./rpc/decode.ts";
 import { perform } from "./rpc/perform.ts";
 import { answerCall, whenSettled } from "./rpc/serve.ts";
@@ -21,12 +23,11 @@ const PATH = 1;
 const BASE = 2;
 const TOKENS = 3;
 
-/** Serves a call: `make` makes the object whose method is called. */
+/** Serves a call: `make` makes the object whose method is called. A promise that it returns is the dispatcher's. */
 export function serveCall(
   invocation: Invocation, exported: unknown, make: (entry: any) => object, request: Request, handles: number[],
   sessionId: number,
-): void {
-  keep(invocation);
+): void | Promise<unknown> {
   const session = sessionId === 0 ? null : adoptSession(sessionId, invocation);
   let args: Arrived | null = null;
   let result: unknown;
@@ -37,6 +38,22 @@ export function serveCall(
   } catch (error) {
     return answerCall(invocation, session, args, true, error);
   }
+  if (promiseState(result) !== 0) return answerSettled(invocation, session, args, result);
+  return whenRan(result as Promise<unknown>, (promise) => answerSettled(invocation, session, args, promise));
+}
+
+/** The same in an event that was held back: nobody looks at what it returns. */
+export function serveHeldCall(
+  invocation: Invocation, exported: unknown, make: (entry: any) => object, request: Request, handles: number[],
+  sessionId: number,
+): void {
+  const promise = serveCall(invocation, exported, make, request, handles, sessionId);
+  if (promise !== undefined) onRan(promise);
+}
+
+function answerSettled(invocation: Invocation, session: Session | null, args: Arrived | null, result: unknown): void {
+  if (promiseState(result) === 1) return answerCall(invocation, session, args, false, promiseResult(result));
+  keep(invocation);
   whenSettled(
     result,
     (value) => answerCall(invocation, session, args, false, value),

@@ -7,7 +7,7 @@
 import { INTERNAL } from "../internal.ts";
 import {
   OP_SQL_BATCH, OP_SQL_BEGIN, OP_SQL_CLOSE, OP_SQL_END, OP_SQL_NEXT, OP_SQL_QUERY, OP_SQL_RUN, OP_SQL_SCRIPT, OP_SQL_STREAM,
-  ask, start, type Wire,
+  ask, makeStatement, setStatements, start, statementParts, type Wire,
 } from "../native.ts";
 import { operation } from "../operations.ts";
 import {
@@ -87,9 +87,7 @@ function wire(value: unknown): Wire {
 /** A statement: where it runs, its text, the values of its parameters, and whether integers are BigInts. */
 type Parts = [Target, string, Wire[], boolean];
 
-/** In what form the host is asked for a result. */
-const RESULT = 0;
-const FIRST = 1;
+/** In what form the host is asked for a result; 0 is a result with what it cost, 1 the first row. */
 const ARRAYS = 2;
 const NAMED_ARRAYS = 3;
 const ROWS = 4;
@@ -104,61 +102,26 @@ function query(parts: Parts, form: number, column: string | undefined = undefine
   }
 }
 
-const NONE: Wire[] = [];
+const partsOf = (statement: any): Parts => statementParts(statement);
 
-let partsOf: (statement: any) => Parts;
-let madeOf: (target: Target, sql: string) => D1PreparedStatement;
+/** A statement without values. In a transaction it has no binding, which sends it to `runIn`. */
+function statementOf(target: Target, sql: string): D1PreparedStatement {
+  return makeStatement(target, target.transaction === null ? target.binding : -1, target.key, sql);
+}
 
-/** A statement, and the values of its parameters. */
+/** A statement, and the values of its parameters. It is the shim's, with most of its methods (shim/statement.c). */
 export class D1PreparedStatement {
-  #parts: Parts;
-
-  constructor(token?: unknown, parts?: Parts) {
-    if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#parts = parts!;
-  }
-
-  static {
-    partsOf = (statement) => statement.#parts;
-    madeOf = (target, sql) => new D1PreparedStatement(INTERNAL, [target, sql, NONE, false]);
-  }
-
-  /** The same statement with these values. */
-  bind(...values: unknown[]): D1PreparedStatement {
-    const parts = this.#parts;
-    for (let i = 0; i < values.length; i++) {
-      const kind = typeof values[i];
-      if (kind !== "string" && kind !== "number") values[i] = wire(values[i]);
-    }
-    return new D1PreparedStatement(INTERNAL, [parts[0], parts[1], values as Wire[], parts[3]]);
-  }
-
-  /** The same statement, whose integers are all BigInts. */
-  safeIntegers(on: boolean = true): D1PreparedStatement {
-    const parts = this.#parts;
-    return new D1PreparedStatement(INTERNAL, [parts[0], parts[1], parts[2], !!on]);
-  }
-
-  /** All rows, and what the statement cost. */
-  all(): Promise<any> {
-    return query(this.#parts, RESULT);
-  }
-
-  /** The same; for statements whose rows nobody wants. */
-  run(): Promise<any> {
-    return query(this.#parts, RESULT);
-  }
-
-  /** The first row, or one column of it; null if there is no row. */
-  first(column?: string): Promise<any> {
-    return query(this.#parts, FIRST, column === undefined ? undefined : toStr(column));
+  constructor() {
+    throw new TypeError("Illegal constructor");
   }
 
   /** Rows as arrays; with `columnNames` the names come first. */
   raw(options: any = undefined): Promise<any[][]> {
-    return query(this.#parts, options?.columnNames ? NAMED_ARRAYS : ARRAYS);
+    return query(partsOf(this), options?.columnNames ? NAMED_ARRAYS : ARRAYS);
   }
 }
+setStatements(D1PreparedStatement.prototype, wire, late, (statement: any, form: number, column: string | undefined) =>
+  query(partsOf(statement), form, column));
 webClass(D1PreparedStatement, 0);
 
 /** The rows of a statement, one at a time, of one state of the database. */
@@ -249,7 +212,7 @@ class Transaction {
   }
 
   prepare(sql: string): D1PreparedStatement {
-    return madeOf(this.#target, toStr(sql));
+    return statementOf(this.#target, toStr(sql));
   }
 }
 webClass(Transaction);
@@ -264,7 +227,7 @@ export class D1Database {
   }
 
   prepare(sql: string): D1PreparedStatement {
-    return madeOf(this.#target, toStr(sql));
+    return statementOf(this.#target, toStr(sql));
   }
 
   /** Statements in one transaction; a result for each. */

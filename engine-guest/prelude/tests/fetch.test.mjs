@@ -120,6 +120,29 @@ test("a client that leaves aborts the signal, the body and the response stream",
   assert.ok(host.done.includes(id));
 });
 
+test("a client that leaves gives up what was asked for with its request", async () => {
+  let first, second;
+  const id = send(async (request) => {
+    await fetch(request).catch((error) => { first = error; });
+    await fetch(request).catch((error) => { second = error; });
+    return new Response();
+  });
+  await settle();
+  const asked = operation(OP.FETCH);
+  host.dispatch(EVENT.ABORT, id);
+  await settle();
+  assert.equal(first.name, "AbortError");
+  assert.equal(second, first, "nothing more is begun for it");
+  assert.ok(host.cancelled.includes(asked.id));
+  assert.equal(operation(OP.FETCH), asked);
+  // What has no request of the client's goes on.
+  const other = inside(() => fetch("http://up.test/"));
+  await settle();
+  host.dispatch(EVENT.ABORT, id);
+  await complete(operation(OP.FETCH), [200, "OK", "http://up.test/", false, "", null, 0, null]);
+  assert.equal((await other).status, 200);
+});
+
 test("a response stream is written with back-pressure and then done", async () => {
   let pulls = 0;
   const id = send(() => new Response(new ReadableStream({

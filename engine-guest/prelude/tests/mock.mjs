@@ -188,11 +188,11 @@ function computed(id, code, args) {
 const asked = new Map();
 
 function endAsked(id, ok, value) {
-  const { late, resolve, reject } = asked.get(id);
+  const { late, about, resolve, reject } = asked.get(id);
   asked.delete(id);
   try {
     const found = ok ? value : host.makeError(...value);
-    const made = late === undefined ? found : late(ok, found);
+    const made = late === undefined ? found : late(ok, found, about);
     if (ok) resolve(made);
     else reject(made);
   } catch (error) {
@@ -208,15 +208,61 @@ function startOperation(code, ...args) {
   return id;
 }
 
+function askHost(request, late, about, code, args) {
+  const result = host.atOnce(code, args);
+  if (result !== undefined) return result;
+  const id = startOperation(code, ...args);
+  return new Promise((resolve, reject) => asked.set(id, { request, late, about, resolve, reject }));
+}
+
+/** What statements of SQL are, which the guest keeps beside them. */
+const statements = new WeakMap();
+let statementPrototype;
+
 globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),
   start: startOperation,
-  ask(late, code, ...args) {
-    const result = host.atOnce(code, args);
-    if (result !== undefined) return result;
-    const id = startOperation(code, ...args);
-    return new Promise((resolve, reject) => asked.set(id, { late, resolve, reject }));
+  ask: (late, code, ...args) => askHost(0, late, undefined, code, args),
+  askFor: (request, late, about, code, ...args) => askHost(request, late, about, code, args),
+  abandon(request, reason) {
+    for (const [id, { request: owner, reject }] of [...asked]) {
+      if (owner !== request) continue;
+      asked.delete(id);
+      calls[6](id);
+      reject(reason);
+    }
   },
+  async promised(made, code, ...args) {
+    const answer = calls[code](...args);
+    return Array.isArray(answer) ? made(answer) : answer;
+  },
+  setStatements(prototype, crossing, late, slow) {
+    const query = (statement, form, column) => {
+      const { binding, key, parts } = statements.get(statement);
+      if (binding < 0) return slow(statement, form, column);
+      return askHost(0, late, undefined, 2601, [binding, key, parts[1], parts[2], parts[3], form, column]);
+    };
+    const another = (statement, values, exact) => {
+      const { binding, key, parts } = statements.get(statement);
+      const made = Object.create(prototype);
+      statements.set(made, { binding, key, parts: [parts[0], parts[1], values ?? parts[2], exact ?? parts[3]] });
+      return made;
+    };
+    statementPrototype = prototype;
+    Object.assign(prototype, {
+      bind(...values) { return another(this, values.map((value) => crossing(value))); },
+      safeIntegers(on = true) { return another(this, undefined, !!on); },
+      all() { return query(this, 0); },
+      run() { return query(this, 0); },
+      first(column) { return query(this, 1, column === undefined ? undefined : `${column}`); },
+    });
+  },
+  makeStatement(target, binding, key, sql) {
+    const made = Object.create(statementPrototype);
+    statements.set(made, { binding, key, parts: [target, sql, [], false] });
+    return made;
+  },
+  statementParts: (statement) => statements.get(statement).parts,
   load: (name) => loaded.get(name),
   setDispatch(fn) {
     // Behind the jobs, in the guest; here at once, so that whoever waits is seen to wait.

@@ -52,7 +52,7 @@ impl Contender {
 /// The programs of this machine.
 #[derive(Debug)]
 pub struct Tools {
-    /// The release binary, or why there is none.
+    /// The binary as it is installed, or why there is none.
     selvedge: Result<PathBuf, String>,
     workerd: Option<PathBuf>,
     deno: Option<PathBuf>,
@@ -139,13 +139,10 @@ impl Tools {
     }
 }
 
-/// The release binary, built if anything changed.
+/// The binary as it is installed, built if anything changed.
 fn build_selvedge(repo: &Repo) -> Result<PathBuf> {
     if let Some(given) = std::env::var_os(BINARY) {
         return PathBuf::from(given).canonicalize().context(BINARY);
     }
-    repo::run(repo.cargo().args(["build", "--release", "--package", "selvedge"]))?;
-    let metadata = repo.metadata()?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
-    Ok(Path::new(target).join("release/selvedge"))
+    repo.build_dist(&["--package", "selvedge"], "selvedge")
 }

@@ -27,8 +27,19 @@ const QUICKJS_SCRIPTS: [&str; 3] =
     ["builtin-array-fromasync.js", "builtin-iterator-zip.js", "builtin-iterator-zip-keyed.js"];
 
 /// What of the shim is compiled, in this order.
-const SHIM_SOURCES: [&str; 10] =
-    ["shim.c", "asked.c", "bytes.c", "codec.c", "copy.c", "memory.c", "modules.c", "natives.c", "text.c", "wasm.c"];
+const SHIM_SOURCES: [&str; 11] = [
+    "shim.c",
+    "asked.c",
+    "bytes.c",
+    "codec.c",
+    "copy.c",
+    "memory.c",
+    "modules.c",
+    "natives.c",
+    "statement.c",
+    "text.c",
+    "wasm.c",
+];
 
 pub const COMPILER_FLAGS: [&str; 22] = [
     "-target",

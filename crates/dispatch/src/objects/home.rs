@@ -185,7 +185,12 @@ impl Visit {
         event: Event,
     ) -> Result<Result<Response, Ended>, Failure> {
         let door = self.object.door.lock().await;
-        let awake = self.core.instance_of(&self.object).await?;
+        let (deployment, worker) = self.core.node.serving(&self.object.target.class)?;
+        // Mostly it is awake, and the current one.
+        let awake = match self.object.awake_of(deployment.workers[worker].key) {
+            Some(awake) => awake,
+            None => self.core.instance_of(&self.object).await?,
+        };
         self.object.active.set(true);
         // Room for another is made by putting to sleep what was used longest ago.
         self.object.used_at.set(self.core.node.clock.monotonic());
@@ -225,6 +230,12 @@ impl Object {
         self.awake.borrow().as_ref().map_or(0, |awake| awake.gauge.in_use())
     }
 
+    /// The instance, if it is of this worker and an event may enter it.
+    fn awake_of(&self, worker: u64) -> Option<Awake> {
+        let awake = self.awake.borrow();
+        awake.as_ref().filter(|awake| awake.pool.worker.key == worker && !awake.instance.state().lost).cloned()
+    }
+
     fn view(&self, current: Option<u64>) -> View {
         let runs = self.awake.borrow().as_ref().map(|awake| awake.pool.worker.key);
         View { runs, current, in_use: self.in_use(), waited: Duration::ZERO, takeover: Duration::ZERO }
@@ -258,6 +269,9 @@ impl Object {
 impl Home {
     fn object(&self, target: Target) -> Rc<Object> {
         let key = target.key();
+        if let Some(known) = self.objects.borrow().get(&key) {
+            return known.clone();
+        }
         let make = || {
             Rc::new(Object {
                 target,

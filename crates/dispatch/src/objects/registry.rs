@@ -1,6 +1,5 @@
 //! Which core is whose home.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,14 +39,15 @@ impl Registry {
     pub fn home(&self, key: &ObjectKey) -> Option<(usize, UnboundedSender<Job>)> {
         let mut books = self.books();
         let Books { cores, homes } = &mut *books;
-        let home = match homes.entry(key.clone()) {
-            Entry::Occupied(home) => *home.get(),
-            Entry::Vacant(place) => {
+        let home = match homes.get(key) {
+            Some(&home) => home,
+            None => {
                 // Ids are digests or random, so some of their bytes are as good as a hash.
                 let bytes = key.id.as_bytes();
                 let number = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize;
                 let core = *cores.keys().nth(number % cores.len().max(1))?;
-                *place.insert(core)
+                homes.insert(key.clone(), core);
+                core
             }
         };
         Some((home, cores.get(&home)?.clone()))

@@ -188,12 +188,27 @@ fn write_head(
     Some(())
 }
 
+/// Names are written in lower case, as hyper does.
 pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
+    out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Decimal, without what formatting in general costs.
+pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
+    let start = out.len();
+    let mut left = number;
+    loop {
+        out.push(b"0123456789"[left % 10]);
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
 }
 
 /// What the record is made of.

@@ -8,7 +8,6 @@
 //!
 //! It may decide nothing differently: what the client, the server, the record and the counts see is the same.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,22 +16,24 @@ use std::time::Duration;
 use base::{Body, code};
 use futures_util::future::Either;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
-use net::{Glance, Late, Later, Protocol, Request};
+use net::{Glance, Late, Later, PlainRequest, Protocol, Reply, Request};
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
-use super::at_once::push;
+use super::at_once::{push, push_number};
 use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
 use crate::core::Core;
 use crate::overlay;
-use crate::proxy::{self, Counts, Upstream};
+use crate::proxy::{self, Came, Counts, Upstream};
 use crate::respond;
 use crate::site::{Generation, Site};
 
-/// Room for the head of an answer, and for a small body behind it.
+/// Room for the head of an answer.
 const HEAD_BYTES: usize = 1 << 10;
+/// Room for a small body behind it.
+const JOINED_BYTES: usize = 4 << 10;
 
 /// Asks for the answer to a request that was routed, if that is all that there is to it.
 pub(super) fn ask(
@@ -47,11 +48,42 @@ pub(super) fn ask(
     if upstream.tells_early() {
         return None;
     }
-    let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
     let upstream = upstream.clone();
-    // Made where it will lie, not moved there.
+    if let Some((request, trace)) = plain_of(core, site, &upstream, glance) {
+        let client = Client::of_glance(glance, request.target());
+        let waiting = Waiting::new(core, site, (index, started, trace), client);
+        // Made where it will lie, not moved there.
+        let asked = Box::write(Box::new_uninit(), exchange_plain(waiting, upstream, request));
+        return Some(Box::into_pin(asked));
+    }
+    let (waiting, request) = Waiting::begin(core, site, index, glance.request()?, started);
     let asked = Box::write(Box::new_uninit(), exchange(waiting, upstream, request));
     Some(Box::into_pin(asked))
+}
+
+/// The request as text, if that is all that there is to it.
+fn plain_of(
+    core: &Core,
+    site: &Site,
+    upstream: &Upstream,
+    glance: &Glance<'_>,
+) -> Option<(PlainRequest, TraceContext)> {
+    let mut fields = glance.fields().enumerate();
+    let twice = |(at, (name, _)): (usize, (&str, _))| {
+        glance.fields().take(at).any(|(other, _)| name.len() == other.len() && name.eq_ignore_ascii_case(other))
+    };
+    // A field in several lines is one for a map, and the pages of `dev` are for who reads them.
+    if site.dev().is_some() || fields.any(twice) {
+        return None;
+    }
+    let trace = TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids);
+    let is_believed = is_believed(core, glance.listener, glance.peer.ip());
+    let request = upstream.plain(Came::of(glance, is_believed, &trace)?, glance.fields())?;
+    Some((request, trace))
+}
+
+fn is_believed(core: &Core, listener: usize, peer: IpAddr) -> bool {
+    core.doors.current().get(listener).is_some_and(|door| door.believes(peer))
 }
 
 /// The same for a request that came the long way so far, as those of HTTP/2 do. One that it is not made for is
@@ -67,11 +99,51 @@ pub(crate) fn take(
         request.headers.remove(REQUEST_ID);
         request.headers.remove(CLIENT_ADDRESS);
     }
-    let (waiting, request) = Waiting::begin(core, site, index, request, started);
+    let (waiting, request) = match plain_of_map(core, site, &upstream, &request) {
+        Some((plain, trace)) => {
+            let waiting = Waiting::new(core, site, (index, started, trace), Client::of(&request, false));
+            (waiting, Either::Left(plain))
+        }
+        None => {
+            let (waiting, request) = Waiting::begin(core, site, index, request, started);
+            (waiting, Either::Right(request))
+        }
+    };
     Either::Left(async move {
-        let outcome = proxy::pass(&upstream, request).await;
+        let outcome = match request {
+            Either::Left(plain) => upstream.ask_plain(plain).await.map(Reply::into_response),
+            // Boxed: most need no room for it.
+            Either::Right(request) => Box::pin(proxy::pass(&upstream, request)).await,
+        };
         waiting.answer(outcome)
     })
+}
+
+/// As [`plain_of`].
+fn plain_of_map(
+    core: &Core,
+    site: &Site,
+    upstream: &Upstream,
+    request: &Request,
+) -> Option<(PlainRequest, TraceContext)> {
+    let headers = &request.headers;
+    // Interim answers have their own way.
+    if site.dev().is_some() || upstream.tells_early() || headers.keys_len() != headers.len() {
+        return None;
+    }
+    let trace = TraceContext::accept(headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &core.ids);
+    let came = Came {
+        target: request.path_and_query.clone(),
+        host: request.authority.clone(),
+        authority: request.authority.to_str().ok()?,
+        peer: request.peer.ip(),
+        scheme: request.scheme(),
+        protocol: request.protocol,
+        is_believed: is_believed(core, request.listener, request.peer.ip()),
+        traceparent: trace.traceparent(),
+    };
+    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Some((upstream.plain(came, fields)?, trace))
 }
 
 /// The site and the upstream of a request, if nothing stands between them.
@@ -98,6 +170,11 @@ fn routed<'s>(
     }
 }
 
+async fn exchange_plain(waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Late {
+    let outcome = upstream.ask_plain(request).await;
+    waiting.end_plain(outcome)
+}
+
 async fn exchange(waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
     let outcome = proxy::pass(&upstream, request).await;
     waiting.end(outcome)
@@ -112,7 +189,14 @@ struct Waiting {
     trace: TraceContext,
     started: Duration,
     started_unix_ms: u64,
-    client: IpAddr,
+    client: Client,
+    /// The record is there, or somebody else's to make.
+    told: bool,
+}
+
+/// What the record says of who asked for what.
+struct Client {
+    address: IpAddr,
     host: String,
     path_and_query: PathAndQuery,
     protocol: Protocol,
@@ -120,8 +204,32 @@ struct Waiting {
     secured: bool,
     /// A failure is shown as a page.
     html: bool,
-    /// The record is there, or somebody else's to make.
-    told: bool,
+}
+
+impl Client {
+    fn of(request: &Request, html: bool) -> Self {
+        Self {
+            address: request.peer.ip(),
+            host: request.host().to_owned(),
+            path_and_query: request.path_and_query.clone(),
+            protocol: request.protocol,
+            listener: request.listener,
+            secured: request.secured.is_some(),
+            html,
+        }
+    }
+
+    fn of_glance(glance: &Glance<'_>, target: &PathAndQuery) -> Self {
+        Self {
+            address: glance.peer.ip(),
+            host: glance.host().to_owned(),
+            path_and_query: target.clone(),
+            protocol: Protocol::Http11,
+            listener: glance.listener,
+            secured: glance.secured,
+            html: false,
+        }
+    }
 }
 
 impl Waiting {
@@ -137,12 +245,21 @@ impl Waiting {
         if let Ok(traceparent) = HeaderValue::try_from(trace.traceparent()) {
             request.headers.insert(TRACEPARENT, traceparent);
         }
-        let doors = core.doors.current();
-        if !doors.get(request.listener).is_some_and(|door| door.believes(request.peer.ip())) {
+        if !is_believed(core, request.listener, request.peer.ip()) {
             proxy::forget(&mut request.headers);
         }
+        let html = site.dev().is_some() && overlay::wants_html(&request.headers);
+        (Self::new(core, site, (index, started, trace), Client::of(&request, html)), request)
+    }
+
+    fn new(
+        core: &Rc<Core>,
+        site: &Arc<Site>,
+        (index, started, trace): (RouteIndex, Duration, TraceContext),
+        client: Client,
+    ) -> Self {
         core.drain.enter();
-        let waiting = Self {
+        Self {
             core: core.clone(),
             site: site.clone(),
             index,
@@ -150,16 +267,29 @@ impl Waiting {
             trace,
             started,
             started_unix_ms: core.clock.unix_ms(),
-            client: request.peer.ip(),
-            host: request.host().to_owned(),
-            path_and_query: request.path_and_query.clone(),
-            protocol: request.protocol,
-            listener: request.listener,
-            secured: request.secured.is_some(),
-            html: site.dev().is_some() && overlay::wants_html(&request.headers),
+            client,
             told: false,
+        }
+    }
+
+    fn end_plain(mut self, outcome: Result<Reply, Failure>) -> Late {
+        let answer = match outcome {
+            Ok(Reply::Plain(answer)) => answer,
+            Ok(Reply::Response(response)) => return self.end(Ok(response)),
+            Err(failure) => return self.end(Err(failure)),
         };
-        (waiting, request)
+        let status = answer.status();
+        let Some(reason) = status.canonical_reason().filter(|_| has_body(status)) else {
+            return self.end(Ok(answer.into_response()));
+        };
+        Counts::add(&self.counts().bypassed);
+        let body = answer.body();
+        let each = |told: &mut dyn FnMut(&str, &[u8])| answer.fields().for_each(|(name, value)| told(name, value));
+        let mut text = self.head((status, reason), each, body.len());
+        let head = text.len();
+        text.extend_from_slice(body);
+        self.tell(status, body.len());
+        Late::Short { text, head }
     }
 
     fn end(mut self, outcome: Result<Response<Body>, Failure>) -> Late {
@@ -172,7 +302,10 @@ impl Waiting {
         };
         let Some(body) = response.body_mut().take_whole() else { return self.respond(Ok(response)) };
         Counts::add(&self.counts().bypassed);
-        let head = self.head(&response, reason, body.len());
+        let each = |told: &mut dyn FnMut(&str, &[u8])| {
+            response.headers().iter().for_each(|(name, value)| told(name.as_str(), value.as_bytes()));
+        };
+        let head = self.head((response.status(), reason), each, body.len());
         self.tell(response.status(), body.len());
         Late::Whole { head, body }
     }
@@ -187,8 +320,8 @@ impl Waiting {
         proxy::bypassed(&self.counts(), true, &mut response);
         // It is counted again.
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        if let Some(door) = self.core.doors.current().get(self.listener) {
-            door.fields(&self.host, self.secured, response.headers_mut());
+        if let Some(door) = self.core.doors.current().get(self.client.listener) {
+            door.fields(&self.client.host, self.client.secured, response.headers_mut());
         }
         if let Ok(id) = HeaderValue::try_from(&self.id) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -205,26 +338,40 @@ impl Waiting {
         self.core.sink.record(record);
     }
 
-    /// The head as hyper would write it.
-    fn head(&self, response: &Response<Body>, reason: &str, bytes: usize) -> Vec<u8> {
-        let (core, headers) = (&self.core, response.headers());
-        let mut out = Vec::with_capacity(HEAD_BYTES + bytes.min(HEAD_BYTES));
-        let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", response.status().as_str());
-        for (name, value) in headers {
-            if *name != header::CONTENT_LENGTH && *name != REQUEST_ID {
-                push(&mut out, name.as_str(), value.as_bytes());
-            }
+    /// The head as hyper would write it. `each` tells the fields of the answer, as often as it is asked.
+    fn head(
+        &self,
+        (status, reason): (StatusCode, &str),
+        each: impl Fn(&mut dyn FnMut(&str, &[u8])),
+        bytes: usize,
+    ) -> Vec<u8> {
+        let core = &self.core;
+        let mut out = Vec::with_capacity(HEAD_BYTES + bytes.min(JOINED_BYTES));
+        for piece in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+            out.extend_from_slice(piece.as_bytes());
         }
-        if !headers.contains_key(header::DATE) {
+        let mut is_dated = false;
+        each(&mut |name, value| {
+            is_dated |= is(name, &header::DATE);
+            if !is(name, &header::CONTENT_LENGTH) && !is(name, &REQUEST_ID) {
+                push(&mut out, name, value);
+            }
+        });
+        if !is_dated {
             core.dates.with(core.clock.unix_ms(), |date| push(&mut out, header::DATE.as_str(), date.as_bytes()));
         }
-        let _ = write!(out, "content-length: {bytes}\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
+        out.extend_from_slice(b"content-length: ");
+        push_number(&mut out, bytes);
+        out.extend_from_slice(b"\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
         push(&mut out, REQUEST_ID.as_str(), self.id.as_bytes());
         let doors = core.doors.current();
-        let told = doors.get(self.listener).map(|door| door.told(&self.host, self.secured));
-        let told = told.into_iter().flatten().flatten();
-        for (name, value) in told.filter(|(name, _)| !headers.contains_key(name)) {
-            push(&mut out, name.as_str(), value.as_bytes());
+        let told = doors.get(self.client.listener).map(|door| door.told(&self.client.host, self.client.secured));
+        for (name, value) in told.into_iter().flatten().flatten() {
+            let mut is_there = false;
+            each(&mut |known, _| is_there |= is(known, &name));
+            if !is_there {
+                push(&mut out, name.as_str(), value.as_bytes());
+            }
         }
         out.extend_from_slice(b"\r\n");
         out
@@ -250,9 +397,9 @@ impl Waiting {
         let id = HeaderValue::try_from(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""));
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
-        let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, self.html, self.site.dev()));
-        if let Some(door) = core.doors.current().get(self.listener) {
-            door.fields(&self.host, self.secured, response.headers_mut());
+        let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, self.client.html, self.site.dev()));
+        if let Some(door) = core.doors.current().get(self.client.listener) {
+            door.fields(&self.client.host, self.client.secured, response.headers_mut());
         }
         response.headers_mut().insert(REQUEST_ID, open.id.clone());
         open.finish(response, u64::MAX)
@@ -276,11 +423,11 @@ impl Waiting {
             app: Some(self.site.app_label().clone()),
             deployment: Some(self.site.deployment().clone()),
             route: Some(self.site.pattern(self.index).clone()),
-            client: Some(self.client),
+            client: Some(self.client.address),
             method: "GET".to_owned(),
-            host: self.host.clone(),
-            path: self.path_and_query.path().to_owned(),
-            protocol: self.protocol.as_str(),
+            host: self.client.host.clone(),
+            path: self.client.path_and_query.path().to_owned(),
+            protocol: self.client.protocol.as_str(),
             ..Record::default()
         }
     }
@@ -301,6 +448,11 @@ fn plain_reason(response: &Response<Body>) -> Option<&'static str> {
     // A server's own words for a status are an extension.
     let plain = has_body(response.status()) && response.extensions().is_empty();
     response.status().canonical_reason().filter(|_| plain)
+}
+
+/// Whether a field is called this, in whatever case.
+fn is(name: &str, wanted: &HeaderName) -> bool {
+    name.len() == wanted.as_str().len() && name.eq_ignore_ascii_case(wanted.as_str())
 }
 
 fn has_body(status: StatusCode) -> bool {

@@ -90,6 +90,15 @@ fn everything() -> HostMap {
 }
 
 #[test]
+fn a_number_is_written_as_it_is_displayed() {
+    for number in [0, 9, 10, 1_024, usize::MAX] {
+        let mut out = b"n ".to_vec();
+        super::at_once::push_number(&mut out, number);
+        assert_eq!(String::from_utf8_lossy(&out), format!("n {number}"));
+    }
+}
+
+#[test]
 fn a_worker_sees_the_request_as_it_was_meant() {
     with_node(everything(), NodeLimits::default(), async |node| {
         let fields = "CF-Connecting-IP: 6.6.6.6\r\nX-Request-Id: mine\r\nKeep-Alive: 1\r\nTE: trailers\r\nX-Other: 1\r\n\

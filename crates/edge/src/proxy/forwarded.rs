@@ -9,9 +9,11 @@ use std::net::IpAddr;
 use base::Body;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use net::{Interim, Request};
+use net::{Glance, Interim, PlainRequest, Protocol, Request};
+use telemetry::TraceContext;
 
 use super::NAME;
+use super::tier::{CDN_LOOP, NodeName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -66,21 +68,17 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
     let mut headers = request.headers;
     net::strip_hop_by_hop(&mut headers);
     let (peer, host) = (request.peer.ip(), request.authority.clone());
-    let told = host.to_str().unwrap_or_default();
-    let sender = peer.to_string();
-    // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
-    let (open, close) = if peer.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
-    let node = ["for=", open, &sender, close, ";host=\"", told, "\";proto=", scheme].concat();
+    let Sender { node, address } = Sender::new(peer, host.to_str().unwrap_or_default(), scheme);
     let mut client = peer;
     if tells(&headers) {
         client = last_listed(&headers).unwrap_or(peer);
         append(&mut headers, header::FORWARDED, node);
-        append(&mut headers, X_FORWARDED_FOR, sender);
+        append(&mut headers, X_FORWARDED_FOR, address);
         // The first proxy knows what the client asked for.
         headers.entry(X_FORWARDED_HOST).or_insert(host);
         headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
     } else {
-        let made = [(header::FORWARDED, node), (X_FORWARDED_FOR, sender)];
+        let made = [(header::FORWARDED, node), (X_FORWARDED_FOR, address)];
         for (name, value) in made {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.append(name, value);
@@ -94,6 +92,106 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
     headers.remove(header::EXPECT);
     let Request { method, path_and_query, body, interim, .. } = request;
     Forwarded { method, path_and_query, headers, body, client, interim }
+}
+
+/// Who sent a request, in the words of two fields.
+struct Sender {
+    /// Of `Forwarded`.
+    node: String,
+    address: String,
+}
+
+impl Sender {
+    fn new(peer: IpAddr, host: &str, scheme: &str) -> Self {
+        let address = text_of(peer);
+        // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
+        let (open, close) = if peer.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+        let node = ["for=", open, &address, close, ";host=\"", host, "\";proto=", scheme].concat();
+        Self { node, address }
+    }
+}
+
+/// As `Display` has it, of which the common kind is made without formatting.
+pub(super) fn text_of(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for (unit, digit) in [(100, octet / 100), (10, octet / 10 % 10), (1, octet % 10)] {
+            if octet >= unit || unit == 1 {
+                text.push(char::from(b'0' + digit));
+            }
+        }
+    }
+    text
+}
+
+/// Fields that are no matter of copying a line: others have their say in them, or there are rules for them.
+const TOLD: [&str; 4] = ["via", "cdn-loop", "content-type", "expect"];
+
+/// A GET without a body, as it came.
+pub(crate) struct Came<'a> {
+    pub target: PathAndQuery,
+    /// The host, and the same as text.
+    pub host: HeaderValue,
+    pub authority: &'a str,
+    pub peer: IpAddr,
+    pub scheme: &'static str,
+    pub protocol: Protocol,
+    /// What it says of who sent it is believed.
+    pub is_believed: bool,
+    /// Of this node's span.
+    pub traceparent: String,
+}
+
+impl<'a> Came<'a> {
+    pub fn of(glance: &Glance<'a>, is_believed: bool, trace: &TraceContext) -> Option<Self> {
+        Some(Self {
+            target: PathAndQuery::try_from(glance.target()).ok()?,
+            host: HeaderValue::from_str(glance.authority).ok()?,
+            authority: glance.authority,
+            peer: glance.peer.ip(),
+            scheme: glance.scheme(),
+            protocol: Protocol::Http11,
+            is_believed,
+            traceparent: trace.traceparent(),
+        })
+    }
+
+    /// As a server gets it, as [`forwarded`] and [`NodeName::mark`] make it of one that says nothing of who sent
+    /// it. `None` if it takes more than to leave out lines and to add some. Of each name there is one field.
+    pub fn plain(self, fields: impl Iterator<Item = (&'a str, &'a [u8])>, node: &NodeName) -> Option<PlainRequest> {
+        let mut request = PlainRequest::new(self.target, self.host)?;
+        for (name, value) in fields {
+            let is = |other: &str| name.len() == other.len() && name.eq_ignore_ascii_case(other);
+            if is("host") || is("content-length") || is("traceparent") || net::is_hop_by_hop(name) {
+                continue;
+            }
+            let tells = matches!(name.len(), 9 | 15..=17) && SENDER.iter().any(|sender| is(sender.as_str()));
+            if tells && !self.is_believed {
+                continue;
+            }
+            if tells || TOLD.iter().any(|told| is(told)) {
+                return None;
+            }
+            request.push(name, value);
+        }
+        let Sender { node: sender, address } = Sender::new(self.peer, self.authority, self.scheme);
+        for (name, value) in [
+            ("traceparent", self.traceparent.as_bytes()),
+            (header::FORWARDED.as_str(), sender.as_bytes()),
+            (X_FORWARDED_FOR.as_str(), address.as_bytes()),
+            (X_FORWARDED_HOST.as_str(), self.authority.as_bytes()),
+            (X_FORWARDED_PROTO.as_str(), self.scheme.as_bytes()),
+            (header::VIA.as_str(), via(self.protocol.as_str())?.as_bytes()),
+            (CDN_LOOP.as_str(), node.as_bytes()),
+        ] {
+            request.push(name, value);
+        }
+        (!request.is_full()).then_some(request)
+    }
 }
 
 /// A field's lines as one list.
@@ -119,14 +217,16 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: String) {
 
 /// RFC 9110, section 7.6.3.
 pub(super) fn add_via(headers: &mut HeaderMap, protocol: &str) {
+    if let Some(value) = via(protocol) {
+        headers.append(header::VIA, value);
+    }
+}
+
+fn via(protocol: &str) -> Option<HeaderValue> {
     // Ready made, those of the versions that nearly everybody speaks.
-    let value = match protocol.strip_prefix("HTTP/").unwrap_or(protocol) {
-        "1.1" => HeaderValue::from_static("1.1 selvedge"),
-        "2" => HeaderValue::from_static("2 selvedge"),
-        version => match HeaderValue::try_from(format!("{version} {NAME}")) {
-            Ok(value) => value,
-            Err(_) => return,
-        },
-    };
-    headers.append(header::VIA, value);
+    match protocol.strip_prefix("HTTP/").unwrap_or(protocol) {
+        "1.1" => Some(HeaderValue::from_static("1.1 selvedge")),
+        "2" => Some(HeaderValue::from_static("2 selvedge")),
+        version => HeaderValue::try_from(format!("{version} {NAME}")).ok(),
+    }
 }

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::Body;
@@ -7,10 +8,21 @@ use http_body_util::BodyExt as _;
 use super::alone::Whom;
 use super::binding::Binding;
 use super::filling::{Ends, Filling, Head};
+use super::forwarded::text_of;
 use super::spool::spool;
 
 fn whole(body: Body) -> impl Future<Output = Result<Vec<u8>, base::BodyError>> {
     async move { body.collect(usize::MAX).await.map(|bytes| bytes.to_vec()) }
+}
+
+#[test]
+fn an_address_is_written_as_it_is_displayed() {
+    for octet in 0..=u8::MAX {
+        let address = IpAddr::from([octet, 255 - octet, 10, octet / 2]);
+        assert_eq!(text_of(address), address.to_string());
+    }
+    let address: IpAddr = "2001:db8::1".parse().expect("an address");
+    assert_eq!(text_of(address), "2001:db8::1");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::forwarded::Forwarded;
 use super::upstream::Upstream;
 use crate::respond::refuse;
 
-const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+pub(super) const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// How this process names itself to other nodes: as nobody else does.
 #[derive(Debug, Clone)]
@@ -44,6 +44,10 @@ impl NodeName {
             true => Err(refuse(&code::UPSTREAM_LOOP, "CDN-Loop names this node")),
             false => Ok(()),
         }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     /// Writes down that it passed here. What others wrote stays.

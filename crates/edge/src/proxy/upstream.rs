@@ -20,16 +20,16 @@ use std::time::Duration;
 use base::{Body, Clock, Rng, UpstreamLimits, code};
 use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use manifest::{HashKey, UpstreamPlan};
-use net::{ExchangeError, Interim, Peer, Undone};
+use net::{ExchangeError, Interim, Peer, PlainRequest, Reply, Undone};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use upstream::{Ask, Begin, Outcome, Pick, Pool, PoolView, Refusal, Retry, TargetView};
 use worker::Failure;
 
 use super::binding::Binding;
-use super::forwarded::Forwarded;
+use super::forwarded::{Came, Forwarded};
 use super::passing::Passing;
 use super::spool::{self, Replay};
 use super::tier::{self, NodeName};
@@ -122,6 +122,22 @@ impl Upstream {
         self.early_hints
     }
 
+    /// A plain request as its servers get it, if they are asked as it is: nothing is chosen by what it says, and
+    /// nobody is asked before.
+    pub(crate) fn plain<'a>(
+        &self,
+        came: Came<'a>,
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Option<PlainRequest> {
+        let is_direct = self.parent.is_none() && self.sticky.is_none() && self.hash.is_none();
+        if is_direct { came.plain(fields, &self.node) } else { None }
+    }
+
+    /// Sends such a request.
+    pub(crate) async fn ask_plain(self: &Arc<Self>, request: PlainRequest) -> Result<Reply, Failure> {
+        self.in_time(async |deadline| self.tries(Asking::plain(self, request), deadline).await).await
+    }
+
     /// Sends a request and answers with the head of the response.
     pub(crate) async fn ask(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
         self.node.check(&request.headers)?;
@@ -140,15 +156,24 @@ impl Upstream {
 
     /// The same, of its own servers.
     pub(super) async fn ask_targets(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
+        let asked = self.in_time(async |deadline| self.tries(Asking::new(self, request).await?, deadline).await);
+        asked.await.map(Reply::into_response)
+    }
+
+    /// What comes within the time that there is for all of it.
+    async fn in_time(
+        &self,
+        ask: impl AsyncFnOnce(Option<Instant>) -> Result<Reply, Failure>,
+    ) -> Result<Reply, Failure> {
         if let Some(failure) = &self.refusal {
             return Err(failure.clone());
         }
         if self.limits.total_ms == 0 {
-            return self.tries(request, None).await;
+            return ask(None).await;
         }
         let deadline = Instant::now() + Duration::from_millis(self.limits.total_ms);
         let late = |_| Err(refuse(&code::UPSTREAM_TIMEOUT, self.says("no answer within total_ms")));
-        tokio::time::timeout_at(deadline, self.tries(request, Some(deadline))).await.unwrap_or_else(late)
+        tokio::time::timeout_at(deadline, ask(Some(deadline))).await.unwrap_or_else(late)
     }
 
     /// Opens a WebSocket and passes its end on.
@@ -160,11 +185,10 @@ impl Upstream {
         loop {
             let mut slot = self.enter(&asking.ask).await?;
             asking.ask.tried.insert(slot.pick.at);
-            let peer = &self.peers[slot.pick.at];
-            let result = peer
-                .upgrade(asking.path_and_query.clone(), asking.headers.clone(), settings::sockets(&self.limits))
-                .await;
-            let outcome = outcome(&result);
+            let (path_and_query, headers) = asking.head();
+            let sockets = settings::sockets(&self.limits);
+            let result = self.peers[slot.pick.at].upgrade(path_and_query, headers, sockets).await;
+            let outcome = outcome(result.as_ref().map(Response::status));
             slot.judge(outcome);
             // What was answered is no matter of trying again: a socket is opened once.
             let unreached = outcome == Outcome::Unreached && asking.wants(outcome);
@@ -175,8 +199,7 @@ impl Upstream {
         }
     }
 
-    async fn tries(self: &Arc<Self>, request: Forwarded, deadline: Option<Instant>) -> Result<Response<Body>, Failure> {
-        let mut asking = Asking::new(self, request).await?;
+    async fn tries(self: &Arc<Self>, mut asking: Asking<'_>, deadline: Option<Instant>) -> Result<Reply, Failure> {
         let mut last: Option<Tried> = None;
         loop {
             let slot = match (self.enter(&asking.ask).await, last) {
@@ -192,7 +215,7 @@ impl Upstream {
             } else {
                 self.attempt(slot, asking.outgoing()).await
             };
-            asking.stream = tried.unsent.take();
+            asking.give_back(tried.unsent.take());
             if !(asking.wants(tried.outcome) && self.may_retry()) {
                 return self.finish(tried, &asking, deadline);
             }
@@ -203,8 +226,18 @@ impl Upstream {
 
     /// One exchange with one target.
     async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing) -> Tried {
-        let Outgoing { method, path_and_query, headers, body, interim } = outgoing;
-        let exchange = self.peers[slot.pick.at].exchange_telling(method, path_and_query, headers, body, interim);
+        let peer = &self.peers[slot.pick.at];
+        let exchange = async {
+            match outgoing {
+                Outgoing::Plain(request) => peer.exchange_plain(&request).await,
+                // Boxed: a plain one needs no room for it.
+                Outgoing::Whole(copied) => {
+                    let Copied { method, path_and_query, headers, body, interim } = *copied;
+                    let exchange = peer.exchange_telling(method, path_and_query, headers, body, interim);
+                    Box::pin(exchange).await.map(Reply::Response)
+                }
+            }
+        };
         let result = match self.limits.try_ms {
             0 => exchange.await,
             ms => timeout(Duration::from_millis(ms), exchange).await.unwrap_or_else(|_| {
@@ -214,10 +247,10 @@ impl Upstream {
             }),
         };
         let (result, unsent) = match result {
-            Ok(response) => (Ok(response), None),
+            Ok(reply) => (Ok(reply), None),
             Err(Undone { error, body }) => (Err(error), body),
         };
-        let outcome = outcome(&result);
+        let outcome = outcome(result.as_ref().map(Reply::status));
         slot.judge(outcome);
         Tried { slot, outcome, result: result.map_err(failure), unsent }
     }
@@ -284,16 +317,19 @@ impl Upstream {
         tried: Tried,
         asking: &Asking<'_>,
         deadline: Option<Instant>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Reply, Failure> {
         let at = tried.slot.pick.at;
-        let mut response = tried.result?;
+        let mut response = match tried.result? {
+            Reply::Response(response) => response,
+            plain @ Reply::Plain(_) => return Ok(plain),
+        };
         if let Some(sticky) = &self.sticky
             && asking.bound != Some(at)
         {
             sticky.bind(at, response.headers_mut());
         }
         let between = Duration::from_millis(self.limits.between_bytes_ms);
-        Ok(response.map(|body| Passing::wrap(body, tried.slot, between, deadline)))
+        Ok(Reply::Response(response.map(|body| Passing::wrap(body, tried.slot, between, deadline))))
     }
 
     /// The body of a request, if it can be had again; else as it comes.
@@ -361,21 +397,38 @@ impl Desk {
 /// A request, as often as it goes out.
 struct Asking<'a> {
     upstream: &'a Upstream,
+    what: What,
+    ask: Ask,
+    bound: Option<usize>,
+    retries: u64,
+}
+
+/// What goes out.
+enum What {
+    Plain(Arc<PlainRequest>),
+    /// Boxed: a plain one is not moved about with room for it.
+    Whole(Box<Whole>),
+}
+
+/// A request that is more than text.
+struct Whole {
     method: Method,
     path_and_query: PathAndQuery,
     headers: HeaderMap,
     /// The body, if it can be had again.
-    whole: Option<Replay>,
+    replay: Option<Replay>,
     /// Else as it comes, until it was sent.
     stream: Option<Body>,
-    ask: Ask,
-    bound: Option<usize>,
-    retries: u64,
     interim: Option<Interim>,
 }
 
 /// One copy of it.
-struct Outgoing {
+enum Outgoing {
+    Plain(Arc<PlainRequest>),
+    Whole(Box<Copied>),
+}
+
+struct Copied {
     method: Method,
     path_and_query: PathAndQuery,
     headers: HeaderMap,
@@ -387,7 +440,7 @@ struct Outgoing {
 struct Tried {
     slot: Slot,
     outcome: Outcome,
-    result: Result<Response<Body>, Failure>,
+    result: Result<Reply, Failure>,
     /// The body, if it was not sent.
     unsent: Option<Body>,
 }
@@ -402,27 +455,67 @@ impl<'a> Asking<'a> {
         let Forwarded { method, path_and_query, mut headers, interim, .. } = request;
         upstream.node.mark(&mut headers);
         let (stream, interim) = (Some(stream), interim.filter(|_| upstream.early_hints));
-        Ok(Self { upstream, method, path_and_query, headers, whole, stream, ask, bound, retries: 0, interim })
+        let what = Whole { method, path_and_query, headers, replay: whole, stream, interim };
+        Ok(Self { upstream, what: What::Whole(Box::new(what)), ask, bound, retries: 0 })
+    }
+
+    fn plain(upstream: &'a Upstream, request: PlainRequest) -> Self {
+        let ask = Ask { trial: true, ..Ask::default() };
+        Self { upstream, what: What::Plain(Arc::new(request)), ask, bound: None, retries: 0 }
+    }
+
+    fn head(&self) -> (PathAndQuery, HeaderMap) {
+        match &self.what {
+            What::Plain(plain) => (plain.target().clone(), plain.headers()),
+            What::Whole(whole) => (whole.path_and_query.clone(), whole.headers.clone()),
+        }
     }
 
     fn outgoing(&mut self) -> Outgoing {
-        let body = match &self.whole {
-            Some(replay) => replay.body(),
-            None => self.stream.take().unwrap_or_default(),
+        let whole = match &mut self.what {
+            What::Plain(plain) => return Outgoing::Plain(plain.clone()),
+            What::Whole(whole) => whole,
         };
-        Outgoing {
-            method: self.method.clone(),
-            path_and_query: self.path_and_query.clone(),
-            headers: self.headers.clone(),
+        let body = match &whole.replay {
+            Some(replay) => replay.body(),
+            None => whole.stream.take().unwrap_or_default(),
+        };
+        Outgoing::Whole(Box::new(Copied {
+            method: whole.method.clone(),
+            path_and_query: whole.path_and_query.clone(),
+            headers: whole.headers.clone(),
             body,
-            interim: self.interim.clone(),
+            interim: whole.interim.clone(),
+        }))
+    }
+
+    fn is_idempotent(&self) -> bool {
+        match &self.what {
+            What::Plain(_) => true,
+            What::Whole(whole) => whole.method.is_idempotent(),
+        }
+    }
+
+    /// The body can be had as often as one likes.
+    fn is_at_hand(&self) -> bool {
+        match &self.what {
+            What::Plain(_) => true,
+            What::Whole(whole) => whole.replay.is_some(),
+        }
+    }
+
+    /// It was not sent.
+    fn give_back(&mut self, unsent: Option<Body>) {
+        if let What::Whole(whole) = &mut self.what {
+            whole.stream = unsent;
         }
     }
 
     fn wants(&self, outcome: Outcome) -> bool {
+        let has_stream = matches!(&self.what, What::Whole(whole) if whole.stream.is_some());
         let retry = Retry {
-            idempotent: self.method.is_idempotent(),
-            replayable: self.whole.is_some() || self.stream.is_some(),
+            idempotent: self.is_idempotent(),
+            replayable: self.is_at_hand() || has_stream,
             retries: self.retries,
             retries_max: self.upstream.limits.retries,
             statuses: &self.upstream.retry_on,
@@ -433,8 +526,8 @@ impl<'a> Asking<'a> {
     fn may_go_beside(&self) -> bool {
         self.upstream.limits.hedge_percentile > 0
             && self.upstream.peers.len() > 1
-            && self.method.is_idempotent()
-            && self.whole.is_some()
+            && self.is_idempotent()
+            && self.is_at_hand()
     }
 
     fn again(&mut self) {
@@ -452,9 +545,9 @@ async fn better(first: Tried, other: impl Future<Output = Tried>) -> Tried {
     if other.outcome.is_failure() == Some(false) { other } else { first }
 }
 
-fn outcome(result: &Result<Response<Body>, ExchangeError>) -> Outcome {
+fn outcome(result: Result<StatusCode, &ExchangeError>) -> Outcome {
     match result {
-        Ok(response) => Outcome::Answered { status: response.status().as_u16() },
+        Ok(status) => Outcome::Answered { status: status.as_u16() },
         // The client broke off, not the target.
         Err(ExchangeError::Request(_)) => Outcome::Abandoned,
         Err(error) if error.is_unsent() => Outcome::Unreached,

@@ -208,6 +208,15 @@ pub mod object {
     pub const SYNC: i32 = 480;
 }
 
+/// One value of a durable object's, as it is where it is no object: calls.
+pub mod value {
+    pub const FIRST_CALL: i32 = READ;
+    pub const LAST_CALL: i32 = WRITE;
+
+    pub const READ: i32 = 2650;
+    pub const WRITE: i32 = 2651;
+}
+
 /// The change feed of a SQL database: an operation.
 pub mod sqlfeed {
     pub const CHANGES: i32 = 722;

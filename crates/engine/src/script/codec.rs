@@ -23,6 +23,17 @@ const JSON: u8 = 13;
 
 const DEPTH_MAX: usize = 16;
 
+/// How an array of so many begins.
+pub const fn array_head(count: u32) -> [u8; 5] {
+    let [a, b, c, d] = count.to_le_bytes();
+    [ARRAY, a, b, c, d]
+}
+
+pub const fn small_integer(value: i32) -> [u8; 5] {
+    let [a, b, c, d] = value.to_le_bytes();
+    [INTEGER, a, b, c, d]
+}
+
 /// Writes values for the guest.
 #[derive(Debug, Default)]
 pub struct Encoder(pub Vec<u8>);
@@ -219,6 +230,10 @@ impl<'a> Decoder<'a> {
     /// The next value; `Undefined` past the end, as JavaScript has it for missing arguments.
     pub fn next(&mut self) -> Result<Value<'a>, Malformed> {
         if self.rest.is_empty() { Ok(Value::Undefined) } else { self.value(0) }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// The next value as it stands, for another guest to read; checked as `next` would check it.

@@ -216,6 +216,7 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
             operations::crypto::answer(guest.is_evaluating(), code, arguments, out)?;
         }
         abi::object::FIRST_CALL..=abi::object::LAST_CALL => objects::answer(guest, code, args, out)?,
+        abi::value::FIRST_CALL..=abi::value::LAST_CALL => objects::answer(guest, code, args, out)?,
         abi::past::FIRST_CALL..=abi::past::LAST_CALL => objects::answer(guest, code, args, out)?,
         abi::rpc::FIRST_CALL..=abi::rpc::LAST_CALL => rpc::answer(guest, code, args, out)?,
         abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
@@ -316,6 +317,14 @@ fn responded(args: &mut Decoder<'_>) -> Result<Responded, Refusal> {
 
 /// Reads "name\nvalue\nname\nvalue"; values are byte strings, a character for each byte.
 pub fn parse_headers(block: &str) -> Result<HeaderMap, Refusal> {
+    parse_headers_if(block, |_, _| true)
+}
+
+/// The same without those that are not wanted.
+pub fn parse_headers_if(
+    block: &str,
+    mut wanted: impl FnMut(&HeaderName, &HeaderValue) -> bool,
+) -> Result<HeaderMap, Refusal> {
     let mut headers = HeaderMap::new();
     if block.is_empty() {
         return Ok(headers);
@@ -326,7 +335,9 @@ pub fn parse_headers(block: &str) -> Result<HeaderMap, Refusal> {
         let bad = |what: &str| Refusal::type_error(format!("{what} of header {name:?} is not valid"));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("the name"))?;
         let value = header_value(value).ok_or_else(|| bad("the value"))?;
-        headers.append(name, value);
+        if wanted(&name, &value) {
+            headers.append(name, value);
+        }
     }
     Ok(headers)
 }

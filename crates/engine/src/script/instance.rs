@@ -21,7 +21,7 @@ use http::header;
 use services::StoreError;
 use telemetry::{InvocationRecord, Phases, RecordHandle, Start};
 use tokio::task::AbortHandle;
-use worker::object::{ObjectEvent, Target};
+use worker::object::ObjectEvent;
 use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response, RpcEvent};
 
 use super::abi;
@@ -48,6 +48,7 @@ mod sockets;
 
 use arguments::Entry;
 use objects::Held;
+use outgoing::LastCalled;
 
 /// What waits to enter the guest.
 enum Input {
@@ -122,8 +123,7 @@ pub struct ScriptInstance {
     /// The instance is to end after this entry, and why.
     ending: RefCell<Option<Failure>>,
     pub(super) postgres: RefCell<super::postgres::Postgres>,
-    /// The stub that was called last, and what it names.
-    pub(super) last_stub: RefCell<Option<(Box<str>, Target)>>,
+    pub(super) last: LastCalled,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -226,7 +226,7 @@ impl ScriptInstance {
             uncommitted: RefCell::default(),
             ending: RefCell::default(),
             postgres: RefCell::default(),
-            last_stub: RefCell::default(),
+            last: LastCalled::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),

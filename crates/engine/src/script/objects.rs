@@ -20,12 +20,13 @@ use services::sql::SqlStatement;
 use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
 
-use super::abi::{object as abi, past};
+use super::abi::{object as abi, past, value};
 use super::codec::{Decoder, Encoder, Malformed, Value};
 use super::guest::{Effect, Guest, GuestError};
 use super::host::Refusal;
 use super::operations::{Completion, Operation};
 use super::sockets;
+use super::tokens;
 
 /// What makes a guest an object.
 pub struct GuestObject {
@@ -192,6 +193,11 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
             object.wrote |= !is_read(code);
             store(object, code, &mut args, out)
         }
+        value::READ => read_value(object, &mut args, out),
+        value::WRITE => {
+            object.wrote = true;
+            write_value(object, &mut args)
+        }
         abi::SOCKET_SEND..=abi::AUTO_TIME => {
             let (asked, result) = talk(object, code, message_bytes, &mut args, out);
             guest.effects.extend(asked.map(Effect::Object));
@@ -224,7 +230,11 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
 }
 
 fn is_read(code: i32) -> bool {
-    matches!(code, abi::GET | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS..=abi::AUTO_TIME | past::BOOKMARK)
+    matches!(
+        code,
+        abi::GET | value::READ | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS
+            ..=abi::AUTO_TIME | past::BOOKMARK
+    )
 }
 
 enum Wrong {
@@ -317,6 +327,26 @@ fn store(object: &mut GuestObject, code: i32, args: &mut Decoder<'_>, out: &mut 
         }
         _ => drop(out.integer(storage.bytes()?)),
     }
+    Ok(())
+}
+
+/// READ(key) → the value, undefined if there is none; what is more than a text, a number or a truth
+/// value is the list of its tokens, which the prelude reads.
+fn read_value(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Wrong> {
+    let key = args.next()?;
+    let found = object.seat.storage.get(&[key.as_str()?])?;
+    match found.first().and_then(Option::as_deref).filter(|value| is_encoded(value)) {
+        Some(tokens) => out.0.extend_from_slice(tokens::plain(tokens).unwrap_or(tokens)),
+        None => drop(out.undefined()),
+    }
+    Ok(())
+}
+
+/// WRITE(key, value), for a value that is a text, a number or a truth value.
+fn write_value(object: &mut GuestObject, args: &mut Decoder<'_>) -> Result<(), Wrong> {
+    let (key, value) = (args.next()?, args.raw()?);
+    let tokens = tokens::of_plain(value).ok_or(Malformed)?;
+    object.seat.storage.put(key.as_str()?, &tokens)?;
     Ok(())
 }
 
@@ -423,11 +453,13 @@ fn list(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> 
 /// import holds instead is nothing.
 fn encode_value(value: Option<&[u8]>, out: &mut Encoder) {
     match value {
-        Some(value) if Decoder::new(value).raw().is_ok_and(|raw| raw.len() == value.len()) => {
-            out.0.extend_from_slice(value);
-        }
+        Some(value) if is_encoded(value) => out.0.extend_from_slice(value),
         _ => drop(out.null()),
     }
+}
+
+fn is_encoded(value: &[u8]) -> bool {
+    Decoder::new(value).raw().is_ok_and(|raw| raw.len() == value.len())
 }
 
 /// ID(binding, kind, text) → 64 digits
@@ -469,7 +501,7 @@ pub fn target(operation: &Operation, stub: &str) -> Result<(Arc<dyn Objects>, Ta
     let Some((_, Handle::Objects { class, objects })) = operation.env().bindings.get(binding) else {
         return Err(no_stub());
     };
-    let mut last = operation.instance.last_stub.borrow_mut();
+    let mut last = operation.instance.last.stub.borrow_mut();
     if let Some((known, target)) = &*last
         && **known == *stub
     {

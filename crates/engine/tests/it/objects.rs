@@ -124,6 +124,20 @@ export class Thing {
       await storage.put("n", n);
       return new Response(`${n}`);
     }
+    if (path === "/values") {
+      const values = [0, -0, 1.5, NaN, Infinity, 2 ** 53, "", "text \u{1f600}", true, false, null, 5n, [1, [2]], { a: { b: 1 } }, new Date(7), new Uint8Array([1])];
+      const same = (a, b) => Object.is(a, b) || (typeof a === "object" && a !== null && JSON.stringify(a) === JSON.stringify(b));
+      const wrong = [];
+      for (const [i, value] of values.entries()) {
+        await storage.put("value", value);
+        const found = [await storage.get("value"), storage.kv.get("value"), (await storage.get(["value"])).get("value")];
+        if (!found.every((one) => same(one, value) && typeof one === typeof value)) wrong.push(i);
+      }
+      const refused = [undefined, Symbol()].map((value) => storage.put("value", value).then(() => "kept", (error) => error.name));
+      const keys = [1, undefined, ""].map((key) => storage.get(key).then(() => "found", (error) => error.name));
+      await storage.delete("value");
+      return Response.json([wrong, await Promise.all(refused), await Promise.all(keys), (await storage.get("value")) === undefined]);
+    }
     if (path === "/broken") return this.ctx.blockConcurrencyWhile(async () => { throw new Error("no"); });
     return new Response("no such path");
   }
@@ -218,6 +232,19 @@ fn nothing_leaves_before_the_writes_that_it_follows_are_durable() {
         assert_eq!(text(write.await).await, "wrote");
         assert_eq!(text(read.await).await, "1 2", "what it read was not durable yet");
         assert_eq!(text(thing.running.run(at("/read")).await).await, "1 3", "now it is");
+    });
+}
+
+#[test]
+fn values_come_back_as_they_went() {
+    on_core(async {
+        let thing = thing();
+        let mut answer = Box::pin(thing.running.run(at("/values")));
+        thing.none_yet(&mut answer).await;
+        thing.settle(Ok(()));
+        let told = text(answer.await).await;
+        let refused = r#"["TypeError","DataCloneError"]"#;
+        assert_eq!(told, format!(r#"[[],{refused},["TypeError","TypeError","Error"],true]"#));
     });
 }
 

@@ -113,21 +113,22 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let protocol = |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
-    let io = TokioIo::new(dialled.stream);
-    let sender = if driver == (Driver::Task { h2: true }) {
-        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));
-        builder.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
-        let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
-        tokio::spawn(async move { drop(connection.await) });
-        Sender::H2(sender)
-    } else {
-        let mut builder = hyper::client::conn::http1::Builder::new();
-        builder.max_buf_size(head_bytes.max(HEAD_BYTES_MIN));
-        let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
-        if driver == Driver::Asker {
-            Sender::Inline(Inline::new(sender, connection))
-        } else {
+    let sender = match driver {
+        Driver::Asker => Sender::Inline(Inline::new(Box::new(dialled.stream), head_bytes.max(HEAD_BYTES_MIN))),
+        Driver::Task { h2: true } => {
+            let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));
+            builder.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
+            let io = TokioIo::new(dialled.stream);
+            let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
+            tokio::spawn(async move { drop(connection.await) });
+            Sender::H2(sender)
+        }
+        Driver::Task { h2: false } => {
+            let mut builder = hyper::client::conn::http1::Builder::new();
+            builder.max_buf_size(head_bytes.max(HEAD_BYTES_MIN));
+            let io = TokioIo::new(dialled.stream);
+            let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
             tokio::spawn(async move { drop(connection.await) });
             Sender::H1(sender)
         }

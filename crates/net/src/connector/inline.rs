@@ -6,6 +6,9 @@
 //! the connection itself: between two turns it writes the request, or reads the response with what came of
 //! its body. The protocol is hyper's in either case.
 //!
+//! Most exchanges need none of that, and are made without hyper ([`bare`]). It comes in where it has a say,
+//! and goes when an answer was whole, so that a connection that nobody uses is commonly nobody's.
+//!
 //! Everything that can happen on the channels happens while the connection is driven, here, and is looked at
 //! right behind; so the channels wake nobody ([`Waker::noop`]), and only the socket wakes who waits. Nobody
 //! listens to an unused connection: that its server has closed it is found out when it is taken.
@@ -17,44 +20,154 @@ use std::time::Duration;
 
 use base::{Body, BodyError};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
+use super::bare::{self, Exchange};
+use super::plain::{self, PlainAnswer};
 use super::pool::{Lease, Sender, broke_off};
+use super::resumed::Resumed;
+use super::upgrade::Stream;
 
-/// A connection, and both of its ends.
+/// A connection.
 pub(super) struct Inline {
+    wire: Wire,
+    /// Of the head of a response, for hyper.
+    head_bytes: usize,
+    timer: Timer,
+}
+
+/// Who speaks HTTP on it.
+enum Wire {
+    /// Whoever asks, as [`bare`] has it.
+    Bare(Box<dyn Stream>),
+    Hyper(Hyper),
+}
+
+/// A connection of hyper's, and both of its ends.
+struct Hyper {
     sender: http1::SendRequest<Body>,
     /// `None` if it has ended.
-    connection: Option<BoxFuture<'static, hyper::Result<()>>>,
-    /// Looks for a response that is late. It is set once for many requests, since all have as long: when it
-    /// goes off, it is set again for the one that is under way then.
-    timer: Option<Pin<Box<Sleep>>>,
+    connection: Option<Box<http1::Connection<TokioIo<Resumed>, Body>>>,
+}
+
+/// Looks for a response that is late. It is set once for many requests, since all have as long: when it
+/// goes off, it is set again for the one that is under way then.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+/// What is asked.
+pub(super) enum Errand {
+    Request(http::Request<Body>),
+    /// What is to be sent of a GET without a body.
+    Head(Vec<u8>),
+}
+
+/// What a request comes to.
+pub(super) enum Answer {
+    /// An answer that is there, on a connection that is unused again.
+    Whole(PlainAnswer),
+    /// One whose body is still to be read.
+    Begun(http::Response<Incoming>),
 }
 
 /// Why there is no response.
 pub(super) enum Unanswered {
     Late,
-    Failed(Box<TrySendError<http::Request<Body>>>),
+    /// With the request, if nothing of it was sent.
+    Failed(hyper::Error, Option<http::Request<Body>>),
 }
 
-impl Inline {
-    pub fn new(
-        sender: http1::SendRequest<Body>,
-        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
-    ) -> Self {
-        Self { sender, connection: Some(Box::pin(connection)), timer: None }
+impl Timer {
+    /// Whether it is that time; if not, who asks is woken then.
+    fn is_late(&mut self, late_at: Instant, cx: &mut Context<'_>) -> bool {
+        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(late_at)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= late_at {
+                return true;
+            }
+            timer.as_mut().reset(late_at);
+        }
+        false
+    }
+}
+
+impl Hyper {
+    async fn begin(io: Resumed, head_bytes: usize) -> hyper::Result<Self> {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(head_bytes);
+        let (sender, connection) = builder.handshake::<_, Body>(TokioIo::new(io)).await?;
+        Ok(Self { sender, connection: Some(Box::new(connection)) })
     }
 
     /// Does what can be done now. What went wrong is told where it is waited for.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.connection
-            && connection.as_mut().poll(cx).is_ready()
+            && Pin::new(connection).poll(cx).is_ready()
         {
             self.connection = None;
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.connection.is_none() || self.sender.is_closed()
+    }
+
+    /// Nothing is under way, and nothing came that nobody asked for.
+    fn is_open(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.is_closed() && self.sender.is_ready()
+    }
+
+    async fn ask(
+        &mut self,
+        request: http::Request<Body>,
+        late_at: Option<Instant>,
+        timer: &mut Timer,
+    ) -> Result<http::Response<Incoming>, Unanswered> {
+        let mut asked = pin!(self.sender.try_send_request(request));
+        let connection = &mut self.connection;
+        poll_fn(|cx| {
+            if let Some(driven) = connection
+                && Pin::new(driven).poll(cx).is_ready()
+            {
+                *connection = None;
+            }
+            if let Poll::Ready(answered) = asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Poll::Ready(answered.map_err(|mut error| {
+                    let unsent = error.take_message();
+                    Unanswered::Failed(error.into_error(), unsent)
+                }));
+            }
+            match late_at {
+                Some(late_at) if timer.is_late(late_at, cx) => Poll::Ready(Err(Unanswered::Late)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl Wire {
+    /// A connection that has ended.
+    fn ended() -> Self {
+        Self::Bare(Box::new(tokio::io::empty()))
+    }
+}
+
+impl Inline {
+    /// A connection on which nothing happened yet.
+    pub fn new(stream: Box<dyn Stream>, head_bytes: usize) -> Self {
+        Self { wire: Wire::Bare(stream), head_bytes, timer: Timer::default() }
+    }
+
+    /// Does what can be done now.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Wire::Hyper(hyper) = &mut self.wire {
+            hyper.drive(cx);
         }
     }
 
@@ -64,46 +177,87 @@ impl Inline {
     }
 
     pub fn is_closed(&self) -> bool {
-        self.connection.is_none() || self.sender.is_closed()
+        match &self.wire {
+            // Found out when it is taken.
+            Wire::Bare(_) => false,
+            Wire::Hyper(hyper) => hyper.is_closed(),
+        }
     }
 
     /// Looks whether an unused connection is one still.
     pub fn is_open(&mut self) -> bool {
-        self.settle();
-        !self.is_closed() && self.sender.is_ready()
+        match &mut self.wire {
+            Wire::Bare(stream) => bare::is_silent(&mut **stream, &mut Context::from_waker(Waker::noop())),
+            Wire::Hyper(hyper) => hyper.is_open(),
+        }
+    }
+
+    /// A connection is nobody's again, if it is unused.
+    fn bare(&mut self) {
+        if let Wire::Hyper(hyper) = &mut self.wire
+            && hyper.is_open()
+            && let Some(connection) = hyper.connection.take()
+        {
+            let parts = connection.into_parts();
+            let stream = parts.io.into_inner().into_stream().filter(|_| parts.read_buf.is_empty());
+            self.wire = stream.map_or_else(Wire::ended, Wire::Bare);
+        }
     }
 
     /// Sends a request and waits for the head of the response, for so long after it is sent. All of a
     /// request is sent at once, so that is from now on.
-    pub async fn ask(
-        &mut self,
-        request: http::Request<Body>,
-        limit: Option<Duration>,
-    ) -> Result<http::Response<Incoming>, Unanswered> {
-        let mut asked = pin!(self.sender.try_send_request(request));
-        let (connection, timer) = (&mut self.connection, &mut self.timer);
+    pub async fn ask(&mut self, errand: Errand, limit: Option<Duration>) -> Result<Answer, Unanswered> {
+        let (head, request) = match (errand, &self.wire) {
+            (Errand::Request(request), Wire::Bare(_)) => (bare::head_of(&request), Some(request)),
+            (Errand::Request(request), Wire::Hyper(_)) => (None, Some(request)),
+            (Errand::Head(head), Wire::Bare(_)) => (Some(head), None),
+            (Errand::Head(head), Wire::Hyper(_)) => (None, Some(plain::read(&head))),
+        };
         let mut late_at = None;
-        poll_fn(|cx| {
-            if let Some(driven) = connection
-                && driven.as_mut().poll(cx).is_ready()
-            {
-                *connection = None;
-            }
-            if let Poll::Ready(answered) = asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return Poll::Ready(answered.map_err(|error| Unanswered::Failed(Box::new(error))));
-            }
-            let Some(limit) = limit else { return Poll::Pending };
-            let late_at = *late_at.get_or_insert_with(|| Instant::now() + limit);
-            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(late_at)));
-            while timer.as_mut().poll(cx).is_ready() {
-                if Instant::now() >= late_at {
-                    return Poll::Ready(Err(Unanswered::Late));
+        let mut exchange = head.map(Exchange::new);
+        if let (Some(exchange), Wire::Bare(stream)) = (&mut exchange, &mut self.wire) {
+            let timer = &mut self.timer;
+            let answered = poll_fn(|cx| {
+                if let Poll::Ready(answered) = exchange.poll(&mut **stream, cx) {
+                    return Poll::Ready(Ok(answered));
                 }
-                timer.as_mut().reset(late_at);
+                let Some(limit) = limit else { return Poll::Pending };
+                let late_at = *late_at.get_or_insert_with(|| Instant::now() + limit);
+                if timer.is_late(late_at, cx) { Poll::Ready(Err(Unanswered::Late)) } else { Poll::Pending }
+            });
+            if let Some(whole) = answered.await? {
+                return Ok(Answer::Whole(whole));
             }
-            Poll::Pending
+        }
+        let late_at = late_at.or_else(|| limit.map(|limit| Instant::now() + limit));
+        // Boxed: most exchanges need no room for it.
+        Box::pin(self.ask_hyper(exchange, request, late_at)).await.map(Answer::Begun)
+    }
+
+    /// The same by hyper, which goes on with what was begun.
+    async fn ask_hyper(
+        &mut self,
+        begun: Option<Exchange>,
+        request: Option<http::Request<Body>>,
+        late_at: Option<Instant>,
+    ) -> Result<http::Response<Incoming>, Unanswered> {
+        let sent = begun.as_ref().map(|begun| &begun.request[..]).unwrap_or_default();
+        let request = request.unwrap_or_else(|| plain::read(sent));
+        let is_sent = begun.is_some();
+        let mut hyper = match std::mem::replace(&mut self.wire, Wire::ended()) {
+            Wire::Hyper(hyper) => hyper,
+            Wire::Bare(stream) => {
+                let hyper = Hyper::begin(Resumed::new(stream, begun), self.head_bytes).await;
+                hyper.map_err(|error| Unanswered::Failed(error, None))?
+            }
+        };
+        let answered = hyper.ask(request, late_at, &mut self.timer).await;
+        self.wire = Wire::Hyper(hyper);
+        answered.map_err(|unanswered| match unanswered {
+            // What was sent before is not for hyper to say.
+            Unanswered::Failed(error, _) if is_sent => Unanswered::Failed(error, None),
+            other => other,
         })
-        .await
     }
 }
 
@@ -123,6 +277,12 @@ pub(super) fn body(mut incoming: Incoming, mut lease: Lease) -> hyper::Result<Bo
     let mut nobody = Context::from_waker(Waker::noop());
     match body.poll_next(&mut incoming, &mut nobody) {
         Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(|data| Some(data.len() as u64) == whole) => {
+            // The next one may need no hyper.
+            if let Some(Lease { link, .. }) = &mut body.lease
+                && let Sender::Inline(inline) = &mut link.sender
+            {
+                inline.bare();
+            }
             body.release();
             return Ok(Body::full(frame.into_data().unwrap_or_default()));
         }

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::dial::{self, Dialled, Driver};
 use super::names::Names;
+use super::plain::{PlainRequest, Reply};
 use super::pool::{Lease, Link, Pool, Reuse, Sent, Unsent};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
@@ -154,6 +155,30 @@ impl Peer {
             }
             (error, unsent) => Undone { error, body: unsent.map(http::Request::into_body) },
         })
+    }
+
+    /// Sends a GET without a body, and waits for the answer, or for the head of the response.
+    pub async fn exchange_plain(&self, request: &PlainRequest) -> Result<Reply, Undone> {
+        let host = if self.options.keeps_host { request.host() } else { &self.host };
+        while let Some(link) = self.pool.take(&self.target, &|address| self.approve(address), true) {
+            let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
+            if !lease.is_driven_by_asker() {
+                lease.release();
+                break;
+            }
+            match lease.ask(request.head(host), self.options.times.first_byte).await {
+                Ok(Reply::Response(mut response)) => {
+                    strip_hop_by_hop(response.headers_mut());
+                    return Ok(Reply::Response(response));
+                }
+                Ok(plain) => return Ok(plain),
+                Err(Unsent::Failed(_, Some(_))) => {}
+                Err(unsent) => return Err(Undone { error: self.failed(unsent).0, body: None }),
+            }
+        }
+        // Boxed: most exchanges need no room for connecting, nor for another protocol.
+        let (target, headers) = (request.target().clone(), request.headers());
+        Box::pin(self.exchange(Method::GET, target, headers, Body::empty())).await.map(Reply::Response)
     }
 
     /// Asks for a WebSocket, over a connection of its own.
@@ -314,23 +339,32 @@ impl Peer {
                 strip_hop_by_hop(response.headers_mut());
                 Ok(response)
             }
-            Err(Unsent::Late) => Err((self.timed_out(limit, "the head of the response", "first_byte_ms"), None)),
-            Err(Unsent::Unclear(reason)) => {
-                let target = self.target.to_string();
-                Err((ExchangeError::Protocol { target, reason: reason.to_owned() }, None))
-            }
-            Err(Unsent::Failed(error, unsent)) => {
-                if let Some(body) = dial::of_request(&error) {
-                    return Err((ExchangeError::Request(body), None));
-                }
-                let (target, reason) = (self.target.to_string(), dial::chain(&error));
-                // It says so itself (RFC 9113, section 8.7).
-                if dial::is_refused(&error) {
-                    return Err((ExchangeError::Unreachable { target, reason }, unsent));
-                }
-                Err((ExchangeError::Protocol { target, reason }, unsent))
-            }
+            Err(unsent) => Err(self.failed(unsent)),
         }
+    }
+
+    /// Why there is no response; with the request if nothing of it was sent.
+    fn failed(&self, unsent: Unsent) -> (ExchangeError, Option<http::Request<Body>>) {
+        let (error, unsent) = match unsent {
+            Unsent::Late => {
+                let limit = self.options.times.first_byte;
+                return (self.timed_out(limit, "the head of the response", "first_byte_ms"), None);
+            }
+            Unsent::Unclear(reason) => {
+                let target = self.target.to_string();
+                return (ExchangeError::Protocol { target, reason: reason.to_owned() }, None);
+            }
+            Unsent::Failed(error, unsent) => (error, unsent),
+        };
+        if let Some(body) = dial::of_request(&error) {
+            return (ExchangeError::Request(body), None);
+        }
+        let (target, reason) = (self.target.to_string(), dial::chain(&error));
+        // It says so itself (RFC 9113, section 8.7).
+        if dial::is_refused(&error) {
+            return (ExchangeError::Unreachable { target, reason }, unsent);
+        }
+        (ExchangeError::Protocol { target, reason }, unsent)
     }
 }
 

@@ -14,10 +14,11 @@ use bytes::Bytes;
 use http::{Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
-use super::inline::{self, Inline, Unanswered};
+use super::inline::{self, Answer, Errand, Inline, Unanswered};
+use super::plain::{self, Reply};
 use super::{Target, dial, framing};
 
 /// A connection.
@@ -244,14 +245,22 @@ impl Lease {
         let sent = match &mut self.link.sender {
             Sender::H1(sender) => {
                 let absolute = to_origin_form(&mut request);
-                sender.try_send_request(request).await.map_err(|error| unsent(error, absolute))
+                sender.try_send_request(request).await.map_err(|mut error| {
+                    let unsent = error.take_message();
+                    as_it_was(error.into_error(), unsent, absolute)
+                })
             }
             Sender::Inline(inline) => {
                 let absolute = to_origin_form(&mut request);
-                inline.ask(request, limit).await.map_err(|unanswered| match unanswered {
-                    Unanswered::Late => Unsent::Late,
-                    Unanswered::Failed(error) => unsent(*error, absolute),
-                })
+                match inline.ask(Errand::Request(request), limit).await {
+                    Ok(Answer::Whole(answer)) => {
+                        self.release();
+                        return Ok(answer.into_response());
+                    }
+                    Ok(Answer::Begun(response)) => Ok(response),
+                    Err(Unanswered::Late) => Err(Unsent::Late),
+                    Err(Unanswered::Failed(error, unsent)) => Err(as_it_was(error, unsent, absolute)),
+                }
             }
             Sender::H2(sender) => {
                 if let Err(error) = sender.ready().await {
@@ -270,7 +279,12 @@ impl Lease {
                 })
             }
         };
-        let (parts, incoming) = sent?.into_parts();
+        self.begun(sent?)
+    }
+
+    /// A response whose body is still to be read.
+    fn begun(self, response: http::Response<Incoming>) -> Sent {
+        let (parts, incoming) = response.into_parts();
         if let Some(fault) = framing::fault(&parts.headers) {
             // The connection goes with it.
             return Err(Unsent::Unclear(fault));
@@ -289,6 +303,23 @@ impl Lease {
             return Ok(http::Response::from_parts(parts, Body::empty()));
         }
         Ok(http::Response::from_parts(parts, Body::stream(body)))
+    }
+
+    /// Sends the head of a plain request over a connection that who asks drives, as [`Lease::send`] does.
+    pub async fn ask(mut self, head: Vec<u8>, limit: Duration) -> Result<Reply, Unsent> {
+        self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
+        let Sender::Inline(inline) = &mut self.link.sender else {
+            return self.send(plain::read(&head), Some(limit)).await.map(Reply::Response);
+        };
+        match inline.ask(Errand::Head(head), Some(limit)).await {
+            Ok(Answer::Whole(answer)) => {
+                self.release();
+                Ok(Reply::Plain(answer))
+            }
+            Ok(Answer::Begun(response)) => self.begun(response).map(Reply::Response),
+            Err(Unanswered::Late) => Err(Unsent::Late),
+            Err(Unanswered::Failed(error, unsent)) => Err(Unsent::Failed(error, unsent)),
+        }
     }
 
     /// Back to the pool.
@@ -318,12 +349,11 @@ fn to_origin_form(request: &mut http::Request<Body>) -> http::Uri {
 }
 
 /// An error, and the request as it was if nothing of it was sent.
-fn unsent(mut error: TrySendError<http::Request<Body>>, absolute: http::Uri) -> Unsent {
-    let mut unsent = error.take_message();
+fn as_it_was(error: hyper::Error, mut unsent: Option<http::Request<Body>>, absolute: http::Uri) -> Unsent {
     if let Some(request) = &mut unsent {
         *request.uri_mut() = absolute;
     }
-    Unsent::Failed(error.into_error(), unsent)
+    Unsent::Failed(error, unsent)
 }
 
 /// A response whose rest will not come.

@@ -69,11 +69,11 @@ impl Unsent {
         Self { head, body, sent: 0, last: false }
     }
 
-    /// The connection ends with it, and it says so.
-    fn last(mut head: Vec<u8>, body: Bytes) -> Self {
-        head.truncate(head.len().saturating_sub(2));
-        head.extend_from_slice(b"connection: close\r\n\r\n");
-        Self { last: true, ..Self::new(head, body) }
+    /// The connection ends with it, and it says so at the end of its head, which has so many bytes.
+    fn last(mut text: Vec<u8>, head: usize, body: Bytes) -> Self {
+        let end = head.saturating_sub(2).min(text.len());
+        text.splice(end..end, *b"connection: close\r\n");
+        Self { last: true, ..Self::new(text, body) }
     }
 
     fn left(&self) -> usize {
@@ -170,16 +170,20 @@ impl Wire {
             return Poll::Pending;
         };
         let request = self.awaited.take().map(|awaited| awaited.request).unwrap_or_default();
-        match late {
-            Late::Whole { head, body } if self.state.draining_since.get().is_some() => {
-                self.unsent = Some(Unsent::last(head, body));
+        let (text, head, body) = match late {
+            Late::Whole { head, body } => {
+                let bytes = head.len();
+                (head, bytes, body)
             }
-            Late::Whole { head, body } => self.unsent = Some(Unsent::new(head, body)),
+            Late::Short { text, head } => (text, head, Bytes::new()),
             Late::Response(response) => {
                 self.state.prepared.replace(Some(Box::new(response)));
                 self.gate.through = BytesMut::from(request);
+                return Poll::Ready(());
             }
-        }
+        };
+        let is_last = self.state.draining_since.get().is_some();
+        self.unsent = Some(if is_last { Unsent::last(text, head, body) } else { Unsent::new(text, body) });
         Poll::Ready(())
     }
 

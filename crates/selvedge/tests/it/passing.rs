@@ -52,19 +52,41 @@ const FIELDS: [&str; 14] = [
 /// An origin that says in a field what it was asked, without what differs each time.
 fn origin() -> Origin {
     Origin::start(|seen, stream| {
-        let unlike = |line: &&str| !(line.starts_with("traceparent:") || line.is_empty());
-        let mut head: Vec<_> = seen.head.lines().filter(unlike).collect();
-        head.sort_unstable();
-        let head = head.join("|");
-        let path = seen.target.split('?').next().unwrap_or_default();
-        let answer = match ANSWERS.iter().find(|(known, _)| *known == path) {
-            Some((_, answer)) => (*answer).to_owned(),
-            // More than comes with a head.
-            None => format!("HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n{}", "x".repeat(300_000)),
-        };
-        let (status, rest) = answer.split_once("\r\n").expect("a status line");
-        let _ = write!(stream, "{status}\r\nconnection: close\r\nx-asked: {head}\r\n{rest}");
+        let mut asked = Some(seen.head.clone());
+        while let Some(head) = asked {
+            asked = if answer(&head, stream) { next_head(stream) } else { None };
+        }
     })
+}
+
+/// Answers a request. Whether the connection lasts: it does where the answer is short and says how long it is, as
+/// most are, which is then read without hyper.
+fn answer(head: &str, stream: &mut TcpStream) -> bool {
+    let unlike = |line: &&str| !(line.starts_with("traceparent:") || line.is_empty());
+    let mut asked: Vec<_> = head.lines().filter(unlike).collect();
+    asked.sort_unstable();
+    let asked = asked.join("|");
+    let path = head.split([' ', '?']).nth(1).unwrap_or_default();
+    let answer = match ANSWERS.iter().find(|(known, _)| *known == path) {
+        Some((_, answer)) => (*answer).to_owned(),
+        // More than comes with a head.
+        None => format!("HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n{}", "x".repeat(300_000)),
+    };
+    let (status, rest) = answer.split_once("\r\n").expect("a status line");
+    let lasts = rest.contains("content-length") && rest.len() < 4 << 10;
+    let said = if lasts { "Connection: keep-alive\r\nKeep-Alive: timeout=5" } else { "connection: close" };
+    write!(stream, "{status}\r\n{said}\r\nx-asked: {asked}\r\n{rest}").is_ok() && lasts
+}
+
+/// The next request on a connection, in lower case as the first one is.
+fn next_head(stream: &mut TcpStream) -> Option<String> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0].to_ascii_lowercase());
+    }
+    head.truncate(head.len() - 2);
+    String::from_utf8(head).ok()
 }
 
 /// Asks on a connection that stays open, on one that does not, and where a route has a rule, which is the long way;

@@ -133,6 +133,57 @@ fn the_api_of_d1_is_there() {
 }
 
 #[test]
+fn a_statement_is_bound_as_often_as_one_likes() {
+    let place = Place::new();
+    let node = place.dev(&project(
+        &place,
+        r#"
+        const thrown = (work) => { try { work(); return "nothing"; } catch (error) { return error.name; } };
+        export const again = async (db) => {
+          const statement = db.prepare("SELECT ? AS v");
+          const bound = [1, -0.5, "two", true, null, [1, 2], new Uint8Array([3])].map((value) => statement.bind(value));
+          const first = await Promise.all(bound.map((one) => one.first("v")));
+          return [first, await bound[2].first(), await bound[2].raw(), (await bound[2].run()).results];
+        };
+        export const columns = async (db) => {
+          const statement = db.prepare("SELECT 1 AS one, 2 AS two");
+          const named = { toString: () => "two" };
+          return [await statement.first(named), await statement.first("none").catch((error) => error.message)];
+        };
+        export const shape = (db) => {
+          const statement = db.prepare("SELECT 1");
+          const prototype = Object.getPrototypeOf(statement);
+          return [prototype.constructor.name, Object.keys(prototype).sort(), Object.keys(statement)];
+        };
+        export const strangers = (db) => {
+          const statement = db.prepare("SELECT 1");
+          const { bind, first, all, raw, safeIntegers, constructor } = Object.getPrototypeOf(statement);
+          const strange = [bind, first, all, raw, safeIntegers].flatMap((method) =>
+            [{}, null, Object.create(statement)].map((value) => thrown(() => method.call(value))));
+          return [[...new Set(strange)], thrown(() => new constructor()), thrown(() => statement.first(Symbol()))];
+        };
+        export const unbindable = (db) => {
+          const statement = db.prepare("SELECT ?");
+          return [Symbol(), {}, () => 1].map((value) => thrown(() => statement.bind(value)));
+        };
+        export const inside = (db) => db.transaction(async (within) => {
+          const statement = within.prepare("SELECT ? AS v");
+          return [await statement.bind(5).first("v"), await statement.bind("x").raw(), (await statement.bind(6).all()).results];
+        });
+        "#,
+    ));
+    let bytes = |list: &[u8]| json!({ "bytes": list });
+    let first = json!([1, -0.5, "two", 1, null, bytes(&[1, 2]), bytes(&[3])]);
+    assert_eq!(run(&node, "again"), json!([first, { "v": "two" }, [["two"]], [{ "v": "two" }]]));
+    assert_eq!(run(&node, "columns"), json!([2, "D1_ERROR: Column not found (none)"]));
+    let methods = json!(["all", "bind", "first", "raw", "run", "safeIntegers"]);
+    assert_eq!(run(&node, "shape"), json!(["D1PreparedStatement", methods, []]));
+    assert_eq!(run(&node, "strangers"), json!([["TypeError"], "TypeError", "TypeError"]));
+    assert_eq!(run(&node, "unbindable"), json!(["TypeError", "Error", "Error"]));
+    assert_eq!(run(&node, "inside"), json!([5, [["x"]], [{ "v": 6 }]]));
+}
+
+#[test]
 fn integers_keep_their_64_bits() {
     let place = Place::new();
     let node = place.dev(&project(

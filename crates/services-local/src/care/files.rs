@@ -9,9 +9,9 @@ use services::StoreError;
 use crate::disk;
 
 /// Entries of the directory itself that are no data: the lock, what a node tells the command line, what
-/// can be made again, the log of commits that are in the databases, and their past.
-pub const LEFT_OUT: [&str; 8] =
-    ["lock", "cache", "admin.token", "admin.json", "limits.toml", "ledger", "archive", "starts"];
+/// can be made again, room, the log of commits that are in the databases, and their past.
+pub const LEFT_OUT: [&str; 9] =
+    ["lock", "cache", "admin.token", "admin.json", "limits.toml", "ledger", "archive", "starts", "reserve"];
 /// Endings of what is on its way to its name, and of what belongs to an open database.
 const PASSING: [&str; 4] = ["tmp", "new", "db-wal", "db-shm"];
 const DATABASE: &str = "db";

@@ -1,9 +1,11 @@
 //! The writing side of a file: groups of writes, and what happens when one fails.
 
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, Connection, OpenFlags};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Statement};
 use services::StoreError;
 use tokio::sync::oneshot;
 
@@ -26,17 +28,30 @@ pub enum Fate {
 
 type Effect = Box<dyn FnOnce(Fate) + Send>;
 
-/// The open transaction, as one write of a group sees it.
+/// The open transaction, as the writes of a group see it, one after the other.
 pub struct Tx<'a> {
     connection: &'a Connection,
     sequence: &'a mut u64,
     effects: &'a mut Vec<Effect>,
+    /// Statements that a write of this group used, by their text: the next one most often wants the
+    /// same, and need not look them up in the connection's cache.
+    used: RefCell<Vec<(&'static str, CachedStatement<'a>)>>,
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
+    fn new(connection: &'a Connection, sequence: &'a mut u64, effects: &'a mut Vec<Effect>) -> Self {
+        Self { connection, sequence, effects, used: RefCell::default() }
+    }
+
     /// The statement, compiled once per connection.
-    pub fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
-        self.connection.prepare_cached(sql)
+    pub fn prepare(&self, sql: &'static str) -> rusqlite::Result<Prepared<'_, 'a>> {
+        let mut used = self.used.borrow_mut();
+        let place = used.iter().position(|(text, _)| std::ptr::eq(*text, sql));
+        let statement = match place {
+            Some(place) => used.swap_remove(place).1,
+            None => self.connection.prepare_cached(sql)?,
+        };
+        Ok(Prepared { used: &self.used, sql, statement: Some(statement) })
     }
 
     pub fn connection(&self) -> &Connection {
@@ -53,13 +68,48 @@ impl Tx<'_> {
     pub fn after(&mut self, effect: impl FnOnce(Fate) + Send + 'static) {
         self.effects.push(Box::new(effect));
     }
+
+    fn run(&self, sql: &'static str) -> rusqlite::Result<()> {
+        self.prepare(sql)?.raw_execute().map(drop)
+    }
 }
 
 #[cfg(test)]
 impl<'a> Tx<'a> {
     /// Over a connection of a test's own, for the life of the process.
     pub fn over(connection: &'a Connection) -> Self {
-        Self { connection, sequence: Box::leak(Box::default()), effects: Box::leak(Box::default()) }
+        Self::new(connection, Box::leak(Box::default()), Box::leak(Box::default()))
+    }
+}
+
+/// A statement on loan, to whoever uses it next.
+pub struct Prepared<'t, 'a> {
+    used: &'t RefCell<Vec<(&'static str, CachedStatement<'a>)>>,
+    sql: &'static str,
+    statement: Option<CachedStatement<'a>>,
+}
+
+const LENT: &str = "a statement is there until it is given back";
+
+impl<'a> Deref for Prepared<'_, 'a> {
+    type Target = Statement<'a>;
+
+    fn deref(&self) -> &Statement<'a> {
+        self.statement.as_ref().expect(LENT)
+    }
+}
+
+impl<'a> DerefMut for Prepared<'_, 'a> {
+    fn deref_mut(&mut self) -> &mut Statement<'a> {
+        self.statement.as_mut().expect(LENT)
+    }
+}
+
+impl Drop for Prepared<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(statement) = self.statement.take() {
+            self.used.borrow_mut().push((self.sql, statement));
+        }
     }
 }
 
@@ -233,42 +283,40 @@ fn apply_group(
     sequence: &mut u64,
     effects: &mut Vec<Effect>,
 ) -> Result<(), StoreError> {
-    let run = |sql: &str| -> Result<(), StoreError> {
-        let step = connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
-        step.map(drop).map_err(|error| store_error(path, &error))
-    };
+    let failed = |error: rusqlite::Error| store_error(path, &error);
     let before = *sequence;
-    run("BEGIN IMMEDIATE")?;
-    for job in group {
-        let decided = job.is_decided();
-        let changes = connection.total_changes();
-        if !decided {
-            run("SAVEPOINT job")?;
-        }
-        let mark = effects.len();
-        match job.apply(path, &mut Tx { connection, sequence: &mut *sequence, effects: &mut *effects }) {
-            Applied::Kept => {}
-            Applied::Undo if decided && connection.total_changes() != changes => {
-                return Err(StoreError::Failed(format!("{}: a write stopped half-way", path.display())));
-            }
-            Applied::Undo => {
-                if !decided {
-                    run("ROLLBACK TO job")?;
-                }
-                effects.truncate(mark);
-            }
-            Applied::Failed(error) => return Err(error),
-        }
-        if !decided {
-            run("RELEASE job")?;
-        }
+    let mut tx = Tx::new(connection, sequence, effects);
+    tx.run("BEGIN IMMEDIATE").map_err(failed)?;
+    group.iter_mut().try_for_each(|job| apply(&mut tx, path, &mut **job))?;
+    if *tx.sequence != before {
+        let value = *tx.sequence as i64;
+        let update = tx.prepare("UPDATE sequence SET value = ?1");
+        update.and_then(|mut statement| statement.execute([value])).map_err(failed)?;
     }
-    if *sequence != before {
-        let mut statement =
-            connection.prepare_cached("UPDATE sequence SET value = ?1").map_err(|error| store_error(path, &error))?;
-        statement.execute([*sequence as i64]).map_err(|error| store_error(path, &error))?;
+    tx.run("COMMIT").map_err(failed)
+}
+
+/// Applies one write. What is undone leaves no trace, and its group goes on.
+fn apply(tx: &mut Tx<'_>, path: &Path, job: &mut dyn Job) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| store_error(path, &error);
+    let (decided, changes, mark) = (job.is_decided(), tx.connection.total_changes(), tx.effects.len());
+    if !decided {
+        tx.run("SAVEPOINT job").map_err(failed)?;
     }
-    run("COMMIT")
+    match job.apply(path, tx) {
+        Applied::Kept => {}
+        Applied::Undo if decided && tx.connection.total_changes() != changes => {
+            return Err(StoreError::Failed(format!("{}: a write stopped half-way", path.display())));
+        }
+        Applied::Undo => {
+            if !decided {
+                tx.run("ROLLBACK TO job").map_err(failed)?;
+            }
+            tx.effects.truncate(mark);
+        }
+        Applied::Failed(error) => return Err(error),
+    }
+    if decided { Ok(()) } else { tx.run("RELEASE job").map_err(failed) }
 }
 
 fn open_writer(path: &Path, kind: Kind) -> Result<Connection, StoreError> {

@@ -117,6 +117,51 @@ fn a_decided_write_that_stops_half_way_leaves_nothing_of_its_group() {
     assert_eq!(rows(&f.database), [1, 2]);
 }
 
+/// Writes, and answers what the file's sequence was when its group began.
+async fn group_of(database: &Arc<Database>) -> i64 {
+    let write = |tx: &mut Tx<'_>| -> Result<i64, WriteError<StoreError>> {
+        tx.next_sequence();
+        Ok(tx.prepare("SELECT value FROM sequence")?.query_row([], |row| row.get(0))?)
+    };
+    database.write(0, write).await.expect("written")
+}
+
+#[test]
+fn writes_of_tasks_that_are_ready_beside_each_other_are_one_group() {
+    let f = fixture();
+    let groups = block_on(join_all((0..50).map(|_| group_of(&f.database))));
+    assert_eq!(groups, vec![groups[0]; 50]);
+    assert_eq!(block_on(group_of(&f.database)), groups[0] + 50);
+}
+
+#[test]
+fn a_write_whose_caller_went_away_happens() {
+    let f = fixture();
+    assert_eq!(insert(&f.database, 1).now_or_never(), None);
+    block_on(insert(&f.database, 2)).expect("written");
+    assert_eq!(rows(&f.database), [1, 2]);
+}
+
+#[test]
+fn a_statement_may_be_wanted_while_its_like_is_in_use() {
+    let f = fixture();
+    let sums = f.database.write(0, |tx: &mut Tx<'_>| -> Result<i64, WriteError<StoreError>> {
+        let counted = |depth: i64| -> rusqlite::Result<i64> {
+            const COUNT: &str = "SELECT value FROM (SELECT 1 AS value UNION ALL SELECT 2) WHERE value >= ?1";
+            let (mut outer, mut inner) = (tx.prepare(COUNT)?, tx.prepare(COUNT)?);
+            let mut sum = 0;
+            let mut rows = outer.query([depth])?;
+            while let Some(row) = rows.next()? {
+                let least: i64 = row.get(0)?;
+                sum += inner.query_map([least], |row| row.get::<_, i64>(0))?.sum::<rusqlite::Result<i64>>()?;
+            }
+            Ok(sum)
+        };
+        Ok(counted(1)? * 10 + counted(2)?)
+    });
+    assert_eq!(block_on(sums), Ok(52));
+}
+
 #[test]
 fn the_sequence_rises_also_after_a_reopening() {
     let f = fixture();

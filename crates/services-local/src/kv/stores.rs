@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::write::Counts;
 use crate::care::Removals;
 use crate::content::{ContentId, Contents};
-use crate::data_dir::Root;
+use crate::data_dir::{Reserve, Root};
 use crate::database::{Database, Kind};
 use crate::disk;
 use crate::pool::{Lane, Pool};
@@ -76,6 +76,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     removals: Arc<Removals>,
+    reserve: Arc<Reserve>,
     writers: Pool,
     readers: Pool,
     layout: Layout,
@@ -100,6 +101,7 @@ impl Stores {
             clock: root.options.clock.clone(),
             rng: root.options.rng.clone(),
             removals: root.removals.clone(),
+            reserve: root.reserve.clone(),
             writers: root.writers(),
             readers: root.readers(),
             layout,
@@ -215,9 +217,11 @@ impl Shared {
         let dir = self.path.join(app.tenant.as_str());
         disk::create_dir(&dir).map_err(|error| disk::store_error(&dir, &error))?;
         let contents = dir.join(format!("{}.content", app.app));
-        let contents = Contents::open(contents, self.rng.clone(), self.readers.clone(), self.removals.clone())?;
+        let (removals, reserve) = (self.removals.clone(), self.reserve.clone());
+        let contents = Contents::open(contents, self.rng.clone(), self.readers.clone(), removals, reserve.clone())?;
         let file = dir.join(format!("{}.db", app.app));
-        let database = Database::open(&file, self.layout.kind, self.clock.clone(), self.writers.clone())?;
+        let (kind, clock, writers) = (self.layout.kind, self.clock.clone(), self.writers.clone());
+        let database = Database::open_reserved(&file, kind, clock, writers, reserve)?;
         let (lane, news) = (slot.lane, slot.news.clone());
         let store = Store {
             lane,

@@ -198,6 +198,19 @@ impl<'a, 'tx> Writing<'a, 'tx> {
         Ok(existed)
     }
 
+    /// Makes a put that is all of its write. Whatever may refuse it comes before the first change, so
+    /// that nothing need be kept to undo it by.
+    pub fn put_alone(&mut self, key: &str, value: Value, options: &PutOptions) -> Written<()> {
+        let old = self.find(key)?;
+        let visible = old.as_ref().filter(|old| old.visible(self.now_ms));
+        options.condition.check(visible.map(|old| old.revision)).map_err(WriteError::Refused)?;
+        let (before, new) = (old.as_ref().map(|old| old.usage), Some(usage(key, value.size(), options)));
+        let after = self.before.0.replace(before, new);
+        let total = self.before.1.replace(before, new);
+        self.desk.limits.check_quota((self.before.0, after), (self.before.1, total)).map_err(WriteError::Refused)?;
+        self.put(key, old, value, options)
+    }
+
     fn namespace_id(&mut self) -> Written<i64> {
         if let Some(namespace) = &self.namespace {
             return Ok(namespace.id);
@@ -215,7 +228,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
 
     fn put(&mut self, key: &str, old: Option<Found>, value: Value, options: &PutOptions) -> Written<()> {
         let (namespace, revision, size) = (self.namespace_id()?, self.draw(), value.size());
-        let usage = KvUsage::entry(key.len(), options.metadata.as_ref().map_or(0, String::len), size);
+        let usage = usage(key, size, options);
         let (inline, guard) = match value {
             Value::Inline(bytes) => (Some(bytes), None),
             Value::Content(guard, _) => (None, Some(guard)),
@@ -287,6 +300,10 @@ impl<'a, 'tx> Writing<'a, 'tx> {
         settle(tx, &desk, count, revision, guards, dropped);
         Ok(CommitReceipt { revision, durability: Durability::Fsync, sums })
     }
+}
+
+fn usage(key: &str, size: u64, options: &PutOptions) -> KvUsage {
+    KvUsage::entry(key.len(), options.metadata.as_ref().map_or(0, String::len), size)
 }
 
 /// Nothing of this write fails from here on: its counts are those that the next one builds upon.

@@ -31,8 +31,9 @@ pub const BLOCK_BYTES: u64 = 4 << 10;
 /// A segment takes no further batch beyond this.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
 /// The least room for which a segment is begun.
-#[cfg(target_os = "linux")]
 const RESERVED_BYTES_MIN: u64 = 1 << 20;
+/// On a disk with less room than so many segments, no more is taken than that.
+const WHOLE_FACTOR: u64 = 8;
 const MAGIC: &[u8; 8] = b"SLVLEDG\0";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 52;
@@ -134,7 +135,7 @@ impl Writer {
         let mut options = OpenOptions::new();
         // Not truncated: the old content is what makes a flush cheap.
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&temporary)?;
-        reserve(&file)?;
+        reserve(&temporary, &file)?;
         let mut block = vec![0; BLOCK_BYTES as usize];
         block[..HEADER_BYTES].copy_from_slice(&header.encode());
         file.write_all_at(&block, 0)?;
@@ -187,23 +188,16 @@ pub fn is_empty(buffer: &[u8]) -> bool {
     buffer.len() <= BATCH_HEADER_BYTES
 }
 
-/// Takes the space of a whole segment at once, or of a part where there is no more, so that a full
-/// disk is noticed before something depends on it. File systems that can't are left to notice it late.
-#[cfg(target_os = "linux")]
-fn reserve(file: &File) -> io::Result<()> {
-    let there = file.metadata()?.len();
-    for bytes in [SEGMENT_BYTES, RESERVED_BYTES_MIN].into_iter().filter(|&bytes| bytes > there) {
-        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-            Err(rustix::io::Errno::NOSPC) if bytes > RESERVED_BYTES_MIN => {}
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => break,
-            Err(error) => return Err(error.into()),
-        }
+/// Takes the space of a whole segment at once, or of a part where there is little, so that a node which
+/// starts on its reserve can do so again. File systems that can't are left to notice a full disk late.
+fn reserve(path: &Path, file: &File) -> io::Result<()> {
+    let bytes = match disk::free_bytes(path) {
+        free if free < SEGMENT_BYTES * WHOLE_FACTOR => RESERVED_BYTES_MIN,
+        _ => SEGMENT_BYTES,
+    };
+    if file.metadata()?.len() < bytes {
+        disk::take_room(file, bytes)?;
     }
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn reserve(_: &File) -> io::Result<()> {
     Ok(())
 }
 

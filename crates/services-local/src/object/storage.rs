@@ -12,6 +12,7 @@ use services::sql::{SqlParams, SqlResult, SqlStatement};
 use services::{SqlError, StoreError};
 
 use super::file::{self, Open, PAGE_BYTES};
+use super::recent::Recent;
 use super::{Shared, Slot, past};
 use crate::disk;
 use crate::tenant_sql::{Budget, TenantConnection};
@@ -32,6 +33,7 @@ pub struct LocalStorage {
     /// The alarm of this turn, if it was changed.
     alarm: Option<Option<u64>>,
     spent: Option<StoreError>,
+    recent: Recent,
 }
 
 impl LocalStorage {
@@ -48,7 +50,8 @@ impl LocalStorage {
         let path = shared.file(&key);
         let (in_turn, parts, name, alarm, spent) = (false, 0, None, None, None);
         let opening = slot.opened.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut storage = Self { shared, key, slot, fence, opening, path, in_turn, parts, name, alarm, spent };
+        let recent = Recent::new(usize::try_from(shared.root.options.limits.object_cache_bytes).unwrap_or(usize::MAX));
+        let mut storage = Self { shared, key, slot, fence, opening, path, in_turn, parts, name, alarm, spent, recent };
         storage.find()?;
         // What a crash left the index without.
         if let Some(alarm) = storage.alarm()? {
@@ -215,6 +218,11 @@ impl ObjectStorage for LocalStorage {
 
     fn get(&mut self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, ObjectError> {
         keys.iter().try_for_each(|key| self.shared.limits.check_key(key))?;
+        self.check()?;
+        let known: Option<Vec<_>> = keys.iter().map(|key| self.recent.get(key)).collect();
+        if let Some(values) = known {
+            return Ok(values);
+        }
         let shared = self.shared.clone();
         let found = self.read(|connection| {
             let mut statement = connection.prepare_cached(&shared.statements.get)?;
@@ -225,7 +233,9 @@ impl ObjectStorage for LocalStorage {
             }
             Ok(values)
         })?;
-        Ok(found.unwrap_or_else(|| vec![None; keys.len()]))
+        let values = found.unwrap_or_else(|| vec![None; keys.len()]);
+        keys.iter().zip(&values).for_each(|(key, value)| self.recent.note(key, value.clone()));
+        Ok(values)
     }
 
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ObjectError> {
@@ -235,7 +245,9 @@ impl ObjectStorage for LocalStorage {
         let shared = self.shared.clone();
         self.write(|connection| {
             connection.prepare_cached(&shared.statements.put)?.execute(params![key, value]).map(drop)
-        })
+        })?;
+        self.recent.note(key, Some(Bytes::copy_from_slice(value)));
+        Ok(())
     }
 
     fn delete(&mut self, key: &str) -> Result<bool, ObjectError> {
@@ -243,9 +255,11 @@ impl ObjectStorage for LocalStorage {
             return Ok(false);
         }
         let shared = self.shared.clone();
-        self.write(|connection| {
+        let deleted = self.write(|connection| {
             connection.prepare_cached(&shared.statements.delete)?.execute([key]).map(|rows| rows > 0)
-        })
+        })?;
+        self.recent.note(key, None);
+        Ok(deleted)
     }
 
     fn list(&mut self, options: &ListOptions<'_>) -> Result<Vec<(String, Bytes)>, ObjectError> {
@@ -277,6 +291,7 @@ impl ObjectStorage for LocalStorage {
         if !self.is_stored() {
             return Ok(());
         }
+        self.recent.forget_all();
         self.write(|connection| {
             connection.execute_batch("PRAGMA defer_foreign_keys = ON; DELETE FROM _selvedge_entry")?;
             let mut statement = connection.prepare(
@@ -358,6 +373,7 @@ impl ObjectStorage for LocalStorage {
         let undo = if keep { "" } else { "ROLLBACK TO _selvedge_part;" };
         self.write(|connection| connection.execute_batch(&format!("{undo} RELEASE _selvedge_part")))?;
         if !keep {
+            self.recent.forget_all();
             // It may have been set in what was undone.
             self.alarm = Some(self.alarm()?.map(|alarm| alarm.due_ms));
         }
@@ -430,6 +446,7 @@ impl ObjectStorage for LocalStorage {
 
     fn roll_back(&mut self) {
         (self.parts, self.alarm) = (0, None);
+        self.recent.forget_all();
         if !std::mem::take(&mut self.in_turn) || self.check().is_err() {
             return;
         }

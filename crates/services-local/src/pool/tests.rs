@@ -56,3 +56,20 @@ fn dropping_the_threads_runs_what_is_queued() {
     assert_eq!(heard.iter().count(), 50);
     assert_eq!(pool.spawn(lane, || {}), Err(StoreError::Closed));
 }
+
+#[test]
+fn a_job_that_queues_the_next_is_followed_by_it() {
+    let threads = Threads::start("test", 2).expect("threads");
+    let (pool, lane) = (threads.pool(), Lane::default());
+    let (done, order) = mpsc::channel();
+    fn follow(pool: Pool, lane: Lane, left: u32, done: mpsc::Sender<u32>) {
+        done.send(left).expect("heard");
+        if left > 0 {
+            let (again, at) = (pool.clone(), left - 1);
+            pool.spawn_next(lane, move || follow(again, lane, at, done)).expect("queued");
+        }
+    }
+    let first = pool.clone();
+    pool.spawn(lane, move || follow(first, lane, 100, done)).expect("queued");
+    assert!(order.iter().eq((0..=100).rev()));
+}

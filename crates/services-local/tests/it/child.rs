@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use base::{AppName, Body, Clock as _, SystemClock, TenantName};
 use services::sql::SqlName;
-use services::{Action, AppId, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction, Write};
+use services::{
+    Action, AppId, ArtifactStore as _, Kv as _, PutOptions, Sql as _, SqlDatabase, SqlStatement, SqlValue, Transaction,
+    Write,
+};
 use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv, LocalSql};
 
 use crate::linear;
@@ -33,6 +36,8 @@ pub enum Job {
     WriteThroughFaults,
     /// Writes until the disk is full, makes room, and waits for the store to recover.
     FillTheDisk,
+    /// Writes, then starts anew on a disk without any room, and makes some.
+    StartOnAFullDisk,
     /// Writers of blobs, until it is killed.
     WriteBlobs,
     /// A few of them for a while, the directory closed and opened in between, then the end.
@@ -71,6 +76,7 @@ impl Job {
             Job::WriteAndEnd => "write-and-end",
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
+            Job::StartOnAFullDisk => "start-on-a-full-disk",
             Job::WriteBlobs => "write-blobs",
             Job::WriteBlobsAndEnd => "write-blobs-and-end",
             Job::WriteSqlAndEnd => "write-sql-and-end",
@@ -150,6 +156,7 @@ fn job() {
             let data = opened();
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
         }
+        "start-on-a-full-disk" => runtime.block_on(start_on_a_full_disk(&place)),
         "write-objects" => runtime.block_on(objects::write(&opened(), round, 32, u64::MAX)),
         "write-objects-and-end" => {
             for part in 1..=2 {
@@ -361,4 +368,47 @@ async fn fill_the_disk(kv: &Arc<LocalKv>, place: &Path, round: u64) {
     }
     writer.check(kv, operation + 1).await.expect("what was acknowledged is readable");
     say("recovered");
+}
+
+/// The last process of a directory left the disk full. The next ones serve what there is.
+async fn start_on_a_full_disk(place: &Path) {
+    let open = || DataDir::open(place.join("data"), DataDirOptions::new(place.join("node.key"))).expect("it opens");
+    let (ballast, reserve) = (place.join("ballast"), place.join("data").join("reserve"));
+    let (writer, tenant) = (Writer { round: 0, number: 0 }, namespace().tenant);
+    let data = open();
+    writer.run(&data.kv(), 0).await.expect("there is room");
+    data.artifacts().put(&tenant, "code".into()).await.expect("there is room");
+    write_sql(&data, 0, 1, 0, 3).await;
+    drop(data);
+    assert!(reserve.metadata().expect("a reserve").len() > 0);
+    fill(&ballast);
+    // What was given up serves more than one start.
+    for _ in 0..4 {
+        let data = open();
+        assert_eq!(reserve.metadata().expect("what is left of it").len(), 0);
+        writer.check(&data.kv(), 1).await.expect("what was acknowledged is readable");
+        let error = writer.run(&data.kv(), 1).await.expect_err("it is refused");
+        assert_eq!(error.code().name, "store_full");
+        let error = data.artifacts().put(&tenant, "more".into()).await.expect_err("it is refused");
+        assert_eq!(error.code().name, "store_full");
+        let run = |text: &str| vec![SqlStatement::bind(text.to_owned(), Vec::new())];
+        data.sql().batch(&sql_database(0), run("SELECT * FROM a")).await.expect("what was committed is readable");
+        let error = data.sql().batch(&sql_database(0), run("DELETE FROM a")).await.expect_err("it is refused");
+        assert_eq!(error.code().name, "store_full");
+    }
+    let data = open();
+    std::fs::remove_file(&ballast).expect("the ballast goes");
+    while writer.run(&data.kv(), 1).await.is_err() {
+        std::thread::yield_now();
+    }
+    assert!(reserve.metadata().expect("a reserve again").len() > 0);
+    say("recovered");
+}
+
+/// Fills the disk to its last byte.
+fn fill(ballast: &Path) {
+    let mut file = std::fs::File::create(ballast).expect("a file");
+    for bytes in [1 << 20, 4 << 10, 1] {
+        while file.write_all(&vec![0; bytes]).is_ok() {}
+    }
 }

@@ -1,13 +1,13 @@
 /**
  * The events of an instance that is an object.
  */
-import { answerResult, fail, namedExport, noMethod } from "../../dispatch.ts";
+import { answerResult, answerSoon, fail, namedExport, noMethod } from "../../dispatch.ts";
 import { wholeBuffer } from "../../body.ts";
 import { env } from "../../env.ts";
 import { hostError } from "../../errors.ts";
 import { HostBody } from "../../hostbody.ts";
 import { INTERNAL } from "../../internal.ts";
-import { hold, keep, markAnswered } from "../../invocation.ts";
+import { enter, hold, keep, markAnswered } from "../../invocation.ts";
 import { OBJECT_ALARM_OVER, call, respond } from "../../native.ts";
 import { Error, isObject } from "../../primordials.ts";
 import { Request } from "../../request.ts";
@@ -77,19 +77,52 @@ function attempt(invocation: Invocation, run: (invocation: Invocation) => void):
   }
 }
 
+/** The hot path: nothing is held back, and the answer's promise is looked at when its jobs ran. */
 export function onFetch(
   id: number, method: string, url: string, block: string, body: any, handle: number, cfJson: any,
-): void {
-  begin(id, (invocation) => {
-    const request: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
-    if (body === true) request[BODY] = invocation[REQUEST_BODY] = new HostBody(handle);
+): void | Promise<unknown> {
+  if (object === undefined || !isOpen()) {
+    begin(id, (invocation) => {
+      const request = requestOf(invocation, method, url, block, body, handle, cfJson);
+      if (typeof object.fetch !== "function") return noMethod(invocation, "fetch", className);
+      answerResult(invocation, object.fetch(request));
+    });
+    return;
+  }
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
+  enter(invocation);
+  let result: unknown;
+  try {
+    const request = requestOf(invocation, method, url, block, body, handle, cfJson);
     if (typeof object.fetch !== "function") return noMethod(invocation, "fetch", className);
-    answerResult(invocation, object.fetch(new Request(INTERNAL, request)));
-  });
+    result = object.fetch(request);
+  } catch (error) {
+    return fail(invocation, error);
+  }
+  return answerSoon(invocation, result);
 }
 
-export function onRpc(id: number, request: any, handles: any, session: number): void {
-  begin(id, (invocation) => callFeature().serveCall(invocation, object.constructor, () => object, request, handles, session));
+function requestOf(
+  invocation: Invocation, method: string, url: string, block: string, body: any, handle: number, cfJson: any,
+): Request {
+  const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
+  if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(handle);
+  return new Request(INTERNAL, state);
+}
+
+export function onRpc(id: number, request: any, handles: any, session: number): void | Promise<unknown> {
+  if (object === undefined || !isOpen()) {
+    begin(id, (invocation) =>
+      callFeature().serveHeldCall(invocation, object.constructor, theObject, request, handles, session));
+    return;
+  }
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
+  enter(invocation);
+  try {
+    return callFeature().serveCall(invocation, object.constructor, theObject, request, handles, session);
+  } catch (error) {
+    return fail(invocation, error);
+  }
 }
 
 /** An event without an answer. */

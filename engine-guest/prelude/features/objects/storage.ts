@@ -5,7 +5,8 @@
 import { INTERNAL } from "../../internal.ts";
 import {
   OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_BOOKMARK, OBJECT_DELETE, OBJECT_DELETE_ALL, OBJECT_END,
-  OBJECT_GET, OBJECT_LIST, OBJECT_PUT, OBJECT_RESTORE_NEXT, OP_OBJECT_SYNC, call, start,
+  OBJECT_GET, OBJECT_LIST, OBJECT_PUT, OBJECT_READ, OBJECT_RESTORE_NEXT, OBJECT_WRITE, OP_OBJECT_SYNC, call, promised,
+  start,
 } from "../../native.ts";
 import { operation } from "../../operations.ts";
 import {
@@ -28,9 +29,10 @@ function checkKeys(keys: unknown[]): string[] {
   return checked;
 }
 
+/** The host answers what is no object as it is. */
 function readOne(key: unknown): any {
-  const tokens = call(OBJECT_GET, [checkKey(key)])[0];
-  return tokens === null ? undefined : decodeValue(tokens);
+  const found = call(OBJECT_READ, checkKey(key));
+  return isArray(found) ? decodeValue(found) : found;
 }
 
 function readMany(keys: unknown[]): Map<string, any> {
@@ -44,6 +46,12 @@ function readMany(keys: unknown[]): Map<string, any> {
 function writeOne(key: unknown, value: unknown, place: number): void {
   if (value === undefined) throw new TypeError("undefined can't be stored; delete the key instead");
   call(OBJECT_PUT, checkKey(key), place, encodeValue(value));
+}
+
+/** What the host writes down by itself. */
+function isPlain(value: unknown): boolean {
+  const kind = typeof value;
+  return kind === "number" || kind === "string" || kind === "boolean";
 }
 
 function writeMany(entries: any): void {
@@ -126,15 +134,23 @@ export class SyncKvStorage {
 }
 webClass(SyncKvStorage);
 
+async function read(keys: any): Promise<any> {
+  return isArray(keys) ? readMany(keys) : readOne(keys);
+}
+
+async function write(key: any, value: any): Promise<void> {
+  if (isObject(key)) writeMany(key);
+  else writeOne(key, value, 0);
+}
+
 /** What a transaction and the storage itself can do alike. */
 class Keys {
-  async get(keys: any, _options: any = undefined): Promise<any> {
-    return isArray(keys) ? readMany(keys) : readOne(keys);
+  get(keys: any): Promise<any> {
+    return typeof keys === "string" ? promised(decodeValue, OBJECT_READ, keys) : read(keys);
   }
 
-  async put(key: any, value: any = undefined, _options: any = undefined): Promise<void> {
-    if (isObject(key)) writeMany(key);
-    else writeOne(key, value, 0);
+  put(key: any, value: any = undefined): Promise<void> {
+    return typeof key === "string" && isPlain(value) ? promised(decodeValue, OBJECT_WRITE, key, value) : write(key, value);
   }
 
   async delete(keys: any, _options: any = undefined): Promise<any> {

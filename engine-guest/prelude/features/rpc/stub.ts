@@ -8,7 +8,7 @@ import {
 import { INTERNAL } from "../../internal.ts";
 import { promiseCatch, promiseFinally } from "../../library.ts";
 import { logError } from "../../log.ts";
-import { OP_RPC_CALL, makeCallable, start } from "../../native.ts";
+import { OP_RPC_CALL, ask as askHost, makeCallable, start } from "../../native.ts";
 import { whenComplete } from "../../operations.ts";
 import {
   Object, Promise, Symbol, TypeError, Uint8Array, arraySlice, defineProperty, hasOwn, isObject, isView, promiseRejected,
@@ -122,7 +122,7 @@ function memberOf(source: Source, path: string[], name: string): RpcPromise {
 function callOn(source: Source, path: string[], args: unknown[]): RpcPromise {
   let promise: Promise<unknown>;
   try {
-    promise = source.request(true, path, encode(args));
+    promise = source.request(true, path, args.length === 0 ? NOTHING : encode(args));
   } catch (error) {
     promise = promiseRejected(error);
   }
@@ -158,6 +158,13 @@ function surface({ value, stubs }: Arrived): unknown {
   return value;
 }
 
+/** A list of nothing, which is what most calls pass. */
+const NOTHING = encode([]);
+const NO_ARGUMENTS = NOTHING.tokens;
+
+/** The end of a call that passed nothing by reference. */
+const arrived = (ok: boolean, value: any): unknown => (ok ? answered(null, value) : value);
+
 /** A service binding, or a stub of an object: each call is an event of the other side. */
 class Binding implements Source {
   binding: number | string;
@@ -168,13 +175,16 @@ class Binding implements Source {
 
   request(isCall: boolean, path: string[], outgoing: Outgoing): Promise<unknown> {
     const { exports, bodies, tokens } = outgoing;
+    if (exports.length === 0 && bodies.length === 0) {
+      return askHost(arrived, OP_RPC_CALL, this.binding, [isCall, path, 0, isCall ? tokens : NO_ARGUMENTS], [], 0);
+    }
     const session = exports.length > 0 ? openSession(null) : null;
     let streams: number[];
     let id: number;
     try {
       const base = session === null ? 0 : session.export(outgoing);
       streams = openBodies(bodies);
-      const message = [isCall, path, base, isCall ? tokens : encode([]).tokens];
+      const message = [isCall, path, base, isCall ? tokens : NO_ARGUMENTS];
       id = start(OP_RPC_CALL, this.binding, message, streams, session === null ? 0 : session.id);
     } catch (error) {
       giveUpBodies(bodies, error);
@@ -186,7 +196,7 @@ class Binding implements Source {
     return new Promise((resolve, reject) => {
       whenComplete(id, (ok, value) => {
         try {
-          if (ok) return answered(session, value, resolve, reject);
+          if (ok) return resolve(answered(session, value));
           if (session !== null) session.close();
           reject(value);
         } catch (error) {
@@ -197,17 +207,15 @@ class Binding implements Source {
   }
 }
 
-/** The answer: [[is a value, base, tokens], handles, session or 0] */
-function answered(
-  opened: Session | null, answer: any[], resolve: (value: unknown) => void, reject: (reason: unknown) => void,
-): void {
+/** The answer: [[is a value, base, tokens], handles, session or 0]. Throws what the method threw. */
+function answered(opened: Session | null, answer: any[]): unknown {
   const message = answer[0];
   const sessionId = answer[2];
   const session = opened ?? (sessionId === 0 ? null : adoptSession(sessionId, null));
   try {
     const arrived = decodeArrived(message[2], answer[1], session, message[1]);
-    if (message[0]) resolve(surface(arrived));
-    else reject(arrived.value);
+    if (message[0]) return surface(arrived);
+    throw arrived.value;
   } finally {
     if (session !== null) {
       session.answered = true;

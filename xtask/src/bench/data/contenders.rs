@@ -78,11 +78,7 @@ impl Peers {
 }
 
 fn build_kv_load(repo: &Repo) -> Result<PathBuf> {
-    let package = ["build", "--release", "--package", "selvedge-services-local", "--example", "kv_load"];
-    repo::run(repo.cargo().args(package))?;
-    let metadata = repo.metadata()?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
-    Ok(Path::new(target).join("release/examples/kv_load"))
+    repo.build_dist(&["--package", "selvedge-services-local", "--example", "kv_load"], "examples/kv_load")
 }
 
 pub fn measure(

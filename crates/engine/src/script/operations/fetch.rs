@@ -12,22 +12,25 @@ use worker::{Call, Event, FetchEvent, Outbound};
 use super::{Completion, Operation};
 use crate::script::abi::operation;
 use crate::script::codec::{Decoder, Value};
-use crate::script::host::parse_headers;
+use crate::script::host::parse_headers_if;
 
-/// Fields that belong to the connection, or that the host writes itself.
-static NOT_FORWARDED: [HeaderName; 11] = [
-    header::CONNECTION,
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
-    header::UPGRADE,
-    header::EXPECT,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("traceparent"),
-];
+/// Whether a field belongs to the connection, or is written by the host itself.
+fn is_forwarded(name: &HeaderName) -> bool {
+    !matches!(
+        name.as_str(),
+        "connection"
+            | "host"
+            | "content-length"
+            | "transfer-encoding"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "expect"
+            | "keep-alive"
+            | "proxy-connection"
+            | "traceparent"
+    )
+}
 
 /// Redirects that one request follows (Fetch Standard, section 4.4).
 const REDIRECTS_MAX: usize = 20;
@@ -44,15 +47,19 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     let body = operation.body(&body, &stream)?;
     let method = Method::from_bytes(method.as_str()?.as_bytes())
         .map_err(|_| Completion::type_error("the method is not a token"))?;
-    let url = Url::parse(url.as_str()?).map_err(|_| Completion::type_error("the URL is not valid"))?;
-    if service.is_none() && url.scheme() == "data" {
-        return from_data_url(&url);
+    let url = url.as_str()?;
+    let parsed = match &service {
+        Some(_) => None,
+        None => Some(parse_url(url)?),
+    };
+    if let Some(url) = parsed.as_ref().filter(|url| url.scheme() == "data") {
+        return from_data_url(url);
     }
-    let mut headers = parse_headers(headers.as_optional_str()?.unwrap_or(""))?;
-    let upgrade = headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    for name in &NOT_FORWARDED {
-        headers.remove(name);
-    }
+    let mut upgrade = false;
+    let mut headers = parse_headers_if(headers.as_optional_str()?.unwrap_or(""), |name, value| {
+        upgrade |= *name == header::UPGRADE && value.as_bytes().eq_ignore_ascii_case(b"websocket");
+        is_forwarded(name)
+    })?;
     let (call, _) = operation.metered()?;
     let traceparent = HeaderValue::from_str(&call.record.edit().trace.traceparent());
     if let Ok(value) = traceparent {
@@ -61,9 +68,13 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     if upgrade && service.is_some() {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
-    match service {
-        Some(binding) => invoke(operation, call.clone(), &binding, method, url, headers, body).await,
-        None => {
+    match (service, parsed) {
+        (Some(binding), _) => {
+            let url = known_url(operation, url)?;
+            invoke(operation, call.clone(), &binding, method, url, headers, body).await
+        }
+        (None, None) => Err(Completion::type_error("the URL is not valid")),
+        (None, Some(url)) => {
             let mode = Redirect::read(&redirect)?;
             if let Some(next) = call.next.as_ref().filter(|next| next.takes(&as_http(url.clone()))) {
                 if upgrade {
@@ -77,6 +88,19 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
             exchange(operation, Exchange { method, url, headers, body, mode, upgrade }).await
         }
     }
+}
+
+fn parse_url(text: &str) -> Result<Url, Completion> {
+    Url::parse(text).map_err(|_| Completion::type_error("the URL is not valid"))
+}
+
+/// The URL of a request to another worker or an object, as it is written. One is mostly asked for as often as another.
+fn known_url(operation: &Operation, text: &str) -> Result<String, Completion> {
+    let mut last = operation.instance.last.url.borrow_mut();
+    if *last != text {
+        *last = parse_url(text)?.into();
+    }
+    Ok(last.clone())
 }
 
 /// What a `data:` URL holds (Fetch Standard, section 6). It takes no network, and so no grant.
@@ -103,13 +127,12 @@ async fn invoke(
     call: Call,
     callee: &Value<'_>,
     method: Method,
-    url: Url,
+    url: String,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Completion, Completion> {
     let call = call.deeper();
     let client = call.record.edit().client;
-    let url = String::from(url);
     let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
     let response = operation.invoke(callee, call, Event::Fetch(Box::new(event)))?.await?;
     Ok(Completion::Response { response, url, redirected: false })

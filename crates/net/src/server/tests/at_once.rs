@@ -148,6 +148,9 @@ impl Asked {
             return Late::Response(http::Response::new(Body::stream(http_body_util::StreamBody::new(pieces))));
         }
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        if request.path_and_query.query().is_none() {
+            return Late::Short { head: head.len(), text: [head, body].concat().into_bytes() };
+        }
         Late::Whole { head: head.into_bytes(), body: body.into() }
     }
 }

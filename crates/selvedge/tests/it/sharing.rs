@@ -237,7 +237,7 @@ fn variants_by_coding_are_told_by_what_is_accepted() {
 /// Reads the head of an answer, and the first byte of its body.
 fn begin(node: &Node, path: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(node.address).expect("a connection");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("a request");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: edge.localhost\r\nconnection: close\r\n\r\n").expect("a request");
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).expect("a head");

@@ -24,8 +24,8 @@ use super::alone::Whom;
 /// Pieces that a fetch may be ahead of its fastest reader, once nothing is kept.
 const PIECES_AHEAD: usize = 16;
 
-/// So much a reader may be behind the fetch at least, once nothing is kept.
-const BEHIND_BYTES: usize = 1 << 20;
+/// So much a reader may be behind the fetch at least, once nothing is kept: several times what comes at once.
+const BEHIND_BYTES: usize = 4 << 20;
 
 /// What became of a fetch.
 #[derive(Clone)]

@@ -72,7 +72,7 @@ async fn nobody_waits_for_a_slower_reader() {
     filling.keep_no_more();
     let fetch = filling.clone();
     let pour = async move {
-        for _ in 0..64 {
+        for _ in 0..256 {
             fetch.push(vec![b'x'; 64 << 10].into());
             assert!(fetch.room().await);
         }
@@ -86,7 +86,7 @@ async fn nobody_waits_for_a_slower_reader() {
         bytes
     };
     let (first, (), read, followed) = tokio::join!(slow.frame(), pour, whole(fast), follow);
-    assert_eq!((read.expect("whole").len(), followed), (4 << 20, 4 << 20));
+    assert_eq!((read.expect("whole").len(), followed), (16 << 20, 16 << 20));
     assert!(first.expect("a frame").is_ok(), "it had the beginning");
     let left = slow.frame().await.expect("a frame").expect_err("it is left behind");
     assert_eq!(left.code.name, "client_too_slow");

@@ -38,7 +38,7 @@ pub fn negotiate(request: &HeaderMap) -> Option<Coding> {
     let mut best: Option<(u16, Coding)> = None;
     let weights = Weights::parse(request)?;
     for coding in Coding::ALL {
-        let weight = weights.of(coding.token());
+        let weight = weights.of_coding(coding.token());
         if weight > best.map_or(0, |(weight, _)| weight) {
             best = Some((weight, coding));
         }
@@ -47,21 +47,59 @@ pub fn negotiate(request: &HeaderMap) -> Option<Coding> {
     best.filter(|(weight, _)| *weight >= weights.named("identity").unwrap_or(0)).map(|(_, coding)| coding)
 }
 
+/// The codings that a response may have, by the order of their names.
+const KNOWN: [&str; 4] = ["br", "deflate", "gzip", "zstd"];
+
+/// What the lines of an `Accept-Encoding` come to: the known codings that are accepted, in one spelling for
+/// all who accept the same (RFC 9111, section 4.1). `None` without such a field, which accepts any.
+pub(crate) fn accepted<'r>(lines: impl Iterator<Item = &'r [u8]>) -> Option<String> {
+    let mut lines = lines.peekable();
+    lines.peek()?;
+    // What can't be read names nothing.
+    let weights = Weights::of(lines).unwrap_or_default();
+    let mut told = String::new();
+    for coding in KNOWN.into_iter().filter(|coding| weights.of_coding(coding) > 0) {
+        told.push_str(if told.is_empty() { "" } else { ", " });
+        told.push_str(coding);
+    }
+    match weights.named("identity").or_else(|| weights.named("*")) {
+        Some(0) if told.is_empty() => told.push_str("identity;q=0"),
+        Some(0) => told.push_str(", identity;q=0"),
+        _ if told.is_empty() => told.push_str("identity"),
+        _ => {}
+    }
+    Some(told)
+}
+
+/// Asks an origin for what is compared when its response is looked for.
+pub fn reduce_encodings(request: &mut HeaderMap) {
+    let told = accepted(request.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes));
+    if let Some(Ok(told)) = told.map(HeaderValue::try_from) {
+        request.insert(header::ACCEPT_ENCODING, told);
+    }
+}
+
 /// What `Accept-Encoding` says, in thousandths.
+#[derive(Default)]
 struct Weights(Vec<(String, u16)>);
 
 impl Weights {
     fn parse(request: &HeaderMap) -> Option<Self> {
+        let weights = Self::of(request.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes))?;
+        (!weights.0.is_empty()).then_some(weights)
+    }
+
+    fn of<'r>(lines: impl Iterator<Item = &'r [u8]>) -> Option<Self> {
         let mut weights = Vec::new();
-        for line in request.get_all(header::ACCEPT_ENCODING) {
-            for element in split_list(line.to_str().ok()?) {
+        for line in lines {
+            for element in split_list(std::str::from_utf8(line).ok()?) {
                 let mut parts = element.split(';').map(str::trim);
                 let name = parts.next().unwrap_or_default().to_ascii_lowercase();
                 let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
                 weights.push((name, weight.map_or(1_000, thousandths)));
             }
         }
-        (!weights.is_empty()).then_some(Self(weights))
+        Some(Self(weights))
     }
 
     fn named(&self, coding: &str) -> Option<u16> {
@@ -70,7 +108,7 @@ impl Weights {
         self.0.iter().find(|(name, _)| is_it(name)).map(|(_, weight)| *weight)
     }
 
-    fn of(&self, coding: &str) -> u16 {
+    fn of_coding(&self, coding: &str) -> u16 {
         self.named(coding).or_else(|| self.named("*")).unwrap_or(0)
     }
 }

@@ -39,13 +39,15 @@ pub use answer::{Answer, answer};
 pub use content::{Content, Held};
 pub use control::CacheControl;
 pub use encoding::{
-    COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, Coding, compressible, encode_header, negotiate, vary_by_encoding,
+    COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, Coding, compressible, encode_header, negotiate, reduce_encodings,
+    vary_by_encoding,
 };
 pub use key::{KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};
 pub use part::{Gap, Parts, Span, admit_part, answer_parts};
 pub use proxy::{
-    Asked, Reuse, Trouble, admit_proxied, freshened, invalidated, reuse, reuse_where, set_validators, usable_in_trouble,
+    Asked, Reuse, Trouble, admit_proxied, for_one, invalidated, renewed, reuse, reuse_where, set_validators, updated,
+    usable_in_trouble,
 };
 pub use purge::{Purge, Purged, Purges, Ticket, Verdict};
 pub use responses::{Kept, Responses};

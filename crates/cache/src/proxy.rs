@@ -142,21 +142,23 @@ pub(crate) fn admit_any(
     let control = targeted.unwrap_or_else(|| CacheControl::parse(&headers));
     // Section 5.2.2.3: who understands the status knows better than `no-store`.
     let no_store = control.no_store && !(control.must_understand && is_understood(status));
-    let shared = control.public || control.must_revalidate || control.s_maxage_s.is_some();
+    let for_all = control.public || control.s_maxage_s.is_some();
+    let own = connection_fields(&headers);
+    for name in control.fields.iter().chain(&own).chain(&NOT_STORED) {
+        headers.remove(name);
+    }
     let refusal = [
         (Asked::parse(request).no_store, Refusal::RequestNoStore),
         (no_store, Refusal::NoStore),
         (control.must_understand && !is_understood(status), Refusal::Status),
         (control.private, Refusal::Private),
         // Nobody else should get this client's cookies, unless the origin says that all may have them.
-        (headers.contains_key(header::SET_COOKIE) && !shared, Refusal::SetsCookie),
-        (request.contains_key(header::AUTHORIZATION) && !shared, Refusal::Authorized),
+        (headers.contains_key(header::SET_COOKIE) && !for_all, Refusal::SetsCookie),
+        // Section 3.5: who has to ask again each time may have it too, once it is stale.
+        (request.contains_key(header::AUTHORIZATION) && !for_all && !control.must_revalidate, Refusal::Authorized),
     ];
     if let Some((_, refusal)) = refusal.into_iter().find(|(applies, _)| *applies) {
         return Err(refusal);
-    }
-    for name in control.fields.iter().chain(&connection_fields(&headers)).chain(&NOT_STORED) {
-        headers.remove(name);
     }
     if !headers.contains_key(header::DATE) {
         // RFC 9110, section 6.6.1: who stores it writes down when it came.
@@ -229,15 +231,23 @@ pub fn set_validators(stored: Option<&Stored>, request: &mut HeaderMap) -> bool 
 static OF_THE_BODY: [HeaderName; 4] =
     [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE, header::CONTENT_TYPE];
 
-/// The stored response as a 304 to its validation renews it (section 4.3.4); `None` if the 304 is about
-/// another one, so that nothing is known of this.
-pub fn freshened(
-    stored: &Stored,
-    request: &HeaderMap,
-    response: &HeaderMap,
-    heuristic: Heuristic,
-    now_ms: u64,
-) -> Option<Result<Stored, Refusal>> {
+/// The fields of a response that `private` or `no-cache` name: they are for the one who asked.
+pub fn for_one(response: &HeaderMap) -> HeaderMap {
+    let control = CacheControl::targeted(response).unwrap_or_else(|| CacheControl::parse(response));
+    let mut fields = HeaderMap::new();
+    for name in control.fields {
+        if !NOT_STORED.contains(&name) && !fields.contains_key(&name) {
+            for value in response.get_all(&name) {
+                fields.append(name.clone(), value.clone());
+            }
+        }
+    }
+    fields
+}
+
+/// What is said of a stored response once a 304 to its validation came (section 4.3.4); `None` if the 304 is
+/// about another one, so that nothing is known of this.
+pub fn updated(stored: &Stored, response: &HeaderMap) -> Option<HeaderMap> {
     if let (Some(new), Some(old)) = (response.get(header::ETAG), stored.headers.get(header::ETAG))
         && new != old
     {
@@ -257,14 +267,21 @@ pub fn freshened(
             headers.append(name.clone(), value.clone());
         }
     }
-    let renewed = admit_proxied(request, stored.status, headers, heuristic, now_ms);
+    Some(headers)
+}
+
+/// The stored response with what is said of it now, if that may be stored.
+pub fn renewed(
+    stored: &Stored,
+    request: &HeaderMap,
+    headers: HeaderMap,
+    heuristic: Heuristic,
+    now_ms: u64,
+) -> Result<Stored, Refusal> {
+    let renewed = admit_proxied(request, stored.status, headers, heuristic, now_ms)?;
     // What it varies by is of the response that is kept.
-    Some(renewed.map(|renewed| Stored {
-        body: stored.body.clone(),
-        body_id: stored.body_id,
-        vary: stored.vary.clone(),
-        ..renewed
-    }))
+    let (body, body_id, vary) = (stored.body.clone(), stored.body_id, stored.vary.clone());
+    Ok(Stored { body, body_id, vary, ..renewed })
 }
 
 /// What went wrong when the origin was asked.

@@ -3,6 +3,8 @@
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
+use crate::encoding::accepted;
+
 /// What a response's `Vary` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vary {
@@ -63,7 +65,7 @@ impl VaryValues {
 
     /// The same for a request that lies elsewhere than in a map: `lines` are those of a field.
     pub fn matches_lines<'r, L: Iterator<Item = &'r [u8]>>(&self, lines: impl Fn(&HeaderName) -> L) -> bool {
-        self.0.iter().all(|(name, value)| joined(lines(name)) == *value)
+        self.0.iter().all(|(name, value)| compared(name, lines(name)) == *value)
     }
 
     /// What it varies by.
@@ -76,11 +78,16 @@ impl VaryValues {
     }
 }
 
-/// All lines of a field as one value, without the white space around its elements.
 fn combined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    joined(headers.get_all(name).iter().map(HeaderValue::as_bytes))
+    compared(name, headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
+/// The value of a field as it is compared: alike for requests that mean the same by it, as far as that is known.
+fn compared<'r>(name: &HeaderName, lines: impl Iterator<Item = &'r [u8]>) -> Option<Vec<u8>> {
+    if *name == header::ACCEPT_ENCODING { accepted(lines).map(String::into_bytes) } else { joined(lines) }
+}
+
+/// All lines of a field as one value, without the white space around its elements.
 fn joined<'r>(lines: impl Iterator<Item = &'r [u8]>) -> Option<Vec<u8>> {
     let mut whole: Option<Vec<u8>> = None;
     for element in lines.flat_map(|line| line.split(|&b| b == b',')) {

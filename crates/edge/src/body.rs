@@ -188,6 +188,8 @@ struct ResponseBody {
     clock: Arc<dyn Clock>,
     started: Duration,
     complete: bool,
+    /// What ends it, one turn from now.
+    broken: Option<BodyError>,
 }
 
 pub(crate) fn bounded_response(
@@ -205,7 +207,7 @@ pub(crate) fn bounded_response(
         limit: "limits.response_body_bytes",
         ended: false,
     };
-    Body::stream(ResponseBody { counter, record, clock, started, complete: false })
+    Body::stream(ResponseBody { counter, record, clock, started, complete: false, broken: None })
 }
 
 impl HttpBody for ResponseBody {
@@ -213,8 +215,11 @@ impl HttpBody for ResponseBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = ready!(self.counter.poll(cx));
-        match &frame {
+        match frame {
             None => self.complete = true,
             Some(Ok(_)) => self.complete = self.counter.body.is_end_stream(),
             Some(Err(error)) => {
@@ -222,13 +227,18 @@ impl HttpBody for ResponseBody {
                 let mut record = self.record.edit();
                 record.code = Some(error.code);
                 record.detail = Some(error.detail.clone());
+                drop(record);
+                // An error ends the connection, whatever waits to be sent on it: that goes first.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.counter.ended || self.counter.body.is_end_stream()
+        self.broken.is_none() && (self.counter.ended || self.counter.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,10 +4,12 @@
 //! streams. With one, [`cached`] asks the policy (`cache::reuse`) what the store has; what it has not is
 //! fetched once for all who ask at the time ([`filling`]).
 
+mod alone;
 mod binding;
 mod cached;
 mod care;
 mod counts;
+mod fetch;
 mod filling;
 mod forwarded;
 mod gap;

@@ -28,6 +28,7 @@ use crate::dns::Resolver;
 
 mod bare;
 mod dial;
+mod framing;
 mod inline;
 mod names;
 mod peer;
@@ -232,6 +233,7 @@ impl Connector {
             Err(unsent) => {
                 let (reason, unsent) = match unsent {
                     Unsent::Late => ("no answer".to_owned(), None),
+                    Unsent::Unclear(reason) => (reason.to_owned(), None),
                     Unsent::Failed(error, unsent) => (dial::chain(&error), unsent),
                 };
                 Err((ExchangeError::Protocol { target: target.to_string(), reason }, unsent))

@@ -28,6 +28,8 @@ struct Exchange {
     age_s: Option<u64>,
     tagged: bool,
     cookie: bool,
+    /// In `private="Set-Cookie"`.
+    cookie_is_named: bool,
     authorized: bool,
     request_no_store: bool,
 }
@@ -52,7 +54,7 @@ impl Exchange {
 
     /// Section 3, sentence by sentence.
     fn may_be_stored(&self) -> bool {
-        let shared = self.public || self.must_revalidate || self.s_maxage_s.is_some();
+        let for_all = self.public || self.s_maxage_s.is_some();
         let final_and_whole = self.status != 206;
         let lifetime_known = self.lifetime_s().is_some() || self.no_cache;
         let useful = self.tagged || self.modified_ago_s.is_some() || {
@@ -63,8 +65,9 @@ impl Exchange {
             && !self.no_store
             && !self.request_no_store
             && !self.private
-            && (!self.authorized || shared)
-            && (!self.cookie || shared)
+            && (!self.authorized || for_all || self.must_revalidate)
+            // What the standard leaves to the cache: a cookie is for one, unless the response is for all.
+            && (!self.cookie || self.cookie_is_named || for_all)
             && lifetime_known
             && useful
     }
@@ -109,6 +112,9 @@ impl Exchange {
             (self.must_revalidate, "must-revalidate"),
         ];
         directives.extend(flags.iter().filter(|(on, _)| *on).map(|(_, name)| (*name).to_owned()));
+        if self.cookie_is_named {
+            directives.push("private=\"Set-Cookie\"".to_owned());
+        }
         let numbers = [
             ("max-age", self.max_age_s),
             ("s-maxage", self.s_maxage_s),
@@ -201,11 +207,11 @@ prop_compose! {
         (while_s, error_s) in (some_seconds(), some_seconds()),
         (date_ago_s, expires_in_s) in (prop::option::of(0..50_u64), prop::option::of(-50..200_i64)),
         (modified_ago_s, age_s) in (prop::option::of(0..5_000_000_u64), prop::option::of(0..100_u64)),
-        (tagged, cookie, authorized, request_no_store) in (any::<bool>(), seldom(), seldom(), seldom()),
+        (tagged, cookie, cookie_is_named, authorized, request_no_store) in (any::<bool>(), prop::bool::weighted(0.2), seldom(), seldom(), seldom()),
     ) -> Exchange {
         Exchange {
             status, no_store, no_cache, private, public, must_revalidate, max_age_s, s_maxage_s, while_s, error_s,
-            date_ago_s, expires_in_s, modified_ago_s, age_s, tagged, cookie, authorized, request_no_store,
+            date_ago_s, expires_in_s, modified_ago_s, age_s, tagged, cookie, cookie_is_named, authorized, request_no_store,
         }
     }
 }
@@ -232,6 +238,8 @@ proptest! {
         let admitted = admit_proxied(&exchange.request(), status, exchange.fields(), heuristic, NOW_S * 1000);
         prop_assert_eq!(admitted.is_ok(), exchange.may_be_stored(), "{:?}", admitted);
         let Ok(stored) = admitted else { return Ok(()) };
+        let holds_cookie = exchange.cookie && !exchange.cookie_is_named;
+        prop_assert_eq!(stored.headers.contains_key(header::SET_COOKIE), holds_cookie);
         let now_ms = (NOW_S + later.after_s) * 1000;
         prop_assert_eq!(stored.age_s(now_ms), exchange.corrected_initial_age_s() + later.after_s);
         let request = later.fields();

@@ -66,6 +66,27 @@ fn what_no_other_may_see_is_not_stored() {
 }
 
 #[test]
+fn a_cookie_is_stored_only_where_the_response_is_for_all() {
+    let cookie =
+        |control: &str| admitted(&[], &[("cache-control", &format!("max-age=9, {control}")), ("set-cookie", "a=b")]);
+    for control in ["must-revalidate", "proxy-revalidate", "immutable"] {
+        assert_eq!(cookie(control), Err(Refusal::SetsCookie), "{control}");
+        let with_credentials = [("authorization", "x")];
+        let response = [("cache-control", &*format!("max-age=9, {control}"))];
+        assert_eq!(admitted(&with_credentials, &response).is_ok(), control != "immutable", "RFC 9111, section 3.5");
+    }
+    for control in ["public", "s-maxage=9"] {
+        assert!(cookie(control).expect("for all").headers.contains_key("set-cookie"), "{control}");
+    }
+    for control in ["private=\"Set-Cookie\"", "no-cache=\"x, set-cookie\""] {
+        let stored = cookie(control).expect("the rest may be stored");
+        assert!(!stored.headers.contains_key("set-cookie"), "{control}");
+        let own = for_one(&fields(&[("cache-control", control), ("set-cookie", "a=b"), ("set-cookie", "c=d")]));
+        assert_eq!(own.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=b", "c=d"], "{control}");
+    }
+}
+
+#[test]
 fn a_targeted_field_overrides_the_others() {
     let stored = admitted(&[], &[("cdn-cache-control", "max-age=60"), ("cache-control", "no-store"), ("expires", "0")]);
     assert_eq!(stored.expect("stored").lifetime_s, 60);
@@ -82,8 +103,8 @@ fn a_304_renews_what_it_is_about() {
     let stored = stored.expect("stored");
     let response =
         fields(&[("cache-control", "max-age=50"), ("etag", "\"a\""), ("content-type", "c/d"), ("x-new", "2")]);
-    let renewed = freshened(&stored, &HeaderMap::new(), &response, PROXY, NOW_MS + 5_000);
-    let renewed = renewed.expect("about this one").expect("stored");
+    let headers = updated(&stored, &response).expect("about this one");
+    let renewed = renewed(&stored, &HeaderMap::new(), headers, PROXY, NOW_MS + 5_000).expect("stored");
     assert!(renewed.is_fresh(NOW_MS + 50_000));
     assert_eq!(
         (&renewed.headers["x-kept"], &renewed.headers["x-new"]),
@@ -91,7 +112,10 @@ fn a_304_renews_what_it_is_about() {
     );
     assert_eq!(renewed.headers["content-type"], "a/b");
     let other = fields(&[("etag", "\"b\"")]);
-    assert!(freshened(&stored, &HeaderMap::new(), &other, PROXY, NOW_MS).is_none());
+    assert!(updated(&stored, &other).is_none());
+    let cookie = fields(&[("cache-control", "max-age=50, must-revalidate"), ("set-cookie", "a=b")]);
+    let headers = updated(&stored, &cookie).expect("about this one");
+    assert_eq!(super::renewed(&stored, &HeaderMap::new(), headers, PROXY, NOW_MS), Err(Refusal::SetsCookie));
 }
 
 #[test]

@@ -5,27 +5,23 @@
 //! remembered for a while, so that nobody waits for it in vain.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
-use base::{Body, BodyError, Clock, NodeLimits, code};
-use cache::{
-    Answer, Asked, Content, Heuristic, Kept, Key, Parts, Purge, Purged, Responses, Reuse, StoreError, Stored, Ticket,
-    Trouble, Variants,
-};
+use base::{Body, Clock, NodeLimits, code};
+use cache::{Answer, Asked, Content, Key, Parts, Purge, Purged, Responses, Reuse, StoreError, Stored, Variants};
 use futures_util::future::LocalBoxFuture;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::BodyExt as _;
 use net::Request;
 use tokio::sync::oneshot;
 use worker::Failure;
 
+use super::alone::{Alone, Whom};
 use super::counts::{Counted, Counts, Totals};
-use super::filling::{Ends, Filling, Head, Outcome};
+use super::fetch::{Fetch, Led};
+use super::filling::{Filling, Head, Outcome};
 use super::forwarded::CLIENT_CERT;
 use super::part::{self, Parted};
 use super::press::Press;
@@ -36,10 +32,8 @@ use crate::respond::refuse;
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// For how long a key is fetched without waiting for others, after its response was for one alone.
-const ALONE_MS: u64 = 10_000;
-/// Such keys that are remembered; they are all forgotten when there are more.
-const ALONE_MAX: usize = 10_000;
+/// A request is unlike the one that was asked for, in what the response varies by.
+const NOT_ALIKE: &str = "vary";
 
 /// Ranges of one request that are passed on to an origin; with more, it is asked for the whole.
 const RANGES_MAX: usize = 16;
@@ -50,14 +44,14 @@ pub struct ProxyCache {
     key_bytes_max: usize,
     filling: Mutex<HashMap<Key, Arc<Filling>>>,
     /// Bytes of bodies on their way into the store.
-    filling_bytes: AtomicU64,
-    filling_bytes_max: u64,
-    alone: Mutex<HashMap<Key, u64>>,
+    pub(super) filling_bytes: AtomicU64,
+    pub(super) filling_bytes_max: u64,
+    pub(super) alone: Alone,
     pub(super) parted: Parted,
     counts: Counted,
     pub(super) press: Press,
     /// The next name of a body.
-    body_id: AtomicU64,
+    pub(super) body_id: AtomicU64,
 }
 
 /// Whose fetch a request waits for.
@@ -65,7 +59,7 @@ enum Joined {
     /// Its own, which others may join.
     Leads(Arc<Filling>),
     Follows(Arc<Filling>),
-    /// Nobody's: the last response was for one alone.
+    /// Its own, which nobody joins: the last response was for one alone.
     Alone,
 }
 
@@ -106,7 +100,7 @@ impl ProxyCache {
             filling: Mutex::default(),
             filling_bytes: AtomicU64::new(0),
             filling_bytes_max: limits.cache_filling_bytes,
-            alone: Mutex::default(),
+            alone: Alone::default(),
             parted: Parted::default(),
             counts: Counted::default(),
             press: Press::default(),
@@ -148,13 +142,12 @@ impl ProxyCache {
     }
 
     /// The fetch that is under way for a key, or a new one.
-    fn join(&self, key: &Key, now_ms: u64) -> Joined {
-        let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes_alone = alone.get(key).is_some_and(|until| *until > now_ms);
-        drop(alone);
-        if goes_alone {
-            return Joined::Alone;
-        }
+    fn join(&self, key: &Key, whom: Whom, now_ms: u64) -> Joined {
+        if self.alone.goes(key, whom, now_ms) { Joined::Alone } else { self.share(key) }
+    }
+
+    /// The same, whatever is known of the last response.
+    fn share(&self, key: &Key) -> Joined {
         let mut fillings = self.fillings();
         if let Some(filling) = fillings.get(key) {
             return Joined::Follows(filling.clone());
@@ -165,19 +158,11 @@ impl ProxyCache {
     }
 
     /// From now on nobody joins this fetch.
-    fn leave(&self, key: &Key, filling: &Arc<Filling>) {
+    pub(super) fn leave(&self, key: &Key, filling: &Arc<Filling>) {
         let mut fillings = self.fillings();
         if fillings.get(key).is_some_and(|found| Arc::ptr_eq(found, filling)) {
             fillings.remove(key);
         }
-    }
-
-    fn remember_alone(&self, key: &Key, now_ms: u64) {
-        let mut alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        if alone.len() >= ALONE_MAX {
-            alone.clear();
-        }
-        alone.insert(key.clone(), now_ms + ALONE_MS);
     }
 }
 
@@ -297,30 +282,11 @@ struct Asking {
     counts: Arc<Counts>,
 }
 
-/// A fetch, which goes on without the request that began it.
-struct Fetch {
-    cache: Arc<ProxyCache>,
-    clock: Arc<dyn Clock>,
-    upstream: Arc<Upstream>,
-    behind: Option<Behind>,
-    filling: Arc<Filling>,
-    key: Key,
-    /// What is stored, and to be validated.
-    stored: Option<Arc<Stored>>,
-    /// The client's fields, by which the response may vary.
-    client: HeaderMap,
-    heuristic: Heuristic,
-    counts: Arc<Counts>,
-    /// Of the moment before the origin was asked.
-    ticket: Ticket,
-}
-
-/// What who leads a fetch gets.
-enum Led {
-    /// What all get.
-    Shared,
-    /// What is not stored, and why.
-    Own(Response<Body>, &'static str),
+/// What a fetch comes to for one who reads it.
+enum Read {
+    Answer(Response<Body>),
+    /// Nothing, for this reason.
+    Not(&'static str),
 }
 
 impl Asking {
@@ -331,7 +297,8 @@ impl Asking {
         let stored = match cache::reuse(&variants, &self.request.headers, &self.asked, now_ms) {
             Reuse::Fresh(stored) => return Ok(self.hit(caching, &stored, now_ms).await),
             Reuse::StaleWhile(stored) => {
-                if let Joined::Leads(filling) = caching.cache.join(&self.key, now_ms) {
+                // Nobody waits for it, so that whom its response is for is no matter.
+                if let Joined::Leads(filling) = caching.cache.share(&self.key) {
                     self.fetch(caching, upstream, filling, Some(stored.clone()));
                 }
                 return Ok(self.hit(caching, &stored, now_ms).await);
@@ -364,15 +331,32 @@ impl Asking {
             return Box::pin(self.alone(caching, upstream, status)).await;
         }
         // Boxed, each of them: a hit has no need of the room that a fetch takes.
-        match caching.cache.join(&self.key, now_ms) {
+        Box::pin(self.joined(caching, upstream, stored, forward)).await
+    }
+
+    fn whom(&self) -> Whom {
+        Whom::of(self.request.headers.contains_key(header::AUTHORIZATION))
+    }
+
+    /// Fetches for all who join, or reads what another fetches.
+    async fn joined(
+        self,
+        caching: &Caching<'_>,
+        upstream: &Arc<Upstream>,
+        stored: Option<Arc<Stored>>,
+        forward: &str,
+    ) -> Result<Response<Body>, Failure> {
+        match caching.cache.join(&self.key, self.whom(), caching.clock.unix_ms()) {
             Joined::Leads(filling) => Box::pin(self.lead(caching, upstream, filling, stored, forward)).await,
             Joined::Follows(filling) => {
                 Counts::add(&self.counts.collapsed);
-                Box::pin(self.follow(caching, upstream, filling, &format!("{forward}; collapsed"))).await
+                Box::pin(self.follow(caching, upstream, filling, stored, forward)).await
             }
-            Joined::Alone => {
+            // Its part is all that this client needs of what was not stored as a whole.
+            Joined::Alone if stored.is_none() && self.request.headers.contains_key(header::RANGE) => {
                 Box::pin(self.alone(caching, upstream, &format!("{forward}; detail=not-shared-before"))).await
             }
+            Joined::Alone => Box::pin(self.lead(caching, upstream, Arc::default(), stored, forward)).await,
         }
     }
 
@@ -405,30 +389,61 @@ impl Asking {
     ) -> Result<Response<Body>, Failure> {
         Counts::add(&self.counts.misses);
         let wants_part = stored.is_none() && self.request.headers.contains_key(header::RANGE);
-        let led = self.fetch(caching, upstream, filling.clone(), stored).await;
-        if let Ok(Led::Own(mut response, why)) = led {
-            if wants_part {
-                // The whole is not stored, so this client needs no more of it than it asked for.
+        let own = match self.fetch(caching, upstream, filling.clone(), stored).await {
+            // The whole is not stored, so this client needs no more of it than it asked for.
+            Ok(Led::Own(response, told, why)) if wants_part && told.is_success() => {
                 drop(response);
                 return self.alone(caching, upstream, &format!("fwd=partial; detail={why}")).await;
             }
-            let status = response.status().as_u16();
-            tell(&mut response, &format!("{forward}; fwd-status={status}; detail={why}"));
-            return Ok(response);
+            Ok(Led::Own(mut response, told, why)) => {
+                tell(&mut response, &format!("{forward}; fwd-status={}; detail={why}", told.as_u16()));
+                return Ok(response);
+            }
+            Ok(Led::Shared(own)) => own,
+            Err(_) => HeaderMap::new(),
+        };
+        match self.read(caching, &filling, forward).await? {
+            Read::Answer(mut response) => {
+                for (name, value) in &own {
+                    response.headers_mut().append(name, value.clone());
+                }
+                Ok(response)
+            }
+            Read::Not(why) => self.alone(caching, upstream, &format!("fwd=bypass; detail={why}")).await,
         }
-        self.follow(caching, upstream, filling, forward).await
     }
 
-    /// Reads what a fetch brings.
+    /// Reads what another's fetch brings, or fetches itself.
     async fn follow(
         self,
         caching: &Caching<'_>,
         upstream: &Arc<Upstream>,
         filling: Arc<Filling>,
+        stored: Option<Arc<Stored>>,
         forward: &str,
     ) -> Result<Response<Body>, Failure> {
-        match filling.head().await {
-            Head::Failed(failure) => Err(failure),
+        match self.read(caching, &filling, &format!("{forward}; collapsed")).await? {
+            Read::Answer(response) => Ok(response),
+            Read::Not(why) => match filling.head().await {
+                // Nothing is known of what others get: one of them asks for all.
+                Head::Alone(Whom::Authorized) if self.whom() == Whom::All => {
+                    Box::pin(self.joined(caching, upstream, stored, forward)).await
+                }
+                Head::Streaming(_) | Head::Alone(_) if self.request.headers.contains_key(header::RANGE) => {
+                    Box::pin(self.alone(caching, upstream, &format!("fwd=bypass; detail={why}"))).await
+                }
+                Head::Whole(..) | Head::Streaming(_) if why == NOT_ALIKE => {
+                    Box::pin(self.lead(caching, upstream, Arc::default(), stored, "fwd=vary-miss")).await
+                }
+                _ => Box::pin(self.lead(caching, upstream, Arc::default(), stored, forward)).await,
+            },
+        }
+    }
+
+    /// What a fetch brings, for this client.
+    async fn read(&self, caching: &Caching<'_>, filling: &Arc<Filling>, forward: &str) -> Result<Read, Failure> {
+        let response = match filling.head().await {
+            Head::Failed(failure) => return Err(failure),
             Head::Whole(stored, outcome) if stored.vary.matches(&self.request.headers) => {
                 let now_ms = caching.clock.unix_ms();
                 let status = match outcome {
@@ -438,17 +453,18 @@ impl Asking {
                         format!("{forward}; detail=stale-if-error")
                     }
                 };
-                Ok(self.made_of(&stored, now_ms, &status))
+                Some(self.made_of(&stored, now_ms, &status))
             }
             Head::Streaming(stored) if stored.vary.matches(&self.request.headers) => {
-                match self.streamed(&stored, &filling, caching, &format!("{forward}; stored")).await {
-                    Some(response) => Ok(response),
-                    None => self.alone(caching, upstream, "fwd=bypass; detail=too-large").await,
+                if let Some(error) = filling.broken() {
+                    return Err(Failure::new(error.code, error.detail));
                 }
+                self.streamed(&stored, filling, caching, forward).await
             }
-            Head::Whole(..) | Head::Streaming(_) => self.alone(caching, upstream, "fwd=vary-miss").await,
-            Head::Alone => self.alone(caching, upstream, "fwd=uri-miss; detail=not-shared").await,
-        }
+            Head::Whole(..) | Head::Streaming(_) => return Ok(Read::Not(NOT_ALIKE)),
+            Head::Alone(_) => return Ok(Read::Not("not-shared")),
+        };
+        Ok(response.map_or(Read::Not("too-large"), Read::Answer))
     }
 
     /// An answer that nobody was asked for.
@@ -482,14 +498,16 @@ impl Asking {
         stored: &Arc<Stored>,
         filling: &Arc<Filling>,
         caching: &Caching<'_>,
-        status: &str,
+        forward: &str,
     ) -> Option<Response<Body>> {
         let now_ms = caching.clock.unix_ms();
+        let status = format!("{forward}; stored");
         if let Some(whole) = filling.arrived() {
             let stored = Stored { body: whole.into(), ..Stored::clone(stored) };
-            return Some(self.made_of(&stored, now_ms, status));
+            return Some(self.made_of(&stored, now_ms, &status));
         }
-        let size = stored.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let size: Option<u64> =
+            stored.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let is_conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE]
             .iter()
             .any(|name| self.request.headers.contains_key(name));
@@ -499,8 +517,10 @@ impl Asking {
                 Some(size) => filling.held(size)?,
                 None => Content::Whole(filling.body(None)?.collect(usize::MAX).await.ok()?),
             };
-            return Some(self.made_of(&Stored { body, ..Stored::clone(stored) }, now_ms, status));
+            return Some(self.made_of(&Stored { body, ..Stored::clone(stored) }, now_ms, &status));
         }
+        // Of a body that does not say how long it is nobody knows yet whether it is one to be stored.
+        let status = if size.is_some() { &status } else { forward };
         let mut response = Response::new(filling.body(size)?);
         *response.status_mut() = stored.status;
         *response.headers_mut() = stored.headers.clone();
@@ -508,7 +528,7 @@ impl Asking {
         Some(response)
     }
 
-    /// Without the cache, for this client alone; a part is kept as it passes.
+    /// As the client asks, for this client alone; a part is kept as it passes.
     async fn alone(
         self,
         caching: &Caching<'_>,
@@ -518,7 +538,9 @@ impl Asking {
         Counts::add(&self.counts.bypassed);
         let wants_part = self.request.headers.contains_key(header::RANGE) && !self.is_head && !self.asked.no_store;
         let keeps = wants_part.then(|| (self.request.headers.clone(), caching.cache.responses.ticket()));
-        let response = ask(upstream, caching.behind.as_ref(), self.request).await?;
+        let mut request = self.request;
+        cache::reduce_encodings(&mut request.headers);
+        let response = ask(upstream, caching.behind.as_ref(), request).await?;
         let (mut response, kept) = match keeps {
             Some((client, ticket)) if response.status() == StatusCode::PARTIAL_CONTENT => {
                 part::keep(caching, &self.key, &client, ticket, response)
@@ -555,175 +577,10 @@ impl Asking {
         // It says nothing to a client that has its answer already.
         let interim = self.request.interim.clone();
         let (lead, led) = oneshot::channel();
-        tokio::task::spawn_local(fetch.run(Forwarded { interim, ..self.request.bodiless() }, lead));
+        let mut request = Forwarded { interim, ..self.request.bodiless() };
+        cache::reduce_encodings(&mut request.headers);
+        tokio::task::spawn_local(fetch.run(request, lead));
         led
-    }
-}
-
-impl Fetch {
-    async fn run(self, mut request: Forwarded, lead: oneshot::Sender<Led>) {
-        let _ends = Ends(self.filling.clone());
-        let plain = request.headers.clone();
-        let validates = cache::set_validators(self.stored.as_deref(), &mut request.headers);
-        let (path_and_query, client) = (request.path_and_query.clone(), request.client);
-        let mut outcome = ask(&self.upstream, self.behind.as_ref(), request).await;
-        if validates && outcome.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_MODIFIED) {
-            let response = outcome.as_ref().map_or(None, |response| self.renew(response.headers()));
-            match response {
-                Some(renewed) => {
-                    let held = self.put(renewed).await;
-                    return self.settle(Head::Whole(held, Outcome::Validated), lead);
-                }
-                None => {
-                    // It speaks of another response than the one that is stored: begin anew.
-                    let (method, mut headers) = (Method::GET, plain);
-                    cache::set_validators(None, &mut headers);
-                    let again =
-                        Forwarded { method, path_and_query, headers, body: Body::empty(), client, interim: None };
-                    outcome = ask(&self.upstream, self.behind.as_ref(), again).await;
-                }
-            }
-        }
-        let trouble = match &outcome {
-            Err(_) => Trouble::Unreachable,
-            Ok(response) => Trouble::Status(response.status()),
-        };
-        let now_ms = self.clock.unix_ms();
-        if let Some(stored) = &self.stored
-            && cache::usable_in_trouble(stored, trouble, now_ms)
-        {
-            return self.settle(Head::Whole(stored.clone(), Outcome::Stale), lead);
-        }
-        match outcome {
-            Err(failure) => self.settle(Head::Failed(failure), lead),
-            Ok(response) => self.fill(response, lead).await,
-        }
-    }
-
-    /// What is stored, as a 304 renews it; `None` if it is about something else, or ends its time.
-    fn renew(&self, response: &HeaderMap) -> Option<Stored> {
-        let stored = self.stored.as_deref()?;
-        let now_ms = self.clock.unix_ms();
-        cache::freshened(stored, &self.client, response, self.heuristic, now_ms)?.ok()
-    }
-
-    async fn put(&self, stored: Stored) -> Arc<Stored> {
-        let held = Arc::new(stored.clone());
-        match self.cache.responses.put(self.key.clone(), stored, &self.ticket).await {
-            Ok(Kept::Kept(stored)) => {
-                Counts::add(&self.counts.stored);
-                stored
-            }
-            Ok(Kept::Purged) => held,
-            Err(error) => {
-                tracing::debug!(%error, url = %self.key.url, "a response was not stored");
-                held
-            }
-        }
-    }
-
-    /// Everybody gets the same, and who comes later asks the store.
-    fn settle(&self, head: Head, lead: oneshot::Sender<Led>) {
-        self.cache.leave(&self.key, &self.filling);
-        self.filling.tell(head);
-        // Whoever led may have left.
-        let _ = lead.send(Led::Shared);
-    }
-
-    /// Stores a response while everybody reads it, or leaves it to the one who led.
-    async fn fill(&self, response: Response<Body>, lead: oneshot::Sender<Led>) {
-        let bytes_max = self.cache.responses.body_bytes_max();
-        let (head, mut body) = response.into_parts();
-        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        let now_ms = self.clock.unix_ms();
-        let admitted = cache::admit_proxied(&self.client, head.status, head.headers.clone(), self.heuristic, now_ms);
-        let admitted = match admitted {
-            Ok(_) if length.is_some_and(|length| length > bytes_max as u64) => Err("too-large"),
-            Ok(stored) => Ok(stored),
-            Err(refusal) => Err(refusal.detail()),
-        };
-        let stored = match admitted {
-            Ok(stored) => stored,
-            Err(why) => {
-                self.cache.remember_alone(&self.key, now_ms);
-                self.cache.leave(&self.key, &self.filling);
-                self.filling.tell(Head::Alone);
-                let _ = lead.send(Led::Own(Response::from_parts(head, body), why));
-                return;
-            }
-        };
-        self.filling.tell(Head::Streaming(Arc::new(stored.clone())));
-        let _ = lead.send(Led::Shared);
-        let end = self.pour(&mut body, bytes_max).await;
-        match end {
-            Ok(true) => {
-                let (body, body_id) = (self.filling.whole().into(), self.cache.body_id.fetch_add(1, Ordering::Relaxed));
-                let mut put = pin!(self.put(Stored { body, body_id, ..stored }));
-                // Who reads does not wait for a disk; who comes meanwhile joins, and finds it whole.
-                let waits = std::future::poll_fn(|cx| Poll::Ready(put.as_mut().poll(cx).is_pending()));
-                if waits.await {
-                    self.filling.end(Ok(()));
-                    put.await;
-                }
-                self.cache.leave(&self.key, &self.filling);
-                self.filling.end(Ok(()));
-            }
-            Ok(false) => self.filling.end(Ok(())),
-            Err(error) => {
-                self.cache.leave(&self.key, &self.filling);
-                self.filling.end(Err(error));
-            }
-        }
-    }
-
-    /// Reads the body to its end. True if all of it is kept.
-    async fn pour(&self, body: &mut Body, bytes_max: usize) -> Result<bool, BodyError> {
-        let mut share = FillingShare::new(self.cache.clone());
-        let mut kept = true;
-        while let Some(frame) = body.frame().await {
-            let Ok(piece) = frame?.into_data() else { continue };
-            let fits = !kept || share.takes(piece.len() as u64);
-            let is_small = self.filling.push(piece) <= bytes_max;
-            if kept && !(is_small && fits) {
-                kept = false;
-                self.cache.leave(&self.key, &self.filling);
-                self.filling.keep_no_more();
-            }
-            if !kept && !self.filling.room().await {
-                return Ok(false);
-            }
-        }
-        Ok(kept)
-    }
-}
-
-/// What one fetch has of `cache_filling_bytes`.
-pub(super) struct FillingShare {
-    cache: Arc<ProxyCache>,
-    bytes: u64,
-}
-
-impl FillingShare {
-    fn new(cache: Arc<ProxyCache>) -> Self {
-        Self { cache, bytes: 0 }
-    }
-
-    /// A share of so many bytes, if there is one.
-    pub fn take(cache: Arc<ProxyCache>, bytes: u64) -> Option<Self> {
-        let mut share = Self::new(cache);
-        share.takes(bytes).then_some(share)
-    }
-
-    fn takes(&mut self, bytes: u64) -> bool {
-        self.bytes += bytes;
-        let before = self.cache.filling_bytes.fetch_add(bytes, Ordering::Relaxed);
-        before + bytes <= self.cache.filling_bytes_max
-    }
-}
-
-impl Drop for FillingShare {
-    fn drop(&mut self) {
-        self.cache.filling_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

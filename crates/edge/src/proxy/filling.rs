@@ -2,8 +2,9 @@
 //!
 //! Who comes first leads: a task fetches, and whoever joined reads what it brings, each at their own
 //! pace. What is to be stored is kept from its first byte, so that who joins late misses nothing. If it
-//! turns out to be larger than the store takes, it is kept no longer than its slowest reader needs,
-//! nobody joins any more, and the fetch waits for the readers.
+//! turns out to be larger than the store takes, nobody joins any more, and the fetch waits for its fastest
+//! reader. Others may be as far behind as was kept until then; who falls behind further is left, so that a
+//! reader never waits for a slower one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,8 +19,13 @@ use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use worker::Failure;
 
-/// Pieces that a fetch may be ahead of its slowest reader, once nothing is kept.
+use super::alone::Whom;
+
+/// Pieces that a fetch may be ahead of its fastest reader, once nothing is kept.
 const PIECES_AHEAD: usize = 16;
+
+/// So much a reader may be behind the fetch at least, once nothing is kept: several times what comes at once.
+const BEHIND_BYTES: usize = 4 << 20;
 
 /// What became of a fetch.
 #[derive(Clone)]
@@ -28,8 +34,8 @@ pub enum Head {
     Streaming(Arc<Stored>),
     /// It is there as a whole; of what is stale, too.
     Whole(Arc<Stored>, Outcome),
-    /// Its response is for the one who asked; all others ask themselves.
-    Alone,
+    /// Its response is for the one who asked; all others ask themselves, or all others of that kind.
+    Alone(Whom),
     Failed(Failure),
 }
 
@@ -54,11 +60,17 @@ struct State {
     /// How many pieces went before the first that is here.
     gone: usize,
     bytes: usize,
+    /// How many of them are not here any more.
+    bytes_gone: usize,
     end: Option<Result<(), BodyError>>,
     /// The next piece of each reader; `None` for one that left.
     readers: Vec<Option<usize>>,
+    /// Who may ask for any part of it.
+    holders: usize,
     /// It is kept from its first piece.
     kept: bool,
+    /// Else so many bytes of it are, at most.
+    held_max: usize,
     waiting: Vec<Waker>,
     fetch: Option<Waker>,
 }
@@ -68,14 +80,24 @@ impl State {
         self.waiting.drain(..).for_each(Waker::wake);
     }
 
-    /// Drops the pieces that no reader needs.
+    /// The next piece of the reader that is furthest.
+    fn furthest(&self) -> Option<usize> {
+        self.readers.iter().flatten().copied().max()
+    }
+
+    /// Drops the pieces that no reader needs, and those that only a reader needs who is too far behind.
     fn trim(&mut self) {
         if self.kept {
             return;
         }
-        let next = self.readers.iter().flatten().copied().min().unwrap_or(self.gone + self.pieces.len());
-        while self.gone < next && self.pieces.pop_front().is_some() {
+        let end = self.gone + self.pieces.len();
+        let behind = self.readers.iter().flatten().copied().filter(|next| *next >= self.gone).min();
+        let needed = if self.holders > 0 { self.gone } else { behind.unwrap_or(end) };
+        let read = self.furthest().unwrap_or(end);
+        while self.gone < needed || (self.gone < read && self.bytes - self.bytes_gone > self.held_max) {
+            let Some(piece) = self.pieces.pop_front() else { break };
             self.gone += 1;
+            self.bytes_gone += piece.len();
         }
         if let Some(fetch) = self.fetch.take() {
             fetch.wake();
@@ -84,10 +106,10 @@ impl State {
 }
 
 impl State {
-    /// A part that lies within what is here, from the first piece on.
+    /// A part that lies within what is here.
     fn part(&self, part: &Range<u64>) -> Bytes {
         let (start, end) = (part.start as usize, part.end as usize);
-        let (mut at, mut whole) = (0, BytesMut::with_capacity(end - start));
+        let (mut at, mut whole) = (self.bytes_gone, BytesMut::with_capacity(end - start));
         for piece in &self.pieces {
             let (from, to) = (start.max(at), end.min(at + piece.len()));
             if from < to {
@@ -103,7 +125,6 @@ impl State {
 struct Arriving {
     filling: Arc<Filling>,
     bytes: u64,
-    slot: usize,
 }
 
 impl Held for Arriving {
@@ -120,7 +141,7 @@ impl Held for Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         let mut state = self.filling.state();
-        state.readers[self.slot] = None;
+        state.holders -= 1;
         state.trim();
     }
 }
@@ -162,21 +183,24 @@ impl Filling {
         state.bytes
     }
 
-    /// From now on only readers that are here are served.
+    /// From now on only readers that are here are served, and held is no more than now.
     pub fn keep_no_more(&self) {
         let mut state = self.state();
         state.kept = false;
+        state.held_max = state.bytes.max(BEHIND_BYTES);
         state.trim();
     }
 
-    /// Waits until the readers have room. False if there is none any more.
+    /// Waits until the fastest reader is near. False if nobody reads any more.
     pub async fn room(&self) -> bool {
         std::future::poll_fn(|cx| {
             let mut state = self.state();
-            if state.readers.iter().all(Option::is_none) {
-                return Poll::Ready(false);
-            }
-            if state.pieces.len() < PIECES_AHEAD {
+            let ahead = match state.furthest() {
+                Some(next) => state.gone + state.pieces.len() - next,
+                None if state.holders > 0 => 0,
+                None => return Poll::Ready(false),
+            };
+            if ahead < PIECES_AHEAD {
                 return Poll::Ready(true);
             }
             state.fetch = Some(cx.waker().clone());
@@ -189,6 +213,11 @@ impl Filling {
         let mut state = self.state();
         state.end.get_or_insert(end);
         state.wake();
+    }
+
+    /// Why its body ended before its time, if it did.
+    pub fn broken(&self) -> Option<BodyError> {
+        self.state().end.clone().and_then(Result::err)
     }
 
     /// The whole body, of one that was kept and has ended.
@@ -220,15 +249,16 @@ impl Filling {
         if state.gone > 0 || !state.kept {
             return None;
         }
-        // It counts as a reader, so that nothing is let go that it may need.
-        let slot = state.readers.len();
-        state.readers.push(Some(0));
-        Some(Content::held(Arc::new(Arriving { filling: self.clone(), bytes, slot })))
+        state.holders += 1;
+        Some(Content::held(Arc::new(Arriving { filling: self.clone(), bytes })))
     }
 
     /// The bytes of a part, once they are here.
     fn poll_part(&self, part: &Range<u64>, cx: &mut Context<'_>) -> Poll<Result<Bytes, StoreError>> {
         let mut state = self.state();
+        if (part.start as usize) < state.bytes_gone {
+            return Poll::Ready(Err(StoreError::Failed("it is kept no longer".to_owned())));
+        }
         if state.bytes as u64 >= part.end {
             return Poll::Ready(Ok(state.part(part)));
         }
@@ -280,6 +310,11 @@ impl HttpBody for Reader {
         let filling = self.filling.clone();
         let mut state = filling.state();
         let next = state.readers[self.slot].unwrap_or(0);
+        if next < state.gone {
+            drop(state);
+            let left = || BodyError::new(&code::CLIENT_TOO_SLOW, "others read the same response faster");
+            return Poll::Ready((!std::mem::replace(&mut self.ended, true)).then(|| Err(left())));
+        }
         if let Some(piece) = state.pieces.get(next - state.gone).cloned() {
             state.readers[self.slot] = Some(next + 1);
             state.trim();

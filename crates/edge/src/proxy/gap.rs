@@ -55,6 +55,7 @@ pub(super) async fn fill(
 fn asking(mut request: Forwarded, gap: &Gap) -> Option<Forwarded> {
     let range = HeaderValue::try_from(format!("bytes={}-{}", gap.missing.start, gap.missing.end - 1)).ok()?;
     let headers: &mut HeaderMap = &mut request.headers;
+    cache::reduce_encodings(headers);
     headers.insert(header::RANGE, range);
     headers.insert(header::IF_RANGE, gap.etag.clone());
     Some(request)

@@ -15,7 +15,9 @@ use cache::{Key, Parts, Stored, Ticket};
 use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt as _;
 
-use super::cached::{Caching, FillingShare, ProxyCache};
+use super::alone::Whom;
+use super::cached::{Caching, ProxyCache};
+use super::fetch::FillingShare;
 use super::filling::{Filling, Head};
 
 /// Parts of one URL that are looked through for what is asked for.
@@ -119,7 +121,7 @@ pub(super) fn keep(
     caching.cache.parted.remember(whole);
     let key = key_of(whole, &span.part.start.to_string(), &(span.part.end - 1).to_string());
     let filling = Arc::<Filling>::default();
-    filling.tell(Head::Alone);
+    filling.tell(Head::Alone(Whom::All));
     let Some(passed_on) = filling.body(told) else { return (response, false) };
     let (head, body) = response.into_parts();
     let cache = caching.cache.clone();

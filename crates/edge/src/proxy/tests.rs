@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use base::Body;
 use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt as _;
 
+use super::alone::Whom;
 use super::binding::Binding;
 use super::filling::{Ends, Filling, Head};
 use super::forwarded::text_of;
@@ -26,7 +28,7 @@ fn an_address_is_written_as_it_is_displayed() {
 #[tokio::test]
 async fn who_joins_late_misses_nothing() {
     let filling = Arc::<Filling>::default();
-    filling.tell(Head::Alone);
+    filling.tell(Head::Alone(Whom::All));
     let first = filling.body(None).expect("a body");
     filling.push("one ".into());
     filling.push("two".into());
@@ -40,7 +42,7 @@ async fn who_joins_late_misses_nothing() {
 #[tokio::test]
 async fn what_is_kept_no_more_waits_for_its_readers_and_is_let_go() {
     let filling = Arc::<Filling>::default();
-    filling.tell(Head::Alone);
+    filling.tell(Head::Alone(Whom::All));
     let reader = filling.body(None).expect("a body");
     filling.keep_no_more();
     let fetch = filling.clone();
@@ -62,6 +64,36 @@ async fn what_is_kept_no_more_waits_for_its_readers_and_is_let_go() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_slower_reader() {
+    let filling = Arc::<Filling>::default();
+    filling.tell(Head::Alone(Whom::All));
+    let bodies = [(); 3].map(|()| filling.body(None).expect("a body"));
+    let [mut slow, fast, mut near] = bodies;
+    filling.keep_no_more();
+    let fetch = filling.clone();
+    let pour = async move {
+        for _ in 0..256 {
+            fetch.push(vec![b'x'; 64 << 10].into());
+            assert!(fetch.room().await);
+        }
+        fetch.end(Ok(()));
+    };
+    let follow = async move {
+        let mut bytes = 0;
+        while let Some(frame) = near.frame().await {
+            bytes += frame.expect("it is near enough").into_data().expect("data").len();
+        }
+        bytes
+    };
+    let (first, (), read, followed) = tokio::join!(slow.frame(), pour, whole(fast), follow);
+    assert_eq!((read.expect("whole").len(), followed), (16 << 20, 16 << 20));
+    assert!(first.expect("a frame").is_ok(), "it had the beginning");
+    let left = slow.frame().await.expect("a frame").expect_err("it is left behind");
+    assert_eq!(left.code.name, "client_too_slow");
+    assert!(slow.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn a_fetch_that_is_given_up_leaves_nobody_waiting() {
     let filling = Arc::<Filling>::default();
     let body = filling.body(None).expect("a body");
@@ -73,7 +105,7 @@ async fn a_fetch_that_is_given_up_leaves_nobody_waiting() {
 #[tokio::test]
 async fn a_part_is_read_as_soon_as_it_is_here() {
     let filling = Arc::<Filling>::default();
-    filling.tell(Head::Alone);
+    filling.tell(Head::Alone(Whom::All));
     let whole = filling.held(10).expect("its beginning is here");
     filling.push("0123".into());
     filling.push("45".into());

@@ -261,15 +261,16 @@ impl Inline {
     }
 }
 
-/// The body of a response on such a connection, which goes back to its pool with the end of it.
-pub(super) fn body(mut incoming: Incoming, mut lease: Lease) -> Body {
+/// The body of a response on such a connection, which goes back to its pool with the end of it. An error if it
+/// broke off before there was any of it.
+pub(super) fn body(mut incoming: Incoming, mut lease: Lease) -> hyper::Result<Body> {
     if let Sender::Inline(inline) = &mut lease.link.sender {
         inline.settle();
     }
     let mut body = InlineBody { first: None, incoming: None, lease: Some(lease) };
     if incoming.is_end_stream() {
         body.release();
-        return Body::empty();
+        return Ok(Body::empty());
     }
     // What came with the head is here already, and mostly that is all of it.
     let whole = incoming.size_hint().exact();
@@ -283,13 +284,14 @@ pub(super) fn body(mut incoming: Incoming, mut lease: Lease) -> Body {
                 inline.bare();
             }
             body.release();
-            return Body::full(frame.into_data().unwrap_or_default());
+            return Ok(Body::full(frame.into_data().unwrap_or_default()));
         }
+        Poll::Ready(Some(Err(error))) => return Err(error),
         Poll::Ready(frame) => body.first = frame,
         Poll::Pending => {}
     }
     body.incoming = Some(incoming);
-    Body::stream(body)
+    Ok(Body::stream(body))
 }
 
 type Next = Option<Result<Frame<Bytes>, hyper::Error>>;

@@ -372,6 +372,10 @@ impl Peer {
                 let limit = self.options.times.first_byte;
                 return (self.timed_out(limit, "the head of the response", "first_byte_ms"), None);
             }
+            Unsent::Unclear(reason) => {
+                let target = self.target.to_string();
+                return (ExchangeError::Protocol { target, reason: reason.to_owned() }, None);
+            }
             Unsent::Failed(error, unsent) => (error, unsent),
         };
         if let Some(body) = dial::of_request(&error) {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::inline::{self, Answer, Errand, Inline, Unanswered};
 use super::plain::{self, Reply};
-use super::{Target, dial};
+use super::{Target, dial, framing};
 
 /// A connection.
 pub(super) struct Link {
@@ -279,12 +279,22 @@ impl Lease {
                 })
             }
         };
-        let (parts, incoming) = sent?.into_parts();
+        self.begun(sent?)
+    }
+
+    /// A response whose body is still to be read.
+    fn begun(self, response: http::Response<Incoming>) -> Sent {
+        let (parts, incoming) = response.into_parts();
+        if let Some(fault) = framing::fault(&parts.headers) {
+            // The connection goes with it.
+            return Err(Unsent::Unclear(fault));
+        }
         if let Sender::H2(sender) = &self.link.sender {
             self.pool.put(self.target.clone(), self.link.shared(sender));
         }
         if let Sender::Inline(_) = &self.link.sender {
-            return Ok(http::Response::from_parts(parts, inline::body(incoming, self)));
+            let body = inline::body(incoming, self).map_err(|error| Unsent::Failed(error, None))?;
+            return Ok(http::Response::from_parts(parts, body));
         }
         let ended = http_body::Body::is_end_stream(&incoming);
         let mut body = LeasedBody { incoming, lease: Some(self) };
@@ -306,10 +316,7 @@ impl Lease {
                 self.release();
                 Ok(Reply::Plain(answer))
             }
-            Ok(Answer::Begun(response)) => {
-                let (parts, incoming) = response.into_parts();
-                Ok(Reply::Response(http::Response::from_parts(parts, inline::body(incoming, self))))
-            }
+            Ok(Answer::Begun(response)) => self.begun(response).map(Reply::Response),
             Err(Unanswered::Late) => Err(Unsent::Late),
             Err(Unanswered::Failed(error, unsent)) => Err(Unsent::Failed(error, unsent)),
         }
@@ -327,6 +334,8 @@ pub(super) type Sent = Result<http::Response<Body>, Unsent>;
 /// Why there is no response, and the request if nothing of it was sent.
 pub(super) enum Unsent {
     Late,
+    /// There is one, but where it ends has more than one reading.
+    Unclear(&'static str),
     Failed(hyper::Error, Option<http::Request<Body>>),
 }
 

@@ -30,6 +30,7 @@ mod recipes;
 mod routing;
 mod rpc;
 mod services;
+mod sharing;
 mod sockets;
 mod sql;
 mod tiers;

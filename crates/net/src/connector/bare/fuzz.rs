@@ -131,7 +131,7 @@ async fn outcome(server: Server, by_hyper: bool) -> (String, usize) {
     let said = match ask("/x").await {
         Ok(response) => describe(response).await,
         // hyper looks at a head in pieces when its end is there, and finds what is wrong with it only then.
-        Err(Unsent::Late | Unsent::Failed(_, None)) => "none".to_owned(),
+        Err(Unsent::Late | Unsent::Unclear(_) | Unsent::Failed(_, None)) => "none".to_owned(),
         Err(Unsent::Failed(_, Some(_))) => "none, and nothing was sent".to_owned(),
     };
     // All that it has to say is there when it is asked again.

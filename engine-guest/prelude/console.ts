@@ -2,7 +2,7 @@
  * `console`. Everything ends as one LOG call with a level and a text.
  */
 import { inspect } from "./inspect.ts";
-import { CALL_LOG, call, callSite, now } from "./native.ts";
+import { CALL_LOG, call, callSite, getContext, now } from "./native.ts";
 import {
   Error, Map, Number, arraySlice, defineProperty, isArray, isObject, jsonStringify, mapDelete, mapGet, mapSet,
   Symbol, numberToFixed, objectKeys, stringIndexOf, stringPadEnd, stringRepeat, stringReplaceAll, stringSlice, toStr,
@@ -10,9 +10,36 @@ import {
 
 type Level = "debug" | "log" | "info" | "warn" | "error";
 
-let indent = "";
-const counts = new Map<string, number>();
-const timers = new Map<string, number>();
+/** What the calls of an invocation leave for its later ones. */
+interface Kept {
+  indent: string;
+  counts: Map<string, number>;
+  timers: Map<string, number>;
+}
+
+const KEPT_MAX = 256;
+/** By invocation. Nobody tells of an invocation's end, so the newest ones are kept. */
+const kept = new Map<number, Kept>();
+/** Which ones, in a circle. */
+const keepers: number[] = [];
+let made = 0;
+
+function keptHere(): Kept {
+  const invocation = getContext();
+  const known: Kept | undefined = mapGet(kept, invocation);
+  if (known !== undefined) return known;
+  const at = made++ % KEPT_MAX;
+  if (at < keepers.length) mapDelete(kept, keepers[at]);
+  keepers[at] = invocation;
+  const fresh: Kept = { indent: "", counts: new Map(), timers: new Map() };
+  mapSet(kept, invocation, fresh);
+  return fresh;
+}
+
+function indentHere(): string {
+  const here: Kept | undefined = made === 0 ? undefined : mapGet(kept, getContext());
+  return here === undefined ? "" : here.indent;
+}
 
 function show(value: unknown): string {
   return typeof value === "string" ? value : inspect(value);
@@ -82,6 +109,7 @@ export function format(args: unknown[]): string {
 }
 
 function emit(level: Level, text: string): void {
+  const indent = indentHere();
   call(CALL_LOG, level, indent === "" ? text : indent + stringReplaceAll(text, "\n", `\n${indent}`), callSite());
 }
 
@@ -90,7 +118,7 @@ function label(given: unknown): string {
 }
 
 function elapsed(name: string): string | null {
-  const from: number | undefined = mapGet(timers, name);
+  const from: number | undefined = mapGet(keptHere().timers, name);
   return from === undefined ? null : `${name}: ${numberToFixed(now() - from, 3)} ms`;
 }
 
@@ -188,15 +216,17 @@ export const console: any = {
   table: (data: unknown = undefined, columns: unknown = undefined): void => emit("log", tableText(data, columns) ?? show(data)),
   count: (name: unknown = undefined): void => {
     const key = label(name);
+    const { counts } = keptHere();
     const count = (mapGet(counts, key) ?? 0) + 1;
     mapSet(counts, key, count);
     emit("info", `${key}: ${count}`);
   },
   countReset: (name: unknown = undefined): void => {
-    if (!mapDelete(counts, label(name))) emit("warn", `Count for '${label(name)}' does not exist`);
+    if (!mapDelete(keptHere().counts, label(name))) emit("warn", `Count for '${label(name)}' does not exist`);
   },
   time: (name: unknown = undefined): void => {
     const key = label(name);
+    const { timers } = keptHere();
     if (mapGet(timers, key) !== undefined) emit("warn", `Timer '${key}' already exists`);
     else mapSet(timers, key, now());
   },
@@ -208,19 +238,20 @@ export const console: any = {
   timeEnd: (name: unknown = undefined): void => {
     const text = elapsed(label(name));
     if (text === null) return emit("warn", `Timer '${label(name)}' does not exist`);
-    mapDelete(timers, label(name));
+    mapDelete(keptHere().timers, label(name));
     emit("info", text);
   },
   group: (...args: unknown[]): void => {
     if (args.length > 0) emit("log", format(args));
-    indent += "  ";
+    keptHere().indent += "  ";
   },
   groupCollapsed: (...args: unknown[]): void => {
     if (args.length > 0) emit("log", format(args));
-    indent += "  ";
+    keptHere().indent += "  ";
   },
   groupEnd: (): void => {
-    indent = stringSlice(indent, 0, -2);
+    const here = keptHere();
+    here.indent = stringSlice(here.indent, 0, -2);
   },
   clear: (): void => {},
 };

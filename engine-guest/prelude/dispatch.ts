@@ -3,7 +3,7 @@
  * that returns a whole `Response` synchronously costs no promise, no map entry and no stream.
  */
 import { takeBody } from "./body.ts";
-import { buildEnv, env } from "./env.ts";
+import { buildEnv, endEvaluation, env } from "./env.ts";
 import { describeError, hostError } from "./errors.ts";
 import { feature, preload } from "./features.ts";
 import { HostBody } from "./hostbody.ts";
@@ -42,6 +42,7 @@ let entry: any;
 let entryIsClass = false;
 
 function onStart(namespace: any): void {
+  endEvaluation();
   if (isObject(namespace)) entryModule = namespace;
   entry = entryModule.default;
   entryIsClass = typeof entry === "function" && isObject(entry.prototype);

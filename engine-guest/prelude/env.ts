@@ -2,7 +2,8 @@
  * `env`: what the manifest granted, by name.
  */
 import { feature, lazy } from "./features.ts";
-import { TypeError, jsonParse } from "./primordials.ts";
+import { hostError } from "./errors.ts";
+import { Proxy, TypeError, jsonParse } from "./primordials.ts";
 import { makeKv } from "./kv.ts";
 import { makeService } from "./service.ts";
 
@@ -42,6 +43,32 @@ function bindingValue(granted: Binding): unknown {
  * evaluated, for nothing of an environment may be part of an image.
  */
 export const env: any = {};
+
+let evaluated = false;
+let whenEvaluated: (() => void) | null = null;
+
+/** The worker's modules have been evaluated. */
+export function endEvaluation(): void {
+  evaluated = true;
+  if (whenEvaluated !== null) whenEvaluated();
+  whenEvaluated = null;
+}
+
+/**
+ * What an import of `env` finds, by way of `take`: `env` itself, but while modules are evaluated an object that refuses
+ * to be read, for undefined would be taken for a binding that is not there.
+ */
+export function importedEnv(take: (found: any) => void): void {
+  take(evaluated ? env : new Proxy(env, {
+    get(target: any, name: string | symbol): unknown {
+      if (evaluated || typeof name === "symbol" || name in target) return target[name];
+      throw hostError(
+        "Error", `reading env.${name} is not possible while modules are evaluated; do it inside a handler`, "io_at_start",
+      );
+    },
+  }));
+  if (!evaluated) whenEvaluated = () => take(env);
+}
 
 /** Fills `env` from the host's JSON. */
 export function buildEnv(json: string): void {

@@ -3,7 +3,7 @@
  */
 import { setErrorFactory } from "./native.ts";
 import {
-  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isObject, setPrototypeOf, stringIndexOf,
+  Error, RangeError, SyntaxError, TypeError, defineProperty, freeze, isArray, isObject, setPrototypeOf, stringIndexOf,
   stringSlice, stringStartsWith, toStr, webClass,
 } from "./primordials.ts";
 
@@ -110,6 +110,8 @@ export function abortError(message: string = "The operation was aborted"): DOMEx
 }
 
 const CAUSES_MAX = 8;
+/** Of the errors that an AggregateError has. */
+const PARTS_MAX = 8;
 
 function safeString(value: unknown): string {
   try {
@@ -130,7 +132,24 @@ export function framesOf(stack: string, name: string, message: string): string {
   return at < 0 ? "" : stringSlice(stack, at + 1);
 }
 
-/** Reads `name`, `message` and the stack (causes included) of anything that can be thrown, and never throws itself. */
+/** What belongs to an error that was thrown: a line of its own, and its calls. */
+function related(how: string, value: unknown): string {
+  if (!(value instanceof Error)) return `\n${how}: ${safeString(value)}`;
+  const name = safeString(value.name);
+  const message = safeString(value.message);
+  const frames = value.stack ? framesOf(safeString(value.stack), name, message) : "";
+  return `\n${how}: ${name}: ${message}${frames === "" ? "" : `\n${frames}`}`;
+}
+
+/** The errors that an AggregateError is made of. */
+function partsOf(errors: unknown): string {
+  if (!isArray(errors)) return "";
+  let text = "";
+  for (let i = 0; i < errors.length && i < PARTS_MAX; i++) text += related(`error ${i + 1} of ${errors.length}`, errors[i]);
+  return text;
+}
+
+/** Reads `name`, `message` and the stack (causes and parts included) of anything that can be thrown, and never throws itself. */
 export function describeError(thrown: unknown): { name: string; message: string; stack: string } {
   try {
     if (!isObject(thrown) || !(thrown instanceof Error)) {
@@ -139,16 +158,12 @@ export function describeError(thrown: unknown): { name: string; message: string;
     const name = safeString(thrown.name);
     const message = safeString(thrown.message);
     let stack = framesOf(safeString(thrown.stack ?? ""), name, message);
+    stack += partsOf((thrown as any).errors);
     let cause: any = (thrown as any).cause;
     for (let depth = 0; cause !== undefined && cause !== null && depth < CAUSES_MAX; depth++) {
-      if (!(cause instanceof Error)) {
-        stack += `\ncaused by: ${safeString(cause)}`;
-        break;
-      }
-      const itsName = safeString(cause.name);
-      const itsMessage = safeString(cause.message);
-      stack += `\ncaused by: ${itsName}: ${itsMessage}`;
-      if (cause.stack) stack += `\n${framesOf(safeString(cause.stack), itsName, itsMessage)}`;
+      stack += related("caused by", cause);
+      if (!(cause instanceof Error)) break;
+      stack += partsOf((cause as any).errors);
       cause = (cause as any).cause;
     }
     return { name, message, stack };

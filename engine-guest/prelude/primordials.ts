@@ -37,6 +37,7 @@ export const Object = G.Object as ObjectConstructor;
 export const Array = G.Array as ArrayConstructor;
 export const ArrayBuffer = G.ArrayBuffer as ArrayBufferConstructor;
 export const Uint8Array = G.Uint8Array as Uint8ArrayConstructor;
+export const Proxy = G.Proxy as ProxyConstructor;
 export const DataView = G.DataView as DataViewConstructor;
 
 export const jsonParse: (text: string) => any = JSON.parse;

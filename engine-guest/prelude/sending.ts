@@ -12,7 +12,7 @@ import {
 import { cancelOperation, whenComplete, type Waiter } from "./operations.ts";
 import { TypeError, bytesOf, typedArrayByteLength } from "./primordials.ts";
 import { INVOCATION_SIGNAL, type Invocation } from "./state.ts";
-import { type ReadableStream, type StreamSource, flattened, sourceOf } from "./streams/readable.ts";
+import { type ReadableStream, type StreamSource, bytesInAll, flattened, isReadableStream, sourceOf } from "./streams/readable.ts";
 
 /** A body on its way out. */
 export interface Sending {
@@ -33,7 +33,7 @@ function chunksOf(body: HostBody | ReadableStream): StreamSource {
  * `pump` is called, unless the body was handed over: then there is nothing to pump.
  */
 export function openSending(body: unknown, invocation: Invocation | null = null): number {
-  const streamId = call(CALL_STREAM_OPEN);
+  const streamId = call(CALL_STREAM_OPEN, isReadableStream(body) ? bytesInAll(body) : null);
   if (body instanceof HostBody && canHandOver(body, invocation)) {
     call(CALL_STREAM_LINK, streamId, body.handle);
     handOver(body);
@@ -57,8 +57,13 @@ function canHandOver(body: HostBody, invocation: Invocation | null): boolean {
   return client === null || !isWatched(client, body.signal === null ? 0 : 1);
 }
 
-/** Moves `body` into the host's stream `streamId`; `ended` is called once, when all is sent or given up. */
-export function pump(streamId: number, body: HostBody | ReadableStream, ended: () => void): Sending {
+/**
+ * Moves `body` into the host's stream `streamId`; `ended` is called once, when all is sent or given up, and before it
+ * `failed` if the body's own stream failed.
+ */
+export function pump(
+  streamId: number, body: HostBody | ReadableStream, ended: () => void, failed: ((reason: unknown) => void) | null = null,
+): Sending {
   if (isHandedOver(body)) {
     ended();
     return { streamId, stop: () => {} };
@@ -89,7 +94,10 @@ export function pump(streamId: number, body: HostBody | ReadableStream, ended: (
   };
   const received: Waiter = (ok, value) => {
     if (over) return;
-    if (!ok) return fail(value);
+    if (!ok) {
+      if (failed !== null) failed(value);
+      return fail(value);
+    }
     if (value === null) {
       call(CALL_STREAM_CLOSE, streamId);
       return end();

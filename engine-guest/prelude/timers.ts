@@ -5,7 +5,7 @@
 import { OP_TIMER, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import {
-  Map, TypeError, apply, mapDelete, mapGet, mapSet, promiseResolved, promiseThen,
+  Map, TypeError, apply, isObject, mapDelete, mapGet, mapSet, promiseResolved, promiseThen,
 } from "./primordials.ts";
 import { report } from "./reporting.ts";
 
@@ -62,7 +62,9 @@ export function setInterval(callback: any, delay: unknown = 0, ...args: unknown[
   return first;
 }
 
-export function clearTimeout(timer: unknown = undefined): void {
+/** Takes the number of a timer, or what becomes one: the objects of `node:timers`. */
+export function clearTimeout(timer: any = undefined): void {
+  if (isObject(timer) || typeof timer === "string") timer = +timer;
   const operation = mapGet(running, timer);
   if (operation === undefined) return;
   mapDelete(running, timer);

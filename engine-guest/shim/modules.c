@@ -116,6 +116,8 @@ static JSModuleDef *compile(JSContext *ctx, struct module *m) {
         return value_module(ctx, m->name, JS_NewStringLen(ctx, source, m->source_len));
     case SV_MODULE_BYTES:
         return value_module(ctx, m->name, JS_NewArrayBufferCopy(ctx, m->source, m->source_len));
+    case SV_MODULE_ARRAY:
+        return value_module(ctx, m->name, JS_NewUint8ArrayCopy(ctx, m->source, m->source_len));
     case SV_MODULE_CLASSIC:
         return value_module(ctx, m->name, JS_Eval(ctx, source, m->source_len, m->name, JS_EVAL_TYPE_GLOBAL));
     default: {

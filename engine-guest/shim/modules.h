@@ -8,7 +8,7 @@
 #include "quickjs.h"
 
 /* As base::artifact::ModuleKind. */
-enum { SV_MODULE_JS, SV_MODULE_JSON, SV_MODULE_TEXT, SV_MODULE_BYTES, SV_MODULE_CLASSIC = 5 };
+enum { SV_MODULE_JS, SV_MODULE_JSON, SV_MODULE_TEXT, SV_MODULE_BYTES, SV_MODULE_CLASSIC = 5, SV_MODULE_ARRAY = 7 };
 
 void sv_modules_init(void);
 /* Takes over `source`, which must have come from malloc and end in a NUL beyond its length. */

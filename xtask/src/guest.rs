@@ -21,6 +21,8 @@ const PRELUDE: &str = "engine-guest/prelude";
 const LOADED_LATER: [&str; 4] = ["cloudflare", "features", "node", "selvedge"];
 const WASM: &str = "quickjs.wasm";
 const ARTIFACT: &str = "prelude.artifact";
+/// What the modules of the platform export; it is written beside the artifact.
+const EXPORTS: &str = "prelude.exports";
 
 /// Builds what is not that of its sources, and writes the sums. The prelude is always built, for
 /// that takes no compiler of C.
@@ -50,6 +52,7 @@ pub fn verify(repo: &Repo) -> Result<()> {
     let artifact = scratch.0.join(ARTIFACT);
     build_prelude(repo, &artifact)?;
     same(&artifact, &repo.path(DIST).join(ARTIFACT))?;
+    same(&scratch.0.join(EXPORTS), &repo.path(DIST).join(EXPORTS))?;
 
     let wasm = scratch.0.join(WASM);
     quickjs::compile(repo, &scratch.0.join("quickjs"), &wasm)?;

@@ -56,6 +56,8 @@ pub enum ModuleKind {
     Classic,
     /// A core WebAssembly module; the default export is a `WebAssembly.Module`.
     Wasm,
+    /// The default export is the content as a Uint8Array.
+    Array,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -147,6 +147,16 @@ pub const MODULES: &[&str] = &[
     "selvedge:test/runner",
 ];
 
+/// A line for each of [`MODULES`]: its specifier, and the names that it exports. Made with the prelude.
+static EXPORTS: &str = include_str!("../../../engine-guest/dist/prelude.exports");
+
+/// The names that one of [`MODULES`] exports.
+pub fn exports(specifier: &str) -> impl Iterator<Item = &'static str> {
+    let lines = EXPORTS.lines().filter_map(|line| line.split_once(' '));
+    let names = lines.filter(move |(module, _)| *module == specifier).map(|(_, names)| names).next();
+    names.into_iter().flat_map(|names| names.split(' '))
+}
+
 /// Those of [`MODULES`] that only a test file may import, and what other specifiers mean there.
 pub const TEST_MODULES: &[&str] = &["cloudflare:test", "selvedge:test", "selvedge:test/runner"];
 pub const TEST_ALIASES: &[(&str, &str)] = &[("vitest", "selvedge:test")];

@@ -9,8 +9,9 @@
 //!
 //! **When an instance is replaced**: after `instance_requests_total` events, when it is worn, or when its memory
 //! has grown past three quarters of `memory_mib` since its first event (a linear memory never
-//! shrinks, so this is a leak or soon an error). It takes no more events then and is dropped when
-//! its last invocation is over.
+//! shrinks, so this is a leak or soon an error). An app whose first event needs that much is let off
+//! until seven eighths: it would only start cold each time, but the next event must find room. It
+//! takes no more events then and is dropped when its last invocation is over.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -297,13 +298,12 @@ impl Member {
         if state.worn || state.events >= limits.instance_requests_total {
             return true;
         }
-        let settled = self.settled_bytes.get();
-        if settled == 0 {
+        if self.settled_bytes.get() == 0 {
             self.settled_bytes.set(state.memory_bytes);
-            return false;
         }
-        // An app that needs this much from its first event on would only start cold each time.
-        let much = limits.memory_mib * (1 << 20) / 4 * 3;
-        state.memory_bytes > much && settled <= much
+        let eighth = (limits.memory_mib << 20) / 8;
+        let (much, nearly_all) = (eighth * 6, eighth * 7);
+        let settled = self.settled_bytes.get();
+        state.memory_bytes > if settled > much { nearly_all } else { much }
     }
 }

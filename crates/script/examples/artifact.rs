@@ -1,13 +1,16 @@
 //! Builds scripts and writes them as one artifact: `artifact OUT ROOT ENTRY [ENTRY …]`. The first
 //! entry is the artifact's; the others bring modules that are loaded by name. The engine's prelude is
-//! made with it (see `cargo xtask engine-guest`).
+//! made with it (see `cargo xtask engine-guest`). Beside it, as `.exports`, goes what the modules of the
+//! platform among them export: a line each, with the specifier and the names.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use base::Artifact;
 use base::artifact::Script;
+use base::builtin;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -15,8 +18,11 @@ fn main() -> ExitCode {
         eprintln!("usage: artifact OUT ROOT ENTRY [ENTRY …]");
         return ExitCode::from(2);
     };
-    let result = build(Path::new(root), entries)
-        .and_then(|script| std::fs::write(out, Artifact::Script(script).encode()).map_err(|e| format!("{out}: {e}")));
+    let result = build(Path::new(root), entries).and_then(|(script, exports)| {
+        let beside = Path::new(out).with_extension("exports");
+        let written = std::fs::write(out, Artifact::Script(script).encode());
+        written.and_then(|()| std::fs::write(beside, exports)).map_err(|e| format!("{out}: {e}"))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -26,12 +32,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn build(root: &Path, entries: &[String]) -> Result<Script, String> {
+fn build(root: &Path, entries: &[String]) -> Result<(Script, String), String> {
     let options = selvedge_script::Options { source_maps: false, ..selvedge_script::Options::default() };
     let mut whole = Script { entry: 0, modules: Vec::new(), warm: None };
+    let mut exports = String::new();
     let mut places = HashMap::new();
     for (number, entry) in entries.iter().enumerate() {
         let built = selvedge_script::build(root, Path::new(entry), &options).map_err(|errors| errors.to_string())?;
+        let specifier = builtin::MODULES.iter().find(|specifier| builtin::module_file(specifier) == *entry);
+        if let (Some(specifier), Some(names)) = (specifier, built.exports) {
+            let names: Vec<String> = names.into_iter().collect();
+            let _ = writeln!(exports, "{specifier} {}", names.join(" "));
+        }
         let names: Vec<String> = built.script.modules.iter().map(|module| module.name.clone()).collect();
         let first = whole.modules.len();
         for module in built.script.modules {
@@ -50,5 +62,5 @@ fn build(root: &Path, entries: &[String]) -> Result<Script, String> {
             whole.entry = places[&names[built.script.entry as usize]];
         }
     }
-    Ok(whole)
+    Ok((whole, exports))
 }

@@ -15,7 +15,7 @@ use crate::content::Content;
 const MARK: &str = " with ";
 
 /// What a file may be taken for.
-const TYPES: [(&str, Content); 3] = [("json", Content::Json), ("text", Content::Text), ("bytes", Content::Bytes)];
+const TYPES: [(&str, Content); 3] = [("json", Content::Json), ("text", Content::Text), ("bytes", Content::Array)];
 
 /// An attribute that says something unknown: where, and what to say about it.
 pub(crate) struct Unknown {

@@ -124,6 +124,15 @@ pub(crate) fn import_facade(names: &BTreeSet<String>, interop: bool) -> String {
     out
 }
 
+/// What an import of a JSON file by these members sees.
+pub(crate) fn json_facade(names: &BTreeSet<String>) -> String {
+    let mut out = format!("import $json from {};\nexport default $json;\n", quote(SELF));
+    for (i, name) in names.iter().enumerate() {
+        let _ = writeln!(out, "const $e{i} = $json.{name};\nexport {{ $e{i} as {name} }};");
+    }
+    out
+}
+
 /// What a `require` of an ES module with a default export sees: its namespace, marked.
 pub(crate) fn require_facade() -> String {
     let target = quote(SELF);

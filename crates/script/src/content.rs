@@ -13,6 +13,8 @@ pub(crate) enum Content {
     Json,
     Text,
     Bytes,
+    /// Bytes as a Uint8Array, which only an import attribute asks for.
+    Array,
     /// A core module: the default export is a `WebAssembly.Module`.
     WebAssembly,
     /// `.d.ts` and its siblings: types without code.

@@ -14,7 +14,7 @@ use crate::error::{BuildError, BuildErrors, ERRORS_MAX, ErrorKind};
 use crate::name::{is_in_packages, name_of};
 use crate::options::Options;
 use crate::resolve::{Asked, Resolver, Target, Unresolved};
-use crate::scan::{ImportKind, Scan};
+use crate::scan::{Import, ImportKind, Scan};
 use crate::source_map::{self, InputMap, Reference};
 use crate::{Built, link};
 
@@ -53,11 +53,17 @@ pub(crate) enum Body {
         names: BTreeSet<String>,
         namespace: bool,
     },
+    /// What an import of the JSON file `of` by the names of its members sees: those that are asked for, or all.
+    JsonFacade {
+        keys: BTreeSet<String>,
+        names: BTreeSet<String>,
+        namespace: bool,
+    },
     /// What a `require` of the ES module `of` sees.
     RequireFacade {
         of: u32,
     },
-    /// A module of the platform: what it exports only the engine knows.
+    /// A module of the platform.
     Builtin,
     /// Source that the build brings along.
     Written(String),
@@ -73,6 +79,9 @@ struct Ask {
     /// Whether the script may do without: the failure then waits for run time.
     tolerant: bool,
 }
+
+/// The end of the name of what an import of a JSON file by names sees.
+const JSON_SUFFIX: &str = "?members";
 
 /// The build can't go on.
 struct Stop;
@@ -200,7 +209,10 @@ impl<'o> Graph<'o> {
             }
             Target::File(path) => {
                 let file = self.file(&path, taken_for, Some((importer, ask)))?;
-                let (target, required) = self.seen_by(importer, ask.asked, file)?;
+                let (target, required) = match self.json_facade(importer, ask, file)? {
+                    Some(facade) => (facade, Required::Default),
+                    None => self.seen_by(importer, ask.asked, file)?,
+                };
                 self.edge(importer, ask, target, required);
                 Ok(Some(file))
             }
@@ -224,6 +236,27 @@ impl<'o> Graph<'o> {
             (Body::Data(..), _) => Ok((file, Required::Default)),
             _ => Ok((file, Required::Namespace)),
         }
+    }
+
+    /// Bundlers give the members of a JSON file as exports, too, and files are written for them.
+    fn json_facade(&mut self, importer: u32, ask: &Ask, file: u32) -> Result<Option<u32>, Stop> {
+        let Body::Esm(compiled) = &self.nodes[importer as usize].body else { return Ok(None) };
+        let Body::Data(ModuleKind::Json, text) = &self.nodes[file as usize].body else { return Ok(None) };
+        let by_name = |import: &Import| match import.kind {
+            ImportKind::Static => import.namespace || import.names.iter().any(|(name, _)| name != "default"),
+            ImportKind::Star => true,
+            ImportKind::Dynamic => false,
+        };
+        let mut imports = compiled.scan.imports.iter().filter(|import| import.specifier == ask.specifier);
+        if ask.asked != Asked::Import || !imports.any(by_name) {
+            return Ok(None);
+        }
+        let keys = match self.facades.contains_key(&(file, JSON_SUFFIX)) {
+            true => BTreeSet::new(),
+            false => read::keys(text),
+        };
+        let body = Body::JsonFacade { keys, names: BTreeSet::new(), namespace: false };
+        self.facade(file, JSON_SUFFIX, body).map(Some)
     }
 
     fn import_facade(&mut self, of: u32, interop: bool) -> Result<u32, Stop> {
@@ -358,8 +391,8 @@ impl<'o> Graph<'o> {
                 (format!(".{extension} files can't be imported"), Some(format!("importable are {IMPORTABLE}")))
             }
             Content::Script(_) => return None,
-            Content::Json | Content::Text | Content::Bytes | Content::WebAssembly if from.is_some() => return None,
-            Content::Json | Content::Text | Content::Bytes | Content::WebAssembly => {
+            _ if from.is_some() => return None,
+            Content::Json | Content::Text | Content::Bytes | Content::Array | Content::WebAssembly => {
                 let help = "name a .js .mjs .ts .mts .tsx or .jsx file as the entry".to_string();
                 (format!("the entry must be a script, and this is a .{extension} file"), Some(help))
             }
@@ -380,8 +413,13 @@ impl<'o> Graph<'o> {
 
     fn fill(&mut self, node: u32, content: Content, bytes: Vec<u8>) {
         let name = self.nodes[node as usize].name.clone();
-        if let Content::Bytes | Content::WebAssembly = content {
-            let kind = if content == Content::Bytes { ModuleKind::Bytes } else { ModuleKind::Wasm };
+        let kind = match content {
+            Content::Bytes => Some(ModuleKind::Bytes),
+            Content::Array => Some(ModuleKind::Array),
+            Content::WebAssembly => Some(ModuleKind::Wasm),
+            _ => None,
+        };
+        if let Some(kind) = kind {
             self.nodes[node as usize].body = Body::Data(kind, bytes);
             return;
         }

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use base::builtin;
+
 use crate::error::{BuildError, ErrorKind};
 use crate::graph::{Body, Node};
 use crate::scan::{Export, Import, ImportKind};
@@ -33,12 +35,19 @@ pub(crate) fn link(nodes: &mut [Node]) -> Vec<BuildError> {
                     let names = import.names.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
                     asked.push((target, names, import.namespace));
                 }
+                Body::JsonFacade { .. } => {
+                    let names = import.names.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+                    asked.push((target, names, import.namespace));
+                    errors.extend(check(nodes, index as u32, target, import));
+                }
                 _ => errors.extend(check(nodes, index as u32, target, import)),
             }
         }
     }
     for (facade, wanted, whole) in asked {
-        if let Body::ImportFacade { names, namespace, .. } = &mut nodes[facade as usize].body {
+        if let Body::ImportFacade { names, namespace, .. } | Body::JsonFacade { names, namespace, .. } =
+            &mut nodes[facade as usize].body
+        {
             names.extend(wanted);
             *namespace |= whole;
         }
@@ -111,6 +120,8 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
         Body::Esm(compiled) => compiled,
         // A facade of CommonJS has what is asked of it.
         Body::ImportFacade { .. } => return here(),
+        Body::Builtin if !builtin::exports(&node.name).any(|known| known == name) => return Found::Missing,
+        Body::JsonFacade { keys, .. } if name != "default" && !keys.contains(name) => return Found::Missing,
         Body::Data(..) | Body::Written(_) if name != "default" => return Found::Missing,
         _ => return here(),
     };
@@ -126,12 +137,7 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
         None => {}
     }
     let mut found = Found::Missing;
-    let mut unknown = Found::Missing;
     for target in stars(node) {
-        if let Body::Builtin = nodes[target as usize].body {
-            unknown = Found::At(target, name.to_string());
-            continue;
-        }
         if let Body::ImportFacade { of, .. } = nodes[target as usize].body
             && !commonjs_names(nodes, of, &mut HashSet::new()).contains(name)
         {
@@ -145,7 +151,7 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
             _ => {}
         }
     }
-    if found == Found::Missing { unknown } else { found }
+    found
 }
 
 fn stars(node: &Node) -> impl Iterator<Item = u32> {
@@ -166,7 +172,7 @@ fn tells_its_exports(nodes: &[Node], module: u32, seen: &mut HashSet<u32>) -> bo
     let node = &nodes[module as usize];
     match &node.body {
         Body::Esm(_) => !seen.insert(module) || stars(node).all(|target| tells_its_exports(nodes, target, seen)),
-        Body::Data(..) | Body::Written(_) => true,
+        Body::Builtin | Body::Data(..) | Body::JsonFacade { .. } | Body::Written(_) => true,
         _ => false,
     }
 }
@@ -186,6 +192,8 @@ fn export_names(nodes: &[Node], module: u32, seen: &mut HashSet<u32>) -> BTreeSe
             names
         }
         Body::ImportFacade { of, .. } => commonjs_names(nodes, *of, &mut HashSet::new()),
+        Body::Builtin => builtin::exports(&node.name).map(String::from).collect(),
+        Body::JsonFacade { keys, .. } => keys.iter().cloned().chain(["default".to_string()]).collect(),
         Body::RequireFacade { of } => export_names(nodes, *of, seen),
         _ => BTreeSet::from(["default".to_string()]),
     }

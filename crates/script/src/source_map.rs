@@ -25,6 +25,11 @@ pub struct Position {
     pub column: u32,
 }
 
+/// What a call in a stack trace begins with.
+const FRAME: &str = "    at ";
+/// Of one line, as many may be where its frame ends: a script makes up lines of any kind.
+const PLACES_MAX: usize = 8;
+
 /// The source maps of one script. A map is decoded when it is first needed.
 pub struct SourceMaps {
     modules: HashMap<String, Mapped>,
@@ -67,22 +72,34 @@ impl SourceMaps {
         Some(Position { file, line: found.source_line + 1, column: found.source_column + 1 })
     }
 
-    /// Rewrites every `name:line:column` at the end of a line of a QuickJS stack trace. Lines that
-    /// name no module of the script stay as they are.
+    /// Rewrites every `name:line:column` at the end of a line of a QuickJS stack trace; in a text
+    /// inside of JSON, lines end with an escaped `\n`. Lines that name no module of the script stay
+    /// as they are.
     pub fn map_stack(&self, stack: &str) -> String {
         let mut out = String::with_capacity(stack.len());
         for line in stack.split_inclusive('\n') {
-            match self.map_line(line) {
-                Some(mapped) => out.push_str(&mapped),
-                None => out.push_str(line),
+            for piece in line.split_inclusive("\\n") {
+                match self.map_line(piece) {
+                    Some(mapped) => out.push_str(&mapped),
+                    None => out.push_str(piece),
+                }
             }
         }
         out
     }
 
     fn map_line(&self, line: &str) -> Option<String> {
-        let place = line.trim_end().trim_end_matches(')');
-        let after = &line[place.len()..];
+        let end = line.trim_end().trim_end_matches(')').len();
+        self.map_place(line, end).or_else(|| {
+            // An error that is shown with what it carries goes on behind its last frame, and so does one in a string.
+            let frame = line.find(FRAME)?;
+            places(&line[frame..]).take(PLACES_MAX).find_map(|end| self.map_place(line, frame + end))
+        })
+    }
+
+    /// The line with the place that ends at `end` rewritten.
+    fn map_place(&self, line: &str, end: usize) -> Option<String> {
+        let (place, after) = line.split_at(end);
         let (rest, column) = take_number(place)?;
         let (rest, row) = take_number(rest)?;
         // A name may hold spaces and parentheses: the longest known one wins. None can begin further
@@ -94,6 +111,19 @@ impl SourceMaps {
         let Position { file, line, column } = self.lookup(&rest[start..], row, column)?;
         Some(format!("{}{file}:{line}:{column}{after}", &rest[..start]))
     }
+}
+
+/// Where the text has `:line:column`: the ends of those.
+fn places(text: &str) -> impl Iterator<Item = usize> {
+    let number = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
+    text.match_indices(':').filter_map(move |(colon, _)| {
+        let row = colon + 1 + number(colon + 1);
+        if row == colon + 1 || text.as_bytes().get(row) != Some(&b':') {
+            return None;
+        }
+        let column = number(row + 1);
+        (column > 0).then_some(row + 1 + column)
+    })
 }
 
 /// Splits `:123` off the end.

@@ -63,13 +63,18 @@ export class Cache {
       OP_CACHE_PUT, name, method, key[REQUEST_URL], headerBlock(key), state[STATUS], block,
       (whole ? body : true) as any, streamId,
     ));
-    const sending = whole ? null : pump(streamId, body as HostBody | ReadableStream, () => {});
+    // What went wrong with the response's own body is told as it is, and not as what the host made of it.
+    let broken: [reason: unknown] | null = null;
+    const sending = whole ? null : pump(streamId, body as HostBody | ReadableStream, () => {}, (reason) => {
+      broken = [reason];
+    });
     try {
       const refused = await stored;
       if (refused === null) return;
       if (sending !== null) sending.stop(new TypeError(`not stored: ${refused}`));
       call(CALL_LOG, "warn", `cache.put: ${key[REQUEST_URL]} was not stored: ${refused}`);
     } catch (error) {
+      if (broken !== null) throw broken[0];
       if (sending !== null) sending.stop(error);
       throw error;
     }

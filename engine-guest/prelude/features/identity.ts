@@ -49,7 +49,9 @@ export class FixedLengthStream extends TransformStream {
         if (left > 0) throw new RangeError(`${left} bytes are missing of the ${expected} of this FixedLengthStream`);
       },
     });
-    readableState(this.readable).bytes = true;
+    const readable = readableState(this.readable);
+    readable.bytes = true;
+    readable.bytesInAll = expected;
   }
 }
 webClass(FixedLengthStream, 1);

@@ -57,6 +57,8 @@ export interface StreamState {
   /** What the byte controller keeps; a body of the prelude's own gets one when it is needed. */
   byte: ByteState | null;
   origin: Origin | null;
+  /** The bytes that it will give in all, no more and no fewer, where that is known. */
+  bytesInAll: number | null;
 }
 
 /** What the byte controller keeps, and only it looks at. */
@@ -89,7 +91,7 @@ export function newState(highWaterMark: number): StreamState {
   return {
     phase: "readable", reason: undefined, reader: null, disturbed: false, queue: newQueue(), highWaterMark, size: null,
     pull: null, cancel: null, started: false, pulling: false, pullAgain: false, closeRequested: false, bytes: false,
-    byte: null, origin: null,
+    byte: null, origin: null, bytesInAll: null,
   };
 }
 
@@ -574,6 +576,11 @@ export function isReadableStream(value: unknown): value is ReadableStream {
 
 export function readableState(stream: ReadableStream): StreamState {
   return stateOf(stream);
+}
+
+/** What a stream will give in all, in bytes; null where only its end can tell. */
+export function bytesInAll(stream: ReadableStream): number | null {
+  return isUnopened(stream) ? null : stateOf(stream).bytesInAll;
 }
 
 export function isLocked(stream: ReadableStream): boolean {

@@ -298,7 +298,7 @@ globalThis.__sv = {
   },
   utf16Decode: (bytes) => Buffer.from(bytes).toString("utf16le"),
   setContext() {},
-  getContext: () => 0,
+  getContext: () => host.context ?? 0,
   asyncContext: () => asyncContext.getStore(),
   setAsyncContext(value) {
     const previous = asyncContext.getStore();

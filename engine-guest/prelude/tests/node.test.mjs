@@ -372,6 +372,38 @@ test("timers/promises, process, os, net, diagnostics_channel, perf_hooks", async
   assert.throws(() => http.request("http://a"), /use fetch/);
 });
 
+test("timers of node:timers are objects, which every clear function takes", async () => {
+  const { OP, complete, host, operation } = await import("./mock.mjs");
+  const timers = await load("node/timers");
+  const { promisify } = await load("node/util");
+  const calls = [];
+  const timer = timers.setTimeout(function (a) { calls.push(a, this === timer); }, 10, "ran");
+  assert.equal(timer.unref().hasRef(), false);
+  assert.equal(timer.ref().hasRef(), true);
+  assert.deepEqual(operation(OP.TIMER).args, [10]);
+  const first = operation(OP.TIMER);
+  assert.equal(+timer, first.id);
+  assert.equal(timer.refresh(), timer);
+  assert.equal(host.cancelled.at(-1), first.id);
+  await complete(operation(OP.TIMER));
+  assert.deepEqual(calls, ["ran", true]);
+  for (const clear of [timers.clearTimeout, timers.clearInterval, clearTimeout, clearInterval]) {
+    for (const of of [(t) => t, (t) => +t, (t) => `${+t}`]) {
+      const every = timers.setInterval(() => calls.push("never"), 5);
+      clear(of(every));
+      assert.equal(host.cancelled.at(-1), operation(OP.TIMER).id);
+    }
+  }
+  const closed = timers.setTimeout(() => calls.push("never"), 5).close();
+  assert.equal(host.cancelled.at(-1), operation(OP.TIMER).id);
+  assert.equal(closed, closed.refresh());
+  assert.equal(host.cancelled.at(-1), operation(OP.TIMER).id);
+  assert.throws(() => timers.setTimeout("code"), { code: "ERR_INVALID_ARG_TYPE" });
+  const waited = promisify(timers.setTimeout)(5, "value");
+  await complete(operation(OP.TIMER));
+  assert.equal(await waited, "value");
+});
+
 /** What Node 20 exports and we don't: deprecated, or about a process. */
 const LACKING = [
   "assert.CallTracker", "assert/strict.CallTracker", "cluster.schedulingPolicy", "console.profile",

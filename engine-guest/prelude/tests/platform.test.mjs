@@ -1,7 +1,7 @@
 // The platform's classes and functions, one area a test.
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { OP, complete, host, inside, operation, settle, utf8 } from "./mock.mjs";
+import { OP, complete, host, inside, load, operation, settle, utf8 } from "./mock.mjs";
 
 const decode = (bytes) => new TextDecoder().decode(bytes);
 
@@ -238,6 +238,37 @@ test("console writes values as a person reads them", () => {
   host.time += 5;
   console.timeEnd("t");
   assert.equal(host.logs.at(-1)[1], "t: 5.000 ms");
+});
+
+test("groups, counts and timers of console are an invocation's own", () => {
+  const as = (context, run) => {
+    host.context = context;
+    run();
+    host.context = 0;
+    return host.logs.at(-1)[1];
+  };
+  as(1, () => console.group());
+  as(1, () => console.count("a"));
+  as(1, () => console.time("t"));
+  assert.equal(as(2, () => console.log("other")), "other");
+  assert.equal(as(1, () => console.log("mine")), "  mine");
+  assert.equal(as(2, () => console.count("a")), "a: 1");
+  assert.equal(as(1, () => console.count("a")), "  a: 2");
+  assert.match(as(2, () => console.timeEnd("t")), /does not exist/);
+  assert.match(as(1, () => console.timeEnd("t")), /^  t: /);
+  // Of those that are long over nothing is kept.
+  for (let context = 3; context < 1000; context++) as(context, () => console.group());
+  assert.equal(as(1, () => console.log("mine")), "mine");
+});
+
+test("a failure tells the errors that an AggregateError is made of", async () => {
+  const { describeError } = await load("errors");
+  const inner = new RangeError("inner", { cause: new Error("deeper") });
+  const { message, stack } = describeError(new AggregateError([new TypeError("a"), inner, 7], "all failed"));
+  assert.equal(message, "all failed");
+  assert.match(stack, /^    at [^]*\nerror 1 of 3: TypeError: a\n    at [^]*\nerror 2 of 3: RangeError: inner\n    at [^]*\nerror 3 of 3: 7$/);
+  const caused = describeError(new Error("x", { cause: new AggregateError([inner], "all") }));
+  assert.match(caused.stack, /\ncaused by: AggregateError: all\n[^]*\nerror 1 of 1: RangeError: inner\n/);
 });
 
 test("structuredClone copies what can be copied", () => {

@@ -2,7 +2,7 @@
 //!
 //! `/ok` answers; `/gate` waits for the gate before it answers; `/pause` does so on the stack;
 //! `/later` answers and goes on in `waitUntil` until the gate opens; `/trap` loses the instance;
-//! `/rot` loses it after its answer; `/panic` panics; `/grow` fills the memory; `/next/…` calls the
+//! `/rot` loses it after its answer; `/panic` panics; `/grow` fills the memory, `/need` all but three sixteenths of it; `/next/…` calls the
 //! binding with the rest of the path. `/share` waits for the gate and leaves no trace, so that it is
 //! given back if its instance is lost meanwhile; `/mark` does the same and leaves one.
 
@@ -219,6 +219,7 @@ impl FakeInstance {
             "/panic" => panic!("the fake engine panics in run"),
             "/wear" => self.worn.set(true),
             "/grow" => self.memory.set(self.env.limits.memory_mib << 20),
+            "/need" => self.memory.set((self.env.limits.memory_mib << 20) / 16 * 13),
             other => {
                 let rest = other.strip_prefix("/next").unwrap_or_else(|| panic!("no such path: {other}"));
                 let Some((_, Handle::Service(next))) = self.env.bindings.first() else { panic!("no binding") };

@@ -152,8 +152,21 @@ fn an_instance_whose_memory_grew_is_replaced_but_not_one_that_needs_it_from_the_
         let served = [send(&web, "/ok").await, send(&web, "/grow").await, send(&web, "/ok").await];
         assert_eq!(served, [Ok(1), Ok(1), Ok(2)]);
         let hungry = first(&bench.app("b").deploy());
-        let served = [send(&hungry, "/grow").await, send(&hungry, "/ok").await, send(&hungry, "/grow").await];
+        let served = [send(&hungry, "/need").await, send(&hungry, "/ok").await, send(&hungry, "/need").await];
         assert_eq!(served, [Ok(3), Ok(3), Ok(3)]);
+        let served = [send(&hungry, "/grow").await, send(&hungry, "/ok").await];
+        assert_eq!(served, [Ok(3), Ok(4)]);
+    });
+}
+
+#[test]
+fn an_instance_whose_first_event_leaves_no_room_is_replaced() {
+    let bench = Bench::new();
+    bench.on_core(async {
+        let web = first(&bench.app("a").deploy());
+        let served = [send(&web, "/grow").await, send(&web, "/ok").await, send(&web, "/ok").await];
+        assert_eq!(served, [Ok(1), Ok(2), Ok(2)]);
+        assert_eq!(bench.snapshot().totals.instances_retired, 1);
     });
 }
 

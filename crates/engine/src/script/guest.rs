@@ -69,6 +69,8 @@ pub enum Effect {
     },
     StreamOpen {
         stream: u32,
+        /// The bytes that it will have in all, if its script knows.
+        bytes: Option<u64>,
     },
     /// The rest of a body becomes the stream's.
     StreamLink {

@@ -194,7 +194,9 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
         call::STREAM_OPEN => {
             let stream = guest.fresh_id();
-            guest.effects.push(Effect::StreamOpen { stream });
+            let length = args.next()?;
+            let bytes = if length.is_nullish() { None } else { Some(length.as_f64()? as u64) };
+            guest.effects.push(Effect::StreamOpen { stream, bytes });
             out.integer(u64::from(stream));
         }
         call::STREAM_LINK => {

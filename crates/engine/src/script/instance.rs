@@ -360,7 +360,7 @@ impl ScriptInstance {
                 return;
             }
             self.memory_bytes.set(sandbox.memory_bytes());
-            self.worn.set(sandbox.store.data().is_worn());
+            self.worn.set(self.worn.get() || sandbox.store.data().is_worn());
             if self.inbox.borrow().is_empty() && self.running.borrow().is_empty() && self.holds_nothing() {
                 self.settle_the_hopeless(&mut sandbox);
             }
@@ -454,8 +454,8 @@ impl ScriptInstance {
                     self.codings.borrow_mut().remove(&handle);
                     self.coded_answer.set(request);
                 }
-                Effect::StreamOpen { stream: id } => {
-                    let (sender, body, left) = stream();
+                Effect::StreamOpen { stream: id, bytes } => {
+                    let (sender, body, left) = stream(bytes);
                     let stream = Stream { sender, body: Some((body, left)), request: None };
                     self.streams.borrow_mut().insert(id, stream);
                 }

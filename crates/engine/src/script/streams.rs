@@ -23,6 +23,8 @@ pub struct StreamSender(mpsc::Sender<Piece>);
 pub struct StreamBody {
     pieces: mpsc::Receiver<Piece>,
     ended: bool,
+    /// What is still to come, if that was said beforehand.
+    rest: Option<u64>,
     /// Dropped with the body, which tells the guest's side.
     _reading: oneshot::Sender<()>,
 }
@@ -30,10 +32,11 @@ pub struct StreamBody {
 /// Ends when the reader has given the body up or has read all of it.
 pub type Left = oneshot::Receiver<()>;
 
-pub fn stream() -> (StreamSender, StreamBody, Left) {
+/// A body of so many bytes, if that is known: who sends it on can say so in its head.
+pub fn stream(bytes: Option<u64>) -> (StreamSender, StreamBody, Left) {
     let (sender, pieces) = mpsc::channel(1);
     let (reading, left) = oneshot::channel();
-    (StreamSender(sender), StreamBody { pieces, ended: false, _reading: reading }, left)
+    (StreamSender(sender), StreamBody { pieces, ended: false, rest: bytes, _reading: reading }, left)
 }
 
 /// The reader gave the body up.
@@ -63,7 +66,14 @@ impl HttpBody for StreamBody {
         }
         let piece = std::task::ready!(self.pieces.poll_recv(cx));
         self.ended = !matches!(piece, Some(Ok(_)));
+        if let (Some(rest), Some(Ok(piece))) = (&mut self.rest, &piece) {
+            *rest = rest.saturating_sub(piece.len() as u64);
+        }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.rest.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -160,3 +160,34 @@ fn seed(world: u8) -> Vec<u8> {
     bytes.resize_with(400, || mutator.byte());
     bytes
 }
+
+const CLONE: &str = include_str!("fuzz/clone.js");
+
+/// A structured clone is what it was made of, or an error; whatever changes under way.
+#[test]
+fn clone() {
+    let running: OnceCell<Running> = OnceCell::new();
+    let seeds = (0..24).map(|number| {
+        let mut mutator = Mutator::new(4000 + number, &[]);
+        (0..300).map(|_| mutator.byte()).collect::<Vec<u8>>()
+    });
+    let fuzz = Fuzz::new("clone").seeds(seeds).quick_inputs(100);
+    fuzz.input_time_max(Duration::from_secs(30)).run(|input| {
+        on_core(async {
+            let running = running.get_or_init(|| {
+                let answer = "new Response(check(new Uint8Array(await request.arrayBuffer())))";
+                setup(&format!("{CLONE}\nexport default {{ async fetch(request) {{ return {answer} }} }}")).start()
+            });
+            match run(running, &[input]).await {
+                Ok(answers) => {
+                    assert!(!answers[0].starts_with("differs"), "{}", answers[0]);
+                    answers[0].clone()
+                }
+                Err(failure) => {
+                    assert!(is_limit(&failure), "{failure}");
+                    failure.code.name.to_owned()
+                }
+            }
+        })
+    });
+}

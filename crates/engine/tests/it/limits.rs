@@ -132,6 +132,24 @@ fn endless_allocation_is_refused() {
 }
 
 #[test]
+fn want_of_memory_in_a_job_is_told_by_its_name() {
+    const CASES: [&str; 3] = [
+        "const a = []; for (;;) a.push(new Uint8Array(1 << 16).fill(1))",
+        "const a = []; for (;;) a.push({})",
+        "let s = 'x'; const a = []; for (let n = 0;; n++) a.push(s + n)",
+    ];
+    on_core(async {
+        for case in CASES {
+            let source = format!("export default {{ async fetch() {{ await null; {case} }} }}");
+            let app = setup(&source).limits(|l| (l.memory_mib, l.cpu_ms) = (16, 10_000)).start();
+            assert_eq!(app.code(get("http://a.test/")).await, "memory_exceeded", "{case}");
+            let state = app.instance.state();
+            assert!(state.worn || state.lost, "{case}");
+        }
+    });
+}
+
+#[test]
 fn a_promise_that_nothing_can_settle_is_noticed_at_once() {
     on_core(async {
         let app = setup("export default { fetch() { return new Promise(() => {}) } }").start();

@@ -63,6 +63,25 @@ fn a_module_of_the_platform_is_imported() {
 }
 
 #[test]
+fn an_environment_is_not_read_while_modules_are_evaluated() {
+    const READ: &str = "import { env } from 'cloudflare:workers';
+         let seen = 'WHO' in env;
+         try { env.WHO } catch (error) { seen += ` ${error.code}: ${error.message}` }
+         const kept = env;
+         export default { fetch() { return new Response([seen, env.WHO, kept.WHO, env.NONE].join(', ')) } }";
+    on_core(async {
+        let mut main = module(READ);
+        main.imports.push(("cloudflare:workers".into(), 1));
+        let builtin = Module { name: "cloudflare:workers".into(), kind: ModuleKind::Builtin, ..module("") };
+        let script = Artifact::Script(Script { entry: 0, modules: vec![main, builtin], warm: None });
+        let app = setup_artifact(script).bind("WHO", Handle::Text("me".into())).start();
+        let said =
+            "false io_at_start: reading env.WHO is not possible while modules are evaluated; do it inside a handler";
+        assert_eq!(app.text(get("http://a.test/")).await, format!("{said}, me, me, "));
+    });
+}
+
+#[test]
 fn many_requests_are_in_flight_in_one_instance() {
     on_core(async {
         let app = setup(

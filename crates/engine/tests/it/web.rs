@@ -4,6 +4,7 @@ use base::Body;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body::Body as _;
 use worker::{FetchEvent, Response};
 
 use crate::fixture::*;
@@ -42,6 +43,104 @@ fn coded_response(body: Bytes) -> Response {
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     response
+}
+
+#[test]
+fn patterns_of_sets_take_plain_punctuation_outside_of_classes() {
+    on_core(async {
+        for (pattern, text) in [
+            ("^-?[0-9]+$", "-12"),
+            ("a-b", "a-b"),
+            ("a/b", "a/b"),
+            ("a&&[b]", "a&&b"),
+            ("!!==~~``##%%,,::;;<<>>@@", "!!==~~``##%%,,::;;<<>>@@"),
+            ("^[[a-z]--[aeiou]]$", "b"),
+            ("^[\\\\-\\\\/]+$", "-/"),
+        ] {
+            check(&format!("new RegExp('{pattern}', 'v').test('{text}')"), "true").await;
+        }
+        for pattern in ["[a-]", "[(]", "[a/b]", "[a&&&b]", "[!!]", "]", "}", "{"] {
+            let made =
+                format!("(() => {{ try {{ return new RegExp('{pattern}', 'v') }} catch (e) {{ return e.name }} }})()");
+            check(&made, "SyntaxError").await;
+        }
+    });
+}
+
+#[test]
+fn a_stream_of_fixed_length_says_its_length_to_whoever_sends_it() {
+    const SEND: &str = "const { readable, writable } = new FixedLengthStream(5);
+        const writer = writable.getWriter();
+        writer.write(new Uint8Array(2)).then(() => writer.write(new Uint8Array(3))).then(() => writer.close());";
+    on_core(async {
+        let app = setup(&format!("export default {{ fetch() {{ {SEND} return new Response(readable) }} }}")).start();
+        let response = app.run(get("http://a.test/")).await.unwrap();
+        assert_eq!(response.body().size_hint().exact(), Some(5));
+        assert_eq!(collect(response).await.len(), 5);
+
+        let source = "export default { fetch() { return new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(1)); c.close() } })) } }";
+        let response = setup(source).start().run(get("http://a.test/")).await.unwrap();
+        assert_eq!(response.body().size_hint().exact(), None);
+
+        let source = format!(
+            "export default {{ async fetch() {{ {SEND} return fetch('http://b.test/', {{ method: 'PUT', body: readable }}) }} }}"
+        );
+        let app = setup(&source).net(|asked| {
+            let length = asked.body.size_hint().exact();
+            Response::new(Body::full(format!("{length:?}")))
+        });
+        assert_eq!(app.start().text(get("http://a.test/")).await, "Some(5)");
+    });
+}
+
+#[test]
+fn a_form_takes_as_much_memory_as_it_has_bytes() {
+    on_core(async {
+        let app = setup(
+            "export default { async fetch(request) {
+                const form = await request.formData();
+                const file = form.get('file');
+                return new Response([form.get('a'), file.name, file.size, (await file.slice(-2).text())].join(' '));
+            } }",
+        );
+        let app = app.limits(|l| (l.memory_mib, l.request_body_bytes) = (128, 64 << 20)).start();
+        let mut body = b"--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nA\r\n--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n".to_vec();
+        body.resize(body.len() + (30 << 20), b'\r');
+        body.extend_from_slice(b"ok\r\n--b--");
+        let mut event = post("http://a.test/", Body::full(body));
+        event.headers.insert("content-type", HeaderValue::from_static("multipart/form-data; boundary=b"));
+        assert_eq!(app.text(event).await, format!("A f {} ok", (30 << 20) + 2));
+    });
+}
+
+#[test]
+fn a_response_whose_stream_fails_is_not_stored_and_its_own_error_says_why() {
+    on_core(async {
+        check(
+            "(async () => {
+                const mine = new RangeError('mine');
+                const body = new ReadableStream({ pull(c) { c.error(mine) } });
+                const response = new Response(body, { headers: { 'cache-control': 'max-age=60' } });
+                return caches.default.put('http://c.test/', response).then(() => 'stored', (e) => e === mine);
+            })()",
+            "true",
+        )
+        .await;
+    });
+}
+
+#[test]
+fn a_loop_of_redirects_is_a_type_error_with_a_code() {
+    on_core(async {
+        let source = "export default { fetch: () => fetch('http://b.test/').catch((e) => new Response([e.name, e.code, e instanceof TypeError].join())) }";
+        let app = setup(source).net(|_| {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = http::StatusCode::FOUND;
+            response.headers_mut().insert("location", HeaderValue::from_static("/"));
+            response
+        });
+        assert_eq!(app.start().text(get("http://a.test/")).await, "TypeError,upstream_protocol,true");
+    });
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Reading files, with every way in which that fails.
 
+use std::collections::BTreeMap;
+
+use oxc::syntax::identifier::is_identifier_name;
+
 use super::*;
 use crate::resolve::{nearest_in, without_place};
 
@@ -73,6 +77,12 @@ pub(super) fn json(name: &str, text: String) -> Result<String, Box<BuildError>> 
             Err(Box::new(error))
         }
     }
+}
+
+/// The members of a JSON object that an import can name.
+pub(super) fn keys(json: &[u8]) -> BTreeSet<String> {
+    let members: BTreeMap<String, serde::de::IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
+    members.into_keys().filter(|key| key != "default" && is_identifier_name(key)).collect()
 }
 
 /// The system's reason, without its number.

@@ -163,7 +163,7 @@ fn attributes_choose_what_a_file_is_taken_for() {
         ];
         assert_eq!(targets(&script, name), pairs(&expect));
         let kinds: Vec<_> = script.modules[1..].iter().map(|m| m.kind).collect();
-        assert_eq!(kinds, [ModuleKind::Text, ModuleKind::Json, ModuleKind::Bytes, ModuleKind::Text]);
+        assert_eq!(kinds, [ModuleKind::Text, ModuleKind::Json, ModuleKind::Array, ModuleKind::Text]);
         assert!(!text(&script, name).contains("type:"), "{}", text(&script, name));
     }
     let script = Tree::new(&[("a.js", source), ("x.json", "{}"), ("b.ts", ""), ("t.svg", "")]).build("a.js").script;
@@ -171,6 +171,32 @@ fn attributes_choose_what_a_file_is_taken_for() {
     // On a line with its attribute behind it nothing moves.
     let places = |text: &str| text.lines().map(|line| line.find(';')).take(2).collect::<Vec<_>>();
     assert_eq!(places(text(&script, "a.js")), places(source));
+}
+
+#[test]
+fn members_of_a_json_file_can_be_imported_by_name() {
+    let json = "{\"name\": \"p\", \"version\": \"1\", \"a-b\": 2, \"default\": 3, \"unused\": 4}";
+    let tree = Tree::new(&[
+        ("a.ts", "import { version, name as n } from './p.json'; export { version }; export default n;"),
+        ("whole.ts", "import * as p from './p.json'; export default p;"),
+        ("plain.ts", "import p from './p.json'; export default p;"),
+        ("again.ts", "export { version as v, default } from './p.json'; export * from './p.json';"),
+        ("wrong.ts", "import { versoin } from './p.json'; export default versoin;"),
+        ("p.json", json),
+    ]);
+    let script = tree.build("a.ts").script;
+    assert_eq!(targets(&script, "a.ts"), pairs(&[("./p.json", "p.json?members")]));
+    let facade = text(&script, "p.json?members");
+    assert!(facade.contains("$json.version") && facade.contains("$json.name"), "{facade}");
+    assert!(!facade.contains("unused") && !facade.contains("a-b"), "{facade}");
+    let whole = tree.build("whole.ts").script;
+    assert!(text(&whole, "p.json?members").contains("unused"));
+    assert_eq!(targets(&tree.build("plain.ts").script, "plain.ts"), pairs(&[("./p.json", "p.json")]));
+    let exports = tree.build("again.ts").exports.expect("a JSON file tells its exports");
+    assert_eq!(exports.into_iter().collect::<Vec<_>>(), ["default", "name", "unused", "v", "version"]);
+    let (error, help) = tree.error("wrong.ts");
+    assert_eq!(error, "wrong.ts:1:10: p.json?members has no export \"versoin\"");
+    assert!(help.contains("did you mean \"version\"?"), "{help}");
 }
 
 #[test]

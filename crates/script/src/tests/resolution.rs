@@ -6,6 +6,33 @@ fn check(files: &[(&str, &str)], expect: &[&str]) {
 }
 
 #[test]
+fn names_that_a_module_of_the_platform_lacks_are_errors_of_the_build() {
+    let check = |source: &str, message: &str, hint: &str| {
+        let (error, help) = Tree::new(&[("a.ts", source)]).error("a.ts");
+        assert_eq!(error, message);
+        assert!(help.contains(hint), "{help}");
+    };
+    let workflows =
+        "import { WorkflowEntrypoint } from 'cloudflare:workers';\nexport class A extends WorkflowEntrypoint {}";
+    let hint = "it exports DurableObject, RpcStub, RpcTarget, WorkerEntrypoint, env";
+    check(workflows, "a.ts:1:10: cloudflare:workers has no export \"WorkflowEntrypoint\"", hint);
+    let hint = "did you mean \"dirname\"?";
+    check("import { dirnam } from 'path'; dirnam('');", "a.ts:1:10: node:path has no export \"dirnam\"", hint);
+    check(
+        "import x from 'cloudflare:workers'; x;",
+        "a.ts:1:8: cloudflare:workers has no default export",
+        "DurableObject",
+    );
+    for module in base::builtin::MODULES {
+        let first = base::builtin::exports(module).next().expect("it exports something");
+        let source = format!("export {{ {first} }} from '{module}'; export * from '{module}';");
+        if !base::builtin::TEST_MODULES.contains(module) {
+            Tree::new(&[("a.js", &source)]).build("a.js");
+        }
+    }
+}
+
+#[test]
 fn typescript_is_found_behind_javascript_names_and_without_names() {
     check(
         &[

@@ -85,6 +85,30 @@ fn standard_decorators_are_gone_and_lines_stay() {
 }
 
 #[test]
+fn frames_are_mapped_in_whatever_shows_them() {
+    let source = "type T = string;\nexport const f = () => {\n  throw new Error('x' as T);\n};\n";
+    let script = Tree::new(&[("a.ts", source)]).build("a.ts").script;
+    let out = text(&script, "a.ts");
+    let line = out.lines().position(|l| l.contains("throw")).expect("the throw is kept") + 1;
+    let column = out.lines().nth(line - 1).and_then(|l| l.find("new")).expect("its column") + 1;
+    let (made, own) = (format!("a.ts:{line}:{column}"), "a.ts:3:9");
+    for shown in [
+        "    at f (@)",
+        "    at @",
+        "    at f (@) {\n  code: 'E'\n}",
+        "    at @ {\n  code: 'E'\n}",
+        "Error: x\n    at f (@) { code: 'E' }",
+        "[\n  Error: x\n      at f (@),\n  1\n]",
+        r#"{"stack":"Error: x\n    at f (@)\n    at g (@)\n","n":"1:2"}"#,
+        r#"{"stack":"Error: x\n    at @","at":"b:1:2"}"#,
+        r#"{"text":"{\"stack\":\"Error: x\\n    at f (@)\\n    at @\"}"}"#,
+    ] {
+        assert_eq!(map_stack(&shown.replace('@', &made), &script), shown.replace('@', own));
+    }
+    assert_eq!(map_stack("    at nowhere:1:2 (b.ts:3:4) {", &script), "    at nowhere:1:2 (b.ts:3:4) {");
+}
+
+#[test]
 fn decorators_that_cannot_be_lowered_are_placed() {
     let check = |name: &str, source: &str, message: &str| {
         assert_eq!(Tree::new(&[(name, source)]).error(name).0, message);

@@ -18,6 +18,12 @@ export default {
       case "/flood": for (let i = 0; i < 5000; i++) console.log("x".repeat(100)); return new Response("flooded");
       case "/large": return new Response("x".repeat(5000));
       case "/body": return new Response(String((await request.arrayBuffer()).byteLength));
+      case "/fixed": {
+        const { readable, writable } = new FixedLengthStream(5);
+        const writer = writable.getWriter();
+        writer.write(new TextEncoder().encode("fixed")).then(() => writer.close());
+        return new Response(readable);
+      }
       default: return new Response("ok");
     }
   },
@@ -55,6 +61,24 @@ fn a_handler_that_recurses_throws() {
 #[test]
 fn a_handler_that_allocates_without_end_is_stopped() {
     check("/allocate", 503, "memory_exceeded", "memory_mib");
+}
+
+#[test]
+fn an_instance_whose_first_request_took_all_memory_is_replaced() {
+    let place = Place::new();
+    let node = node(&place);
+    for _ in 0..3 {
+        node.get("/allocate").expect_problem(503, "memory_exceeded");
+        assert_eq!(node.get("/").expect(200).text(), "ok");
+    }
+}
+
+#[test]
+fn a_stream_of_fixed_length_is_sent_with_its_length() {
+    let place = Place::new();
+    let answer = node(&place).get("/fixed").expect(200);
+    assert_eq!((answer.header("content-length"), answer.header("transfer-encoding")), (Some("5"), None));
+    assert_eq!(answer.text(), "fixed");
 }
 
 #[test]

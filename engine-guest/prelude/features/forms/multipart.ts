@@ -1,16 +1,16 @@
 /**
  * `multipart/form-data` (RFC 7578) in both directions, and the choice between it and the urlencoded form.
  *
- * Reading works on a latin-1 string of the whole body, one code unit for one byte: searching it for the boundary is
- * native code, where a loop over bytes would be the interpreter's. What is found is cut out of the bytes.
+ * Reading searches the bytes for the boundary by native code, and copies nothing: a file is a view of the body, which is
+ * nobody else's by then. So a form takes as much memory as it has bytes.
  */
 import { blobBytes, blobType, fileFrom, fileName, type File } from "../../blob.ts";
 import { randomBytes } from "../../random.ts";
 import { type FormData, formFrom, formList } from "./formdata.ts";
-import { bytesToLatin1, latin1ToBytes, utf8Decode, utf8Encode } from "../../native.ts";
+import { bytesToLatin1, findBytes, latin1ToBytes, utf8Decode, utf8Encode } from "../../native.ts";
 import {
-  TypeError, Uint8Array, concatBytes, numberToString, regExpExec, stringIndexOf, stringLower, stringReplaceAll,
-  stringSlice, stringSplit, stringStartsWith, stringTrim, typedArraySubarray,
+  TypeError, concatBytes, numberToString, regExpExec, stringIndexOf, stringLower, stringReplaceAll, stringSlice,
+  stringSplit, stringStartsWith, stringTrim, typedArraySubarray,
 } from "../../primordials.ts";
 import { mimeOfHeader, parameterOf } from "./mime.ts";
 import { parseForm } from "../../searchparams.ts";
@@ -52,23 +52,35 @@ function unescapeName(raw: string): string {
       "%22", '"'), "%0D", "\r"), "%0d", "\r"), "%0A", "\n"), "%0a", "\n");
 }
 
+const SPACE = 0x20;
+const TAB = 0x09;
+const DASHES = latin1ToBytes("--");
+const LINE_END = latin1ToBytes("\r\n");
+const HEAD_END = latin1ToBytes("\r\n\r\n");
+
+/** Whether `part` stands at this place. */
+function standsAt(bytes: Uint8Array, part: Uint8Array, at: number): boolean {
+  for (let i = 0; i < part.length; i++) if (bytes[at + i] !== part[i]) return false;
+  return true;
+}
+
 function decodeMultipart(bytes: Uint8Array, boundary: string): FormData {
-  const text = bytesToLatin1(bytes);
-  const mark = `--${boundary}`;
+  const mark = latin1ToBytes(`--${boundary}`);
+  const next = latin1ToBytes(`\r\n--${boundary}`);
   const list: any[] = [];
-  let at = stringStartsWith(text, mark) ? 0 : stringIndexOf(text, `\r\n${mark}`) + 2;
+  let at = standsAt(bytes, mark, 0) ? 0 : findBytes(bytes, next, 0, 1) + 2;
   if (at === 1) throw malformed("its boundary never occurs");
   for (;;) {
     at += mark.length;
-    if (stringStartsWith(text, "--", at)) return formFrom(list);
-    while (text[at] === " " || text[at] === "\t") at++;
-    if (!stringStartsWith(text, "\r\n", at)) throw malformed("a boundary is not followed by a line end");
-    const head = stringStartsWith(text, "\r\n\r\n", at) ? at + 2 : stringIndexOf(text, "\r\n\r\n", at);
+    if (standsAt(bytes, DASHES, at)) return formFrom(list);
+    while (bytes[at] === SPACE || bytes[at] === TAB) at++;
+    if (!standsAt(bytes, LINE_END, at)) throw malformed("a boundary is not followed by a line end");
+    const head = standsAt(bytes, HEAD_END, at) ? at + 2 : findBytes(bytes, HEAD_END, at, 1);
     if (head < 0) throw malformed("a part's headers do not end");
     const body = head === at + 2 ? at + 4 : head + 4;
-    const end = stringIndexOf(text, `\r\n${mark}`, body);
+    const end = findBytes(bytes, next, body, 1);
     if (end < 0) throw malformed("the last boundary is missing");
-    addPart(list, stringSlice(text, at + 2, head), typedArraySubarray(bytes, body, end));
+    addPart(list, bytesToLatin1(typedArraySubarray(bytes, at + 2, head)), typedArraySubarray(bytes, body, end));
     at = end + 2;
   }
 }
@@ -93,7 +105,7 @@ function addPart(list: any[], head: string, body: Uint8Array): void {
   list[list.length] = unescapeName(name[1] ?? name[2]);
   list[list.length] = filename === null
     ? utf8Decode(body, false, true)
-    : fileFrom(new Uint8Array(body), type ?? "text/plain", unescapeName(filename[1] ?? filename[2]));
+    : fileFrom(body, type ?? "text/plain", unescapeName(filename[1] ?? filename[2]));
 }
 
 function escapeName(text: string): string {

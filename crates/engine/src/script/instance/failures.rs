@@ -54,7 +54,7 @@ impl ScriptInstance {
         let failure = match name.as_str() {
             "InvalidResponse" => Failure::new(&code::INVALID_RESPONSE, message),
             "NoHandler" => Failure::new(&code::NO_HANDLER, message),
-            _ if sandbox.store.data().memory_denied && message.contains("out of memory") => self.memory_exceeded(),
+            _ if sandbox.store.data().memory_denied && is_want_of_memory(&error) => self.memory_exceeded(),
             _ => match error.host_code() {
                 Some(code) => Failure::new(code, message),
                 None => Failure::new(&code::GUEST_EXCEPTION, format!("{name}: {message}")),
@@ -63,8 +63,20 @@ impl ScriptInstance {
         self.env.located(failure, error.stack)
     }
 
+    /// The instance takes no more requests: its memory stays as large as it is, and the next would find it full.
     pub(super) fn memory_exceeded(&self) -> Failure {
+        self.worn.set(true);
         let max = self.env.limits.memory_mib;
         Failure::new(&code::MEMORY_EXCEEDED, format!("more than {max} MiB of memory (limits.memory_mib)"))
     }
 }
+
+/// Whether an error of a sandbox that was refused memory tells of that. There may have been none left for the error
+/// itself: then `null` is what is thrown.
+fn is_want_of_memory(error: &GuestError) -> bool {
+    let GuestError { name, message, .. } = error;
+    message.contains("out of memory") || (name.is_empty() && message.is_empty()) || message == NULL_THROWN
+}
+
+/// What `describeError` of the prelude makes of it.
+const NULL_THROWN: &str = "a value that is no Error was thrown: null";

@@ -207,7 +207,11 @@ async fn exchange(operation: &Operation, request: Exchange) -> Result<Completion
         }
         url = target;
     }
-    Err(Completion::failed(&code::UPSTREAM_PROTOCOL, format!("more than {REDIRECTS_MAX} redirects (egress_redirects)")))
+    Err(Completion::Failed {
+        name: "TypeError",
+        message: format!("more than {REDIRECTS_MAX} redirects (egress_redirects)"),
+        code: code::UPSTREAM_PROTOCOL.name,
+    })
 }
 
 /// `ws:` and `wss:` mean what `http:` and `https:` do, to one who asks for a WebSocket.

@@ -59,13 +59,6 @@ struct Hyper {
 #[derive(Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 
-/// What is asked.
-pub(super) enum Errand {
-    Request(http::Request<Body>),
-    /// What is to be sent of a GET without a body.
-    Head(Vec<u8>),
-}
-
 /// What a request comes to.
 pub(super) enum Answer {
     /// An answer that is there, on a connection that is unused again.
@@ -206,13 +199,29 @@ impl Inline {
 
     /// Sends a request and waits for the head of the response, for so long after it is sent. All of a
     /// request is sent at once, so that is from now on.
-    pub async fn ask(&mut self, errand: Errand, limit: Option<Duration>) -> Result<Answer, Unanswered> {
-        let (head, request) = match (errand, &self.wire) {
-            (Errand::Request(request), Wire::Bare(_)) => (bare::head_of(&request), Some(request)),
-            (Errand::Request(request), Wire::Hyper(_)) => (None, Some(request)),
-            (Errand::Head(head), Wire::Bare(_)) => (Some(head), None),
-            (Errand::Head(head), Wire::Hyper(_)) => (None, Some(plain::read(&head))),
+    pub async fn ask(&mut self, request: http::Request<Body>, limit: Option<Duration>) -> Result<Answer, Unanswered> {
+        let head = match &self.wire {
+            Wire::Bare(_) => bare::head_of(&request),
+            Wire::Hyper(_) => None,
         };
+        self.exchange(head, Some(request), limit).await
+    }
+
+    /// The same for a GET without a body, of which this is what is to be sent.
+    pub async fn ask_plainly(&mut self, head: Vec<u8>, limit: Option<Duration>) -> Result<Answer, Unanswered> {
+        match &self.wire {
+            Wire::Bare(_) => self.exchange(Some(head), None, limit).await,
+            Wire::Hyper(_) => Box::pin(self.exchange(None, Some(plain::read(&head)), limit)).await,
+        }
+    }
+
+    /// By hand if there is a head for that, and a request is only made of it where hyper has to be asked.
+    async fn exchange(
+        &mut self,
+        head: Option<Vec<u8>>,
+        request: Option<http::Request<Body>>,
+        limit: Option<Duration>,
+    ) -> Result<Answer, Unanswered> {
         let mut late_at = None;
         let mut exchange = head.map(Exchange::new);
         if let (Some(exchange), Wire::Bare(stream)) = (&mut exchange, &mut self.wire) {

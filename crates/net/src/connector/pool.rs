@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
-use super::inline::{self, Answer, Errand, Inline, Unanswered};
+use super::inline::{self, Answer, Inline, Unanswered};
 use super::plain::{self, Reply};
 use super::{Target, dial, framing};
 
@@ -252,7 +252,7 @@ impl Lease {
             }
             Sender::Inline(inline) => {
                 let absolute = to_origin_form(&mut request);
-                match inline.ask(Errand::Request(request), limit).await {
+                match inline.ask(request, limit).await {
                     Ok(Answer::Whole(answer)) => {
                         self.release();
                         return Ok(answer.into_response());
@@ -311,7 +311,7 @@ impl Lease {
         let Sender::Inline(inline) = &mut self.link.sender else {
             return self.send(plain::read(&head), Some(limit)).await.map(Reply::Response);
         };
-        match inline.ask(Errand::Head(head), Some(limit)).await {
+        match inline.ask_plainly(head, Some(limit)).await {
             Ok(Answer::Whole(answer)) => {
                 self.release();
                 Ok(Reply::Plain(answer))

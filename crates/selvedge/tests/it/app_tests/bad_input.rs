@@ -69,7 +69,7 @@ fn a_throw_at_the_top_fails_the_file() {
 #[test]
 fn a_part_of_another_runner_that_is_not_there_is_named() {
     let source = "import { fetchMock } from 'cloudflare:test';\nfetchMock.activate();\n";
-    says(&run(source, &[]), 1, &["Could not find export 'fetchMock' in module 'cloudflare:test'"]);
+    says(&run(source, &[]), 2, &["cloudflare:test has no export \"fetchMock\"", "src/index.test.ts:1:10"]);
 }
 
 #[test]

@@ -141,7 +141,8 @@ fn check(steps: &[Step]) {
     }
     let open = numbers.as_ref().expect("open");
     open.journal.last_ticket().wait().expect("durable");
-    moments.push((timed.now(), u64::MAX, rows(&open.connection)));
+    moments.push((timed.now(), timed.now(), rows(&open.connection)));
+    assert!(matches!(timed.restored("a.db", u64::MAX), Err(RestoreError::ToCome)));
     for (at, (first_ms, last_ms, expected)) in moments.iter().enumerate() {
         for time_ms in [first_ms, last_ms] {
             let found = timed.restored("a.db", *time_ms).expect("restored");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use control_api::{AccessKeyEntry, AccessKeyRequest, BlobEntry, KvListOptions};
 
 use super::{app_name, print, print_json, resource_name};
-use crate::admin::{Prepare, reach};
+use crate::admin::{Prepare, reach, reach_or_make};
 use crate::cli;
 use crate::wire;
 
@@ -127,7 +127,7 @@ async fn run_key(args: cli::BlobKey, json: bool) -> Result<()> {
             // Without a word about it, a key may do everything.
             let all = !read && !write && !list;
             let request = AccessKeyRequest { buckets, read: read || all, write: write || all, list: list || all };
-            let api = reach(&data.data, Prepare::No)?;
+            let api = reach_or_make(&data.data, Prepare::No)?;
             let made = api.access_key_create(app_name(&app)?, request).await?;
             if json {
                 return print_json(&made);

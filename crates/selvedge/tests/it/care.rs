@@ -31,6 +31,8 @@ fn a_mistyped_data_directory_is_told_and_not_made() {
     // What a node may begin with makes it.
     on_typo(&["config", "put", "app", "greeting", "hello"]).expect_success();
     assert_eq!(on_typo(&["config", "get", "app", "greeting"]).expect_success().trim(), "hello");
+    let another = place.path("another").display().to_string();
+    place.run(&["blob", "key", "create", "app", "--bucket", "files", "--data", &another]).expect_success();
 }
 
 #[test]

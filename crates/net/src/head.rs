@@ -6,6 +6,7 @@
 //! length of the body is told once, by one field.
 
 use base::{Code, Problem, code};
+use http::HeaderMap;
 
 use crate::ServerLimits;
 use crate::websocket::handshake::is_websocket;
@@ -247,6 +248,15 @@ impl Seen {
             (None, true) if version == Version::Http10 => Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding")),
             (None, true) => Ok(Framing::Chunked),
             (length, false) => Ok(Framing::Length(length.unwrap_or(0))),
+        }
+    }
+}
+
+/// Writes the fields of a head, a line each.
+pub(crate) fn put_fields(head: &mut Vec<u8>, fields: &HeaderMap) {
+    for (name, value) in fields {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(piece);
         }
     }
 }

@@ -21,6 +21,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncWrite;
 
 use crate::connector::strip_hop_by_hop;
+use crate::head::put_fields;
 
 /// Interim answers of one request that wait to be written; more are left out.
 const WAITING_MAX: usize = 8;
@@ -179,12 +180,7 @@ fn head_of(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
     head.reserve(64 * headers.len());
     let mut head = head.into_bytes();
-    for (name, value) in headers {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
+    put_fields(&mut head, headers);
     head.extend_from_slice(b"\r\n");
     head
 }

@@ -25,6 +25,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::plain::{Place, PlainAnswer};
 use super::upgrade::Stream;
+use crate::head::put_fields;
 
 /// Fields of an answer that is plain.
 const FIELDS_MAX: usize = 64;
@@ -121,12 +122,7 @@ pub(super) fn head_of(request: &http::Request<Body>) -> Option<Vec<u8>> {
     for piece in ["GET ", target, " HTTP/1.1\r\n"] {
         head.extend_from_slice(piece.as_bytes());
     }
-    for (name, value) in headers {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
+    put_fields(&mut head, headers);
     head.extend_from_slice(b"\r\n");
     Some(head)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::{Body, Problem};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::head::Refusal;
+use crate::head::{Refusal, put_fields};
 
 /// How long a closing connection goes on reading. If it closed with unread input, the kernel would
 /// answer with a reset, and the client could lose the response it was about to read.
@@ -51,12 +51,7 @@ fn render(problem: Problem) -> Vec<u8> {
     let mut response: http::Response<Body> = problem.into_response("");
     let body = response.body_mut().take_whole().unwrap_or_default();
     let mut out = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
-    for (name, value) in response.headers() {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+    put_fields(&mut out, response.headers());
     out.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
     out.extend_from_slice(&body);
     out

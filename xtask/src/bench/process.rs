@@ -55,7 +55,7 @@ impl Server {
         fs::read_to_string(&self.log).unwrap_or_default().trim_end().to_owned()
     }
 
-    /// User and system time of the whole tree so far.
+    /// User and system time of the whole tree so far, of what of it has ended too.
     pub fn cpu_us(&self) -> Result<f64> {
         let ticks: u64 = self.tree()?.iter().map(|stat| stat.ticks).sum();
         Ok(ticks as f64 * self.tick_us)
@@ -102,7 +102,8 @@ impl Drop for Server {
 pub struct Stat {
     pub pid: u64,
     pub parent: u64,
-    /// User and system time of all its threads, those that ended included.
+    /// User and system time of all its threads and of the children that it has waited for: a server may have
+    /// a process for each connection.
     pub ticks: u64,
 }
 
@@ -113,7 +114,8 @@ impl Stat {
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        Some(Self { pid: pid.parse().ok()?, parent: number(1)?, ticks: number(11)? + number(12)? })
+        let times = (11..15).map(number).collect::<Option<Vec<_>>>()?;
+        Some(Self { pid: pid.parse().ok()?, parent: number(1)?, ticks: times.iter().sum() })
     }
 }
 

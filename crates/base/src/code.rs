@@ -84,7 +84,7 @@ codes! {
     NO_APP = row("no_app", 404, Client, false, "No application is served at this host", "Deploy an application that claims the host, or use <app>.localhost.");
     NOT_FOUND = row("not_found", 404, Client, false, "There is nothing at this path", "Check the path.");
     CLIENT_GONE = row("client_gone", 499, Client, true, "The client left before the response was complete", "Nothing to do on the server.");
-    CLIENT_TOO_SLOW = row("client_too_slow", 408, Client, true, "The client reads a response more slowly than others with whom it shares the fetch", "Send the request again; if it is common, let the origin say Content-Length, or raise cache_entry_bytes.");
+    CLIENT_TOO_SLOW = row("client_too_slow", 408, Client, true, "The client reads a response more slowly than others with whom it shares the fetch", "Send the request again; if it is common, let the origin say Content-Length or a strong ETag, or raise cache_entry_bytes.");
 
     // Connections.
     H2_FLOOD = row("protocol_flood", 429, Client, false, "The HTTP/2 client sends more overhead than requests", "Send fewer frames of that kind; the limit that the log names can be raised.");

@@ -143,6 +143,7 @@ limits! {
         certificates: 20_000, 1, 1_000_000, "", "", "Certificates of one listener.";
         certificate_bytes: 256 << 10, 1 << 10, 16 * MIB, "bytes", "", "One file of certificates, keys or client CAs.";
         local_certificates: 64, 1, 10_000, "", "", "Certificates that the local CA of development has made and keeps.";
+        tls_refusal_lines: 10, 0, 1_000_000, "", "", "Lines of the log in one second, for each listener, about clients whose certificate was refused.";
         proxy_header_bytes: 2_048, 108, 65_551, "bytes", "bad_proxy_header", "Header of the PROXY protocol.";
         listeners: 64, 1, 1_000, "", "", "Listeners of one node.";
         handover_ms: 1_000, 0, 3_600_000, "ms", "draining", "How long what is in flight may go on when another process takes over.";
@@ -290,6 +291,7 @@ limits! {
         connection_ms: 0, 0, 86_400_000, "ms", "", "How old a connection may be that takes another request; 0 for any age.";
         connection_requests: 0, 0, 1_000_000, "", "", "Requests that one connection takes; 0 for any number.";
         head_bytes: 64 << 10, 1 << 10, MIB, "bytes", "upstream_protocol", "The head of a response.";
+        head_fields: 256, 16, 10_000, "", "upstream_protocol", "Fields of the head of a response.";
         socket_message_bytes: 16 * MIB, 1, 64 * MIB, "bytes", "socket_message_too_large", "One message on a WebSocket to a target, in either direction.";
         socket_buffer_bytes: 32 * MIB, 1 << 10, 1 << 30, "bytes", "socket_overflow", "Messages on their way to one peer of a WebSocket that it has not taken.";
         socket_idle_ms: 60_000, 20, 3_600_000, "ms", "socket_idle", "How long the target may be silent on a WebSocket; half-way it gets a ping.";

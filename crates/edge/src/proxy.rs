@@ -17,6 +17,7 @@ mod part;
 mod passing;
 mod press;
 mod probe;
+mod rest;
 mod rule;
 mod settings;
 mod sift;

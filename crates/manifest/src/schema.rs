@@ -175,7 +175,7 @@ fn route_cache() -> Value {
 }
 
 fn upstream() -> Value {
-    let url = json!({ "type": "string", "pattern": "^(srv\\+)?(https?|h2c)://" });
+    let url = json!({ "type": "string", "pattern": "^((srv\\+)?(https?|h2c)://|(h2c\\+)?unix:/)" });
     let statuses =
         |min: u16| json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": 599 } });
     let mut upstream = object(UPSTREAM, |name| match name {

@@ -79,6 +79,20 @@ pub struct TargetPlan {
     /// The host is the name of a service, whose servers DNS names (`srv+http://`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub srv: bool,
+    /// The absolute path of the socket where it listens (`unix:`); it is asked for `localhost` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix: Option<String>,
+}
+
+/// Bytes of a socket's path, on Linux.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// Whether a text is the path of a socket that can be connected to.
+pub(crate) fn is_socket(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.ends_with('/')
+        && path.len() <= SOCKET_PATH_MAX
+        && path.bytes().all(|byte| byte.is_ascii_graphic() || !byte.is_ascii())
 }
 
 /// Who of the targets gets a request.
@@ -142,7 +156,12 @@ impl UpstreamPlan {
     pub(crate) fn holds(&self) -> bool {
         let services = self.targets.iter().filter(|target| target.srv).all(|target| is_service(&target.server));
         let weights = self.targets.iter().all(|target| (1..=WEIGHT_MAX).contains(&target.weight));
-        !self.targets.is_empty() && weights && services && self.targets.iter().all(|target| is_target(&target.server))
+        let sockets = self.targets.iter().filter_map(|target| target.unix.as_deref()).all(is_socket);
+        !self.targets.is_empty()
+            && weights
+            && services
+            && sockets
+            && self.targets.iter().all(|target| is_target(&target.server))
     }
 }
 

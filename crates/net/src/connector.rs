@@ -39,7 +39,7 @@ mod resumed;
 mod tls;
 mod upgrade;
 
-use dial::Driver;
+use dial::{Driver, HeadMax};
 pub use peer::{HostAsked, Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
 pub use plain::{PlainAnswer, PlainRequest, Reply};
 use pool::{Lease, Link, Pool, Reuse, Unsent};
@@ -129,7 +129,7 @@ impl ExchangeError {
 }
 
 /// The head of a response, of servers that no upstream describes.
-const HEAD_BYTES_MAX: usize = 256 << 10;
+const HEAD_MAX: HeadMax = HeadMax { bytes: 256 << 10, fields: 256 };
 
 /// Where a request goes: what connections are pooled by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -138,11 +138,15 @@ pub(crate) struct Target {
     /// An address has no brackets.
     pub host: String,
     pub port: u16,
+    /// The socket of the file system where it listens, whatever the host says.
+    pub unix: Option<PathBuf>,
 }
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
+        if let Some(path) = &self.unix {
+            write!(f, "unix:{}", path.display())
+        } else if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
@@ -194,11 +198,11 @@ impl Connector {
         let opening = async {
             let stream = dial::dial(target, check).await?;
             if !target.https {
-                return dial::handshake(stream, Driver::Task { h2: false }, target, HEAD_BYTES_MAX).await;
+                return dial::handshake(stream, Driver::Task { h2: false }, target, HEAD_MAX).await;
             }
             let config = self.tls_config(target).await?;
             let (stream, h2) = tls::wrap(stream, config, target, &target.host).await?;
-            dial::handshake(stream, Driver::Task { h2 }, target, HEAD_BYTES_MAX).await
+            dial::handshake(stream, Driver::Task { h2 }, target, HEAD_MAX).await
         };
         let ms = self.options.connect.as_millis();
         tokio::time::timeout(self.options.connect, opening)
@@ -234,7 +238,9 @@ impl Connector {
                 let (reason, unsent) = match unsent {
                     Unsent::Late => ("no answer".to_owned(), None),
                     Unsent::Unclear(reason) => (reason.to_owned(), None),
-                    Unsent::Failed(error, unsent) => (dial::chain(&error), unsent),
+                    Unsent::Failed(error, unsent) => {
+                        (HEAD_MAX.refuses(&error).unwrap_or_else(|| dial::chain(&error)), unsent)
+                    }
                 };
                 Err((ExchangeError::Protocol { target: target.to_string(), reason }, unsent))
             }
@@ -256,7 +262,7 @@ fn target(url: &Url) -> Result<Target, ExchangeError> {
         None => return Err(wrong("the URL has no host")),
     };
     let port = url.port_or_known_default().unwrap_or(if https { 443 } else { 80 });
-    Ok(Target { https, host, port })
+    Ok(Target { https, host, port, unix: None })
 }
 
 /// The request with an absolute target and a `Host` field; each protocol takes what it needs.

@@ -25,6 +25,7 @@ pub struct ServerLimits {
     pub h2_continuations: u64,
     pub quic_handshakes: usize,
     pub tls_handshake: Duration,
+    pub tls_refusal_lines: u64,
     pub proxy_header_bytes: usize,
     pub drain: Duration,
 }
@@ -51,6 +52,7 @@ impl From<&NodeLimits> for ServerLimits {
             h2_continuations: limits.h2_continuations,
             quic_handshakes: limits.quic_handshakes as usize,
             tls_handshake: ms(limits.tls_handshake_ms),
+            tls_refusal_lines: limits.tls_refusal_lines,
             proxy_header_bytes: limits.proxy_header_bytes as usize,
             drain: ms(limits.drain_ms),
         }

@@ -20,7 +20,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use base::NodeLimits;
@@ -37,6 +37,7 @@ pub(crate) mod fixture;
 mod handshake;
 pub mod local_ca;
 pub mod managed;
+mod refused;
 mod source;
 mod x509;
 
@@ -45,10 +46,12 @@ pub(crate) use handshake::{AcceptError, Shaken};
 pub use handshake::{ClientCertificate, Secured};
 pub use local_ca::LocalCa;
 pub use managed::{Challenges, Issued, Managed, Term};
+pub use refused::Reason;
 pub use source::Source;
 
 use crate::names::{BadName, NameMap};
 use certificate::{Files, Found};
+use refused::{Failures, Lines, Noting};
 
 /// Whose certificates are asked for, at which hosts.
 #[derive(Debug, Clone)]
@@ -72,6 +75,8 @@ pub struct TlsOptions {
     pub challenges: Option<Arc<Challenges>>,
     pub certificates_max: usize,
     pub file_bytes_max: u64,
+    /// What the log calls the listener.
+    pub listener: String,
 }
 
 impl TlsOptions {
@@ -83,6 +88,7 @@ impl TlsOptions {
             challenges: None,
             certificates_max: limits.certificates as usize,
             file_bytes_max: limits.certificate_bytes,
+            listener: String::new(),
         }
     }
 }
@@ -108,12 +114,15 @@ pub struct Tls {
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<Settings>>,
     counts: Counts,
+    lines: Mutex<Lines>,
 }
 
 /// One set of settings, never changed.
 struct Settings {
     /// By policy.
     configs: Vec<Arc<ServerConfig>>,
+    /// Who judges clients' certificates, by policy.
+    verifiers: Vec<Option<Arc<Noting>>>,
     /// For HTTP/3, which asks nobody for a certificate.
     quic: Arc<QuicServerConfig>,
     policies: Arc<Policies>,
@@ -135,6 +144,8 @@ pub struct Summary {
     pub names: usize,
     /// When the first of them expires, in seconds of Unix time.
     pub expires_unix_s: Option<u64>,
+    /// When the first stapled answer of an authority runs out, and certificates have to be read again.
+    pub staple_ends_unix_s: Option<u64>,
     /// What is served all the same.
     pub warnings: Vec<TlsProblem>,
     /// Everything that was read, for whoever waits for changes.
@@ -168,7 +179,7 @@ impl Policies {
 struct Counts {
     full: AtomicU64,
     resumed: AtomicU64,
-    failed: AtomicU64,
+    failed: Failures,
 }
 
 /// Handshakes since the start.
@@ -202,7 +213,8 @@ impl Tls {
         let provider = provider();
         let settings = build(&options, &provider, &HashMap::new(), now_unix)?;
         let options = RwLock::new(options);
-        Ok(Arc::new(Self { options, provider, current: RwLock::new(Arc::new(settings)), counts: Counts::default() }))
+        let (current, counts, lines) = (RwLock::new(Arc::new(settings)), Counts::default(), Mutex::default());
+        Ok(Arc::new(Self { options, provider, current, counts, lines }))
     }
 
     /// Reads everything again. Handshakes that begin afterwards get what was read; if anything is
@@ -238,7 +250,7 @@ impl Tls {
 
     pub fn handshakes(&self) -> Handshakes {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Handshakes { full: of(&self.counts.full), resumed: of(&self.counts.resumed), failed: of(&self.counts.failed) }
+        Handshakes { full: of(&self.counts.full), resumed: of(&self.counts.resumed), failed: self.counts.failed.sum() }
     }
 
     /// What a connection of HTTP/3 that begins now is made with.
@@ -253,8 +265,10 @@ impl Tls {
 
     /// For whoever makes handshakes by other ways.
     pub(crate) fn count(&self, done: bool) {
-        let count = if done { &self.counts.full } else { &self.counts.failed };
-        count.fetch_add(1, Ordering::Relaxed);
+        match done {
+            true => drop(self.counts.full.fetch_add(1, Ordering::Relaxed)),
+            false => self.counts.failed.add(Reason::BrokeOff),
+        }
     }
 
     fn settings(&self) -> Arc<Settings> {
@@ -292,17 +306,20 @@ fn build(
     let (names_of_certificates, summary, local) = found.finish(files);
     let resolver = Arc::new(Resolver { names: names_of_certificates, local });
     let mut tickets = HashMap::new();
-    let mut configs = Vec::new();
+    let (mut configs, mut verifiers) = (Vec::new(), Vec::new());
     for (key, verifier) in keys {
         let ticketer = before.get(&key).or_else(|| tickets.get(&key)).cloned();
         let made = || aws_lc_rs::Ticketer::new().map_err(internal);
         let ticketer = ticketer.map_or_else(made, Ok)?;
+        let verifier = verifier.map(Noting::new);
+        verifiers.push(verifier.clone());
         configs.push(Arc::new(config(options, provider, verifier, &resolver, ticketer.clone()).map_err(internal)?));
         tickets.insert(key, ticketer);
     }
     let quic = quic(&configs[0])?;
     Ok(Settings {
         configs,
+        verifiers,
         quic,
         policies: Arc::new(Policies(names)),
         tickets,
@@ -360,7 +377,7 @@ fn verifier(
 fn config(
     options: &TlsOptions,
     provider: &Arc<CryptoProvider>,
-    verifier: Option<Verifier>,
+    verifier: Option<Arc<Noting>>,
     resolver: &Arc<Resolver>,
     ticketer: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, rustls::Error> {

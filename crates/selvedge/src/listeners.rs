@@ -8,10 +8,10 @@ use anyhow::Result;
 use base::{Clock, NodeLimits};
 use edge::Door;
 use manifest::{Report, SourceFile};
-use net::tls::{Challenges, Handshakes, Managed, Source, Summary, TlsProblem};
+use net::tls::{Challenges, Handshakes, Managed, Reason, Source, Summary, TlsProblem};
 use net::{Address, Reception, Tls, TlsOptions};
 use telemetry::Metrics;
-use telemetry::metrics::Kind;
+use telemetry::metrics::{Kind, Point};
 
 use crate::acme::Wanted;
 use crate::config::{ListenerConfig, Misconfigured, TlsConfig, code};
@@ -69,6 +69,7 @@ pub fn open(
                 options.only_tls13 = settings.only_tls13;
                 options.challenges = Some(challenges.clone()).filter(|_| asks);
                 let address = config.address.to_string();
+                options.listener.clone_from(&address);
                 let known = before.iter().position(|secure| secure.address == address).map(|at| before.remove(at));
                 let managed = known.map_or_else(Arc::default, |secure| secure.managed.clone());
                 options.sources.extend(Some(Source::Managed(managed.clone())).filter(|_| !settings.acme.is_empty()));
@@ -138,6 +139,11 @@ impl Secure {
         self.tls.summary().files
     }
 
+    /// When the first stapled answer of an authority runs out, in seconds of Unix time.
+    pub fn staple_ends(&self) -> Option<u64> {
+        self.tls.summary().staple_ends_unix_s
+    }
+
     /// Reads the certificates again. If that fails, the old ones go on being served.
     fn reload(&self, clock: &dyn Clock) {
         match self.tls.reload(unix_now(clock)) {
@@ -167,6 +173,14 @@ pub async fn read_again(secure: &[Secure], clock: &Arc<dyn Clock>) {
     }
 }
 
+fn failures(secure: &[Secure]) -> Vec<Point> {
+    let of = |secure: &Secure, reason: Reason| Point {
+        labels: vec![("listener", secure.address.clone()), ("reason", reason.name().to_owned())],
+        value: secure.tls.failures(reason),
+    };
+    secure.iter().flat_map(|secure| Reason::ALL.into_iter().map(move |reason| of(secure, reason))).collect()
+}
+
 /// Counts handshakes for the metrics.
 pub fn observe(metrics: &Metrics, secure: &[Secure]) {
     let sum = |secure: &[Secure], of: fn(Handshakes) -> u64| {
@@ -181,6 +195,9 @@ pub fn observe(metrics: &Metrics, secure: &[Secure]) {
     for (name, help, of) in rows {
         metrics.observe_value(name, help, Kind::Counter, sum(secure, of));
     }
+    let all = secure.to_vec();
+    let help = "TLS handshakes that failed, by listener and reason.";
+    metrics.observe_points("selvedge_tls_failures_total", help, Kind::Counter, move || failures(&all));
     let all = secure.to_vec();
     let expires = move || {
         let soonest = all.iter().filter_map(|secure| secure.tls.summary().expires_unix_s).min();

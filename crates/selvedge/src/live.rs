@@ -37,6 +37,7 @@ const LIVE: &[&str] = &[
     "h2_continuations",
     "tls_handshake_ms",
     "proxy_header_bytes",
+    "tls_refusal_lines",
 ];
 
 /// What a change did, in sentences.

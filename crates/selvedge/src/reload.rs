@@ -98,6 +98,9 @@ impl Fixed {
     }
 }
 
+/// Until certificates are read again that could not be read when a stapled answer of theirs ran out.
+const STAPLE_AGAIN: Duration = Duration::from_secs(60);
+
 /// What is followed.
 pub struct Follower {
     pub live: Live,
@@ -132,7 +135,23 @@ impl Follower {
                     let _ = answer.send(reloaded.map_err(|error| format!("{error:#}")));
                 }
                 _ = watch.changed() => listeners::read_again(&self.secure, &self.clock).await,
+                // What can be stapled no longer goes, and is told.
+                () = self.staple_over() => listeners::read_again(&self.secure, &self.clock).await,
             }
+        }
+    }
+
+    /// Ends when the first stapled answer of an authority does.
+    async fn staple_over(&self) {
+        match self.secure.iter().filter_map(Secure::staple_ends).min() {
+            Some(ends_s) => {
+                // A second later, for times of certificates are whole seconds. If it is over and still there,
+                // nothing could be read, of which the log has a line.
+                let left_ms = (ends_s + 1).saturating_mul(1_000).saturating_sub(self.clock.unix_ms());
+                let left = if left_ms == 0 { STAPLE_AGAIN } else { Duration::from_millis(left_ms) };
+                tokio::time::sleep(left).await;
+            }
+            None => std::future::pending().await,
         }
     }
 

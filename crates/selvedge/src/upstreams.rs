@@ -87,6 +87,7 @@ fn options(
     let tls = plan.tls.clone().unwrap_or_default();
     Ok(PeerOptions {
         url,
+        unix: target.unix.as_deref().map(PathBuf::from),
         h2c: target.h2c,
         check,
         srv,
@@ -97,6 +98,7 @@ fn options(
             first_byte: ms(limits.first_byte_ms),
         },
         head_bytes: usize::try_from(limits.head_bytes)?,
+        head_fields: usize::try_from(limits.head_fields)?,
         idle: ms(limits.idle_connection_ms),
         idle_per_core: usize::try_from(limits.idle_connections)?,
         age: (limits.connection_ms > 0).then(|| ms(limits.connection_ms)),

@@ -26,7 +26,7 @@ use super::forwarded::CLIENT_CERT;
 use super::part::{self, Parted};
 use super::press::Press;
 use super::rule::Rule;
-use super::{Forwarded, NAME, Upstream, add_via, forwarded, gap, pass};
+use super::{Forwarded, NAME, Upstream, add_via, forwarded, gap, pass, rest};
 use crate::respond::refuse;
 
 /// RFC 9211.
@@ -419,7 +419,7 @@ impl Asking {
             Ok(Led::Shared(own)) => own,
             Err(_) => HeaderMap::new(),
         };
-        match self.read(caching, &filling, forward).await? {
+        match self.read(caching, upstream, &filling, forward).await? {
             Read::Answer(mut response) => {
                 for (name, value) in &own {
                     response.headers_mut().append(name, value.clone());
@@ -439,7 +439,7 @@ impl Asking {
         stored: Option<Arc<Stored>>,
         forward: &str,
     ) -> Result<Response<Body>, Failure> {
-        match self.read(caching, &filling, &format!("{forward}; collapsed")).await? {
+        match self.read(caching, upstream, &filling, &format!("{forward}; collapsed")).await? {
             Read::Answer(response) => Ok(response),
             Read::Not(why) => match filling.head().await {
                 // Nothing is known of what others get: one of them asks for all.
@@ -458,7 +458,13 @@ impl Asking {
     }
 
     /// What a fetch brings, for this client.
-    async fn read(&self, caching: &Caching<'_>, filling: &Arc<Filling>, forward: &str) -> Result<Read, Failure> {
+    async fn read(
+        &self,
+        caching: &Caching<'_>,
+        upstream: &Arc<Upstream>,
+        filling: &Arc<Filling>,
+        forward: &str,
+    ) -> Result<Read, Failure> {
         let response = match filling.head().await {
             Head::Failed(failure) => return Err(failure),
             Head::Whole(stored, outcome) if stored.vary.matches(&self.request.headers) => {
@@ -476,7 +482,7 @@ impl Asking {
                 if let Some(error) = filling.broken() {
                     return Err(Failure::new(error.code, error.detail));
                 }
-                self.streamed(&stored, filling, caching, forward).await
+                self.streamed(&stored, filling, (caching, upstream), forward).await
             }
             Head::Whole(..) | Head::Streaming(_) => return Ok(Read::Not(NOT_ALIKE)),
             Head::Alone(_) => return Ok(Read::Not("not-shared")),
@@ -514,7 +520,7 @@ impl Asking {
         &self,
         stored: &Arc<Stored>,
         filling: &Arc<Filling>,
-        caching: &Caching<'_>,
+        (caching, upstream): (&Caching<'_>, &Arc<Upstream>),
         forward: &str,
     ) -> Option<Response<Body>> {
         let now_ms = caching.clock.unix_ms();
@@ -532,13 +538,16 @@ impl Asking {
             // Preconditions and ranges are about the whole, of which the size is enough to begin with.
             let body = match size {
                 Some(size) => filling.held(size)?,
-                None => Content::Whole(filling.body(None)?.collect(usize::MAX).await.ok()?),
+                None => Content::Whole(filling.body(None, None)?.collect(usize::MAX).await.ok()?),
             };
             return Some(self.made_of(&Stored { body, ..Stored::clone(stored) }, now_ms, &status));
         }
         // Of a body that does not say how long it is nobody knows yet whether it is one to be stored.
         let status = if size.is_some() { &status } else { forward };
-        let mut response = Response::new(filling.body(size)?);
+        // What workers behind the cache made of a response, the origin has no rest of.
+        let is_origins = caching.behind.is_none();
+        let alone = is_origins.then(|| rest::of(upstream, &self.request, stored, size)).flatten();
+        let mut response = Response::new(filling.body(size, alone)?);
         *response.status_mut() = stored.status;
         *response.headers_mut() = stored.headers.clone();
         tell(&mut response, status);

@@ -3,14 +3,14 @@
 //! Who comes first leads: a task fetches, and whoever joined reads what it brings, each at their own
 //! pace. What is to be stored is kept from its first byte, so that who joins late misses nothing. If it
 //! turns out to be larger than the store takes, nobody joins any more, and the fetch waits for its fastest
-//! reader. Others may be as far behind as was kept until then; who falls behind further is left, so that a
-//! reader never waits for a slower one.
+//! reader. Others may be as far behind as was kept until then; who falls behind further goes on alone
+//! ([`rest`](super::rest)) or breaks off, so that a reader never waits for a slower one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use base::{Body, BodyError, code};
 use bytes::{Bytes, BytesMut};
@@ -20,12 +20,13 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use worker::Failure;
 
 use super::alone::Whom;
+use super::rest::Rest;
 
 /// Pieces that a fetch may be ahead of its fastest reader, once nothing is kept.
 const PIECES_AHEAD: usize = 16;
 
 /// So much a reader may be behind the fetch at least, once nothing is kept: several times what comes at once.
-const BEHIND_BYTES: usize = 4 << 20;
+pub(super) const BEHIND_BYTES: usize = 4 << 20;
 
 /// What became of a fetch.
 #[derive(Clone)]
@@ -272,15 +273,17 @@ impl Filling {
         }
     }
 
-    /// The body for one more reader, from its beginning; `None` if that is gone.
-    pub fn body(self: &Arc<Self>, size: Option<u64>) -> Option<Body> {
+    /// The body for one more reader, from its beginning; `None` if that is gone. `rest` is how it goes on if it falls
+    /// behind.
+    pub fn body(self: &Arc<Self>, size: Option<u64>, rest: Option<Rest>) -> Option<Body> {
         let mut state = self.state();
         if state.gone > 0 {
             return None;
         }
         let slot = state.readers.len();
         state.readers.push(Some(0));
-        Some(Body::stream(Reader { filling: self.clone(), slot, size, ended: false }))
+        let goes = Goes::Along(rest);
+        Some(Body::stream(Reader { filling: self.clone(), slot, size, read: 0, goes }))
     }
 }
 
@@ -299,7 +302,20 @@ struct Reader {
     filling: Arc<Filling>,
     slot: usize,
     size: Option<u64>,
-    ended: bool,
+    /// Bytes that it has.
+    read: u64,
+    goes: Goes,
+}
+
+/// How a reader goes on.
+enum Goes {
+    /// With the others; alone, in this way, if it falls behind.
+    Along(Option<Rest>),
+    /// It asked for the rest.
+    Asking(BoxFuture<'static, Option<Body>>),
+    Alone(Body),
+    /// Nowhere.
+    Ended,
 }
 
 impl HttpBody for Reader {
@@ -307,17 +323,53 @@ impl HttpBody for Reader {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &self.goes {
+            Goes::Along(_) => self.poll_along(cx),
+            Goes::Asking(_) | Goes::Alone(_) => self.poll_alone(cx),
+            Goes::Ended => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.goes {
+            Goes::Along(_) => {}
+            Goes::Asking(_) => return false,
+            Goes::Alone(body) => return body.is_end_stream(),
+            Goes::Ended => return true,
+        }
+        let state = self.filling.state();
+        let next = state.readers[self.slot].unwrap_or(0);
+        next >= state.gone + state.pieces.len() && matches!(state.end, Some(Ok(())))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.size {
+            // Of the rest, which is the whole at first.
+            Some(size) if self.read == 0 => SizeHint::with_exact(size),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl Reader {
+    fn poll_along(&mut self, cx: &mut Context<'_>) -> Polled {
         let filling = self.filling.clone();
         let mut state = filling.state();
         let next = state.readers[self.slot].unwrap_or(0);
         if next < state.gone {
+            // What the others do is no matter of this one any more.
+            state.readers[self.slot] = None;
             drop(state);
-            let left = || BodyError::new(&code::CLIENT_TOO_SLOW, "others read the same response faster");
-            return Poll::Ready((!std::mem::replace(&mut self.ended, true)).then(|| Err(left())));
+            let Goes::Along(Some(rest)) = std::mem::replace(&mut self.goes, Goes::Ended) else { return left_behind() };
+            self.goes = Goes::Asking(rest(self.read));
+            return self.poll_alone(cx);
         }
         if let Some(piece) = state.pieces.get(next - state.gone).cloned() {
             state.readers[self.slot] = Some(next + 1);
             state.trim();
+            self.read += piece.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         match &state.end {
@@ -328,28 +380,32 @@ impl HttpBody for Reader {
             Some(end) => {
                 let end = end.clone();
                 drop(state);
-                if std::mem::replace(&mut self.ended, true) {
-                    return Poll::Ready(None);
-                }
+                self.goes = Goes::Ended;
                 Poll::Ready(end.err().map(Err))
             }
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        let state = self.filling.state();
-        let next = state.readers[self.slot].unwrap_or(0);
-        next >= state.gone + state.pieces.len() && matches!(state.end, Some(Ok(())))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let state = self.filling.state();
-        match self.size {
-            // Of the rest, which is the whole at first.
-            Some(size) if state.readers[self.slot] == Some(0) => SizeHint::with_exact(size),
-            _ => SizeHint::default(),
+    fn poll_alone(&mut self, cx: &mut Context<'_>) -> Polled {
+        if let Goes::Asking(asking) = &mut self.goes {
+            match ready!(asking.as_mut().poll(cx)) {
+                Some(body) => self.goes = Goes::Alone(body),
+                None => {
+                    self.goes = Goes::Ended;
+                    return left_behind();
+                }
+            }
+        }
+        match &mut self.goes {
+            Goes::Alone(body) => Pin::new(body).poll_frame(cx),
+            _ => Poll::Ready(None),
         }
     }
+}
+
+fn left_behind() -> Polled {
+    let told = "others read the same response faster, and its rest is not to be had alone";
+    Poll::Ready(Some(Err(BodyError::new(&code::CLIENT_TOO_SLOW, told))))
 }
 
 impl Drop for Reader {

@@ -122,7 +122,7 @@ pub(super) fn keep(
     let key = key_of(whole, &span.part.start.to_string(), &(span.part.end - 1).to_string());
     let filling = Arc::<Filling>::default();
     filling.tell(Head::Alone(Whom::All));
-    let Some(passed_on) = filling.body(told) else { return (response, false) };
+    let Some(passed_on) = filling.body(told, None) else { return (response, false) };
     let (head, body) = response.into_parts();
     let cache = caching.cache.clone();
     tokio::task::spawn_local(async move {

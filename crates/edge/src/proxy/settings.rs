@@ -60,6 +60,9 @@ pub(super) fn sockets(limits: &UpstreamLimits) -> SocketOptions {
 /// What the targets are called, as the manifest writes them.
 pub(super) fn names(plan: &UpstreamPlan) -> Vec<String> {
     let name = |target: &manifest::TargetPlan| {
+        if let Some(path) = &target.unix {
+            return format!("{}unix:{path}", if target.h2c { "h2c+" } else { "" });
+        }
         let url = target.server.to_string();
         let url = if target.h2c { url.replacen("http:", "h2c:", 1) } else { url };
         if target.srv { format!("srv+{url}") } else { url }

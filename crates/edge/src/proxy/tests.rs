@@ -29,10 +29,10 @@ fn an_address_is_written_as_it_is_displayed() {
 async fn who_joins_late_misses_nothing() {
     let filling = Arc::<Filling>::default();
     filling.tell(Head::Alone(Whom::All));
-    let first = filling.body(None).expect("a body");
+    let first = filling.body(None, None).expect("a body");
     filling.push("one ".into());
     filling.push("two".into());
-    let second = filling.body(None).expect("the beginning is there");
+    let second = filling.body(None, None).expect("the beginning is there");
     filling.end(Ok(()));
     assert_eq!(whole(first).await.expect("whole"), b"one two");
     assert_eq!(whole(second).await.expect("whole"), b"one two");
@@ -43,7 +43,7 @@ async fn who_joins_late_misses_nothing() {
 async fn what_is_kept_no_more_waits_for_its_readers_and_is_let_go() {
     let filling = Arc::<Filling>::default();
     filling.tell(Head::Alone(Whom::All));
-    let reader = filling.body(None).expect("a body");
+    let reader = filling.body(None, None).expect("a body");
     filling.keep_no_more();
     let fetch = filling.clone();
     let pour = async move {
@@ -59,7 +59,7 @@ async fn what_is_kept_no_more_waits_for_its_readers_and_is_let_go() {
     let (poured, read) = tokio::join!(pour, whole(reader));
     assert_eq!(poured, 1_000);
     assert_eq!(read.expect("whole"), (0..1_000).map(|n: u32| n.to_string()).collect::<String>().into_bytes());
-    assert!(filling.body(None).is_none(), "its beginning is gone");
+    assert!(filling.body(None, None).is_none(), "its beginning is gone");
     assert!(!filling.room().await, "nobody reads any more");
 }
 
@@ -67,7 +67,7 @@ async fn what_is_kept_no_more_waits_for_its_readers_and_is_let_go() {
 async fn nobody_waits_for_a_slower_reader() {
     let filling = Arc::<Filling>::default();
     filling.tell(Head::Alone(Whom::All));
-    let bodies = [(); 3].map(|()| filling.body(None).expect("a body"));
+    let bodies = [(); 3].map(|()| filling.body(None, None).expect("a body"));
     let [mut slow, fast, mut near] = bodies;
     filling.keep_no_more();
     let fetch = filling.clone();
@@ -94,9 +94,33 @@ async fn nobody_waits_for_a_slower_reader() {
 }
 
 #[tokio::test]
+async fn who_falls_behind_goes_on_alone_from_where_it_is() {
+    let filling = Arc::<Filling>::default();
+    filling.tell(Head::Alone(Whom::All));
+    let rest = |from: u64| -> futures_util::future::BoxFuture<'static, Option<Body>> {
+        Box::pin(async move { Some(Body::full(format!("the rest from {from}"))) })
+    };
+    let mut slow = filling.body(None, Some(Box::new(rest))).expect("a body");
+    let fast = filling.body(None, None).expect("a body");
+    filling.keep_no_more();
+    let fetch = filling.clone();
+    let pour = async move {
+        for _ in 0..256 {
+            fetch.push(vec![b'x'; 64 << 10].into());
+            assert!(fetch.room().await);
+        }
+        fetch.end(Ok(()));
+    };
+    let (first, (), read) = tokio::join!(slow.frame(), pour, whole(fast));
+    assert_eq!(read.expect("whole").len(), 16 << 20);
+    let had = first.expect("a frame").expect("it had the beginning").into_data().expect("data").len();
+    assert_eq!(whole(slow).await.expect("the rest"), format!("the rest from {had}").into_bytes());
+}
+
+#[tokio::test]
 async fn a_fetch_that_is_given_up_leaves_nobody_waiting() {
     let filling = Arc::<Filling>::default();
-    let body = filling.body(None).expect("a body");
+    let body = filling.body(None, None).expect("a body");
     drop(Ends(filling.clone()));
     assert!(matches!(filling.head().await, Head::Failed(_)));
     whole(body).await.expect_err("it broke off");

@@ -59,11 +59,18 @@ impl NodeName {
 /// What a parent answers; `None` if it is to be asked of the origin.
 ///
 /// Only what a cache may have is asked of it: the rest would take a longer way for nothing.
-pub(super) async fn ask(parent: &Arc<Upstream>, request: &Forwarded) -> Option<Response<Body>> {
-    if !matches!(request.method, Method::GET | Method::HEAD) || !request.body.is_empty() {
-        return None;
-    }
-    let copy = Forwarded { method: request.method.clone(), interim: request.interim.clone(), ..request.bodiless() };
+pub(super) fn ask<'a>(
+    parent: &'a Arc<Upstream>,
+    request: &Forwarded,
+) -> impl Future<Output = Option<Response<Body>>> + use<'a> {
+    let may_be_cached = matches!(request.method, Method::GET | Method::HEAD) && request.body.is_empty();
+    let copy = || Forwarded { method: request.method.clone(), interim: request.interim.clone(), ..request.bodiless() };
+    // Copied at once, so that nothing waits with a loan of the request, whose body only one thread may look at.
+    let copy = may_be_cached.then(copy);
+    async move { asked(parent, copy?).await }
+}
+
+async fn asked(parent: &Arc<Upstream>, copy: Forwarded) -> Option<Response<Body>> {
     match parent.ask_targets(copy).await {
         Ok(response) if !gave_up(response.status()) => Some(response),
         Ok(response) => {

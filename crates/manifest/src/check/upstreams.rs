@@ -5,13 +5,13 @@ use base::{ResourceName, UpstreamLimits};
 
 use super::{Compiler, bad_name, shorten};
 use crate::bounds::UPSTREAM_TARGETS;
-use crate::egress::EgressRule;
+use crate::egress::{EgressRule, Scheme};
 use crate::plan::UpstreamIndex;
 use crate::raw::{RawTarget, RawUpstream, Spanned};
 use crate::report::{Problems, code, suggest};
 use crate::upstream::{
     BalancePlan, HashKey, HealthPlan, HostPlan, TargetPlan, UpstreamPlan, UpstreamTls, WEIGHT_MAX, is_service,
-    is_target,
+    is_socket, is_target,
 };
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
@@ -73,6 +73,13 @@ impl Compiler<'_, '_> {
                 None
             }
         };
+        let (socket, socket_h2c) = match text.value.strip_prefix("h2c+unix:") {
+            Some(path) => (Some(path), true),
+            None => (text.value.strip_prefix("unix:"), false),
+        };
+        if let Some(path) = socket {
+            return self.socket(text, path, weight?, socket_h2c);
+        }
         let (plain, srv) = match text.value.strip_prefix("srv+") {
             Some(rest) => (rest, true),
             None => (text.value.as_str(), false),
@@ -85,7 +92,9 @@ impl Compiler<'_, '_> {
             Ok(server) if srv && !is_service(&server) => {
                 format!("the target `{}` is no service: it has a port, or no name", shorten(&text.value))
             }
-            Ok(server) if is_target(&server) => return Some(TargetPlan { server, weight: weight?, h2c, srv }),
+            Ok(server) if is_target(&server) => {
+                return Some(TargetPlan { server, weight: weight?, h2c, srv, unix: None });
+            }
             Ok(EgressRule::Host { scheme: Some(_), .. }) => {
                 format!("the target `{}` speaks no HTTP", shorten(&text.value))
             }
@@ -94,6 +103,21 @@ impl Compiler<'_, '_> {
         };
         self.problems.add(code::BAD_VALUE, &text.span, message).help =
             Some("a target is a scheme, a host and a port, such as \"http://127.0.0.1:9000\"".to_owned());
+        None
+    }
+
+    /// A server on this machine, at a socket of the file system.
+    fn socket(&mut self, text: &Spanned<String>, path: &str, weight: u32, h2c: bool) -> Option<TargetPlan> {
+        if is_socket(path) {
+            let server = EgressRule::Host { scheme: Some(Scheme::Http), host: "localhost".to_owned(), port: None };
+            return Some(TargetPlan { server, weight, h2c, srv: false, unix: Some(path.to_owned()) });
+        }
+        let message = format!("the target `{}` names no socket", shorten(&text.value));
+        self.problems.add(code::BAD_VALUE, &text.span, message).help = Some(
+            "behind unix: or h2c+unix: stands the absolute path of a socket, of at most 107 bytes and without spaces: \
+             \"unix:/run/app.sock\""
+                .to_owned(),
+        );
         None
     }
 

@@ -252,7 +252,8 @@ pub(crate) static MAINTENANCE: &[Field] = &[
 pub(crate) static UPSTREAM: &[Field] = &[
     field(
         "targets",
-        "Its servers: \"http://127.0.0.1:9000\", https://, h2c:// or srv+http://SERVICE, or tables with url and weight.",
+        "Its servers: \"http://127.0.0.1:9000\", https://, h2c://, srv+http://SERVICE, unix:/PATH or h2c+unix:/PATH, or \
+         tables with url and weight.",
     ),
     field(
         "balance",
@@ -275,7 +276,7 @@ pub(crate) static UPSTREAM: &[Field] = &[
 ];
 
 pub(crate) static UPSTREAM_TARGET: &[Field] = &[
-    field("url", "Scheme, host and port: \"http://127.0.0.1:9000\"."),
+    field("url", "Scheme, host and port: \"http://127.0.0.1:9000\"; or a socket: \"unix:/run/app.sock\"."),
     field("weight", "Its share of the requests, beside the others' weights: 1 to 1000, 1 by default."),
 ];
 

@@ -1,7 +1,8 @@
 //! From a name to an HTTP connection.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use base::{Body, BodyError};
@@ -9,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::inline::Inline;
 use super::pool::{Link, Sender, Wear};
@@ -19,6 +20,45 @@ use super::{ExchangeError, Target};
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The least that hyper reads a head into.
 const HEAD_BYTES_MIN: usize = 8 << 10;
+/// So many fields hyper parses on the stack.
+const HYPER_FIELDS: usize = 100;
+
+/// What the head of a response may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadMax {
+    pub bytes: usize,
+    pub fields: usize,
+}
+
+impl HeadMax {
+    /// A connection of HTTP/1.1 that reads no more than this.
+    pub fn http1(self) -> hyper::client::conn::http1::Builder {
+        let mut builder = hyper::client::conn::http1::Builder::new();
+        builder.max_buf_size(self.bytes.max(HEAD_BYTES_MIN));
+        if self.fields > HYPER_FIELDS {
+            builder.max_headers(self.fields);
+        }
+        builder
+    }
+
+    /// Why a head is none that is taken, if that is why.
+    pub fn refuses(self, error: &hyper::Error) -> Option<String> {
+        error.is_parse_too_large().then(|| self.told("the head of its response is larger than it may be"))
+    }
+
+    /// Why a head with so many fields is none that is taken.
+    pub fn counts(self, fields: usize) -> Result<(), String> {
+        match fields > self.fields {
+            true => Err(self.told(&format!("the head of its response has {fields} fields"))),
+            false => Ok(()),
+        }
+    }
+
+    fn told(self, what: &str) -> String {
+        let Self { bytes, fields } = self;
+        format!("{what}; at most {fields} fields (head_fields) and {bytes} bytes (head_bytes)")
+    }
+}
 
 /// A stream, and the address it leads to.
 pub(super) struct Dialled<S> {
@@ -33,6 +73,14 @@ pub(super) async fn dial(
 ) -> Result<Dialled<TcpStream>, ExchangeError> {
     let addresses = resolve(target).await;
     dial_one(target, addresses, |address| check(address.ip())).await
+}
+
+/// Connects to a socket of the file system, which is this machine.
+pub(super) async fn dial_unix(target: &Target, path: &Path) -> Result<Dialled<UnixStream>, ExchangeError> {
+    let stream = UnixStream::connect(path).await;
+    let unreachable =
+        |error: std::io::Error| ExchangeError::Unreachable { target: target.to_string(), reason: error.to_string() };
+    Ok(Dialled { stream: stream.map_err(unreachable)?, address: IpAddr::V4(Ipv4Addr::LOCALHOST) })
 }
 
 /// Has every address judged, and connects to one that passed.
@@ -107,26 +155,25 @@ pub(super) async fn handshake<S>(
     dialled: Dialled<S>,
     driver: Driver,
     target: &Target,
-    head_bytes: usize,
+    head: HeadMax,
 ) -> Result<Link, ExchangeError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let protocol = |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
     let sender = match driver {
-        Driver::Asker => Sender::Inline(Inline::new(Box::new(dialled.stream), head_bytes.max(HEAD_BYTES_MIN))),
+        Driver::Asker => Sender::Inline(Inline::new(Box::new(dialled.stream), head)),
         Driver::Task { h2: true } => {
             let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));
-            builder.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
+            builder.max_header_list_size(u32::try_from(head.bytes).unwrap_or(u32::MAX));
             let io = TokioIo::new(dialled.stream);
             let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
             tokio::spawn(async move { drop(connection.await) });
             Sender::H2(sender)
         }
         Driver::Task { h2: false } => {
-            let mut builder = hyper::client::conn::http1::Builder::new();
-            builder.max_buf_size(head_bytes.max(HEAD_BYTES_MIN));
+            let builder = head.http1();
             let io = TokioIo::new(dialled.stream);
             let (sender, connection) = builder.handshake::<_, Body>(io).await.map_err(protocol)?;
             tokio::spawn(async move { drop(connection.await) });

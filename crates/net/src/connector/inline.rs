@@ -27,6 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
 use super::bare::{self, Exchange};
+use super::dial::HeadMax;
 use super::plain::{self, PlainAnswer};
 use super::pool::{Lease, Sender, broke_off};
 use super::resumed::Resumed;
@@ -36,7 +37,7 @@ use super::upgrade::Stream;
 pub(super) struct Inline {
     wire: Wire,
     /// Of the head of a response, for hyper.
-    head_bytes: usize,
+    head: HeadMax,
     timer: Timer,
 }
 
@@ -89,10 +90,8 @@ impl Timer {
 }
 
 impl Hyper {
-    async fn begin(io: Resumed, head_bytes: usize) -> hyper::Result<Self> {
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(head_bytes);
-        let (sender, connection) = builder.handshake::<_, Body>(TokioIo::new(io)).await?;
+    async fn begin(io: Resumed, head: HeadMax) -> hyper::Result<Self> {
+        let (sender, connection) = head.http1().handshake::<_, Body>(TokioIo::new(io)).await?;
         Ok(Self { sender, connection: Some(Box::new(connection)) })
     }
 
@@ -153,8 +152,8 @@ impl Wire {
 
 impl Inline {
     /// A connection on which nothing happened yet.
-    pub fn new(stream: Box<dyn Stream>, head_bytes: usize) -> Self {
-        Self { wire: Wire::Bare(stream), head_bytes, timer: Timer::default() }
+    pub fn new(stream: Box<dyn Stream>, head: HeadMax) -> Self {
+        Self { wire: Wire::Bare(stream), head, timer: Timer::default() }
     }
 
     /// Does what can be done now.
@@ -256,7 +255,7 @@ impl Inline {
         let mut hyper = match std::mem::replace(&mut self.wire, Wire::ended()) {
             Wire::Hyper(hyper) => hyper,
             Wire::Bare(stream) => {
-                let hyper = Hyper::begin(Resumed::new(stream, begun), self.head_bytes).await;
+                let hyper = Hyper::begin(Resumed::new(stream, begun), self.head).await;
                 hyper.map_err(|error| Unanswered::Failed(error, None))?
             }
         };

@@ -5,6 +5,7 @@
 //! (`names`); an age of connections (`Reuse::age`) bounds how long one is used at all.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::dial::{self, Dialled, Driver};
+use super::dial::{self, Dialled, Driver, HeadMax};
 use super::names::Names;
 use super::plain::{PlainRequest, Reply};
 use super::pool::{Lease, Link, Pool, Reuse, Sent, Unsent};
@@ -39,6 +40,8 @@ pub struct PeerTimes {
 pub struct PeerOptions {
     /// `http` or `https`, a host, a port.
     pub url: Url,
+    /// The socket of the file system where it listens; then the URL says only how it is asked.
+    pub unix: Option<PathBuf>,
     /// HTTP/2 from the first byte, without TLS.
     pub h2c: bool,
     pub check: Check,
@@ -47,6 +50,7 @@ pub struct PeerOptions {
     pub host: HostAsked,
     pub times: PeerTimes,
     pub head_bytes: usize,
+    pub head_fields: usize,
     pub idle: Duration,
     /// Unused connections kept, on one core, beside those that were used just now.
     pub idle_per_core: usize,
@@ -98,7 +102,8 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(connector: Arc<Connector>, options: PeerOptions) -> Result<Arc<Self>, ExchangeError> {
-        let target = target(&options.url)?;
+        let mut target = target(&options.url)?;
+        target.unix.clone_from(&options.unix);
         let wrong = |reason: String| ExchangeError::Unreachable { target: target.to_string(), reason };
         let text = match (&options.host, &options.srv) {
             (HostAsked::Named(name), _) => name,
@@ -113,7 +118,7 @@ impl Peer {
             age: options.age,
             requests: options.requests,
         });
-        let is_name = target.host.parse::<IpAddr>().is_err();
+        let is_name = target.unix.is_none() && target.host.parse::<IpAddr>().is_err();
         let resolver = connector.options.resolver.clone().filter(|_| is_name);
         let names = resolver.map(|resolver| Names::new(resolver, target.clone(), options.srv.is_some()));
         let target = Arc::new(target);
@@ -201,13 +206,14 @@ impl Peer {
         options: SocketOptions,
     ) -> Result<http::Response<Body>, ExchangeError> {
         let request = self.request(Method::GET, path_and_query, headers, Body::empty())?;
-        let dialled = self.dial().await?;
-        let stream: Box<dyn Stream> = if self.target.https {
+        let stream: Box<dyn Stream> = if let Some(path) = &self.target.unix {
+            Box::new(self.dial_unix(path).await?.stream)
+        } else if self.target.https {
             let mut config = (**self.tls_config().await?).clone();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            Box::new(self.secure(dialled, Arc::new(config)).await?.0.stream)
+            Box::new(self.secure(self.dial().await?, Arc::new(config)).await?.0.stream)
         } else {
-            Box::new(dialled.stream)
+            Box::new(self.dial().await?.stream)
         };
         let (limit, what) = (self.options.times.first_byte, ("the answer to the handshake", "first_byte_ms"));
         self.within(limit, what, self.connector.upgrade_on(stream, request, options, &self.target)).await
@@ -254,15 +260,27 @@ impl Peer {
 
     /// A connection for a request that is at hand, or for one whose body has to be sent meanwhile.
     async fn connect(&self, at_hand: bool) -> Result<Link, ExchangeError> {
-        let (target, head_bytes) = (&self.target, self.options.head_bytes);
+        let (target, head) = (&self.target, self.head_max());
         let driver = |h2: bool| if at_hand && !h2 { Driver::Asker } else { Driver::Task { h2 } };
+        if let Some(path) = &target.unix {
+            return dial::handshake(self.dial_unix(path).await?, driver(self.options.h2c), target, head).await;
+        }
         let dialled = self.dial().await?;
         if !target.https {
-            return dial::handshake(dialled, driver(self.options.h2c), target, head_bytes).await;
+            return dial::handshake(dialled, driver(self.options.h2c), target, head).await;
         }
         let config = self.tls_config().await?.clone();
         let (dialled, h2) = self.secure(dialled, config).await?;
-        dial::handshake(dialled, driver(h2), target, head_bytes).await
+        dial::handshake(dialled, driver(h2), target, head).await
+    }
+
+    fn head_max(&self) -> HeadMax {
+        HeadMax { bytes: self.options.head_bytes, fields: self.options.head_fields }
+    }
+
+    async fn dial_unix(&self, path: &Path) -> Result<Dialled<tokio::net::UnixStream>, ExchangeError> {
+        let dialling = dial::dial_unix(&self.target, path);
+        self.within(self.options.times.connect, ("connecting", "connect_ms"), dialling).await
     }
 
     async fn dial(&self) -> Result<Dialled<tokio::net::TcpStream>, ExchangeError> {
@@ -286,6 +304,9 @@ impl Peer {
 
     /// Whether a connection that is kept may be used again.
     fn approve(&self, address: IpAddr) -> Result<(), String> {
+        if self.target.unix.is_some() {
+            return Ok(());
+        }
         // What a service's name led to was judged with its port.
         if self.options.srv.is_none() {
             (self.options.check)(address)?;
@@ -358,6 +379,8 @@ impl Peer {
             let reason = "it switched protocols, which nobody asked for".to_owned();
             return Err(ExchangeError::Protocol { target: self.target.to_string(), reason });
         }
+        let counted = self.head_max().counts(response.headers().len());
+        counted.map_err(|reason| ExchangeError::Protocol { target: self.target.to_string(), reason })?;
         strip_hop_by_hop(response.headers_mut());
         // Both are about this server: its version, and where else it is to be had (RFC 7838).
         response.headers_mut().remove(header::ALT_SVC);
@@ -381,7 +404,8 @@ impl Peer {
         if let Some(body) = dial::of_request(&error) {
             return (ExchangeError::Request(body), None);
         }
-        let (target, reason) = (self.target.to_string(), dial::chain(&error));
+        let reason = self.head_max().refuses(&error).unwrap_or_else(|| dial::chain(&error));
+        let target = self.target.to_string();
         // It says so itself (RFC 9113, section 8.7).
         if dial::is_refused(&error) {
             return (ExchangeError::Unreachable { target, reason }, unsent);

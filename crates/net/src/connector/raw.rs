@@ -20,7 +20,7 @@ impl Connector {
     /// Connects to one of the host's addresses that passed the check. It is for the caller to bound the
     /// time.
     pub async fn connect_raw(&self, host: &str, port: u16, check: Check) -> Result<RawStream, ExchangeError> {
-        let target = Target { https: false, host: host.to_owned(), port };
+        let target = Target { https: false, host: host.to_owned(), port, unix: None };
         let dialled = dial::dial(&target, &*check).await?;
         Ok(RawStream { stream: Box::new(dialled.stream), address: dialled.address })
     }
@@ -34,7 +34,7 @@ impl Connector {
         ca: Option<&str>,
         protocol: &'static str,
     ) -> Result<RawStream, ExchangeError> {
-        let target = Target { https: true, host: host.to_owned(), port: 0 };
+        let target = Target { https: true, host: host.to_owned(), port: 0, unix: None };
         let failed = |reason: String| ExchangeError::Tls { target: host.to_owned(), reason };
         let mut config = match ca {
             Some(pem) => tls::config_of(pem).map_err(failed)?,

@@ -7,14 +7,13 @@ use base::socket::{self, SocketOptions, Upgrade};
 use base::{Body, BodyError, SystemRng, code};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::dial::{self, chain};
-use super::{Check, Connector, ExchangeError, Outgoing, Target, prepare, target, tls};
+use super::{Check, Connector, ExchangeError, HEAD_MAX, Outgoing, Target, prepare, target, tls};
 use crate::websocket::{self, Stop, handshake};
 
 /// A stream of either kind.
@@ -70,7 +69,7 @@ impl Connector {
         *request.uri_mut() = path.map_or_else(Default::default, Into::into);
         let protocol = |reason: String| ExchangeError::Protocol { target: target.to_string(), reason };
 
-        let shaken = http1::handshake::<_, Body>(TokioIo::new(stream)).await;
+        let shaken = HEAD_MAX.http1().handshake::<_, Body>(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|error| protocol(chain(&error)))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
         let response = sender.send_request(request).await.map_err(|error| protocol(chain(&error)))?;

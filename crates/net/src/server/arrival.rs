@@ -78,7 +78,13 @@ pub(super) async fn arrive(mut stream: Raw, entrance: &mut Entrance, leave: &mut
     }
     let (peer, state) = (entrance.peer, &entrance.state);
     let Some(tls) = &entrance.reception.tls else { return arrive_plain(stream, state, limits).await };
-    match within(state, limits.tls_handshake, tls.accept(stream)).await? {
+    let Some(accepted) = within(state, limits.tls_handshake, tls.accept(stream)).await else {
+        if state.draining_since.get().is_none() && !state.cut.get() {
+            tls.late();
+        }
+        return None;
+    };
+    match accepted {
         Ok(shaken) => arrive_secured(shaken, state, limits).await,
         Err(AcceptError::Plain(stream)) => {
             let refusal = Refusal::new(&code::TLS_REQUIRED, "the request came in the clear");
@@ -86,8 +92,8 @@ pub(super) async fn arrive(mut stream: Raw, entrance: &mut Entrance, leave: &mut
             None
         }
         Err(AcceptError::Answered) => None,
-        Err(AcceptError::Failed(error)) => {
-            tracing::debug!(%peer, %error, "a TLS handshake failed");
+        Err(AcceptError::Failed(failed)) => {
+            tls.tell(peer, &failed, limits.tls_refusal_lines);
             None
         }
     }

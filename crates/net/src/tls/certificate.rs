@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::x509::{self, Validity};
+use super::x509::{self, Staple, Validity};
 use super::{LocalCa, Summary};
 use crate::names::NameMap;
 
@@ -105,6 +105,8 @@ pub(super) struct Certificate {
     pub key: CertifiedKey,
     pub names: Vec<String>,
     pub validity: Validity,
+    /// When the stapled answer of its authority holds no longer.
+    pub staple_ends: Option<Duration>,
 }
 
 impl Pair<'_> {
@@ -113,6 +115,7 @@ impl Pair<'_> {
         &self,
         files: &mut Files,
         provider: &CryptoProvider,
+        now: Duration,
         warnings: &mut Vec<TlsProblem>,
     ) -> Result<Certificate, TlsProblem> {
         let (cert, key) = (self.cert.display(), self.key.display());
@@ -140,16 +143,39 @@ impl Pair<'_> {
             }
             error => wrong(Field::Key, format!("{key} can't be used: {error}"), "use an ECDSA, Ed25519 or RSA key"),
         })?;
+        let mut staple_ends = None;
         if let Some(path) = self.ocsp {
-            match files.read(path) {
-                Ok(response) => key.ocsp = Some(response),
+            match files.read(path).and_then(|response| judge_staple(path, &response, now).map(|ends| (response, ends)))
+            {
+                Ok((response, ends)) => (key.ocsp, staple_ends) = (Some(response), ends),
                 Err(error) => {
-                    let help = "the certificate is served without it";
+                    let help = "the certificate is served without it; fetch another one: the file is watched";
                     warnings.push(wrong(Field::Ocsp, error, help));
                 }
             }
         }
-        Ok(Certificate { key, names, validity })
+        Ok(Certificate { key, names, validity, staple_ends })
+    }
+}
+
+/// When an authority's answer ends, if it has an end; an error if it is none to staple now.
+fn judge_staple(path: &Path, response: &[u8], now: Duration) -> Result<Option<Duration>, String> {
+    let shown = path.display();
+    let Some(Staple { this_update, next_update, revoked }) = x509::staple(response) else {
+        return Err(format!("{shown} is no answer of an authority (OCSP, in DER)"));
+    };
+    if revoked {
+        return Err(format!("{shown} says that the certificate is revoked; clients will refuse it"));
+    }
+    if this_update > now {
+        return Err(format!("{shown} is not valid yet"));
+    }
+    match next_update {
+        Some(end) if end <= now => {
+            let hours = (now - end).as_secs() / 3_600;
+            Err(format!("{shown} ran out {hours} hours ago, and is stapled no longer"))
+        }
+        end => Ok(end),
     }
 }
 
@@ -163,12 +189,13 @@ pub(super) fn describe(certificate: &CertificateDer<'_>) -> Option<(Vec<String>,
 
 /// Everything that the sources of a listener gave.
 pub(super) struct Found {
-    now: Duration,
+    pub now: Duration,
     max: usize,
     names: NameMap<Arc<CertifiedKey>>,
     first: Option<Arc<CertifiedKey>>,
     certificates: usize,
     expires: Option<Duration>,
+    staple_ends: Option<Duration>,
     pub local: Option<Arc<LocalCa>>,
     pub warnings: Vec<TlsProblem>,
     pub problems: Vec<TlsProblem>,
@@ -186,6 +213,7 @@ impl Found {
             first: None,
             certificates: 0,
             expires: None,
+            staple_ends: None,
             local: None,
             warnings: Vec::new(),
             problems: Vec::new(),
@@ -194,7 +222,7 @@ impl Found {
 
     /// Takes a certificate for these hosts, or for all that it names.
     pub fn add(&mut self, source: usize, path: &Path, certificate: Certificate, hosts: &[String], default: bool) {
-        let Certificate { key, names, validity } = certificate;
+        let Certificate { key, names, validity, staple_ends } = certificate;
         let shown = path.display();
         if self.certificates >= self.max {
             if self.certificates == self.max {
@@ -206,6 +234,7 @@ impl Found {
         }
         self.certificates += 1;
         self.judge_time(source, path, validity);
+        self.staple_ends = self.staple_ends.into_iter().chain(staple_ends).min();
         let key = Arc::new(key);
         for host in if hosts.is_empty() { &names } else { hosts } {
             if !hosts.is_empty() && !is_for(&names, host) {
@@ -261,6 +290,7 @@ impl Found {
         let summary = Summary {
             certificates: self.certificates,
             names: self.names.len(),
+            staple_ends_unix_s: self.staple_ends.map(|ends| ends.as_secs()),
             expires_unix_s: self.expires.map(|expires| expires.as_secs()),
             warnings: self.warnings,
             files: files.read,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use der::Encode as _;
+use der::asn1::{GeneralizedTime, ObjectIdentifier};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -82,6 +84,32 @@ impl Authority {
             }
         }
     }
+}
+
+/// What an authority says of a certificate, until then.
+pub fn ocsp(this: Duration, next: Option<Duration>, status: u8) -> Vec<u8> {
+    let time = |at: Duration| GeneralizedTime::from_unix_duration(at).unwrap().to_der().unwrap();
+    let next = next.map(|next| tlv(0xa0, &[&time(next)])).unwrap_or_default();
+    // Of which certificate: nobody looks here.
+    let single = tlv(0x30, &[&tlv(0x30, &[]), &tlv(status, &[]), &time(this), &next]);
+    let by_key = tlv(0xa2, &[&tlv(4, &[b"key"])]);
+    let data = tlv(0x30, &[&by_key, &time(this), &tlv(0x30, &[&single])]);
+    let basic = tlv(0x30, &[&data, &tlv(0x30, &[]), &tlv(3, &[b"\0"])]);
+    let kind = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1").to_der().unwrap();
+    let typed = tlv(0x30, &[&kind, &tlv(4, &[&basic])]);
+    tlv(0x30, &[&[0x0a, 1, 0], &tlv(0xa0, &[&typed])])
+}
+
+/// One value of DER, which is made of these.
+pub fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let head = match content.len() {
+        0..128 => vec![tag, length[1]],
+        128..256 => vec![tag, 0x81, length[1]],
+        _ => vec![tag, 0x82, length[0], length[1]],
+    };
+    [head, content].concat()
 }
 
 pub fn write_private(path: &Path, content: &str) {

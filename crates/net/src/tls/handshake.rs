@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::refused::{Failed, Reason};
 use super::{Challenges, Policies, Tls};
 use crate::stream::Raw;
 
@@ -58,12 +59,12 @@ pub(crate) enum AcceptError {
     Plain(Raw),
     /// An authority asked whether the host is here, and was answered.
     Answered,
-    Failed(io::Error),
+    Failed(Box<Failed>),
 }
 
 impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
-        Self::Failed(error)
+        Self::Failed(Box::new(Failed::of(error)))
     }
 }
 
@@ -77,15 +78,15 @@ impl Tls {
         let mut first = BytesMut::with_capacity(FIRST_BYTES);
         match raw.read_buf(&mut first).await {
             // A probe that says nothing is no failed handshake.
-            Ok(0) => return Err(AcceptError::Failed(io::ErrorKind::UnexpectedEof.into())),
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Ok(_) => {}
-            Err(error) => return Err(AcceptError::Failed(error)),
+            Err(error) => return Err(error.into()),
         }
         // Every method of HTTP begins with a letter, a message of TLS with its type.
         let plain = first[0].is_ascii_uppercase();
         raw.unread(first.freeze());
         if plain {
-            self.counts.failed.fetch_add(1, Ordering::Relaxed);
+            self.counts.failed.add(Reason::InTheClear);
             return Err(AcceptError::Plain(raw));
         }
         let shaken = self.shake(raw).await;
@@ -93,7 +94,11 @@ impl Tls {
             Ok(shaken) if shaken.secured.resumed => &self.counts.resumed,
             Ok(_) => &self.counts.full,
             Err(AcceptError::Answered) => return shaken,
-            Err(_) => &self.counts.failed,
+            Err(AcceptError::Failed(failed)) => {
+                self.counts.failed.add(failed.reason);
+                return shaken;
+            }
+            Err(AcceptError::Plain(_)) => return shaken,
         };
         count.fetch_add(1, Ordering::Relaxed);
         shaken
@@ -108,8 +113,15 @@ impl Tls {
             drop(start.into_stream(config).await?);
             return Err(AcceptError::Answered);
         }
-        let policy = settings.policies.of(start.client_hello().server_name().unwrap_or_default());
-        let stream = Box::new(start.into_stream(settings.configs[policy].clone()).await?);
+        let host = start.client_hello().server_name().map(str::to_owned);
+        let policy = settings.policies.of(host.as_deref().unwrap_or_default());
+        let stream = match start.into_stream(settings.configs[policy].clone()).await {
+            Ok(stream) => Box::new(stream),
+            Err(error) => {
+                let subject = settings.verifiers[policy].as_ref().and_then(|verifier| verifier.take());
+                return Err(AcceptError::Failed(Box::new(Failed { host, subject, ..Failed::of(error) })));
+            }
+        };
         let connection = stream.get_ref().1;
         let secured = describe(connection);
         let h2 = connection.alpn_protocol().map(|protocol| protocol == b"h2");

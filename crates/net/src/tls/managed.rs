@@ -47,7 +47,7 @@ impl Issued {
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.expose().as_bytes()).map_err(|error| error.to_string())?;
         let (names, validity) = describe(&chain[0]).ok_or("the certificate can't be read")?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| error.to_string())?;
-        Ok(Certificate { key, names, validity })
+        Ok(Certificate { key, names, validity, staple_ends: None })
     }
 
     /// Checks that the key is the certificate's.

@@ -40,7 +40,7 @@ impl Source {
         match self {
             Self::Files { cert, key, ocsp, hosts, default } => {
                 let pair = Pair { source: index, cert, key, ocsp: ocsp.as_deref() };
-                match pair.load(files, provider, &mut found.warnings) {
+                match pair.load(files, provider, found.now, &mut found.warnings) {
                     Ok(certificate) => found.add(index, cert, certificate, hosts, *default),
                     Err(problem) => found.problems.push(problem),
                 }
@@ -66,7 +66,7 @@ fn read_directory(index: usize, path: &Path, files: &mut Files, provider: &Crypt
         let named = if cert.ends_with("fullchain.pem") { "ocsp.der".into() } else { stem(cert) + ".ocsp" };
         let ocsp = Some(cert.with_file_name(named)).filter(|path| path.is_file());
         let pair = Pair { source: index, cert, key, ocsp: ocsp.as_deref() };
-        match pair.load(files, provider, &mut found.warnings) {
+        match pair.load(files, provider, found.now, &mut found.warnings) {
             Ok(certificate) => found.add(index, cert, certificate, &[], false),
             Err(problem) => found.warnings.push(problem),
         }

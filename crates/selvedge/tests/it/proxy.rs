@@ -175,6 +175,56 @@ fn a_body_that_broke_off_is_never_served_again() {
     assert_eq!(origin.visits(), 2);
 }
 
+/// A client of HTTP/1.0, whose body ends with the connection, after the head of its answer.
+fn begun(node: &Node) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(node.address).expect("a connection");
+    stream.write_all(b"GET /large HTTP/1.0\r\nhost: localhost\r\n\r\n").expect("a request");
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a status");
+    assert!(line.contains(" 200 "), "{line}");
+    while line.len() > 2 {
+        line.clear();
+        reader.read_line(&mut line).expect("a field");
+    }
+    reader
+}
+
+#[test]
+fn who_reads_slower_than_others_gets_the_rest_alone() {
+    const BYTES: usize = 48 << 20;
+    let whole: Arc<Vec<u8>> = Arc::new((0..BYTES).map(|at| (at / 4096 % 251) as u8).collect());
+    let (both, sent) = (Arc::new(Barrier::new(2)), whole.clone());
+    let joined = both.clone();
+    let origin = Origin::start(move |seen, stream| {
+        let fields = "etag: \"a\"\r\ncache-control: max-age=60\r\nconnection: close\r\n";
+        let from =
+            seen.head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok());
+        let Some(from): Option<usize> = from else {
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\n{fields}\r\n");
+            let _ = stream.write_all(&sent[..1 << 20]);
+            joined.wait();
+            let _ = stream.write_all(&sent[1 << 20..]);
+            return;
+        };
+        assert!(seen.head.contains("if-range: \"a\""), "{}", seen.head);
+        let (last, left) = (BYTES - 1, BYTES - from);
+        let range = format!("content-range: bytes {from}-{last}/{BYTES}\r\ncontent-length: {left}");
+        let _ = write!(stream, "HTTP/1.1 206 Partial Content\r\n{range}\r\n{fields}\r\n");
+        let _ = stream.write_all(&sent[from..]);
+    });
+    let place = Place::new();
+    let node = node(&place, &origin, "");
+    let (mut slow, mut fast) = (begun(&node), begun(&node));
+    both.wait();
+    for reader in [&mut fast, &mut slow] {
+        let mut body = Vec::with_capacity(BYTES);
+        reader.read_to_end(&mut body).expect("a body");
+        assert!(body == *whole, "{} of {BYTES} bytes", body.len());
+    }
+    assert_eq!(origin.visits(), 2, "together, and the rest alone");
+}
+
 #[test]
 fn a_change_makes_what_is_stored_invalid_and_a_route_may_store_nothing() {
     let place = Place::new();

@@ -557,3 +557,52 @@ fn what_is_about_the_connection_to_a_server_stays_there() {
         node.exchange(&request("/switch")).expect_problem(502, "upstream_protocol");
     }
 }
+
+#[test]
+fn a_server_behind_a_socket_of_the_file_system_is_asked_and_checked() {
+    let place = Place::new();
+    let path = place.path("app.sock");
+    let settings =
+        "health = { path = \"/healthz\" }\nlimits = { check_interval_ms = 20, checks_up = 1, checks_down = 1 }";
+    let node = node_of(&place, &format!("\"unix:{}\"", path.display()), settings);
+    until("nobody is there", || (node.get("/").status == 502).then_some(()));
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let checked = Arc::new(AtomicUsize::new(0));
+    let counted = checked.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            let is_check = head.starts_with("get /healthz ");
+            counted.fetch_add(usize::from(is_check), Ordering::SeqCst);
+            let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("none").to_owned();
+            let length = host.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{host}");
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    until("it answers", || (node.get("/").status == 200).then_some(()));
+    assert_eq!(node.get("/").text(), "localhost");
+    until("it is checked", || (checked.load(Ordering::SeqCst) > 1).then_some(()));
+}
+
+#[test]
+fn an_answer_of_many_fields_passes_and_one_of_too_many_is_told() {
+    let place = Place::new();
+    let origin = Origin::start(|seen, stream| {
+        let fields: usize = seen.target.trim_start_matches('/').parse().expect("a number");
+        let more: String = (0..fields).map(|number| format!("x-{number}: {number}\r\n")).collect();
+        send(stream, &more, "many");
+    });
+    let node = node(&place, &[origin.address], "");
+    let answer = node.get("/200").expect(200);
+    assert_eq!(answer.text(), "many");
+    assert_eq!(answer.header("x-199"), Some("199"));
+    let refused = node.get("/300").expect(502);
+    assert!(refused.text().contains("upstream_protocol"), "{}", refused.text());
+    assert!(refused.text().contains("at most 256 fields (head_fields)"), "{}", refused.text());
+}

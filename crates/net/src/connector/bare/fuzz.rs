@@ -10,6 +10,7 @@ use http::Response;
 use testkit::fuzz::Fuzz;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
+use super::super::dial::HeadMax;
 use super::super::inline::Inline;
 use super::super::pool::{Lease, Link, Pool, Reuse, Sender, Unsent, Wear};
 use super::super::tests::run;
@@ -86,7 +87,7 @@ impl Server {
         self.connections.fetch_add(1, Ordering::Relaxed);
         let (near, far) = tokio::io::duplex(1 << 20);
         tokio::spawn(self.clone().serve(far));
-        let inline = Inline::new(Box::new(near), 16 << 10);
+        let inline = Inline::new(Box::new(near), HeadMax { bytes: 16 << 10, fields: 100 });
         Link { sender: Sender::Inline(inline), address: IpAddr::from([127, 0, 0, 1]), wear: Wear::new() }
     }
 
@@ -119,7 +120,7 @@ impl Server {
 async fn outcome(server: Server, by_hyper: bool) -> (String, usize) {
     let long = Duration::from_secs(30);
     let pool = Pool::new(Reuse { idle: long, per_target: 8, age: None, requests: None });
-    let target = Arc::new(Target { https: false, host: "h".to_owned(), port: 80 });
+    let target = Arc::new(Target { https: false, host: "h".to_owned(), port: 80, unix: None });
     let ask = async |path: &'static str| {
         let mut request = http::Request::get(path).header("accept", "*/*").body(Body::empty()).expect("a request");
         if by_hyper {

@@ -52,6 +52,8 @@ async fn canned(responses: Vec<(Vec<&'static str>, bool)>) -> (Arc<Peer>, tokio:
         check: allow(),
         times: PeerTimes { connect: long, tls: long, first_byte: long },
         head_bytes: 16 << 10,
+        head_fields: 256,
+        unix: None,
         idle: long,
         idle_per_core: 8,
         age: None,

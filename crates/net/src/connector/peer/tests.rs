@@ -21,6 +21,8 @@ fn options(url: &str) -> PeerOptions {
         check: allow(),
         times: PeerTimes { connect: long, tls: long, first_byte: long },
         head_bytes: 64 << 10,
+        head_fields: 256,
+        unix: None,
         idle: long,
         idle_per_core: 8,
         age: None,
@@ -233,6 +235,71 @@ fn a_head_without_end_is_not_read_without_end() {
         });
         let error = get(&peer(options(&format!("http://{authority}")))).await.expect_err("too large");
         assert_eq!(error.code().name, "upstream_protocol", "{error}");
+    });
+}
+
+/// Answers each connection's first request with a head of so many fields.
+fn answer_with_fields(listener: TcpListener, fields: usize) {
+    tokio::task::spawn_local(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]).await;
+            let mut head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n".to_owned();
+            for number in 1..fields {
+                head.push_str(&format!("x-{number}: {number}\r\n"));
+            }
+            let _ = stream.write_all(format!("{head}\r\nok").as_bytes()).await;
+        }
+    });
+}
+
+#[test]
+fn a_head_may_have_as_many_fields_as_its_limit_says() {
+    run(async {
+        for (fields, max, taken) in [(200, 256, true), (256, 256, true), (257, 256, false), (60, 50, false)] {
+            let (listener, authority) = silent().await;
+            answer_with_fields(listener, fields);
+            let mut options = options(&format!("http://{authority}"));
+            options.head_fields = max;
+            match get(&peer(options)).await {
+                Ok(response) if taken => {
+                    assert_eq!(response.headers().len(), fields);
+                    assert_eq!(text(response).await, "ok");
+                }
+                Err(error) if !taken => {
+                    assert_eq!(error.code().name, "upstream_protocol");
+                    assert!(error.to_string().contains(&format!("at most {max} fields (head_fields)")), "{error}");
+                }
+                other => panic!("{fields} of {max}: {:?}", other.map(|response| response.headers().len())),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_socket_of_the_file_system_is_asked_in_both_versions() {
+    run(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("app.sock");
+        let at = |h2c| PeerOptions { unix: Some(path.clone()), h2c, ..options("http://localhost") };
+        let error = get(&peer(at(false))).await.expect_err("nobody is there");
+        assert_eq!(error.code().name, "upstream_unreachable");
+        assert!(error.to_string().contains(&format!("unix:{}", path.display())), "{error}");
+        let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
+        tokio::task::spawn_local(async move {
+            for h2 in [false, true] {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                tokio::task::spawn_local(serve(stream, h2, Rc::new(echo)));
+            }
+        });
+        for (h2c, version) in [(false, "HTTP/1.1"), (true, "HTTP/2.0")] {
+            let peer = peer(at(h2c));
+            // One connection for both.
+            for _ in 0..2 {
+                assert_eq!(text(get(&peer).await.expect("an answer")).await, format!("{version} /x localhost"));
+            }
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::tls::fixture::{self, Authority, NOW, Years};
-use crate::tls::{ClientRule, LocalCa, Source, Tls};
+use crate::tls::{ClientRule, LocalCa, Reason, Source, Tls};
 
 const GOOD: Years = (2020, 2045);
 
@@ -187,7 +187,8 @@ impl ServerCertVerifier for Stapled {
 fn the_response_of_the_authority_is_stapled() {
     let ca = Authority::new("ca");
     ca.write("a", &["a.example"], GOOD);
-    std::fs::write(ca.path("a.ocsp"), b"what the authority says").unwrap();
+    let response = fixture::ocsp(NOW, Some(NOW + Duration::from_secs(60)), 0x80);
+    std::fs::write(ca.path("a.ocsp"), &response).unwrap();
     let Source::Files { cert, key, hosts, default, .. } = ca.source("a") else { unreachable!("files") };
     let with = |name: &str| {
         let ocsp = Some(ca.path(name));
@@ -200,12 +201,48 @@ fn the_response_of_the_authority_is_stapled() {
         assert!(tls.summary().files.contains(&ca.path("a.ocsp")), "it is watched");
         with_reception(NodeLimits::default(), reception(&tls), async |node| {
             let stapled = Arc::new(Stapled::default());
-            let mut config = ca.client(None);
-            config.dangerous().set_certificate_verifier(stapled.clone());
-            shake(&node, &Arc::new(config), "a.example").await.unwrap();
-            assert_eq!(*stapled.0.lock().unwrap(), b"what the authority says");
+            shake(&node, &Arc::new(config_with(&ca, &stapled)), "a.example").await.unwrap();
+            assert_eq!(*stapled.0.lock().unwrap(), response);
+            // It ends before the listener does, and the certificate goes on without it.
+            let ends = Duration::from_secs(tls.summary().staple_ends_unix_s.expect("an end"));
+            assert_eq!(ends, NOW + Duration::from_secs(60));
+            let summary = tls.reload(ends).unwrap();
+            assert!(summary.warnings[0].message.contains("a.ocsp ran out 0 hours ago"), "{summary:?}");
+            assert_eq!(summary.staple_ends_unix_s, None);
+            shake(&node, &Arc::new(config_with(&ca, &stapled)), "a.example").await.unwrap();
+            assert_eq!(*stapled.0.lock().unwrap(), b"");
         });
     }
+}
+
+#[test]
+fn an_answer_that_is_not_to_be_stapled_is_told_of_and_left_out() {
+    let ca = Authority::new("ca");
+    ca.write("a", &["a.example"], GOOD);
+    let hour = Duration::from_secs(3_600);
+    for (response, said) in [
+        (b"what the authority says".to_vec(), "is no answer of an authority"),
+        (fixture::ocsp(NOW + hour, None, 0x80), "is not valid yet"),
+        (fixture::ocsp(NOW - 3 * hour, Some(NOW - 2 * hour), 0x80), "ran out 2 hours ago"),
+        (fixture::ocsp(NOW, None, 0xa1), "says that the certificate is revoked"),
+    ] {
+        std::fs::write(ca.path("a.ocsp"), &response).unwrap();
+        let tls = fixture::open(vec![Source::Directory(ca.dir.path().to_owned())]).unwrap();
+        let summary = tls.summary();
+        assert!(summary.warnings[0].message.contains(said), "{said}: {summary:?}");
+        assert!(summary.files.contains(&ca.path("a.ocsp")), "it is watched");
+        with_reception(NodeLimits::default(), reception(&tls), async |node| {
+            let stapled = Arc::new(Stapled::default());
+            shake(&node, &Arc::new(config_with(&ca, &stapled)), "a.example").await.unwrap();
+            assert_eq!(*stapled.0.lock().unwrap(), b"", "{said}");
+        });
+    }
+}
+
+fn config_with(ca: &Authority, stapled: &Arc<Stapled>) -> ClientConfig {
+    let mut config = ca.client(None);
+    config.dangerous().set_certificate_verifier(stapled.clone());
+    config
 }
 
 /// Hosts `admin.a.example` and `open.a.example`; the first wants a certificate.
@@ -242,6 +279,8 @@ fn a_host_asks_for_certificates_of_its_own_clients() {
             let open = ask(&mut shake(&node, &stranger, "open.a.example").await.unwrap(), "open.a.example", "/a").await;
             assert!(open.starts_with("HTTP/1.1 200"), "{what}: {open}");
         }
+        let counted = [Reason::NoClientCertificate, Reason::BadClientCertificate].map(|reason| tls.failures(reason));
+        assert_eq!(counted, [1, 2], "by reason");
         assert_eq!(node.seen.borrow().iter().filter(|line| line.contains("admin")).count(), 0, "{:?}", node.seen);
     });
 }

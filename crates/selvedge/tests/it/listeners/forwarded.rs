@@ -1,6 +1,6 @@
 //! What strangers and proxies in front say of a request, and what of it reaches servers, the cache and routes.
 
-use super::{Authority, curl, has_curl, ports};
+use super::{Authority, curl, has_curl, ports, serve};
 use crate::harness::{Answer, Node, Place, write};
 use crate::proxy::{Origin, send};
 
@@ -159,6 +159,38 @@ fn servers_learn_of_a_client_certificate_from_the_node_alone() {
         assert_eq!(ask("/", version), format!("client-cert: :{}:", der.to_ascii_lowercase()));
         assert_eq!(ask("/kept", version), "", "what may be stored does not depend on it");
     }
+}
+
+#[test]
+fn a_client_without_a_good_certificate_is_told_of_in_the_log_and_counted() {
+    if !has_curl() {
+        return;
+    }
+    let (place, elsewhere) = (Place::new(), Place::new());
+    let authority = Authority::new(&place);
+    authority.issue("a", &["app.example"]);
+    Authority::new(&elsewhere).issue("stranger", &["stranger"]);
+    let config = "[[listeners]]\nlisten = \"127.0.0.1:0\"\n[listeners.tls]\n\
+        certificates = [{ cert = \"a.pem\", key = \"a.key\" }]\nclient_ca = \"ca.pem\"\n";
+    let node = serve(&place, config);
+    let port = &ports(&node, "https")[0];
+    let (resolve, url) = (format!("app.example:{port}:127.0.0.1"), format!("https://app.example:{port}/"));
+    let own = ["stranger.pem", "stranger.key"].map(|name| elsewhere.path(name).display().to_string());
+    let stranger = ["--cert", &own[0], "--key", &own[1]];
+    for (shown, reason) in [(&[][..], "no_client_certificate"), (&stranger[..], "bad_client_certificate")] {
+        let args = [&["--resolve", &resolve, &url], shown].concat();
+        curl(&place, &place.path("ca.pem"), &args).expect_err("it is refused");
+        let said = node.wait_for_stderr(reason);
+        let line = said.lines().find(|line| line.contains(reason)).expect("a line");
+        for part in ["a client's certificate was refused", "127.0.0.1:0", "app.example"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert_eq!(line.contains("CN="), !shown.is_empty(), "whom the certificate names: {line}");
+        let metrics = node.ask_admin(crate::harness::Request::get("/metrics")).text();
+        let counted = format!("reason=\"{reason}\"}} 1");
+        assert!(metrics.lines().any(|line| line.ends_with(&counted)), "{counted}: {metrics}");
+    }
+    node.stop();
 }
 
 #[test]

@@ -14,14 +14,13 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use base::Body;
-use bytes::BufMut as _;
 use http::{Method, StatusCode, Version, header};
 use httparse::{Header, ParserConfig};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::ReadBuf;
 
 use super::plain::{Place, PlainAnswer};
 use super::upgrade::Stream;
@@ -130,7 +129,7 @@ pub(super) fn head_of(request: &http::Request<Body>) -> Option<Vec<u8>> {
 /// Whether nothing came on an unused connection, neither its end nor what nobody has asked for.
 pub(super) fn is_silent(stream: &mut dyn Stream, cx: &mut Context<'_>) -> bool {
     let mut byte = [0];
-    Pin::new(stream).poll_read(cx, &mut tokio::io::ReadBuf::new(&mut byte)).is_pending()
+    Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
 }
 
 /// An exchange under way.
@@ -178,12 +177,21 @@ impl Exchange {
         Poll::Ready(Ok(()))
     }
 
+    /// Reads what is there, 0 bytes at the end. It is read onto the stack and kept in as much memory as it takes: an
+    /// exchange that waits, as most do most of the time, holds none, and a short answer is a small allocation.
+    fn poll_piece(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); ANSWER_BYTES_MAX];
+        let mut piece = ReadBuf::uninit(&mut space[self.read.len()..]);
+        ready!(Pin::new(stream).poll_read(cx, &mut piece))?;
+        let piece = piece.filled();
+        self.read.reserve_exact(piece.len());
+        self.read.extend_from_slice(piece);
+        Poll::Ready(Ok(piece.len()))
+    }
+
     fn poll_answer(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<Option<PlainAnswer>> {
         loop {
-            self.read.reserve_exact(ANSWER_BYTES_MAX - self.read.len());
-            let left = ANSWER_BYTES_MAX - self.read.len();
-            let mut room = (&mut self.read).limit(left);
-            match pin!(stream.read_buf(&mut room)).poll(cx) {
+            match self.poll_piece(stream, cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(None),
                 Poll::Ready(Ok(_)) => self.pieces += 1,
                 Poll::Ready(Err(error)) => {

@@ -132,7 +132,7 @@ impl Reply {
 #[derive(Debug)]
 pub struct PlainAnswer {
     status: StatusCode,
-    read: Vec<u8>,
+    read: Bytes,
     /// Bytes of it that are the head; the rest is the body.
     head: usize,
     fields: Vec<Place>,
@@ -159,7 +159,7 @@ impl Place {
 
 impl PlainAnswer {
     pub(super) fn new(status: StatusCode, read: Vec<u8>, head: usize, fields: Vec<Place>) -> Self {
-        Self { status, read, head, fields }
+        Self { status, read: read.into(), head, fields }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -182,15 +182,9 @@ impl PlainAnswer {
     }
 
     pub fn into_response(self) -> Response<Body> {
-        // Pieces of a copy, which is no larger than what there is.
-        let copy = Bytes::copy_from_slice(&self.read);
-        let start = self.read.as_ptr() as usize;
-        let piece = |value: &[u8]| {
-            let at = value.as_ptr() as usize - start;
-            copy.slice(at..at + value.len())
-        };
-        let headers = map(self.fields().map(|(name, value)| (name, piece(value))), self.fields.len());
-        let mut response = Response::new(Body::full(copy.slice(self.head..)));
+        let fields = self.fields().map(|(name, value)| (name, self.read.slice_ref(value)));
+        let headers = map(fields, self.fields.len());
+        let mut response = Response::new(Body::full(self.read.slice(self.head..)));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response

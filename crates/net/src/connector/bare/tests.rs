@@ -1,5 +1,7 @@
 //! What is plain, and what is not.
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::*;
 
 /// What a verdict says, in a word.
@@ -58,4 +60,23 @@ fn whatever_says_more_of_its_framing_is_for_hyper() {
     }
     check("hello\r\n\r\n", "other");
     check(&format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(ANSWER_BYTES_MAX)), "other");
+}
+
+#[tokio::test]
+async fn an_exchange_holds_no_more_memory_than_its_answer_has_bytes() {
+    let (mut stream, mut server) = tokio::io::duplex(ANSWER_BYTES_MAX);
+    let mut exchange = Exchange::new(b"GET / HTTP/1.1\r\n\r\n".to_vec());
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(exchange.poll(&mut stream, &mut cx).is_pending());
+    assert_eq!(exchange.read.capacity(), 0, "while it waits");
+    for piece in ["HTTP/1.1 200 OK\r\n", "content-length: 2\r\n"] {
+        server.write_all(piece.as_bytes()).await.expect("room");
+        assert!(exchange.poll(&mut stream, &mut cx).is_pending());
+        assert_eq!(exchange.read.capacity(), exchange.read.len());
+    }
+    server.write_all(b"\r\nok").await.expect("room");
+    let Poll::Ready(Some(answer)) = exchange.poll(&mut stream, &mut cx) else { panic!("no answer") };
+    assert_eq!(answer.body(), b"ok");
+    let response = answer.into_response();
+    assert_eq!(response.headers()["content-length"], "2");
 }

@@ -51,6 +51,7 @@ pub async fn answer(parts: &Parts, asked: &Asked, body: Body) -> Answer {
     })?;
     let mut response = success(asked, &field, name, &key, &receipt.info.etag);
     crate::operation::identify(&receipt.info, info.settings.versioning, response.headers_mut());
+    crate::operation::tell_durability(receipt.durability, response.headers_mut());
     Ok(Reply(response))
 }
 

@@ -97,6 +97,7 @@ fn serve(listener: Listener, service: Arc<S3>, limits: &NodeLimits, stop: &Notif
         Err(error) => return tracing::error!(%error, "the S3 listener has no runtime"),
     };
     let server = Server::new(ServerLimits::from(limits), ConnectionCounts::new(limits), Box::new(|_, _, _| {}));
+    server.take_paths_as(net::Paths::Names);
     let respond = move |request: Request| {
         let service = service.clone();
         async move { service.respond(into_http(request)).await }

@@ -41,6 +41,7 @@ mod feed;
 mod file;
 mod files;
 mod job;
+mod past;
 mod stream;
 mod timer;
 mod transaction;
@@ -230,6 +231,10 @@ impl Sql for LocalSql {
         to: &'a SqlDatabase,
     ) -> BoxFuture<'a, Result<Copied, SqlError>> {
         self.files.copy(from, at_ms, to).boxed()
+    }
+
+    fn delete<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<(), SqlError>> {
+        self.files.delete(database).boxed()
     }
 
     fn changes<'a>(

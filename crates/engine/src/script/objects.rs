@@ -20,7 +20,7 @@ use services::sql::SqlStatement;
 use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
 
-use super::abi::{object as abi, past, value};
+use super::abi::{durable, object as abi, past, value};
 use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest, GuestError};
 use super::host::Refusal;
@@ -186,6 +186,10 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
     };
     let result = match code {
         abi::SQL => sql(object, &mut args, out),
+        durable::TOLD => {
+            out.string(object.seat.storage.durability().as_str());
+            Ok(())
+        }
         past::FIRST_CALL..=past::LAST_CALL => {
             object.wrote |= !is_read(code);
             of_the_past(object, code, now_ms, &mut args, out)
@@ -234,7 +238,7 @@ fn is_read(code: i32) -> bool {
     matches!(
         code,
         abi::GET | value::READ | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS
-            ..=abi::AUTO_TIME | past::BOOKMARK
+            ..=abi::AUTO_TIME | past::BOOKMARK | durable::TOLD
     )
 }
 

@@ -340,7 +340,7 @@ pub enum ObjectsWhat {
     /// The whole object, as a SQLite file.
     Export {
         object: String,
-        /// Standard output if left out.
+        /// Standard output if left out, or `-`.
         file: Option<PathBuf>,
     },
     /// Put an export in the place of what it has; it has to sleep.

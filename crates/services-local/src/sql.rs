@@ -53,6 +53,7 @@ use job::Work;
 use stream::Streams;
 use timer::Timer;
 use transaction::LocalTransaction;
+pub use writer::newer_format;
 
 /// Threads for statements, and how many of them one app may have.
 const THREADS: usize = 24;

@@ -525,20 +525,6 @@ fn a_database_is_branched_and_its_past_is_brought_back() {
     // They outlive the process, whose log told nobody of their making.
     check();
 
-    let node = place.serve();
-    let through = copy(&["changes", "app", "main", "--once"]).expect_success();
-    let through = through.trim().trim_start_matches("(through ").trim_end_matches(')').to_owned();
-    assert!(copy(&["restore", "app", "main", "--at", &moment.to_string()]).expect_failure().contains("say --yes"));
-    let told = copy(&["restore", "app", "main", "--at", &moment.to_string(), "--yes"]).expect_success();
-    assert!(told.starts_with("main is put back to its commit of "), "{told}");
-    assert_eq!(names("main"), "root,ada");
-    query("main", "INSERT INTO user (name) VALUES ('kim')");
-    assert_eq!(names("main"), "root,ada,kim");
-    let gone = copy(&["changes", "app", "main", "--after", &through, "--once"]).expect_failure();
-    assert!(gone.contains("sql_changes_gone"), "who followed it reads the tables anew: {gone}");
-    node.stop();
-    assert_eq!(names("main"), "root,ada,kim", "it outlives the process");
-
     assert!(copy(&["delete", "app", "branch"]).expect_failure().contains("say --yes"));
     assert!(copy(&["delete", "app", "brnach", "--yes"]).expect_failure().contains("not_found"));
     let node = place.serve();
@@ -550,6 +536,35 @@ fn a_database_is_branched_and_its_past_is_brought_back() {
     assert_eq!(copy(&["list", "app"]).expect_success(), "main\npast\n", "and it stays away");
     copy(&["restore", "app", "branch", "again", "--at", "0s"]).expect_success();
     assert_eq!(names("again"), "ada,eve", "its past is kept");
+}
+
+#[test]
+fn a_database_is_put_back_in_its_place() {
+    let place = Place::new();
+    place.deploy(&migrated(&place, ROOT)).expect_success();
+    let node = place.serve();
+    let query = |sql: &str| place.on_data(&["sql", "query", "app", "main", sql, "--json"]).json();
+    let names = || query("SELECT group_concat(name ORDER BY id) FROM user")["rows"][0][0].as_str().map(str::to_owned);
+    let names = || names().expect("names");
+    let copy = |args: &[&str]| place.on_data(&[&["sql"], args].concat());
+    query("INSERT INTO user (name) VALUES ('ada')");
+    let moment = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_millis() as u64;
+    // A commit of the next millisecond is after that moment.
+    while std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_millis() as u64 <= moment {}
+    query("INSERT INTO user (name) VALUES ('eve')");
+    assert_eq!(names(), "root,ada,eve");
+    let through = copy(&["changes", "app", "main", "--once"]).expect_success();
+    let through = through.trim().trim_start_matches("(through ").trim_end_matches(')').to_owned();
+    assert!(copy(&["restore", "app", "main", "--at", &moment.to_string()]).expect_failure().contains("say --yes"));
+    let told = copy(&["restore", "app", "main", "--at", &moment.to_string(), "--yes"]).expect_success();
+    assert!(told.starts_with("main is put back to its commit of "), "{told}");
+    assert_eq!(names(), "root,ada");
+    query("INSERT INTO user (name) VALUES ('kim')");
+    assert_eq!(names(), "root,ada,kim");
+    let gone = copy(&["changes", "app", "main", "--after", &through, "--once"]).expect_failure();
+    assert!(gone.contains("sql_changes_gone"), "who followed it reads the tables anew: {gone}");
+    node.stop();
+    assert_eq!(names(), "root,ada,kim", "it outlives the process");
 }
 
 #[test]

@@ -344,6 +344,13 @@ pub fn applied(connection: &TenantConnection) -> Result<Vec<Applied>, SqlError> 
     })
 }
 
+/// The format of a SQL database that only a newer Selvedge reads.
+pub fn newer_format(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(Some(format).filter(|format| application == APPLICATION_ID && *format > FORMAT))
+}
+
 pub fn open_reader(path: &Path, settings: &Settings) -> Result<TenantConnection, StoreError> {
     let opened = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let fenced = opened.and_then(|c| TenantConnection::new(c, path, settings.limits.clone(), settings.clock.clone()));

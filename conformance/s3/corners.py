@@ -125,3 +125,20 @@ def pages_end_in_the_middle_of_a_prefix():
     assert keys(s3.list_objects_v2(Bucket=name, Prefix="b/2")) == ["b/2"]
     answer = s3.list_objects_v2(Bucket=name, StartAfter="b/3", Delimiter="/")
     assert keys(answer)[0] == "b0" and prefixes(answer) == ["c/"], answer
+
+
+@scenario
+def writes_say_what_they_outlive():
+    name = bucket()
+
+    def told(answer):
+        return answer["ResponseMetadata"]["HTTPHeaders"].get("x-selvedge-durability")
+
+    assert told(put(name, "k")) == "fsync"
+    assert told(s3.copy_object(Bucket=name, Key="copy", CopySource={"Bucket": name, "Key": "k"})) == "fsync"
+    upload = s3.create_multipart_upload(Bucket=name, Key="parts")["UploadId"]
+    part = s3.upload_part(Bucket=name, Key="parts", UploadId=upload, PartNumber=1, Body=b"x")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    assert told(s3.complete_multipart_upload(Bucket=name, Key="parts", UploadId=upload, MultipartUpload=parts)) == "fsync"
+    assert told(s3.delete_object(Bucket=name, Key="k")) == "fsync"
+    assert told(s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "copy"}, {"Key": "parts"}]})) == "fsync"

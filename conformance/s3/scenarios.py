@@ -88,7 +88,8 @@ def missing_keys_are_not_found():
 @scenario
 def keys_may_hold_almost_anything():
     name = bucket()
-    odd = ["a b", "a+b", "a%20b", "ä/é", "\U0001f600", "a//b", "/a", "a/", "a&b=c?d#e", "'quoted' \"twice\"", "a\tb",
+    odd = ["a b", "a+b", "a%20b", "ä/é", "\U0001f600", "a//b", "/a", "a/", "a/../b", "./x", "a/./b",
+           "../x", "..", ".", "a/..", "//", "a&b=c?d#e", "'quoted' \"twice\"", "a\tb",
            "~!@$^*()_-;:,.<>|{}[]", "k" * 1024, "ä" * 512]
     for key in odd:
         put(name, key, key.encode())

@@ -203,8 +203,8 @@ export class KvNamespace {
     }
   }
 
-  /** Removes a key; no error if there is none. */
-  delete(key: string, options: any = undefined): Promise<void> {
+  /** Removes a key; no error if there is none. Resolves once that is durable. */
+  delete(key: string, options: any = undefined): Promise<{ durability: string }> {
     const binding = this.#binding;
     try {
       const revision = options?.ifRevision === undefined ? null : checkRevision(options.ifRevision);
@@ -219,6 +219,7 @@ export class KvNamespace {
     const prefix = options?.prefix ?? null;
     const cursor = options?.cursor ?? null;
     const limit = +(options?.limit ?? 1000);
+    if (!(limit >= 1)) throw new TypeError("limit must be a number of keys, at least 1");
     const binding = this.#binding;
     const wantedCursor = cursor === null ? null : toStr(cursor);
     if (options?.values !== undefined || options?.changedSince !== undefined) {

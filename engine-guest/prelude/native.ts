@@ -282,6 +282,8 @@ export const OP_SQL_CHANGES = 722;
 // The past of a durable object: calls.
 export const OBJECT_BOOKMARK = 720;
 export const OBJECT_RESTORE_NEXT = 721;
+// What the writes of a durable object outlive: a call.
+export const OBJECT_DURABILITY = 900;
 // PostgreSQL.
 export const OP_POSTGRES_QUERY = 560;
 export const OP_POSTGRES_BEGIN = 561;

@@ -212,6 +212,7 @@ codes! {
     SQL_TRANSACTION_OVER = row("sql_transaction_over", 409, Guest, true, "The transaction is over", "Begin it again; keep it short, and wait for nothing else in it.");
     SQL_NAME = row("sql_name", 400, Guest, false, "This can't be the name of a database", "Use 1 to 128 letters, digits and -_.@+, not beginning with a dot.");
     SQL_COPY = row("sql_copy", 409, Client, false, "The database can't be copied so", "Name a database that is there, a moment that its archive reaches, and a name that no database has yet.");
+    SQL_IN_USE = row("sql_in_use", 409, Client, true, "The database is in use", "Try again when no transaction, stream or change feed of it is open.");
     SQL_CHANGES_GONE = row("sql_changes_gone", 410, Guest, false, "The changes of the database after this position are not kept", "Read the tables anew, and go on from where the feed is now; or raise sql_changes.");
     SQL_MIGRATION = row("sql_migration", 422, Guest, false, "The migrations can't be applied", "See the message; correct the migration that it names.");
     STORE_READ_ONLY = row("store_read_only", 503, Node, true, "The store is read-only after a failed write", "Check the disk; the store reopens by itself.");

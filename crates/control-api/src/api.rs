@@ -141,6 +141,9 @@ pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
     /// Makes a new database of what one is, or was at a moment.
     fn sql_copy(&self, app: AppName, database: String, request: SqlCopyRequest) -> Answer<'_, SqlCopied>;
 
+    /// Removes a database that nobody uses; its past stays in the archive.
+    fn sql_delete(&self, app: AppName, database: String) -> Answer<'_, ()>;
+
     /// Which rows were written.
     fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges>;
 

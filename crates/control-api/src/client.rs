@@ -339,6 +339,14 @@ impl Api for Client {
         })
     }
 
+    fn sql_delete(&self, app: AppName, database: String) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let parameters = [app.as_str(), &database];
+            self.call(Operation::SqlDelete, &parameters, QueryText::default(), Payload::Nothing).await?;
+            Ok(())
+        })
+    }
+
     fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges> {
         Box::pin(async move {
             let wait_ms = Some(options.wait_ms).filter(|&ms| ms > 0);

@@ -307,7 +307,8 @@ pub struct SqlImported {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlCopyRequest {
-    /// The name of the new database, which no database has yet.
+    /// The name of the new database, which no database has yet; or that of this one, with a moment, to which
+    /// it is put back then.
     pub to: String,
     /// The moment, in milliseconds since the Unix epoch; the present if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -54,6 +54,7 @@ pub enum Operation {
     SqlMigrations,
     SqlMigrate,
     SqlCopy,
+    SqlDelete,
     SqlChanges,
     ObjectList,
     ObjectInspect,
@@ -554,7 +555,16 @@ pub static ROUTES: &[RouteRow] = &[
     .takes(Json("SqlCopyRequest"))
     .answers(Json("SqlCopied"))
     .slow()
-    .errors(&[&code::SQL_NAME, &code::SQL_COPY]),
+    .errors(&[&code::SQL_NAME, &code::SQL_COPY, &code::SQL_IN_USE]),
+    row(
+        O::SqlDelete,
+        "sql_delete",
+        Method::DELETE,
+        "/v1/apps/{app}/sql/{database}",
+        "Removes a database that nobody uses. Its past stays in the archive as long as any.",
+    )
+    .no_content()
+    .errors(&[&code::SQL_NAME, &code::SQL_IN_USE]),
     row(
         O::SqlChanges,
         "sql_changes",

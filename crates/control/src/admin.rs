@@ -150,6 +150,7 @@ impl Admin {
             | Operation::SqlMigrations
             | Operation::SqlMigrate
             | Operation::SqlCopy
+            | Operation::SqlDelete
             | Operation::SqlChanges => self.sql(call).await?,
             Operation::BucketList
             | Operation::BucketGet
@@ -314,6 +315,10 @@ impl Admin {
             }
             Operation::SqlMigrations => items(api.sql_migrations(app, database).await?),
             Operation::SqlCopy => json(&api.sql_copy(app, database, self.json_body(call).await?).await?),
+            Operation::SqlDelete => {
+                api.sql_delete(app, database).await?;
+                Ok(Reply::Nothing)
+            }
             Operation::SqlChanges => {
                 let options = SqlChangesOptions {
                     after: call.query.number("after")?,

@@ -530,6 +530,10 @@ impl Api for Control {
         Box::pin(self.copy_database(app, database, request))
     }
 
+    fn sql_delete(&self, app: AppName, database: String) -> Answer<'_, ()> {
+        Box::pin(self.delete_database(app, database))
+    }
+
     fn sql_changes(&self, app: AppName, database: String, options: SqlChangesOptions) -> Answer<'_, SqlChanges> {
         Box::pin(self.changes_of(app, database, options))
     }

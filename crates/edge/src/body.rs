@@ -192,7 +192,8 @@ struct ResponseBody {
     broken: Option<BodyError>,
 }
 
-pub(crate) fn bounded_response(
+/// A body that ends its record when it ends, and breaks off beyond a length.
+pub fn bounded_response(
     body: Body,
     bytes_max: u64,
     record: RecordHandle,

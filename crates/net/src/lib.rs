@@ -56,5 +56,6 @@ pub use names::NameMap;
 pub use quic::{Intake, Quic};
 pub use request::{Believed, Protocol, Request};
 pub use server::{Change, Changes, Server};
+pub use target::Paths;
 pub use tls::{Secured, Tls, TlsOptions};
 pub use websocket::{OnSocketEnd, Summary};

@@ -28,6 +28,7 @@ use crate::listen::{Accepting, Incoming, Listener, Reception};
 use crate::quic::{Arrival, Intake};
 use crate::request::Request;
 use crate::stream::Raw;
+use crate::target::Paths;
 
 mod arrival;
 pub mod changes;
@@ -56,6 +57,7 @@ pub struct Server {
     /// How long a drain may take.
     drain: Cell<Duration>,
     emptied: Notify,
+    pub(crate) paths: Cell<Paths>,
     pub(crate) at_once: OnceCell<AtOnce>,
     /// Memory for the heads of such answers.
     pub(crate) scratch: RefCell<Vec<u8>>,
@@ -79,9 +81,15 @@ impl Server {
             farewells: Cell::new(0),
             draining: Cell::new(false),
             emptied: Notify::new(),
+            paths: Cell::default(),
             at_once: OnceCell::new(),
             scratch: RefCell::default(),
         })
+    }
+
+    /// What the paths of requests are, if not segments; before it serves.
+    pub fn take_paths_as(&self, paths: Paths) {
+        self.paths.set(paths);
     }
 
     /// Who is asked first for the answer to a plain request of HTTP/1.1; before it serves, and once.

@@ -6,6 +6,7 @@
 //! - The path's dot segments, written plainly or as `%2e`, are resolved as every URL parser does
 //!   (WHATWG URL, section 4.4). One that would leave the root is refused, for nobody asks for that
 //!   in good faith.
+//!   Where paths are names ([`Paths::Names`]), they stay as they are.
 //! - Bytes that a URL parser would encode are encoded, and a backslash, which it would take for a
 //!   slash, is refused. So a second parser behind this one changes nothing.
 //! - `%2f` stays as it is: it is data in a segment, not a slash. `%00` is refused.
@@ -26,8 +27,18 @@ pub struct Target {
     pub path_and_query: PathAndQuery,
 }
 
+/// What a path is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paths {
+    /// Segments, of which `.` and `..` mean places.
+    #[default]
+    Segments,
+    /// A name, whose every byte counts: keys of S3, which are signed as they are.
+    Names,
+}
+
 /// Normalises the target of a request and its `Host` field, which afterwards agree.
-pub fn normalise(method: &Method, uri: &Uri, headers: &mut HeaderMap) -> Result<Target, Refusal> {
+pub fn normalise(method: &Method, uri: &Uri, headers: &mut HeaderMap, paths: Paths) -> Result<Target, Refusal> {
     if matches!(*method, Method::CONNECT | Method::TRACE) || method.as_str() == "TRACK" {
         return Err(Refusal::new(&code::METHOD_NOT_ALLOWED, format!("{method} is not served")));
     }
@@ -40,7 +51,7 @@ pub fn normalise(method: &Method, uri: &Uri, headers: &mut HeaderMap) -> Result<
         return Err(Refusal::new(&code::BAD_PATH, "the asterisk form of a target is not served"));
     }
     let (path, query) = given.split_once('?').map_or((given, None), |(path, query)| (path, Some(query)));
-    let path_and_query = match normalise_path(path)? {
+    let path_and_query = match normalise_as(path, paths)? {
         Cow::Borrowed(_) => uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
         Cow::Owned(path) => {
             let text = query.map_or(path.clone(), |query| format!("{path}?{query}"));
@@ -125,6 +136,10 @@ pub fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 /// Borrowed if the path is normal already, as nearly every path is.
 pub fn normalise_path(path: &str) -> Result<Cow<'_, str>, Refusal> {
+    normalise_as(path, Paths::Segments)
+}
+
+fn normalise_as(path: &str, paths: Paths) -> Result<Cow<'_, str>, Refusal> {
     if !path.starts_with('/') {
         return Err(bad_path("the path does not begin with a slash"));
     }
@@ -137,7 +152,10 @@ pub fn normalise_path(path: &str) -> Result<Cow<'_, str>, Refusal> {
     if path.bytes().any(|b| b < b' ') || path.contains("%00") {
         return Err(bad_path("a path can't hold NUL or control characters"));
     }
-    let resolved = resolve_dots(path)?;
+    let resolved = match paths {
+        Paths::Segments => resolve_dots(path)?,
+        Paths::Names => path.into(),
+    };
     Ok(if resolved.bytes().any(must_encode) { encode(&resolved).into() } else { resolved })
 }
 

@@ -75,6 +75,7 @@ pub async fn authenticate(parts: &Parts, asked: &Asked) -> Result<Caller, Error>
     if !signing.verify(&text, &signed.signature) {
         return Err(Error::signature());
     }
+    asked.app.get_or_init(|| key.app.clone());
     let payload = payload(&signed, signing)?;
     Ok(Caller { key, payload })
 }

@@ -119,6 +119,7 @@ impl Error {
         document.text("Resource", resource).text("RequestId", request_id).close("Error");
         let mut response = Response::new(Body::full(document.finish()));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(Refused(self.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         headers.insert("selvedge-error", HeaderValue::from_static(self.code.name));
@@ -130,6 +131,10 @@ impl Error {
         response
     }
 }
+
+/// What a response refuses with.
+#[derive(Clone, Copy)]
+pub struct Refused(pub Code);
 
 impl From<BlobError> for Error {
     fn from(error: BlobError) -> Self {

@@ -31,6 +31,7 @@ pub async fn answer(parts: &Parts, asked: &Asked, body: Body) -> Answer {
     let (fields, file_name) = form.fields().await?;
     let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let (access_key, policy) = check_signature(parts, &field).await?;
+    asked.app.get_or_init(|| access_key.app.clone());
     let bucket_name = ResourceName::parse(name).map_err(|_| Error::no_bucket())?;
     if !access_key.grant.allows(&bucket_name, Access::Write) {
         return Err(Error::denied("The access key does not grant this."));
@@ -51,6 +52,7 @@ pub async fn answer(parts: &Parts, asked: &Asked, body: Body) -> Answer {
     })?;
     let mut response = success(asked, &field, name, &key, &receipt.info.etag);
     crate::operation::identify(&receipt.info, info.settings.versioning, response.headers_mut());
+    crate::operation::tell_durability(receipt.durability, response.headers_mut());
     Ok(Reply(response))
 }
 

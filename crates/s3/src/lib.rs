@@ -24,12 +24,13 @@ mod xml;
 
 use std::sync::Arc;
 
-use base::{Body, Clock, NodeLimits, Rng};
+use base::{Body, Clock, Code, NodeLimits, Rng};
 use http::{Method, Response, StatusCode, header};
+use services::AppId;
 use services::access_key::AccessKeyStore;
 use services::blob::Blobs;
 
-use error::Reply;
+use error::{Refused, Reply};
 use request::Asked;
 
 /// What the protocol is served from.
@@ -42,6 +43,16 @@ pub struct Parts {
     pub limits: NodeLimits,
     /// Names of this endpoint: a host `BUCKET.NAME` means the bucket. Without ports.
     pub hosts: Vec<String>,
+}
+
+/// What a response is about, for those who keep books: among its extensions.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The app whose key has signed the request.
+    pub app: Option<AppId>,
+    pub request_id: String,
+    /// What it refuses with.
+    pub refused: Option<Code>,
 }
 
 /// The protocol over an app's buckets.
@@ -62,6 +73,7 @@ impl S3 {
         let origin = cors::Origin::of(&head);
         let path = head.uri.path().to_owned();
         let asked = Asked::read(head, &self.parts.hosts);
+        let mut app = None;
         let mut response = match asked {
             Ok(asked) if asked.method == Method::OPTIONS => cors::preflight(&self.parts, &asked, origin.as_ref())
                 .await
@@ -75,6 +87,7 @@ impl S3 {
                 if let Some(origin) = &origin {
                     cors::allow(&self.parts, &asked, origin, &mut response).await;
                 }
+                app = asked.app.into_inner();
                 response
             }
             Err(error) => error.respond(&path, &id),
@@ -82,6 +95,8 @@ impl S3 {
         if is_head {
             *response.body_mut() = Body::empty();
         }
+        let refused = response.extensions_mut().remove::<Refused>().map(|refused| refused.0);
+        response.extensions_mut().insert(Told { app, request_id: id.clone(), refused });
         if let Ok(id) = http::HeaderValue::try_from(id) {
             response.headers_mut().insert("x-amz-request-id", id);
         }

@@ -18,7 +18,7 @@ mod list;
 mod object;
 mod upload;
 
-pub use fields::identify;
+pub use fields::{identify, tell_durability};
 pub use object::read_tagging;
 
 /// A request that may be carried out.

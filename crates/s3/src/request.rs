@@ -1,8 +1,11 @@
 //! What a request is about: bucket, key, parameters.
 
+use std::sync::OnceLock;
+
 use http::request::Parts as Head;
 use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
+use services::AppId;
 
 use crate::error::Error;
 
@@ -17,6 +20,8 @@ pub struct Asked {
     pub headers: HeaderMap,
     pub bucket: Option<String>,
     pub key: Option<String>,
+    /// Whose key has signed it, once that is known.
+    pub app: OnceLock<AppId>,
 }
 
 impl Asked {
@@ -37,7 +42,8 @@ impl Asked {
         };
         let bucket = bucket.filter(|bucket| !bucket.is_empty());
         let key = Some(key.to_owned()).filter(|key| !key.is_empty());
-        Ok(Self { method: head.method, path, query, headers: head.headers, bucket, key })
+        let app = OnceLock::new();
+        Ok(Self { method: head.method, path, query, headers: head.headers, bucket, key, app })
     }
 
     /// A parameter of the query.

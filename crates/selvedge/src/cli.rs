@@ -340,7 +340,7 @@ pub enum ObjectsWhat {
     /// The whole object, as a SQLite file.
     Export {
         object: String,
-        /// Standard output if left out.
+        /// Standard output if left out, or `-`.
         file: Option<PathBuf>,
     },
     /// Put an export in the place of what it has; it has to sleep.
@@ -566,12 +566,23 @@ pub enum Sql {
         /// The name of the new one.
         to: String,
     },
-    /// Make a new database of what this one was at a moment.
+    /// Delete a database that nobody uses; `sql restore` brings its past back.
+    Delete {
+        #[command(flatten)]
+        database: Database,
+        /// Yes, this database.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Make a new database of what this one was at a moment, or put this one back.
     Restore {
         #[command(flatten)]
         database: Database,
-        /// The name of the new one.
-        to: String,
+        /// The name of the new one; left out, this one is put back, which nobody may use meanwhile.
+        to: Option<String>,
+        /// Yes, put this one back.
+        #[arg(long)]
+        yes: bool,
         /// The moment: 2026-11-26T10:00:00Z, milliseconds since 1970, or how long ago: 30s, 10m, 2h, 3d.
         #[arg(long)]
         at: String,

@@ -51,6 +51,8 @@ pub struct Node {
     pub workshop: Arc<Workshop>,
     pub engine: Arc<dyn worker::Engine>,
     pub metrics: Arc<Metrics>,
+    /// Where records go.
+    pub sink: Arc<dyn Sink>,
     /// The cache, from its operator's side.
     pub responses: Arc<dyn ResponseCare>,
     connector: Arc<Connector>,
@@ -71,8 +73,7 @@ impl Node {
         // The port is taken first: to find it in use should not cost the start of an engine.
         let Bound { addresses, by_core, doors, quic, running } =
             bind(options.listeners, options.cores, &options.sockets)?;
-        let engine = wire::open_engine(&stores, &options.limits)?;
-        let metrics = Metrics::new();
+        let (engine, metrics) = (wire::open_engine(&stores, &options.limits)?, Metrics::new());
         let log = (!options.quiet).then(|| open_log(options.log)).transpose()?;
         let sinks = std::iter::once(metrics.clone() as Arc<dyn Sink>).chain(log.clone().map(|log| log as _));
         let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks.collect()));
@@ -126,6 +127,7 @@ impl Node {
             workshop,
             engine,
             metrics,
+            sink,
             responses,
             connector,
             drain,

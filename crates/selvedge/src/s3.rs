@@ -7,11 +7,16 @@ use std::thread::JoinHandle;
 
 use ::s3::{Parts, S3};
 use anyhow::{Context as _, Result};
-use base::{Body, NodeLimits, SystemRng};
+use base::{NodeLimits, SystemRng};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
+use telemetry::Sink;
 use tokio::sync::Notify;
 
 use crate::wire::{self, Stores};
+
+mod books;
+
+use books::Books;
 
 /// Names that mean this machine: `BUCKET.localhost` is the bucket.
 const HOSTS: [&str; 2] = ["s3.localhost", "localhost"];
@@ -27,8 +32,9 @@ pub fn start(
     stores: &Stores,
     limits: &NodeLimits,
     sockets: &Arc<Sockets>,
+    sink: Arc<dyn Sink>,
 ) -> Result<Option<S3Listener>> {
-    match (S3Listener::start(listen.unwrap_or(DEFAULT), hosts, stores, limits, sockets), listen) {
+    match (S3Listener::start(listen.unwrap_or(DEFAULT), hosts, stores, limits, sockets, sink), listen) {
         (Ok(listener), _) => Ok(Some(listener)),
         (Err(error), Some(_)) => Err(error),
         (Err(error), None) => {
@@ -59,6 +65,7 @@ impl S3Listener {
         stores: &Stores,
         limits: &NodeLimits,
         sockets: &Arc<Sockets>,
+        sink: Arc<dyn Sink>,
     ) -> Result<Self> {
         let options = ListenOptions { role: "s3", sockets: sockets.clone(), ..ListenOptions::default() };
         let mut listeners = Listener::bind(listen, &options)
@@ -75,7 +82,8 @@ impl S3Listener {
         }));
         let (stop, limits) = (Arc::new(Notify::new()), limits.clone());
         let stopping = stop.clone();
-        let run = move || serve(listener, service, &limits, &stopping);
+        let books = Arc::new(Books { clock: wire::clock(), sink });
+        let run = move || serve(listener, service, books, &limits, &stopping);
         let thread =
             std::thread::Builder::new().name("s3".into()).spawn(run).context("the S3 listener did not start")?;
         Ok(Self { address, stop, thread: Some(thread) })
@@ -91,27 +99,20 @@ impl Drop for S3Listener {
     }
 }
 
-fn serve(listener: Listener, service: Arc<S3>, limits: &NodeLimits, stop: &Notify) {
+fn serve(listener: Listener, service: Arc<S3>, books: Arc<Books>, limits: &NodeLimits, stop: &Notify) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "the S3 listener has no runtime"),
     };
     let server = Server::new(ServerLimits::from(limits), ConnectionCounts::new(limits), Box::new(|_, _, _| {}));
+    server.take_paths_as(net::Paths::Names);
     let respond = move |request: Request| {
-        let service = service.clone();
-        async move { service.respond(into_http(request)).await }
+        let (service, books) = (service.clone(), books.clone());
+        async move { books.respond(&service, request).await }
     };
     tokio::task::LocalSet::new().block_on(&runtime, async {
         if let Err(error) = server.run(vec![listener], respond, stop.notified()).await {
             tracing::error!(%error, "the S3 listener stopped");
         }
     });
-}
-
-fn into_http(request: Request) -> http::Request<Body> {
-    let mut converted = http::Request::new(request.body);
-    *converted.method_mut() = request.method;
-    *converted.uri_mut() = http::Uri::from(request.path_and_query);
-    *converted.headers_mut() = request.headers;
-    converted
 }

@@ -85,7 +85,8 @@ pub async fn run(args: cli::Serve) -> Result<()> {
         },
         stores.clone(),
     )?;
-    let s3 = s3::start(args.listening.s3.or(config.s3.listen), &config.s3.hosts, &stores, &config.limits, &sockets)?;
+    let (s3, sink) = (args.listening.s3.or(config.s3.listen), node.sink.clone());
+    let s3 = s3::start(s3, &config.s3.hosts, &stores, &config.limits, &sockets, sink)?;
     let changed = Arc::new(Notify::new());
     let ((bell, heard), (desk, asked)) = (reload::bell(), acme::desk());
     let parts = admin_parts(&node, &stores, admin_address, &config.limits, &changed, (bell, desk))?;

@@ -331,7 +331,7 @@ impl LocalBlobs {
                     return Ok(Deleted { existed: false, version: None, was_marker: false, marker: None, durability });
                 };
                 let (desk, name) = (self.desk(&store), bucket.name.to_string());
-                store.database.write(0, move |tx: &mut Tx<'_>| desk.delete(tx, &name, &wanted)).await
+                store.database.remove(move |tx: &mut Tx<'_>| desk.delete(tx, &name, &wanted)).await
             }
         });
         Ok(futures_util::future::join_all(writes).await)
@@ -400,7 +400,7 @@ impl LocalBlobs {
             tx.prepare("DELETE FROM bucket WHERE id = ?1")?.execute([row.id])?;
             Ok(true)
         };
-        store.database.write(0, write).await
+        store.database.remove(write).await
     }
 
     async fn bucket_one(&self, bucket: &Bucket) -> Result<Option<BucketInfo>, BlobError> {

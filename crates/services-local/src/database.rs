@@ -149,6 +149,30 @@ impl Database {
         written(answer).await
     }
 
+    /// [`Database::write`] for what removes something: it is let through on a full disk.
+    pub async fn remove<T, E, F>(self: &Arc<Self>, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, WriteError<E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(0, Box::new(ClosureJob::new(0, write, reply).removing()))?.behind_the_ready().await;
+        written(answer).await
+    }
+
+    /// [`Database::write_decided`] for what removes something.
+    pub async fn remove_decided<T, E, F>(self: &Arc<Self>, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, WriteError<E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(0, Box::new(ClosureJob::new(0, write, reply).decided().removing()))?.behind_the_ready().await;
+        written(answer).await
+    }
+
     fn enqueue(self: &Arc<Self>, bytes: usize, job: Box<dyn Job>) -> Result<Queued<'_>, StoreError> {
         let mut queue = self.queue();
         let in_flight = queue.jobs.len();
@@ -194,13 +218,34 @@ impl Database {
     }
 
     fn commit(&self, writer: &mut Writer, group: Vec<Box<dyn Job>>) {
-        if let Some(refusal) = self.reserve.check().err().or_else(|| writer.refusal(self.clock.monotonic())) {
+        let group = match self.reserve.check() {
+            Ok(()) => group,
+            Err(full) => self.only_removals(group, &full),
+        };
+        if group.is_empty() {
+            return;
+        }
+        if let Some(refusal) = writer.refusal(self.clock.monotonic()) {
             return group.into_iter().for_each(|job| job.finish(Err(refusal.clone())));
         }
-        if let Err(error) = writer.recover(&self.path, self.kind, self.clock.monotonic()) {
-            return group.into_iter().for_each(|job| job.finish(Err(error.clone())));
+        let done = match writer.recover(&self.path, self.kind, self.clock.monotonic()) {
+            Ok(()) => writer.commit(group, self.clock.monotonic()),
+            Err(error) => {
+                group.into_iter().for_each(|job| job.finish(Err(error.clone())));
+                Err(error)
+            }
+        };
+        if let Err(StoreError::Full(_)) = done {
+            self.reserve.give_up();
         }
-        writer.commit(group, self.clock.monotonic());
+    }
+
+    /// What of a group is done on a full disk; the rest is refused.
+    fn only_removals(&self, group: Vec<Box<dyn Job>>, full: &StoreError) -> Vec<Box<dyn Job>> {
+        let has_room = self.reserve.check_removal().is_ok();
+        let (removals, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| has_room && job.removes());
+        others.into_iter().for_each(|job| job.finish(Err(full.clone())));
+        removals
     }
 
     /// Runs `read` on this thread. Its statements see what was committed before each began; for

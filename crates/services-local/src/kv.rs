@@ -78,7 +78,7 @@ impl LocalKv {
                 let write = move |tx: &mut Tx<'_>| -> Result<usize, WriteError<StoreError>> {
                     Ok(write::expire(&desk, tx, SWEEP_ROWS)?)
                 };
-                let count = store.database.write(0, write).await?;
+                let count = store.database.remove(write).await?;
                 swept += count;
                 if count < SWEEP_ROWS {
                     break;
@@ -98,7 +98,7 @@ impl LocalKv {
             let pages = (free - FREE_PAGES_KEPT).min(FREED_PAGES);
             let write =
                 move |tx: &mut Tx<'_>| -> Result<(), WriteError<StoreError>> { Ok(rows::give_back(tx, pages)?) };
-            store.database.write(0, write).await?;
+            store.database.remove(write).await?;
             let left = store.database.read(rows::free_pages)?;
             if left >= free {
                 // A file of before pages could be given back: they are used again, and that is all.
@@ -264,13 +264,14 @@ impl LocalKv {
             Ok(DeleteReceipt { existed, durability })
         };
         // What it frees goes beyond no quota, so that its condition is all that may refuse it.
-        store.database.write_decided(0, write).await
+        store.database.remove_decided(write).await
     }
 
     async fn transact(&self, ns: &KvNamespace, transaction: Transaction) -> Result<CommitReceipt, KvError> {
         self.limits.check_transaction(&transaction, self.clock.unix_ms())?;
         let store = self.stores.created(&ns.app_id()).await?;
         let held = transaction.bytes();
+        let removes = transaction.writes.iter().all(|write| matches!(write.action, Action::Delete));
         let Transaction { checks, writes } = transaction;
         let mut steps = Vec::with_capacity(writes.len());
         for Write { key, action } in writes {
@@ -295,7 +296,7 @@ impl LocalKv {
             }
             writing.finish()
         };
-        store.database.write(held, write).await
+        if removes { store.database.remove(write).await } else { store.database.write(held, write).await }
     }
 
     async fn list_page(&self, ns: &KvNamespace, options: ListOptions) -> Result<ListPage, KvError> {

@@ -158,7 +158,7 @@ impl Ledger {
             }
         };
         let recovered = recovery::run(&root.path, &dir)?;
-        let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment);
+        let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment, root.reserve.clone());
         let inner = Arc::new(Inner {
             log: log.clone(),
             dir,
@@ -319,9 +319,17 @@ impl Ledger {
         &self.inner.log
     }
 
+    /// A database of the ledger has found the disk full.
+    pub fn found_full(&self) {
+        self.root.reserve.give_up();
+    }
+
     /// Why no transaction should begin now, if so. Waits for a while if the log is too long.
-    fn refusal(&self) -> Result<(), StoreError> {
-        self.root.reserve.check()?;
+    fn refusal(&self, removes: bool) -> Result<(), StoreError> {
+        match removes {
+            true => self.root.reserve.check_removal()?,
+            false => self.root.reserve.check()?,
+        }
         self.inner.log.refusal()?;
         let most = 2 * self.inner.bytes_max / SEGMENT_BYTES;
         let too_long = |oldest: &mut u64| self.inner.log.segment().saturating_sub(*oldest) > most;

@@ -41,6 +41,7 @@ mod feed;
 mod file;
 mod files;
 mod job;
+mod past;
 mod stream;
 mod timer;
 mod transaction;
@@ -52,6 +53,7 @@ use job::Work;
 use stream::Streams;
 use timer::Timer;
 use transaction::LocalTransaction;
+pub use writer::newer_format;
 
 /// Threads for statements, and how many of them one app may have.
 const THREADS: usize = 24;
@@ -230,6 +232,10 @@ impl Sql for LocalSql {
         to: &'a SqlDatabase,
     ) -> BoxFuture<'a, Result<Copied, SqlError>> {
         self.files.copy(from, at_ms, to).boxed()
+    }
+
+    fn delete<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<(), SqlError>> {
+        self.files.delete(database).boxed()
     }
 
     fn changes<'a>(

@@ -24,7 +24,7 @@ use futures_util::future::{BoxFuture, Shared};
 use serde::{Deserialize, Serialize};
 
 use crate::sql::{SqlResult, SqlStatement};
-use crate::{AppId, SqlError, StoreError};
+use crate::{AppId, Durability, SqlError, StoreError};
 
 pub mod alarm;
 
@@ -187,7 +187,7 @@ impl LeaseError {
 /// 1. **Turns are atomic.** What is written between two commits becomes part of the object as a
 ///    whole or not at all, an alarm that was set included.
 /// 2. **Durability.** A ticket resolves when its commit and all earlier ones of the object have
-///    reached the durability that the provider states. Commits are lost, if at all, from the end.
+///    reached the durability that [`ObjectStorage::durability`] states. Commits are lost, if at all, from the end.
 /// 3. **Reads** of an open storage see all that was written there before, committed or not.
 /// 4. **Order.** Lists are in the byte order of the UTF-8 keys, or its reverse.
 /// 5. **Isolation.** Two objects share nothing but the disk.
@@ -286,6 +286,9 @@ pub trait ObjectStorage: Send {
 
     /// What the object stores, in bytes.
     fn bytes(&mut self) -> Result<u64, ObjectError>;
+
+    /// What a commit outlives whose ticket resolved.
+    fn durability(&self) -> Durability;
 
     /// A moment by which everything is made that was committed until now, and nothing that is committed
     /// later. In milliseconds since the Unix epoch, if the clock is right.

@@ -73,12 +73,19 @@ pub trait Sql: Send + Sync {
     /// Makes `to`, which is no database yet, a copy of `from`: as it is at one moment, or with every
     /// commit that was made by `at_ms` and no other. The copy is durable when this answers, and goes its
     /// own way from then on; `from` may be in use.
+    ///
+    /// With `to` the same as `from`, and a moment, the database itself is put back, as one commit that is
+    /// there as a whole or not at all; nobody may use it (`InUse`), and its present becomes a part of its past.
     fn copy<'a>(
         &'a self,
         from: &'a SqlDatabase,
         at_ms: Option<u64>,
         to: &'a SqlDatabase,
     ) -> BoxFuture<'a, Result<Copied, SqlError>>;
+
+    /// Removes a database that nobody uses (`InUse`), durably; what its past was stays as long as the past
+    /// of any is kept. One that never was is no error; one of this name may begin anew.
+    fn delete<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<(), SqlError>>;
 
     /// What changed in a database after a position.
     fn changes<'a>(

@@ -262,8 +262,15 @@ function customWire(metadata: any): Record<string, string> {
 
 const DIGESTS = ["md5", "sha1", "sha256"];
 
+/** Content is encrypted with the app's own key; whoever brings another must not believe that it was used. */
+function refuseKey(options: any): void {
+  if (options.ssecKey === undefined) return;
+  throw new TypeError("ssecKey is not supported: blobs are encrypted with the app's own key; encrypt before put instead");
+}
+
 function getWire(options: any): string | null {
   if (options === undefined || options === null) return null;
+  refuseKey(options);
   const wire: any = { onlyIf: onlyIf(options.onlyIf) };
   addRange(wire, options.range);
   return jsonStringify(wire)!;
@@ -272,6 +279,7 @@ function getWire(options: any): string | null {
 function putWire(options: any): string | null {
   if (options === undefined || options === null) return null;
   if (!isObject(options)) throw new TypeError("the options must be an object");
+  refuseKey(options);
   const wire: any = {
     onlyIf: onlyIf(options.onlyIf), http: httpWire(options.httpMetadata), custom: customWire(options.customMetadata),
   };
@@ -326,7 +334,10 @@ export class R2MultipartUpload {
     this.uploadId = uploadId;
   }
 
-  async uploadPart(partNumber: number, value: any): Promise<{ partNumber: number; etag: string }> {
+  async uploadPart(
+    partNumber: number, value: any, options: any = undefined,
+  ): Promise<{ partNumber: number; etag: string }> {
+    if (isObject(options)) refuseKey(options);
     const number = wholeNumber(partNumber, "partNumber", 1);
     const body = valueBody(value);
     const etag = await sendWith(body, (whole, stream) =>
@@ -400,11 +411,12 @@ export class R2Bucket {
   }
 
   /** Deletes a blob or several; no error if there is none. */
-  async delete(keys: string | string[]): Promise<void> {
+  async delete(keys: string | string[]): Promise<{ durability: string } | undefined> {
     const all: string[] = [];
     if (isArray(keys)) for (let i = 0; i < keys.length; i++) all[i] = checkKey(keys[i]);
     else all[0] = checkKey(keys);
-    await operation(start(OP_BLOB_DELETE, this.#binding, all));
+    const durability = await operation(start(OP_BLOB_DELETE, this.#binding, all));
+    return durability === null ? undefined : { durability };
   }
 
   /** Blobs in the order of their keys, and the common prefixes of those behind the delimiter. */

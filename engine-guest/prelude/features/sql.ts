@@ -248,12 +248,12 @@ export class D1Database {
   }
 
   /** A text of statements without parameters, in one transaction. */
-  async exec(text: string): Promise<{ count: number; duration: number }> {
+  async exec(text: string): Promise<{ count: number; duration: number; durability: string }> {
     const { binding, key } = this.#target;
     const script = toStr(text);
     try {
       const answer = await operation(start(OP_SQL_SCRIPT, binding, key, script));
-      return { count: answer[0], duration: answer[1] };
+      return { count: answer[0], duration: answer[1], durability: answer[2] };
     } catch (error) {
       throw failure(error, "D1_EXEC_ERROR");
     }

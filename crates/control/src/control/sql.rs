@@ -92,6 +92,12 @@ impl Control {
         Ok(SqlCopied { time_ms: copied.time_ms, bytes: copied.bytes })
     }
 
+    pub(super) async fn delete_database(&self, app: AppName, database: String) -> Result<(), ApiError> {
+        let database = self.database(&app, &database)?;
+        self.must_be_there(&database).await?;
+        self.parts.sql.delete(&database).await.map_err(failed)
+    }
+
     /// Waits as long as it was asked to, and then says that there is nothing.
     pub(super) async fn changes_of(
         &self,

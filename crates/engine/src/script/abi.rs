@@ -231,6 +231,11 @@ pub mod past {
     pub const RESTORE_NEXT: i32 = 721;
 }
 
+/// What the writes of a durable object outlive: a call.
+pub mod durable {
+    pub const TOLD: i32 = 900;
+}
+
 /// PostgreSQL: operations.
 pub mod postgres {
     pub const FIRST: i32 = QUERY;

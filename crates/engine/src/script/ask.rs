@@ -318,8 +318,8 @@ impl Ask {
         let condition =
             if revision.is_nullish() { Condition::Always } else { Condition::Revision(revision.as_f64()? as u64) };
         self.metered()?.kv_writes.fetch_add(1, Ordering::Relaxed);
-        provider.delete(namespace, key.as_key()?, condition).await?;
-        Ok(Completion::undefined())
+        let receipt = provider.delete(namespace, key.as_key()?, condition).await?;
+        Ok(Completion::value(|e| e.object(1).name("durability").string(receipt.durability.as_str())))
     }
 
     async fn kv_list(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {

@@ -230,15 +230,18 @@ impl Reach<'_> {
         Ok(())
     }
 
-    /// DELETE(binding, [key, …])
+    /// DELETE(binding, [key, …]) → durability, or null of no key
     async fn delete(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let Value::Array(keys) = args.next()? else { return Err(Malformed.into()) };
         let keys: Result<Vec<DeleteKey>, NoKey> = keys.iter().map(|k| k.as_key().map(DeleteKey::new)).collect();
         let keys = keys?;
         self.write(keys.len() as u64)?;
         let outcomes = self.blobs.delete(&self.bucket, keys).await?;
-        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))?;
-        Ok(Completion::value(|e| e.null()))
+        let mut durability = None;
+        for outcome in outcomes {
+            durability = Some(outcome?.durability.as_str());
+        }
+        Ok(Completion::value(|e| e.optional_string(durability)))
     }
 
     /// LIST(binding, options) → [cursor or null, [prefix, …], info, …]

@@ -225,7 +225,7 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         }
         abi::object::FIRST_CALL..=abi::object::LAST_CALL => objects::answer(guest, code, args, out)?,
         abi::value::FIRST_CALL..=abi::value::LAST_CALL => objects::answer(guest, code, args, out)?,
-        abi::past::FIRST_CALL..=abi::past::LAST_CALL => objects::answer(guest, code, args, out)?,
+        abi::past::FIRST_CALL..=abi::past::LAST_CALL | abi::durable::TOLD => objects::answer(guest, code, args, out)?,
         abi::rpc::FIRST_CALL..=abi::rpc::LAST_CALL => rpc::answer(guest, code, args, out)?,
         abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,

@@ -20,7 +20,7 @@ use services::sql::SqlStatement;
 use worker::object::{AutoResponse, Objects, Seat, Target};
 use worker::{Failure, Handle};
 
-use super::abi::{object as abi, past, value};
+use super::abi::{durable, object as abi, past, value};
 use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest, GuestError};
 use super::host::Refusal;
@@ -186,7 +186,7 @@ pub fn answer(guest: &mut Guest, code: i32, mut args: Decoder<'_>, out: &mut Enc
     };
     let result = match code {
         abi::SQL => sql(object, &mut args, out),
-        past::FIRST_CALL..=past::LAST_CALL => {
+        past::FIRST_CALL..=past::LAST_CALL | durable::TOLD => {
             object.wrote |= !is_read(code);
             of_the_past(object, code, now_ms, &mut args, out)
         }
@@ -234,7 +234,7 @@ fn is_read(code: i32) -> bool {
     matches!(
         code,
         abi::GET | value::READ | abi::LIST | abi::ALARM_GET | abi::BYTES | abi::SOCKETS
-            ..=abi::AUTO_TIME | past::BOOKMARK
+            ..=abi::AUTO_TIME | past::BOOKMARK | durable::TOLD
     )
 }
 
@@ -392,7 +392,7 @@ fn sql(object: &mut GuestObject, args: &mut Decoder<'_>, out: &mut Encoder) -> R
     Ok(())
 }
 
-/// BOOKMARK(time or null) → bookmark; RESTORE_NEXT(bookmark) → the bookmark that undoes it.
+/// TOLD() → durability; BOOKMARK(time or null) → bookmark; RESTORE_NEXT(bookmark) → the bookmark that undoes it.
 ///
 /// A bookmark is a moment; or, for the moment before the object is put back, which is yet to come, when that
 /// was asked for and its number. They are in the order of time as texts, too.
@@ -404,6 +404,10 @@ fn of_the_past(
     out: &mut Encoder,
 ) -> Result<(), Wrong> {
     let storage = &mut object.seat.storage;
+    if code == durable::TOLD {
+        out.string(storage.durability().as_str());
+        return Ok(());
+    }
     let argument = args.next()?;
     if code == past::BOOKMARK {
         let at_ms = if argument.is_nullish() { storage.bookmark()? } else { argument.as_f64()?.max(0.0) as u64 };

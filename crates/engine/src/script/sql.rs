@@ -134,7 +134,7 @@ async fn batch(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completio
     Ok(Completion::Value(out.0))
 }
 
-/// SCRIPT(binding, key, text) → [statements, ms]
+/// SCRIPT(binding, key, text) → [statements, ms, durability]
 async fn script(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
     let (binding, key) = binding(ask, &mut args)?;
     let text = args.next()?.as_str()?.to_owned();
@@ -142,7 +142,9 @@ async fn script(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completi
     let database = binding.database(key.as_deref()).await?;
     let answer = binding.provider.script(&database, text).await?;
     charge(meter, answer.cost);
-    Ok(Completion::value(|out| out.array(2).integer(answer.statements).number(ms(answer.cost))))
+    Ok(Completion::value(|out| {
+        out.array(3).integer(answer.statements).number(ms(answer.cost)).string(answer.durability.as_str())
+    }))
 }
 
 /// BEGIN(binding, key) → transaction

@@ -60,6 +60,9 @@ impl ObjectStorage for Slow {
     fn sql(&mut self, statement: &SqlStatement) -> Result<SqlResult, ObjectError> {
         self.storage.sql(statement)
     }
+    fn durability(&self) -> services::Durability {
+        self.storage.durability()
+    }
     fn bookmark(&mut self) -> Result<u64, ObjectError> {
         self.storage.bookmark()
     }

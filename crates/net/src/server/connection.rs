@@ -343,7 +343,7 @@ pub(super) fn admit<S>(
         join_cookies(&mut parts.headers);
         check_multiplexed(&parts, &connection.server.limits())?;
     }
-    let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers)?;
+    let target = target::normalise(&parts.method, &parts.uri, &mut parts.headers, connection.server.paths.get())?;
     if let Some(guard) = &connection.guard {
         let (host, _) = split_port(target.authority.to_str().unwrap_or_default());
         if !guard.covers(host) {

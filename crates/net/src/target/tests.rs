@@ -33,6 +33,19 @@ fn dot_segments_are_resolved() {
 }
 
 #[test]
+fn where_paths_are_names_every_segment_counts() {
+    for given in ["/b/a/../c", "/b/./x", "/b/..", "/b/%2e%2e/x", "/b//x", "/.."] {
+        let target = normalise(&Method::GET, &given.parse().unwrap(), &mut with_host(), Paths::Names).ok();
+        assert_eq!(target.map(|target| target.path_and_query.to_string()).as_deref(), Some(given));
+    }
+    assert!(normalise(&Method::GET, &"/b/a%00".parse().unwrap(), &mut with_host(), Paths::Names).is_err());
+}
+
+fn with_host() -> HeaderMap {
+    HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a"))])
+}
+
+#[test]
 fn a_path_that_leaves_the_root_is_refused() {
     for given in ["/..", "/../a", "/a/../../b", "/%2e%2e/a", "/a/%2e%2e/%2E%2e/etc/passwd"] {
         assert_eq!(path(given).unwrap_err(), "the path leaves the root", "{given}");
@@ -52,7 +65,7 @@ fn target(uri: &str, hosts: &[&str]) -> Result<(String, String, String), String>
     for host in hosts {
         headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
     }
-    let target = normalise(&Method::GET, &uri.parse().unwrap(), &mut headers).map_err(|r| r.detail)?;
+    let target = normalise(&Method::GET, &uri.parse().unwrap(), &mut headers, Paths::Segments).map_err(|r| r.detail)?;
     let text = |v: &HeaderValue| v.to_str().unwrap().to_owned();
     Ok((text(&target.authority), target.path_and_query.to_string(), text(&headers[header::HOST])))
 }
@@ -72,7 +85,7 @@ fn a_host_that_is_none_is_refused() {
     {
         let mut headers = HeaderMap::new();
         headers.append(header::HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
-        let refusal = normalise(&Method::GET, &"/".parse().unwrap(), &mut headers).unwrap_err();
+        let refusal = normalise(&Method::GET, &"/".parse().unwrap(), &mut headers, Paths::Segments).unwrap_err();
         assert_eq!(
             (refusal.code.name, refusal.detail.as_str()),
             ("bad_request", "the host is not a host name"),

@@ -9,7 +9,7 @@ use services::blob::{
 };
 
 use super::object::{read_tagging, reply, tagging, version};
-use super::{Call, fields, list as lists};
+use super::{Call, fields, list as lists, tell_durability};
 use crate::date;
 use crate::error::{Answer, Error, Reply};
 use crate::{empty, xml};
@@ -303,6 +303,7 @@ async fn delete_keys(call: &Call<'_>, name: &str, body: Body) -> Answer {
     }
     let named: Vec<(String, Option<VersionId>)> = keys.iter().map(|key| (key.key.clone(), key.version)).collect();
     let outcomes = call.parts.blobs.delete(&bucket, keys).await?;
+    let durability = outcomes.iter().flatten().map(|deleted| deleted.durability).next();
     let mut answer = xml::Writer::root("DeleteResult");
     for ((key, id), outcome) in named.into_iter().zip(outcomes) {
         let id = id.map(|id| id.to_string());
@@ -323,7 +324,11 @@ async fn delete_keys(call: &Call<'_>, name: &str, body: Body) -> Answer {
         }
     }
     answer.close("DeleteResult");
-    reply(answer)
+    let mut answer = reply(answer)?;
+    if let Some(durability) = durability {
+        tell_durability(durability, answer.0.headers_mut());
+    }
+    Ok(answer)
 }
 
 fn read_key(node: Node<'_, '_>) -> Result<DeleteKey, Error> {

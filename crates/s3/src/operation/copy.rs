@@ -50,7 +50,8 @@ pub async fn object(call: &Call<'_>, bucket: &str, key: &str, from: &str) -> Ans
     let source = Source { bucket: &from_bucket, key: &from_key, version: id, conditions };
     let receipt = call.parts.blobs.copy(source, &bucket, key, options).await?;
     let missing = || if id.is_some() { Error::no_version() } else { Error::no_key() };
-    let blob = receipt.ok_or_else(missing)?.info;
+    let receipt = receipt.ok_or_else(missing)?;
+    let (blob, durability) = (receipt.info, receipt.durability);
     let mut document = xml::Writer::root("CopyObjectResult");
     document.show("ETag", format!("\"{}\"", blob.etag)).text("LastModified", &date::extended(blob.uploaded_ms));
     if let Some(checksum) = &blob.checksum {
@@ -61,6 +62,7 @@ pub async fn object(call: &Call<'_>, bucket: &str, key: &str, from: &str) -> Ans
     let mut answer = reply(document)?;
     let headers = answer.0.headers_mut();
     fields::identify(&blob, info.settings.versioning, headers);
+    fields::tell_durability(durability, headers);
     headers.remove("etag");
     if let Some(id) = id.filter(|_| from_info.settings.versioning != Versioning::Off) {
         fields::set(headers, "x-amz-copy-source-version-id", &id.to_string());

@@ -4,6 +4,7 @@ use base::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use services::Durability;
 use services::blob::{Algorithm, BlobInfo, Checksum, Conditions, Etags, Expected, HttpMetadata, Map, Versioning};
 
 use super::Call;
@@ -215,6 +216,11 @@ pub fn identify(info: &BlobInfo, versioning: Versioning, headers: &mut HeaderMap
     if versioning != Versioning::Off {
         set(headers, "x-amz-version-id", &info.version.id().to_string());
     }
+}
+
+/// What a write outlives that was answered, by Selvedge's own name.
+pub fn tell_durability(durability: Durability, headers: &mut HeaderMap) {
+    set(headers, "x-selvedge-durability", durability.as_str());
 }
 
 pub fn show_checksum(checksum: Option<&Checksum>, headers: &mut HeaderMap) {

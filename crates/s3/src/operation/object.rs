@@ -128,6 +128,7 @@ async fn put(call: &Call<'_>, bucket: &str, key: &str, body: Body) -> Answer {
     let mut response = empty(StatusCode::OK);
     fields::identify(&receipt.info, info.settings.versioning, response.headers_mut());
     fields::show_checksum(receipt.info.checksum.as_ref(), response.headers_mut());
+    fields::tell_durability(receipt.durability, response.headers_mut());
     Ok(Reply(response))
 }
 
@@ -140,6 +141,7 @@ async fn delete(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
     let deleted = outcomes.pop().ok_or_else(Error::no_key)??;
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
+    fields::tell_durability(deleted.durability, headers);
     if deleted.was_marker || deleted.marker.is_some() {
         fields::set(headers, "x-amz-delete-marker", "true");
     }

@@ -140,7 +140,7 @@ pub async fn complete(call: &Call<'_>, bucket: &str, key: &str, body: Body) -> A
     check_whole(call, &bucket, key, &id, &wanted).await?;
     let conditions = fields::write_conditions(call.asked);
     let receipt = call.parts.blobs.complete_upload(&bucket, key, &id, wanted, conditions).await?;
-    let blob = receipt.info;
+    let (blob, durability) = (receipt.info, receipt.durability);
     let mut document = xml::Writer::root("CompleteMultipartUploadResult");
     let host = call.asked.field("host").unwrap_or_default();
     document.show("Location", format!("http://{host}/{}/{}", bucket.name, crate::sigv4::encode_path(key)));
@@ -152,6 +152,7 @@ pub async fn complete(call: &Call<'_>, bucket: &str, key: &str, body: Body) -> A
     document.close("CompleteMultipartUploadResult");
     let mut answer = reply(document)?;
     fields::set(answer.0.headers_mut(), "x-amz-server-side-encryption", "AES256");
+    fields::tell_durability(durability, answer.0.headers_mut());
     if info.settings.versioning != Versioning::Off {
         fields::set(answer.0.headers_mut(), "x-amz-version-id", &blob.version.id().to_string());
     }

@@ -45,7 +45,7 @@ pub async fn run(args: cli::Objects, json: bool) -> Result<()> {
         }
         cli::ObjectsWhat::Export { object, file } => {
             let Some(export) = api.object_export(app, class, object.clone()).await? else { bail!(missing(&object)) };
-            match file {
+            match file.filter(|file| file.as_os_str() != "-") {
                 Some(file) => {
                     fs::write(&file, &export).with_context(|| format!("can't write {}", file.display()))?;
                     said(json, &format!("wrote {} bytes to {}", export.len(), file.display()))

@@ -1,5 +1,5 @@
-//! `sql list`, `query`, `shell`, `migrate`, `migrations`, `import`, `export`, `changes`, `branch`, `restore`, against
-//! a running node or a stopped one.
+//! `sql list`, `query`, `shell`, `migrate`, `migrations`, `import`, `export`, `changes`, `branch`, `restore`,
+//! `delete`, against a running node or a stopped one.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -71,14 +71,20 @@ pub async fn run(args: cli::Sql, json: bool) -> Result<()> {
         }
         cli::Sql::Export { database } => {
             let api = reach(&database.data.data, Prepare::No)?;
-            let text = export::export(&*api, &app_name(&database.app)?, &database.database).await?;
-            std::io::stdout().write_all(text.as_bytes()).context("the text can't be written")
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            export::export(&*api, &app_name(&database.app)?, &database.database, &mut out).await?;
+            out.flush().context("the text can't be written")
         }
         cli::Sql::Changes { database, after, once } => changes(database, after, once, json).await,
+        cli::Sql::Delete { database, yes } => delete(database, yes, json).await,
         cli::Sql::Branch { database, to } => copy(database, to, None, json).await,
-        cli::Sql::Restore { database, to, at } => {
+        cli::Sql::Restore { database, to, yes, at } => {
             let at_ms = moment::parse(&at, wire::clock().unix_ms())?;
-            copy(database, to, Some(at_ms), json).await
+            let name = database.database.clone();
+            if to.as_ref().is_none_or(|to| *to == name) && !yes {
+                bail!("this puts the database {name} itself back; say --yes if that is meant, or name a new one");
+            }
+            copy(database, to.unwrap_or(name), Some(at_ms), json).await
         }
     }
 }
@@ -106,6 +112,18 @@ async fn changes(database: cli::Database, after: Option<u64>, once: bool, json: 
     }
 }
 
+async fn delete(database: cli::Database, yes: bool, json: bool) -> Result<()> {
+    let (app, name) = (app_name(&database.app)?, database.database);
+    if !yes {
+        bail!("this deletes the database {name} of {app}, with all that is in it; say --yes if that is meant");
+    }
+    reach(&database.data.data, Prepare::No)?.sql_delete(app.clone(), name.clone()).await?;
+    if json {
+        return print_json(&serde_json::json!({}));
+    }
+    print(format!("{app}: {name} is deleted; sql restore brings back what it was, as long as the archive reaches"))
+}
+
 /// Makes a new database of another one's present or past.
 async fn copy(database: cli::Database, to: String, at_ms: Option<u64>, json: bool) -> Result<()> {
     let api = reach(&database.data.data, Prepare::No)?;
@@ -116,6 +134,9 @@ async fn copy(database: cli::Database, to: String, at_ms: Option<u64>, json: boo
     }
     let from = &database.database;
     print(match copied.time_ms {
+        Some(last) if *from == to => {
+            format!("{to} is put back to its commit of {}, {} bytes", time(last), copied.bytes)
+        }
         Some(last) => format!("{to} is {from} as its commit of {} left it, {} bytes", time(last), copied.bytes),
         None => format!("{to} is what {from} is now, {} bytes", copied.bytes),
     })
@@ -149,7 +170,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Statements, line by line; a statement that fails does not end the shell.
+/// Statements, line by line; a statement that fails does not end the shell, whose end tells of it if nobody
+/// sat before it.
 async fn shell(database: &cli::Database, json: bool) -> Result<()> {
     let api = reach(&database.data.data, Prepare::No)?;
     let prompt = |text: &str| {
@@ -157,7 +179,7 @@ async fn shell(database: &cli::Database, json: bool) -> Result<()> {
             eprint!("{text}");
         }
     };
-    let mut statement = String::new();
+    let (mut statement, mut failed) = (String::new(), 0_u32);
     prompt("sql> ");
     for line in std::io::stdin().lock().lines() {
         let line = line.context("standard input can't be read")?;
@@ -183,11 +205,15 @@ async fn shell(database: &cli::Database, json: bool) -> Result<()> {
         match ask(&*api, database, SqlText { sql, params: Vec::new() }).await {
             Ok(table) if json => print_json(&table)?,
             Ok(table) => show(&table)?,
-            Err(error) => super::report(&error, json),
+            Err(error) => {
+                super::report(&error, json);
+                failed += 1;
+            }
         }
         prompt("sql> ");
     }
     match statement.trim() {
+        "" if failed > 0 && !std::io::stdin().is_terminal() => bail!("{failed} of the statements failed"),
         "" => Ok(()),
         rest => bail!("the last statement has no semicolon at its end: {rest}"),
     }

@@ -315,6 +315,10 @@ impl ObjectStorage for TestStorage {
         self.inner.bytes()
     }
 
+    fn durability(&self) -> services::Durability {
+        self.inner.durability()
+    }
+
     fn bookmark(&mut self) -> Result<u64, ObjectError> {
         self.inner.bookmark()
     }

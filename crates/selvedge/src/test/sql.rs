@@ -197,6 +197,10 @@ impl Sql for TestSql {
         })
     }
 
+    fn delete<'a>(&'a self, database: &'a SqlDatabase) -> BoxFuture<'a, Result<(), SqlError>> {
+        Box::pin(async move { self.inner.delete(&self.place_to_write(database).await?).await })
+    }
+
     fn changes<'a>(
         &'a self,
         database: &'a SqlDatabase,

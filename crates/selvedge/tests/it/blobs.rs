@@ -266,6 +266,14 @@ fn a_browser_uploads_an_image_with_a_url_that_the_worker_signed() {
     assert!(send("text/html").expect(403).text().contains("SignatureDoesNotMatch"));
     send("image/png").expect(200);
     assert!(send("image/png").expect(412).text().contains("PreconditionFailed"));
+    // They are counted and logged like other requests: of the app whose key has signed, and of nobody else.
+    let counted = |line: &str| {
+        let text = || node.ask_admin(Request::get("/metrics")).expect(200).text();
+        crate::harness::until(line, || text().contains(line).then_some(()));
+    };
+    counted("selvedge_requests_total{app=\"images\",route=\"s3\",status=\"2xx\"} 1");
+    counted("selvedge_requests_total{app=\"images\",route=\"s3\",status=\"4xx\"} 1");
+    assert_eq!(node.log().lines().filter(|line| line.contains("\"route\":\"s3\"")).count(), 3, "{}", node.log());
     let shown = node.send(&Request::get(&text(&answer["show"])).at_app("images")).expect(200);
     assert_eq!((shown.header("content-type"), shown.text().as_str()), (Some("image/png"), "a picture"));
     let list = node.send(&Request::get("/list").at_app("images")).expect(200).json();

@@ -12,6 +12,7 @@ mod config;
 mod deploy;
 mod dev;
 mod dns;
+mod durability;
 mod egress;
 mod full_disk;
 mod grpc;

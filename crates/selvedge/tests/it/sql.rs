@@ -433,14 +433,41 @@ fn the_command_line_queries_imports_and_exports() {
     let shell = "SELECT count(*) FROM words\n WHERE words MATCH 'cat';\nSELECT photo FROM pet;\nSELEC;\nSELECT 7;\n";
     let said = place.on_data_with(&["sql", "shell", "app", "copy"], shell.as_bytes());
     assert!(said.stderr.contains("syntax error"), "{}", said.stderr);
-    let said = said.expect_success();
+    assert!(said.stderr.contains("1 of the statements failed"), "{}", said.stderr);
+    let said = said.stdout.clone();
     assert!(said.contains("count(*)\n1\n") && said.contains("photo\nx'00ff'\n") && said.contains("7\n7\n"), "{said}");
     for sql in ["ATTACH 'x' AS y", "ALTER TABLE user RENAME TO _selvedge_user"] {
         let refused = place.on_data(&["sql", "query", "app", "main", sql]).expect_failure();
         assert!(refused.contains("sql_forbidden"), "{refused}");
     }
     place.on_data(&["sql", "query", "app", "main", "ANALYZE"]).expect_success();
+    let mathematics = "SELECT sqrt(16) + ln(exp(1)) + pow(2, 3) + ceil(0.5) + mod(7, 4) + round(degrees(pi()))";
+    let table = place.on_data(&["sql", "query", "app", "main", mathematics, "--json"]).json();
+    assert_eq!(table["rows"][0][0], 197.0, "SQLite was built with LIBSQLITE3_FLAGS of .cargo/config.toml");
     drop(node);
+}
+
+#[test]
+fn an_export_that_is_larger_than_a_result_is_read_page_by_page() {
+    let place = Place::new();
+    place.deploy(&migrated(&place, ROOT)).expect_success();
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1500)";
+    let text = format!(
+        "CREATE TABLE many (rowid TEXT, oid BLOB); INSERT INTO many {numbers} SELECT 'row ' || i, x'00ff' FROM n;
+         DELETE FROM many WHERE _rowid_ % 3 = 0;
+         CREATE TABLE keyed (k TEXT PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO keyed {numbers} SELECT i, i / 7.0 FROM n;
+         CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words {numbers} SELECT 'word ' || i FROM n;"
+    );
+    place.on_data_with(&["sql", "import", "app", "main"], text.as_bytes()).expect_success();
+    let whole = place.on_data(&["sql", "export", "app", "main"]).expect_success();
+    let config = place.project("config", &[("node.toml", "[limits]\nsql_result_bytes = 10000\n")]).join("node.toml");
+    let node = place.serve_with(&["--config", &config.display().to_string()]);
+    let paged = place.on_data(&["sql", "export", "app", "main"]).expect_success();
+    assert_eq!(place.on_data(&["sql", "list", "app"]).expect_success(), "main\n", "the branch is gone");
+    drop(node);
+    let other = Place::new();
+    other.on_data_with(&["sql", "import", "app", "main"], paged.as_bytes()).expect_success();
+    assert_eq!(other.on_data(&["sql", "export", "app", "main"]).expect_success(), whole);
 }
 
 #[test]
@@ -497,6 +524,47 @@ fn a_database_is_branched_and_its_past_is_brought_back() {
     node.stop();
     // They outlive the process, whose log told nobody of their making.
     check();
+
+    assert!(copy(&["delete", "app", "branch"]).expect_failure().contains("say --yes"));
+    assert!(copy(&["delete", "app", "brnach", "--yes"]).expect_failure().contains("not_found"));
+    let node = place.serve();
+    assert_eq!(names("branch"), "ada,eve");
+    copy(&["delete", "app", "branch", "--yes"]).expect_success();
+    assert_eq!(copy(&["list", "app"]).expect_success(), "main\npast\n");
+    assert!(copy(&["query", "app", "branch", "SELECT 1"]).expect_failure().contains("not_found"));
+    node.stop();
+    assert_eq!(copy(&["list", "app"]).expect_success(), "main\npast\n", "and it stays away");
+    copy(&["restore", "app", "branch", "again", "--at", "0s"]).expect_success();
+    assert_eq!(names("again"), "ada,eve", "its past is kept");
+}
+
+#[test]
+fn a_database_is_put_back_in_its_place() {
+    let place = Place::new();
+    place.deploy(&migrated(&place, ROOT)).expect_success();
+    let node = place.serve();
+    let query = |sql: &str| place.on_data(&["sql", "query", "app", "main", sql, "--json"]).json();
+    let names = || query("SELECT group_concat(name ORDER BY id) FROM user")["rows"][0][0].as_str().map(str::to_owned);
+    let names = || names().expect("names");
+    let copy = |args: &[&str]| place.on_data(&[&["sql"], args].concat());
+    query("INSERT INTO user (name) VALUES ('ada')");
+    let moment = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_millis() as u64;
+    // A commit of the next millisecond is after that moment.
+    while std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_millis() as u64 <= moment {}
+    query("INSERT INTO user (name) VALUES ('eve')");
+    assert_eq!(names(), "root,ada,eve");
+    let through = copy(&["changes", "app", "main", "--once"]).expect_success();
+    let through = through.trim().trim_start_matches("(through ").trim_end_matches(')').to_owned();
+    assert!(copy(&["restore", "app", "main", "--at", &moment.to_string()]).expect_failure().contains("say --yes"));
+    let told = copy(&["restore", "app", "main", "--at", &moment.to_string(), "--yes"]).expect_success();
+    assert!(told.starts_with("main is put back to its commit of "), "{told}");
+    assert_eq!(names(), "root,ada");
+    query("INSERT INTO user (name) VALUES ('kim')");
+    assert_eq!(names(), "root,ada,kim");
+    let gone = copy(&["changes", "app", "main", "--after", &through, "--once"]).expect_failure();
+    assert!(gone.contains("sql_changes_gone"), "who followed it reads the tables anew: {gone}");
+    node.stop();
+    assert_eq!(names(), "root,ada,kim", "it outlives the process");
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl LocalBlobs {
             }
             Ok(())
         };
-        store.database.write(0, write).await
+        store.database.remove(write).await
     }
 
     pub(super) async fn scrub_bucket(&self, bucket: &Bucket) -> Result<ScrubReport, BlobError> {

@@ -217,7 +217,7 @@ impl LocalBlobs {
             desk.discard(tx, dropped);
             Ok(true)
         };
-        store.database.write(0, write).await
+        store.database.remove(write).await
     }
 }
 

@@ -13,6 +13,7 @@ use services::{AppId, StoreError};
 use super::files;
 use crate::data_dir::Root;
 use crate::maintenance::block_on;
+use crate::sql::newer_format;
 use crate::{LocalArtifacts, LocalBlobs, LocalKv, ledger};
 
 /// What is said of one damaged database.
@@ -91,7 +92,10 @@ fn database(path: &Path) -> rusqlite::Result<Vec<String>> {
     let connection = Connection::open_with_flags(path, flags)?;
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MESSAGES_MAX})"))?;
     let messages = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(messages.into_iter().filter(|message| message != "ok").collect())
+    drop(statement);
+    let newer = newer_format(&connection)?
+        .map(|format| format!("it has format {format}, which this Selvedge does not know; check it with a newer one"));
+    Ok(messages.into_iter().filter(|message| message != "ok").chain(newer).collect())
 }
 
 /// Reads a file to its end. An artifact has its digest.

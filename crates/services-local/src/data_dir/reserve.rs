@@ -12,6 +12,9 @@
 //!                                             └──── room for it, and some more ──┘
 //! ```
 //!
+//! A node that runs gives it up as well, once a write has found the disk full: what removes something has to
+//! write a little, too. Then it does, until half of the room is gone, which is left for the next start.
+//!
 //! While it is spent, writes of apps and artifacts are refused, so that what was given up serves
 //! this start and the ones after it. Whoever writes looks, once a second at most, whether there is
 //! room again, and then makes the file anew: nobody has to do anything but free some space.
@@ -128,6 +131,31 @@ impl Reserve {
                 refused
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Reserve {
+    /// The same for a write that removes something, and may take of the room what no start needs.
+    pub fn check_removal(&self) -> Result<(), StoreError> {
+        self.check().or_else(|refused| match &self.remake {
+            Some(remake) if disk::free_bytes(&remake.file) >= remake.bytes / START_PART => Ok(()),
+            _ => Err(refused),
+        })
+    }
+
+    /// A write has found the disk full: the room is given up, so that things can be removed. Blocks.
+    pub fn give_up(&self) {
+        let Some(remake) = &self.remake else { return };
+        if self.spent.load(Ordering::Relaxed) || !remake.file.metadata().is_ok_and(|kept| kept.len() > 0) {
+            return;
+        }
+        match OpenOptions::new().write(true).open(&remake.file).and_then(|file| file.set_len(0)) {
+            Ok(()) => {
+                self.spent.store(true, Ordering::Relaxed);
+                tracing::warn!("the disk is full; the reserve is given up, for what is to be removed");
+            }
+            Err(error) => tracing::error!(%error, "the disk is full, and the reserve can't be given up"),
         }
     }
 }

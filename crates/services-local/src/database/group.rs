@@ -118,6 +118,8 @@ pub(super) trait Job: Send {
     fn bytes(&self) -> usize;
     /// It refuses, if it does, before it changes anything.
     fn is_decided(&self) -> bool;
+    /// It makes room, in the end, so that it is let through on a full disk.
+    fn removes(&self) -> bool;
     fn apply(&mut self, path: &Path, tx: &mut Tx<'_>) -> Applied;
     /// Answers the caller: with what `apply` found, or with the error of the group.
     fn finish(self: Box<Self>, group: Result<(), StoreError>);
@@ -133,6 +135,7 @@ pub(super) enum Applied {
 pub(super) struct ClosureJob<T, E, F> {
     bytes: usize,
     decided: bool,
+    removes: bool,
     write: Option<F>,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -140,11 +143,15 @@ pub(super) struct ClosureJob<T, E, F> {
 
 impl<T, E, F> ClosureJob<T, E, F> {
     pub fn new(bytes: usize, write: F, reply: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { bytes, decided: false, write: Some(write), outcome: None, reply }
+        Self { bytes, decided: false, removes: false, write: Some(write), outcome: None, reply }
     }
 
     pub fn decided(self) -> Self {
         Self { decided: true, ..self }
+    }
+
+    pub fn removing(self) -> Self {
+        Self { removes: true, ..self }
     }
 }
 
@@ -160,6 +167,10 @@ where
 
     fn is_decided(&self) -> bool {
         self.decided
+    }
+
+    fn removes(&self) -> bool {
+        self.removes
     }
 
     fn apply(&mut self, path: &Path, tx: &mut Tx<'_>) -> Applied {
@@ -258,7 +269,7 @@ impl Writer {
     }
 
     /// Applies a group, commits it, and answers everyone in it.
-    pub fn commit(&mut self, mut group: Vec<Box<dyn Job>>, now: Duration) {
+    pub fn commit(&mut self, mut group: Vec<Box<dyn Job>>, now: Duration) -> Result<(), StoreError> {
         let mut effects = Vec::new();
         let mut sequence = self.sequence;
         let result = apply_group(&self.connection, &self.path, &mut group, &mut sequence, &mut effects);
@@ -273,6 +284,7 @@ impl Writer {
             self.fail(error.clone(), now);
         }
         group.into_iter().for_each(|job| job.finish(result.clone()));
+        result
     }
 }
 

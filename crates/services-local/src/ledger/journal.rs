@@ -433,7 +433,16 @@ impl Journal {
     /// Before each write transaction on the connection: refuses while the ledger can't keep what
     /// would be committed, and makes room in the write-ahead log.
     pub fn ready(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        self.ledger.refusal()?;
+        self.make_ready(connection, false)
+    }
+
+    /// The same before what removes something, which is let through on a full disk.
+    pub fn ready_to_remove(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.make_ready(connection, true)
+    }
+
+    fn make_ready(&mut self, connection: &Connection, removes: bool) -> Result<(), StoreError> {
+        self.ledger.refusal(removes)?;
         let mut state = self.member.state();
         state.refusal()?;
         if self.ledger.log().in_doubt(state.last) {

@@ -20,6 +20,7 @@ use services::StoreError;
 
 use super::record;
 use super::segment::{self, Header, SEGMENT_BYTES, Writer};
+use crate::data_dir::Reserve;
 use crate::disk;
 
 /// Bytes that may wait for the thread; beyond, whoever commits waits.
@@ -38,6 +39,8 @@ pub struct Log {
     progress: Condvar,
     durable: AtomicU64,
     doubtful: AtomicBool,
+    /// Given up when the disk is found full.
+    reserve: Arc<Reserve>,
 }
 
 struct Gather {
@@ -76,7 +79,7 @@ pub struct Ticket {
 
 impl Log {
     /// The log after `last`, which is durable already. Segments from `next` on are new.
-    pub fn new(dir: PathBuf, last: u64, next: u64) -> Arc<Self> {
+    pub fn new(dir: PathBuf, last: u64, next: u64, reserve: Arc<Reserve>) -> Arc<Self> {
         let mut bytes = Vec::new();
         segment::begin_batch(&mut bytes);
         Arc::new(Self {
@@ -94,6 +97,7 @@ impl Log {
             progress: Condvar::new(),
             durable: AtomicU64::new(last),
             doubtful: AtomicBool::new(false),
+            reserve,
         })
     }
 
@@ -223,8 +227,13 @@ impl Log {
         writer.insert(current).append(batch, bytes)
     }
 
+    /// What a failure of the disk is to others. If it is full, there may be room right after.
     fn describe(&self, writer: Option<&Writer>, error: &io::Error) -> StoreError {
-        disk::store_error(writer.map_or(self.dir.as_path(), Writer::path), error)
+        let what = disk::store_error(writer.map_or(self.dir.as_path(), Writer::path), error);
+        if matches!(what, StoreError::Full(_)) {
+            self.reserve.give_up();
+        }
+        what
     }
 
     fn succeed(&self, batch: u64) {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use services::object::{Alarm, ListOptions, ObjectError, ObjectKey, ObjectStorage, Ticket};
 use services::sql::{SqlResult, SqlStatement};
-use services::{SqlError, StoreError};
+use services::{Durability, SqlError, StoreError};
 
 use super::file::{self, Open, PAGE_BYTES};
 use super::recent::Recent;
@@ -115,6 +115,11 @@ impl LocalStorage {
     }
 
     fn enter(&mut self) -> Result<(), ObjectError> {
+        self.begin_turn(false)
+    }
+
+    /// A turn that begins with a removal is let through on a full disk.
+    fn begin_turn(&mut self, removes: bool) -> Result<(), ObjectError> {
         self.check()?;
         if self.in_turn {
             return Ok(());
@@ -128,7 +133,8 @@ impl LocalStorage {
         connection.allow_growth(journal.room(quota), quota)?;
         connection.note_size(journal.bytes());
         let begun = connection.trusted(|connection| {
-            if let Err(refused) = journal.ready(connection) {
+            let ready = if removes { journal.ready_to_remove(connection) } else { journal.ready(connection) };
+            if let Err(refused) = ready {
                 return Ok(Err(refused));
             }
             connection.prepare_cached(&shared.statements.begin)?.execute([])?;
@@ -292,6 +298,7 @@ impl ObjectStorage for LocalStorage {
         if !self.is_stored() {
             return Ok(());
         }
+        self.begin_turn(true)?;
         self.recent.forget_all();
         self.write(|connection| {
             connection.execute_batch("PRAGMA defer_foreign_keys = ON; DELETE FROM _selvedge_entry")?;
@@ -387,6 +394,10 @@ impl ObjectStorage for LocalStorage {
             Ok(number("PRAGMA page_count")?.saturating_sub(number("PRAGMA freelist_count")?))
         })?;
         Ok(pages.unwrap_or(0) as u64 * PAGE_BYTES)
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Fsync
     }
 
     fn bookmark(&mut self) -> Result<u64, ObjectError> {

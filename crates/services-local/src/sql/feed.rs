@@ -143,6 +143,24 @@ impl Feed {
     }
 }
 
+/// The newest position of the feed of a database, if it keeps one.
+pub fn newest(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    is_kept(connection)?.then(|| last(connection)).transpose()
+}
+
+/// Lets the feed of a database begin anew after a position, of which and of all before it nothing is told:
+/// whoever has read until there learns that it has to read the tables.
+pub fn begin_after(connection: &Connection, position: i64, now_ms: u64) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(TABLES)?;
+    follow(&transaction, None)?;
+    transaction.execute("DELETE FROM _selvedge_change", [])?;
+    let mark = "INSERT INTO _selvedge_change (sequence, time_ms, tbl, kind) VALUES (?1, ?2, '', 'drop')";
+    transaction.execute(mark, params![position + 1, now_ms as i64])?;
+    transaction.execute("UPDATE _selvedge_change_floor SET sequence = ?1", [position + 1])?;
+    transaction.commit()
+}
+
 fn is_kept(connection: &Connection) -> rusqlite::Result<bool> {
     let there = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_selvedge_change_floor')";
     connection.query_row(there, [], |row| row.get(0))

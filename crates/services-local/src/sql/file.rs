@@ -291,7 +291,10 @@ impl SqlFile {
         let turn = self.queue().take_turn();
         // Only one turn of a database exists at a time, so this lock is never contended.
         let mut writer = self.writer();
-        let ready = writer.ready(&self.path, &self.settings, self.settings.quota(&self.database));
+        let (turn, ready) = match self.ready(&mut writer, false) {
+            Err(full @ StoreError::Full(_)) => self.only_removals(&mut writer, turn, full),
+            ready => (turn, ready),
+        };
         match (turn, ready) {
             (Turn::Group(group), Err(error)) => {
                 group.into_iter().for_each(|job| job.finish(Err(error.clone().into()), None));
@@ -321,6 +324,23 @@ impl SqlFile {
         }
         drop(writer);
         self.next_turn();
+    }
+
+    fn ready(&self, writer: &mut Writer, removes: bool) -> Result<(), StoreError> {
+        writer.ready(&self.path, &self.settings, self.settings.quota(&self.database), removes)
+    }
+
+    /// What of a turn is done on a full disk; the rest is refused.
+    fn only_removals(&self, writer: &mut Writer, turn: Turn, full: StoreError) -> (Turn, Result<(), StoreError>) {
+        let group = match turn {
+            Turn::Group(group) => group,
+            Turn::Alone(Job::Batch(job)) => vec![job],
+            alone => return (alone, Err(full)),
+        };
+        let (removals, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.work.removes());
+        others.into_iter().for_each(|job| job.finish(Err(full.clone().into()), None));
+        let ready = if removals.is_empty() { Err(full) } else { self.ready(writer, true) };
+        (Turn::Group(removals), ready)
     }
 
     fn commit(&self, writer: &mut Writer, group: Vec<BatchJob>) {
@@ -353,6 +373,9 @@ impl SqlFile {
         writer.undo();
         if let Some(error) = error {
             writer.notice(&self.path, error, self.settings.clock.monotonic());
+            if let SqlError::Store(StoreError::Full(_)) = error {
+                self.settings.ledger.found_full();
+            }
         }
         if let Ok(size) = writer.connection.size_bytes() {
             self.size_bytes.store(size, Ordering::Relaxed);

@@ -13,11 +13,14 @@ use services::{AppId, SqlDatabase, SqlError, StoreError};
 
 use super::Settings;
 use super::file::SqlFile;
+use super::past;
 use crate::disk;
-use crate::ledger::RestoreError;
 use crate::pool::Lane;
 
 const EXTENSION: &str = ".db";
+/// How often it is looked whether a database that is to be closed is still in use.
+const CLOSE_LOOKS: u32 = 500;
+const CLOSE_LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// All databases of the node.
 pub struct Files {
@@ -80,17 +83,38 @@ impl Files {
         Ok(self.shared.settings.run(lane, move || shared.open(&database, &slot)).await??)
     }
 
-    /// Makes a database of another one's present or past.
+    /// Makes a database of another one's present or past, or puts one back that nobody uses.
     pub async fn copy(&self, from: &SqlDatabase, at_ms: Option<u64>, to: &SqlDatabase) -> Result<Copied, SqlError> {
         let slot = self.shared.slot(to);
         let (shared, from, to, lane) = (self.shared.clone(), from.clone(), to.clone(), slot.lane);
         self.shared.settings.run(lane, move || shared.copy(&from, at_ms, &to, &slot)).await?
     }
 
+    /// Removes a database that nobody uses.
+    pub async fn delete(&self, database: &SqlDatabase) -> Result<(), SqlError> {
+        let slot = self.shared.slot(database);
+        let (shared, database, lane) = (self.shared.clone(), database.clone(), slot.lane);
+        self.shared.settings.run(lane, move || shared.delete(&database, &slot)).await?
+    }
+
     pub fn open_count(&self) -> usize {
         let slots: Vec<Arc<Slot>> = self.shared.places().slots.values().cloned().collect();
         slots.iter().filter(|slot| slot.file.try_read().is_ok_and(|file| file.is_some())).count()
     }
+}
+
+/// Closes a database once those who use it are through, which new ones wait for meanwhile. Who stays for
+/// longer (a transaction, a stream, a feed) is not waited for. Blocks.
+fn close_held(held: &mut Option<Arc<SqlFile>>, database: &SqlDatabase) -> Result<(), SqlError> {
+    let in_use = |file: &Arc<SqlFile>| Arc::strong_count(file) > 1;
+    for _ in 0..CLOSE_LOOKS {
+        if !held.as_ref().is_some_and(in_use) {
+            *held = None;
+            return Ok(());
+        }
+        std::thread::sleep(CLOSE_LOOK_EVERY);
+    }
+    Err(SqlError::InUse(database.name.to_string()))
 }
 
 fn names_in(path: &Path) -> Result<Vec<String>, StoreError> {
@@ -183,8 +207,12 @@ impl Shared {
 
     /// The slot of the new one is held, so that nobody opens it before it is whole.
     fn copy(&self, from: &SqlDatabase, at_ms: Option<u64>, to: &SqlDatabase, slot: &Slot) -> Result<Copied, SqlError> {
-        let held = slot.file.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = slot.file.write().unwrap_or_else(PoisonError::into_inner);
         let (source, path) = (self.place(from)?, self.place(to)?);
+        if let (true, Some(at_ms), true) = (from == to, at_ms, path.exists()) {
+            close_held(&mut held, to)?;
+            return past::put_back(&path, at_ms, self.settings.quota(to), &self.settings);
+        }
         self.check_quota(to, &path)?;
         if held.is_some() || path.exists() {
             return Err(SqlError::Copy(format!("there is a database {} already", to.name)));
@@ -199,14 +227,23 @@ impl Shared {
             return Ok(Copied { time_ms: None, bytes });
         };
         let temporary = path.with_extension("tmp");
-        let restored = self.settings.ledger.restore(&source, at_ms, &temporary).map_err(|error| match error {
-            RestoreError::Store(error) => SqlError::Store(error),
-            other => SqlError::Copy(other.to_string()),
-        })?;
+        let restored = self.settings.ledger.restore(&source, at_ms, &temporary).map_err(past::refused)?;
         let published = fs::File::open(&temporary).and_then(|file| disk::publish(&file, &temporary, &path));
         published.map_err(|error| disk::store_error(&path, &error))?;
         self.settings.ledger.made(&path, restored.bytes)?;
         Ok(Copied { time_ms: Some(restored.time_ms), bytes: restored.bytes })
+    }
+
+    /// The slot is held, so that whoever asks for the database meanwhile finds it gone. Blocks.
+    fn delete(&self, database: &SqlDatabase, slot: &Slot) -> Result<(), SqlError> {
+        let mut held = slot.file.write().unwrap_or_else(PoisonError::into_inner);
+        close_held(&mut held, database)?;
+        let path = self.place(database)?;
+        match path.try_exists() {
+            Ok(true) => Ok(self.settings.ledger.remove(&path)?),
+            Ok(false) => Ok(()),
+            Err(error) => Err(disk::store_error(&path, &error).into()),
+        }
     }
 
     /// Refuses a new database of an app that has all that it may have.

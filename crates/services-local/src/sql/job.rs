@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::transaction::Lease;
 use crate::ledger::Ticket;
-use crate::tenant_sql::ScriptOutcome;
+use crate::tenant_sql::{ScriptOutcome, first_word};
 
 /// Batches in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
 const GROUP_JOBS_MAX: usize = 256;
@@ -31,6 +31,18 @@ pub enum Work {
 }
 
 impl Work {
+    /// Whether it does nothing but remove rows, tables and indices, so that it is let through on a full disk.
+    pub fn removes(&self) -> bool {
+        match self {
+            Work::Nothing => true,
+            Work::Statements(statements) => statements.iter().all(|statement| removes(&statement.sql)),
+            // A semicolon within a text makes two pieces, of which the second hardly removes anything; that is
+            // refused, then.
+            Work::Script(text) => text.split(';').all(|piece| piece.trim().is_empty() || removes(piece)),
+            Work::Feed | Work::Import(_) => false,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Work::Nothing | Work::Feed => 0,
@@ -38,6 +50,11 @@ impl Work {
             Work::Script(text) | Work::Import(text) => text.len(),
         }
     }
+}
+
+fn removes(statement: &str) -> bool {
+    let word = first_word(statement);
+    ["DELETE", "DROP"].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// What it came to.

@@ -90,11 +90,14 @@ impl Writer {
         Ok(Self { journal: Some(journal), connection, seen, feed, failure: None })
     }
 
-    /// Sees to it that the file takes writes, or says why it does not.
-    pub fn ready(&mut self, path: &Path, settings: &Settings, quota: u64) -> Result<(), StoreError> {
+    /// Sees to it that the file takes writes, or those that remove something, or says why it does not.
+    pub fn ready(&mut self, path: &Path, settings: &Settings, quota: u64, removes: bool) -> Result<(), StoreError> {
         let Some(failure) = &self.failure else {
             let Some(journal) = &mut self.journal else { return Ok(()) };
-            self.connection.unfenced(|connection| journal.ready(connection))?;
+            self.connection.unfenced(|connection| match removes {
+                true => journal.ready_to_remove(connection),
+                false => journal.ready(connection),
+            })?;
             return self.connection.allow_growth(journal.room(quota), quota);
         };
         let now = settings.clock.monotonic();
@@ -341,6 +344,13 @@ pub fn applied(connection: &TenantConnection) -> Result<Vec<Applied>, SqlError> 
     })
 }
 
+/// The format of a SQL database that only a newer Selvedge reads.
+pub fn newer_format(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(Some(format).filter(|format| application == APPLICATION_ID && *format > FORMAT))
+}
+
 pub fn open_reader(path: &Path, settings: &Settings) -> Result<TenantConnection, StoreError> {
     let opened = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let fenced = opened.and_then(|c| TenantConnection::new(c, path, settings.limits.clone(), settings.clock.clone()));
@@ -367,6 +377,13 @@ fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection
 }
 
 fn open_writer(path: &Path, settings: &Settings) -> Result<(TenantConnection, Journal), StoreError> {
+    let (connection, journal) = open_journaled(path, settings)?;
+    let fenced = TenantConnection::new(connection, path, settings.limits.clone(), settings.clock.clone());
+    Ok((fenced.map_err(|error| store_error(path, &error))?, journal))
+}
+
+/// The connection that writes, not fenced yet; a file that holds nothing gets the platform's tables.
+pub fn open_journaled(path: &Path, settings: &Settings) -> Result<(Connection, Journal), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let fail = |error: rusqlite::Error| store_error(path, &error);
     let connection = open_connection(path, flags).map_err(fail)?;
@@ -392,8 +409,7 @@ fn open_writer(path: &Path, settings: &Settings) -> Result<(TenantConnection, Jo
         }
         _ => return Err(StoreError::Corrupt(format!("{} is a file of another kind", path.display()))),
     }
-    let fenced = TenantConnection::new(connection, path, settings.limits.clone(), settings.clock.clone());
-    Ok((fenced.map_err(fail)?, journal))
+    Ok((connection, journal))
 }
 
 impl Drop for Writer {

@@ -9,10 +9,11 @@ use base::{Body, TenantName};
 use bytes::Bytes;
 use services::blob::{Blobs as _, PutOptions as BlobOptions};
 use services::care::{BackupOptions, BackupReport, Care, CareError};
-use services::{ArtifactStore, Kv, PutOptions};
+use services::{ArtifactStore, Kv, PutOptions, Sql as _, SqlStatement};
 use services_local::{DataDir, backups, restore};
 
 use crate::blobs::bucket;
+use crate::child::sql_database;
 use crate::shelf;
 use crate::workload::namespace;
 use crate::{Place, block_on};
@@ -226,6 +227,25 @@ fn rot_in_a_blob_is_found_and_told_by_its_key() {
     assert!(found.what.contains("chunk 1 is damaged"), "{found:?}");
     let unverified = back_up(&data, &to, VERIFIED).expect_err("what it holds is rotten as well");
     assert_eq!(unverified.code().name, "backup_unverified");
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_told() {
+    let place = Place::new();
+    let data = place.open();
+    let statement = SqlStatement::bind("CREATE TABLE t (x)".to_owned(), Vec::new());
+    block_on(data.sql().batch(&sql_database(0), vec![statement])).expect("it is made");
+    assert_eq!(block_on(data.care().check()).expect("a check").damage, []);
+    drop(data);
+    let dir = place.data().join("sql/acme/shop");
+    let file = fs::read_dir(dir).expect("databases").map(|file| file.expect("an entry").path());
+    let file = file.into_iter().find(|file| file.extension().is_some_and(|end| end == "db")).expect("a database");
+    let newer = rusqlite::Connection::open(file).expect("open");
+    newer.pragma_update(None, "user_version", 9).expect("written");
+    drop(newer);
+    let damage = block_on(place.open().care().check()).expect("a check").damage;
+    let [found] = &damage[..] else { panic!("{damage:?}") };
+    assert!(found.what.starts_with("it has format 9, which this Selvedge does not know"), "{found:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use services_local::{DataDir, DataDirOptions, LocalBlobs, LocalKv, LocalSql};
 use crate::linear;
 use crate::shelf;
 use crate::workload::{Writer, namespace};
-use crate::{blobs, objects};
+use crate::{blobs, objects, removals};
 
 const JOB: &str = "SELVEDGE_TEST_JOB";
 const PLACE: &str = "SELVEDGE_TEST_PLACE";
@@ -38,6 +38,8 @@ pub enum Job {
     FillTheDisk,
     /// Writes, then starts anew on a disk without any room, and makes some.
     StartOnAFullDisk,
+    /// Fills the disk while it runs, and removes things.
+    RemoveOnAFullDisk,
     /// Writers of blobs, until it is killed.
     WriteBlobs,
     /// A few of them for a while, the directory closed and opened in between, then the end.
@@ -77,6 +79,7 @@ impl Job {
             Job::WriteThroughFaults => "write-through-faults",
             Job::FillTheDisk => "fill-the-disk",
             Job::StartOnAFullDisk => "start-on-a-full-disk",
+            Job::RemoveOnAFullDisk => "remove-on-a-full-disk",
             Job::WriteBlobs => "write-blobs",
             Job::WriteBlobsAndEnd => "write-blobs-and-end",
             Job::WriteSqlAndEnd => "write-sql-and-end",
@@ -157,6 +160,7 @@ fn job() {
             runtime.block_on(fill_the_disk(&data.kv(), &place, round));
         }
         "start-on-a-full-disk" => runtime.block_on(start_on_a_full_disk(&place)),
+        "remove-on-a-full-disk" => runtime.block_on(removals::remove_on_a_full_disk(&opened(), &place)),
         "write-objects" => runtime.block_on(objects::write(&opened(), round, 32, u64::MAX)),
         "write-objects-and-end" => {
             for part in 1..=2 {
@@ -393,7 +397,8 @@ async fn start_on_a_full_disk(place: &Path) {
         assert_eq!(error.code().name, "store_full");
         let run = |text: &str| vec![SqlStatement::bind(text.to_owned(), Vec::new())];
         data.sql().batch(&sql_database(0), run("SELECT * FROM a")).await.expect("what was committed is readable");
-        let error = data.sql().batch(&sql_database(0), run("DELETE FROM a")).await.expect_err("it is refused");
+        let error =
+            data.sql().batch(&sql_database(0), run("INSERT INTO a SELECT * FROM a")).await.expect_err("it is refused");
         assert_eq!(error.code().name, "store_full");
     }
     let data = open();
@@ -406,7 +411,7 @@ async fn start_on_a_full_disk(place: &Path) {
 }
 
 /// Fills the disk to its last byte.
-fn fill(ballast: &Path) {
+pub fn fill(ballast: &Path) {
     let mut file = std::fs::File::create(ballast).expect("a file");
     for bytes in [1 << 20, 4 << 10, 1] {
         while file.write_all(&vec![0; bytes]).is_ok() {}

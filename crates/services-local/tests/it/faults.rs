@@ -155,6 +155,12 @@ fn a_node_starts_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
 }
 
 #[test]
+fn a_full_disk_lets_through_what_makes_room() {
+    let Some(said) = mounted("mount -t tmpfs -o size=320m none PLACE", Job::RemoveOnAFullDisk) else { return };
+    assert!(said.contains(&"recovered".to_owned()), "{said:?}");
+}
+
+#[test]
 fn a_data_directory_on_a_full_disk_says_so() {
     let mount = "mount -t tmpfs -o size=64k none PLACE && mkdir PLACE/data && (dd if=/dev/zero of=PLACE/ballast bs=4k 2>/dev/null || true)";
     let Some(said) = mounted(mount, Job::Open) else { return };

@@ -24,6 +24,7 @@ pub fn sql<P: Sql>(open: impl Fn() -> Subject<P>) {
     check(a_dropped_transaction_is_rolled_back);
     check(a_read_sees_what_was_acknowledged);
     check(databases_share_nothing);
+    check(a_database_that_is_deleted_begins_anew);
     check(a_statement_has_bounds);
     check(a_stream_is_one_state);
     check(a_cancelled_batch_is_whole_or_not_at_all);
@@ -184,6 +185,29 @@ fn a_read_sees_what_was_acknowledged(sql: &impl Sql) {
             sql.batch(&db, vec![write]).await.expect("a write");
             assert_eq!(number(sql, &db, "SELECT x FROM n").await, n);
         }
+    });
+}
+
+fn a_database_that_is_deleted_begins_anew<P: Sql>(sql: &P) {
+    block_on(async {
+        let (one, other) = (database("deleted"), database("stays"));
+        let script =
+            |database: SqlDatabase, text: &'static str| async move { sql.script(&database, text.into()).await };
+        for database in [&one, &other] {
+            script(database.clone(), "CREATE TABLE t (x); INSERT INTO t VALUES (1)").await.expect("a table");
+        }
+        let open = sql.begin(&one).await.expect("a transaction");
+        assert!(matches!(sql.delete(&one).await, Err(SqlError::InUse(_))), "somebody uses it");
+        drop(open);
+        // Who lets go of it does so in his own time.
+        while let Err(error) = sql.delete(&one).await {
+            assert!(matches!(error, SqlError::InUse(_)), "{error}");
+            std::thread::yield_now();
+        }
+        assert_eq!(sql.databases(&one.app_id()).await.expect("a list"), [other.clone()]);
+        sql.delete(&one).await.expect("it is gone already");
+        script(one.clone(), "CREATE TABLE t (x)").await.expect("it begins anew");
+        script(other, "INSERT INTO t VALUES (2)").await.expect("another is as it was");
     });
 }
 

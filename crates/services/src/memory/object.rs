@@ -14,7 +14,7 @@ use crate::object::{
     ObjectLimits, ObjectStorage, ObjectStore, RESTORES_KEPT, Ticket,
 };
 use crate::sql::{SqlResult, SqlStatement};
-use crate::{AppId, SqlError};
+use crate::{AppId, Durability, SqlError};
 
 /// [`ObjectStore`] and [`Leases`] on maps.
 pub struct MemoryObjects {
@@ -409,6 +409,10 @@ impl ObjectStorage for MemoryStorage {
 
     fn bytes(&mut self) -> Result<u64, ObjectError> {
         Ok(self.size())
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
     }
 
     fn bookmark(&mut self) -> Result<u64, ObjectError> {

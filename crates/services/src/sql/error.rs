@@ -42,6 +42,8 @@ pub enum SqlError {
         "the changes after {after} are not told any more, or never were: the feed goes from {floor} to {last} (sql_changes)"
     )]
     ChangesGone { after: u64, floor: u64, last: u64 },
+    #[error("the database {0} is in use: a transaction, a stream, a change feed or a statement of it is open")]
+    InUse(String),
     #[error(transparent)]
     Migration(MigrationError),
     #[error("the database is not available")]
@@ -66,6 +68,7 @@ impl SqlError {
             SqlError::BadName(_) => &code::SQL_NAME,
             SqlError::ChangesGone { .. } => &code::SQL_CHANGES_GONE,
             SqlError::Copy(_) => &code::SQL_COPY,
+            SqlError::InUse(_) => &code::SQL_IN_USE,
             SqlError::Migration(_) => &code::SQL_MIGRATION,
             SqlError::Store(error) => error.code(),
         }

@@ -4,7 +4,8 @@
  */
 import { INTERNAL } from "../../internal.ts";
 import {
-  OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_BOOKMARK, OBJECT_DELETE, OBJECT_DELETE_ALL, OBJECT_END,
+  OBJECT_ALARM_GET, OBJECT_ALARM_SET, OBJECT_BEGIN, OBJECT_BOOKMARK, OBJECT_DELETE, OBJECT_DELETE_ALL,
+  OBJECT_DURABILITY, OBJECT_END,
   OBJECT_GET, OBJECT_LIST, OBJECT_PUT, OBJECT_READ, OBJECT_RESTORE_NEXT, OBJECT_WRITE, OP_OBJECT_SYNC, call, promised,
   start,
 } from "../../native.ts";
@@ -222,9 +223,10 @@ export class DurableObjectStorage extends Keys {
     call(OBJECT_DELETE_ALL);
   }
 
-  /** Resolves when everything that was written is durable. */
-  sync(): Promise<void> {
-    return operation(start(OP_OBJECT_SYNC));
+  /** Resolves when everything that was written is durable, with what that means. */
+  async sync(): Promise<{ durability: string }> {
+    await operation(start(OP_OBJECT_SYNC));
+    return { durability: call(OBJECT_DURABILITY) };
   }
 
   /** The moment that everything until here belongs to, and nothing that is written later. */

@@ -45,6 +45,10 @@ impl Sql for NotedMigrations {
         nothing()
     }
 
+    fn delete<'a>(&'a self, _: &'a SqlDatabase) -> BoxFuture<'a, Result<(), SqlError>> {
+        nothing()
+    }
+
     fn changes<'a>(
         &'a self,
         _: &'a SqlDatabase,

@@ -8,8 +8,8 @@
 #include "quickjs.h"
 
 #define SV_INBOX_BYTES (64 << 10)
-/* Of the 1 MiB of linear stack; the rest is for the C code that runs below the check. */
-#define SV_STACK_BYTES (640 << 10)
+/* Of the 4.5 MiB of linear stack; the rest is for the C code that runs below the check. */
+#define SV_STACK_BYTES (4 << 20)
 #define SV_GC_BYTES (4 << 20)
 
 /* Results of an entry. */

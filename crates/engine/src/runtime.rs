@@ -113,9 +113,11 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .cranelift_opt_level(OptLevel::Speed)
-        // QuickJS recurses in C for deep JSON, proxies and parser input.
-        .max_wasm_stack(3 << 20)
-        .async_stack_size(4 << 20)
+        // QuickJS recurses in C: for calls, deep JSON, proxies, parser input. It measures its stack in
+        // memory, which is 4 MiB; a frame takes about four times as much of this one, where the end is a
+        // trap. Both are addresses until somebody recurses that far.
+        .max_wasm_stack(22 << 20)
+        .async_stack_size(23 << 20)
         .async_stack_zeroing(true)
         .memory_init_cow(true)
         .memory_guaranteed_dense_image_size(64 << 20)

@@ -70,7 +70,7 @@ pub const COMPILER_FLAGS: [&str; 22] = [
 ];
 
 pub const LINKER_FLAGS: [&str; 5] = [
-    "-Wl,-z,stack-size=1048576",
+    "-Wl,-z,stack-size=4718592",
     // The image of a script zeroes what lies below it.
     "-Wl,--export=__stack_pointer",
     // The code is shared: every script brings its own memory.

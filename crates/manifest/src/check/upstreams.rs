@@ -15,6 +15,8 @@ use crate::upstream::{
 };
 
 const WEIGHTS_TO: i64 = WEIGHT_MAX as i64;
+const TARGET_HELP: &str =
+    "a target is a scheme, a host and a port, such as \"http://127.0.0.1:9000\", or a socket: \"unix:/run/app.sock\"";
 const HASH_HELP: &str = "it is one of: \"path\", \"client\", \"header:NAME\", \"cookie:NAME\"";
 
 /// RFC 9110, section 5.6.2.
@@ -101,8 +103,7 @@ impl Compiler<'_, '_> {
             Ok(_) => format!("the target `{}` has no scheme", shorten(&text.value)),
             Err(error) => format!("`{}` is no target: {error}", shorten(&text.value)),
         };
-        self.problems.add(code::BAD_VALUE, &text.span, message).help =
-            Some("a target is a scheme, a host and a port, such as \"http://127.0.0.1:9000\"".to_owned());
+        self.problems.add(code::BAD_VALUE, &text.span, message).help = Some(TARGET_HELP.to_owned());
         None
     }
 

@@ -12,6 +12,7 @@ use net::{Changes, ConnectionCounts, Intake, Listener, Request, Server, ServerLi
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
+use crate::compress::Kept;
 use crate::dates::Dates;
 use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
@@ -59,6 +60,9 @@ pub(crate) struct Core {
     pub doors: DoorsReader,
     pub mirrors: InFlight,
     pub dates: Dates,
+    /// Files that were compressed, and how many bytes of them are kept.
+    pub kept: Kept,
+    pub kept_bytes_max: usize,
     countries: Option<Countries>,
 }
 
@@ -85,6 +89,8 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         doors: DoorsReader::new(config.doors),
         mirrors: InFlight::default(),
         dates: Dates::default(),
+        kept: Kept::default(),
+        kept_bytes_max: usize::try_from(config.limits.compressed_files_bytes).unwrap_or(usize::MAX),
         countries: config.countries,
     });
     let refused = {

@@ -61,6 +61,8 @@ pub enum Command {
     Cache(Cache),
     /// How the answers of shadow targets compare with the real ones.
     Mirrors(AppArgs),
+    /// What became of the last requests, or which way a URL goes.
+    Trace(Trace),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Show the state of each target of the upstreams that a node serves.
@@ -291,6 +293,33 @@ pub struct Purge {
     /// Make it stale, so that it answers while it is validated, instead of removing it.
     #[arg(long)]
     pub soft: bool,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// An app, whose last requests are listed, or a URL, of which each step is told.
+    #[arg(value_name = "APP|URL")]
+    pub what: Option<String>,
+    /// Only requests whose path begins so.
+    #[arg(long)]
+    pub path: Option<String>,
+    /// Only those with this status, or of this class, such as 5xx.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Only those that took so many milliseconds at least.
+    #[arg(long, value_name = "MS")]
+    pub slow: Option<u64>,
+    /// The one whose answer had this X-Request-Id, step by step.
+    #[arg(long, value_name = "ID")]
+    pub request: Option<String>,
+    /// The newest ones of so many.
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// Go on with what comes, until it is interrupted.
+    #[arg(long)]
+    pub follow: bool,
     #[command(flatten)]
     pub data: Data,
 }

@@ -12,7 +12,7 @@ use net::{Changes, ConnectionCounts, Intake, Listener, Request, Server, ServerLi
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
-use crate::compress::Kept;
+use crate::compress::{self, Kept};
 use crate::dates::Dates;
 use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
@@ -61,14 +61,20 @@ pub(crate) struct Core {
     pub mirrors: InFlight,
     pub dates: Dates,
     /// Files that were compressed, and how many bytes of them are kept.
-    pub kept: Kept,
-    pub kept_bytes_max: usize,
+    kept: Kept,
+    kept_bytes_max: usize,
     countries: Option<Countries>,
 }
 
 impl Core {
     pub fn country(&self, client: IpAddr) -> Option<String> {
         self.countries.as_ref()?(client.to_canonical())
+    }
+
+    /// Compresses an answer on its way out; a file for all who ask for it.
+    pub fn press(&self, response: &mut Response<Body>, coding: Option<cache::Coding>, is_file: bool) {
+        let kept = is_file.then_some((&self.kept, self.kept_bytes_max));
+        compress::answer(response, coding, self.cache.streams(), kept);
     }
 }
 

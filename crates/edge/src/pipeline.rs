@@ -66,8 +66,7 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     };
 
     // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
-    // sent to another one. 5. Cache
-    // lookup, for what comes from an upstream.
+    // sent to another one. 5. Cache lookup, for what comes from an upstream.
     let doors = core.doors.current();
     let (door, host, secured) = (doors.get(request.listener), request.host().to_owned(), request.secured.is_some());
     let elsewhere = door.and_then(|door| door.before(&request));
@@ -99,17 +98,7 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
         outcome = Err(failure);
     }
     let dev = site.and_then(|site| site.dev());
-    let mut response = match outcome {
-        Ok(mut response) => {
-            told::tell(response.headers_mut(), giver);
-            response
-        }
-        Err(failure) => {
-            let mut response = open.fail(&failure, html, dev);
-            told::tell_failure(response.headers_mut(), failure.code, giver);
-            response
-        }
-    };
+    let mut response = open.told(outcome, giver, html, dev);
     after.apply(response.headers_mut());
     upgrade::name(&mut response, protocol);
     if let Some(door) = door {
@@ -121,8 +110,7 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     }
 
     if compress && !Upgrade::is_in(&response) {
-        let kept = (giver == Giver::Asset).then_some((&core.kept, core.kept_bytes_max));
-        compress::answer(&mut response, coding, core.cache.streams(), kept);
+        core.press(&mut response, coding, giver == Giver::Asset);
     }
 
     // 9. The record, which is complete when the last byte is gone.
@@ -395,6 +383,21 @@ impl<'a> Open<'a> {
         drop(record);
         let request_id = self.id.to_str().unwrap_or_default();
         respond::failure(failure, &Audience { request_id, html, dev })
+    }
+
+    /// The answer, or what there is in its place, with a word on who gave it.
+    fn told(&self, outcome: Outcome, giver: Giver, html: bool, dev: Option<&std::path::PathBuf>) -> Response<Body> {
+        match outcome {
+            Ok(mut response) => {
+                told::tell(response.headers_mut(), giver);
+                response
+            }
+            Err(failure) => {
+                let mut response = self.fail(&failure, html, dev);
+                told::tell_failure(response.headers_mut(), failure.code, giver);
+                response
+            }
+        }
     }
 
     fn add_server_timing(&self, response: &mut Response<Body>) {

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod trace;
+
+pub use trace::Trace;
+
 /// An edge and serverless backend that people own.
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, propagate_version = true)]
@@ -293,33 +297,6 @@ pub struct Purge {
     /// Make it stale, so that it answers while it is validated, instead of removing it.
     #[arg(long)]
     pub soft: bool,
-    #[command(flatten)]
-    pub data: Data,
-}
-
-#[derive(Debug, Args)]
-pub struct Trace {
-    /// An app, whose last requests are listed, or a URL, of which each step is told.
-    #[arg(value_name = "APP|URL")]
-    pub what: Option<String>,
-    /// Only requests whose path begins so.
-    #[arg(long)]
-    pub path: Option<String>,
-    /// Only those with this status, or of this class, such as 5xx.
-    #[arg(long)]
-    pub status: Option<String>,
-    /// Only those that took so many milliseconds at least.
-    #[arg(long, value_name = "MS")]
-    pub slow: Option<u64>,
-    /// The one whose answer had this X-Request-Id, step by step.
-    #[arg(long, value_name = "ID")]
-    pub request: Option<String>,
-    /// The newest ones of so many.
-    #[arg(long)]
-    pub limit: Option<u64>,
-    /// Go on with what comes, until it is interrupted.
-    #[arg(long)]
-    pub follow: bool,
     #[command(flatten)]
     pub data: Data,
 }

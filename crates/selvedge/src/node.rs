@@ -77,12 +77,8 @@ impl Node {
             bind(options.listeners, options.cores, &options.sockets)?;
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
-        let recent = Recent::new(usize::try_from(options.limits.trace_records).unwrap_or(usize::MAX));
-        let log = (!options.quiet).then(|| open_log(options.log, &recent)).transpose()?;
-        // Where there is a log, its writer keeps the last records, off the way of requests.
-        let last = log.clone().map_or_else(|| recent.clone() as Arc<dyn Sink>, |log| log as _);
-        let sinks = [metrics.clone() as Arc<dyn Sink>, last];
-        let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks.to_vec()));
+        let recent = recent(&options.limits);
+        let (log, sink) = open_log(&options, &metrics, &recent)?;
         let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
@@ -230,9 +226,23 @@ fn told_way(way: edge::explain::Way) -> TraceWay {
     TraceWay { host, path, app, deployment, routes: routes.collect(), cache_keys: way.cache_keys }
 }
 
-fn open_log(format: Format, recent: &Arc<Recent>) -> Result<Arc<AccessLog>> {
-    let options = AccessLogOptions { format, recent: Some(recent.clone()), ..AccessLogOptions::default() };
-    AccessLog::start(std::io::stdout(), &options).context("the access log did not start")
+fn recent(limits: &NodeLimits) -> Arc<Recent> {
+    Recent::new(usize::try_from(limits.trace_records).unwrap_or(usize::MAX))
+}
+
+/// The access log, unless the node is to be quiet, and all that records go to. Where there is a log, its writer
+/// keeps the last records, off the way of requests.
+fn open_log(
+    options: &NodeOptions,
+    metrics: &Arc<Metrics>,
+    recent: &Arc<Recent>,
+) -> Result<(Option<Arc<AccessLog>>, Arc<dyn Sink>)> {
+    let settings =
+        AccessLogOptions { format: options.log, recent: Some(recent.clone()), ..AccessLogOptions::default() };
+    let start = || AccessLog::start(std::io::stdout(), &settings).context("the access log did not start");
+    let log = (!options.quiet).then(start).transpose()?;
+    let last = log.clone().map_or_else(|| recent.clone() as Arc<dyn Sink>, |log| log as _);
+    Ok((log, Arc::new(Fanout::new(vec![metrics.clone(), last]))))
 }
 
 /// Takes every port, for every core.

@@ -34,6 +34,7 @@ mod sharing;
 mod sockets;
 mod sql;
 mod tiers;
+mod trace;
 mod traces;
 mod upstreams;
 mod usage;

@@ -78,7 +78,7 @@ impl Node {
         let engine = wire::open_engine(&stores, &options.limits)?;
         let metrics = Metrics::new();
         let recent = recent(&options.limits);
-        let (log, sink) = open_log(&options, &metrics, &recent)?;
+        let (log, sink) = open_log((options.log, options.quiet), &metrics, &recent)?;
         let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
@@ -233,14 +233,13 @@ fn recent(limits: &NodeLimits) -> Arc<Recent> {
 /// The access log, unless the node is to be quiet, and all that records go to. Where there is a log, its writer
 /// keeps the last records, off the way of requests.
 fn open_log(
-    options: &NodeOptions,
+    (format, quiet): (Format, bool),
     metrics: &Arc<Metrics>,
     recent: &Arc<Recent>,
 ) -> Result<(Option<Arc<AccessLog>>, Arc<dyn Sink>)> {
-    let settings =
-        AccessLogOptions { format: options.log, recent: Some(recent.clone()), ..AccessLogOptions::default() };
+    let settings = AccessLogOptions { format, recent: Some(recent.clone()), ..AccessLogOptions::default() };
     let start = || AccessLog::start(std::io::stdout(), &settings).context("the access log did not start");
-    let log = (!options.quiet).then(start).transpose()?;
+    let log = (!quiet).then(start).transpose()?;
     let last = log.clone().map_or_else(|| recent.clone() as Arc<dyn Sink>, |log| log as _);
     Ok((log, Arc::new(Fanout::new(vec![metrics.clone(), last]))))
 }

@@ -62,6 +62,8 @@ enum Joined {
     Follows(Arc<Filling>),
     /// Its own, which nobody joins: the last response was for one alone.
     Alone,
+    /// None: another's ended after the store was asked, and this came of it.
+    Ended(Arc<Stored>),
 }
 
 /// What a request to a cached route comes with.
@@ -150,16 +152,21 @@ impl ProxyCache {
         self.filling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fetch that is under way for a key, or a new one.
-    fn join(&self, key: &Key, whom: Whom, now_ms: u64) -> Joined {
-        if self.alone.goes(key, whom, now_ms) { Joined::Alone } else { self.share(key) }
+    /// The fetch that is under way for an entry, or a new one.
+    fn join(&self, entry: &Asking, now_ms: u64) -> Joined {
+        if self.alone.goes(&entry.key, entry.whom(), now_ms) { Joined::Alone } else { self.share(entry, now_ms) }
     }
 
     /// The same, whatever is known of the last response.
-    fn share(&self, key: &Key) -> Joined {
+    fn share(&self, entry: &Asking, now_ms: u64) -> Joined {
+        let key = &entry.key;
         let mut fillings = self.fillings();
         if let Some(filling) = fillings.get(key) {
             return Joined::Follows(filling.clone());
+        }
+        // A fetch stores before it leaves, so that what none is under way for may be there since the last look.
+        if let Some(stored) = self.at_hand(key).and_then(|variants| entry.fresh(&variants, now_ms)) {
+            return Joined::Ended(stored);
         }
         let filling = Arc::<Filling>::default();
         fillings.insert(key.clone(), filling.clone());
@@ -308,7 +315,7 @@ impl Asking {
             Reuse::StaleWhile(stored) => {
                 // Nobody waits for it, so that whom its response is for is no matter, nor who gives it.
                 self.request.heard = Arc::default();
-                if let Joined::Leads(filling) = caching.cache.share(&self.key) {
+                if let Joined::Leads(filling) = caching.cache.share(&self, now_ms) {
                     self.fetch(caching, upstream, filling, Some(stored.clone()));
                 }
                 return Ok(self.hit(caching, &stored, now_ms).await);
@@ -344,6 +351,14 @@ impl Asking {
         Box::pin(self.joined(caching, upstream, stored, forward)).await
     }
 
+    /// The stored response that answers without a question to the origin.
+    fn fresh(&self, variants: &Variants, now_ms: u64) -> Option<Arc<Stored>> {
+        match cache::reuse(variants, &self.request.headers, &self.asked, now_ms) {
+            Reuse::Fresh(stored) => Some(stored),
+            _ => None,
+        }
+    }
+
     fn whom(&self) -> Whom {
         Whom::of(self.request.headers.contains_key(header::AUTHORIZATION))
     }
@@ -356,7 +371,9 @@ impl Asking {
         stored: Option<Arc<Stored>>,
         forward: &str,
     ) -> Result<Response<Body>, Failure> {
-        match caching.cache.join(&self.key, self.whom(), caching.clock.unix_ms()) {
+        let now_ms = caching.clock.unix_ms();
+        match caching.cache.join(&self, now_ms) {
+            Joined::Ended(stored) => Ok(Box::pin(self.hit(caching, &stored, now_ms)).await),
             Joined::Leads(filling) => Box::pin(self.lead(caching, upstream, filling, stored, forward)).await,
             Joined::Follows(filling) => {
                 Counts::add(&self.counts.collapsed);
@@ -608,3 +625,6 @@ fn tell(response: &mut Response<Body>, what: &str) {
         response.headers_mut().append(CACHE_STATUS, value);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,6 +218,9 @@ limits! {
         cache_disk_app_bytes: 10 << 30, MIB, 1 << 50, "bytes", "", "Those of one app; beyond, what it used longest ago goes.";
         cache_filling_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Bodies on their way into the cache, all together; beyond, a response is not stored.";
         cache_key_bytes: 16 << 10, 256, MIB, "bytes", "", "URL of a response in the cache, and the cache's name; one with a longer URL is not stored.";
+        compressed_streams: 128, 0, 100_000, "", "", "Answers that are compressed as they go out, at the same time; a further one goes out as it is.";
+        compressed_files_bytes: 16 * MIB, 0, 1 << 40, "bytes", "", "Compressed files that one core keeps at hand.";
+        trace_records: 1_024, 0, 1_000_000, "", "", "Requests that `selvedge trace` looks back on, the last ones.";
         object_key_bytes: 2_048, 1, 64 << 10, "bytes", "key_too_long", "Key in the storage of a durable object.";
         object_value_bytes: 2 * MIB, 1, 64 * MIB, "bytes", "value_too_large", "Value under one key in the storage of a durable object, as it is encoded.";
         object_keys: 128, 1, 10_000, "", "too_many_keys", "Keys that one call of a durable object's storage names.";

@@ -149,10 +149,14 @@ const TEXTUAL: [&str; 16] = [
 
 /// Whether a stored response gains by being compressed, and may be.
 pub fn compressible(stored: &Stored) -> bool {
-    let headers = &stored.headers;
     stored.status == StatusCode::OK
         && (COMPRESSED_BYTES_MIN..=COMPRESSED_BYTES_MAX).contains(&stored.body.len())
-        && !headers.contains_key(header::CONTENT_ENCODING)
+        && may_encode(&stored.headers)
+}
+
+/// Whether a response is of a kind that gains by being compressed, and nothing forbids it.
+pub fn may_encode(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::CONTENT_RANGE)
         && !CacheControl::parse(headers).no_transform
         && headers.get(header::CONTENT_TYPE).is_some_and(is_text)
@@ -186,13 +190,18 @@ static OF_THE_BYTES: [HeaderName; 5] = [
     HeaderName::from_static("content-digest"),
 ];
 
-/// The header of a response whose body is compressed. Its entity tag becomes a weak one, for the bytes
-/// are not those that it was given to.
+/// The header of a response whose body is compressed, and has so many bytes.
 pub fn encode_header(headers: &mut HeaderMap, coding: Coding, bytes: u64) {
+    recode_header(headers, coding);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+}
+
+/// The same for one whose length nobody knows yet. Its entity tag becomes a weak one, for the bytes
+/// are not those that it was given to.
+pub fn recode_header(headers: &mut HeaderMap, coding: Coding) {
     for name in &OF_THE_BYTES {
         headers.remove(name);
     }
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
     let strong = headers.get(header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
     let weak = strong.map(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()));

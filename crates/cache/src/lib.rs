@@ -39,8 +39,8 @@ pub use answer::{Answer, answer};
 pub use content::{Content, Held};
 pub use control::CacheControl;
 pub use encoding::{
-    COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, Coding, compressible, encode_header, negotiate, reduce_encodings,
-    vary_by_encoding,
+    COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, Coding, compressible, encode_header, may_encode, negotiate,
+    recode_header, reduce_encodings, vary_by_encoding,
 };
 pub use key::{KeyRule, QueryRule, device};
 pub use memory::{MemoryStore, MemoryStoreLimits};

@@ -20,11 +20,13 @@ mod blob;
 mod cache;
 mod config;
 mod mirror;
+mod trace;
 
 pub use blob::BlobApi;
 pub use cache::CacheApi;
 pub use config::ConfigApi;
 pub use mirror::MirrorApi;
+pub use trace::TraceApi;
 
 /// What an operation answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -46,7 +48,7 @@ pub struct SecretKey {
 ///   [`kv_commit`](Api::kv_commit) under a condition or with an addition, and of what makes a new version
 ///   of a secret or a configuration value.
 /// - No answer ever holds the value of a secret, but for that of an access key when it is made.
-pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + Send + Sync {
+pub trait Api: BlobApi + CacheApi + ConfigApi + MirrorApi + TraceApi + Send + Sync {
     fn status(&self) -> Answer<'_, Status>;
 
     /// What is released, in the order of the names.

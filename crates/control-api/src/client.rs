@@ -31,6 +31,7 @@ mod blob;
 mod cache;
 mod config;
 mod mirror;
+mod trace;
 
 /// An [`Api`] behind an admin address.
 ///

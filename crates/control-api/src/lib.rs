@@ -17,7 +17,7 @@ pub mod openapi;
 pub mod query;
 pub mod route;
 
-pub use api::{Answer, Api, BlobApi, CacheApi, ConfigApi, MirrorApi, SecretKey};
+pub use api::{Answer, Api, BlobApi, CacheApi, ConfigApi, MirrorApi, SecretKey, TraceApi};
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
@@ -30,6 +30,6 @@ pub use model::{
     ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback,
     SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied,
     SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable,
-    SqlText, Status, TargetEntry, UpstreamEntry, Used,
+    SqlText, Status, TargetEntry, TraceEntry, TraceOptions, TraceRoute, TraceWay, UpstreamEntry, Used,
 };
 pub use route::Operation;

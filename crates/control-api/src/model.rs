@@ -20,6 +20,7 @@ mod config;
 mod kv;
 mod secret;
 mod sql_feed;
+mod trace;
 mod upstream;
 mod usage;
 
@@ -31,6 +32,7 @@ pub use kv::{
 pub use mirror::MirrorEntry;
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
+pub use trace::{TraceEntry, TraceOptions, TraceRoute, TraceWay};
 pub use upstream::{TargetEntry, UpstreamEntry};
 
 pub use usage::{AppUsage, Used};

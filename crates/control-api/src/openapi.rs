@@ -151,6 +151,8 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::CacheStats>();
     generator.subschema_for::<model::Items<model::CacheEntry>>();
     generator.subschema_for::<model::Items<model::MirrorEntry>>();
+    generator.subschema_for::<model::Items<model::TraceEntry>>();
+    generator.subschema_for::<model::TraceWay>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();
     generator.subschema_for::<model::ObjectRestoreRequest>();

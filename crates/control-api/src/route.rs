@@ -66,6 +66,8 @@ pub enum Operation {
     CacheStats,
     CacheEntries,
     Mirrors,
+    Trace,
+    TraceWay,
     Limits,
     Upstreams,
     BackUp,
@@ -503,6 +505,22 @@ pub static ROUTES: &[RouteRow] = &[
         .errors(&[&code::NODE_STOPPED]),
     row(O::Mirrors, "mirrors", Method::GET, "/v1/apps/{app}/mirrors", "How the answers of shadow targets compare.")
         .answers(Json("Items_MirrorEntry"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::Trace, "trace", Method::GET, "/v1/trace", "What became of the last requests.")
+        .query(&[
+            text("app", "Only requests for this app."),
+            text("path", "Only those whose path begins so."),
+            text("status", "Only those with this status, or of this class (`5xx`)."),
+            number("slow_ms", "Only those that took so long at least."),
+            text("request_id", "Only the one with this id."),
+            number("after", "Only those after this number."),
+            number("limit", "The newest ones of so many; 50 unless it says otherwise, at most 1000."),
+        ])
+        .answers(Json("Items_TraceEntry"))
+        .errors(&[&code::NODE_STOPPED]),
+    row(O::TraceWay, "trace_way", Method::GET, "/v1/trace/way", "Which way a URL goes, and why no other.")
+        .query(&[text("url", "The URL, as clients name it.")])
+        .answers(Json("TraceWay"))
         .errors(&[&code::NODE_STOPPED]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),

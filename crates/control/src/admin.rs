@@ -19,7 +19,7 @@ use control_api::query::{Query, encode};
 use control_api::route::{self, KV_EXPIRES, KV_METADATA, KV_REVISION, Match, Miss};
 use control_api::{
     Api, ApiError, Blobs, Items, KvChangesOptions, KvCondition, KvListOptions, KvPutOptions, KvValue, Operation,
-    SecretKey, SecretPutOptions, SecretRollback, SqlChangesOptions, openapi,
+    SecretKey, SecretPutOptions, SecretRollback, SqlChangesOptions, TraceOptions, openapi,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
@@ -162,6 +162,7 @@ impl Admin {
             | Operation::AccessKeyList
             | Operation::AccessKeyDelete => self.blobs(call).await?,
             Operation::Mirrors => items(self.parts.api.mirrors(name("app", call.parameter(0))?).await?)?,
+            Operation::Trace | Operation::TraceWay => self.trace(call).await?,
             Operation::CachePurge | Operation::CacheStats | Operation::CacheEntries => self.cache(call).await?,
             _ => self.node(call).await?,
         };
@@ -218,6 +219,24 @@ impl Admin {
             }
             other => Err(not_here(other)),
         }
+    }
+
+    async fn trace(&self, call: Call) -> Result<Reply, ApiError> {
+        let (api, query) = (&self.parts.api, &call.query);
+        let text = |name| query.text(name).map(str::to_owned);
+        if call.operation == Operation::TraceWay {
+            return json(&api.trace_way(text("url").unwrap_or_default()).await?);
+        }
+        let options = TraceOptions {
+            app: text("app"),
+            path: text("path"),
+            status: text("status"),
+            slow_ms: query.number("slow_ms")?,
+            request_id: text("request_id"),
+            after: query.number("after")?,
+            limit: query.number("limit")?,
+        };
+        items(api.trace(options).await?)
     }
 
     async fn secret(&self, call: Call) -> Result<Reply, ApiError> {

@@ -40,9 +40,11 @@ mod mirror;
 mod objects;
 mod secrets;
 mod sql;
+mod trace;
 mod usage;
 
 use kv::{condition, durability};
+pub use trace::Traced;
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";
@@ -89,6 +91,8 @@ pub struct ControlParts {
     pub responses: Option<Arc<dyn ResponseCare>>,
     /// What the node in this process counts, if it runs.
     pub metrics: Option<Arc<Metrics>>,
+    /// What it remembers of requests, if it runs.
+    pub traced: Option<Traced>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
     /// Apps that have quotas of their own, with all limits as they are for each.

@@ -12,6 +12,7 @@ use net::{Changes, ConnectionCounts, Intake, Listener, Request, Server, ServerLi
 use telemetry::{Record, Sink};
 
 use crate::cf::Cf;
+use crate::compress::{self, Kept};
 use crate::dates::Dates;
 use crate::door::{Doors, DoorsReader};
 use crate::drain::{Counted, Drain};
@@ -59,12 +60,21 @@ pub(crate) struct Core {
     pub doors: DoorsReader,
     pub mirrors: InFlight,
     pub dates: Dates,
+    /// Files that were compressed, and how many bytes of them are kept.
+    kept: Kept,
+    kept_bytes_max: usize,
     countries: Option<Countries>,
 }
 
 impl Core {
     pub fn country(&self, client: IpAddr) -> Option<String> {
         self.countries.as_ref()?(client.to_canonical())
+    }
+
+    /// Compresses an answer on its way out; a file for all who ask for it.
+    pub fn press(&self, response: &mut Response<Body>, coding: Option<cache::Coding>, is_file: bool) {
+        let kept = is_file.then_some((&self.kept, self.kept_bytes_max));
+        compress::answer(response, coding, self.cache.streams(), kept);
     }
 }
 
@@ -85,6 +95,8 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         doors: DoorsReader::new(config.doors),
         mirrors: InFlight::default(),
         dates: Dates::default(),
+        kept: Kept::default(),
+        kept_bytes_max: usize::try_from(config.limits.compressed_files_bytes).unwrap_or(usize::MAX),
         countries: config.countries,
     });
     let refused = {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
-use http::{HeaderName, HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response, header};
 use manifest::{AssetsIndex, NotFound, Route, RouteCache, RouteMatch, Target, UpstreamIndex, WorkerIndex};
 use net::Request;
 use telemetry::{NullSink, Record, RecordHandle, TraceContext};
@@ -20,11 +20,13 @@ use worker::{Call, Event, Failure, FetchEvent, Next};
 
 use crate::assets::{self, Lookup};
 use crate::body::{self, Broken};
+use crate::compress;
 use crate::core::Core;
 use crate::overlay;
-use crate::proxy::{self, Caching};
+use crate::proxy::{self, Caching, Heard};
 use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
+use crate::told::{self, Giver};
 use crate::upgrade::{self, Asked};
 
 pub(crate) mod at_once;
@@ -64,8 +66,7 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     };
 
     // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
-    // sent to another one. 5. Cache
-    // lookup, for what comes from an upstream.
+    // sent to another one. 5. Cache lookup, for what comes from an upstream.
     let doors = core.doors.current();
     let (door, host, secured) = (doors.get(request.listener), request.host().to_owned(), request.secured.is_some());
     let elsewhere = door.and_then(|door| door.before(&request));
@@ -74,8 +75,9 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     let (method, protocol) = (request.method.clone(), request.protocol);
     let html = open.dev_html(site, &request);
     let asked = Asked::of(&request);
-    let Answered { mut outcome, worker, after } = match (elsewhere, routed) {
-        (Some(response), _) => Answered::plain(Ok(response)),
+    let coding = compress::wanted(&request);
+    let Answered { mut outcome, worker, giver, compress, after } = match (elsewhere, routed) {
+        (Some(response), _) => Answered::of(Giver::of_door(&response), Ok(response)),
         (None, Err(failure)) => Answered::plain(Err(failure)),
         (None, Ok((way, RouteMatch { index, route }))) => match &route.rules {
             None => reach(&way, &Course::new(&way, index, route.target, &request), request).await,
@@ -96,7 +98,7 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
         outcome = Err(failure);
     }
     let dev = site.and_then(|site| site.dev());
-    let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, html, dev));
+    let mut response = open.told(outcome, giver, html, dev);
     after.apply(response.headers_mut());
     upgrade::name(&mut response, protocol);
     if let Some(door) = door {
@@ -105,6 +107,10 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     response.headers_mut().insert(REQUEST_ID, open.id.clone());
     if worker.is_some_and(|worker| worker.server_timing) {
         open.add_server_timing(&mut response);
+    }
+
+    if compress && !Upgrade::is_in(&response) {
+        core.press(&mut response, coding, giver == Giver::Asset);
     }
 
     // 9. The record, which is complete when the last byte is gone.
@@ -118,13 +124,28 @@ struct Answered {
     outcome: Outcome,
     /// The worker that gave it, whose limits hold for it.
     worker: Option<WorkerIndex>,
+    giver: Giver,
+    /// It may be compressed on its way out.
+    compress: bool,
     /// What is still to be done to it.
     after: After,
 }
 
 impl Answered {
+    /// Of the node itself.
     fn plain(outcome: Outcome) -> Self {
-        Self { outcome, worker: None, after: After::default() }
+        Self::of(Giver::Node, outcome)
+    }
+
+    /// What a directory has, which may say where else to look.
+    fn file(outcome: Outcome) -> Self {
+        let is_elsewhere = |response: &Response<Body>| response.headers().contains_key(header::LOCATION);
+        let giver = if outcome.as_ref().is_ok_and(is_elsewhere) { Giver::Redirect } else { Giver::Asset };
+        Self::of(giver, outcome)
+    }
+
+    fn of(giver: Giver, outcome: Outcome) -> Self {
+        Self { outcome, worker: None, giver, compress: true, after: After::default() }
     }
 }
 
@@ -166,24 +187,28 @@ fn sift(site: &Site, route: &Route, request: &mut Request) {
 /// 6. What a target answers.
 async fn reach(way: &Way, course: &Course, request: Request) -> Answered {
     let site = &way.site;
+    way.call.record.edit().target = site.label(&course.target);
     let worker = match course.target {
         Target::Worker(worker) => worker,
         Target::Blob(bucket) => {
             let bucket = site.bucket(bucket);
-            return Answered::plain(bucket.answer(&request.method, &request.headers, &course.key).await);
+            return Answered::of(Giver::Blob, bucket.answer(&request.method, &request.headers, &course.key).await);
         }
-        Target::Assets(assets) => return Answered::plain(file(site, assets, &request).await),
+        Target::Assets(assets) => return Answered::file(file(site, assets, &request).await),
         Target::Upstream { upstream, cache } => {
-            return Answered::plain(upstream_answer(way, upstream, cache, course, request).await);
+            let (on, compress) = (cache != RouteCache::Off, site.compresses(cache));
+            let outcome = upstream_answer(way, upstream, cache, course, request).await;
+            return Answered { compress, ..Answered::of(Giver::Upstream { cached: on }, outcome) };
         }
         Target::AssetsThenWorker { assets, worker } => match file_before_worker(site, assets, &request).await {
-            Some(outcome) => return Answered::plain(outcome),
+            Some(outcome) => return Answered::file(outcome),
             None => worker,
         },
         // Its rules answered, since a plan gives it one that does.
         Target::Redirect => return Answered::plain(Err(refuse(&code::NOT_FOUND, "the route leads nowhere"))),
     };
-    Answered { worker: Some(worker), ..Answered::plain(Box::pin(run(way, worker, request, None)).await) }
+    let outcome = Box::pin(run(way, worker, request, None)).await;
+    Answered { worker: Some(worker), ..Answered::of(Giver::Worker, outcome) }
 }
 
 /// 7. A worker's answer. If it stands in the way of the request, there is a next step.
@@ -252,8 +277,10 @@ async fn upstream_answer(
     let (asked, space) = (course.asked.clone(), course.space.clone());
     let behind = middleware::behind(way, course.route, index, &request);
     let rule = site.cache_rule(route);
-    let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind };
+    let heard = Arc::new(Heard::default());
+    let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind, heard: &heard };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
+    heard.write(&mut way.call.record.edit());
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),
         None => failure,
@@ -358,6 +385,21 @@ impl<'a> Open<'a> {
         respond::failure(failure, &Audience { request_id, html, dev })
     }
 
+    /// The answer, or what there is in its place, with a word on who gave it.
+    fn told(&self, outcome: Outcome, giver: Giver, html: bool, dev: Option<&std::path::PathBuf>) -> Response<Body> {
+        match outcome {
+            Ok(mut response) => {
+                told::tell(response.headers_mut(), giver);
+                response
+            }
+            Err(failure) => {
+                let mut response = self.fail(&failure, html, dev);
+                told::tell_failure(response.headers_mut(), failure.code, giver);
+                response
+            }
+        }
+    }
+
     fn add_server_timing(&self, response: &mut Response<Body>) {
         let record = self.record.edit();
         let lost = |code: base::Code| std::ptr::eq(code, &code::INSTANCE_LOST);
@@ -377,6 +419,7 @@ impl<'a> Open<'a> {
         let mut record = self.record.edit();
         record.status = response.status().as_u16();
         record.head = head;
+        record.cache = told::ours(response.headers()).unwrap_or_default().to_owned().into();
         if let Some(whole) = whole {
             record.response_bytes = whole.len() as u64;
             record.total = head;

@@ -13,6 +13,7 @@ mod fetch;
 mod filling;
 mod forwarded;
 mod gap;
+mod heard;
 mod part;
 mod passing;
 mod press;
@@ -43,6 +44,7 @@ pub use care::CacheCare;
 pub use counts::{Counts, Totals};
 pub(crate) use forwarded::{Came, Forwarded, forget};
 use forwarded::{add_via, forwarded};
+pub(crate) use heard::Heard;
 pub(crate) use rule::Rule;
 pub(crate) use sift::{sift, without_shadows};
 pub use tier::NodeName;
@@ -51,9 +53,13 @@ pub use tier::NodeName;
 const NAME: &str = "selvedge";
 
 /// Without a cache: there and back.
-pub(crate) async fn pass(upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
+pub(crate) async fn pass(
+    upstream: &Arc<Upstream>,
+    request: Request,
+    heard: &Arc<Heard>,
+) -> Result<Response<Body>, Failure> {
     let upgrade = request.upgrade;
-    let mut request = forwarded(request);
+    let mut request = forwarded(request, heard.clone());
     if upgrade {
         Asked::tell(true, &mut request.headers);
         return upstream.upgrade(request).await;

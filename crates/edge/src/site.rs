@@ -40,6 +40,7 @@ pub struct Site {
     app: Arc<str>,
     /// The pattern of each route, for the record.
     patterns: Vec<Arc<str>>,
+    labels: Labels,
     /// One URL may lead to more than one upstream, or be changed on its way in more than one manner.
     forks: bool,
     /// In the order of the plan's rules for the cache.
@@ -63,7 +64,8 @@ impl Site {
             route.when.is_some() || rules.is_some_and(moves)
         });
         let rules = parts.plan.cache_rules.iter().map(Rule::new).collect();
-        Arc::new(Self { parts, app, patterns, rules, forks })
+        let labels = Labels::of(&parts.plan);
+        Arc::new(Self { parts, app, patterns, labels, rules, forks })
     }
 
     pub fn app(&self) -> &AppName {
@@ -129,6 +131,28 @@ impl Site {
         }
     }
 
+    /// Where a route leads, for the record.
+    pub(crate) fn label(&self, target: &Target) -> Option<Arc<str>> {
+        let Labels { workers, assets, buckets, upstreams, redirect } = &self.labels;
+        let label = match target {
+            Target::Worker(index) => workers.get(usize::from(index.0)),
+            Target::Assets(index) => assets.get(usize::from(index.0)),
+            Target::AssetsThenWorker { worker, .. } => workers.get(usize::from(worker.0)),
+            Target::Blob(index) => buckets.get(usize::from(index.0)),
+            Target::Upstream { upstream, .. } => upstreams.get(usize::from(upstream.0)),
+            Target::Redirect => Some(redirect),
+        };
+        label.cloned()
+    }
+
+    /// Whether answers of a route to an upstream are compressed.
+    pub(crate) fn compresses(&self, cache: RouteCache) -> bool {
+        match cache {
+            RouteCache::Rule(index) => self.rules[usize::from(index.0)].compress,
+            _ => false,
+        }
+    }
+
     pub(crate) fn pattern(&self, index: RouteIndex) -> &Arc<str> {
         &self.patterns[index.0 as usize]
     }
@@ -137,6 +161,28 @@ impl Site {
     pub fn hosts(&self) -> impl Iterator<Item = String> {
         let plan = &self.parts.plan;
         plan.hosts.iter().cloned().chain(std::iter::once(plan.default_host()))
+    }
+}
+
+/// What the targets of a plan are called in the record.
+struct Labels {
+    workers: Vec<Arc<str>>,
+    assets: Vec<Arc<str>>,
+    buckets: Vec<Arc<str>>,
+    upstreams: Vec<Arc<str>>,
+    redirect: Arc<str>,
+}
+
+impl Labels {
+    fn of(plan: &Plan) -> Self {
+        let label = |kind: &str, name: &str| Arc::from(format!("{kind} {name}"));
+        Self {
+            workers: plan.workers.iter().map(|worker| label("worker", worker.name.as_str())).collect(),
+            assets: plan.assets.iter().map(|assets| label("assets", &assets.directory)).collect(),
+            buckets: plan.buckets.iter().map(|bucket| label("bucket", bucket.as_str())).collect(),
+            upstreams: plan.upstreams.iter().map(|upstream| label("upstream", upstream.name.as_str())).collect(),
+            redirect: "redirect".into(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use base::{Body, NodeLimits, Rng as _, Secret, SystemRng};
-use control::{Admin, AdminParts, Control, ControlParts, PrepareError};
+use control::{Admin, AdminParts, Control, ControlParts, PrepareError, Traced};
 use control_api::{Api, Client, ClientOptions, UpstreamEntry};
 use net::{ConnectionCounts, ListenOptions, Listener, Request, Server, ServerLimits, Sockets};
 use script::SourceMaps;
@@ -82,11 +82,18 @@ fn into_http(request: Request) -> http::Request<Body> {
     converted
 }
 
+/// What a node that runs in this process has to tell.
+pub struct Running {
+    pub responses: Arc<dyn ResponseCare>,
+    pub metrics: Arc<Metrics>,
+    pub traced: Traced,
+}
+
 /// The control plane over these stores, in this process.
 pub fn control(
     stores: &Stores,
     engine: Option<Arc<dyn worker::Engine>>,
-    node: Option<(Arc<dyn ResponseCare>, Arc<Metrics>)>,
+    node: Option<Running>,
     limits: NodeLimits,
     on_release: Arc<dyn Fn() + Send + Sync>,
     upstreams: Arc<dyn Fn() -> Vec<UpstreamEntry> + Send + Sync>,
@@ -101,7 +108,10 @@ pub fn control(
         (None, Some(_)) => Some(Arc::new(reload::nothing) as control::Reload),
         (None, None) => None,
     };
-    let (responses, metrics) = node.unzip();
+    let (responses, metrics, traced) = match node {
+        Some(Running { responses, metrics, traced }) => (Some(responses), Some(metrics), Some(traced)),
+        None => (None, None, None),
+    };
     let prepare = move |artifact: &base::Artifact, limits: &base::WorkerLimits| {
         let Some(engine) = &engine else { return Ok(Vec::new()) };
         let prepared = engine.prepare(artifact, limits);
@@ -135,6 +145,7 @@ pub fn control(
         care: stores.care.clone(),
         responses,
         metrics,
+        traced,
         clock: wire::clock(),
         limits,
         apps: stores.apps.clone(),

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod trace;
+
+pub use trace::Trace;
+
 /// An edge and serverless backend that people own.
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, propagate_version = true)]
@@ -61,6 +65,8 @@ pub enum Command {
     Cache(Cache),
     /// How the answers of shadow targets compare with the real ones.
     Mirrors(AppArgs),
+    /// What became of the last requests, or which way a URL goes.
+    Trace(Trace),
     /// List, inspect, move and delete durable objects.
     Objects(Objects),
     /// Show the state of each target of the upstreams that a node serves.

@@ -13,6 +13,7 @@ pub mod project;
 pub mod release;
 pub mod secret;
 pub mod sql;
+pub mod trace;
 pub mod upstreams;
 pub mod usage;
 

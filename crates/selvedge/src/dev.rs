@@ -63,7 +63,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
         stores.clone(),
     )?;
     let s3 = s3::start(args.listening.s3, &[], &stores, &limits, &sockets, node.sink.clone())?;
-    let counted = Some((node.responses.clone(), node.metrics.clone()));
+    let counted = Some(node.running());
     let (metrics, engine, seen) = (node.metrics.clone(), node.engine.clone(), upstreams::seen_of(&node.hosts));
     let parts = AdminParts {
         api: admin::control(&stores, Some(engine), counted, limits.clone(), Arc::new(|| {}), seen, None),

@@ -88,6 +88,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Sql(args) => command::sql::run(args, json).await,
             Command::Purge(args) => command::cache::purge(args, json).await,
             Command::Mirrors(args) => command::mirrors::run(args, json).await,
+            Command::Trace(args) => command::trace::run(args, json).await,
             Command::Cache(args) => command::cache::run(args, json).await,
             Command::Objects(args) => command::objects::run(args, json).await,
             Command::Kv(args) => command::kv::run(args, json).await,

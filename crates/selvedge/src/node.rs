@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemRng};
+use control::Traced;
+use control_api::{TraceRoute, TraceWay};
 use dispatch::{Dispatcher, ObjectParts};
 use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
 use net::{
@@ -17,9 +19,10 @@ use net::{
 };
 use services::ResponseCare;
 use services_cluster::PostgresUsage;
-use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Sink};
+use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Recent, Sink};
 use tokio::sync::mpsc::unbounded_channel;
 
+use crate::admin::Running;
 use crate::listeners::ListenerOptions;
 use crate::live::Live;
 use crate::outbound::NetFetcher;
@@ -53,6 +56,7 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub sink: Arc<dyn Sink>,
+    recent: Arc<Recent>,
     /// The cache, from its operator's side.
     pub responses: Arc<dyn ResponseCare>,
     connector: Arc<Connector>,
@@ -73,10 +77,10 @@ impl Node {
         // The port is taken first: to find it in use should not cost the start of an engine.
         let Bound { addresses, by_core, doors, quic, running } =
             bind(options.listeners, options.cores, &options.sockets)?;
-        let (engine, metrics) = (wire::open_engine(&stores, &options.limits)?, Metrics::new());
-        let log = (!options.quiet).then(|| open_log(options.log)).transpose()?;
-        let sinks = std::iter::once(metrics.clone() as Arc<dyn Sink>).chain(log.clone().map(|log| log as _));
-        let sink: Arc<dyn Sink> = Arc::new(Fanout::new(sinks.collect()));
+        let engine = wire::open_engine(&stores, &options.limits)?;
+        let metrics = Metrics::new();
+        let recent = recent(&options.limits);
+        let (log, sink) = open_log((options.log, options.quiet), &metrics, &recent)?;
         let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };
         let dispatcher = Dispatcher::with_objects(engine.clone(), clock.clone(), options.limits.clone(), parts);
         let (hosts, drain) = (Hosts::new(HostMap::default()), Drain::new());
@@ -128,6 +132,7 @@ impl Node {
             engine,
             metrics,
             sink,
+            recent,
             responses,
             connector,
             drain,
@@ -148,6 +153,14 @@ impl Node {
                 .push(thread.spawn(move || run_core(index, &dispatcher, config)).context("a core did not start")?);
         }
         Ok(())
+    }
+
+    /// What it has to tell of itself.
+    pub fn running(&self) -> Running {
+        let hosts = self.hosts.clone();
+        let way = move |url: &str| edge::explain::way(&hosts, url).map(told_way);
+        let traced = Traced { recent: self.recent.clone(), way: Arc::new(way) };
+        Running { responses: self.responses.clone(), metrics: self.metrics.clone(), traced }
     }
 
     /// Stops accepting, finishes what is in progress within `drain_ms` or this if it is shorter, and
@@ -205,9 +218,33 @@ struct Bound {
     quic: Vec<(UdpSocket, Arc<Reception>)>,
 }
 
-fn open_log(format: Format) -> Result<Arc<AccessLog>> {
-    let options = AccessLogOptions { format, ..AccessLogOptions::default() };
-    AccessLog::start(std::io::stdout(), &options).context("the access log did not start")
+fn told_way(way: edge::explain::Way) -> TraceWay {
+    let routes = way.routes.into_iter().map(|one| TraceRoute {
+        pattern: one.pattern,
+        target: one.target,
+        matches: one.matches,
+        why: one.why.to_owned(),
+    });
+    let (host, path, app, deployment) = (way.host, way.path, way.app, way.deployment);
+    TraceWay { host, path, app, deployment, routes: routes.collect(), cache_keys: way.cache_keys }
+}
+
+fn recent(limits: &NodeLimits) -> Arc<Recent> {
+    Recent::new(usize::try_from(limits.trace_records).unwrap_or(usize::MAX))
+}
+
+/// The access log, unless the node is to be quiet, and all that records go to. Where there is a log, its writer
+/// keeps the last records, off the way of requests.
+fn open_log(
+    (format, quiet): (Format, bool),
+    metrics: &Arc<Metrics>,
+    recent: &Arc<Recent>,
+) -> Result<(Option<Arc<AccessLog>>, Arc<dyn Sink>)> {
+    let settings = AccessLogOptions { format, recent: Some(recent.clone()), ..AccessLogOptions::default() };
+    let start = || AccessLog::start(std::io::stdout(), &settings).context("the access log did not start");
+    let log = (!quiet).then(start).transpose()?;
+    let last = log.clone().map_or_else(|| recent.clone() as Arc<dyn Sink>, |log| log as _);
+    Ok((log, Arc::new(Fanout::new(vec![metrics.clone(), last]))))
 }
 
 /// Takes every port, for every core.

@@ -136,7 +136,7 @@ fn admin_parts(
         api: admin::control(
             stores,
             Some(node.engine.clone()),
-            Some((node.responses.clone(), node.metrics.clone())),
+            Some(node.running()),
             limits.clone(),
             on_release,
             upstreams::seen_of(&node.hosts),

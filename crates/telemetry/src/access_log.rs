@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::{GuestLine, Record, Sink};
+use crate::{GuestLine, Recent, Record, Sink};
 
 mod human;
 mod json;
@@ -30,11 +30,13 @@ pub struct AccessLogOptions {
     pub format: Format,
     /// Records and lines that may wait for the writer.
     pub queue: usize,
+    /// Who keeps the last records.
+    pub recent: Option<Arc<Recent>>,
 }
 
 impl Default for AccessLogOptions {
     fn default() -> Self {
-        Self { format: Format::Json, queue: 16 << 10 }
+        Self { format: Format::Json, queue: 16 << 10, recent: None }
     }
 }
 
@@ -58,7 +60,14 @@ impl AccessLog {
     pub fn start(out: impl Write + Send + 'static, options: &AccessLogOptions) -> std::io::Result<Arc<Self>> {
         let (queue, items) = sync_channel(options.queue.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer { out, format: options.format, dropped: dropped.clone(), told: 0, buffer: Vec::new() };
+        let writer = Writer {
+            out,
+            format: options.format,
+            dropped: dropped.clone(),
+            recent: options.recent.clone(),
+            told: 0,
+            buffer: Vec::new(),
+        };
         let thread = std::thread::Builder::new().name("access-log".to_owned());
         let writer = thread.spawn(move || writer.run(&items))?;
         Ok(Arc::new(Self { queue: Some(queue), dropped, writer: Some(writer) }))
@@ -115,6 +124,7 @@ struct Writer<W> {
     out: W,
     format: Format,
     dropped: Arc<AtomicU64>,
+    recent: Option<Arc<Recent>>,
     /// How many dropped records the log has admitted to.
     told: u64,
     buffer: Vec<u8>,
@@ -148,8 +158,15 @@ impl<W: Write> Writer<W> {
 
     fn take(&mut self, item: Item) {
         match (item, self.format) {
-            (Item::Record(record), Format::Json) => json::record(&mut self.buffer, &record),
-            (Item::Record(record), Format::Human { color }) => human::record(&mut self.buffer, &record, color),
+            (Item::Record(record), format) => {
+                match format {
+                    Format::Json => json::record(&mut self.buffer, &record),
+                    Format::Human { color } => human::record(&mut self.buffer, &record, color),
+                }
+                if let Some(recent) = &self.recent {
+                    recent.put(*record);
+                }
+            }
             (Item::Line(line), Format::Json) => json::line(&mut self.buffer, &line),
             (Item::Line(line), Format::Human { color }) => human::line(&mut self.buffer, &line, color),
             (Item::Flush(done), _) => {

@@ -13,12 +13,14 @@
 pub mod access_log;
 pub mod fanout;
 pub mod metrics;
+pub mod recent;
 pub mod record;
 pub mod trace;
 
 pub use access_log::{AccessLog, AccessLogOptions, Format};
 pub use fanout::Fanout;
 pub use metrics::Metrics;
+pub use recent::Recent;
 pub use record::{
     GuestLine, InvocationRecord, Level, MirrorOutcome, Mirrored, NullSink, Phases, Record, RecordHandle, Sink, Start,
     Usage,

@@ -1,5 +1,6 @@
 //! The wide event of a request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,16 @@ pub struct Record {
     pub deployment: Option<Arc<str>>,
     /// The pattern of the route that matched.
     pub route: Option<Arc<str>>,
+    /// Where the route led: `worker web`, `upstream shop`, `assets public`.
+    pub target: Option<Arc<str>>,
+    /// Which of an upstream's servers answered, or was asked last.
+    pub server: Option<Arc<str>>,
+    /// How often a server was asked.
+    pub tries: u32,
+    /// What the cache did, as in `Cache-Status` (RFC 9211) without the name; empty if nothing was answered.
+    pub cache: Cow<'static, str>,
+    /// Seconds for which a hit is fresh, if `cache` does not say it.
+    pub ttl_s: Option<i64>,
     pub client: Option<IpAddr>,
     pub method: String,
     pub host: String,
@@ -41,6 +52,16 @@ pub struct Record {
     pub detail: Option<String>,
     /// Every run of guest code on behalf of this request, nested ones included, in order of start.
     pub invocations: Vec<InvocationRecord>,
+}
+
+impl Record {
+    /// What the cache did, with all its parameters.
+    pub fn cache_text(&self) -> Cow<'_, str> {
+        match self.ttl_s {
+            Some(ttl_s) => format!("{}; ttl={ttl_s}", self.cache).into(),
+            None => Cow::Borrowed(&self.cache),
+        }
+    }
 }
 
 /// One run of guest code.

@@ -55,6 +55,7 @@ impl Node {
             care: Arc::new(MemoryCare),
             responses: None,
             metrics: None,
+            traced: None,
             clock: clock.clone(),
             limits,
             apps: Arc::default(),

@@ -80,13 +80,13 @@ pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) ->
     let stored = find(core, site, page, index, route_cache, &target, now_ms)?;
     let body = stored.body.whole()?.clone();
     let id = request_id(core);
-    write_head(out, &stored, now_ms, &id, glance, door)?;
+    let ttl_s = write_head(out, &stored, now_ms, &id, glance, door)?;
     core.cache.count_hit(site.app_label(), body.len() as u64);
     record(
         core,
         site,
         glance,
-        Answered { index, client, id, started, now_ms, status: stored.status, bytes: body.len() },
+        Answered { index, client, id, started, now_ms, status: stored.status, bytes: body.len(), ttl_s },
     );
     Some(Found::Answer(body))
 }
@@ -179,7 +179,7 @@ fn find(
     (plain && !compressed).then_some(stored)
 }
 
-/// The head as hyper would write it.
+/// The head as hyper would write it. Answers how long the response is fresh.
 fn write_head(
     out: &mut Vec<u8>,
     stored: &Stored,
@@ -187,7 +187,7 @@ fn write_head(
     id: &str,
     glance: &Glance<'_>,
     door: Option<&Door>,
-) -> Option<()> {
+) -> Option<i64> {
     let reason = stored.status.canonical_reason()?;
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", stored.status.as_str());
     let mut dated = false;
@@ -214,7 +214,7 @@ fn write_head(
         push(out, name.as_str(), HeaderValue::as_bytes(value));
     }
     out.extend_from_slice(b"\r\n");
-    Some(())
+    Some(i64::try_from(left_s).unwrap_or(i64::MAX))
 }
 
 /// Names are written in lower case, as hyper does.
@@ -249,6 +249,7 @@ struct Answered {
     now_ms: u64,
     status: StatusCode,
     bytes: usize,
+    ttl_s: i64,
 }
 
 fn record(core: &Core, site: &Site, glance: &Glance<'_>, answered: Answered) {
@@ -267,6 +268,9 @@ fn record(core: &Core, site: &Site, glance: &Glance<'_>, answered: Answered) {
         path: glance.path.to_owned(),
         protocol: Protocol::Http11.as_str(),
         status: answered.status.as_u16(),
+        target: site.label(&site.plan().routes.route(answered.index).target),
+        cache: "hit".into(),
+        ttl_s: Some(answered.ttl_s),
         response_bytes: answered.bytes as u64,
         head: total,
         total,

@@ -26,10 +26,13 @@ use super::at_once::{push, push_number};
 use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
 use crate::core::Core;
 use crate::overlay;
-use crate::proxy::{self, Came, Counts, Upstream};
+use crate::proxy::{self, Came, Counts, Heard, Upstream};
 use crate::respond;
 use crate::site::{Generation, Site};
+use crate::told::{self, Giver};
 
+/// What the record says of the cache.
+const BYPASSED: &str = "fwd=bypass";
 /// Room for the head of an answer.
 const HEAD_BYTES: usize = 1 << 10;
 /// Room for a small body behind it.
@@ -118,9 +121,9 @@ impl Taken {
     pub async fn answer(self) -> Response<Body> {
         let Self { waiting, upstream, request } = self;
         let outcome = match request {
-            Either::Left(plain) => upstream.ask_plain(plain).await.map(Reply::into_response),
+            Either::Left(plain) => upstream.ask_plain(plain, &waiting.heard).await.map(Reply::into_response),
             // Boxed: most need no room for it.
-            Either::Right(request) => Box::pin(proxy::pass(&upstream, *request)).await,
+            Either::Right(request) => Box::pin(proxy::pass(&upstream, *request, &waiting.heard)).await,
         };
         waiting.answer(outcome)
     }
@@ -179,12 +182,12 @@ fn routed<'s>(
 }
 
 async fn exchange_plain(waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Late {
-    let outcome = upstream.ask_plain(request).await;
+    let outcome = upstream.ask_plain(request, &waiting.heard).await;
     waiting.end_plain(outcome)
 }
 
 async fn exchange(waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
-    let outcome = proxy::pass(&upstream, request).await;
+    let outcome = proxy::pass(&upstream, request, &waiting.heard).await;
     waiting.end(outcome)
 }
 
@@ -198,6 +201,7 @@ struct Waiting {
     started: Duration,
     started_unix_ms: u64,
     client: Client,
+    heard: Arc<Heard>,
     /// The record is there, or somebody else's to make.
     told: bool,
 }
@@ -277,6 +281,7 @@ impl Waiting {
             started,
             started_unix_ms: core.clock.unix_ms(),
             client,
+            heard: Arc::default(),
             told: false,
         }
     }
@@ -343,7 +348,8 @@ impl Waiting {
     /// Completes the record of one that was answered in one piece.
     fn tell(&mut self, status: StatusCode, bytes: usize) {
         let (elapsed, status) = (self.elapsed(), status.as_u16());
-        let record = Record { status, response_bytes: bytes as u64, head: elapsed, total: elapsed, ..self.record() };
+        let (cache, response_bytes) = (BYPASSED.into(), bytes as u64);
+        let record = Record { status, cache, response_bytes, head: elapsed, total: elapsed, ..self.record() };
         self.core.sink.record(record);
     }
 
@@ -406,7 +412,11 @@ impl Waiting {
         let id = HeaderValue::try_from(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""));
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
-        let mut response = outcome.unwrap_or_else(|failure| open.fail(&failure, self.client.html, self.site.dev()));
+        let mut response = outcome.unwrap_or_else(|failure| {
+            let mut response = open.fail(&failure, self.client.html, self.site.dev());
+            told::tell_failure(response.headers_mut(), failure.code, Giver::Upstream { cached: false });
+            response
+        });
         if let Some(door) = core.doors.current().get(self.client.listener) {
             door.fields(&self.client.host, self.client.secured, response.headers_mut());
         }
@@ -425,7 +435,7 @@ impl Waiting {
     /// The record so far, which from now on is somebody else's to complete.
     fn record(&mut self) -> Record {
         self.told = true;
-        Record {
+        let mut record = Record {
             started_unix_ms: self.started_unix_ms,
             request_id: std::mem::take(&mut self.id),
             trace: self.trace,
@@ -437,8 +447,11 @@ impl Waiting {
             host: self.client.host.clone(),
             path: self.client.path_and_query.path().to_owned(),
             protocol: self.client.protocol.as_str(),
+            target: self.site.label(&self.site.plan().routes.route(self.index).target),
             ..Record::default()
-        }
+        };
+        self.heard.write(&mut record);
+        record
     }
 }
 

@@ -27,6 +27,7 @@ use super::rules::{Course, on_the_way};
 use super::{Answered, Outcome, Way, run};
 use crate::proxy::{Behind, Forwarded, Upstream};
 use crate::respond::{self, Audience, refuse};
+use crate::told::Giver;
 
 /// The path and query under which the cache is to keep the answer. Believed of a middleware alone.
 const CACHE_KEY: HeaderName = HeaderName::from_static("selvedge-cache-key");
@@ -82,7 +83,7 @@ pub(super) fn go_on(
             Err(failure) => return Answered::plain(Err(failure)),
         };
         let outcome = run(&way, one.worker, request, Some(next)).await;
-        Answered { worker: Some(one.worker), ..Answered::plain(outcome) }
+        Answered { worker: Some(one.worker), ..Answered::of(Giver::Middleware, outcome) }
     }
     .boxed_local()
 }
@@ -117,18 +118,19 @@ fn through(
             return upstream.ask(forwarded).await;
         }
         let worker = workers.remove(0);
-        let Forwarded { method, path_and_query, headers, body, client, .. } = forwarded;
+        let Forwarded { method, path_and_query, headers, body, client, heard, .. } = forwarded;
         let request = Request { method, path_and_query, headers, body, ..head.bare() };
         let next = {
             let way = way.clone();
             serve_next(&head.url(), move |call, outbound| {
                 let way = way.called(call);
                 let (workers, upstream, head) = (workers.clone(), upstream.clone(), head.clone());
+                let heard = heard.clone();
                 async move {
                     let Outbound { method, url, mut headers, body } = outbound;
                     let path_and_query = path_of(&url)?;
                     headers.insert(header::HOST, head.authority.clone());
-                    let forwarded = Forwarded { method, path_and_query, headers, body, client, interim: None };
+                    let forwarded = Forwarded { method, path_and_query, headers, body, client, interim: None, heard };
                     let outcome = through(way.clone(), workers, upstream, head, forwarded).await;
                     Ok(outcome.unwrap_or_else(|failure| way.told(&failure)))
                 }

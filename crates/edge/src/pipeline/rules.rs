@@ -26,6 +26,7 @@ use crate::assets;
 use crate::body;
 use crate::proxy;
 use crate::respond::{self, refuse};
+use crate::told::Giver;
 
 /// How long a client stays on its side of a split.
 const SPLIT_COOKIE_S: u32 = 30 * 86_400;
@@ -112,27 +113,27 @@ pub(super) async fn answer(way: &Way, index: RouteIndex, rules: &Rules, mut requ
     let of_request = |place: &str| facts.place(place);
     let filling = Filling { captures: captures.captures(&path), of_request: &of_request };
     let mut after = After { fields: Fields::of(&rules.response_headers, &filling), cookie: None };
-    let early = |outcome: Outcome, after: After| Answered { outcome, worker: None, after };
+    let early = |giver, outcome: Outcome, after: After| Answered { after, ..Answered::of(giver, outcome) };
 
     if let Some(maintenance) = &rules.maintenance
         && !is_let_in(maintenance, way, &request)
     {
-        return early(closed(maintenance), after);
+        return early(Giver::Maintenance, closed(maintenance), after);
     }
     if let Some(file) = rules.redirects
         && let Some(Elsewhere::Redirect { status, location }) =
             way.site.asset_index(file).redirects.find(&path, request.path_and_query.query())
     {
-        return early(redirected(status, location), after);
+        return early(Giver::Redirect, redirected(status, location), after);
     }
     if let Some(redirect) = &rules.redirect {
         let location = redirect.location(request.path_and_query.query(), &filling);
-        return early(redirected(redirect.status, location), after);
+        return early(Giver::Redirect, redirected(redirect.status, location), after);
     }
     if let Some(max) = rules.max_body_bytes
         && let Err(failure) = bound(&mut request, max)
     {
-        return early(Err(failure), after);
+        return early(Giver::Node, Err(failure), after);
     }
     let mut course = Course::new(way, index, route.target, &request);
     if let Some(split) = &rules.split {
@@ -143,7 +144,7 @@ pub(super) async fn answer(way: &Way, index: RouteIndex, rules: &Rules, mut requ
         }
     }
     if let Err(failure) = rewrite(&rules.rewrite, &filling, &mut request, &mut course) {
-        return early(Err(failure), after);
+        return early(Giver::Node, Err(failure), after);
     }
     let fields = Fields::of(&rules.request_headers, &filling);
     fields.uncover(&mut request.headers);
@@ -199,7 +200,7 @@ pub(super) async fn on_the_way(way: &Way, index: RouteIndex, course: Course, mut
 /// The one file that answers for a target that fails.
 async fn stand_in(way: &Way, target: Target, page: &StandIn, request: &Request) -> Option<Answered> {
     let Target::Assets(index) = target else { return None };
-    Some(Answered::plain(assets::stand_in(way.site.asset_index(index), request, page).await?))
+    Some(Answered::file(assets::stand_in(way.site.asset_index(index), request, page).await?))
 }
 
 /// Whether another target may be asked in place of one that failed. What never arrived may be sent

@@ -13,7 +13,7 @@ use base::{Body, Clock, NodeLimits, code};
 use cache::{Answer, Asked, Content, Key, Parts, Purge, Purged, Responses, Reuse, StoreError, Stored, Variants};
 use futures_util::future::LocalBoxFuture;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use net::Request;
 use tokio::sync::oneshot;
 use worker::Failure;
@@ -23,14 +23,14 @@ use super::counts::{Counted, Counts, Totals};
 use super::fetch::{Fetch, Led};
 use super::filling::{Filling, Head, Outcome};
 use super::forwarded::CLIENT_CERT;
+use super::heard::Heard;
 use super::part::{self, Parted};
 use super::press::Press;
 use super::rule::Rule;
 use super::{Forwarded, NAME, Upstream, add_via, forwarded, gap, pass, rest};
+use crate::compress::Streams;
 use crate::respond::refuse;
-
-/// RFC 9211.
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+use crate::told::CACHE_STATUS;
 
 /// A request is unlike the one that was asked for, in what the response varies by.
 const NOT_ALIKE: &str = "vary";
@@ -50,6 +50,7 @@ pub struct ProxyCache {
     pub(super) parted: Parted,
     counts: Counted,
     pub(super) press: Press,
+    streams: Arc<Streams>,
     /// The next name of a body.
     pub(super) body_id: AtomicU64,
 }
@@ -77,6 +78,8 @@ pub(crate) struct Caching<'a> {
     pub space: Option<Arc<str>>,
     /// Workers between the cache and the upstream.
     pub behind: Option<Behind>,
+    /// Is told who answers.
+    pub heard: &'a Arc<Heard>,
 }
 
 /// Who is asked in place of the upstream, and asks it in turn.
@@ -106,6 +109,7 @@ impl ProxyCache {
             parted: Parted::default(),
             counts: Counted::default(),
             press: Press::default(),
+            streams: Streams::new(limits.compressed_streams),
             // What a disk has of an earlier process has smaller ones: a body takes longer than a nanosecond.
             body_id: AtomicU64::new(clock.unix_ms().saturating_mul(1_000_000)),
         })
@@ -119,6 +123,11 @@ impl ProxyCache {
     /// What is stored under a key, if that is known without a wait.
     pub(crate) fn at_hand(&self, key: &Key) -> Option<Variants> {
         self.responses.at_hand(key)
+    }
+
+    /// Bodies that are compressed as they come, on all cores.
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
     }
 
     /// A request was answered with a fresh response.
@@ -211,7 +220,7 @@ pub(crate) async fn answer(
     }
     let is_head = request.method == Method::HEAD;
     let asked = Asked::parse(&request.headers);
-    let mut request = forwarded(request);
+    let mut request = forwarded(request, caching.heard.clone());
     // A response that depends on it is for one alone, and would not say so (RFC 9440, section 3).
     request.headers.remove(CLIENT_CERT);
     request.path_and_query = asked_for(rule, request.path_and_query);
@@ -231,8 +240,8 @@ pub(crate) fn with_host(key: String, asked: &HeaderValue) -> String {
 /// Past the cache.
 async fn ahead(caching: &Caching<'_>, upstream: &Arc<Upstream>, request: Request) -> Result<Response<Body>, Failure> {
     match &caching.behind {
-        Some(behind) if !request.upgrade => behind(forwarded(request)).await,
-        _ => pass(upstream, request).await,
+        Some(behind) if !request.upgrade => behind(forwarded(request, caching.heard.clone())).await,
+        _ => pass(upstream, request, caching.heard).await,
     }
 }
 
@@ -297,14 +306,15 @@ enum Read {
 }
 
 impl Asking {
-    async fn answer(self, caching: &Caching<'_>, upstream: &Arc<Upstream>) -> Result<Response<Body>, Failure> {
+    async fn answer(mut self, caching: &Caching<'_>, upstream: &Arc<Upstream>) -> Result<Response<Body>, Failure> {
         let now_ms = caching.clock.unix_ms();
         let variants = caching.cache.responses.get(&self.key).await;
         let variants = variants.map_err(|error| refuse(error.code(), error.to_string()))?;
         let stored = match cache::reuse(&variants, &self.request.headers, &self.asked, now_ms) {
             Reuse::Fresh(stored) => return Ok(self.hit(caching, &stored, now_ms).await),
             Reuse::StaleWhile(stored) => {
-                // Nobody waits for it, so that whom its response is for is no matter.
+                // Nobody waits for it, so that whom its response is for is no matter, nor who gives it.
+                self.request.heard = Arc::default();
                 if let Joined::Leads(filling) = caching.cache.share(&self, now_ms) {
                     self.fetch(caching, upstream, filling, Some(stored.clone()));
                 }

@@ -52,6 +52,7 @@ impl Fetch {
         let plain = request.headers.clone();
         let validates = cache::set_validators(self.stored.as_deref(), &mut request.headers);
         let (path_and_query, client) = (request.path_and_query.clone(), request.client);
+        let heard = request.heard.clone();
         let mut outcome = ask(&self.upstream, self.behind.as_ref(), request).await;
         if let Ok(response) = &outcome
             && validates
@@ -63,8 +64,15 @@ impl Fetch {
                     // It speaks of another response than the one that is stored: begin anew.
                     let (method, mut headers) = (Method::GET, plain);
                     cache::set_validators(None, &mut headers);
-                    let again =
-                        Forwarded { method, path_and_query, headers, body: Body::empty(), client, interim: None };
+                    let again = Forwarded {
+                        method,
+                        path_and_query,
+                        headers,
+                        body: Body::empty(),
+                        client,
+                        interim: None,
+                        heard,
+                    };
                     outcome = ask(&self.upstream, self.behind.as_ref(), again).await;
                 }
             }

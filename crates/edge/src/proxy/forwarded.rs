@@ -7,6 +7,7 @@
 //! `Client-Cert`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base::Body;
 use http::uri::PathAndQuery;
@@ -15,6 +16,7 @@ use net::{Glance, Interim, PlainRequest, Protocol, Request};
 use telemetry::TraceContext;
 
 use super::NAME;
+use super::heard::Heard;
 use super::sift::is_suspect;
 use super::tier::{CDN_LOOP, NodeName};
 use crate::sender::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, consistent};
@@ -32,6 +34,8 @@ pub(crate) struct Forwarded {
     pub client: IpAddr,
     /// Where interim answers go.
     pub interim: Option<Interim>,
+    /// Is told who answers.
+    pub heard: Arc<Heard>,
 }
 
 impl Forwarded {
@@ -44,6 +48,7 @@ impl Forwarded {
             body: Body::empty(),
             client: self.client,
             interim: None,
+            heard: self.heard.clone(),
         }
     }
 }
@@ -67,7 +72,7 @@ pub(crate) fn forget(headers: &mut HeaderMap) {
 }
 
 /// The request as a server gets it. What it says already of who sent it is believed.
-pub(super) fn forwarded(request: Request) -> Forwarded {
+pub(super) fn forwarded(request: Request, heard: Arc<Heard>) -> Forwarded {
     let (scheme, host, client) = (request.scheme(), request.asked_host().clone(), request.client());
     let peer = request.peer.ip();
     let mut headers = request.headers;
@@ -104,7 +109,7 @@ pub(super) fn forwarded(request: Request) -> Forwarded {
     // Who sends the body is told to when it is read, which is when a server is there to take it.
     headers.remove(header::EXPECT);
     let Request { method, path_and_query, body, interim, .. } = request;
-    Forwarded { method, path_and_query, headers, body, client, interim }
+    Forwarded { method, path_and_query, headers, body, client, interim, heard }
 }
 
 /// Who sent a request, in the words of two fields.

@@ -30,6 +30,7 @@ use worker::Failure;
 
 use super::binding::Binding;
 use super::forwarded::{Came, Forwarded};
+use super::heard::Heard;
 use super::passing::Passing;
 use super::spool::{self, Replay};
 use super::tier::{self, NodeName};
@@ -57,6 +58,8 @@ pub struct Upstream {
     pub(super) name: String,
     pub(super) limits: UpstreamLimits,
     pub(super) peers: Vec<Arc<Peer>>,
+    /// What each of them is called.
+    servers: Vec<Arc<str>>,
     retry_on: Vec<u16>,
     hash: Option<HashKey>,
     sticky: Option<Binding>,
@@ -93,6 +96,7 @@ impl Upstream {
             name: plan.name.to_string(),
             limits: plan.limits.clone(),
             peers,
+            servers: settings::names(plan).into_iter().map(Arc::from).collect(),
             retry_on: plan.retry_on.clone(),
             hash: settings::hash_key(&plan.balance),
             sticky: plan.sticky.as_ref().map(|cookie| Binding::new(cookie, &settings::names(plan))),
@@ -134,8 +138,13 @@ impl Upstream {
     }
 
     /// Sends such a request.
-    pub(crate) async fn ask_plain(self: &Arc<Self>, request: PlainRequest) -> Result<Reply, Failure> {
-        self.in_time(async |deadline| self.tries(Asking::plain(self, request), deadline).await).await
+    pub(crate) async fn ask_plain(
+        self: &Arc<Self>,
+        request: PlainRequest,
+        heard: &Arc<Heard>,
+    ) -> Result<Reply, Failure> {
+        let heard = heard.clone();
+        self.in_time(async |deadline| self.tries(Asking::plain(self, request, heard), deadline).await).await
     }
 
     /// Sends a request and answers with the head of the response.
@@ -184,6 +193,7 @@ impl Upstream {
         let mut asking = Asking::new(self, request).await?;
         loop {
             let mut slot = self.enter(&asking.ask).await?;
+            asking.note(slot.pick.at);
             asking.ask.tried.insert(slot.pick.at);
             let (path_and_query, headers) = asking.head();
             let sockets = settings::sockets(&self.limits);
@@ -208,6 +218,7 @@ impl Upstream {
                 (Err(_), Some(tried)) => return self.finish(tried, &asking, deadline),
                 (Err(failure), None) => return Err(failure),
             };
+            asking.note(slot.pick.at);
             asking.ask.tried.insert(slot.pick.at);
             let mut tried = if asking.may_go_beside() {
                 // Boxed: two attempts, of which most requests make one.
@@ -319,6 +330,7 @@ impl Upstream {
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
         let at = tried.slot.pick.at;
+        asking.note(at);
         let mut response = match tried.result? {
             Reply::Response(response) => response,
             plain @ Reply::Plain(_) => return Ok(plain),
@@ -401,6 +413,7 @@ struct Asking<'a> {
     ask: Ask,
     bound: Option<usize>,
     retries: u64,
+    heard: Arc<Heard>,
 }
 
 /// What goes out.
@@ -452,16 +465,16 @@ impl<'a> Asking<'a> {
         let (whole, stream) = upstream.at_hand(std::mem::take(&mut request.body)).await?;
         let trial = whole.is_some();
         let ask = Ask { key, sticky: bound, trial, ..Ask::default() };
-        let Forwarded { method, path_and_query, mut headers, interim, .. } = request;
+        let Forwarded { method, path_and_query, mut headers, interim, heard, .. } = request;
         upstream.node.mark(&mut headers);
         let (stream, interim) = (Some(stream), interim.filter(|_| upstream.early_hints));
         let what = Whole { method, path_and_query, headers, replay: whole, stream, interim };
-        Ok(Self { upstream, what: What::Whole(Box::new(what)), ask, bound, retries: 0 })
+        Ok(Self { upstream, what: What::Whole(Box::new(what)), ask, bound, retries: 0, heard })
     }
 
-    fn plain(upstream: &'a Upstream, request: PlainRequest) -> Self {
+    fn plain(upstream: &'a Upstream, request: PlainRequest, heard: Arc<Heard>) -> Self {
         let ask = Ask { trial: true, ..Ask::default() };
-        Self { upstream, what: What::Plain(Arc::new(request)), ask, bound: None, retries: 0 }
+        Self { upstream, what: What::Plain(Arc::new(request)), ask, bound: None, retries: 0, heard }
     }
 
     fn head(&self) -> (PathAndQuery, HeaderMap) {
@@ -528,6 +541,11 @@ impl<'a> Asking<'a> {
             && self.upstream.peers.len() > 1
             && self.is_idempotent()
             && self.is_at_hand()
+    }
+
+    /// For the record: a target is asked, or has answered.
+    fn note(&self, at: usize) {
+        self.heard.note(&self.upstream.servers[at], self.retries + 1);
     }
 
     fn again(&mut self) {

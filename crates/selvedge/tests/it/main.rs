@@ -35,6 +35,7 @@ mod sharing;
 mod sockets;
 mod sql;
 mod tiers;
+mod trace;
 mod traces;
 mod upstreams;
 mod usage;

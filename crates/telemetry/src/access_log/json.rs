@@ -1,5 +1,6 @@
 //! Lines for machines. The names of the fields are stable.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,6 +19,14 @@ struct Request<'a> {
     deployment: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tries: Option<u32>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cache: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<std::net::IpAddr>,
     method: &'a str,
@@ -95,6 +104,10 @@ pub(super) fn record(out: &mut Vec<u8>, record: &Record) {
         app: record.app.as_deref(),
         deployment: record.deployment.as_deref(),
         route: record.route.as_deref(),
+        target: record.target.as_deref(),
+        server: record.server.as_deref(),
+        tries: Some(record.tries).filter(|tries| *tries > 0),
+        cache: record.cache_text(),
         client: record.client,
         method: &record.method,
         host: &record.host,

@@ -50,7 +50,7 @@ impl Write for Output {
 
 fn start(format: Format, queue: usize) -> (Arc<AccessLog>, Output) {
     let output = Output::default();
-    (AccessLog::start(output.clone(), &AccessLogOptions { format, queue }).unwrap(), output)
+    (AccessLog::start(output.clone(), &AccessLogOptions { format, queue, recent: None }).unwrap(), output)
 }
 
 fn sample() -> Record {

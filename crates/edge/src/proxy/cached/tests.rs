@@ -13,6 +13,7 @@ fn asking(url: &str) -> Asking {
             body: Body::empty(),
             client: std::net::IpAddr::from([127, 0, 0, 1]),
             interim: None,
+            heard: Arc::default(),
         },
         key: Key { app: "app".into(), cache: None, url: url.into() },
         is_head: false,

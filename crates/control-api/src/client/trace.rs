@@ -1,0 +1,29 @@
+use super::{Client, Payload};
+use crate::api::TraceApi;
+use crate::model::{Items, TraceEntry, TraceOptions, TraceWay};
+use crate::query::QueryText;
+use crate::{Answer, Operation};
+
+impl TraceApi for Client {
+    fn trace(&self, options: TraceOptions) -> Answer<'_, Vec<TraceEntry>> {
+        Box::pin(async move {
+            let query = QueryText::default()
+                .with("app", options.app)
+                .with("path", options.path)
+                .with("status", options.status)
+                .with("slow_ms", options.slow_ms)
+                .with("request_id", options.request_id)
+                .with("after", options.after)
+                .with("limit", options.limit);
+            let items: Items<TraceEntry> = self.read(Operation::Trace, &[], query, Payload::Nothing).await?;
+            Ok(items.items)
+        })
+    }
+
+    fn trace_way(&self, url: String) -> Answer<'_, TraceWay> {
+        Box::pin(async move {
+            let query = QueryText::default().with("url", Some(url));
+            self.read(Operation::TraceWay, &[], query, Payload::Nothing).await
+        })
+    }
+}

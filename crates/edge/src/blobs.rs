@@ -5,11 +5,13 @@ use std::sync::Arc;
 use base::{Body, code};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use services::blob::{Blob, BlobError, Blobs, Bucket, Conditions, Content, Etags, GetOptions, RangeSpec};
+use services::blob::{Blob, BlobError, Blobs, Bucket, Conditions, Content, CorsRule, Etags, GetOptions, RangeSpec};
 use worker::Failure;
 
 use crate::assets::is_read;
 use crate::respond::refuse;
+
+mod cors;
 
 /// A bucket that a route leads to.
 #[derive(Clone)]
@@ -22,6 +24,13 @@ impl PublicBucket {
     /// Answers a request for the blob under `rest`, what the route's `*` stands for, as the path has
     /// it. Conditions and ranges are those of HTTP; without a blob it is a 404.
     pub async fn answer(&self, method: &Method, headers: &HeaderMap, rest: &str) -> Result<Response<Body>, Failure> {
+        let rules = match headers.contains_key(header::ORIGIN) {
+            true => self.rules().await,
+            false => Vec::new(),
+        };
+        if let Some(response) = cors::preflight(&rules, method, headers) {
+            return Ok(response);
+        }
         if !is_read(method) {
             return Err(refuse(&code::METHOD_NOT_ALLOWED, format!("{method} is not allowed on a public bucket")));
         }
@@ -43,11 +52,21 @@ impl PublicBucket {
             found = self.provider.get(&self.bucket, &key, GetOptions { range: None, ..options }).await;
         }
         match found {
-            Ok(Some(blob)) => Ok(response(blob, range.is_some())),
+            Ok(Some(blob)) => {
+                let mut response = response(blob, range.is_some());
+                cors::allow(&rules, method, headers, &mut response);
+                Ok(response)
+            }
             Ok(None) => Err(refuse(&code::NOT_FOUND, format!("there is no blob {key:?} in {}", self.bucket.name))),
             Err(BlobError::BadRange { size }) => Ok(unsatisfiable(size)),
             Err(error) => Err(Failure::new(error.code(), error.to_string())),
         }
+    }
+
+    /// Which pages of other origins the bucket lets in; without an answer, none.
+    async fn rules(&self) -> Vec<CorsRule> {
+        let info = self.provider.bucket(&self.bucket).await.ok().flatten();
+        info.map(|info| info.settings.cors).unwrap_or_default()
     }
 }
 

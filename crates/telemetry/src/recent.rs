@@ -1,6 +1,6 @@
 //! The last records, for who asks afterwards what became of a request.
 //!
-//! A ring in memory: a new record takes the place of the oldest, and to put one in costs a lock and a move. Long
+//! A ring in memory: a new record takes the place of the oldest, and to put one in costs a lock and a move, and no allocation. Long
 //! texts of strangers are cut, so that the ring has a size. Where there is an access log, its writer puts them
 //! in, and a request pays nothing for it.
 
@@ -19,7 +19,7 @@ const INVOCATIONS_MAX: usize = 16;
 pub struct Numbered {
     /// From 1.
     pub number: u64,
-    pub record: Arc<Record>,
+    pub record: Record,
 }
 
 /// Which records are wanted.
@@ -103,7 +103,6 @@ impl Recent {
             cut(text);
         }
         record.invocations.truncate(INVOCATIONS_MAX);
-        let record = Arc::new(record);
         let mut ring = self.ring();
         ring.last += 1;
         let number = ring.last;

@@ -46,6 +46,8 @@ fn measure(place: &Path) {
         let contract = contract_query(&sql).await;
         println!("point query, plain       {plain:8.2} µs");
         println!("point query, contract    {contract:8.2} µs, {:.1} times", contract / plain);
+        let at_once = query_at_once(&sql);
+        println!("point query, at once     {at_once:8.2} µs, {:.1} times", at_once / plain);
         let flushes = flushes(&place.join("flushes"));
         println!("flushes of 4 KiB         {flushes:8.0} /s");
         for count in [1, 32, DATABASES] {
@@ -103,6 +105,18 @@ async fn contract_query(sql: &LocalSql) -> f64 {
         best = best.min(start.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS));
     }
     best
+}
+
+/// The same by the function that never waits.
+fn query_at_once(sql: &LocalSql) -> f64 {
+    let (database, text, mut id) = (database("main"), Arc::<str>::from(POINT), 0);
+    let mut query = || {
+        id = id % ROWS + 1;
+        let statement = SqlStatement::bind(text.clone(), vec![SqlValue::Integer(id)]);
+        let answer = sql.read_now(&database, &statement).expect("nothing to wait for");
+        assert_eq!(answer.expect("an answer").results[0].rows.len(), 1);
+    };
+    (0..5).map(|_| time_of(&mut query)).fold(f64::MAX, f64::min)
 }
 
 fn flushes(path: &Path) -> f64 {

@@ -3,7 +3,8 @@
 //! **Reading.** A single statement that only reads runs on the caller's thread, on a pooled
 //! connection with its statement compiled already: no thread is woken for a point query. It is
 //! given [`INLINE`] for that. What takes longer is stopped, begun again on a thread that may wait,
-//! and remembered, so that the next time it goes there at once.
+//! and remembered, so that the next time it goes there at once. Where nothing is being committed
+//! either, a caller that can't wait gets its answer from a plain function ([`Sql::read_now`]).
 //!
 //! **Writing.** Each database has one writer and a queue before it. What has gathered there is
 //! committed together, each batch in a savepoint of its own. A batch that ends the whole
@@ -195,6 +196,22 @@ impl Sql for LocalSql {
         statements: Vec<SqlStatement>,
     ) -> BoxFuture<'a, Result<SqlAnswer, SqlError>> {
         self.read_or_write(database, statements).boxed()
+    }
+
+    fn read_now(&self, database: &SqlDatabase, statement: &SqlStatement) -> Option<Result<SqlAnswer, SqlError>> {
+        if !may_read(&statement.sql) {
+            return None;
+        }
+        let file = self.files.open_now(database)?;
+        // While something is being committed it would be read twice.
+        if file.is_slow(&statement.sql) || !file.is_settled() {
+            return None;
+        }
+        match file.read_inline(statement, INLINE) {
+            Ok(Read::Answer(results)) => file.is_settled().then(|| Ok(file.answer(results))),
+            Ok(Read::Writes | Read::TooSlow) => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 
     fn script<'a>(&'a self, database: &'a SqlDatabase, text: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>> {

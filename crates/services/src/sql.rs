@@ -57,6 +57,12 @@ pub trait Sql: Send + Sync {
         statements: Vec<SqlStatement>,
     ) -> BoxFuture<'a, Result<SqlAnswer, SqlError>>;
 
+    /// Answers what a batch of this one statement would, on the spot: if it only reads, and neither it nor
+    /// what it saw has to be waited for. `None` says that nothing happened, and that `batch` is to be asked.
+    fn read_now(&self, _database: &SqlDatabase, _statement: &SqlStatement) -> Option<Result<SqlAnswer, SqlError>> {
+        None
+    }
+
     /// Runs a text of several statements in one transaction. They take no parameters, and what
     /// they answer is not kept.
     fn script<'a>(&'a self, database: &'a SqlDatabase, text: String) -> BoxFuture<'a, Result<ScriptAnswer, SqlError>>;

@@ -41,6 +41,16 @@ impl SqlBinding {
         Ok(Cow::Owned(family))
     }
 
+    /// The same, if nothing is to be done for it first.
+    pub fn ready(&self, key: Option<&str>) -> Option<Cow<'_, SqlDatabase>> {
+        let family = match &self.target {
+            SqlTarget::One(database) => return Some(Cow::Borrowed(database)),
+            SqlTarget::Family(family) => family.database(key.unwrap_or("")).ok()?,
+        };
+        let is_ready = self.migrations.is_empty() || self.migrated().contains(&family.name);
+        is_ready.then_some(Cow::Owned(family))
+    }
+
     fn migrated(&self) -> MutexGuard<'_, HashSet<SqlName>> {
         self.migrated.lock().unwrap_or_else(PoisonError::into_inner)
     }

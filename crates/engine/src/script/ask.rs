@@ -131,28 +131,54 @@ pub fn ask(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) ->
         call.event = None;
         call.meter.clone()
     });
+    let begun = match at_once(&env, meter.as_deref(), code, arguments, out) {
+        None => begin(guest, env, meter, code, arguments, out),
+        Some(answered) => {
+            guest.look_at_clock();
+            answered.err().map(|completion| Begun::Ended(Box::new(completion)))
+        }
+    };
+    let Some(begun) = begun else { return Ok(Answer::Now) };
+    let operation = guest.fresh_id();
+    guest.effects.push(Effect::Begun { operation, context, code, begun });
+    Ok(Answer::Later(operation))
+}
+
+/// What is answered without even a future. That is worth it for a point query, which takes little longer than one.
+fn at_once(
+    env: &Env,
+    meter: Option<&Meter>,
+    code: i32,
+    arguments: &[u8],
+    out: &mut Encoder,
+) -> Option<Result<(), Completion>> {
+    match (code, meter) {
+        (abi::ask::SQL_QUERY, Some(meter)) => sql::query_now(env, meter, arguments, out),
+        _ => None,
+    }
+}
+
+/// Begins an operation; `None` if it is answered already.
+fn begin(
+    guest: &mut Guest,
+    env: Arc<Env>,
+    meter: Option<Arc<Meter>>,
+    code: i32,
+    arguments: &[u8],
+    out: &mut Encoder,
+) -> Option<Begun> {
     let now_ms = guest.host_ms();
     let native = |meter: &Arc<Meter>| meter.native_us.load(Ordering::Relaxed);
     let before = meter.as_ref().map(native);
     let ask = Ask { env, meter: meter.clone(), now_ms, code, arguments: Bytes::copy_from_slice(arguments) };
     let mut work: BoxFuture<'static, Completion> = Box::pin(ask.perform(Streamed::Not));
-    let begun = match (&mut work).now_or_never() {
-        None => Begun::Waits(work),
-        Some(completion) => {
-            // It ran on this thread, whose time the entry is charged already.
-            if let (Some(meter), Some(before)) = (&meter, before) {
-                meter.native_us.store(before, Ordering::Relaxed);
-            }
-            guest.look_at_clock();
-            match answer(completion, out) {
-                Ok(()) => return Ok(Answer::Now),
-                Err(completion) => Begun::Ended(Box::new(completion)),
-            }
-        }
-    };
-    let operation = guest.fresh_id();
-    guest.effects.push(Effect::Begun { operation, context, code, begun });
-    Ok(Answer::Later(operation))
+    let Some(completion) = (&mut work).now_or_never() else { return Some(Begun::Waits(work)) };
+    // It ran on this thread, whose time the entry is charged already.
+    if let (Some(meter), Some(before)) = (&meter, before) {
+        meter.native_us.store(before, Ordering::Relaxed);
+    }
+    guest.look_at_clock();
+    answer(completion, out).err().map(|completion| Begun::Ended(Box::new(completion)))
 }
 
 /// Writes a result for the guest. One that fails, or goes on, comes as an event.

@@ -4,17 +4,16 @@
 //! it: objects and BigInts are made where the encoding is read, in C, not by the prelude. A BigInt
 //! that is bound crosses as an array of one string.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use services::Durability;
 use services::sql::{SqlChangesOptions, SqlCost, SqlError, SqlParams, SqlResult, SqlStatement, SqlValue};
-use worker::{Handle, Meter, SqlBinding, SqlTarget};
+use worker::{Env, Handle, Meter, SqlBinding, SqlTarget};
 
 use super::abi::{ask as ask_abi, sql as abi};
 use super::ask::Ask;
 use super::codec::{Decoder, Encoder, Malformed, Value};
-use super::operations::Completion;
+use super::operations::{self, Completion};
 
 /// The largest integer that a number holds exactly with all before it.
 const SAFE_MAX: i64 = (1 << 53) - 1;
@@ -50,10 +49,10 @@ impl From<SqlError> for Completion {
 }
 
 /// The binding that comes first, and the key of a family's database after it.
-fn binding<'a>(ask: &'a Ask, args: &mut Decoder<'_>) -> Result<(&'a SqlBinding, Option<String>), Completion> {
+fn binding<'a>(env: &'a Env, args: &mut Decoder<'_>) -> Result<(&'a SqlBinding, Option<String>), Completion> {
     let index = args.next()?.as_u32()? as usize;
     let key = args.next()?.as_optional_str()?.map(str::to_owned);
-    match ask.env.bindings.get(index) {
+    match env.bindings.get(index) {
         Some((_, Handle::Sql(binding))) => Ok((binding, key)),
         _ => Err(Completion::type_error("this binding is no SQL database")),
     }
@@ -101,7 +100,7 @@ fn number_value(number: f64) -> SqlValue {
 
 /// QUERY(binding, key, sql, values, exact, shape, column) → the result in this shape
 async fn query(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(ask, &mut args)?;
+    let (binding, key) = binding(&ask.env, &mut args)?;
     let (statement, exact) = statement(&mut args)?.ok_or(Malformed)?;
     let (shape, column) = (Shape::parse(&args.next()?)?, args.next()?);
     let meter = ask.metered()?;
@@ -113,9 +112,27 @@ async fn query(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completio
     shaped(result, shape, column.as_optional_str()?, context)
 }
 
+/// The same on the spot, into `out`; `None` if it has to be waited for, or is to fail for a reason that `query` gives.
+/// Its time is not told apart from the entry's, in which it is.
+pub fn query_now(env: &Env, meter: &Meter, arguments: &[u8], out: &mut Encoder) -> Option<Result<(), Completion>> {
+    let mut args = Decoder::new(arguments);
+    let (binding, key) = binding(env, &mut args).ok()?;
+    let (statement, exact) = statement(&mut args).ok()??;
+    let (shape, column) = (Shape::parse(&args.next().ok()?).ok()?, args.next().ok()?);
+    let database = binding.ready(key.as_deref())?;
+    let answer = binding.provider.read_now(&database, &statement)?;
+    Some(operations::count(meter, env).and_then(|()| {
+        let answer = answer?;
+        let result = answer.results.first().ok_or(Malformed)?;
+        charge_rows(meter, result.cost);
+        let context = Context { exact, size_bytes: answer.size_bytes, durability: Some(answer.durability) };
+        shape_into(result, shape, column.as_optional_str()?, context, out)
+    }))
+}
+
 /// BATCH(binding, key, sql, values, exact, …) → [result, …]
 async fn batch(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(ask, &mut args)?;
+    let (binding, key) = binding(&ask.env, &mut args)?;
     let (mut statements, mut exact) = (Vec::new(), Vec::new());
     while let Some((statement, is_exact)) = statement(&mut args)? {
         statements.push(statement);
@@ -136,7 +153,7 @@ async fn batch(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completio
 
 /// SCRIPT(binding, key, text) → [statements, ms, durability]
 async fn script(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(ask, &mut args)?;
+    let (binding, key) = binding(&ask.env, &mut args)?;
     let text = args.next()?.as_str()?.to_owned();
     let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
@@ -149,7 +166,7 @@ async fn script(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completi
 
 /// BEGIN(binding, key) → transaction
 async fn begin(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(ask, &mut args)?;
+    let (binding, key) = binding(&ask.env, &mut args)?;
     let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
     let transaction = binding.provider.begin(&database).await?;
@@ -159,7 +176,7 @@ async fn begin(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completio
 
 /// CHANGES(binding, key, position or null, limit or null, first) → [through, [sequence, ms, table, kind, rowid, key, …]]
 pub async fn changes(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(ask, &mut args)?;
+    let (binding, key) = binding(&ask.env, &mut args)?;
     let (after, limit, first) = (args.next()?, args.next()?, args.next()?.as_bool()?);
     let options = SqlChangesOptions {
         after: if after.is_nullish() { None } else { Some(after.as_f64()?.max(0.0) as u64) },
@@ -228,7 +245,7 @@ async fn end(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion>
 
 /// STREAM(binding, key, sql, values, exact) → stream
 async fn stream(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let (binding, key) = binding(ask, &mut args)?;
+    let (binding, key) = binding(&ask.env, &mut args)?;
     let (statement, _) = statement(&mut args)?.ok_or(Malformed)?;
     let meter = ask.metered()?;
     let database = binding.database(key.as_deref()).await?;
@@ -265,10 +282,14 @@ fn close(ask: &Ask, mut args: Decoder<'_>) -> Result<Completion, Completion> {
 }
 
 /// What statements used is the invocation's, their time included.
-fn charge(meter: &Arc<Meter>, cost: SqlCost) {
+fn charge(meter: &Meter, cost: SqlCost) {
+    charge_rows(meter, cost);
+    meter.native_us.fetch_add(cost.duration.as_micros() as u64, Ordering::Relaxed);
+}
+
+fn charge_rows(meter: &Meter, cost: SqlCost) {
     meter.sql_rows_read.fetch_add(cost.rows_read, Ordering::Relaxed);
     meter.sql_rows_written.fetch_add(cost.rows_written, Ordering::Relaxed);
-    meter.native_us.fetch_add(cost.duration.as_micros() as u64, Ordering::Relaxed);
 }
 
 fn ms(cost: SqlCost) -> f64 {
@@ -306,12 +327,24 @@ struct Context {
 }
 
 fn shaped(result: &SqlResult, shape: Shape, column: Option<&str>, context: Context) -> Result<Completion, Completion> {
-    let (columns, values, exact) = (&result.columns, &result.rows.values, context.exact);
     let mut out = Encoder::default();
+    shape_into(result, shape, column, context, &mut out)?;
+    Ok(Completion::Value(out.0))
+}
+
+/// What fails writes nothing.
+fn shape_into(
+    result: &SqlResult,
+    shape: Shape,
+    column: Option<&str>,
+    context: Context,
+    out: &mut Encoder,
+) -> Result<(), Completion> {
+    let (columns, values, exact) = (&result.columns, &result.rows.values, context.exact);
     match shape {
-        Shape::Result => encode_result(result, context, &mut out),
-        Shape::Rows => encode_rows(columns, values, exact, &mut out),
-        Shape::First => encode_first(result, column, exact, &mut out)?,
+        Shape::Result => encode_result(result, context, out),
+        Shape::Rows => encode_rows(columns, values, exact, out),
+        Shape::First => encode_first(result, column, exact, out)?,
         Shape::Arrays | Shape::NamedArrays => {
             let named = matches!(shape, Shape::NamedArrays);
             out.array(result.rows.len() as u32 + u32::from(named));
@@ -323,11 +356,11 @@ fn shaped(result: &SqlResult, shape: Shape, column: Option<&str>, context: Conte
             }
             for row in values.chunks(result.rows.width.max(1)) {
                 out.array(row.len() as u32);
-                row.iter().for_each(|value| encode_value(value, exact, &mut out));
+                row.iter().for_each(|value| encode_value(value, exact, out));
             }
         }
     }
-    Ok(Completion::Value(out.0))
+    Ok(())
 }
 
 /// `{ success, meta, results }`, as code for D1 knows it.

@@ -195,6 +195,11 @@ impl SqlFile {
         self.write(Work::Nothing).await.map(drop)
     }
 
+    /// Whether everything is durable already that a read which has ended may have seen.
+    pub fn is_settled(&self) -> bool {
+        self.seen.is_settled()
+    }
+
     /// Waits for the writer and begins a transaction on it.
     pub async fn begin(self: &Arc<Self>) -> Result<Arc<Lease>, SqlError> {
         let (reply, answer) = oneshot::channel();

@@ -64,6 +64,12 @@ impl Seen {
         }
         Ok(self.last.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
+
+    /// Whether that is so already.
+    pub fn is_settled(&self) -> bool {
+        !self.committing.load(Ordering::SeqCst)
+            && self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(Ticket::is_durable)
+    }
 }
 
 /// The connection that writes, and how it fares.

@@ -23,6 +23,7 @@ pub fn sql<P: Sql>(open: impl Fn() -> Subject<P>) {
     check(transactions_are_serializable);
     check(a_dropped_transaction_is_rolled_back);
     check(a_read_sees_what_was_acknowledged);
+    check(what_is_read_at_once_is_what_a_batch_answers);
     check(databases_share_nothing);
     check(a_database_that_is_deleted_begins_anew);
     check(a_statement_has_bounds);
@@ -208,6 +209,38 @@ fn a_database_that_is_deleted_begins_anew<P: Sql>(sql: &P) {
         sql.delete(&one).await.expect("it is gone already");
         script(one.clone(), "CREATE TABLE t (x)").await.expect("it begins anew");
         script(other, "INSERT INTO t VALUES (2)").await.expect("another is as it was");
+    });
+}
+
+/// Who asks at once gets the answer of a batch or none, and what writes does nothing.
+fn what_is_read_at_once_is_what_a_batch_answers(sql: &impl Sql) {
+    block_on(async {
+        let db = database("main");
+        let read = SqlStatement::bind("SELECT n, 'text' FROM t WHERE n >= ?", vec![SqlValue::Integer(0)]);
+        if let Some(answer) = sql.read_now(&db, &read) {
+            assert!(answer.is_err(), "there is no table yet");
+        }
+        make(sql, &db, "CREATE TABLE t (n INTEGER)").await;
+        for n in 0..20 {
+            let insert = SqlStatement::bind("INSERT INTO t VALUES (?)", vec![SqlValue::Integer(n)]);
+            let writes = ["INSERT INTO t VALUES (99)", "WITH x AS (SELECT 99) INSERT INTO t SELECT * FROM x"];
+            assert!(writes.iter().all(|text| sql.read_now(&db, &SqlStatement::new(*text)).is_none()), "it would write");
+            sql.batch(&db, vec![insert]).await.expect("it runs");
+            let at_once = sql.read_now(&db, &read).map(|answer| answer.expect("it runs").results);
+            let batch = sql.batch(&db, vec![read.clone()]).await.expect("it runs").results;
+            assert_eq!(batch[0].rows.values.len() as i64, 2 * (n + 1), "each row once");
+            if let Some(results) = at_once {
+                assert_eq!(results.len(), 1);
+                assert_eq!(results[0].rows, batch[0].rows, "what was acknowledged is seen");
+                assert_eq!(results[0].columns, batch[0].columns);
+            }
+        }
+        if let Some(answer) = sql.read_now(&db, &SqlStatement::new("SELECT * FROM _selvedge_migration")) {
+            assert!(matches!(answer, Err(SqlError::Forbidden(_))), "{answer:?}");
+        }
+        if let Some(answer) = sql.read_now(&db, &SqlStatement::new("SELECT n FROM t WHERE n = ?")) {
+            assert!(matches!(answer, Err(SqlError::BadParameters(_))), "{answer:?}");
+        }
     });
 }
 

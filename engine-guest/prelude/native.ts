@@ -291,3 +291,12 @@ export const OP_POSTGRES_END = 562;
 export const OP_POSTGRES_LISTEN = 563;
 export const OP_POSTGRES_NEXT = 564;
 export const OP_POSTGRES_CLOSE = 565;
+
+// What `Intl` asks for.
+export const INTL_TAGS = 920;
+export const INTL_DATA = 921;
+export const INTL_ZONES = 922;
+export const INTL_ZONE = 923;
+export const INTL_OFFSET = 924;
+export const INTL_COMPARE = 925;
+export const INTL_SEGMENTS = 926;

@@ -49,6 +49,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "filereader", globals: &["FileReader", "ProgressEvent"], words: &[] },
     Feature { name: "forms", globals: &["FormData"], words: &["formData"] },
     Feature { name: "identity", globals: &["FixedLengthStream", "IdentityTransformStream"], words: &[] },
+    Feature { name: "intl", globals: &["Intl"], words: &["toLocale", "localeCompare"] },
     Feature { name: "kv", globals: &[], words: &["atomic(", ".watch(", "changedSince"] },
     Feature { name: "messageevent", globals: &["MessageEvent"], words: &[] },
     Feature { name: "messaging", globals: &["MessageChannel", "MessagePort"], words: &[] },

@@ -21,6 +21,7 @@ mod host;
 mod ids;
 mod image;
 mod instance;
+mod intl;
 mod kv;
 mod metering;
 mod node;

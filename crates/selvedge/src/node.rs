@@ -77,8 +77,7 @@ impl Node {
         // The port is taken first: to find it in use should not cost the start of an engine.
         let Bound { addresses, by_core, doors, quic, running } =
             bind(options.listeners, options.cores, &options.sockets)?;
-        let engine = wire::open_engine(&stores, &options.limits)?;
-        let metrics = Metrics::new();
+        let (engine, metrics) = (wire::open_engine(&stores, &options.limits)?, Metrics::new());
         let recent = recent(&options.limits);
         let (log, sink) = open_log((options.log, options.quiet), &metrics, &recent)?;
         let parts = ObjectParts { store: stores.objects.clone(), leases: stores.leases.clone(), sink: sink.clone() };

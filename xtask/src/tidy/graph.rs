@@ -69,6 +69,8 @@ const HEAVY: &[Heavy] = &[
     Heavy::of("cranelift*", &["engine"]),
     Heavy::of("wasm-encoder", &["engine"]),
     Heavy::of("wasmparser", &["engine"]),
+    Heavy::of("icu_*", &["engine"]),
+    Heavy::of("jiff*", &["engine"]),
     Heavy::of("rusqlite", &["services-local"]),
     Heavy::of("libsqlite3-sys", &["services-local"]),
     Heavy::of("postgres*", &["services-cluster"]),

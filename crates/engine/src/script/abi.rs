@@ -106,6 +106,20 @@ pub mod node {
     pub const ZIP_OPERATION: i32 = 215;
 }
 
+/// What `Intl` asks for: calls.
+pub mod intl {
+    pub const FIRST: i32 = TAGS;
+    pub const LAST: i32 = SEGMENTS;
+
+    pub const TAGS: i32 = 920;
+    pub const DATA: i32 = 921;
+    pub const ZONES: i32 = 922;
+    pub const ZONE: i32 = 923;
+    pub const OFFSET: i32 = 924;
+    pub const COMPARE: i32 = 925;
+    pub const SEGMENTS: i32 = 926;
+}
+
 /// Calls of other workers' methods: calls, then operations.
 pub mod rpc {
     pub const FIRST_CALL: i32 = OPEN;

@@ -12,7 +12,7 @@ use super::abi::{self, call, control, crypto};
 use super::ask::{self, Answer};
 use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody, on_tick};
-use super::{held, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
+use super::{held, intl, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -228,6 +228,7 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         abi::past::FIRST_CALL..=abi::past::LAST_CALL | abi::durable::TOLD => objects::answer(guest, code, args, out)?,
         abi::rpc::FIRST_CALL..=abi::rpc::LAST_CALL => rpc::answer(guest, code, args, out)?,
         abi::node::HASH..=abi::node::LAST_CALL => node::answer(code, args, &guest.limits, out)?,
+        abi::intl::FIRST..=abi::intl::LAST => intl::answer(code, args, &guest.limits, out)?,
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }

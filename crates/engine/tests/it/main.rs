@@ -9,6 +9,7 @@ mod crypto;
 mod fixture;
 mod fuzz;
 mod html_rewriter;
+mod intl;
 mod language;
 mod limits;
 mod loss;

@@ -392,7 +392,7 @@ fn a_callback_on_what_is_left_of_a_stack_ends_the_instance_at_worst() {
               try { return new Response(String(x.down(depth))) } catch (e) { return new Response(e.constructor.name) } } }";
         let mut app = importing(source, &[("deep", DEEP)]).start();
         let mut seen = std::collections::BTreeSet::new();
-        for depth in (0..160_000).step_by(1_000) {
+        for depth in (0..1_200_000).step_by(7_500) {
             let answer = match app.run(get(&format!("http://a.test/?depth={depth}"))).await {
                 Ok(response) => String::from_utf8(collect(response).await.to_vec()).unwrap(),
                 Err(failure) => failure.code.name.to_owned(),

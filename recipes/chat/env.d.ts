@@ -153,7 +153,7 @@ interface DurableObjectStorage extends Omit<DurableObjectTransaction, "rollback"
   };
   readonly sql: SqlStorage;
   deleteAll(): Promise<void>;
-  sync(): Promise<void>;
+  sync(): Promise<{ durability: "memory" | "fsync" | "quorum" }>;
   transaction<Result>(callback: (transaction: DurableObjectTransaction) => Promise<Result>): Promise<Result>;
   transactionSync<Result>(callback: () => Result): Result;
 }

@@ -51,7 +51,7 @@ interface KVNamespace<Key extends string = string> {
       ifAbsent?: boolean;
     },
   ): Promise<{ revision: number; durability: "memory" | "fsync" | "quorum" }>;
-  delete(key: Key, options?: { ifRevision?: number }): Promise<void>;
+  delete(key: Key, options?: { ifRevision?: number }): Promise<{ durability: "memory" | "fsync" | "quorum" }>;
   list<Metadata = unknown>(options?: {
     prefix?: string | null;
     cursor?: string | null;

@@ -26,7 +26,8 @@ interface R2Bucket {
   ): Promise<R2Object>;
   createMultipartUpload(key: string, options?: R2MultipartOptions): Promise<R2MultipartUpload>;
   resumeMultipartUpload(key: string, uploadId: string): R2MultipartUpload;
-  delete(keys: string | string[]): Promise<void>;
+  /** Answers undefined if there was no key. */
+  delete(keys: string | string[]): Promise<{ durability: "memory" | "fsync" | "quorum" } | undefined>;
   list(options?: R2ListOptions): Promise<R2Objects>;
 }
 

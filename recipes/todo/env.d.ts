@@ -41,11 +41,21 @@ interface SqlTransaction {
   prepare(sql: string): D1PreparedStatement;
 }
 
+interface SqlChange {
+  sequence: number;
+  time: number;
+  table: string;
+  type: "insert" | "update" | "delete" | "drop";
+  rowid: number | bigint | null;
+  key: unknown[] | null;
+}
+
 interface D1Database {
   prepare(sql: string): D1PreparedStatement;
   batch<Row = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]>;
-  exec(text: string): Promise<{ count: number; duration: number }>;
+  exec(text: string): Promise<{ count: number; duration: number; durability: "memory" | "fsync" | "quorum" }>;
   transaction<Value>(work: (transaction: SqlTransaction) => Value | Promise<Value>): Promise<Value>;
+  changes(options?: { after?: number | null; limit?: number | null }): AsyncIterableIterator<SqlChange>;
   withSession(constraint?: string): D1DatabaseSession;
   dump(): Promise<ArrayBuffer>;
 }

@@ -21,6 +21,8 @@ const PRELUDE: &str = "engine-guest/prelude";
 const LOADED_LATER: [&str; 4] = ["cloudflare", "features", "node", "selvedge"];
 const WASM: &str = "quickjs.wasm";
 const ARTIFACT: &str = "prelude.artifact";
+/// Made by hand for a new version of CLDR, as `engine-guest/intl/README.md` says.
+const LOCALES: &str = "cldr.bin";
 /// What the modules of the platform export; it is written beside the artifact.
 const EXPORTS: &str = "prelude.exports";
 

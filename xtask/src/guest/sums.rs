@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use super::{ARTIFACT, DIST, PRELUDE, WASM, quickjs};
+use super::{ARTIFACT, DIST, LOCALES, PRELUDE, WASM, quickjs};
 use crate::repo::Repo;
 
 pub const FILE: &str = "SHA256SUMS";
@@ -25,7 +25,7 @@ impl Sums {
     /// Of the checkout as it is; a file that was not built yet has no sum.
     pub fn take(repo: &Repo) -> Result<Self> {
         let mut sums = Self::default();
-        for name in [ARTIFACT, WASM] {
+        for name in [ARTIFACT, LOCALES, WASM] {
             match fs::read(repo.path(DIST).join(name)) {
                 Ok(content) => sums.files.insert(name.to_owned(), hex::encode(Sha256::digest(content))),
                 Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -33,6 +33,7 @@ impl Sums {
             };
         }
         sums.sources.insert(WASM.to_owned(), sum_of(&wasm_sources(repo)?, &wasm_settings())?);
+        sums.sources.insert(LOCALES.to_owned(), sum_of(&[repo.path("engine-guest/intl/extract.mjs")], "")?);
         sums.sources.insert(ARTIFACT.to_owned(), sum_of(&prelude_sources(&repo.path(PRELUDE))?, "")?);
         Ok(sums)
     }

@@ -273,7 +273,8 @@ fn a_browser_uploads_an_image_with_a_url_that_the_worker_signed() {
     };
     counted("selvedge_requests_total{app=\"images\",route=\"s3\",status=\"2xx\"} 1");
     counted("selvedge_requests_total{app=\"images\",route=\"s3\",status=\"4xx\"} 1");
-    assert_eq!(node.log().lines().filter(|line| line.contains("\"route\":\"s3\"")).count(), 3, "{}", node.log());
+    let logged = || node.log().lines().filter(|line| line.contains("\"route\":\"s3\"")).count();
+    crate::harness::until("each of the three is logged", || (logged() == 3).then_some(()));
     let shown = node.send(&Request::get(&text(&answer["show"])).at_app("images")).expect(200);
     assert_eq!((shown.header("content-type"), shown.text().as_str()), (Some("image/png"), "a picture"));
     let list = node.send(&Request::get("/list").at_app("images")).expect(200).json();

@@ -12,7 +12,7 @@ mod options;
 mod origin;
 mod overload;
 mod peer;
-mod process;
+pub mod process;
 mod report;
 mod stage;
 mod start;
@@ -89,7 +89,8 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
 /// the rounds that remain.
 fn run_case(repo: &Repo, tools: &Tools, case: &'static Case, options: &Options) -> Result<Vec<Row>> {
     let mut stages = Vec::new();
-    let admitted = Contender::ALL.into_iter().filter(|contender| case.admits(*contender) && tools.has(*contender));
+    let wanted = |contender: &Contender| case.admits(*contender) && (contender.is_selvedge() || !options.alone);
+    let admitted = Contender::ALL.into_iter().filter(|contender| wanted(contender) && tools.has(*contender));
     for contender in admitted {
         match Stage::prepare(repo, tools, case, contender) {
             Ok(stage) => stages.push((contender, stage)),

@@ -66,7 +66,10 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     if let (Some(input), [target]) = (&options.input, targets.as_slice()) {
         let input = fs::canonicalize(input).with_context(|| format!("{}", input.display()))?;
         return match target.replay(&folder, &input)? {
-            None => Ok(println!("{}: this input is no failure", target.name)),
+            None => {
+                println!("{}: this input is no failure", target.name);
+                Ok(())
+            }
             Some(failure) => bail!("{}: {}", target.name, failure.told),
         };
     }

@@ -7,6 +7,7 @@
 
 mod bench;
 mod conformance;
+mod dist;
 mod fuzz;
 mod guest;
 mod needs;
@@ -28,11 +29,12 @@ usage: cargo xtask CHORE
   needs                                     print the commands that bring what the tests need and this machine lacks
   lint                                      clippy over everything
   engine-guest [--verify]                   build what changed of the script engine's guest, or compare a fresh build
-  bench functions [--json] [--quick] [--only CASE]...
+  dist                                      build what is released: optimised by a profile of itself at work
+  bench functions [--json] [--quick] [--alone] [--only CASE]...
                                             measure Selvedge beside its peers
-  bench data [--json] [--quick] [--only CASE]...
+  bench data [--json] [--quick] [--alone] [--only CASE]...
                                             the same for operations on data
-  bench cdn [--json] [--quick] [--only CASE]...
+  bench cdn [--json] [--quick] [--alone] [--only CASE]...
                                             the same for an edge: cache, proxy, TLS
   fuzz [--seconds N] [--only TARGET]... [--seed S] [--input FILE]
                                             feed mutated input to what parses a stranger's data; --input replays one
@@ -67,6 +69,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["lint"] => repo::run(repo.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         ["engine-guest"] => guest::build(&repo),
         ["engine-guest", "--verify"] => guest::verify(&repo),
+        ["dist"] => dist::run(&repo),
         ["bench", "functions", rest @ ..] => bench::run(&repo, rest),
         ["bench", "data", rest @ ..] => bench::data::run(&repo, rest),
         ["bench", "cdn", rest @ ..] => bench::cdn::run(&repo, rest),

@@ -52,9 +52,14 @@ impl Repo {
     /// build, `name` how it is called below the profile's folder.
     pub fn build_dist(&self, selection: &[&str], name: &str) -> Result<PathBuf> {
         run(self.cargo().args(["build", "--profile", "dist"]).args(selection))?;
+        Ok(self.target_folder()?.join("dist").join(name))
+    }
+
+    /// Where cargo puts what it builds.
+    pub fn target_folder(&self) -> Result<PathBuf> {
         let metadata = self.metadata()?;
         let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?;
-        Ok(Path::new(target).join("dist").join(name))
+        Ok(target.into())
     }
 
     /// Every text file of the checkout, by its path from the root with `/` between the parts,

@@ -67,7 +67,8 @@ type Rounds = BTreeMap<Contender, Vec<Figures>>;
 /// Every contender once a round, one after the other; one that fails is reported and left out.
 fn run_case(tools: &Tools, peers: &Peers, case: &Case, options: &Options) -> Rounds {
     let mut rounds = Rounds::new();
-    let mut taking_part = case.contenders().collect::<Vec<_>>();
+    let wanted = |contender: &Contender| *contender == Contender::Selvedge || !options.alone;
+    let mut taking_part = case.contenders().filter(wanted).collect::<Vec<_>>();
     for round in 1..=if options.quick { 1 } else { ROUNDS } {
         taking_part.retain(|&contender| {
             eprintln!("{} · round {round} · {}", case.name, contender.name());

@@ -41,7 +41,10 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
     let options = &Options::parse("data", arguments, &names)?;
     let tools = Tools::find(repo)?;
     let wanted = || CASES.iter().filter(|case| options.wants(case.name));
-    let peers = Peers::find(repo, wanted().any(|case| case.contenders.contains(&Contender::Contract)))?;
+    let peers = Peers::find(
+        repo,
+        wanted().any(|case| taking_part(case, options).any(|contender| contender == Contender::Contract)),
+    )?;
     let mut all = Vec::new();
     for case in wanted() {
         let rounds = run_case(repo, &tools, &peers, case, options)?;
@@ -65,10 +68,15 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Alone, a case is what a node does: the contract is called by a program of its own.
+fn taking_part(case: &Case, options: &Options) -> impl Iterator<Item = Contender> {
+    case.contenders.iter().copied().filter(|contender| *contender == Contender::Handler || !options.alone)
+}
+
 /// Every contender once a round, one after the other; one that fails is reported and left out.
 fn run_case(repo: &Repo, tools: &Tools, peers: &Peers, case: &Case, options: &Options) -> Result<Rounds> {
     let mut rounds = Rounds::new();
-    let mut taking_part = case.contenders.to_vec();
+    let mut taking_part = taking_part(case, options).collect::<Vec<_>>();
     for round in 1..=if options.quick { 1 } else { ROUNDS } {
         taking_part.retain(|&contender| {
             eprintln!("{} · round {round} · {}", case.name, contender.name());

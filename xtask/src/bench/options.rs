@@ -1,4 +1,4 @@
-//! What every bench takes: `--json`, `--quick`, and `--only CASE` any number of times.
+//! What every bench takes: `--json`, `--quick`, `--alone`, and `--only CASE` any number of times.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail};
 pub struct Options {
     pub json: bool,
     pub quick: bool,
+    /// Selvedge without its peers.
+    pub alone: bool,
     /// Empty for every case.
     only: Vec<String>,
 }
@@ -18,6 +20,7 @@ impl Options {
             match *argument {
                 "--json" => options.json = true,
                 "--quick" => options.quick = true,
+                "--alone" => options.alone = true,
                 "--only" => {
                     let name = *rest.next().context("--only wants the name of a case")?;
                     if !cases.contains(&name) {
@@ -25,7 +28,9 @@ impl Options {
                     }
                     options.only.push(name.to_owned());
                 }
-                other => bail!("`cargo xtask bench {bench}` has no {other:?}: it takes --json, --quick, --only CASE"),
+                other => bail!(
+                    "`cargo xtask bench {bench}` has no {other:?}: it takes --json, --quick, --alone, --only CASE"
+                ),
             }
         }
         Ok(options)
@@ -44,8 +49,8 @@ mod tests {
     fn the_options_are_read_and_a_case_that_is_not_there_is_told_with_those_that_are() {
         let parse = |arguments: &[&str]| Options::parse("data", arguments, &["hit", "put"]);
         let only = vec!["hit".to_owned(), "put".to_owned()];
-        let options = parse(&["--quick", "--only", "hit", "--only", "put", "--json"]).expect("options");
-        assert_eq!(options, Options { json: true, quick: true, only });
+        let options = parse(&["--quick", "--only", "hit", "--alone", "--only", "put", "--json"]).expect("options");
+        assert_eq!(options, Options { json: true, quick: true, alone: true, only });
         assert!(options.wants("put") && !options.wants("get"));
         assert!(parse(&["--only", "get"]).expect_err("no such case").to_string().contains("hit, put"));
         assert!(parse(&["--fast"]).is_err() && parse(&["--only"]).is_err());

@@ -12,6 +12,7 @@ use super::load::{self, Target};
 use crate::repo;
 
 const START_MAX: Duration = Duration::from_secs(20);
+const END_MAX: Duration = Duration::from_secs(20);
 
 /// Ended when dropped.
 #[derive(Debug)]
@@ -90,11 +91,30 @@ impl Server {
     }
 }
 
+/// Where a program that is compiled to do so writes how often each part of it ran, as it ends by itself.
+pub const PROFILE: &str = "LLVM_PROFILE_FILE";
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let asked = std::env::var_os(PROFILE).is_some()
+            && repo::runs(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        if !asked || !ended(&mut self.child) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
+}
+
+/// Whether it ends by itself within the time that a server has for that.
+fn ended(child: &mut Child) -> bool {
+    let asked = Instant::now();
+    while asked.elapsed() < END_MAX {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
 }
 
 /// What `/proc/PID/stat` says, as far as we ask.

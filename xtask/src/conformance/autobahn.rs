@@ -156,7 +156,8 @@ mod tests {
             "7.1.1": { "behavior": "OK", "behaviorClose": "WRONG CODE" },
         } });
         let outcomes = outcomes(&report).expect("cases");
-        let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.difference.as_deref()).collect();
+        let mut failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.difference.as_deref()).collect();
+        failed.sort_unstable();
         assert_eq!((outcomes.len(), failed), (5, vec!["behavior: FAILED", "behaviorClose: WRONG CODE"]));
     }
 }

@@ -111,7 +111,7 @@ fn ask_all(address: SocketAddr, requests: &[u32]) -> Result<()> {
                 stream.set_read_timeout(Some(ANSWER_MAX))?;
                 stream.set_nodelay(true)?;
                 let mut buffer = vec![0; LARGEST + (64 << 10)];
-                own.map(|&object| ask(&mut stream, &mut buffer, object)).collect()
+                own.copied().try_for_each(|object| ask(&mut stream, &mut buffer, object))
             })
         });
         let clients: Vec<_> = clients.collect();

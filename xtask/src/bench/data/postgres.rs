@@ -53,9 +53,10 @@ pub fn measure(tools: &Tools, postgres: &Postgres, case: &Case, folder: &Path, s
     let data = folder.join("postgres");
     fs::create_dir(&data).with_context(|| format!("creating {}", data.display()))?;
     let owner = hand_over(folder, &data)?;
-    let as_owner = |command: &mut Command, program: &Path| match owner {
-        true => drop(command.args(["--reuid", OWNER, "--regid", OWNER, "--clear-groups"]).arg(program)),
-        false => {}
+    let as_owner = |command: &mut Command, program: &Path| {
+        if owner {
+            command.args(["--reuid", OWNER, "--regid", OWNER, "--clear-groups"]).arg(program);
+        }
     };
     let first = |program: &Path| if owner { PathBuf::from("setpriv") } else { program.to_owned() };
     let mut init = Command::new(first(&postgres.initdb));
@@ -78,7 +79,7 @@ pub fn measure(tools: &Tools, postgres: &Postgres, case: &Case, folder: &Path, s
         setup.args(["-c", statement]);
     }
     // The port opens before the server takes anybody.
-    while !repo::output(Command::new(&postgres.psql).args(&at).args(["-d", "postgres", "-c", "SELECT 1"])).is_ok() {
+    while repo::output(Command::new(&postgres.psql).args(&at).args(["-d", "postgres", "-c", "SELECT 1"])).is_err() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     repo::output(&mut setup)?;
@@ -103,7 +104,7 @@ pub fn measure(tools: &Tools, postgres: &Postgres, case: &Case, folder: &Path, s
 /// Gives a directory to the server's user, if we are root; answers whether.
 fn hand_over(folder: &Path, data: &Path) -> Result<bool> {
     let id = |arguments: &[&str]| -> Result<u32> {
-        Ok(repo::output(Command::new("id").args(arguments))?.trim().parse::<u32>().context("id printed no number")?)
+        repo::output(Command::new("id").args(arguments))?.trim().parse::<u32>().context("id printed no number")
     };
     if id(&["-u"])? != 0 {
         return Ok(false);

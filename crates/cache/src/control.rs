@@ -40,7 +40,7 @@ impl CacheControl {
         let mut control = Self::default();
         for line in headers.get_all(header::CACHE_CONTROL) {
             let line = String::from_utf8_lossy(line.as_bytes());
-            for directive in split_list(&line) {
+            for directive in elements(&line) {
                 let (name, value) = match directive.split_once('=') {
                     Some((name, value)) => (name.trim(), Some(unquote(value.trim()))),
                     None => (directive, None),
@@ -117,25 +117,30 @@ pub fn seconds(value: Option<&str>) -> u64 {
     }
 }
 
+/// Whether a response says `no-transform`, for who asks nothing else of its `Cache-Control`.
+pub(crate) fn forbids_transforming(headers: &HeaderMap) -> bool {
+    let is_it = |directive: &str| {
+        let name = directive.split('=').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("no-transform")
+    };
+    let mut lines = headers.get_all(header::CACHE_CONTROL).iter();
+    lines.any(|line| elements(&String::from_utf8_lossy(line.as_bytes())).any(is_it))
+}
+
 /// The elements of a comma-separated list; a comma in quotes separates nothing.
-pub(crate) fn split_list(line: &str) -> Vec<&str> {
-    let mut elements = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
-    for (at, byte) in line.bytes().enumerate() {
+pub(crate) fn elements(line: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let separates = move |byte: char| {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                elements.push(line[start..at].trim());
-                start = at + 1;
-            }
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            ',' => return !quoted,
             _ => {}
         }
-    }
-    elements.push(line[start..].trim());
-    elements.retain(|element| !element.is_empty());
-    elements
+        false
+    };
+    line.split(separates).map(str::trim).filter(|element| !element.is_empty())
 }
 
 /// The content of a quoted string, or a token as it is.

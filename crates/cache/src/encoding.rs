@@ -4,7 +4,7 @@
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::control::{CacheControl, split_list};
+use crate::control::{elements, forbids_transforming};
 use crate::stored::Stored;
 
 /// Smaller bodies gain nothing.
@@ -79,38 +79,50 @@ pub fn reduce_encodings(request: &mut HeaderMap) {
     }
 }
 
-/// What `Accept-Encoding` says, in thousandths.
+/// The names in an `Accept-Encoding` that somebody asks for. What it says of others matters to nobody.
+const NAMED: [&str; 6] = ["br", "deflate", "gzip", "zstd", "identity", "*"];
+
+/// What `Accept-Encoding` says, in thousandths, in the order of [`NAMED`].
 #[derive(Default)]
-struct Weights(Vec<(String, u16)>);
+struct Weights([Option<u16>; NAMED.len()]);
 
 impl Weights {
+    /// `None` without any element.
     fn parse(request: &HeaderMap) -> Option<Self> {
-        let weights = Self::of(request.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes))?;
-        (!weights.0.is_empty()).then_some(weights)
+        let lines = || request.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let weights = Self::of(lines())?;
+        let has_any = lines().any(|line| std::str::from_utf8(line).is_ok_and(|line| elements(line).next().is_some()));
+        has_any.then_some(weights)
     }
 
+    /// Of a name that comes twice, the first counts. `None` if it can't be read.
     fn of<'r>(lines: impl Iterator<Item = &'r [u8]>) -> Option<Self> {
-        let mut weights = Vec::new();
+        let mut weights = Self::default();
         for line in lines {
-            for element in split_list(std::str::from_utf8(line).ok()?) {
+            for element in elements(std::str::from_utf8(line).ok()?) {
                 let mut parts = element.split(';').map(str::trim);
-                let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+                let name = parts.next().unwrap_or_default();
+                let Some(at) = NAMED.iter().position(|known| is_coding(name, known)) else { continue };
                 let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-                weights.push((name, weight.map_or(1_000, thousandths)));
+                weights.0[at].get_or_insert_with(|| weight.map_or(1_000, thousandths));
             }
         }
-        Some(Self(weights))
+        Some(weights)
     }
 
     fn named(&self, coding: &str) -> Option<u16> {
-        // `x-gzip` is gzip (RFC 9110, section 8.4.1.3).
-        let is_it = |name: &str| name == coding || name.strip_prefix("x-") == Some(coding);
-        self.0.iter().find(|(name, _)| is_it(name)).map(|(_, weight)| *weight)
+        NAMED.iter().position(|known| *known == coding).and_then(|at| self.0[at])
     }
 
     fn of_coding(&self, coding: &str) -> u16 {
         self.named(coding).or_else(|| self.named("*")).unwrap_or(0)
     }
+}
+
+/// `x-gzip` is gzip (RFC 9110, section 8.4.1.3).
+fn is_coding(name: &str, coding: &str) -> bool {
+    let plain = name.get(..2).filter(|start| start.eq_ignore_ascii_case("x-")).and_then(|_| name.get(2..));
+    name.eq_ignore_ascii_case(coding) || plain.is_some_and(|name| name.eq_ignore_ascii_case(coding))
 }
 
 /// A weight of at most three digits after the point; what can't be read is none.
@@ -156,25 +168,33 @@ pub fn compressible(stored: &Stored) -> bool {
 
 /// Whether a response is of a kind that gains by being compressed, and nothing forbids it.
 pub fn may_encode(headers: &HeaderMap) -> bool {
-    !headers.contains_key(header::CONTENT_ENCODING)
+    headers.get(header::CONTENT_TYPE).is_some_and(is_text)
+        && !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::CONTENT_RANGE)
-        && !CacheControl::parse(headers).no_transform
-        && headers.get(header::CONTENT_TYPE).is_some_and(is_text)
+        && !forbids_transforming(headers)
 }
 
 fn is_text(kind: &HeaderValue) -> bool {
     let Ok(kind) = kind.to_str() else { return false };
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let suffixed = kind.ends_with("+json") || kind.ends_with("+xml");
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let is = |other: &str| kind.eq_ignore_ascii_case(other);
+    let begins = |start: &str| kind.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
+    let ends = |end: &str| {
+        let start = kind.len().checked_sub(end.len());
+        start.and_then(|start| kind.get(start..)).is_some_and(|found| found.eq_ignore_ascii_case(end))
+    };
     // An event stream is read as it comes.
-    (kind.starts_with("text/") && kind != "text/event-stream") || suffixed || TEXTUAL.contains(&kind.as_str())
+    (begins("text/") && !is("text/event-stream"))
+        || ends("+json")
+        || ends("+xml")
+        || TEXTUAL.iter().any(|other| is(other))
 }
 
 /// Says in a response that others get it otherwise.
 pub fn vary_by_encoding(headers: &mut HeaderMap) {
     let named = headers.get_all(header::VARY).iter().any(|line| {
-        let line = String::from_utf8_lossy(line.as_bytes());
-        line.split(',').map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"))
+        let mut names = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"))
     });
     if !named {
         headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));

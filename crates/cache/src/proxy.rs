@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::admit::{Heuristic, NOT_STORED, Refusal, connection_fields, date, initial_age_s, lifetime_s};
 use crate::content::Content;
-use crate::control::{CacheControl, seconds, split_list};
+use crate::control::{CacheControl, elements, seconds};
 use crate::stored::{Stored, Terms};
 use crate::tags::Tags;
 use crate::vary::{Vary, VaryValues};
@@ -44,7 +44,7 @@ impl Asked {
         }
         for line in headers.get_all(header::CACHE_CONTROL) {
             let line = String::from_utf8_lossy(line.as_bytes());
-            for directive in split_list(&line) {
+            for directive in elements(&line) {
                 let (name, value) = match directive.split_once('=') {
                     Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
                     None => (directive, None),

@@ -132,9 +132,13 @@ pub(crate) fn answer(
     cache::recode_header(response.headers_mut(), coding);
 }
 
-/// Whether an answer gains by it, and may be compressed.
+/// Whether an answer gains by it, and may be compressed. Most of those that are made for one request are small, so
+/// that comes first, and nothing is read for it.
 fn is_worth(response: &Response<Body>) -> bool {
-    let (status, headers) = (response.status(), response.headers());
+    let (status, headers, exact) = (response.status(), response.headers(), response.body().size_hint().exact());
+    if exact.is_some_and(|bytes| bytes < cache::COMPRESSED_BYTES_MIN) {
+        return false;
+    }
     let has_body = !status.is_informational()
         && !matches!(
             status,
@@ -144,7 +148,7 @@ fn is_worth(response: &Response<Body>) -> bool {
         return false;
     }
     let told = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    match response.body().size_hint().exact().or_else(told) {
+    match exact.or_else(told) {
         Some(bytes) => bytes >= cache::COMPRESSED_BYTES_MIN && !(bytes > HIT_BYTES_MAX && told::is_hit(headers)),
         None => true,
     }

@@ -23,7 +23,7 @@ use crate::body::{self, Broken};
 use crate::compress;
 use crate::core::Core;
 use crate::overlay;
-use crate::proxy::{self, Caching, Heard};
+use crate::proxy::{self, Caching, SharedHeard};
 use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
 use crate::told::{self, Giver};
@@ -277,7 +277,7 @@ async fn upstream_answer(
     let (asked, space) = (course.asked.clone(), course.space.clone());
     let behind = middleware::behind(way, course.route, index, &request);
     let rule = site.cache_rule(route);
-    let heard = Arc::new(Heard::default());
+    let heard = Arc::new(SharedHeard::default());
     let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind, heard: &heard };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     heard.write(&mut way.call.record.edit());
@@ -419,7 +419,7 @@ impl<'a> Open<'a> {
         let mut record = self.record.edit();
         record.status = response.status().as_u16();
         record.head = head;
-        record.cache = told::ours(response.headers()).unwrap_or_default().to_owned().into();
+        record.cache = told::ours_kept(response.headers());
         if let Some(whole) = whole {
             record.response_bytes = whole.len() as u64;
             record.total = head;

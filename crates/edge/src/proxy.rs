@@ -44,7 +44,7 @@ pub use care::CacheCare;
 pub use counts::{Counts, Totals};
 pub(crate) use forwarded::{Came, Forwarded, forget};
 use forwarded::{add_via, forwarded};
-pub(crate) use heard::Heard;
+pub(crate) use heard::{Heard, SharedHeard};
 pub(crate) use rule::Rule;
 pub(crate) use sift::{sift, without_shadows};
 pub use tier::NodeName;
@@ -56,7 +56,7 @@ const NAME: &str = "selvedge";
 pub(crate) async fn pass(
     upstream: &Arc<Upstream>,
     request: Request,
-    heard: &Arc<Heard>,
+    heard: &Arc<SharedHeard>,
 ) -> Result<Response<Body>, Failure> {
     let upgrade = request.upgrade;
     let mut request = forwarded(request, heard.clone());

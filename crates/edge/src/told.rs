@@ -8,9 +8,13 @@
 //!
 //! Members of others stay before it. All values but those of failures are constants.
 
+use std::borrow::Cow;
+
 use base::{Body, Code, Fault};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
+/// How this node's member begins.
+const OURS: &str = "selvedge; ";
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Who gave an answer.
@@ -80,7 +84,16 @@ pub(crate) fn tell_failure(headers: &mut HeaderMap, code: Code, giver: Giver) {
 
 /// What this node's member says, without its name.
 pub(crate) fn ours(headers: &HeaderMap) -> Option<&str> {
-    headers.get_all(CACHE_STATUS).iter().next_back()?.to_str().ok()?.strip_prefix("selvedge; ")
+    headers.get_all(CACHE_STATUS).iter().next_back()?.to_str().ok()?.strip_prefix(OURS)
+}
+
+/// The same for a record, which makes no text of what is a constant.
+pub(crate) fn ours_kept(headers: &HeaderMap) -> Cow<'static, str> {
+    const CONSTANT: [Giver; 6] =
+        [Giver::Worker, Giver::Asset, Giver::Blob, Giver::Redirect, Giver::Maintenance, Giver::Node];
+    let Some(told) = ours(headers) else { return Cow::Borrowed("") };
+    let mut constants = CONSTANT.iter().filter_map(|giver| giver.member()?.strip_prefix(OURS));
+    constants.find(|constant| *constant == told).map_or_else(|| told.to_owned().into(), Cow::Borrowed)
 }
 
 /// Whether the answer comes out of the cache.

@@ -1,20 +1,22 @@
 //! The last records, for who asks afterwards what became of a request.
 //!
-//! A ring in memory: a new record takes the place of the oldest, and to put one in costs a lock and a move, and no allocation. Long
-//! texts of strangers are cut, so that the ring has a size. Where there is an access log, its writer puts them
-//! in, and a request pays nothing for it.
+//! A ring in memory: a new record takes the place of the oldest. Its texts are copied into the memory that the
+//! texts of the old one had, in one piece: to free what was written a thousand requests ago would mean to wait
+//! for memory that no cache holds any more, once for each text, and that is more than everything else here costs.
+//! Long texts of strangers are cut, so that the ring has a size. Where there is an access log, its writer puts
+//! them in, and a request pays nothing for it.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{GuestLine, Record, Sink};
 
 /// Longer paths, hosts and details are cut.
 const TEXT_BYTES_MAX: usize = 1_024;
-/// Runs of guest code that are kept of one request.
-const INVOCATIONS_MAX: usize = 16;
+/// Memory for texts that a place keeps for the next record. Most need less.
+const TEXT_BYTES_KEPT: usize = 512;
 
-/// A record, and its place in the order in which they were completed.
+/// A record without its runs of guest code, and its place in the order in which they were completed.
 #[derive(Debug, Clone)]
 pub struct Numbered {
     /// From 1.
@@ -62,14 +64,14 @@ impl StatusFilter {
 }
 
 impl Wanted {
-    pub fn holds(&self, one: &Numbered) -> bool {
-        let record = &one.record;
-        one.number > self.after
+    fn holds(&self, place: &Place) -> bool {
+        let record = &place.record;
+        place.number > self.after
             && self.app.as_deref().is_none_or(|app| record.app.as_deref() == Some(app))
-            && self.path.as_deref().is_none_or(|path| record.path.starts_with(path))
+            && self.path.as_deref().is_none_or(|path| place.text(PATH).starts_with(path))
             && self.status.is_none_or(|status| status.holds(record.status))
             && self.slow_ms.is_none_or(|ms| record.total.as_millis() >= u128::from(ms))
-            && self.request_id.as_deref().is_none_or(|id| record.request_id == id)
+            && self.request_id.as_deref().is_none_or(|id| place.text(REQUEST_ID) == id)
     }
 }
 
@@ -82,8 +84,78 @@ pub struct Recent {
 
 #[derive(Debug, Default)]
 struct Ring {
-    records: VecDeque<Numbered>,
+    /// In the order of their numbers from `next` on, once there are as many as there may be.
+    places: Vec<Place>,
+    next: usize,
     last: u64,
+}
+
+/// Where one record is kept.
+#[derive(Debug, Default)]
+struct Place {
+    number: u64,
+    /// Without its texts, and without anything else that is memory of its own.
+    record: Record,
+    /// Its texts, one behind the other.
+    text: String,
+    /// Where each of them ends.
+    ends: [usize; TEXTS],
+}
+
+/// Which text is which.
+const REQUEST_ID: usize = 0;
+const METHOD: usize = 1;
+const HOST: usize = 2;
+const PATH: usize = 3;
+const CACHE: usize = 4;
+const DETAIL: usize = 5;
+const TEXTS: usize = 6;
+
+impl Place {
+    /// The texts of a record, which it has no more. Those that are constants stay.
+    fn texts_of(record: &mut Record) -> [String; TEXTS] {
+        let cache = match std::mem::take(&mut record.cache) {
+            Cow::Owned(text) => text,
+            constant @ Cow::Borrowed(_) => {
+                record.cache = constant;
+                String::new()
+            }
+        };
+        let Record { request_id, method, host, path, detail, .. } = record;
+        let detail = detail.as_mut().map(std::mem::take).unwrap_or_default();
+        let [request_id, method, host, path] = [request_id, method, host, path].map(std::mem::take);
+        [request_id, method, host, path, cache, detail]
+    }
+
+    fn put(&mut self, number: u64, record: Record, texts: &[String; TEXTS]) {
+        self.number = number;
+        self.record = record;
+        self.text.clear();
+        self.text.shrink_to(TEXT_BYTES_KEPT);
+        for (text, end) in texts.iter().zip(&mut self.ends) {
+            self.text.push_str(&text[..text.floor_char_boundary(TEXT_BYTES_MAX)]);
+            *end = self.text.len();
+        }
+    }
+
+    fn text(&self, which: usize) -> &str {
+        let start = which.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(start..self.ends[which]).unwrap_or_default()
+    }
+
+    fn read(&self) -> Numbered {
+        let mut record = self.record.clone();
+        let text = |which| self.text(which).to_owned();
+        record.request_id = text(REQUEST_ID);
+        record.method = text(METHOD);
+        record.host = text(HOST);
+        record.path = text(PATH);
+        record.detail = record.detail.map(|_| text(DETAIL));
+        if !self.text(CACHE).is_empty() {
+            record.cache = text(CACHE).into();
+        }
+        Numbered { number: self.number, record }
+    }
 }
 
 impl Recent {
@@ -99,33 +171,27 @@ impl Recent {
         if self.records_max == 0 {
             return;
         }
-        for text in [&mut record.path, &mut record.host, &mut record.method].into_iter().chain(&mut record.detail) {
-            cut(text);
-        }
-        record.invocations.truncate(INVOCATIONS_MAX);
+        record.invocations = Vec::new();
+        // Freed when the lock is.
+        let texts = Place::texts_of(&mut record);
         let mut ring = self.ring();
-        ring.last += 1;
-        let number = ring.last;
-        let oldest = if ring.records.len() >= self.records_max { ring.records.pop_front() } else { None };
-        ring.records.push_back(Numbered { number, record });
-        drop(ring);
-        drop(oldest);
+        let Ring { places, next, last } = &mut *ring;
+        *last += 1;
+        if places.len() < self.records_max {
+            places.push(Place::default());
+        }
+        places[*next].put(*last, record, &texts);
+        *next = (*next + 1) % self.records_max;
     }
 
     /// The newest that are wanted, at most so many, in their order.
     pub fn find(&self, wanted: &Wanted, limit: usize) -> Vec<Numbered> {
         let ring = self.ring();
-        let newest = ring.records.iter().rev().filter(|one| wanted.holds(one)).take(limit);
-        let mut found: Vec<_> = newest.cloned().collect();
+        let (newer, older) = ring.places.split_at(ring.next.min(ring.places.len()));
+        let newest = newer.iter().rev().chain(older.iter().rev()).filter(|place| wanted.holds(place)).take(limit);
+        let mut found: Vec<_> = newest.map(Place::read).collect();
         found.reverse();
         found
-    }
-}
-
-fn cut(text: &mut String) {
-    if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-        text.shrink_to_fit();
     }
 }
 

@@ -24,6 +24,9 @@ fn the_client_says_what_it_likes_best() {
     check("gzip;q=2", None);
     check("gzip;q=0.0001", None);
     check("GZIP;Q=0.001", Some("gzip"));
+    check("X-GZIP;q=0.5, gzip, other", Some("gzip"));
+    check("gzip;q=0, gzip;q=1", None);
+    check("other", None);
     check("", None);
     assert_eq!(negotiate(&HeaderMap::new()), None);
 }
@@ -58,6 +61,10 @@ fn what_gains_nothing_or_may_not_change_stays_as_it_is() {
     check(&[html], COMPRESSED_BYTES_MAX as usize + 1, false);
     check(&[html, ("content-encoding", "gzip")], 2_000, false);
     check(&[html, ("cache-control", "max-age=1, no-transform")], 2_000, false);
+    check(&[html, ("cache-control", "public"), ("cache-control", "No-Transform =x")], 2_000, false);
+    check(&[html, ("cache-control", r#"private="a, no-transform""#)], 2_000, true);
+    check(&[("content-type", "APPLICATION/problem+JSON")], 2_000, true);
+    check(&[("content-type", "text/Event-Stream")], 2_000, false);
     check(&[("content-type", "image/png")], 2_000, false);
     check(&[("content-type", "text/event-stream")], 2_000, false);
     check(&[("content-type", "application/problem+json")], 2_000, true);

@@ -26,7 +26,7 @@ use super::at_once::{push, push_number};
 use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
 use crate::core::Core;
 use crate::overlay;
-use crate::proxy::{self, Came, Counts, Heard, Upstream};
+use crate::proxy::{self, Came, Counts, Heard, SharedHeard, Upstream};
 use crate::respond;
 use crate::site::{Generation, Site};
 use crate::told::{self, Giver};
@@ -119,11 +119,11 @@ pub(crate) struct Taken {
 
 impl Taken {
     pub async fn answer(self) -> Response<Body> {
-        let Self { waiting, upstream, request } = self;
+        let Self { mut waiting, upstream, request } = self;
         let outcome = match request {
-            Either::Left(plain) => upstream.ask_plain(plain, &waiting.heard).await.map(Reply::into_response),
+            Either::Left(plain) => upstream.ask_plain(plain, &mut waiting.heard).await.map(Reply::into_response),
             // Boxed: most need no room for it.
-            Either::Right(request) => Box::pin(proxy::pass(&upstream, *request, &waiting.heard)).await,
+            Either::Right(request) => Box::pin(proxy::pass(&upstream, *request, &waiting.shared_heard())).await,
         };
         waiting.answer(outcome)
     }
@@ -181,13 +181,13 @@ fn routed<'s>(
     }
 }
 
-async fn exchange_plain(waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Late {
-    let outcome = upstream.ask_plain(request, &waiting.heard).await;
+async fn exchange_plain(mut waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Late {
+    let outcome = upstream.ask_plain(request, &mut waiting.heard).await;
     waiting.end_plain(outcome)
 }
 
-async fn exchange(waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
-    let outcome = proxy::pass(&upstream, request, &waiting.heard).await;
+async fn exchange(mut waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
+    let outcome = proxy::pass(&upstream, request, &waiting.shared_heard()).await;
     waiting.end(outcome)
 }
 
@@ -201,7 +201,9 @@ struct Waiting {
     started: Duration,
     started_unix_ms: u64,
     client: Client,
-    heard: Arc<Heard>,
+    heard: Heard,
+    /// The same of a request that is more than text.
+    heard_elsewhere: Option<Arc<SharedHeard>>,
     /// The record is there, or somebody else's to make.
     told: bool,
 }
@@ -281,7 +283,8 @@ impl Waiting {
             started,
             started_unix_ms: core.clock.unix_ms(),
             client,
-            heard: Arc::default(),
+            heard: Heard::default(),
+            heard_elsewhere: None,
             told: false,
         }
     }
@@ -424,6 +427,10 @@ impl Waiting {
         open.finish(response, u64::MAX)
     }
 
+    fn shared_heard(&mut self) -> Arc<SharedHeard> {
+        self.heard_elsewhere.get_or_insert_default().clone()
+    }
+
     fn counts(&self) -> Arc<Counts> {
         self.core.cache.counts(self.site.app_label())
     }
@@ -450,7 +457,10 @@ impl Waiting {
             target: self.site.label(&self.site.plan().routes.route(self.index).target),
             ..Record::default()
         };
-        self.heard.write(&mut record);
+        match &self.heard_elsewhere {
+            Some(heard) => heard.write(&mut record),
+            None => self.heard.write(&mut record),
+        }
         record
     }
 }

@@ -23,7 +23,7 @@ use super::counts::{Counted, Counts, Totals};
 use super::fetch::{Fetch, Led};
 use super::filling::{Filling, Head, Outcome};
 use super::forwarded::CLIENT_CERT;
-use super::heard::Heard;
+use super::heard::SharedHeard;
 use super::part::{self, Parted};
 use super::press::Press;
 use super::rule::Rule;
@@ -79,7 +79,7 @@ pub(crate) struct Caching<'a> {
     /// Workers between the cache and the upstream.
     pub behind: Option<Behind>,
     /// Is told who answers.
-    pub heard: &'a Arc<Heard>,
+    pub heard: &'a Arc<SharedHeard>,
 }
 
 /// Who is asked in place of the upstream, and asks it in turn.

@@ -16,7 +16,7 @@ use net::{Glance, Interim, PlainRequest, Protocol, Request};
 use telemetry::TraceContext;
 
 use super::NAME;
-use super::heard::Heard;
+use super::heard::SharedHeard;
 use super::sift::is_suspect;
 use super::tier::{CDN_LOOP, NodeName};
 use crate::sender::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, consistent};
@@ -35,7 +35,7 @@ pub(crate) struct Forwarded {
     /// Where interim answers go.
     pub interim: Option<Interim>,
     /// Is told who answers.
-    pub heard: Arc<Heard>,
+    pub heard: Arc<SharedHeard>,
 }
 
 impl Forwarded {
@@ -72,7 +72,7 @@ pub(crate) fn forget(headers: &mut HeaderMap) {
 }
 
 /// The request as a server gets it. What it says already of who sent it is believed.
-pub(super) fn forwarded(request: Request, heard: Arc<Heard>) -> Forwarded {
+pub(super) fn forwarded(request: Request, heard: Arc<SharedHeard>) -> Forwarded {
     let (scheme, host, client) = (request.scheme(), request.asked_host().clone(), request.client());
     let peer = request.peer.ip();
     let mut headers = request.headers;

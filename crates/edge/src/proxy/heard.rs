@@ -1,26 +1,57 @@
 //! Which server answered a request, and at which try: for the record, whoever else reads the answer.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use telemetry::Record;
 
 /// What is known so far. A request that was answered without any server leaves it empty.
 #[derive(Default)]
 pub(crate) struct Heard {
-    server: Mutex<Option<Arc<str>>>,
-    tries: AtomicU32,
+    server: Option<Arc<str>>,
+    tries: u32,
 }
 
 impl Heard {
     /// This server is asked, or has answered.
-    pub fn note(&self, server: &Arc<str>, tries: u64) {
-        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server.clone());
-        self.tries.store(u32::try_from(tries).unwrap_or(u32::MAX), Ordering::Relaxed);
+    fn note(&mut self, server: &Arc<str>, tries: u64) {
+        // Most often the one that was asked is the one that answers.
+        if !self.server.as_ref().is_some_and(|known| Arc::ptr_eq(known, server)) {
+            self.server = Some(server.clone());
+        }
+        self.tries = u32::try_from(tries).unwrap_or(u32::MAX);
     }
 
     pub fn write(&self, record: &mut Record) {
-        record.server.clone_from(&self.server.lock().unwrap_or_else(PoisonError::into_inner));
-        record.tries = self.tries.load(Ordering::Relaxed);
+        record.server.clone_from(&self.server);
+        record.tries = self.tries;
+    }
+}
+
+/// The same where a request goes on in more than one task.
+#[derive(Default)]
+pub(crate) struct SharedHeard(Mutex<Heard>);
+
+impl SharedHeard {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self, record: &mut Record) {
+        self.heard().write(record);
+    }
+}
+
+/// Who is told.
+pub(super) enum Listener<'a> {
+    Own(&'a mut Heard),
+    Shared(Arc<SharedHeard>),
+}
+
+impl Listener<'_> {
+    pub fn note(&mut self, server: &Arc<str>, tries: u64) {
+        match self {
+            Self::Own(heard) => heard.note(server, tries),
+            Self::Shared(heard) => heard.heard().note(server, tries),
+        }
     }
 }

@@ -30,7 +30,7 @@ use worker::Failure;
 
 use super::binding::Binding;
 use super::forwarded::{Came, Forwarded};
-use super::heard::Heard;
+use super::heard::{Heard, Listener};
 use super::passing::Passing;
 use super::spool::{self, Replay};
 use super::tier::{self, NodeName};
@@ -141,9 +141,8 @@ impl Upstream {
     pub(crate) async fn ask_plain(
         self: &Arc<Self>,
         request: PlainRequest,
-        heard: &Arc<Heard>,
+        heard: &mut Heard,
     ) -> Result<Reply, Failure> {
-        let heard = heard.clone();
         self.in_time(async |deadline| self.tries(Asking::plain(self, request, heard), deadline).await).await
     }
 
@@ -215,7 +214,7 @@ impl Upstream {
             let slot = match (self.enter(&asking.ask).await, last) {
                 (Ok(slot), _) => slot,
                 // Nobody is left to ask: what there is counts.
-                (Err(_), Some(tried)) => return self.finish(tried, &asking, deadline),
+                (Err(_), Some(tried)) => return self.finish(tried, &mut asking, deadline),
                 (Err(failure), None) => return Err(failure),
             };
             asking.note(slot.pick.at);
@@ -228,7 +227,7 @@ impl Upstream {
             };
             asking.give_back(tried.unsent.take());
             if !(asking.wants(tried.outcome) && self.may_retry()) {
-                return self.finish(tried, &asking, deadline);
+                return self.finish(tried, &mut asking, deadline);
             }
             asking.again();
             last = Some(tried);
@@ -326,7 +325,7 @@ impl Upstream {
     fn finish(
         self: &Arc<Self>,
         tried: Tried,
-        asking: &Asking<'_>,
+        asking: &mut Asking<'_>,
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
         let at = tried.slot.pick.at;
@@ -413,7 +412,7 @@ struct Asking<'a> {
     ask: Ask,
     bound: Option<usize>,
     retries: u64,
-    heard: Arc<Heard>,
+    heard: Listener<'a>,
 }
 
 /// What goes out.
@@ -467,12 +466,14 @@ impl<'a> Asking<'a> {
         let ask = Ask { key, sticky: bound, trial, ..Ask::default() };
         let Forwarded { method, path_and_query, mut headers, interim, heard, .. } = request;
         upstream.node.mark(&mut headers);
+        let heard = Listener::Shared(heard);
         let (stream, interim) = (Some(stream), interim.filter(|_| upstream.early_hints));
         let what = Whole { method, path_and_query, headers, replay: whole, stream, interim };
         Ok(Self { upstream, what: What::Whole(Box::new(what)), ask, bound, retries: 0, heard })
     }
 
-    fn plain(upstream: &'a Upstream, request: PlainRequest, heard: Arc<Heard>) -> Self {
+    fn plain(upstream: &'a Upstream, request: PlainRequest, heard: &'a mut Heard) -> Self {
+        let heard = Listener::Own(heard);
         let ask = Ask { trial: true, ..Ask::default() };
         Self { upstream, what: What::Plain(Arc::new(request)), ask, bound: None, retries: 0, heard }
     }
@@ -544,7 +545,7 @@ impl<'a> Asking<'a> {
     }
 
     /// For the record: a target is asked, or has answered.
-    fn note(&self, at: usize) {
+    fn note(&mut self, at: usize) {
         self.heard.note(&self.upstream.servers[at], self.retries + 1);
     }
 

@@ -44,3 +44,18 @@ fn only_the_last_member_is_this_nodes() {
     headers.append(CACHE_STATUS, HeaderValue::from_static("them; fwd=miss"));
     assert!(!is_hit(&headers));
 }
+
+#[test]
+fn a_record_keeps_what_the_member_says_and_a_constant_costs_no_text() {
+    let check = |member: Option<&'static str>, expect: &str, constant: bool| {
+        let mut headers = HeaderMap::new();
+        headers.extend(member.map(|value| (CACHE_STATUS, HeaderValue::from_static(value))));
+        let kept = ours_kept(&headers);
+        assert_eq!((&*kept, matches!(kept, Cow::Borrowed(_))), (expect, constant), "{member:?}");
+    };
+    check(None, "", true);
+    check(Some("them; hit"), "", true);
+    check(Giver::Worker.member(), "fwd=bypass; detail=worker", true);
+    check(Giver::Node.member(), "detail=node", true);
+    check(Some("selvedge; hit; ttl=3"), "hit; ttl=3", false);
+}

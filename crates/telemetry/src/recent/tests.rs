@@ -54,3 +54,32 @@ fn what_strangers_send_is_cut_between_characters() {
     none.put(record("/", 200, 1));
     assert!(none.find(&Wanted::default(), 1).is_empty());
 }
+
+#[test]
+fn what_is_remembered_of_a_request_is_all_its_own() {
+    let recent = Recent::new(2);
+    let long = Record {
+        request_id: "a".repeat(36),
+        method: "OPTIONS".to_owned(),
+        host: "long.example".to_owned(),
+        cache: "hit; collapsed".to_owned().into(),
+        detail: Some("what went wrong".to_owned()),
+        ..record(&"/x".repeat(900), 503, 7)
+    };
+    let short = Record { request_id: "b".to_owned(), host: "s".to_owned(), cache: "hit".into(), ..record("/", 200, 1) };
+    for one in [&long, &long, &short, &long, &short] {
+        recent.put(one.clone());
+    }
+    let found = recent.find(&Wanted::default(), 10);
+    let texts = |record: &Record| {
+        let Record { request_id, method, host, path, cache, detail, .. } = record.clone();
+        (request_id, method, host, path.len(), cache, detail)
+    };
+    let (mut cut, numbers) = (long.clone(), found.iter().map(|one| one.number).collect::<Vec<_>>());
+    cut.path.truncate(TEXT_BYTES_MAX);
+    assert_eq!(numbers, [4, 5]);
+    assert_eq!(texts(&found[0].record), texts(&cut));
+    assert_eq!(texts(&found[1].record), texts(&short));
+    let wanted = Wanted { request_id: Some("b".to_owned()), ..Wanted::default() };
+    assert_eq!(recent.find(&wanted, 10).len(), 1);
+}

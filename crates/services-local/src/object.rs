@@ -45,6 +45,7 @@ use crate::pool::{Lane, Pool, Threads};
 mod alarms;
 mod file;
 mod past;
+mod pending;
 mod recent;
 mod stock;
 mod storage;

@@ -12,6 +12,7 @@ use services::sql::{SqlResult, SqlStatement};
 use services::{Durability, SqlError, StoreError};
 
 use super::file::{self, Open, PAGE_BYTES};
+use super::pending::Pending;
 use super::recent::Recent;
 use super::{Shared, Slot, past};
 use crate::disk;
@@ -35,6 +36,7 @@ pub struct LocalStorage {
     alarm: Option<Option<u64>>,
     spent: Option<StoreError>,
     recent: Recent,
+    pending: Pending,
 }
 
 impl LocalStorage {
@@ -52,7 +54,9 @@ impl LocalStorage {
         let (in_turn, parts, name, alarm, spent) = (false, 0, None, None, None);
         let opening = slot.opened.fetch_add(1, Ordering::SeqCst) + 1;
         let recent = Recent::new(usize::try_from(shared.root.options.limits.object_cache_bytes).unwrap_or(usize::MAX));
-        let mut storage = Self { shared, key, slot, fence, opening, path, in_turn, parts, name, alarm, spent, recent };
+        let pending = Pending::default();
+        let mut storage =
+            Self { shared, key, slot, fence, opening, path, in_turn, parts, name, alarm, spent, recent, pending };
         storage.find()?;
         // What a crash left the index without.
         if let Some(alarm) = storage.alarm()? {
@@ -103,6 +107,7 @@ impl LocalStorage {
     /// Reads, if anything is stored.
     fn read<T>(&mut self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, ObjectError> {
         self.check()?;
+        self.write_pending()?;
         let read = super::lock(&self.slot.open).as_ref().map(|open| open.connection.trusted(run));
         read.transpose().map_err(|error| self.failed(error))
     }
@@ -110,8 +115,27 @@ impl LocalStorage {
     /// Writes in this turn, which begins with the first write.
     fn write<T>(&mut self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ObjectError> {
         self.enter()?;
+        self.write_pending()?;
         let written = super::lock(&self.slot.open).as_ref().map(|open| open.connection.trusted(run));
         written.ok_or(StoreError::Closed)?.map_err(|error| self.failed(error))
+    }
+
+    /// Writes what was put and waits. The object was told that it is stored, so the turn is lost where it can't be.
+    fn write_pending(&mut self) -> Result<(), ObjectError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let (entries, shared, slot) = (self.pending.take(), self.shared.clone(), self.slot.clone());
+        let open = super::lock(&slot.open);
+        // Looked at once more: who takes the object over takes the connection.
+        self.check()?;
+        let written = open.as_ref().map(|open| open.connection.trusted(|c| put_all(c, &shared, &entries)));
+        drop(open);
+        written.ok_or(StoreError::Closed)?.map_err(|error| {
+            let failed = self.failed(error);
+            let spent = StoreError::Failed(format!("the whole turn was undone: {failed}"));
+            self.spent.get_or_insert(spent).clone().into()
+        })
     }
 
     fn enter(&mut self) -> Result<(), ObjectError> {
@@ -249,11 +273,14 @@ impl ObjectStorage for LocalStorage {
         self.shared.limits.check_key(key)?;
         self.shared.limits.check_value(value)?;
         self.check_growth((key.len() + value.len()) as u64)?;
-        let shared = self.shared.clone();
-        self.write(|connection| {
-            connection.prepare_cached(&shared.statements.put)?.execute(params![key, value]).map(drop)
-        })?;
-        self.recent.note(key, Some(Bytes::copy_from_slice(value)));
+        let value = Bytes::copy_from_slice(value);
+        if !self.pending.put(key, &value) {
+            let shared = self.shared.clone();
+            self.write(|connection| {
+                connection.prepare_cached(&shared.statements.put)?.execute(params![key, &*value]).map(drop)
+            })?;
+        }
+        self.recent.note(key, Some(value));
         Ok(())
     }
 
@@ -300,6 +327,7 @@ impl ObjectStorage for LocalStorage {
         }
         self.begin_turn(true)?;
         self.recent.forget_all();
+        self.pending.forget();
         self.write(|connection| {
             connection.execute_batch("PRAGMA defer_foreign_keys = ON; DELETE FROM _selvedge_entry")?;
             let mut statement = connection.prepare(
@@ -349,6 +377,7 @@ impl ObjectStorage for LocalStorage {
     fn sql(&mut self, statement: &SqlStatement) -> Result<SqlResult, ObjectError> {
         self.check()?;
         self.make()?;
+        self.write_pending()?;
         let time = Duration::from_millis(self.shared.sql_ms);
         let budget = Budget { time, ..Budget::of(&self.shared.sql_limits) };
         let slot = self.slot.clone();
@@ -378,6 +407,10 @@ impl ObjectStorage for LocalStorage {
             return Ok(());
         }
         self.parts -= 1;
+        if !keep {
+            // What was put before it began is written.
+            self.pending.forget();
+        }
         let undo = if keep { "" } else { "ROLLBACK TO _selvedge_part;" };
         self.write(|connection| connection.execute_batch(&format!("{undo} RELEASE _selvedge_part")))?;
         if !keep {
@@ -421,9 +454,11 @@ impl ObjectStorage for LocalStorage {
 
     fn commit(&mut self) -> Result<Option<Ticket>, ObjectError> {
         self.check()?;
-        if !std::mem::take(&mut self.in_turn) {
+        if !self.in_turn {
             return Ok(None);
         }
+        self.write_pending()?;
+        self.in_turn = false;
         self.parts = 0;
         let (alarm, shared) = (self.alarm.take(), self.shared.clone());
         let slot = self.slot.clone();
@@ -461,6 +496,7 @@ impl ObjectStorage for LocalStorage {
     fn roll_back(&mut self) {
         (self.parts, self.alarm) = (0, None);
         self.recent.forget_all();
+        self.pending.forget();
         if !std::mem::take(&mut self.in_turn) || self.check().is_err() {
             return;
         }
@@ -488,6 +524,11 @@ fn run(connection: &TenantConnection, statement: &SqlStatement, budget: &Budget)
         control(&format!("{undo}RELEASE _selvedge_script"))?;
     }
     outcome
+}
+
+fn put_all(connection: &Connection, shared: &Shared, entries: &[(Box<str>, Bytes)]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&shared.statements.put)?;
+    entries.iter().try_for_each(|(key, value)| statement.execute(params![key, &**value]).map(drop))
 }
 
 /// The first byte string after all that start with a prefix. No byte of UTF-8 is 0xff.

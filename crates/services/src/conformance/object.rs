@@ -22,6 +22,7 @@ pub fn objects<P: ObjectStore + Leases>(open: impl Fn() -> Subject<P>) {
         a_turn_is_kept_as_a_whole(&*open().provider).await;
         what_failed_or_was_rolled_back_never_was(&*open().provider).await;
         parts_are_undone_by_themselves(&*open().provider).await;
+        a_key_that_is_put_again_has_its_last_value(&*open().provider).await;
         lists_are_in_order(&*open().provider).await;
         limits_are_kept(&*open().provider).await;
         a_stale_owner_writes_nothing(&*open().provider).await;
@@ -130,6 +131,32 @@ async fn parts_are_undone_by_themselves(store: &impl ObjectStore) {
     let values: Vec<_> = values.iter().map(|value| text(value.as_ref())).collect();
     assert_eq!(values, [Some("1".into()), None, Some("kept".into())]);
     assert_eq!(storage.alarm().expect("alarm"), None);
+}
+
+async fn a_key_that_is_put_again_has_its_last_value(store: &impl ObjectStore) {
+    let key = key("again");
+    let mut storage = opened(store, &key, 1).await;
+    for count in 0..70 {
+        storage.put("count", format!("{count}").as_bytes()).expect("put");
+        storage.put(&format!("other {}", count % 10), b"other").expect("put");
+    }
+    storage.put("gone", b"1").expect("put");
+    assert!(storage.delete("gone").expect("delete"), "what was put in this turn is there");
+    storage.begin().expect("begin");
+    storage.put("count", b"undone").expect("put");
+    storage.end(false).expect("end");
+    let count = ListOptions { end: Some("other"), ..ListOptions::default() };
+    assert_eq!(storage.list(&count).expect("list"), [("count".into(), Bytes::from("69"))]);
+    storage.put("count", b"70").expect("put");
+    storage.put("count", &[b'x'; 9_000]).expect("put");
+    storage.put("count", b"71").expect("put");
+    commit(&mut *storage).await;
+    storage.put("count", b"rolled back").expect("put");
+    storage.roll_back();
+    drop(storage);
+    let mut storage = opened(store, &key, 2).await;
+    assert_eq!(text(storage.get(&["count"]).expect("get")[0].as_ref()), Some("71".into()));
+    assert_eq!(storage.list(&ListOptions::default()).expect("list").len(), 11);
 }
 
 async fn lists_are_in_order(store: &impl ObjectStore) {
@@ -286,7 +313,7 @@ async fn exports_of_one_id_keep_apart(store: &impl ObjectStore) {
         let mut storage = opened(store, &key, 100).await;
         assert_eq!(storage.get(&["app"]).expect("get"), [Some(value)]);
     };
-    futures_util::join!(there("shop"), there("mart"));
+    futures_util::future::join(there("shop"), there("mart")).await;
 }
 
 #[derive(Clone, Debug)]

@@ -453,14 +453,11 @@ fn request_id(core: &Core) -> String {
     core.ids.fill(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut id = String::with_capacity(36);
-    for (at, part) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
-        if at > 0 {
-            id.push('-');
-        }
-        telemetry::trace::push_hex(&mut id, &bytes[part]);
+    let mut id = [b'-'; 36];
+    for (part, place) in [(0..4, 0..8), (4..6, 9..13), (6..8, 14..18), (8..10, 19..23), (10..16, 24..36)] {
+        telemetry::trace::write_hex(&bytes[part], &mut id[place]);
     }
-    id
+    String::from_utf8_lossy(&id).into_owned()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base::AppName;
 use manifest::{AssetsIndex, BucketIndex, Plan, RouteCache, RouteIndex, Rules, Target, UpstreamIndex, WorkerIndex};
@@ -14,7 +14,7 @@ use worker::Invoker;
 
 use crate::assets::AssetIndex;
 use crate::blobs::PublicBucket;
-use crate::proxy::{Rule, Upstream};
+use crate::proxy::{Counts, ProxyCache, Rule, Upstream};
 
 /// What a site is made of.
 pub struct SiteParts {
@@ -45,6 +45,8 @@ pub struct Site {
     forks: bool,
     /// In the order of the plan's rules for the cache.
     rules: Vec<Rule>,
+    /// How its requests fared with the cache of the node, once one did.
+    counts: OnceLock<Arc<Counts>>,
 }
 
 impl Site {
@@ -65,7 +67,7 @@ impl Site {
         });
         let rules = parts.plan.cache_rules.iter().map(Rule::new).collect();
         let labels = Labels::of(&parts.plan);
-        Arc::new(Self { parts, app, patterns, labels, rules, forks })
+        Arc::new(Self { parts, app, patterns, labels, rules, forks, counts: OnceLock::new() })
     }
 
     pub fn app(&self) -> &AppName {
@@ -82,6 +84,11 @@ impl Site {
 
     pub(crate) fn app_label(&self) -> &Arc<str> {
         &self.app
+    }
+
+    /// The counts of its app, which are looked up once.
+    pub(crate) fn counts(&self, cache: &ProxyCache) -> &Counts {
+        self.counts.get_or_init(|| cache.counts(&self.app))
     }
 
     pub(crate) fn dev(&self) -> Option<&PathBuf> {

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -227,8 +228,8 @@ impl Wire {
         if !self.before.is_empty() {
             return Poll::Ready(true);
         }
-        let mut space = [0; 2048];
-        let mut first = ReadBuf::new(&mut space);
+        let mut space = [MaybeUninit::uninit(); 2048];
+        let mut first = ReadBuf::uninit(&mut space);
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut first));
         self.before = Bytes::copy_from_slice(first.filled());
         Poll::Ready(read.is_ok() && !self.before.is_empty())

@@ -111,14 +111,22 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The entry of a name, made if there is room, else that of `other`.
-fn entry<T: Default>(map: &RwLock<HashMap<Arc<str>, Arc<T>>>, name: &str, max: usize) -> Arc<T> {
+/// Shows the entry of a name, made if there is room, else that of `other`.
+fn with_entry<T: Default, R>(
+    map: &RwLock<HashMap<Arc<str>, Arc<T>>>,
+    name: &str,
+    max: usize,
+    see: impl FnOnce(&T) -> R,
+) -> R {
+    // Counted under the lock that readers share: to keep the entry would be one more count, of those who have it.
     if let Some(found) = map.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-        return found.clone();
+        return see(found);
     }
     let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
     let name = if map.len() < max || map.contains_key(name) { name } else { OTHER };
-    map.entry(name.into()).or_default().clone()
+    let made = map.entry(name.into()).or_default().clone();
+    drop(map);
+    see(&made)
 }
 
 impl Metrics {
@@ -166,6 +174,29 @@ impl Metrics {
         render::render(self)
     }
 
+    fn add(&self, app: &App, record: &Record) {
+        with_entry(&app.routes, record.route.as_deref().unwrap_or(NONE), ROUTES_MAX, |route| {
+            route.by_class[usize::from(record.status / 100).min(5)].fetch_add(1, Relaxed);
+        });
+        app.duration.add(record.total);
+        if !record.admission_wait.is_zero() {
+            self.admission_wait.add(record.admission_wait);
+        }
+        if let Some(code) = record.code {
+            self.add_code(code);
+            if std::ptr::eq(code, &code::APP_OVERLOADED) {
+                app.rejected.fetch_add(1, Relaxed);
+            }
+        }
+        for invocation in &record.invocations {
+            self.add_invocation(app, invocation);
+            // The record's own code is usually that of the failed invocation.
+            if let Some(failure) = invocation.failure.filter(|failure| record.code != Some(*failure)) {
+                self.add_code(failure);
+            }
+        }
+    }
+
     fn add_code(&self, code: Code) {
         *self.codes.lock().unwrap_or_else(PoisonError::into_inner).entry(code.name).or_default() += 1;
     }
@@ -209,32 +240,15 @@ impl Sink for Metrics {
     }
 
     fn mirrored(&self, mirrored: Mirrored) {
-        let app = entry(&self.apps, &mirrored.app, APPS_MAX);
-        let route = entry(&app.routes, &mirrored.route, ROUTES_MAX);
-        route.mirrored[mirrored.outcome as usize].fetch_add(1, Relaxed);
+        with_entry(&self.apps, &mirrored.app, APPS_MAX, |app| {
+            with_entry(&app.routes, &mirrored.route, ROUTES_MAX, |route| {
+                route.mirrored[mirrored.outcome as usize].fetch_add(1, Relaxed);
+            });
+        });
     }
 
     fn observe(&self, record: &Record) {
-        let app = entry(&self.apps, record.app.as_deref().unwrap_or(NONE), APPS_MAX);
-        let route = entry(&app.routes, record.route.as_deref().unwrap_or(NONE), ROUTES_MAX);
-        route.by_class[usize::from(record.status / 100).min(5)].fetch_add(1, Relaxed);
-        app.duration.add(record.total);
-        if !record.admission_wait.is_zero() {
-            self.admission_wait.add(record.admission_wait);
-        }
-        if let Some(code) = record.code {
-            self.add_code(code);
-            if std::ptr::eq(code, &code::APP_OVERLOADED) {
-                app.rejected.fetch_add(1, Relaxed);
-            }
-        }
-        for invocation in &record.invocations {
-            self.add_invocation(&app, invocation);
-            // The record's own code is usually that of the failed invocation.
-            if let Some(failure) = invocation.failure.filter(|failure| record.code != Some(*failure)) {
-                self.add_code(failure);
-            }
-        }
+        with_entry(&self.apps, record.app.as_deref().unwrap_or(NONE), APPS_MAX, |app| self.add(app, record));
     }
 }
 

@@ -31,28 +31,30 @@ impl TraceContext {
 
     /// The header for a sub-request: this request's span is its parent.
     pub fn traceparent(&self) -> String {
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
-        push_hex(&mut text, &self.trace_id);
-        text.push('-');
-        push_hex(&mut text, &self.span_id);
-        text.push_str(if self.sampled { "-01" } else { "-00" });
+        String::from_utf8_lossy(&self.traceparent_bytes()).into_owned()
+    }
+
+    /// The same, for who writes it somewhere.
+    pub fn traceparent_bytes(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&self.trace_id, &mut text[3..35]);
+        write_hex(&self.span_id, &mut text[36..52]);
+        text[54] = if self.sampled { b'1' } else { b'0' };
         text
     }
 
     pub fn trace_id_hex(&self) -> String {
-        let mut text = String::with_capacity(32);
-        push_hex(&mut text, &self.trace_id);
-        text
+        let mut text = [0; 32];
+        write_hex(&self.trace_id, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 
-/// Appends lower-case hexadecimal digits.
-pub fn push_hex(text: &mut String, bytes: &[u8]) {
+/// Lower-case hexadecimal digits, two for each byte, into as much room.
+pub fn write_hex(bytes: &[u8], out: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)] as char);
-        text.push(DIGITS[usize::from(byte & 15)] as char);
+    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
 }
 

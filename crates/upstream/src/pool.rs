@@ -208,7 +208,10 @@ impl Pool {
     pub fn judge(&mut self, pick: &mut Pick, outcome: Outcome, latency_us: u64, now_ms: u64) {
         let (trial, breaker_trial) = (std::mem::take(&mut pick.trial), std::mem::take(&mut pick.breaker_trial));
         let failure = outcome.is_failure();
-        let ejected = (0..self.members.len()).filter(|at| self.is_ejected(*at, now_ms)).count() as u64;
+        let ejected = match failure {
+            Some(true) => (0..self.members.len()).filter(|at| self.is_ejected(*at, now_ms)).count() as u64,
+            Some(false) | None => 0,
+        };
         let ejected_max = self.members.len() as u64 * self.settings.eject_percent / 100;
         let member = &mut self.members[pick.at];
         match failure {
@@ -321,6 +324,9 @@ impl Pool {
     }
 
     fn choose(&mut self, usable: Set, key: Option<u64>, now_ms: u64) -> usize {
+        if self.members.len() == 1 {
+            return 0;
+        }
         self.seed = hash(&self.seed.to_le_bytes());
         let loads: Vec<Load> = self
             .members

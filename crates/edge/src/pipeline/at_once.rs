@@ -81,7 +81,7 @@ pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) ->
     let body = stored.body.whole()?.clone();
     let id = request_id(core);
     let ttl_s = write_head(out, &stored, now_ms, &id, glance, door)?;
-    core.cache.count_hit(site.app_label(), body.len() as u64);
+    site.counts(&core.cache).hit(body.len() as u64);
     record(
         core,
         site,

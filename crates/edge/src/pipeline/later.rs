@@ -151,7 +151,7 @@ fn plain_of_map(
         scheme: request.scheme(),
         protocol: request.protocol,
         is_believed: request.believed.is_some(),
-        traceparent: trace.traceparent(),
+        traceparent: trace.traceparent_bytes(),
     };
     let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     Some((upstream.plain(came, fields)?, trace))
@@ -334,7 +334,7 @@ impl Waiting {
             other => return self.shaped(other),
         };
         let Some(body) = response.body_mut().take_whole() else { return self.shaped(Ok(response)) };
-        proxy::bypassed(&self.counts(), true, &mut response);
+        proxy::bypassed(self.counts(), true, &mut response);
         // It is counted again.
         response.headers_mut().remove(header::CONTENT_LENGTH);
         if let Some(door) = self.core.doors.current().get(self.client.listener) {
@@ -404,7 +404,7 @@ impl Waiting {
     fn shaped(mut self, outcome: Result<Response<Body>, Failure>) -> Response<Body> {
         let core = self.core.clone();
         let mut outcome = outcome.map(|mut response| {
-            proxy::bypassed(&self.counts(), true, &mut response);
+            proxy::bypassed(self.counts(), true, &mut response);
             response
         });
         if let Ok(response) = &mut outcome
@@ -413,6 +413,7 @@ impl Waiting {
             outcome = Err(failure);
         }
         let id = HeaderValue::try_from(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let host = self.client.host.clone();
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
         let mut response = outcome.unwrap_or_else(|failure| {
@@ -421,7 +422,7 @@ impl Waiting {
             response
         });
         if let Some(door) = core.doors.current().get(self.client.listener) {
-            door.fields(&self.client.host, self.client.secured, response.headers_mut());
+            door.fields(&host, self.client.secured, response.headers_mut());
         }
         response.headers_mut().insert(REQUEST_ID, open.id.clone());
         open.finish(response, u64::MAX)
@@ -431,8 +432,8 @@ impl Waiting {
         self.heard_elsewhere.get_or_insert_default().clone()
     }
 
-    fn counts(&self) -> Arc<Counts> {
-        self.core.cache.counts(self.site.app_label())
+    fn counts(&self) -> &Counts {
+        self.site.counts(&self.core.cache)
     }
 
     fn elapsed(&self) -> Duration {
@@ -451,7 +452,7 @@ impl Waiting {
             route: Some(self.site.pattern(self.index).clone()),
             client: Some(self.client.address),
             method: "GET".to_owned(),
-            host: self.client.host.clone(),
+            host: std::mem::take(&mut self.client.host),
             path: self.client.path_and_query.path().to_owned(),
             protocol: self.client.protocol.as_str(),
             target: self.site.label(&self.site.plan().routes.route(self.index).target),

@@ -130,13 +130,6 @@ impl ProxyCache {
         &self.streams
     }
 
-    /// A request was answered with a fresh response.
-    pub(crate) fn count_hit(&self, app: &Arc<str>, bytes: u64) {
-        let counts = self.counts.of(app);
-        Counts::add(&counts.hits);
-        counts.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
     /// How all apps' requests fared.
     pub fn totals(&self) -> Totals {
         self.counts.totals()

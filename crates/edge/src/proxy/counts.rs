@@ -40,6 +40,12 @@ impl Counts {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request was answered with a fresh response.
+    pub(crate) fn hit(&self, bytes: u64) {
+        Self::add(&self.hits);
+        self.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub fn totals(&self) -> Totals {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Totals {

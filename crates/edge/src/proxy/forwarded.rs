@@ -161,7 +161,7 @@ pub(crate) struct Came<'a> {
     /// What it says of who sent it is believed.
     pub is_believed: bool,
     /// Of this node's span.
-    pub traceparent: String,
+    pub traceparent: [u8; 55],
 }
 
 impl<'a> Came<'a> {
@@ -174,7 +174,7 @@ impl<'a> Came<'a> {
             scheme: glance.scheme(),
             protocol: Protocol::Http11,
             is_believed,
-            traceparent: trace.traceparent(),
+            traceparent: trace.traceparent_bytes(),
         })
     }
 
@@ -198,7 +198,7 @@ impl<'a> Came<'a> {
         }
         let Sender { node: sender, address } = Sender::new(self.peer, self.authority, self.scheme);
         for (name, value) in [
-            ("traceparent", self.traceparent.as_bytes()),
+            ("traceparent", &self.traceparent[..]),
             (header::FORWARDED.as_str(), sender.as_bytes()),
             (X_FORWARDED_FOR.as_str(), address.as_bytes()),
             (X_FORWARDED_HOST.as_str(), self.authority.as_bytes()),

@@ -143,7 +143,7 @@ impl Upstream {
         request: PlainRequest,
         heard: &mut Heard,
     ) -> Result<Reply, Failure> {
-        self.in_time(async |deadline| self.tries(Asking::plain(self, request, heard), deadline).await).await
+        self.in_time(async |deadline| self.tries(Asking::plain(self, &request, heard), deadline).await).await
     }
 
     /// Sends a request and answers with the head of the response.
@@ -235,11 +235,11 @@ impl Upstream {
     }
 
     /// One exchange with one target.
-    async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing) -> Tried {
+    async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing<'_>) -> Tried {
         let peer = &self.peers[slot.pick.at];
         let exchange = async {
             match outgoing {
-                Outgoing::Plain(request) => peer.exchange_plain(&request).await,
+                Outgoing::Plain(request) => peer.exchange_plain(request).await,
                 // Boxed: a plain one needs no room for it.
                 Outgoing::Whole(copied) => {
                     let Copied { method, path_and_query, headers, body, interim } = *copied;
@@ -293,10 +293,10 @@ impl Upstream {
         let limit = Duration::from_millis(self.limits.waiting_ms);
         loop {
             let waits = {
-                let now_ms = self.now_ms();
+                let now = self.clock.monotonic();
                 let mut desk = self.desk();
-                match desk.pool.begin(&ask, now_ms) {
-                    Begin::Go(pick) => return Ok(Slot::new(self, pick)),
+                match desk.pool.begin(&ask, ms_of(now)) {
+                    Begin::Go(pick) => return Ok(Slot::new(self, pick, now)),
                     Begin::Refuse(refusal) => return Err(self.refused(refusal)),
                     Begin::Wait => {
                         let (turn, called) = oneshot::channel();
@@ -365,12 +365,11 @@ impl Upstream {
 
     /// What a health check found.
     pub(super) fn checked(&self, at: usize, ok: bool) {
-        self.change(at, |pool, now_ms| pool.checked(at, ok, now_ms));
+        self.change(at, self.now_ms(), |pool, now_ms| pool.checked(at, ok, now_ms));
     }
 
     /// Tells the pool something about a target, and the log if that changed its state.
-    fn change(&self, at: usize, tell: impl FnOnce(&mut Pool, u64)) {
-        let now_ms = self.now_ms();
+    fn change(&self, at: usize, now_ms: u64, tell: impl FnOnce(&mut Pool, u64)) {
         let mut desk = self.desk();
         let before = desk.pool.state(at, now_ms).name();
         tell(&mut desk.pool, now_ms);
@@ -386,7 +385,7 @@ impl Upstream {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+        ms_of(self.clock.monotonic())
     }
 
     fn says(&self, what: &str) -> String {
@@ -408,7 +407,7 @@ impl Desk {
 /// A request, as often as it goes out.
 struct Asking<'a> {
     upstream: &'a Upstream,
-    what: What,
+    what: What<'a>,
     ask: Ask,
     bound: Option<usize>,
     retries: u64,
@@ -416,8 +415,8 @@ struct Asking<'a> {
 }
 
 /// What goes out.
-enum What {
-    Plain(Arc<PlainRequest>),
+enum What<'a> {
+    Plain(&'a PlainRequest),
     /// Boxed: a plain one is not moved about with room for it.
     Whole(Box<Whole>),
 }
@@ -435,8 +434,8 @@ struct Whole {
 }
 
 /// One copy of it.
-enum Outgoing {
-    Plain(Arc<PlainRequest>),
+enum Outgoing<'a> {
+    Plain(&'a PlainRequest),
     Whole(Box<Copied>),
 }
 
@@ -472,10 +471,10 @@ impl<'a> Asking<'a> {
         Ok(Self { upstream, what: What::Whole(Box::new(what)), ask, bound, retries: 0, heard })
     }
 
-    fn plain(upstream: &'a Upstream, request: PlainRequest, heard: &'a mut Heard) -> Self {
+    fn plain(upstream: &'a Upstream, request: &'a PlainRequest, heard: &'a mut Heard) -> Self {
         let heard = Listener::Own(heard);
         let ask = Ask { trial: true, ..Ask::default() };
-        Self { upstream, what: What::Plain(Arc::new(request)), ask, bound: None, retries: 0, heard }
+        Self { upstream, what: What::Plain(request), ask, bound: None, retries: 0, heard }
     }
 
     fn head(&self) -> (PathAndQuery, HeaderMap) {
@@ -485,9 +484,9 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn outgoing(&mut self) -> Outgoing {
+    fn outgoing(&mut self) -> Outgoing<'a> {
         let whole = match &mut self.what {
-            What::Plain(plain) => return Outgoing::Plain(plain.clone()),
+            What::Plain(plain) => return Outgoing::Plain(plain),
             What::Whole(whole) => whole,
         };
         let body = match &whole.replay {
@@ -574,6 +573,10 @@ fn outcome(result: Result<StatusCode, &ExchangeError>) -> Outcome {
     }
 }
 
+fn ms_of(now: Duration) -> u64 {
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn failure(error: ExchangeError) -> Failure {
     Failure::new(error.code(), error.to_string())
 }
@@ -587,8 +590,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn new(upstream: &Arc<Upstream>, pick: Pick) -> Self {
-        Self { upstream: upstream.clone(), pick, started: upstream.clock.monotonic(), judged: false }
+    fn new(upstream: &Arc<Upstream>, pick: Pick, started: Duration) -> Self {
+        Self { upstream: upstream.clone(), pick, started, judged: false }
     }
 
     /// What came of it; once more if the response broke off.
@@ -597,7 +600,7 @@ impl Slot {
         let now = self.upstream.clock.monotonic();
         let latency_us = u64::try_from((now.saturating_sub(self.started)).as_micros()).unwrap_or(u64::MAX);
         let pick = &mut self.pick;
-        self.upstream.change(pick.at, |pool, now_ms| pool.judge(pick, outcome, latency_us, now_ms));
+        self.upstream.change(pick.at, ms_of(now), |pool, now_ms| pool.judge(pick, outcome, latency_us, now_ms));
     }
 }
 

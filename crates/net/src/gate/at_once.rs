@@ -9,7 +9,7 @@
 //! An answer that somebody has to be asked for is waited for here as well. Meanwhile the client is listened to
 //! as hyper listens: what it sends is the next request and waits, and if it leaves, the answer is given up. One
 //! that turns out to need framing (a stream, a status without a body) is left for hyper, which is then shown
-//! the request, and finds it answered ([`State::prepared`]).
+//! a request, and finds it answered ([`State::prepared`]).
 
 use std::io;
 use std::net::SocketAddr;
@@ -54,11 +54,11 @@ pub(super) struct Unsent {
 }
 
 /// An answer that is waited for.
-pub(super) struct Awaited {
-    answer: Later,
-    /// The request, for hyper to see if it is the one who answers.
-    request: Bytes,
-}
+pub(super) struct Awaited(Later);
+
+/// What hyper is shown if it is to frame an answer: a request as plain as the one that was answered, of which it
+/// wants to know no more.
+const ANSWERED: &[u8] = b"GET / HTTP/1.1\r\nhost: answered\r\n\r\n";
 
 impl Unsent {
     fn new(mut head: Vec<u8>, mut body: Bytes) -> Self {
@@ -95,7 +95,7 @@ impl Quick {
             Some(Found::Answer(body)) => Some(Look::Answered(Unsent::new(head, body))),
             Some(Found::Later(answer)) => {
                 self.give_back(head);
-                Some(Look::Asked(Awaited { answer, request: Bytes::copy_from_slice(request) }))
+                Some(Look::Asked(Awaited(answer)))
             }
             None => {
                 self.give_back(head);
@@ -158,8 +158,8 @@ impl Wire {
 
     /// Waits for an answer that somebody was asked for.
     pub(super) fn poll_awaited(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(awaited) = &mut self.awaited else { return Poll::Ready(()) };
-        let Poll::Ready(late) = awaited.answer.as_mut().poll(cx) else {
+        let Some(Awaited(answer)) = &mut self.awaited else { return Poll::Ready(()) };
+        let Poll::Ready(late) = answer.as_mut().poll(cx) else {
             if self.before.is_empty()
                 && let Poll::Ready(false) = self.poll_used(cx)
             {
@@ -169,7 +169,7 @@ impl Wire {
             }
             return Poll::Pending;
         };
-        let request = self.awaited.take().map(|awaited| awaited.request).unwrap_or_default();
+        self.awaited = None;
         let (text, head, body) = match late {
             Late::Whole { head, body } => {
                 let bytes = head.len();
@@ -178,7 +178,7 @@ impl Wire {
             Late::Short { text, head } => (text, head, Bytes::new()),
             Late::Response(response) => {
                 self.state.prepared.replace(Some(Box::new(response)));
-                self.gate.through = BytesMut::from(request);
+                self.gate.through = BytesMut::from(ANSWERED);
                 return Poll::Ready(());
             }
         };

@@ -40,8 +40,9 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     let dir =
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
-    let stores = wire::open_stores(&data, &limits, Arc::default())?;
-    config::last::leave(&stores.data, &limits, &Arc::default());
+    let storage = wire::Storage { limits: limits.clone(), ..Default::default() };
+    let stores = wire::open_stores(&data, &storage)?;
+    config::last::leave(&stores.data, &storage);
     let sockets = Arc::default();
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);

@@ -18,6 +18,7 @@ use net::{
     Reception, Resolver, ServerLimits, Sockets, Tls,
 };
 use services::ResponseCare;
+use services::care::Care;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Recent, Sink};
 use tokio::sync::mpsc::unbounded_channel;
@@ -89,6 +90,7 @@ impl Node {
         let postgres = wire::open_postgres(fetcher.clone());
         observe(&metrics, &dispatcher, &counts, log.as_ref());
         observe_postgres(&metrics, &postgres.usage());
+        observe_archive(&metrics, &stores.care);
         upstreams::observe(&metrics, &hosts);
 
         let (quic, intakes) = start_quic(quic, &options.limits, &clock, options.cores)?;
@@ -345,6 +347,24 @@ fn observe_postgres(metrics: &Metrics, usage: &Arc<PostgresUsage>) {
         let usage = usage.clone();
         metrics.observe_value(name, help, kind, move || read(&usage).load(Ordering::Relaxed));
     }
+}
+
+/// How the copy of the archive is doing, where there is to be one.
+fn observe_archive(metrics: &Metrics, care: &Arc<dyn Care>) {
+    use telemetry::metrics::Kind::{Counter, Gauge};
+    if care.archive_copy().is_none() {
+        return;
+    }
+    let copy = care.clone();
+    let help = "Age of the oldest commit that the copy of the archive may lack.";
+    metrics.observe_value("selvedge_archive_copy_behind_seconds", help, Gauge, move || {
+        copy.archive_copy().map_or(0, |copy| copy.behind_ms.div_ceil(1_000))
+    });
+    let copy = care.clone();
+    let help = "Times that the copy of the archive could not be brought up to date.";
+    metrics.observe_value("selvedge_archive_copy_failures_total", help, Counter, move || {
+        copy.archive_copy().map_or(0, |copy| copy.failures)
+    });
 }
 
 /// Values that others keep, for the metrics.

@@ -88,9 +88,8 @@ impl Node {
         let connector = connector(&options.limits, &options.dns);
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         let postgres = wire::open_postgres(fetcher.clone());
-        observe(&metrics, &dispatcher, &counts, log.as_ref());
+        observe(&metrics, &dispatcher, &counts, log.as_ref(), &stores.care);
         observe_postgres(&metrics, &postgres.usage());
-        observe_archive(&metrics, &stores.care);
         upstreams::observe(&metrics, &hosts);
 
         let (quic, intakes) = start_quic(quic, &options.limits, &clock, options.cores)?;
@@ -373,8 +372,10 @@ fn observe(
     dispatcher: &Arc<Dispatcher>,
     counts: &Arc<ConnectionCounts>,
     log: Option<&Arc<AccessLog>>,
+    care: &Arc<dyn Care>,
 ) {
     use telemetry::metrics::Kind::{Counter, Gauge};
+    observe_archive(metrics, care);
     let open = counts.clone();
     metrics.observe_value("selvedge_connections_open", "Connections of clients.", Gauge, move || open.open());
     let resting = counts.clone();

@@ -211,6 +211,8 @@ limits! {
         sql_changes: 100_000, 1, 100_000_000, "", "sql_changes_gone", "Changes that the feed of one SQL database goes back.";
         sql_idle_ms: 60_000, 1_000, 3_600_000, "ms", "", "How long a SQL database may stand unused before it is closed.";
         archive_days: 30, 0, 3_650, "", "", "Days for which every journaled database can be restored as it was at any moment; 0 keeps no archive.";
+        archive_copy_days: 30, 1, 3_650, "", "", "The same for the copy of the archive in the directory that [archive] names.";
+        archive_copy_ms: 60_000, 100, 86_400_000, "ms", "", "How often what is new in the archive is copied there.";
         cache_bytes: 256 * MIB, MIB, 1 << 40, "bytes", "", "Responses in the cache, those of all apps together.";
         cache_app_bytes: 64 * MIB, MIB, 1 << 40, "bytes", "", "Responses of one app in the cache; beyond, what it put longest ago goes.";
         cache_entry_bytes: 16 * MIB, 1, 1 << 30, "bytes", "", "Body of one response in the cache; a larger one is not stored.";

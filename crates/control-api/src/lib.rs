@@ -21,15 +21,15 @@ pub use api::{Answer, Api, BlobApi, CacheApi, ConfigApi, MirrorApi, SecretKey, T
 pub use client::{Client, ClientOptions};
 pub use error::ApiError;
 pub use model::{
-    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, AppUsage, BackupMade, BackupRequest, BlobDeleted,
-    BlobEntry, BlobPage, Blobs, CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats, CertificateEntry,
-    Checked, ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry, Damage, DamagedBlob, DeployRequest,
-    Deployed, Items, KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvCondition, KvDeleted, KvKey,
-    KvListOptions, KvNamespaceUsage, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage, KvValue, KvWrite,
-    LimitEntry, LimitScope, Message, MirrorEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest, ObjectRestored,
-    ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions, SecretRollback,
-    SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions, SqlCopied,
-    SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest, SqlTable,
-    SqlText, Status, TargetEntry, TraceEntry, TraceOptions, TraceRoute, TraceWay, UpstreamEntry, Used,
+    AccessKeyEntry, AccessKeyMade, AccessKeyRequest, AppEntry, AppUsage, ArchiveCopied, BackupMade, BackupRequest,
+    BlobDeleted, BlobEntry, BlobPage, Blobs, CacheAmount, CacheEntry, CachePurge, CachePurged, CacheStats,
+    CertificateEntry, Checked, ConfigEntry, ConfigRollback, ConfigVersion, ConfigVersionEntry, Damage, DamagedBlob,
+    DeployRequest, Deployed, Items, KvChange, KvChanges, KvChangesOptions, KvCheck, KvCommitted, KvCondition,
+    KvDeleted, KvKey, KvListOptions, KvNamespaceUsage, KvPage, KvPutOptions, KvReceipt, KvTransaction, KvUsage,
+    KvValue, KvWrite, LimitEntry, LimitScope, Message, MirrorEntry, ObjectInfo, ObjectPage, ObjectRestoreRequest,
+    ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions,
+    SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions,
+    SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest,
+    SqlTable, SqlText, Status, TargetEntry, TraceEntry, TraceOptions, TraceRoute, TraceWay, UpstreamEntry, Used,
 };
 pub use route::Operation;

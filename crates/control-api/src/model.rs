@@ -420,6 +420,22 @@ pub struct Checked {
     pub files: u64,
     pub bytes: u64,
     pub damage: Vec<Damage>,
+    /// The copy of the archive elsewhere, if there is to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveCopied>,
+}
+
+/// How the copy of the archive elsewhere is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArchiveCopied {
+    pub place: String,
+    /// How old the oldest commit may be that is not there yet; 0 if all are.
+    pub behind_ms: u64,
+    /// How often it could not be brought up to date since the node started.
+    pub failures: u64,
+    /// Why it could not the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

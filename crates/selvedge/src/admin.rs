@@ -23,7 +23,7 @@ use crate::acme::Desk;
 use crate::config::last;
 use crate::reload::{self, Bell};
 use crate::site::tenant;
-use crate::wire::{self, Apps, Locked, Stores};
+use crate::wire::{self, Locked, Storage, Stores};
 
 const TOKEN_FILE: &str = "admin.token";
 const ADDRESS_FILE: &str = "admin.json";
@@ -180,16 +180,16 @@ pub fn reach_or_make(data: &Path, prepare: Prepare) -> Result<Arc<dyn Api>> {
 fn reach_by(
     data: &Path,
     prepare: Prepare,
-    open: impl FnOnce(&Path, &NodeLimits, Apps) -> Result<Stores>,
+    open: impl FnOnce(&Path, &Storage) -> Result<Stores>,
 ) -> Result<Arc<dyn Api>> {
-    let (limits, apps) = last::read(data)?;
-    match open(data, &limits, apps) {
+    let storage = last::read(data)?;
+    match open(data, &storage) {
         Ok(stores) => {
             let engine = match prepare {
-                Prepare::Yes => Some(wire::open_engine(&stores, &limits)?),
+                Prepare::Yes => Some(wire::open_engine(&stores, &storage.limits)?),
                 Prepare::No => None,
             };
-            Ok(control(&stores, engine, None, limits, Arc::new(|| {}), Arc::new(Vec::new), None))
+            Ok(control(&stores, engine, None, storage.limits, Arc::new(|| {}), Arc::new(Vec::new), None))
         }
         Err(error) if error.is::<Locked>() => match client(data) {
             Ok(client) => Ok(Arc::new(client)),

@@ -3,7 +3,7 @@
 //! A build that fails takes nothing down: what the browser gets meanwhile is the failure, with the
 //! line it is about, and the next good build takes over without losing a request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,13 +35,19 @@ mod authority;
 /// Bytes of small files that are kept in memory.
 const ASSET_MEMORY_BYTES: u64 = 64 << 20;
 
+fn open_stores(data: &Path, limits: &NodeLimits) -> Result<wire::Stores> {
+    let storage = wire::Storage { limits: limits.clone(), ..Default::default() };
+    let stores = wire::open_stores(data, &storage)?;
+    config::last::leave(&stores.data, &storage);
+    Ok(stores)
+}
+
 pub async fn run(args: cli::Dev) -> Result<()> {
     let limits = NodeLimits::default();
     let dir =
         args.project.dir.canonicalize().with_context(|| format!("{} is not there", args.project.dir.display()))?;
     let data = args.data.unwrap_or_else(|| dir.join(".selvedge").join("data"));
-    let stores = wire::open_stores(&data, &limits, Arc::default())?;
-    config::last::leave(&stores.data, &limits, &Arc::default());
+    let stores = open_stores(&data, &limits)?;
     let sockets = Arc::default();
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let listen = args.listening.listen.unwrap_or(config::LISTEN);

@@ -18,6 +18,7 @@ use net::{
     Reception, Resolver, ServerLimits, Sockets, Tls,
 };
 use services::ResponseCare;
+use services::care::Care;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Recent, Sink};
 use tokio::sync::mpsc::unbounded_channel;
@@ -87,7 +88,7 @@ impl Node {
         let connector = connector(&options.limits, &options.dns);
         let fetcher = Arc::new(NetFetcher(connector.clone()));
         let postgres = wire::open_postgres(fetcher.clone());
-        observe(&metrics, &dispatcher, &counts, log.as_ref());
+        observe(&metrics, &dispatcher, &counts, log.as_ref(), &stores.care);
         observe_postgres(&metrics, &postgres.usage());
         upstreams::observe(&metrics, &hosts);
 
@@ -347,14 +348,34 @@ fn observe_postgres(metrics: &Metrics, usage: &Arc<PostgresUsage>) {
     }
 }
 
+/// How the copy of the archive is doing, where there is to be one.
+fn observe_archive(metrics: &Metrics, care: &Arc<dyn Care>) {
+    use telemetry::metrics::Kind::{Counter, Gauge};
+    if care.archive_copy().is_none() {
+        return;
+    }
+    let copy = care.clone();
+    let help = "Age of the oldest commit that the copy of the archive may lack.";
+    metrics.observe_value("selvedge_archive_copy_behind_seconds", help, Gauge, move || {
+        copy.archive_copy().map_or(0, |copy| copy.behind_ms.div_ceil(1_000))
+    });
+    let copy = care.clone();
+    let help = "Times that the copy of the archive could not be brought up to date.";
+    metrics.observe_value("selvedge_archive_copy_failures_total", help, Counter, move || {
+        copy.archive_copy().map_or(0, |copy| copy.failures)
+    });
+}
+
 /// Values that others keep, for the metrics.
 fn observe(
     metrics: &Metrics,
     dispatcher: &Arc<Dispatcher>,
     counts: &Arc<ConnectionCounts>,
     log: Option<&Arc<AccessLog>>,
+    care: &Arc<dyn Care>,
 ) {
     use telemetry::metrics::Kind::{Counter, Gauge};
+    observe_archive(metrics, care);
     let open = counts.clone();
     metrics.observe_value("selvedge_connections_open", "Connections of clients.", Gauge, move || open.open());
     let resting = counts.clone();

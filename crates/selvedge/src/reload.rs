@@ -63,6 +63,7 @@ pub struct Fixed {
     s3: S3Config,
     acme: Option<AcmeConfig>,
     cache_disk: Option<PathBuf>,
+    archive: Option<PathBuf>,
     countries: Option<PathBuf>,
     dns: DnsOptions,
     /// Whose certificates are asked of an authority.
@@ -77,6 +78,7 @@ impl Fixed {
             s3: config.s3.clone(),
             acme: config.acme.clone(),
             cache_disk: config.cache_disk.clone(),
+            archive: config.archive.clone(),
             countries: config.countries.as_ref().map(|file| file.path.clone()),
             dns: config.dns.clone(),
             hosts: secured.flat_map(|tls| tls.acme.clone()).collect(),
@@ -90,6 +92,7 @@ impl Fixed {
             ("[s3]", self.s3 == other.s3),
             ("[acme]", self.acme == other.acme),
             ("[cache]", self.cache_disk == other.cache_disk),
+            ("[archive]", self.archive == other.archive),
             ("[geo]", self.countries == other.countries),
             ("[dns]", self.dns == other.dns),
             ("tls.acme", self.hosts == other.hosts),

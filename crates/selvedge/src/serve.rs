@@ -57,7 +57,7 @@ struct Fleet {
 
 pub async fn run(args: cli::Serve) -> Result<()> {
     let config = config::read(args.config.as_deref())?;
-    let (clock, fixed) = (wire::clock(), Fixed::of(&config));
+    let (clock, fixed, storage) = (wire::clock(), Fixed::of(&config), config.storage());
     let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock, &[])?;
     let Opened { listeners: configured, secure, wanted, challenges } = opened;
     let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;
@@ -65,8 +65,8 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     // The one of the command line comes first, whatever the file has.
     let listeners = listen.map(ListenerOptions::plain).into_iter().chain(configured).collect();
     let sockets = if args.takeover { takeover::begin(&args.data)? } else { Arc::default() };
-    let mut stores = takeover::open_stores(&args.data, &config.limits, &config.apps, args.takeover).await?;
-    last::leave(&stores.data, &config.limits, &config.apps);
+    let mut stores = takeover::open_stores(&args.data, &storage, args.takeover).await?;
+    last::leave(&stores.data, &storage);
     if let Some(disk) = &config.cache_disk {
         stores.responses = wire::disk_responses(disk, &config.limits)?;
     }

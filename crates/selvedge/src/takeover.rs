@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base::NodeLimits;
 use net::Sockets;
 use net::handover::{Offer, Taken, take};
 use tokio::sync::Notify;
 
 use crate::terminal;
-use crate::wire::{self, Apps, Locked, Stores};
+use crate::wire::{self, Locked, Storage, Stores};
 
 const SOCKET_FILE: &str = "takeover.sock";
 /// Beyond its own limits, what a process needs to end.
@@ -49,10 +48,10 @@ fn wait(taken: &Taken) -> Result<()> {
 }
 
 /// Opens the data of a process that has just ended: its lock may go a moment later.
-pub async fn open_stores(data: &Path, limits: &NodeLimits, apps: &Apps, taken: bool) -> Result<Stores> {
+pub async fn open_stores(data: &Path, storage: &Storage, taken: bool) -> Result<Stores> {
     let until = tokio::time::Instant::now() + LOCK;
     loop {
-        match wire::open_stores(data, limits, apps.clone()) {
+        match wire::open_stores(data, storage) {
             Err(error) if taken && error.is::<Locked>() && tokio::time::Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -57,21 +57,31 @@ pub struct Locked {
 /// Apps that have quotas of their own, with all limits as they are for each.
 pub type Apps = Arc<BTreeMap<AppName, NodeLimits>>;
 
+/// What of an operator's configuration decides how data is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Storage {
+    pub limits: NodeLimits,
+    pub apps: Apps,
+    /// The directory that the archive is copied to.
+    pub archive: Option<PathBuf>,
+}
+
 /// Opens the data directory, whose providers serve every contract of a laptop; it is made if it is
-/// missing. `apps` have quotas of their own.
-pub fn open_stores(data: &Path, limits: &NodeLimits, apps: Apps) -> Result<Stores> {
-    open(data, limits, apps, true)
+/// missing.
+pub fn open_stores(data: &Path, storage: &Storage) -> Result<Stores> {
+    open(data, storage, true)
 }
 
 /// The same for a directory that must be there.
-pub fn find_stores(data: &Path, limits: &NodeLimits, apps: Apps) -> Result<Stores> {
-    open(data, limits, apps, false)
+pub fn find_stores(data: &Path, storage: &Storage) -> Result<Stores> {
+    open(data, storage, false)
 }
 
-fn open(data: &Path, limits: &NodeLimits, apps: Apps, create: bool) -> Result<Stores> {
+fn open(data: &Path, storage: &Storage, create: bool) -> Result<Stores> {
     let keys = key_dir(data);
-    let mut options = DataDirOptions::new(keys.join("node.key"));
-    (options.limits, options.apps, options.create) = (limits.clone(), apps.clone(), create);
+    let Storage { limits, apps, archive } = storage.clone();
+    let options = DataDirOptions::new(keys.join("node.key"));
+    let options = DataDirOptions { limits, apps: apps.clone(), archive, create, ..options };
     let opened = match DataDir::open(data, options) {
         Ok(opened) => opened,
         Err(DataDirError::Locked { path, pid }) => return Err(Locked { path, pid }.into()),
@@ -88,7 +98,7 @@ fn open(data: &Path, limits: &NodeLimits, apps: Apps, create: bool) -> Result<St
         secrets: opened.secrets()?,
         objects: opened.objects()?,
         leases: opened.objects()?,
-        responses: memory_responses(limits),
+        responses: memory_responses(&storage.limits),
         apps,
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
@@ -99,7 +109,7 @@ fn open(data: &Path, limits: &NodeLimits, apps: Apps, create: bool) -> Result<St
 /// Stores in a directory that its owner throws away, with compiled code that outlives them: what
 /// tests run on. `compiled` is laid out like a data directory.
 pub fn open_throwaway(data: &Path, compiled: &Path, limits: &NodeLimits) -> Result<Stores> {
-    let stores = open_stores(data, limits, Arc::default())?;
+    let stores = open_stores(data, &Storage { limits: limits.clone(), ..Storage::default() })?;
     Ok(Stores { cache: cache_of(compiled), engine_key: key_dir(compiled).join("engine.key"), ..stores })
 }
 

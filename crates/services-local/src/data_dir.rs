@@ -76,6 +76,8 @@ pub struct DataDirOptions {
     pub limits: NodeLimits,
     /// Apps that have quotas of their own, with all limits as they are for each.
     pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
+    /// Where the archive is copied to, if it is.
+    pub archive: Option<PathBuf>,
     /// The file of the key that seals secrets; made when the first one is set. Outside the data
     /// directory.
     pub node_key: PathBuf,
@@ -92,6 +94,7 @@ impl DataDirOptions {
             rng: Arc::new(SystemRng),
             limits: NodeLimits::default(),
             apps: Arc::default(),
+            archive: None,
             node_key: node_key.into(),
             create: true,
         }
@@ -197,7 +200,13 @@ impl DataDir {
         let inner = Inner {
             _maintenance: Maintenance::start(&kv).map_err(DataDirError::Threads)?,
             objects: OnceLock::new(),
-            care: Arc::new(LocalCare::open(root.clone(), kv.clone(), artifacts.clone(), blobs.clone())?),
+            care: Arc::new(LocalCare::open(
+                root.clone(),
+                kv.clone(),
+                artifacts.clone(),
+                blobs.clone(),
+                ledger.clone(),
+            )?),
             artifacts,
             releases: Arc::new(LocalReleases::open(node.clone(), root.clone())?),
             sql: Arc::new(LocalSql::open(root.clone(), ledger.clone(), SqlLimits::from(&root.options.limits))?),

@@ -37,19 +37,23 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use services::StoreError;
+use services::care::ArchiveCopy;
 
+use crate::care::Removals;
 use crate::data_dir::Root;
 use crate::database::store_error;
 use crate::{DataDirError, disk};
 
 mod archive;
 mod care;
+mod elsewhere;
 mod journal;
 mod log;
 mod ltx;
@@ -61,9 +65,11 @@ mod totals;
 mod wal;
 
 use archive::Shelf;
-pub use archive::check as check_archive;
+pub use archive::{Checked, REMOVED, check as check_archive};
 use base::Clock;
-use care::Care;
+use care::{Care, Sort};
+pub use elsewhere::list as list_archive;
+use elsewhere::{Carrier, Elsewhere};
 pub use journal::Journal;
 use journal::{Member, beside, copy_to, new_name, open_beside};
 use log::Log;
@@ -74,12 +80,14 @@ use totals::{Total, Totals};
 
 /// How long a transaction waits for a log that is twice as long as it may be.
 const SHORTEN_WAIT: Duration = Duration::from_secs(5);
-/// How the copies of whole databases are called that are made on their way to the archive.
+/// How copies are called that are made on the way to the archive, or fetched for a moment.
 const SCRATCH: &str = "whole-";
 
 /// The log of a data directory. One exists for each, and is opened before any journaled database.
 pub struct Ledger {
     inner: Arc<Inner>,
+    /// Before the others, since it sorts.
+    carrier: Option<Carrier>,
     /// Before the thread of the log, since it appends.
     care: Option<Care>,
     thread: Option<JoinHandle<()>>,
@@ -99,6 +107,13 @@ struct Inner {
     /// Where what the log no longer needs goes, and how long it is kept.
     archive: Option<PathBuf>,
     archive_ms: u64,
+    /// Up to which batch it was sorted, and the first segment with a commit whose end was not found then.
+    sorted: Mutex<(u64, u64)>,
+    sorting_is_over: AtomicBool,
+    /// Where the archive is copied to.
+    elsewhere: Option<Arc<Elsewhere>>,
+    /// While it is held, the archive's files stay.
+    removals: Arc<Removals>,
     /// Held while segments move or are sorted, and while someone reads them.
     moving: Mutex<()>,
 }
@@ -136,7 +151,10 @@ fn clear_scratch(archive: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(archive)? {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(|name| name.starts_with(SCRATCH)) {
-            disk::remove(&entry.path())?;
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => drop(disk::remove(&entry.path())?),
+            }
         }
     }
     Ok(())
@@ -157,6 +175,11 @@ impl Ledger {
                 Some(archive)
             }
         };
+        let elsewhere = archive.as_ref().zip(root.options.archive.as_ref()).map(|(archive, dir)| {
+            let (options, dir) = (&root.options, std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
+            let (limits, rng, now_ms) = (&options.limits, options.rng.clone(), options.clock.unix_ms());
+            Arc::new(Elsewhere::new(dir, archive.clone(), limits, rng, now_ms))
+        });
         let recovered = recovery::run(&root.path, &dir)?;
         let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment, root.reserve.clone());
         let inner = Arc::new(Inner {
@@ -170,12 +193,18 @@ impl Ledger {
             clock: root.options.clock.clone(),
             archive,
             archive_ms: root.options.limits.archive_days * 24 * 3_600_000,
+            sorted: Mutex::new((0, u64::MAX)),
+            sorting_is_over: AtomicBool::new(false),
+            elsewhere: elsewhere.clone(),
+            removals: root.removals.clone(),
             moving: Mutex::default(),
         });
         let builder = std::thread::Builder::new().name("ledger".into());
         let thread = builder.spawn(move || log.run(recovered.writer)).map_err(DataDirError::Threads)?;
         let care = Care::start(inner.clone()).map_err(DataDirError::Threads)?;
-        Ok(Arc::new(Self { inner, care: Some(care), thread: Some(thread), root: root.clone() }))
+        let start = |elsewhere| Carrier::start(inner.clone(), elsewhere).map_err(DataDirError::Threads);
+        let carrier = elsewhere.map(start).transpose()?;
+        Ok(Arc::new(Self { inner, carrier, care: Some(care), thread: Some(thread), root: root.clone() }))
     }
 
     /// Makes a database journaled. `connection` is the only one that writes from here on, and was
@@ -315,6 +344,21 @@ impl Ledger {
         inside.map(str::to_owned).ok_or_else(outside)
     }
 
+    /// Sorts all that is durable, so that the archive's files hold every commit that was made by now. Blocks.
+    pub fn sort(&self) -> Result<(), StoreError> {
+        self.inner.sort(Sort::Durable)
+    }
+
+    /// How the copy of the archive elsewhere is doing, if there is to be one.
+    pub fn archive_copy(&self) -> Option<ArchiveCopy> {
+        self.inner.archive_copy()
+    }
+
+    /// Reads the copy elsewhere. Blocks for as long as that place lets it.
+    pub fn check_copy(&self) -> Result<Vec<Checked>, StoreError> {
+        self.inner.elsewhere.as_ref().map_or(Ok(Vec::new()), |elsewhere| elsewhere.check())
+    }
+
     fn log(&self) -> &Arc<Log> {
         &self.inner.log
     }
@@ -383,6 +427,16 @@ impl Inner {
         self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn sorted(&self) -> MutexGuard<'_, (u64, u64)> {
+        self.sorted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is sorted any more when this returns.
+    fn stop_sorting(&self) {
+        self.sorting_is_over.store(true, Ordering::Relaxed);
+        drop(self.moving());
+    }
+
     fn oldest(&self) -> MutexGuard<'_, u64> {
         self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -395,6 +449,7 @@ impl Inner {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
+        drop(self.carrier.take());
         drop(self.care.take());
         self.inner.log.close();
         if let Some(thread) = self.thread.take() {

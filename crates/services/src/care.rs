@@ -28,6 +28,9 @@ pub trait Care: Send + Sync {
 
     /// Reads everything that is stored and answers what is damaged.
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, CareError>>;
+
+    /// How the copy of the archive elsewhere is doing; `None` where there is to be none. Answers at once.
+    fn archive_copy(&self) -> Option<ArchiveCopy>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,21 @@ pub struct CheckReport {
     pub files: u64,
     pub bytes: u64,
     pub damage: Vec<Damage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveCopy>,
+}
+
+/// A copy of the past of databases, in a place that does not go with the node's disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveCopy {
+    pub place: String,
+    /// How old the oldest commit may be that is not there yet; 0 if all are.
+    pub behind_ms: u64,
+    /// Since the start.
+    pub failures: u64,
+    /// Why it could not be brought up to date the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

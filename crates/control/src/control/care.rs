@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use base::code;
-use control_api::{ApiError, BackupMade, BackupRequest, Checked, Damage};
-use services::care::BackupOptions;
+use control_api::{ApiError, ArchiveCopied, BackupMade, BackupRequest, Checked, Damage};
+use services::care::{ArchiveCopy, BackupOptions};
 
 use super::{Control, failed};
 
@@ -31,6 +31,18 @@ impl Control {
     pub(super) async fn check_all(&self) -> Result<Checked, ApiError> {
         let report = self.parts.care.check().await.map_err(failed)?;
         let damage = report.damage.into_iter().map(|damage| Damage { place: damage.place, what: damage.what });
-        Ok(Checked { databases: report.databases, files: report.files, bytes: report.bytes, damage: damage.collect() })
+        let copied = |copy: ArchiveCopy| ArchiveCopied {
+            place: copy.place,
+            behind_ms: copy.behind_ms,
+            failures: copy.failures,
+            problem: copy.problem,
+        };
+        Ok(Checked {
+            databases: report.databases,
+            files: report.files,
+            bytes: report.bytes,
+            damage: damage.collect(),
+            archive: report.archive.map(copied),
+        })
     }
 }

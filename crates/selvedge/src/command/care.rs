@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use control_api::BackupRequest;
+use control_api::{ArchiveCopied, BackupRequest};
 
 use super::{print, print_json, time};
 use crate::admin::{Prepare, reach};
@@ -81,6 +81,9 @@ pub async fn fsck(args: cli::Data, json: bool) -> Result<()> {
     } else {
         let bytes = size(found.bytes);
         print(format!("read {} databases and {} other files, {bytes}", found.databases, found.files))?;
+        if let Some(copy) = &found.archive {
+            print(copy_told(copy))?;
+        }
         for damage in &found.damage {
             print(format!("{}: {}", damage.place, damage.what))?;
         }
@@ -91,6 +94,15 @@ pub async fn fsck(args: cli::Data, json: bool) -> Result<()> {
         1 => bail!("something is damaged; restore it from a backup"),
         count => bail!("{count} things are damaged; restore them from a backup"),
     }
+}
+
+fn copy_told(copy: &ArchiveCopied) -> String {
+    let behind = match copy.behind_ms {
+        0 => "has everything".to_owned(),
+        ms => format!("is {} s behind", ms.div_ceil(1_000)),
+    };
+    let problem = copy.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+    format!("the copy of the archive in {} {behind}{problem}", copy.place)
 }
 
 /// Bytes as people read them.

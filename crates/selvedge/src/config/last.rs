@@ -1,4 +1,4 @@
-//! The limits that a node had last, left in its data directory: a command on the data of a node that
+//! The limits that a node had last, and where its archive is copied to, left in its data directory: a command on the data of a node that
 //! is stopped keeps its quotas, and needs not be told which configuration it was started with.
 
 use std::fs;
@@ -10,19 +10,19 @@ use base::NodeLimits;
 
 use super::parse;
 use crate::admin::write_private;
-use crate::wire::Apps;
+use crate::wire::Storage;
 
 const FILE: &str = "limits.toml";
 
 /// Leaves the limits of the node that begins, where they are not the defaults. It serves without that.
-pub fn leave(data: &Path, limits: &NodeLimits, apps: &Apps) {
-    if let Err(error) = write_private(&data.join(FILE), text(limits, apps).as_bytes()) {
+pub fn leave(data: &Path, storage: &Storage) {
+    if let Err(error) = write_private(&data.join(FILE), text(storage).as_bytes()) {
         tracing::warn!("{error:#}; commands on this data will not know the node's limits while it is stopped");
     }
 }
 
 /// What the last node left; the defaults where there was none.
-pub fn read(data: &Path) -> Result<(NodeLimits, Apps)> {
+pub fn read(data: &Path) -> Result<Storage> {
     let path = data.join(FILE);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -33,13 +33,17 @@ pub fn read(data: &Path) -> Result<(NodeLimits, Apps)> {
     let config = parse(&path.display().to_string(), &text, data).with_context(|| {
         format!("{} has the limits that the last node left; remove it to go on with the defaults", path.display())
     })?;
-    Ok((config.limits, config.apps))
+    Ok(config.storage())
 }
 
-pub fn text(limits: &NodeLimits, apps: &Apps) -> String {
+pub fn text(storage: &Storage) -> String {
+    let Storage { limits, apps, archive } = storage;
     let mut text = format!("[limits]\n{}", differing(limits, &NodeLimits::default()));
     for (app, own) in apps.iter() {
         text.push_str(&format!("\n[apps.\"{app}\"]\n{}", differing(own, limits)));
+    }
+    if let Some(archive) = archive.as_ref().and_then(|archive| archive.to_str()) {
+        text.push_str(&format!("\n[archive]\ndirectory = {}\n", toml_edit::Value::from(archive)));
     }
     text
 }

@@ -151,16 +151,27 @@ fn the_cache_may_have_a_directory() {
 }
 
 #[test]
+fn the_archive_may_be_copied_to_a_directory() {
+    assert_eq!(good("").archive, None);
+    let config = good("[archive]\ndirectory = \"../copy of \\\"it\\\"\"\n[limits]\narchive_copy_days = 400");
+    assert_eq!(config.archive.as_deref(), Some(Path::new("/etc/selvedge/../copy of \"it\"")));
+    let again = good(&last::text(&config.storage()));
+    assert_eq!((again.archive, again.limits.archive_copy_days), (config.archive, 400));
+    bad("[archive]\ndays = 1", &["…`directory` is missing here…", "…days…"]);
+    bad("[limits]\narchive_days = 0\n[archive]\ndirectory = \"x\"", &["…there is no archive to copy…"]);
+}
+
+#[test]
 fn the_limits_that_a_node_leaves_are_read_as_they_were() {
     let config = good(
         "[limits]\nobject_bytes = 2_000_000\nsql_app_bytes = 5_000_000\n\n[apps.shop]\nkv_app_keys = 7\n[apps.other]\n",
     );
-    let left = last::text(&config.limits, &config.apps);
+    let left = last::text(&config.storage());
     let again = good(&left);
-    assert_eq!(last::text(&again.limits, &again.apps), left);
+    assert_eq!(last::text(&again.storage()), left);
     assert_eq!((again.limits.object_bytes, again.limits.sql_app_bytes), (2_000_000, 5_000_000));
     let shop = &again.apps[&AppName::parse("shop").expect("a name")];
     assert_eq!((shop.kv_app_keys, shop.sql_app_bytes), (7, 5_000_000));
     assert_eq!(again.apps.len(), 2);
-    assert_eq!(last::text(&NodeLimits::default(), &Apps::default()), "[limits]\n");
+    assert_eq!(last::text(&Storage::default()), "[limits]\n");
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use rusqlite::backup::Backup as Copy;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -14,15 +15,17 @@ use super::{check_restored, restore};
 use crate::data_dir::Root;
 use crate::database::store_error;
 use crate::disk;
+use crate::ledger::{self, Ledger};
 
 /// Pages of one step of a copy. Between two steps SQLite lets go of nothing that the copy needs, so
 /// this is only how often it looks up.
 const ALL_PAGES: i32 = -1;
+const ARCHIVE: &str = "archive";
 
-pub fn back_up(root: &Root, to: &Path, options: BackupOptions) -> Result<BackupReport, CareError> {
+pub fn back_up(root: &Root, ledger: &Ledger, to: &Path, options: BackupOptions) -> Result<BackupReport, CareError> {
     let to = outside(root, to)?;
     let mut repository = Repository::create(&to)?;
-    let backup = match collect(root, &mut repository) {
+    let backup = match collect(root, ledger, &mut repository) {
         Ok(backup) => backup,
         Err(error) => {
             repository.undo();
@@ -44,7 +47,7 @@ pub fn back_up(root: &Root, to: &Path, options: BackupOptions) -> Result<BackupR
 }
 
 /// Stores what there is, and makes the backup exist.
-fn collect(root: &Root, repository: &mut Repository) -> Result<Backup, CareError> {
+fn collect(root: &Root, ledger: &Ledger, repository: &mut Repository) -> Result<Backup, CareError> {
     let ids = repository.ids()?;
     let last = ids.last().map(|id| repository.load(*id)).transpose()?;
     // A clock that was set back must not make a backup look older than the one before it.
@@ -64,9 +67,41 @@ fn collect(root: &Root, repository: &mut Repository) -> Result<Backup, CareError
             backup.files.insert(name, entry);
         }
     }
+    archive(root, ledger, repository, &mut backup, last.as_ref())?;
     drop(hold);
     repository.commit(&backup)?;
     Ok(backup)
+}
+
+/// Stores the past of the databases, up to what was durable by now.
+fn archive(
+    root: &Root,
+    ledger: &Ledger,
+    repository: &mut Repository,
+    backup: &mut Backup,
+    last: Option<&Backup>,
+) -> Result<(), CareError> {
+    ledger.sort()?;
+    for (shelf, names) in ledger::list_archive(&root.path.join(ARCHIVE))? {
+        for file_name in names.iter().filter(|name| *name != ledger::REMOVED) {
+            let name = format!("{ARCHIVE}/{shelf}/{file_name}");
+            let path = root.path.join(&name);
+            // Another time line may have made one that is called so: what is younger than the last backup is read.
+            let before = last.filter(|last| is_older(&path, last.id)).and_then(|last| last.files.get(&name));
+            if let Some(entry) = file(repository, &path, before)? {
+                backup.files.insert(name, entry);
+            }
+        }
+        let mark = format!("{ARCHIVE}/{shelf}/{}", ledger::REMOVED);
+        backup.files.insert(mark, Entry { bytes: 0, chunks: Vec::new() });
+    }
+    Ok(())
+}
+
+fn is_older(path: &Path, than_ms: u64) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let since = modified.ok().and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+    since.is_some_and(|since| since.as_millis() < u128::from(than_ms))
 }
 
 /// The absolute path, which does not lie in the data directory: a backup of backups would never end.

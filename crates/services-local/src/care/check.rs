@@ -7,14 +7,14 @@ use std::path::Path;
 use base::Digest;
 use rusqlite::{Connection, OpenFlags};
 use services::blob::{Blobs as _, Bucket};
-use services::care::{CareError, CheckReport, Damage};
+use services::care::{ArchiveCopy, CareError, CheckReport, Damage};
 use services::{AppId, StoreError};
 
 use super::files;
 use crate::data_dir::Root;
 use crate::maintenance::block_on;
 use crate::sql::newer_format;
-use crate::{LocalArtifacts, LocalBlobs, LocalKv, ledger};
+use crate::{Ledger, LocalArtifacts, LocalBlobs, LocalKv, ledger};
 
 /// What is said of one damaged database.
 const MESSAGES_MAX: u32 = 5;
@@ -24,6 +24,7 @@ pub fn check(
     kv: &LocalKv,
     artifacts: &LocalArtifacts,
     blobs: Option<&LocalBlobs>,
+    ledger: &Ledger,
 ) -> Result<CheckReport, CareError> {
     let mut report = CheckReport::default();
     // What is removed meanwhile would look as if it had been lost.
@@ -49,6 +50,7 @@ pub fn check(
         let below = path.strip_prefix(&root.path).unwrap_or(&path);
         report.damage.extend(whole.err().map(|what| damage(below, what)));
     }
+    check_copy(ledger, &mut report);
     for app in kv.apps()? {
         if let Err(error) = block_on(kv.check(&app)) {
             report.damage.push(Damage { place: format!("KV of {app}"), what: told(&error) });
@@ -58,6 +60,26 @@ pub fn check(
         report.damage.extend(blobs.into_iter().flat_map(|blobs| blobs_of(blobs, &app)));
     }
     Ok(report)
+}
+
+/// That a place far away does not answer is a problem of the copy's, not damage.
+fn check_copy(ledger: &Ledger, report: &mut CheckReport) {
+    let checked = ledger.check_copy();
+    let copy = ledger.archive_copy();
+    match checked {
+        Ok(checked) => {
+            for (path, whole) in checked {
+                report.files += 1;
+                report.bytes += path.metadata().map_or(0, |metadata| metadata.len());
+                report.damage.extend(whole.err().map(|what| damage(&path, what)));
+            }
+            report.archive = copy;
+        }
+        Err(error) => {
+            let problem = |copy: ArchiveCopy| ArchiveCopy { problem: Some(error.to_string()), ..copy };
+            report.archive = copy.map(problem);
+        }
+    }
 }
 
 /// What is wrong with an app's blobs. That a file can be read says little about what is sealed in it:

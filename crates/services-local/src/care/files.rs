@@ -9,7 +9,8 @@ use services::StoreError;
 use crate::disk;
 
 /// Entries of the directory itself that are no data: the lock, what a node tells the command line, what
-/// can be made again, room, the log of commits that are in the databases, and their past.
+/// can be made again, room, the log of commits that are in the databases, and their past, which a backup
+/// takes by itself.
 pub const LEFT_OUT: [&str; 9] =
     ["lock", "cache", "admin.token", "admin.json", "limits.toml", "ledger", "archive", "starts", "reserve"];
 /// Endings of what is on its way to its name, and of what belongs to an open database.

@@ -4,6 +4,7 @@
 //! DATA/archive/log/NNN.log                      segments that recovery needs no more
 //! DATA/archive/PATH/FIRST-LAST.BATCH.ltx        changes of one database, from such segments
 //! DATA/archive/PATH/0…1-LAST.BATCH.ltx          the whole of it
+//! DATA/archive/PATH/removed                     what is called so next begins with a whole
 //! ```
 //!
 //! A segment of the ledger that is no longer needed is first moved here as it is, which costs
@@ -15,6 +16,7 @@
 //! A whole is kept at the first commit that the ledger saw, and again when the changes since have
 //! grown beyond it. What is older than `archive_days`, and lies before a whole that is, goes.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write as _};
@@ -33,8 +35,13 @@ use crate::disk;
 const WHOLE_EVERY_BYTES: u64 = 4 << 20;
 /// A whole is kept at least so often while a database changes, so that what is older can go.
 const WHOLE_EVERY_MS: u64 = 24 * 3_600_000;
+/// So many files of changes that follow each other, none larger than this, become one.
+const MERGED_FILES: usize = 32;
+const MERGED_BYTES_MAX: u64 = 1 << 20;
 const EXTENSION: &str = "ltx";
-const REMOVED: &str = "removed";
+/// Segments that were not sorted yet.
+pub const LOG: &str = "log";
+pub const REMOVED: &str = "removed";
 
 /// One commit, by where its pages lie.
 pub struct Commit {
@@ -163,7 +170,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn parse(path: PathBuf) -> Option<Self> {
+    pub fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
         let (range, batch) = name.split_once('.')?;
         let (first, last) = range.split_once('-')?;
@@ -173,6 +180,16 @@ impl Entry {
 
     fn file_name(first: u64, last: u64, batch: u64) -> String {
         format!("{first:016x}-{last:016x}.{batch:016x}.{EXTENSION}")
+    }
+
+    /// By the last commit; a whole comes after the changes that it ends with.
+    pub fn order(&self) -> (u64, Reverse<u64>) {
+        (self.last, Reverse(self.first))
+    }
+
+    /// Whether it has every commit of the other.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.first <= other.first && other.last <= self.last
     }
 
     pub fn open(&self) -> io::Result<Decoder<BufReader<File>>> {
@@ -218,7 +235,7 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(fail(error)),
         }
-        entries.sort_by_key(|entry| (entry.last, std::cmp::Reverse(entry.first)));
+        entries.sort_by_key(Entry::order);
         Ok(entries)
     }
 
@@ -293,6 +310,14 @@ impl Shelf {
                 entries = self.entries()?;
             }
         }
+        self.merge(&entries)?;
+        self.prune(now_ms, keep_ms)
+    }
+
+    /// Removes what nothing within reach needs.
+    pub fn prune(&self, now_ms: u64, keep_ms: u64) -> Result<(), StoreError> {
+        let fail = |error: io::Error| disk::store_error(&self.dir, &error);
+        let entries = self.entries()?;
         let horizon = now_ms.saturating_sub(keep_ms);
         let mut reached = None;
         for entry in entries.iter().filter(|entry| entry.first == 1 && entry.is_single()) {
@@ -308,6 +333,34 @@ impl Shelf {
             }
         }
         Ok(())
+    }
+
+    /// Makes one file of many small ones: what is sorted every minute would be too many of them.
+    fn merge(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut parts: Vec<&Entry> = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.first > 1) {
+            let small = fs::metadata(&entry.path).is_ok_and(|metadata| metadata.len() <= MERGED_BYTES_MAX);
+            let follows = parts.last().is_none_or(|before| entry.first == before.last + 1);
+            if !small || !follows {
+                parts.clear();
+            }
+            if small {
+                parts.push(entry);
+            }
+        }
+        let (Some(first), Some(last), true) = (parts.first(), parts.last(), parts.len() >= MERGED_FILES) else {
+            return Ok(());
+        };
+        let name = Entry::file_name(first.first, last.last, last.batch);
+        self.write(&name, |mut into| {
+            for part in &parts {
+                io::copy(&mut File::open(&part.path)?, &mut into)?;
+            }
+            Ok(into)
+        })?;
+        // The whole of them has its name.
+        let removed = parts.iter().try_for_each(|part| disk::remove(&part.path).map(drop));
+        removed.map_err(|error| disk::store_error(&self.dir, &error))
     }
 
     fn keep_whole(&self, newest: &Entry) -> Result<(), StoreError> {
@@ -348,13 +401,13 @@ impl Commit {
     }
 }
 
+/// A file, and what is wrong with it.
+pub type Checked = (PathBuf, Result<(), String>);
+
 /// Reads every file of an archive to its end; each with what is wrong with it.
-pub fn check(archive: &Path) -> Result<Vec<(PathBuf, Result<(), String>)>, StoreError> {
+pub fn check(archive: &Path) -> Result<Vec<Checked>, StoreError> {
     let mut checked = Vec::new();
-    let mut dirs = vec![archive.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        let Ok(found) = fs::read_dir(&dir) else { continue };
-        dirs.extend(found.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
+    for dir in shelves(archive)? {
         let mut last = None;
         for entry in (Shelf { dir }).entries()? {
             let gap = last.is_some_and(|last| entry.first > last + 1);
@@ -363,10 +416,49 @@ pub fn check(archive: &Path) -> Result<Vec<(PathBuf, Result<(), String>)>, Store
                 false => check_file(&entry).map_err(|error| error.to_string()),
             };
             last = Some(entry.last);
-            checked.push((entry.path, whole));
+            // It may be too old by now, or in another with those beside it.
+            if whole.is_ok() || entry.path.exists() {
+                checked.push((entry.path, whole));
+            }
         }
     }
     Ok(checked)
+}
+
+/// The directories below an archive that may be those of databases.
+pub fn shelves(archive: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let (mut shelves, mut dirs) = (Vec::new(), vec![archive.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        let found = match fs::read_dir(&dir) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(disk::store_error(&dir, &error)),
+        };
+        for entry in found {
+            let entry = entry.map_err(|error| disk::store_error(&dir, &error))?;
+            let name = entry.file_name();
+            let is_other = |name: &str| name == LOG || name.starts_with(super::SCRATCH);
+            if dir == archive && name.to_str().is_some_and(is_other) {
+                continue;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                dirs.push(entry.path());
+            }
+        }
+        if dir != archive {
+            shelves.push(dir);
+        }
+    }
+    Ok(shelves)
+}
+
+/// The last batch that an archive has anything of.
+pub fn newest_batch(archive: &Path) -> Result<u64, StoreError> {
+    let mut newest = 0;
+    for dir in shelves(archive)? {
+        newest = (Shelf { dir }).entries()?.iter().map(|entry| entry.batch).fold(newest, u64::max);
+    }
+    Ok(newest)
 }
 
 fn check_file(entry: &Entry) -> io::Result<()> {
@@ -378,7 +470,7 @@ fn check_file(entry: &Entry) -> io::Result<()> {
 }
 
 /// Creates what leads from the archive to a directory below it, durably.
-fn create_dirs(archive: &Path, dir: &Path) -> Result<(), StoreError> {
+pub fn create_dirs(archive: &Path, dir: &Path) -> Result<(), StoreError> {
     let mut path = archive.to_owned();
     for part in dir.strip_prefix(archive).unwrap_or(dir).components() {
         path.push(part);

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, ScopedJoinHandle};
@@ -21,6 +22,24 @@ const SORT_SEGMENTS: usize = 64;
 const SORT_EVERY: Duration = Duration::from_secs(3_600);
 /// Threads that flush files; they wait for the disk, not for a core.
 const THREADS: usize = 8;
+
+/// Which commits are sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// What the archive took in, if it is time to.
+    IfDue,
+    /// What the archive took in.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests need not wait until it is due"))]
+    Retired,
+    /// All that is durable, of segments that the ledger still needs too.
+    Durable,
+}
+
+fn is_due(log: &Path, numbers: &[u64]) -> bool {
+    let age = |number| std::fs::metadata(segment::path(log, number))?.modified()?.elapsed().map_err(io::Error::other);
+    let aged = numbers.first().is_some_and(|&first| age(first).is_ok_and(|age| age > SORT_EVERY));
+    aged || numbers.len() >= SORT_SEGMENTS
+}
 
 /// The thread; it ends when this is dropped.
 pub struct Care {
@@ -76,7 +95,7 @@ impl Inner {
         flush_all(late);
         let needed_from = self.all().iter().filter_map(|member| member.needed_from()).min();
         self.retire_before(needed_from.unwrap_or(current))?;
-        self.sort(false)
+        self.sort(Sort::IfDue)
     }
 
     /// Writes a database anew whose file could not be flushed.
@@ -104,25 +123,35 @@ impl Inner {
         Ok(())
     }
 
-    /// Sorts what the archive took in, database by database, if it is time to or if it must be.
-    pub(super) fn sort(&self, at_once: bool) -> Result<(), StoreError> {
+    /// Sorts commits, database by database.
+    pub(super) fn sort(&self, what: Sort) -> Result<(), StoreError> {
         let (Some(archive), Some(log)) = (&self.archive, self.archived_log()) else { return Ok(()) };
         let fail = |error| crate::disk::store_error(&log, &error);
         let _moving = self.moving();
+        if self.sorting_is_over.load(Ordering::Relaxed) {
+            return Err(StoreError::Closed);
+        }
         let numbers = segment::list(&log).map_err(fail)?;
-        let Some(&last) = numbers.last() else { return Ok(()) };
-        let age =
-            |number| std::fs::metadata(segment::path(&log, number))?.modified()?.elapsed().map_err(io::Error::other);
-        let aged = age(numbers[0]).is_ok_and(|age| age > SORT_EVERY);
-        if !at_once && !aged && numbers.len() < SORT_SEGMENTS {
+        if what == Sort::IfDue && !is_due(&log, &numbers) {
             return Ok(());
         }
-        let mut collected = Collected::default();
+        // What was sorted before it was moved here is not read again, but for a commit without its end.
+        let (sorted_until, needed_from) = *self.sorted();
+        let durable = self.log.durable();
+        if numbers.is_empty() && (what != Sort::Durable || sorted_until == durable) {
+            return Ok(());
+        }
+        let last = if what == Sort::Durable { u64::MAX } else { numbers.last().copied().unwrap_or(0) };
+        let (mut collected, mut until_now) = (Collected::default(), sorted_until);
         for (reader, until) in self.segments()?.into_iter().filter(|(reader, _)| reader.header.number <= last) {
-            collected.take(reader, until, None)?;
+            if until > sorted_until || reader.header.number >= needed_from {
+                collected.take(reader, until, None)?;
+            }
+            until_now = until_now.max(until);
         }
         let open_since = collected.open_since().unwrap_or(u64::MAX);
         self.put_away(archive, collected.commits.into_iter().collect())?;
+        *self.sorted() = (until_now, open_since);
         for number in numbers.into_iter().filter(|&number| number < open_since) {
             segment::retire(&log, number, &self.dir).map_err(fail)?;
         }
@@ -138,7 +167,10 @@ impl Inner {
             while let Some((name, commits)) = next() {
                 let shelf = Shelf::of(archive, &name);
                 shelf.append(archive, &commits)?;
-                shelf.tidy(now_ms, self.archive_ms)?;
+                // A backup finds every file that it has listed.
+                if !self.removals.is_held() {
+                    shelf.tidy(now_ms, self.archive_ms)?;
+                }
             }
             Ok(())
         };

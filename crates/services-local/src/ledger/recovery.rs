@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use services::StoreError;
 
+use super::archive;
 use super::journal::beside;
 use super::record::{self, Malformed, Record, Records};
 use super::segment::{self, Header, Reader, Writer};
@@ -63,7 +64,9 @@ pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
     let fail = |error: io::Error| disk::store_error(dir, &error);
     let numbers = segment::list(dir).map_err(fail)?;
     let Some(&newest) = numbers.last() else {
-        return Ok(Recovered { last_batch: 0, next_segment: 1, writer: None });
+        // An archive that came with a backup goes on.
+        let last_batch = archive::newest_batch(&root.join("archive"))?;
+        return Ok(Recovered { last_batch, next_segment: 1, writer: None });
     };
     let mut readers = open_needed(dir, &numbers)?;
     let (databases, last_batch) = scan(&mut readers)?;

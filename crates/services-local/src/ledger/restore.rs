@@ -52,7 +52,28 @@ impl RestoreError {
 impl Ledger {
     /// Builds the database at `path` as it was at `at_ms`, with every commit that was made by then,
     /// in a new file `into`. The database itself is not touched, and may be in use. Blocks.
+    ///
+    /// If what is beside the data does not reach so far, it is fetched from elsewhere, if it is there.
     pub fn restore(&self, path: &Path, at_ms: u64, into: &Path) -> Result<Restored, RestoreError> {
+        let error = match self.restore_from(path, at_ms, into, Vec::new()) {
+            Err(error @ (RestoreError::TooEarly { .. } | RestoreError::Unknown(_))) => error,
+            done => return done,
+        };
+        let Some(elsewhere) = &self.inner.elsewhere else { return Err(error) };
+        // It may take long, and holds nobody up.
+        match elsewhere.fetch(&self.name(path)?, at_ms)? {
+            Some(fetched) => self.restore_from(path, at_ms, into, fetched.entries()?),
+            None => Err(error),
+        }
+    }
+
+    fn restore_from(
+        &self,
+        path: &Path,
+        at_ms: u64,
+        into: &Path,
+        fetched: Vec<Entry>,
+    ) -> Result<Restored, RestoreError> {
         let name = self.name(path)?;
         let Some(archive) = &self.inner.archive else { return Err(RestoreError::NoArchive) };
         if at_ms > self.inner.clock.unix_ms().saturating_add(AHEAD_MS) {
@@ -60,7 +81,9 @@ impl Ledger {
         }
         // What is durable by now; a commit that is under way is not of the past.
         let _still = self.inner.moving();
-        let entries = Shelf::of(archive, &name).entries()?;
+        let mut entries = Shelf::of(archive, &name).entries()?;
+        entries.extend(fetched);
+        entries.sort_by_key(Entry::order);
         let collected = self.inner.unsorted(Some(&name))?;
         let sorted = entries.last().map_or(0, |entry| entry.batch);
         let commits = collected.commits.get(&name).map(Vec::as_slice).unwrap_or_default();
@@ -95,7 +118,7 @@ impl Inner {
     }
 
     pub(super) fn archived_log(&self) -> Option<PathBuf> {
-        self.archive.as_ref().map(|archive| archive.join("log"))
+        self.archive.as_ref().map(|archive| archive.join(super::archive::LOG))
     }
 
     /// The commits that were not sorted yet, of one database or of all.
@@ -147,11 +170,14 @@ impl Target {
                 continue;
             }
             if entry.first > last + 1 {
-                let (from, dir) = (last + 1, entry.path.parent().unwrap_or(&entry.path).display());
-                return Err(StoreError::Corrupt(format!("{dir} lacks the changes from {from:x} on")));
+                return Err(lacks(entry, last + 1));
             }
             if entry.last <= last {
                 continue;
+            }
+            if last > 0 && entry.first == 1 && entry.last > last + 1 && entry.time_ms()? > at_ms {
+                // What came before this whole is not here, and may have been made by then.
+                return Err(lacks(entry, last + 1));
             }
             let go_on = self.apply_file(entry, at_ms, last).map_err(|error| damaged(&entry.path, &error))?;
             last = entry.last;
@@ -198,6 +224,11 @@ impl Target {
         self.header = Some(header);
         self.file.set_len(u64::from(header.page_bytes) * u64::from(header.database_pages))
     }
+}
+
+fn lacks(entry: &Entry, from: u64) -> StoreError {
+    let dir = entry.path.parent().unwrap_or(&entry.path).display();
+    StoreError::Corrupt(format!("{dir} lacks the changes from {from:x} on"))
 }
 
 fn write(file: &File, page: u32, image: &[u8]) -> io::Result<()> {

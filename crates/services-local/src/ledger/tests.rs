@@ -346,3 +346,4 @@ fn tickets_of_many_databases_share_flushes() {
 }
 
 mod archive;
+mod elsewhere;

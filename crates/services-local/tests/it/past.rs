@@ -4,6 +4,7 @@
 use base::{AppName, Clock as _, NodeLimits, TenantName};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use services::care::{BackupOptions, Care as _};
 use services::conformance::random;
 use services::sql::SqlName;
 use services::{AppId, Sql as _, SqlDatabase, SqlStatement, SqlValue};
@@ -166,4 +167,58 @@ async fn check(steps: &[Step]) -> Result<(), TestCaseError> {
 #[test]
 fn any_moment_of_a_database_comes_back_as_it_was_acknowledged() {
     random("restores of SQL", step(), |steps| block_on(check(&steps)));
+}
+
+/// What stands in a database, from its past.
+async fn past(data: &DataDir, at_ms: u64, name: &str) -> Vec<SqlValue> {
+    let copy = database(name);
+    data.sql().copy(&database("main"), Some(at_ms), &copy).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let all = SqlStatement::bind("SELECT k FROM t ORDER BY k", Vec::new());
+    data.sql().batch(&copy, vec![all]).await.expect("the rows").results.remove(0).rows.values
+}
+
+#[test]
+fn the_past_is_in_a_backup_and_goes_on_where_it_was_restored() {
+    let clock = ManualClock::new();
+    let place = Place::in_memory();
+    let options = || DataDirOptions { clock: clock.clone(), ..place.options() };
+    let (main, to) = (database("main"), place.path().join("backups"));
+    let insert = |data: &DataDir, key: i64| {
+        let statement = SqlStatement::bind("INSERT INTO t VALUES (?)", vec![SqlValue::Integer(key)]);
+        block_on(data.sql().batch(&main, vec![statement])).expect("written");
+        let written_ms = clock.unix_ms();
+        clock.advance(10_000);
+        (written_ms, key)
+    };
+    let data = DataDir::open(place.data(), options()).expect("opens");
+    block_on(data.sql().batch(&main, vec![SqlStatement::bind("CREATE TABLE t (k)", Vec::new())])).expect("made");
+    let mut written: Vec<(u64, i64)> = (1..4).map(|key| insert(&data, key)).collect();
+    let verified = BackupOptions { verify: true, keep: None };
+    let first = block_on(data.care().back_up(&to, verified)).expect("a backup");
+    let again = block_on(data.care().back_up(&to, verified)).expect("a backup");
+    assert!(again.new_bytes < first.new_bytes / 4, "what is archived is stored once: {first:?} {again:?}");
+    // What comes after the backup is lost, and the past goes another way.
+    insert(&data, 100);
+    drop(data);
+
+    let restored = place.path().join("restored");
+    services_local::restore(&to, None, &restored).expect("restored");
+    let data = DataDir::open(&restored, options()).expect("opens");
+    written.extend((4..7).map(|key| insert(&data, key)));
+    for (n, (at_ms, key)) in written.iter().enumerate() {
+        let expected: Vec<SqlValue> = (1..=*key).map(SqlValue::Integer).collect();
+        assert_eq!(block_on(past(&data, *at_ms, &format!("then-{n}"))), expected, "as of {at_ms}");
+    }
+    // And so on, from a backup of what was restored, whose ledger is another.
+    block_on(data.care().back_up(&to, verified)).expect("a backup");
+    drop(data);
+    let restored = place.path().join("restored-again");
+    services_local::restore(&to, None, &restored).expect("restored");
+    let data = DataDir::open(&restored, options()).expect("opens");
+    written.push(insert(&data, 7));
+    for (n, (at_ms, key)) in written.iter().enumerate() {
+        let expected: Vec<SqlValue> = (1..=*key).map(SqlValue::Integer).collect();
+        assert_eq!(block_on(past(&data, *at_ms, &format!("again-{n}"))), expected, "as of {at_ms}");
+    }
+    assert_eq!(block_on(data.care().check()).expect("a check").damage, []);
 }

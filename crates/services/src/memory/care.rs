@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::care::{BackupOptions, BackupReport, Care, CareError, CheckReport};
+use crate::care::{ArchiveCopy, BackupOptions, BackupReport, Care, CareError, CheckReport};
 
 /// [`Care`] of a node in memory: there is nothing to copy, and nothing that a disk could lose.
 #[derive(Debug, Default)]
@@ -18,5 +18,9 @@ impl Care for MemoryCare {
 
     fn check(&self) -> BoxFuture<'_, Result<CheckReport, CareError>> {
         async { Ok(CheckReport::default()) }.boxed()
+    }
+
+    fn archive_copy(&self) -> Option<ArchiveCopy> {
+        None
     }
 }

@@ -5,40 +5,52 @@ use testkit::ManualClock;
 
 use super::*;
 
-/// A directory whose clock the test owns.
-struct Timed {
-    place: TempDir,
-    clock: Arc<ManualClock>,
+/// A directory whose clock the test owns. Its archive is copied to one that is not there yet.
+pub struct Timed {
+    pub place: TempDir,
+    pub clock: Arc<ManualClock>,
     data: Option<DataDir>,
+    limits: base::NodeLimits,
 }
 
 impl Timed {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::with(base::NodeLimits::default())
+    }
+
+    pub fn with(limits: base::NodeLimits) -> Self {
         let place = match Path::new("/dev/shm") {
             memory if memory.is_dir() => tempfile::tempdir_in(memory),
             _ => tempfile::tempdir(),
         };
-        let mut timed = Self { place: place.expect("a directory"), clock: ManualClock::new(), data: None };
+        // Nothing is copied but by the test.
+        let limits = base::NodeLimits { archive_copy_ms: 86_400_000, ..limits };
+        let mut timed = Self { place: place.expect("a directory"), clock: ManualClock::new(), data: None, limits };
         timed.open();
         timed
     }
 
-    fn open(&mut self) {
+    pub fn elsewhere(&self) -> PathBuf {
+        self.place.path().join("elsewhere")
+    }
+
+    pub fn open(&mut self) {
         self.data = None;
-        let options =
-            DataDirOptions { clock: self.clock.clone(), ..DataDirOptions::new(self.place.path().join("key")) };
+        let (archive, limits) = (Some(self.elsewhere()), self.limits.clone());
+        let options = DataDirOptions::new(self.place.path().join("key"));
+        let options = DataDirOptions { clock: self.clock.clone(), archive, limits, ..options };
         self.data = Some(DataDir::open(self.place.path().join("data"), options).expect("opens"));
     }
 
-    fn ledger(&self) -> Arc<Ledger> {
+    pub fn ledger(&self) -> Arc<Ledger> {
         self.data.as_ref().expect("open").ledger()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.data.as_ref().expect("open").path().join(name)
     }
 
-    fn numbers(&self, name: &str) -> Numbers {
+    pub fn numbers(&self, name: &str) -> Numbers {
         let connection = Connection::open(self.path(name)).expect("opens");
         let journal = self.ledger().adopt(&self.path(name), &connection).expect("adopted");
         let mut numbers = Numbers { journal, connection };
@@ -46,12 +58,38 @@ impl Timed {
         numbers
     }
 
-    fn now(&self) -> u64 {
+    pub fn now(&self) -> u64 {
         use base::Clock as _;
         self.clock.unix_ms()
     }
 
-    fn restored(&self, name: &str, at_ms: u64) -> Result<Vec<(i64, u32)>, RestoreError> {
+    pub fn copy(&self) -> Result<(), StoreError> {
+        let ledger = self.ledger();
+        let elsewhere = ledger.inner.elsewhere.as_ref().expect("it has one");
+        ledger.inner.copy_archive(elsewhere)
+    }
+
+    /// The copy of the archive.
+    pub fn copied(&self) -> PathBuf {
+        let mut found = std::fs::read_dir(self.elsewhere()).expect("it is there").map(|one| one.expect("one").path());
+        let copied = found.next().expect("a copy was begun");
+        assert_eq!(found.next(), None, "there is one");
+        copied
+    }
+
+    /// From the copy alone.
+    pub fn restored_elsewhere(&self, name: &str, at_ms: u64) -> Vec<(i64, u32)> {
+        let entries = Shelf::of(&self.copied(), name).entries().expect("entries");
+        let into = self.place.path().join("restored.db");
+        restore::build(&entries, &[], at_ms, &into).expect("built");
+        let connection = Connection::open(&into).expect("opens");
+        let rows = rows(&connection);
+        drop(connection);
+        disk::remove(&into).expect("removed");
+        rows
+    }
+
+    pub fn restored(&self, name: &str, at_ms: u64) -> Result<Vec<(i64, u32)>, RestoreError> {
         let into = self.place.path().join("restored.db");
         self.ledger().restore(&self.path(name), at_ms, &into)?;
         let connection = Connection::open(&into).expect("opens");
@@ -67,7 +105,7 @@ impl Timed {
 }
 
 /// Each row with a sum of what it holds.
-fn rows(connection: &Connection) -> Vec<(i64, u32)> {
+pub fn rows(connection: &Connection) -> Vec<(i64, u32)> {
     let mut statement = connection.prepare("SELECT n, x FROM t ORDER BY n").expect("a statement");
     let rows =
         statement.query_map([], |row| Ok((row.get(0)?, crc32fast::hash(row.get_ref(1)?.as_blob()?)))).expect("read");
@@ -86,6 +124,8 @@ enum Step {
     /// Copies, flushes, and moves segments.
     Tend,
     Sort,
+    /// Copies the archive elsewhere.
+    Copy,
     Close,
     Restart,
 }
@@ -98,6 +138,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1..2_000_u64).prop_map(Step::Wait),
         1 => Just(Step::Tend),
         1 => Just(Step::Sort),
+        2 => Just(Step::Copy),
         1 => Just(Step::Close),
         1 => Just(Step::Restart),
     ]
@@ -105,6 +146,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn check(steps: &[Step]) {
     let mut timed = Timed::new();
+    std::fs::create_dir(timed.elsewhere()).expect("made");
     let mut numbers = Some(timed.numbers("a.db"));
     let mut moments = Vec::new();
     for step in steps {
@@ -123,7 +165,11 @@ fn check(steps: &[Step]) {
             Step::Tend => timed.ledger().inner.tend().expect("tended"),
             Step::Sort => {
                 timed.ledger().inner.retire_all();
-                timed.ledger().inner.sort(true).expect("sorted");
+                timed.ledger().inner.sort(Sort::Retired).expect("sorted");
+            }
+            Step::Copy => {
+                open.journal.last_ticket().wait().expect("durable");
+                timed.copy().expect("copied");
             }
             Step::Close => {
                 let Numbers { journal, connection } = numbers.take().expect("open");
@@ -147,6 +193,12 @@ fn check(steps: &[Step]) {
         for time_ms in [first_ms, last_ms] {
             let found = timed.restored("a.db", *time_ms).expect("restored");
             assert_eq!(&found, expected, "moment {at}, {time_ms} of {first_ms} to {last_ms}");
+        }
+    }
+    timed.copy().expect("copied");
+    for (at, (first_ms, last_ms, expected)) in moments.iter().enumerate() {
+        for time_ms in [first_ms, last_ms] {
+            assert_eq!(&timed.restored_elsewhere("a.db", *time_ms), expected, "moment {at}, from elsewhere");
         }
     }
 }
@@ -198,7 +250,7 @@ fn a_removed_database_can_be_brought_back_and_its_successor_is_its_own() {
     let mut numbers = timed.numbers("a.db");
     numbers.insert(2).wait().expect("durable");
     timed.ledger().inner.retire_all();
-    timed.ledger().inner.sort(true).expect("sorted");
+    timed.ledger().inner.sort(Sort::Retired).expect("sorted");
     assert_eq!(timed.restored("a.db", before).expect("restored"), expected);
     assert_eq!(timed.restored("a.db", timed.now()).expect("restored"), rows(&numbers.connection));
 }
@@ -213,7 +265,7 @@ fn what_is_older_than_the_archive_reaches_goes() {
         numbers.run(&format!("INSERT INTO t VALUES ({n}, randomblob(20000))")).wait().expect("durable");
         moments.push((timed.now(), rows(&numbers.connection)));
         timed.ledger().inner.retire_all();
-        timed.ledger().inner.sort(true).expect("sorted");
+        timed.ledger().inner.sort(Sort::Retired).expect("sorted");
         timed.clock.advance(2 * day);
     }
     let shelf = Shelf::of(&timed.path("archive"), "a.db");
@@ -231,7 +283,7 @@ fn a_damaged_archive_says_so() {
     for n in 0..5 {
         numbers.insert(n).wait().expect("durable");
         timed.ledger().inner.retire_all();
-        timed.ledger().inner.sort(true).expect("sorted");
+        timed.ledger().inner.sort(Sort::Retired).expect("sorted");
     }
     let entries = Shelf::of(&timed.path("archive"), "a.db").entries().expect("entries");
     let mut bytes = std::fs::read(&entries[1].path).expect("read");

@@ -5,7 +5,7 @@
 import { onRan, whenRan } from "../dispatch.ts";
 import { keep } from "../invocation.ts";
 import { promiseResult, promiseState } from "../native.ts";
-import { TypeError } from "../primordials.ts";
+import { TypeError, isObject } from "../primordials.ts";
 import type { Invocation } from "../state.ts";
 import { DurableObject, WorkerEntrypoint } from "../entrypoint.ts";
 import { type Arrived, type Session, adoptSession } from "./rpc/session.ts";
@@ -38,6 +38,7 @@ export function serveCall(
   } catch (error) {
     return answerCall(invocation, session, args, true, error);
   }
+  if (!isObject(result)) return answerCall(invocation, session, args, false, result);
   if (promiseState(result) !== 0) return answerSettled(invocation, session, args, result);
   return whenRan(result as Promise<unknown>, (promise) => answerSettled(invocation, session, args, promise));
 }
@@ -61,9 +62,16 @@ function answerSettled(invocation: Invocation, session: Session | null, args: Ar
   );
 }
 
+/** The entry point that was called last: a class stays one. */
+let lastEntrypoint: unknown = null;
+
 function isEntrypoint(exported: unknown): boolean {
+  if (exported === lastEntrypoint) return true;
   if (typeof exported !== "function") return false;
-  return exported.prototype instanceof WorkerEntrypoint || exported.prototype instanceof DurableObject;
+  const { prototype } = exported;
+  if (!(prototype instanceof WorkerEntrypoint || prototype instanceof DurableObject)) return false;
+  lastEntrypoint = exported;
+  return true;
 }
 
 function noMethods(exported: unknown): string {

@@ -130,3 +130,37 @@ test("what is no message is an error and nothing else", () => {
   }
   for (const none of [undefined, null, 5, "text", {}]) assert.throws(() => decode(none, {}), TypeError);
 });
+
+test("arguments of one part each are written and read as any list is", async () => {
+  const { encodeArguments } = await load("features/rpc/encode");
+  const { decodeArguments } = await load("features/rpc/decode");
+  const lists = [
+    [], [1], ["a", 2, null, undefined, true, NaN, -0, ""], [1n, 2], [[1], 2], ["x", { a: 1 }], [new Date(5)], [undefined],
+  ];
+  for (const list of lists) {
+    const { tokens } = encodeArguments(list);
+    assert.deepEqual(tokens, encode(list).tokens);
+    assert.deepEqual(decodeArguments(structuredClone(tokens), [], null, 0), { value: list, stubs: [] });
+  }
+  const array = 5;
+  assert.throws(() => decodeArguments([array, 2, "a"], [], null, 0), TypeError);
+  assert.throws(() => decodeArguments(["a"], [], null, 0), TypeError);
+  assert.throws(() => encodeArguments(["a", Symbol("b")]), { name: "DataCloneError" });
+});
+
+test("a method that was called last is looked for again where it may be gone", async () => {
+  const { perform } = await load("features/rpc/perform");
+  class Counter extends RpcTarget {
+    count() {
+      return 1;
+    }
+  }
+  const counter = new Counter();
+  assert.equal(perform(counter, true, ["count"], []), 1);
+  assert.equal(perform(counter, true, ["count"], []), 1);
+  counter.count = () => 2;
+  assert.throws(() => perform(counter, true, ["count"], []), TypeError);
+  assert.equal(perform(new Counter(), true, ["count"], []), 1);
+  delete Counter.prototype.count;
+  assert.throws(() => perform(new Counter(), true, ["count"], []), TypeError);
+});

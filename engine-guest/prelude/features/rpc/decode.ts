@@ -41,7 +41,7 @@ export function decode(tokens: any, beside: Beside): unknown {
 }
 
 /** A value of one part, which needs no reader. */
-function isPrimitive(tokens: any[]): boolean {
+export function isPrimitive(tokens: any[]): boolean {
   const { length } = tokens;
   return length === 1 ? typeof tokens[0] !== "number" : length === 2 && tokens[0] === NUMBER;
 }
@@ -62,9 +62,26 @@ export function decodeArrived(tokens: any, handles: number[], session: Session |
 
 /** The same for the arguments of a call, which are a list. */
 export function decodeArguments(tokens: any, handles: number[], session: Session | null, base: number): Arrived {
-  if (isArray(tokens) && tokens.length === 2 && tokens[0] === ARRAY && tokens[1] === 0) return { value: [], stubs: [] };
+  const plain = isArray(tokens) && tokens[0] === ARRAY ? plainArguments(tokens) : null;
+  if (plain !== null) return { value: plain, stubs: NO_STUBS };
   const arrived = decodeArrived(tokens, handles, session, base);
   return isArray(arrived.value) ? arrived : broken();
+}
+
+const NO_STUBS: any[] = [];
+
+/** A list of values of one part each; null for any other. */
+function plainArguments(tokens: any[]): any[] | null {
+  const { length } = tokens;
+  const count = tokens[1];
+  const values: any[] = [];
+  let at = 2;
+  for (let i = 0; i < count; i++) {
+    if (typeof tokens[at] === "number" && tokens[at++] !== NUMBER) return null;
+    if (at >= length) return null;
+    values[i] = tokens[at++];
+  }
+  return at === length && typeof count === "number" ? values : null;
 }
 
 function broken(): never {

@@ -51,11 +51,44 @@ export function setPromiseBrand(brand: (value: unknown) => boolean): void {
 
 const objectPrototype = Object.prototype;
 
+/** What most messages pass by reference, and of bodies. */
+const NONE: any[] = [];
+
 export function encode(value: unknown): Outgoing {
-  if (typeof value === "number") return { tokens: [NUMBER, value], exports: [], bodies: [] };
+  switch (typeof value) {
+    case "number":
+      return { tokens: [NUMBER, value], exports: NONE, bodies: NONE };
+    case "string":
+    case "boolean":
+    case "undefined":
+      return { tokens: [value], exports: NONE, bodies: NONE };
+  }
   const writer: Writer = { tokens: [], exports: [], bodies: [], first: null, seen: null, count: 0 };
   write(value, writer);
   return writer;
+}
+
+/** The same for the arguments of a call, which are mostly few and plain. */
+export function encodeArguments(args: unknown[]): Outgoing {
+  const { length } = args;
+  const tokens: Wire[] = [ARRAY, length];
+  let at = 2;
+  for (let i = 0; i < length; i++) {
+    const value: any = args[i];
+    switch (typeof value) {
+      case "number":
+        tokens[at++] = NUMBER;
+        break;
+      case "string":
+      case "boolean":
+      case "undefined":
+        break;
+      default:
+        if (value !== null) return encode(args);
+    }
+    tokens[at++] = value;
+  }
+  return { tokens, exports: NONE, bodies: NONE };
 }
 
 function refuse(what: string): never {

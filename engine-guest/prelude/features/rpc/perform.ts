@@ -59,15 +59,26 @@ function member(owner: any, name: string): any {
     const isPlain = prototype === Object.prototype || prototype === null || isArray(owner);
     return isPlain && hasOwn(owner, name) ? owner[name] : none();
   }
+  const own = getPrototypeOf(owner);
+  if (own === lastPrototype && name === lastName && hasOwn(own, name) && !hasOwn(owner, name)) return (owner as any)[name];
   if (isIn(RESERVED, name) || hasOwn(owner, name)) return none();
   if (isEntrypoint && isIn(HANDLERS, name)) {
     throw new TypeError(`${name} is a handler of the other worker's, and no method that can be called`);
   }
-  for (let at = getPrototypeOf(owner); at !== null && !isPlatforms(at); at = getPrototypeOf(at)) {
-    if (hasOwn(at, name)) return (owner as any)[name];
+  for (let at = own; at !== null && !isPlatforms(at); at = getPrototypeOf(at)) {
+    if (!hasOwn(at, name)) continue;
+    if (at === own) {
+      lastPrototype = own;
+      lastName = name;
+    }
+    return (owner as any)[name];
   }
   return none();
 }
+
+/** A class of an entry point or target, and a member of its own that may be called: most calls are of the last one's. */
+let lastPrototype: object | null = null;
+let lastName = "";
 
 function isPlatforms(prototype: object): boolean {
   return prototype === WorkerEntrypoint.prototype || prototype === DurableObject.prototype

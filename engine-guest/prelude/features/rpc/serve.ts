@@ -2,7 +2,7 @@
  * The answer to a call that came as an event.
  */
 import { hold, markAnswered, release } from "../../invocation.ts";
-import { RPC_ANSWER, call } from "../../native.ts";
+import { RPC_ANSWER, type Wire, call } from "../../native.ts";
 import { ID, type Invocation, PENDING } from "../../state.ts";
 import { type Outgoing, encode } from "./encode.ts";
 import {
@@ -16,7 +16,10 @@ export function answerCall(
 ): void {
   let answered = session;
   try {
-    answered = answer(invocation, session, threw, threw ? encodeThrown(value) : encode(value));
+    const outgoing = threw ? encodeThrown(value) : encode(value);
+    if (session === null && outgoing.exports.length === 0 && outgoing.bodies.length === 0) {
+      answerPlainly(invocation, threw, outgoing.tokens);
+    } else answered = answer(invocation, session, threw, outgoing);
   } catch (error) {
     answer(invocation, session, true, encodeThrown(error));
   }
@@ -24,6 +27,14 @@ export function answerCall(
   if (answered === null) return;
   answered.answered = true;
   answered.closeIfIdle();
+}
+
+const NONE: never[] = [];
+
+/** The answer of most calls: nothing goes on behind it. */
+function answerPlainly(invocation: Invocation, threw: boolean, tokens: Wire[]): void {
+  call(RPC_ANSWER, invocation[ID], [!threw, 0, tokens], NONE, 0, invocation[PENDING] > 0, threw);
+  markAnswered(invocation);
 }
 
 /** Answers the session that goes on, if one does. */

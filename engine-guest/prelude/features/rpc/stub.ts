@@ -11,12 +11,12 @@ import { logError } from "../../log.ts";
 import { OP_RPC_CALL, ask as askHost, makeCallable, start } from "../../native.ts";
 import { whenComplete } from "../../operations.ts";
 import {
-  Object, Promise, Symbol, TypeError, Uint8Array, arraySlice, defineProperty, hasOwn, isObject, isView, promiseRejected,
+  Object, Promise, Symbol, TypeError, Uint8Array, arraySlice, defineProperty, hasOwn, isArray, isObject, isView, promiseRejected,
   promiseResolved, promiseThen, setPrototypeOf, webClass,
 } from "../../primordials.ts";
 import { membersBy } from "../../service.ts";
-import { decode, decodeArrived } from "./decode.ts";
-import { type Outgoing, encode, setPromiseBrand } from "./encode.ts";
+import { decode, decodeArrived, isPrimitive } from "./decode.ts";
+import { type Outgoing, encode, encodeArguments, setPromiseBrand } from "./encode.ts";
 import { perform, setForward } from "./perform.ts";
 import {
   type Arrived, type Session, adoptSession, giveUpBodies, openBodies, openSession, sendBodies, setStubMaker,
@@ -122,7 +122,7 @@ function memberOf(source: Source, path: string[], name: string): RpcPromise {
 function callOn(source: Source, path: string[], args: unknown[]): RpcPromise {
   let promise: Promise<unknown>;
   try {
-    promise = source.request(true, path, args.length === 0 ? NOTHING : encode(args));
+    promise = source.request(true, path, args.length === 0 ? NOTHING : encodeArguments(args));
   } catch (error) {
     promise = promiseRejected(error);
   }
@@ -134,9 +134,13 @@ export const callStub = (state: StubState, args: unknown[]): RpcPromise => callO
 export const stubMember = (state: StubState, name: string): RpcPromise => memberOf(ofStub(state), [], name);
 export const localSource = (target: object): HeldSource => new Local(target);
 
+/** What was called last, for it is mostly called again. */
+let lastBinding: Binding | null = null;
+
 /** What `env.NAME.member` is. */
 export function bindingMember(binding: number | string, name: string): RpcPromise {
-  return new RpcPromise(INTERNAL, { source: new Binding(binding), path: [name], promise: null });
+  if (lastBinding === null || lastBinding.binding !== binding) lastBinding = new Binding(binding);
+  return new RpcPromise(INTERNAL, { source: lastBinding, path: [name], promise: null });
 }
 
 function disposeValue(value: any): void {
@@ -163,7 +167,16 @@ const NOTHING = encode([]);
 const NO_ARGUMENTS = NOTHING.tokens;
 
 /** The end of a call that passed nothing by reference. */
-const arrived = (ok: boolean, value: any): unknown => (ok ? answered(null, value) : value);
+function arrived(ok: boolean, value: any): unknown {
+  if (!ok) return value;
+  const message = value[0];
+  const tokens = message[2];
+  // Mostly a value that is nothing but itself.
+  if (message[0] && value[2] === 0 && isArray(tokens) && isPrimitive(tokens)) return tokens[tokens.length - 1];
+  return answered(null, value);
+}
+
+const NONE: never[] = [];
 
 /** A service binding, or a stub of an object: each call is an event of the other side. */
 class Binding implements Source {
@@ -176,7 +189,7 @@ class Binding implements Source {
   request(isCall: boolean, path: string[], outgoing: Outgoing): Promise<unknown> {
     const { exports, bodies, tokens } = outgoing;
     if (exports.length === 0 && bodies.length === 0) {
-      return askHost(arrived, OP_RPC_CALL, this.binding, [isCall, path, 0, isCall ? tokens : NO_ARGUMENTS], [], 0);
+      return askHost(arrived, OP_RPC_CALL, this.binding, [isCall, path, 0, isCall ? tokens : NO_ARGUMENTS], NONE, 0);
     }
     const session = exports.length > 0 ? openSession(null) : null;
     let streams: number[];

@@ -11,6 +11,7 @@ use crate::cjs::{self, Required};
 use crate::compile::{self, Compiled, Dialect, PackageType, Settings, Source};
 use crate::content::{Content, IMPORTABLE};
 use crate::error::{BuildError, BuildErrors, ERRORS_MAX, ErrorKind};
+use crate::mocks;
 use crate::name::{is_in_packages, name_of};
 use crate::options::Options;
 use crate::resolve::{Asked, Resolver, Target, Unresolved};
@@ -20,6 +21,7 @@ use crate::{Built, link};
 
 mod artifact;
 mod helper;
+mod mocked;
 mod open;
 mod pattern;
 mod read;
@@ -63,6 +65,13 @@ pub(crate) enum Body {
     RequireFacade {
         of: u32,
     },
+    /// What stands for the module `of` where a test replaces it, under the specifiers of that test.
+    Mocked {
+        of: u32,
+        specifiers: BTreeSet<String>,
+        names: BTreeSet<String>,
+        namespace: bool,
+    },
     /// A module of the platform.
     Builtin,
     /// Source that the build brings along.
@@ -98,6 +107,8 @@ struct Graph<'o> {
     errors: Vec<BuildError>,
     inputs: BTreeSet<PathBuf>,
     bytes: u64,
+    /// The file of tests, if this is the graph of one.
+    tests: Option<PathBuf>,
 }
 
 pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Built, BuildErrors> {
@@ -119,6 +130,7 @@ impl<'o> Graph<'o> {
             errors: Vec::new(),
             inputs: BTreeSet::new(),
             bytes: 0,
+            tests: None,
         }
     }
 
@@ -187,7 +199,8 @@ impl<'o> Graph<'o> {
             return Ok(None);
         }
         let path = self.nodes[importer as usize].path.clone();
-        let (specifier, taken_for) = attributes::split(&ask.specifier);
+        let specifier = ask.specifier.strip_prefix(mocks::ACTUAL).unwrap_or(&ask.specifier);
+        let (specifier, taken_for) = attributes::split(specifier);
         let target = match self.resolver.resolve(&path, specifier, ask.asked) {
             Ok(target) => target,
             Err(unresolved) => {
@@ -452,6 +465,7 @@ impl<'o> Graph<'o> {
         let settings = Settings {
             package_type: self.resolver.package_type(&path),
             in_packages: is_in_packages(&path),
+            mocks: self.tests.as_ref() == Some(&path),
             dialect,
             source_maps: self.options.source_maps,
             nesting_max: self.options.nesting_max,

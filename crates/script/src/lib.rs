@@ -31,6 +31,7 @@ mod error;
 mod graph;
 mod legacy;
 mod link;
+mod mocks;
 mod name;
 mod options;
 mod resolve;

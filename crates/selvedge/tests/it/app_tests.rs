@@ -6,7 +6,9 @@ use crate::harness::{Outcome, Place, write};
 
 mod bad_input;
 mod data;
+mod mocks;
 mod reports;
+mod snapshots;
 mod watch;
 
 const MANIFEST: &str = "name = \"app\"\n[workers.web]\nentry = \"src/index.ts\"\nvars = { GREETING = \"hello\" }\n\

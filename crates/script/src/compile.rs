@@ -18,6 +18,7 @@ use oxc::transformer::{
 use crate::attributes;
 use crate::content::Content;
 use crate::decorators;
+use crate::defines::Defines;
 use crate::error::{BuildError, BuildErrors, ErrorKind};
 use crate::legacy;
 use crate::mocks::{self, Mocks};
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub in_packages: bool,
     /// Whether it is the file of tests, which may replace modules.
     pub mocks: bool,
+    /// What stands for global names.
+    pub defines: Option<Defines>,
     pub dialect: Dialect,
     pub source_maps: bool,
     pub nesting_max: u32,
@@ -109,6 +112,7 @@ pub(crate) fn strip(name: &str, source: &str) -> Result<(String, Option<String>)
         package_type: None,
         in_packages: false,
         mocks: false,
+        defines: None,
         dialect: Dialect::new(&options),
         source_maps: true,
         nesting_max: options.nesting_max,
@@ -133,7 +137,11 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
     let has_module_syntax = parsed.module_record.has_module_syntax;
     let semantic = SemanticBuilder::new_compiler().with_enum_eval(true).build(&program);
     fail_on(source, semantic.diagnostics.errors())?;
-    let scoping = semantic.semantic.into_scoping();
+    let mut scoping = semantic.semantic.into_scoping();
+    let defines = settings.defines.as_ref().filter(|defines| defines.may_be_in(source.text));
+    if let Some(defines) = defines {
+        defines.write(&allocator, &mut program, &mut scoping);
+    }
     let mut scan = scan::scan(&program, &scoping, settings.in_packages);
     scan.has_module_syntax |= has_module_syntax;
     let legacy = settings.dialect.legacy_decorators;
@@ -143,7 +151,7 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
     }
     let is_plain = !source.source_type.is_typescript() && !scan.has_jsx && scan.using.is_none();
     let mocks = settings.mocks && !commonjs && mocks::are_in(source.text);
-    if !is_plain || scan.decorator.is_some() || lowers || mocks {
+    if !is_plain || scan.decorator.is_some() || lowers || mocks || defines.is_some() {
         let (done, mocks) = transform(&allocator, source, settings, &mut program, scoping, commonjs, mocks)?;
         let done = if lowers { lower(source, settings, done, scan.decorator)? } else { done };
         return Ok(mocks.into_iter().fold(done, mocks::hoist));

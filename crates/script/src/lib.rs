@@ -27,6 +27,7 @@ mod cjs;
 mod compile;
 mod content;
 mod decorators;
+mod defines;
 mod error;
 mod graph;
 mod legacy;
@@ -45,7 +46,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use error::{BuildError, BuildErrors, ErrorKind, SnippetLine};
-pub use options::{Jsx, Options};
+pub use options::{Jsx, Options, Rule, TakenFor};
 pub use snapshots::InlineSnapshot;
 pub use source_map::{Position, SourceMaps, map_stack, snippet};
 

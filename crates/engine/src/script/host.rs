@@ -206,8 +206,11 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
         call::STREAM_ABORT => {
             let stream = args.next()?.as_u32()?;
-            let message = args.next()?.as_optional_str()?.unwrap_or("the stream was aborted").to_owned();
-            guest.effects.push(Effect::StreamAbort { stream, message });
+            let mut text =
+                || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
+            let (name, message, stack) = (text()?, text()?, text()?);
+            let error = GuestError { name, message, stack, code: String::new() };
+            guest.effects.push(Effect::StreamAbort { stream, error });
         }
         call::DONE => guest.effects.push(Effect::Done { request: args.next()?.as_u32()? }),
         call::FAIL => {

@@ -17,7 +17,7 @@ pub(crate) fn build_test(root: &Path, file: &Path, globals: bool, options: &Opti
          export default serve(() => import({specifier}), {{ globals: {globals} }});\n"
     );
     let path = root.join(".selvedge-tests.mjs");
-    let mut graph = Graph { tests: Some(file), ..Graph::new(root, options) };
+    let mut graph = Graph { tests: Some(file), ..Graph::new(root, options)? };
     let start = graph.push(NAME.into(), path, Body::Failed).and_then(|entry| {
         graph.fill_script(entry, SourceType::mjs(), text);
         let start = graph.walk(entry)?;

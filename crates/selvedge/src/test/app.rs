@@ -11,7 +11,7 @@ use base::{AppLimits, AppName, BindingName, NodeLimits, SystemClock, TestLimits,
 use control::{BuildOptions, Bundle, DEV_VARS, Migrations, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
-use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
+use manifest::{BuildSettings, Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::blob::Blobs;
 use services::postgres::Postgres;
@@ -284,6 +284,11 @@ impl App {
         }
     }
 
+    /// How scripts of the worker under test are built, and so those of tests.
+    pub fn build_settings(&self) -> &BuildSettings {
+        &self.plan.worker(self.main).build
+    }
+
     /// Whether a script calls the app's workers, as far as its text tells.
     pub fn is_called_by(&self, script: &Script) -> bool {
         let bindings = self.plan.worker(self.main).bindings.iter();
@@ -389,6 +394,7 @@ impl App {
             egress: under_test.egress.clone(),
             limits: self.worker_limits(),
             server_timing: false,
+            build: under_test.build.clone(),
         })
     }
 }

@@ -50,9 +50,8 @@ pub async fn run(app: &Arc<App>, core: usize, name: String) -> FileOutcome {
 
 async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Result<(), Box<Problem>> {
     let (dir, file, globals) = (app.suite.dir().to_owned(), outcome.file.clone(), app.globals);
-    let building = tokio::task::spawn_blocking(move || {
-        script::build_test(&dir, Path::new(&file), globals, &script::Options::default())
-    });
+    let options = control::script_options(app.build_settings());
+    let building = tokio::task::spawn_blocking(move || script::build_test(&dir, Path::new(&file), globals, &options));
     let built = match building.await {
         Ok(Ok(built)) => built,
         Ok(Err(errors)) => {

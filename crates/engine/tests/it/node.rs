@@ -285,12 +285,7 @@ fn what_a_worker_has_not_says_what_there_is_instead() {
     });
 }
 
-#[test]
-fn streams_of_zlib_give_what_they_have_as_it_comes() {
-    on_core(async {
-        let app = importing(
-            &["node:zlib", "node:stream/promises", "node:stream"],
-            r#"import zlib from "node:zlib"; import { pipeline } from "node:stream/promises"; import { Readable, Writable } from "node:stream";
+const ZLIB_STREAMS: &str = r#"import zlib from "node:zlib"; import { pipeline } from "node:stream/promises"; import { Readable, Writable } from "node:stream";
             const all = async (stream, ...parts) => {
               for (const part of parts) stream.write(part);
               stream.end();
@@ -349,10 +344,14 @@ fn streams_of_zlib_give_what_they_have_as_it_comes() {
               const out = {};
               for (const name of Object.keys(asked)) out[name] = await said(asked[name]);
               return Response.json(out);
-            } };"#,
-        )
-        .limits(|limits| limits.cpu_ms = 20_000)
-        .start();
+            } };"#;
+
+#[test]
+fn streams_of_zlib_give_what_they_have_as_it_comes() {
+    on_core(async {
+        let app = importing(&["node:zlib", "node:stream/promises", "node:stream"], ZLIB_STREAMS)
+            .limits(|limits| limits.cpu_ms = 20_000)
+            .start();
         let got: serde_json::Value = serde_json::from_str(&app.text(get("http://a.test/")).await).unwrap();
         let expected = serde_json::json!({
             "early": "first", "pieces": true, "members": "ab", "trailing": "a", "level": true, "brotli": true,

@@ -17,7 +17,7 @@ pub(crate) struct Defines {
 
 impl Defines {
     /// `None` without any.
-    pub(crate) fn new(define: &[(String, String)]) -> Result<Option<Self>, BuildError> {
+    pub(crate) fn new(define: &[(String, String)]) -> Result<Option<Self>, Vec<BuildError>> {
         if define.is_empty() {
             return Ok(None);
         }
@@ -31,7 +31,7 @@ impl Defines {
             let message = format!("`define` of {name}: {why}");
             let help =
                 "a name is an identifier or a chain of members, a value an expression; a text is in quotes twice";
-            BuildError::new(ErrorKind::Config, "define", message).help(help)
+            vec![BuildError::new(ErrorKind::Config, "define", message).help(help)]
         })?;
         Ok(Some(Self { config, words }))
     }

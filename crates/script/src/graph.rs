@@ -123,7 +123,7 @@ pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Buil
 impl<'o> Graph<'o> {
     fn new(root: PathBuf, options: &'o Options) -> Result<Self, BuildErrors> {
         Ok(Self {
-            defines: Defines::new(&options.define).map_err(|error| vec![error])?,
+            defines: Defines::new(&options.define)?,
             resolver: Resolver::new(&root, options),
             root,
             options,

@@ -197,4 +197,4 @@ fn is_of_the_platform(specifier: &str) -> bool {
 }
 
 /// The replacements of uses, by the symbol.
-pub(self) type Uses = BTreeMap<SymbolId, String>;
+type Uses = BTreeMap<SymbolId, String>;

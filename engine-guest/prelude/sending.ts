@@ -81,8 +81,8 @@ export function pump(
     chunks.cancel(reason);
   };
   const fail = (reason: unknown): void => {
-    const { name, message } = describeError(reason);
-    call(CALL_STREAM_ABORT, streamId, `${name}: ${message}`);
+    const { name, message, stack } = describeError(reason);
+    call(CALL_STREAM_ABORT, streamId, name, message, stack);
     end();
   };
   const written: Waiter = (ok, value) => {

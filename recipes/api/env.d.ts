@@ -190,6 +190,10 @@ declare module "selvedge:test" {
   }
   export function createExecutionContext(): ExecutionContext;
   export function waitOnExecutionContext(ctx: ExecutionContext): Promise<void>;
+  /** Runs the alarm of a durable object now; false if none is set. */
+  export function runDurableObjectAlarm(stub: { readonly id: unknown }): Promise<boolean>;
+  /** The ids of the durable objects of a class that hold something. */
+  export function listDurableObjectIds<Id>(namespace: { idFromString(text: string): Id }): Promise<Id[]>;
   /** Empties the app's data. */
   export function reset(): Promise<void>;
 
@@ -265,8 +269,8 @@ declare module "selvedge:test" {
     toMatch(pattern: string | RegExp): Result;
     toSatisfy(predicate: (value: any) => unknown): Result;
     toThrow(expected?: unknown): Result;
-    toMatchInlineSnapshot(snapshot: string): Result;
-    toThrowErrorMatchingInlineSnapshot(snapshot: string): Result;
+    toMatchInlineSnapshot(snapshot?: string): Result;
+    toThrowErrorMatchingInlineSnapshot(snapshot?: string): Result;
     toHaveBeenCalled(): Result;
     toHaveBeenCalledOnce(): Result;
     toHaveBeenCalledTimes(count: number): Result;
@@ -317,6 +321,14 @@ declare module "selvedge:test" {
     fn<Args extends any[] = any[], Result = any>(body?: (...args: Args) => Result): Mock<Args, Result>;
     spyOn(object: object, key: PropertyKey, access?: "get" | "set"): Mock;
     isMockFunction(value: unknown): boolean;
+    /** Replaces a module for everybody who imports it, before anything of this file runs. */
+    mock<Module = any>(module: string | Promise<Module>, given?: ((original: <M = Module>() => Promise<M>) => unknown) | { spy?: boolean }): Vi;
+    doMock<Module = any>(module: string | Promise<Module>, given?: ((original: <M = Module>() => Promise<M>) => unknown) | { spy?: boolean }): Vi;
+    unmock(module: string): Vi;
+    doUnmock(module: string): Vi;
+    importActual<Module = any>(module: string): Promise<Module>;
+    hoisted<Result>(body: () => Result): Result;
+    mocked<Value>(value: Value): Value & Mock;
     clearAllMocks(): Vi;
     resetAllMocks(): Vi;
     restoreAllMocks(): Vi;

@@ -71,7 +71,8 @@ limits! {
         start_cpu_ms: 1_000, 1, 60_000, "ms", "start_failed", "CPU time for evaluating the modules of a script, once per deployment.";
         instance_requests: 512, 1, 100_000, "", "app_overloaded", "Requests in flight in one shared instance.";
         instance_requests_total: 1_000_000, 1, 1 << 40, "", "", "Requests after which a shared instance is replaced.";
-        node_sync_bytes: MIB, 1 << 10, 1 << 30, "bytes", "node_sync_exceeded", "What one synchronous call of node:zlib, one cipher of node:crypto or Intl.Segmenter takes, and gives.";
+        node_sync_bytes: MIB, 1 << 10, 1 << 30, "bytes", "node_sync_exceeded", "What one synchronous call of node:zlib or one cipher of node:crypto takes, and gives.";
+        segmenter_bytes: MIB, 1 << 10, 1 << 30, "bytes", "", "Text that one Intl.Segmenter cuts into its parts; more is a RangeError.";
         zlib_bytes: 64 * MIB, 1 << 10, 1 << 30, "bytes", "node_sync_exceeded", "Output of one asynchronous call of node:zlib.";
         kdf_sync_work: 262_144, 1, 1 << 40, "", "kdf_too_costly", "Iterations of PBKDF2 for all blocks of the key, or N times r times p of scrypt, in one synchronous call of node:crypto.";
         kdf_work: 4_194_304, 1, 1 << 40, "", "kdf_too_costly", "The same for an asynchronous call, which runs on other threads.";

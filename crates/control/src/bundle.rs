@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use base::{Artifact, Digest, NodeLimits, WorkerName};
 use bytes::Bytes;
-use manifest::{Diagnostic, ExportUse, PathRole, PathUse, Plan, Report, Source, WorkerKind, WorkerPlan};
+use manifest::{
+    BuildSettings, Diagnostic, ExportUse, ModuleKind, PathRole, PathUse, Plan, Report, Source, WorkerKind, WorkerPlan,
+};
 
 use crate::document::{AssetEntry, Document, DocumentError, Migrations};
 
@@ -274,7 +276,7 @@ impl Build<'_> {
     }
 
     fn script(&mut self, worker: &WorkerPlan) -> Option<Artifact> {
-        match script::build(&self.dir, Path::new(&worker.entry), &script::Options::default()) {
+        match script::build(&self.dir, Path::new(&worker.entry), &script_options(&worker.build)) {
             Ok(built) => {
                 self.inputs.extend(built.inputs);
                 self.exports.extend(built.exports.map(|exports| (worker.name.clone(), exports)));
@@ -337,6 +339,25 @@ pub(crate) fn unreadable(name: &str, error: &io::Error) -> FileFault {
 /// The files by path; two directories of a plan may share some.
 pub(crate) fn sources(bundle: &Bundle) -> BTreeMap<Digest, &AssetFile> {
     bundle.assets.iter().flatten().map(|file| (file.digest, file)).collect()
+}
+
+/// The options of a build, from what a manifest says about it.
+pub fn script_options(settings: &BuildSettings) -> script::Options {
+    let pairs = |map: &BTreeMap<String, String>| map.iter().map(|(from, to)| (from.clone(), to.clone())).collect();
+    let rules = settings.rules.iter().map(|rule| script::Rule {
+        globs: rule.globs.clone(),
+        taken_for: match rule.kind {
+            ModuleKind::Text => script::TakenFor::Text,
+            ModuleKind::Data => script::TakenFor::Data,
+            ModuleKind::Wasm => script::TakenFor::Wasm,
+        },
+    });
+    script::Options {
+        define: pairs(&settings.define),
+        alias: pairs(&settings.alias),
+        rules: rules.collect(),
+        ..script::Options::default()
+    }
 }
 
 #[cfg(test)]

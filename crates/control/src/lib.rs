@@ -18,7 +18,7 @@ mod upload;
 pub use admin::{Admin, AdminParts};
 pub use bundle::{
     AssetFile, BuildFailure, BuildFault, BuildOptions, BuiltWorker, Bundle, DEV_VARS, FaultView, FileFault, TEST_VARS,
-    build_app,
+    build_app, script_options,
 };
 pub use control::{Certificates, Control, ControlParts, PrepareError, Reload, Traced};
 pub use document::{AssetEntry, Document, DocumentError, MigrationText, Migrations};

@@ -55,6 +55,7 @@ pub fn plan(app: &str, routes: Vec<Route>, hosts: &[&str], limits: WorkerLimits,
         egress: Vec::new(),
         limits,
         server_timing: true,
+        build: manifest::BuildSettings::default(),
     };
     Plan {
         app: app.parse().unwrap(),

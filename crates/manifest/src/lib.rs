@@ -34,8 +34,9 @@ pub use egress::{EgressRule, Scheme};
 pub use limits::{LimitLine, limits_table};
 pub use origin::{ExportUse, Origins, PathRole, PathUse, Place};
 pub use plan::{
-    AssetsIndex, AssetsPlan, Binding, BucketIndex, Databases, Grant, HtmlHandling, Isolation, NotFound, Plan,
-    PostgresPlan, PostgresTls, TestsPlan, UpstreamIndex, Var, WorkerIndex, WorkerKind, WorkerPlan,
+    AssetsIndex, AssetsPlan, Binding, BucketIndex, BuildSettings, Databases, Grant, HtmlHandling, Isolation,
+    ModuleKind, ModuleRule, NotFound, Plan, PostgresPlan, PostgresTls, TestsPlan, UpstreamIndex, Var, WorkerIndex,
+    WorkerKind, WorkerPlan,
 };
 pub use read::{FILE_NAMES, Format, Options, format_of, read, read_selvedge, read_wrangler_jsonc, read_wrangler_toml};
 pub use report::{Diagnostic, Report, Source, SourceFile};

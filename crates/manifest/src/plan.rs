@@ -256,6 +256,44 @@ pub struct WorkerPlan {
     pub limits: WorkerLimits,
     /// Answers carry a `Server-Timing` field with the phases of the request.
     pub server_timing: bool,
+    #[serde(default, skip_serializing_if = "BuildSettings::is_empty")]
+    pub build: BuildSettings,
+}
+
+/// How a script is built, where wrangler's file says so.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BuildSettings {
+    /// Expressions that stand for global names, and for members of those.
+    pub define: BTreeMap<String, String>,
+    /// Specifiers of modules that stand for others.
+    pub alias: BTreeMap<String, String>,
+    /// What files are taken for, over their endings.
+    pub rules: Vec<ModuleRule>,
+}
+
+impl BuildSettings {
+    pub fn is_empty(&self) -> bool {
+        self.define.is_empty() && self.alias.is_empty() && self.rules.is_empty()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleRule {
+    pub kind: ModuleKind,
+    /// Patterns of paths, relative to the manifest's directory.
+    pub globs: Vec<String>,
+}
+
+/// What a file may be taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModuleKind {
+    Text,
+    /// An `ArrayBuffer`.
+    Data,
+    /// A `WebAssembly.Module`.
+    Wasm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

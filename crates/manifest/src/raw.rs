@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::plan::BuildSettings;
 use crate::report::{Problems, code, suggest};
 use crate::tree::{Entry, Node, Table, Value};
 
@@ -68,6 +69,7 @@ pub(crate) struct RawWorker {
     pub egress: Option<Vec<Spanned<String>>>,
     pub limits: Vec<RawLimit>,
     pub server_timing: bool,
+    pub build: BuildSettings,
 }
 
 impl RawWorker {
@@ -82,6 +84,7 @@ impl RawWorker {
             egress: None,
             limits: Vec::new(),
             server_timing: false,
+            build: BuildSettings::default(),
         }
     }
 }

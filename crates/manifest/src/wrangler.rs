@@ -14,6 +14,7 @@
 //! | `services` | a binding to the worker itself, with `entrypoint` and `props`; others are an error |
 //! | `assets` | files, served before the worker unless `run_worker_first` says otherwise |
 //! | `route`, `routes` | routes; a custom domain is every path of its host; the default host, like workers.dev, gets every path |
+//! | `define`, `alias`, `rules` | how the script is built; types of rules are `Text`, `Data` and `CompiledWasm` |
 //! | `limits` | `cpu_ms` and `subrequests` |
 //! | `env.NAME` | overlays by wrangler's rules: bindings and variables are not inherited, and the app is called `NAME-ENV` |
 //!
@@ -25,6 +26,7 @@ use crate::raw::{BindingKind, RawBinding, RawManifest, RawWorker, Reader, Spanne
 use crate::report::{Problems, code, suggest};
 use crate::tree::{Entry, Node, Table, Value};
 
+mod build;
 mod keys;
 mod routes;
 
@@ -71,6 +73,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> RawManifest {
         worker.entry = entry;
         worker.vars = reader.vars(root);
         worker.limits = limits(&mut reader, root);
+        worker.build = build::settings(&mut reader, root);
         bindings(&mut reader, root, &mut worker);
         if let Some(files) = &files {
             let bound = files.binding.clone();

@@ -1,5 +1,6 @@
 //! One file at a time: parse, check, strip types and JSX, print.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxc::allocator::Allocator;
@@ -17,8 +18,10 @@ use oxc::transformer::{
 use crate::attributes;
 use crate::content::Content;
 use crate::decorators;
+use crate::defines::Defines;
 use crate::error::{BuildError, BuildErrors, ErrorKind};
 use crate::legacy;
+use crate::mocks::{self, Mocks};
 use crate::options::Options;
 use crate::scan::{self, Scan};
 use crate::source_map;
@@ -40,6 +43,10 @@ pub(crate) struct Settings {
     pub package_type: Option<PackageType>,
     /// Whether the file belongs to an installed package.
     pub in_packages: bool,
+    /// Whether it is the file of tests, which may replace modules.
+    pub mocks: bool,
+    /// What stands for global names.
+    pub defines: Option<Defines>,
     pub dialect: Dialect,
     pub source_maps: bool,
     pub nesting_max: u32,
@@ -91,6 +98,8 @@ pub(crate) struct Compiled {
     pub map: Option<String>,
     pub scan: Scan,
     pub commonjs: bool,
+    /// Specifiers of modules that it replaces for everybody.
+    pub mocked: BTreeSet<String>,
 }
 
 pub(crate) fn strip(name: &str, source: &str) -> Result<(String, Option<String>), BuildErrors> {
@@ -102,6 +111,8 @@ pub(crate) fn strip(name: &str, source: &str) -> Result<(String, Option<String>)
     let settings = Settings {
         package_type: None,
         in_packages: false,
+        mocks: false,
+        defines: None,
         dialect: Dialect::new(&options),
         source_maps: true,
         nesting_max: options.nesting_max,
@@ -126,7 +137,11 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
     let has_module_syntax = parsed.module_record.has_module_syntax;
     let semantic = SemanticBuilder::new_compiler().with_enum_eval(true).build(&program);
     fail_on(source, semantic.diagnostics.errors())?;
-    let scoping = semantic.semantic.into_scoping();
+    let mut scoping = semantic.semantic.into_scoping();
+    let defines = settings.defines.as_ref().filter(|defines| defines.may_be_in(source.text));
+    if let Some(defines) = defines {
+        defines.write(&allocator, &mut program, &mut scoping);
+    }
     let mut scan = scan::scan(&program, &scoping, settings.in_packages);
     scan.has_module_syntax |= has_module_syntax;
     let legacy = settings.dialect.legacy_decorators;
@@ -135,16 +150,18 @@ pub(crate) fn compile(source: &Source, settings: &Settings) -> Result<Compiled, 
         check_decorators(source, &scan, commonjs)?;
     }
     let is_plain = !source.source_type.is_typescript() && !scan.has_jsx && scan.using.is_none();
-    if !is_plain || scan.decorator.is_some() || lowers {
-        let done = transform(&allocator, source, settings, &mut program, scoping, commonjs)?;
-        return if lowers { lower(source, settings, done, scan.decorator) } else { Ok(done) };
+    let mocks = settings.mocks && !commonjs && mocks::are_in(source.text);
+    if !is_plain || scan.decorator.is_some() || lowers || mocks || defines.is_some() {
+        let (done, mocks) = transform(&allocator, source, settings, &mut program, scoping, commonjs, mocks)?;
+        let done = if lowers { lower(source, settings, done, scan.decorator)? } else { done };
+        return Ok(mocks.into_iter().fold(done, mocks::hoist));
     }
     let mut text = source.text.to_string();
     if settings.in_packages {
         write_production(&mut text, &scan.node_env);
     }
     check_requires(source, &mut scan, settings, commonjs)?;
-    Ok(Compiled { text, map: None, scan, commonjs })
+    Ok(Compiled { text, map: None, scan, commonjs, mocked: BTreeSet::new() })
 }
 
 /// Parses a file as what it is: by its extension, then by its package, then by its own syntax.
@@ -205,7 +222,8 @@ fn transform<'a>(
     program: &mut Program<'a>,
     scoping: Scoping,
     commonjs: bool,
-) -> Result<Compiled, Vec<BuildError>> {
+    mocks: bool,
+) -> Result<(Compiled, Option<Mocks>), Vec<BuildError>> {
     let options = transform_options(settings, commonjs);
     let done = Transformer::new(allocator, Path::new(source.name), &options).build_with_scoping(scoping, program);
     fail_on(source, done.diagnostics.errors())?;
@@ -214,6 +232,11 @@ fn transform<'a>(
     }
     let mut scan = scan::scan(program, &done.scoping, false);
     check_requires(source, &mut scan, settings, commonjs)?;
+    let mocks = mocks.then(|| Mocks::of(program));
+    if let Some(refused) = mocks.as_ref().and_then(Mocks::refused) {
+        let error = error_at(source, ErrorKind::Unsupported, &refused.message, refused.span);
+        return Err(vec![error.help(refused.help)]);
+    }
     let printed = Codegen::new()
         .with_options(CodegenOptions {
             source_map_path: settings.source_maps.then(|| source.name.into()),
@@ -222,7 +245,7 @@ fn transform<'a>(
         })
         .build(program);
     let map = printed.map.map(|map| map.to_json_string());
-    Ok(Compiled { text: printed.code, map, scan, commonjs })
+    Ok((Compiled { text: printed.code, map, scan, commonjs, mocked: BTreeSet::new() }, mocks))
 }
 
 fn transform_options(settings: &Settings, commonjs: bool) -> TransformOptions {
@@ -316,7 +339,7 @@ fn lower(
     check_requires(source, &mut scan, settings, false)?;
     // Spans are of the printed text: what is said of the file is said by what was scanned before.
     let map = done.map.and_then(|map| source_map::moved(&map, &done.text, &text, &moves));
-    Ok(Compiled { text, map, scan, commonjs: false })
+    Ok(Compiled { text, map, scan, commonjs: false, mocked: BTreeSet::new() })
 }
 
 /// Replaces `process.env.NODE_ENV` in place. The text keeps its length and its lines, so that no

@@ -126,8 +126,9 @@ fn files(text: &str) -> Vec<(&str, &str)> {
     let parts = text.strip_prefix(FILE).into_iter().flat_map(|rest| rest.split("\n=== "));
     let named = parts.filter_map(|part| part.split_once('\n'));
     let sound = |name: &str| {
-        let plain =
-            |part: &str| !part.is_empty() && part.len() < 60 && part.trim_matches('.') != "" && !part.contains('\0');
+        let plain = |part: &str| {
+            !part.is_empty() && part.len() < 60 && !part.trim_matches('.').is_empty() && !part.contains('\0')
+        };
         name.len() < 200 && name.split('/').all(plain)
     };
     named.filter(|(name, _)| sound(name)).take(FILES_MAX).collect()

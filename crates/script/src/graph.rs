@@ -10,9 +10,11 @@ use crate::attributes;
 use crate::cjs::{self, Required};
 use crate::compile::{self, Compiled, Dialect, PackageType, Settings, Source};
 use crate::content::{Content, IMPORTABLE};
+use crate::defines::Defines;
 use crate::error::{BuildError, BuildErrors, ERRORS_MAX, ErrorKind};
+use crate::mocks;
 use crate::name::{is_in_packages, name_of};
-use crate::options::Options;
+use crate::options::{Options, TakenFor};
 use crate::resolve::{Asked, Resolver, Target, Unresolved};
 use crate::scan::{Import, ImportKind, Scan};
 use crate::source_map::{self, InputMap, Reference};
@@ -20,6 +22,7 @@ use crate::{Built, link};
 
 mod artifact;
 mod helper;
+mod mocked;
 mod open;
 mod pattern;
 mod read;
@@ -63,6 +66,13 @@ pub(crate) enum Body {
     RequireFacade {
         of: u32,
     },
+    /// What stands for the module `of` where a test replaces it, under the specifiers of that test.
+    Mocked {
+        of: u32,
+        specifiers: BTreeSet<String>,
+        names: BTreeSet<String>,
+        namespace: bool,
+    },
     /// A module of the platform.
     Builtin,
     /// Source that the build brings along.
@@ -98,18 +108,22 @@ struct Graph<'o> {
     errors: Vec<BuildError>,
     inputs: BTreeSet<PathBuf>,
     bytes: u64,
+    defines: Option<Defines>,
+    /// The file of tests, if this is the graph of one.
+    tests: Option<PathBuf>,
 }
 
 pub(crate) fn build(root: &Path, entry: &Path, options: &Options) -> Result<Built, BuildErrors> {
     let (root, entry) = read::entry(root, entry)?;
-    let mut graph = Graph::new(root, options);
+    let mut graph = Graph::new(root, options)?;
     let start = graph.file(&entry, None, None).and_then(|first| graph.walk(first));
     graph.finish(start)
 }
 
 impl<'o> Graph<'o> {
-    fn new(root: PathBuf, options: &'o Options) -> Self {
-        Self {
+    fn new(root: PathBuf, options: &'o Options) -> Result<Self, BuildErrors> {
+        Ok(Self {
+            defines: Defines::new(&options.define)?,
             resolver: Resolver::new(&root, options),
             root,
             options,
@@ -119,7 +133,8 @@ impl<'o> Graph<'o> {
             errors: Vec::new(),
             inputs: BTreeSet::new(),
             bytes: 0,
-        }
+            tests: None,
+        })
     }
 
     fn finish(mut self, start: Result<u32, Stop>) -> Result<Built, BuildErrors> {
@@ -187,7 +202,8 @@ impl<'o> Graph<'o> {
             return Ok(None);
         }
         let path = self.nodes[importer as usize].path.clone();
-        let (specifier, taken_for) = attributes::split(&ask.specifier);
+        let specifier = ask.specifier.strip_prefix(mocks::ACTUAL).unwrap_or(&ask.specifier);
+        let (specifier, taken_for) = attributes::split(specifier);
         let target = match self.resolver.resolve(&path, specifier, ask.asked) {
             Ok(target) => target,
             Err(unresolved) => {
@@ -347,7 +363,7 @@ impl<'o> Graph<'o> {
         };
         let node = self.push(name.clone(), path.to_path_buf(), Body::Failed)?;
         self.files.insert(key, node);
-        let content = taken_for.map_or_else(|| Content::of(path), |(_, content)| content);
+        let content = taken_for.map_or_else(|| self.content(path), |(_, content)| content);
         if let Some(error) = self.refuse(content, path, from) {
             self.errors.push(error);
             return Ok(node);
@@ -374,6 +390,16 @@ impl<'o> Graph<'o> {
         }
         self.fill(node, content, bytes);
         Ok(node)
+    }
+
+    /// What a file is taken for: by the rules of the build, then by its ending.
+    fn content(&self, path: &Path) -> Content {
+        match self.options.taken_for(&self.name(path)) {
+            Some(TakenFor::Text) => Content::Text,
+            Some(TakenFor::Data) => Content::Bytes,
+            Some(TakenFor::Wasm) => Content::WebAssembly,
+            None => Content::of(path),
+        }
     }
 
     /// A file that can't be a module, whatever is in it. The importer is the place to mend.
@@ -452,6 +478,8 @@ impl<'o> Graph<'o> {
         let settings = Settings {
             package_type: self.resolver.package_type(&path),
             in_packages: is_in_packages(&path),
+            defines: self.defines.clone(),
+            mocks: self.tests.as_ref() == Some(&path),
             dialect,
             source_maps: self.options.source_maps,
             nesting_max: self.options.nesting_max,

@@ -27,14 +27,17 @@ mod cjs;
 mod compile;
 mod content;
 mod decorators;
+mod defines;
 mod error;
 mod graph;
 mod legacy;
 mod link;
+mod mocks;
 mod name;
 mod options;
 mod resolve;
 mod scan;
+mod snapshots;
 mod source_map;
 mod unsupported;
 mod workspace;
@@ -43,7 +46,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use error::{BuildError, BuildErrors, ErrorKind, SnippetLine};
-pub use options::{Jsx, Options};
+pub use options::{Jsx, Options, Rule, TakenFor};
+pub use snapshots::InlineSnapshot;
 pub use source_map::{Position, SourceMaps, map_stack, snippet};
 
 use base::artifact::Script;
@@ -72,6 +76,12 @@ pub fn build(root: &Path, entry: &Path, options: &Options) -> Result<Built, Buil
 pub fn build_test(root: &Path, file: &Path, globals: bool, options: &Options) -> Result<Built, BuildErrors> {
     let options = Options { testing: true, ..options.clone() };
     on_a_deep_stack(|| graph::build_test(root, file, globals, &options))
+}
+
+/// Writes inline snapshots into the text of a file of tests, and touches nothing else of it. An error
+/// says why one of them has no place there.
+pub fn write_snapshots(name: &str, text: &str, snapshots: &[InlineSnapshot]) -> Result<String, String> {
+    on_a_deep_stack(|| snapshots::write(name, text, snapshots))
 }
 
 /// Strips types and JSX from a single file; `name` gives its language by its extension. Returns

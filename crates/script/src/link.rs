@@ -31,7 +31,7 @@ pub(crate) fn link(nodes: &mut [Node]) -> Vec<BuildError> {
         for import in &compiled.scan.imports {
             let Some(target) = node.edge(&import.specifier) else { continue };
             match &nodes[target as usize].body {
-                Body::ImportFacade { .. } => {
+                Body::ImportFacade { .. } | Body::Mocked { .. } => {
                     let names = import.names.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
                     asked.push((target, names, import.namespace));
                 }
@@ -45,8 +45,9 @@ pub(crate) fn link(nodes: &mut [Node]) -> Vec<BuildError> {
         }
     }
     for (facade, wanted, whole) in asked {
-        if let Body::ImportFacade { names, namespace, .. } | Body::JsonFacade { names, namespace, .. } =
-            &mut nodes[facade as usize].body
+        if let Body::ImportFacade { names, namespace, .. }
+        | Body::JsonFacade { names, namespace, .. }
+        | Body::Mocked { names, namespace, .. } = &mut nodes[facade as usize].body
         {
             names.extend(wanted);
             *namespace |= whole;
@@ -59,7 +60,19 @@ pub(crate) fn link(nodes: &mut [Node]) -> Vec<BuildError> {
             names.extend(found);
         }
     }
+    name_mocked(nodes);
     errors
+}
+
+/// What a test replaces has the names that are asked for, and where all are, those of the module itself.
+fn name_mocked(nodes: &mut [Node]) {
+    for index in 0..nodes.len() {
+        let Body::Mocked { of, namespace: true, .. } = nodes[index].body else { continue };
+        let found = export_names(nodes, of, &mut HashSet::new());
+        if let Body::Mocked { names, .. } = &mut nodes[index].body {
+            names.extend(found);
+        }
+    }
 }
 
 /// Checks the names of one import of an ES module or a data file.
@@ -119,7 +132,7 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
     let compiled = match &node.body {
         Body::Esm(compiled) => compiled,
         // A facade of CommonJS has what is asked of it.
-        Body::ImportFacade { .. } => return here(),
+        Body::ImportFacade { .. } | Body::Mocked { .. } => return here(),
         Body::Builtin if !builtin::exports(&node.name).any(|known| known == name) => return Found::Missing,
         Body::JsonFacade { keys, .. } if name != "default" && !keys.contains(name) => return Found::Missing,
         Body::Data(..) | Body::Written(_) if name != "default" => return Found::Missing,
@@ -140,6 +153,11 @@ fn find(nodes: &[Node], module: u32, name: &str, seen: &mut HashSet<(u32, String
     for target in stars(node) {
         if let Body::ImportFacade { of, .. } = nodes[target as usize].body
             && !commonjs_names(nodes, of, &mut HashSet::new()).contains(name)
+        {
+            continue;
+        }
+        if let Body::Mocked { of, .. } = nodes[target as usize].body
+            && !export_names(nodes, of, &mut HashSet::new()).contains(name)
         {
             continue;
         }
@@ -194,7 +212,7 @@ fn export_names(nodes: &[Node], module: u32, seen: &mut HashSet<u32>) -> BTreeSe
         Body::ImportFacade { of, .. } => commonjs_names(nodes, *of, &mut HashSet::new()),
         Body::Builtin => builtin::exports(&node.name).map(String::from).collect(),
         Body::JsonFacade { keys, .. } => keys.iter().cloned().chain(["default".to_string()]).collect(),
-        Body::RequireFacade { of } => export_names(nodes, *of, seen),
+        Body::RequireFacade { of } | Body::Mocked { of, .. } => export_names(nodes, *of, seen),
         _ => BTreeSet::from(["default".to_string()]),
     }
 }

@@ -10,6 +10,12 @@ pub struct Options {
     pub jsx: Jsx,
     /// Whether this is a file of tests: what tests import is there, and nowhere else.
     pub testing: bool,
+    /// Global names, and members of those, with the expressions that stand for them.
+    pub define: Vec<(String, String)>,
+    /// Specifiers, and what is imported instead; a path begins at the app directory.
+    pub alias: Vec<(String, String)>,
+    /// What files are taken for, over their endings; the first rule that fits counts.
+    pub rules: Vec<Rule>,
     /// Whether modules that were transformed carry a source map.
     pub source_maps: bool,
     /// Largest file, in bytes.
@@ -23,6 +29,36 @@ pub struct Options {
     pub nesting_max: u32,
     /// Most operators of one file between two separators, for the same reason.
     pub chain_max: u32,
+}
+
+/// What files of some names are taken for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Patterns of paths relative to the app directory: `**/*.glsl`.
+    pub globs: Vec<String>,
+    pub taken_for: TakenFor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenFor {
+    Text,
+    /// An `ArrayBuffer`.
+    Data,
+    /// A `WebAssembly.Module`.
+    Wasm,
+}
+
+impl Options {
+    /// What a file is taken for by the rules.
+    pub(crate) fn taken_for(&self, name: &str) -> Option<TakenFor> {
+        // A pattern without a folder means files of that name in any.
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let fits = |glob: &String| {
+            let glob = glob.strip_prefix("./").unwrap_or(glob);
+            fast_glob::glob_match(glob, if glob.contains('/') { name } else { file })
+        };
+        self.rules.iter().find(|rule| rule.globs.iter().any(fits)).map(|rule| rule.taken_for)
+    }
 }
 
 /// How JSX is compiled: by the automatic runtime, from this package.
@@ -39,6 +75,9 @@ impl Default for Options {
             conditions: conditions.map(String::from).to_vec(),
             jsx: Jsx { import_source: "react".into() },
             testing: false,
+            define: Vec::new(),
+            alias: Vec::new(),
+            rules: Vec::new(),
             source_maps: true,
             module_bytes_max: 8 << 20,
             modules_max: 10_000,

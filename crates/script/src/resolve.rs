@@ -53,6 +53,8 @@ pub(crate) struct Resolver {
     root: PathBuf,
     pub workspace: Workspace,
     conditions: Vec<String>,
+    /// Longer ones first.
+    alias: Vec<(String, String)>,
     testing: bool,
     own: Pair,
     packages: Pair,
@@ -79,6 +81,7 @@ impl Resolver {
             root: root.to_path_buf(),
             workspace: Workspace::of(root),
             conditions: options.conditions.clone(),
+            alias: longest_first(&options.alias),
             testing: options.testing,
             own: Pair { import: first, require },
             packages,
@@ -88,6 +91,27 @@ impl Resolver {
     }
 
     pub(crate) fn resolve(&mut self, importer: &Path, specifier: &str, asked: Asked) -> Result<Target, Unresolved> {
+        match self.aliased(specifier) {
+            // As if the app directory had a file with this import.
+            Some(path) if path.starts_with('.') => {
+                let importer = self.root.join("alias.mjs");
+                self.resolve_as_it_is(&importer, &path, asked)
+            }
+            Some(other) => self.resolve_as_it_is(importer, &other, asked),
+            None => self.resolve_as_it_is(importer, specifier, asked),
+        }
+    }
+
+    /// What an alias makes of a specifier: of its own, and of what begins with it as with a folder.
+    fn aliased(&self, specifier: &str) -> Option<String> {
+        self.alias.iter().find_map(|(from, to)| match specifier.strip_prefix(from.as_str())? {
+            "" => Some(to.clone()),
+            rest if rest.starts_with('/') => Some(format!("{to}{rest}")),
+            _ => None,
+        })
+    }
+
+    fn resolve_as_it_is(&mut self, importer: &Path, specifier: &str, asked: Asked) -> Result<Target, Unresolved> {
         if self.testing
             && let Some((_, name)) = builtin::TEST_ALIASES.iter().find(|(alias, _)| *alias == specifier)
         {
@@ -218,6 +242,12 @@ impl Resolver {
 /// `events/` means the package where there is one, else Node's own module.
 fn bare(specifier: &str) -> &str {
     specifier.strip_suffix('/').unwrap_or(specifier)
+}
+
+fn longest_first(alias: &[(String, String)]) -> Vec<(String, String)> {
+    let mut alias = alias.to_vec();
+    alias.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    alias
 }
 
 fn is_before_es2022(target: &str) -> bool {

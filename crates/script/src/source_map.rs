@@ -14,7 +14,7 @@ mod moved;
 
 pub(crate) use input::{InputMap, Reference, reference};
 use mappings::Mappings;
-pub(crate) use moved::moved;
+pub(crate) use moved::{moved, offset};
 
 /// A place in a source file; line and column from 1.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

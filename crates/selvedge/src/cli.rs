@@ -127,6 +127,10 @@ pub struct Test {
     /// Run again what depends on a file when it changes.
     #[arg(long, short)]
     pub watch: bool,
+    /// Write inline snapshots that differ anew; those that are not there yet are written anyway, unless
+    /// the variable CI is set.
+    #[arg(long, short)]
+    pub update: bool,
     #[arg(long, value_enum)]
     pub reporter: Option<Reporter>,
     /// Write the report to this file; the terminal still shows the one for people.

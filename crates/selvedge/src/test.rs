@@ -26,6 +26,7 @@
 //!
 //! **Threads.** A few, each a core with a runtime of its own; each takes one file after another.
 
+mod alarms;
 mod app;
 mod control;
 mod data;
@@ -38,6 +39,7 @@ mod pretty;
 mod report;
 mod rerun;
 mod routed;
+mod snapshots;
 mod sql;
 mod throwaway;
 mod tree;
@@ -58,6 +60,7 @@ use crate::watch::Watch;
 use app::{App, Suite, SuiteOptions, Unready};
 use outcome::{FileOutcome, Run};
 use report::Reports;
+use snapshots::Update;
 
 /// What the command ends with if there was nothing to run, or something could not be built.
 pub const UNUSABLE: u8 = 2;
@@ -91,6 +94,7 @@ async fn try_run(args: cli::Test, json: bool) -> Result<u8> {
         globals: args.globals,
         name: args.name.clone(),
         timeout_ms: args.timeout,
+        update: Update::chosen(args.update),
     };
     let mut session = Session {
         suite: Suite::open(options)?,

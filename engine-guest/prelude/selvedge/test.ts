@@ -6,7 +6,8 @@
  * `primordials.ts` all the same.
  */
 export {
-  ExecutionContext, SELF, createExecutionContext, createScheduledController, env, reset, waitOnExecutionContext,
+  ExecutionContext, SELF, createExecutionContext, createScheduledController, env, listDurableObjectIds, reset,
+  runDurableObjectAlarm, waitOnExecutionContext,
 } from "./test/app.ts";
 export { AssertionError, assert, expect } from "./test/expect.ts";
 export { onTestFailed, onTestFinished } from "./test/runner.ts";

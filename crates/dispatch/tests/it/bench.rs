@@ -167,6 +167,7 @@ impl App<'_> {
             egress: vec![],
             limits: setup.limits.clone(),
             server_timing: false,
+            build: manifest::BuildSettings::default(),
         }
     }
 

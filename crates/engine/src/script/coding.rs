@@ -140,7 +140,7 @@ impl Recoded {
             Coding::Deflate => "deflate-raw",
         };
         if self.codec.is_none() {
-            self.codec = Codec::open(format, self.encode);
+            self.codec = Codec::open(format, self.encode, None);
         }
         if let Some(codec) = &mut self.codec {
             codec.feed(data);

@@ -20,6 +20,8 @@ const INPUT_MAX: usize = 16 << 10;
 /// Quality and window of brotli's encoder: near gzip's speed at a better ratio, and bounded memory.
 const BROTLI_QUALITY: i32 = 4;
 const BROTLI_WINDOW_BITS: i32 = 18;
+/// Beyond it the encoder takes far more time and memory for little.
+const BROTLI_QUALITY_MAX: i32 = 9;
 
 /// What is wrong with the data, in words for the exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,32 +54,57 @@ pub enum Next {
     Ended,
 }
 
+/// How `node:zlib` differs from the streams of the web.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// From 0 to 9, or the quality of brotli; the default of each if it is negative.
+    pub level: i32,
+}
+
 /// One compressor or decompressor.
 pub struct Codec {
     work: Work,
+    /// What follows the end of a gzip member is another, if it looks like one; else it is passed over.
+    follows: Option<Follows>,
     /// Input that no step has taken yet, from `at` on.
     fed: Vec<u8>,
     at: usize,
     ended: bool,
 }
 
+/// What may follow compressed data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    Members,
+    Nothing,
+}
+
+const WINDOW_BITS: u8 = 15;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 impl Codec {
     /// `None` for a format that does not exist.
-    pub fn open(format: &str, compress: bool) -> Option<Self> {
-        const WINDOW_BITS: u8 = 15;
-        let level = Compression::default();
+    pub fn open(format: &str, compress: bool, node: Option<Node>) -> Option<Self> {
+        let asked = node.map(|node| node.level).filter(|level| *level >= 0);
+        let level = asked.map_or_else(Compression::default, |level| Compression::new(level.min(9) as u32));
         let work = match (format, compress) {
             ("gzip", true) => Work::Deflate(Compress::new_gzip(level, WINDOW_BITS)),
             ("deflate", true) => Work::Deflate(Compress::new(level, true)),
             ("deflate-raw", true) => Work::Deflate(Compress::new(level, false)),
-            ("brotli", true) => Work::BrotliEncode(Some(brotli_encoder())),
+            ("brotli", true) => Work::BrotliEncode(Some(brotli_encoder(asked))),
             ("gzip", false) => Work::Inflate(Decompress::new_gzip(WINDOW_BITS)),
             ("deflate", false) => Work::Inflate(Decompress::new(true)),
             ("deflate-raw", false) => Work::Inflate(Decompress::new(false)),
             ("brotli", false) => Work::BrotliDecode { state: brotli_decoder(), began: false },
             _ => return None,
         };
-        Some(Self { work, fed: Vec::new(), at: 0, ended: false })
+        let follows = node.map(|_| if format == "gzip" { Follows::Members } else { Follows::Nothing });
+        Some(Self { work, follows, fed: Vec::new(), at: 0, ended: false })
+    }
+
+    /// Whether it works for `node:zlib`.
+    pub fn is_node(&self) -> bool {
+        self.follows.is_some()
     }
 
     /// The memory that it may hold, in bytes: an upper bound, as far as it is known.
@@ -110,6 +137,23 @@ impl Codec {
             Work::Deflate(_) => self.deflate(finish, out),
             Work::BrotliEncode(_) => self.brotli_encode(finish, out),
             Work::Inflate(_) | Work::BrotliDecode { .. } => self.decode(finish, out),
+        }
+    }
+
+    /// Gives out all that was fed so far, so that a reader can decode it. The codec goes on.
+    pub fn flush(&mut self, out: &mut Vec<u8>) -> Result<Next, CodecError> {
+        out.reserve(OUTPUT_MAX);
+        match &mut self.work {
+            Work::Deflate(codec) => {
+                codec.compress_vec(&[], out, FlushCompress::Sync).map_err(|_| CodecError::Invalid)?;
+                Ok(if out.len() == out.capacity() { Next::More } else { Next::Input })
+            }
+            Work::BrotliEncode(Some(encoder)) => {
+                encoder.flush().map_err(|_| CodecError::Invalid)?;
+                out.append(encoder.get_mut());
+                Ok(Next::Input)
+            }
+            Work::BrotliEncode(None) | Work::Inflate(_) | Work::BrotliDecode { .. } => Ok(Next::Input),
         }
     }
 
@@ -150,7 +194,10 @@ impl Codec {
 
     fn decode(&mut self, finish: bool, out: &mut Vec<u8>) -> Result<Next, CodecError> {
         let full = !self.ended && self.unfold(out)?;
-        let rest = self.at < self.fed.len();
+        if self.ended && self.follows.is_some() && self.goes_on(finish) {
+            return Ok(Next::More);
+        }
+        let rest = self.at < self.fed.len() && self.follows.is_none();
         match (self.ended, rest) {
             // What was decoded so far is handed over before the error.
             (true, true) if out.is_empty() => Err(CodecError::Trailing),
@@ -161,6 +208,25 @@ impl Codec {
             (false, _) if finish => Err(CodecError::Truncated),
             (false, _) => Ok(Next::Input),
         }
+    }
+
+    /// Behind the end: begins with another member, or passes over what is left.
+    fn goes_on(&mut self, finish: bool) -> bool {
+        let rest = &self.fed[self.at..];
+        let may_be = self.follows == Some(Follows::Members) && GZIP_MAGIC.starts_with(&rest[..rest.len().min(2)]);
+        if may_be && rest.len() >= 2 {
+            self.work = Work::Inflate(Decompress::new_gzip(WINDOW_BITS));
+            self.ended = false;
+            return true;
+        }
+        if !may_be {
+            // Whatever comes later is no member either.
+            self.follows = Some(Follows::Nothing);
+        }
+        if !may_be || finish {
+            self.at = self.fed.len();
+        }
+        false
     }
 
     /// One piece of output, or all that the input gives. True if the room for output ran out.
@@ -208,9 +274,9 @@ impl Codec {
     }
 }
 
-fn brotli_encoder() -> Box<CompressorWriter<Vec<u8>>> {
+fn brotli_encoder(quality: Option<i32>) -> Box<CompressorWriter<Vec<u8>>> {
     let params = BrotliEncoderParams {
-        quality: BROTLI_QUALITY,
+        quality: quality.map_or(BROTLI_QUALITY, |quality| quality.min(BROTLI_QUALITY_MAX)),
         lgwin: BROTLI_WINDOW_BITS,
         // A block is what the encoder works on at once; the smallest keeps a step short.
         lgblock: 16,

@@ -227,7 +227,7 @@ fn encodings() {
 fn inflate() {
     const FORMATS: [&str; 4] = ["gzip", "deflate", "deflate-raw", "brotli"];
     let compressed = |index: u8, data: &[u8]| {
-        let mut codec = Codec::open(FORMATS[usize::from(index)], true).expect("a format");
+        let mut codec = Codec::open(FORMATS[usize::from(index)], true, None).expect("a format");
         let mut out = vec![index, 3];
         codec.feed(data);
         while codec.step(true, &mut out).expect("it compresses") == Next::More {}
@@ -237,7 +237,7 @@ fn inflate() {
     let seeds = (0..4).flat_map(|index| texts.map(|text| compressed(index, text)));
     Fuzz::new("inflate").seeds(seeds).run(|input| {
         let mut choices = Choices::new(input);
-        let mut codec = Codec::open(choices.pick(&FORMATS), false).expect("a format");
+        let mut codec = Codec::open(choices.pick(&FORMATS), false, None).expect("a format");
         let cut = 1 + choices.below(200) * 16;
         let data = choices.rest();
         let (mut out, mut bytes) = (Vec::new(), 0);

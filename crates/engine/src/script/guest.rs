@@ -82,7 +82,7 @@ pub enum Effect {
     },
     StreamAbort {
         stream: u32,
-        message: String,
+        error: GuestError,
     },
     Rpc(Asked),
     /// Something is said on a socket of a durable object.
@@ -90,7 +90,7 @@ pub enum Effect {
 }
 
 /// An exception that reached the border, as the guest describes it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct GuestError {
     pub name: String,
     pub message: String,

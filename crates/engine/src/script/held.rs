@@ -11,7 +11,7 @@ use base::code;
 
 use super::abi::call;
 use super::codec::{Decoder, Encoder, Malformed, Value};
-use super::compression::{Codec, Next};
+use super::compression::{Codec, CodecError, Next, Node};
 use super::guest::Guest;
 use super::host::Refusal;
 use super::rewriter::{self, Registration, Rewriter, RewriterError};
@@ -164,24 +164,40 @@ fn open(guest: &mut Guest, kind: Kind, out: &mut Encoder) -> Result<(), Refusal>
     Ok(())
 }
 
-/// CODEC_OPEN(format, compress) → handle
+/// CODEC_OPEN(format, compress, level of node:zlib or nothing) → handle
 fn codec_open(guest: &mut Guest, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal> {
     let (format, compress) = (args.next()?, args.next()?);
-    let codec = Codec::open(format.as_str()?, compress.as_bool()?)
+    let level = args.next().ok().filter(|level| !level.is_nullish());
+    let node = level.map(|level| level.as_f64()).transpose()?.map(|level| Node { level: level as i32 });
+    let codec = Codec::open(format.as_str()?, compress.as_bool()?, node)
         .ok_or_else(|| Refusal::type_error("there is no such compression format"))?;
     open(guest, Kind::Codec(Box::new(codec)), out)
 }
 
-/// CODEC_STEP(handle, bytes or null, finish) → [bytes, more]
+/// CODEC_STEP(handle, bytes or null, finish, whether it gives out all it has) → [bytes, more]
 fn codec_step(guest: &mut Guest, handle: u32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal> {
     let (data, finish) = (args.next()?, args.next()?.as_bool()?);
+    let flush = matches!(args.next(), Ok(Value::Bool(true)));
     let held = &mut guest.held;
     let Some(Thing { kind: Kind::Codec(codec), .. }) = held.things.get_mut(&handle) else { return Err(gone()) };
     if !data.is_nullish() {
         codec.feed(data.as_content()?);
     }
     held.scratch.clear();
-    let next = codec.step(finish, &mut held.scratch).map_err(|error| Refusal::type_error(error.to_string()))?;
+    let is_node = codec.is_node();
+    let next = match flush {
+        true => codec.flush(&mut held.scratch),
+        false => codec.step(finish, &mut held.scratch),
+    };
+    let next = next.map_err(|error| Refusal {
+        name: "TypeError",
+        message: error.to_string().into(),
+        code: match error {
+            _ if !is_node => "",
+            CodecError::Truncated => "Z_BUF_ERROR",
+            CodecError::Invalid | CodecError::Trailing => "Z_DATA_ERROR",
+        },
+    })?;
     out.array(2).bytes(&held.scratch).bool(next == Next::More);
     if next == Next::Ended {
         held.remove(handle);

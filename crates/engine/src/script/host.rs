@@ -206,18 +206,16 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
         call::STREAM_ABORT => {
             let stream = args.next()?.as_u32()?;
-            let message = args.next()?.as_optional_str()?.unwrap_or("the stream was aborted").to_owned();
-            guest.effects.push(Effect::StreamAbort { stream, message });
+            let error = guest_error(&mut args)?;
+            guest.effects.push(Effect::StreamAbort { stream, error });
         }
         call::DONE => guest.effects.push(Effect::Done { request: args.next()?.as_u32()? }),
         call::FAIL => {
             let request = args.next()?.as_u32()?;
-            let mut text =
-                || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
-            let (name, message, stack) = (text()?, text()?, text()?);
+            let error = guest_error(&mut args)?;
             let pending = matches!(args.next()?, Value::Bool(true));
             let code = args.next()?.as_optional_str()?.unwrap_or("").to_owned();
-            guest.effects.push(Effect::Fail { request, error: GuestError { name, message, stack, code }, pending });
+            guest.effects.push(Effect::Fail { request, error: GuestError { code, ..error }, pending });
         }
         call::CODEC_OPEN..=call::REWRITER_FILL => held::answer(guest, code, &mut args, out)?,
         crypto::FIRST..=crypto::LAST => {
@@ -305,6 +303,12 @@ pub(super) fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i3
     let context = guest.charged();
     guest.effects.push(Effect::Start { operation, context, code, arguments: arguments.to_vec() });
     Ok(operation as i32)
+}
+
+/// name, message, stack
+fn guest_error(args: &mut Decoder<'_>) -> Result<GuestError, Refusal> {
+    let mut text = || -> Result<String, Refusal> { Ok(args.next()?.as_optional_str()?.unwrap_or("").to_owned()) };
+    Ok(GuestError { name: text()?, message: text()?, stack: text()?, code: String::new() })
 }
 
 /// RESPOND(request, status, headers, body, stream, pending, statusText)

@@ -26,8 +26,8 @@ use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, Insta
 
 use super::ask::Begun;
 use super::codec::Encoder;
-use super::coding::{self, AlreadyCoded, Coding};
-use super::guest::{Effect, GuestError, Responded, ResponseBody};
+use super::coding::{self, Coding};
+use super::guest::{Effect, GuestError};
 use super::ids::IdMap;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
@@ -427,9 +427,17 @@ impl ScriptInstance {
     }
 
     fn perform(self: &Rc<Self>, sandbox: &mut Sandbox, effects: &mut Vec<Effect>) {
+        let mut broken = outgoing::broken_at_once(effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Respond(responded) => self.respond(sandbox, responded),
+                Effect::Respond(responded) => match outgoing::take_broken(&mut broken, &responded) {
+                    None => self.respond(sandbox, responded),
+                    // Nothing of it has left: that it failed can still be said in the head.
+                    Some(error) => {
+                        let failure = self.failure(sandbox, error);
+                        self.fail(sandbox, responded.request, failure, responded.pending);
+                    }
+                },
                 Effect::Start { operation, context, code, arguments } => {
                     self.start(sandbox, operation, context, code, arguments);
                 }
@@ -470,37 +478,13 @@ impl ScriptInstance {
                     self.linked.borrow_mut().insert(stream, body);
                 }
                 Effect::StreamClose { stream } => self.end_stream(stream, None),
-                Effect::StreamAbort { stream, message } => self.end_stream(stream, Some(message)),
+                Effect::StreamAbort { stream, error } => {
+                    self.end_stream(stream, Some(format!("{}: {}", error.name, error.message)));
+                }
                 Effect::Rpc(asked) => self.carry_out_rpc(sandbox, asked),
                 Effect::Object(asked) => self.carry_out_object(asked, sandbox),
             }
         }
-    }
-
-    fn respond(self: &Rc<Self>, sandbox: &mut Sandbox, responded: Responded) {
-        let Responded { request, status, headers, body, pending } = responded;
-        let body = match body {
-            ResponseBody::Whole(bytes) => Body::full(bytes),
-            ResponseBody::Stream(id) => match self.take_stream(id, Some(request)) {
-                Some(body) => {
-                    if let Some(entry) = self.requests.borrow_mut().get_mut(&request) {
-                        entry.stream = Some(id);
-                    }
-                    body
-                }
-                None => return,
-            },
-        };
-        let mut response = http::Response::new(body);
-        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-        *response.headers_mut() = headers;
-        self.attach_socket(request, &mut response);
-        if self.coded_answer.get() == request {
-            self.coded_answer.set(0);
-            response.extensions_mut().insert(AlreadyCoded);
-        }
-        self.answer(request, Ok(response));
-        if pending { self.linger(sandbox, request) } else { self.done(sandbox, request) }
     }
 
     /// The answer is out and work remains.

@@ -2,6 +2,8 @@
 //! the guest hears when there is room for the next.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,12 +18,17 @@ type Piece = Result<Bytes, BodyError>;
 
 /// The guest's end.
 #[derive(Debug, Clone)]
-pub struct StreamSender(mpsc::Sender<Piece>);
+pub struct StreamSender {
+    pieces: mpsc::Sender<Piece>,
+    /// Set when all has been written: a body whose sender is just gone was cut off.
+    complete: Arc<AtomicBool>,
+}
 
 /// The reader's end.
 #[derive(Debug)]
 pub struct StreamBody {
     pieces: mpsc::Receiver<Piece>,
+    complete: Arc<AtomicBool>,
     ended: bool,
     /// What is still to come, if that was said beforehand.
     rest: Option<u64>,
@@ -36,7 +43,9 @@ pub type Left = oneshot::Receiver<()>;
 pub fn stream(bytes: Option<u64>) -> (StreamSender, StreamBody, Left) {
     let (sender, pieces) = mpsc::channel(1);
     let (reading, left) = oneshot::channel();
-    (StreamSender(sender), StreamBody { pieces, ended: false, rest: bytes, _reading: reading }, left)
+    let complete = Arc::new(AtomicBool::new(false));
+    let body = StreamBody { pieces, complete: complete.clone(), ended: false, rest: bytes, _reading: reading };
+    (StreamSender { pieces: sender, complete }, body, left)
 }
 
 /// The reader gave the body up.
@@ -46,13 +55,18 @@ pub struct Gone;
 impl StreamSender {
     /// Hands over a piece once there is room.
     pub async fn write(&self, piece: Bytes) -> Result<(), Gone> {
-        self.0.send(Ok(piece)).await.map_err(|_| Gone)
+        self.pieces.send(Ok(piece)).await.map_err(|_| Gone)
+    }
+
+    /// Ends the body: what was written is all of it.
+    pub fn end(self) {
+        self.complete.store(true, Ordering::Relaxed);
     }
 
     /// Ends the body with an error, so that nobody takes a part for the whole.
     pub async fn abort(self, message: String) {
         // If the reader is gone there is nobody to tell.
-        let _ = self.0.send(Err(BodyError::new(&code::GUEST_EXCEPTION, message))).await;
+        let _ = self.pieces.send(Err(BodyError::new(&code::GUEST_EXCEPTION, message))).await;
     }
 }
 
@@ -64,7 +78,10 @@ impl HttpBody for StreamBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        let piece = std::task::ready!(self.pieces.poll_recv(cx));
+        let mut piece = std::task::ready!(self.pieces.poll_recv(cx));
+        if piece.is_none() && !self.complete.load(Ordering::Relaxed) {
+            piece = Some(Err(BodyError::new(&code::INSTANCE_LOST, "the instance ended before the body did")));
+        }
         self.ended = !matches!(piece, Some(Ok(_)));
         if let (Some(rest), Some(Ok(piece))) = (&mut self.rest, &piece) {
             *rest = rest.saturating_sub(piece.len() as u64);

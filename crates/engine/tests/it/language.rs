@@ -52,3 +52,8 @@ fn built_in_functions_that_are_scripts_are_like_any() {
 fn keys_literals_and_flags_are_those_of_node() {
     check(include_str!("language/members.js"), include_str!("language/members.txt"));
 }
+
+#[test]
+fn errors_name_what_was_called() {
+    check(include_str!("language/errors.js"), include_str!("language/errors.txt"));
+}

@@ -24,7 +24,7 @@ export default {
       case '/read': await request.body.getReader().read(); console.log('read'); await later(); break;
       case '/lend': lent = request.body; await later(); break;
       case '/borrow': await lent.getReader().read(); console.log('read'); await later(); break;
-      case '/stream': return new Response(new ReadableStream({ async pull(c) { c.enqueue('a'); await later() } }));
+      case '/stream': return new Response(new ReadableStream({ async pull(c) { c.enqueue(new TextEncoder().encode('a')); await later() } }));
       case '/echo': return new Response(await request.text());
     }
   },

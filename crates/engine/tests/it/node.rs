@@ -143,7 +143,7 @@ fn a_tick_belongs_to_the_request_that_asked_for_it() {
               return new Response("waited");
             } };"#;
         let app = importing(&["node:process"], source).start();
-        let both = futures_util::join!(app.text(get("http://a.test/waits")), app.text(get("http://a.test/releases")));
+        let both = tokio::join!(app.text(get("http://a.test/waits")), app.text(get("http://a.test/releases")));
         assert_eq!(both, ("waited".to_owned(), "released".to_owned()));
     });
 }
@@ -282,5 +282,85 @@ fn what_a_worker_has_not_says_what_there_is_instead() {
         {
             assert!(got.contains(part), "{got}");
         }
+    });
+}
+
+const ZLIB_STREAMS: &str = r#"import zlib from "node:zlib"; import { pipeline } from "node:stream/promises"; import { Readable, Writable } from "node:stream";
+            const all = async (stream, ...parts) => {
+              for (const part of parts) stream.write(part);
+              stream.end();
+              const out = [];
+              for await (const part of stream) out.push(part);
+              return Buffer.concat(out);
+            };
+            const said = async (run) => { try { return await run() } catch (e) { return `${e.name} ${e.code} ${e.errno}: ${e.message}` } };
+            const text = Array.from({ length: 20000 }, (_, i) => `line ${i}\n`).join("");
+            const asked = {
+              async early() {
+                const gz = zlib.createGzip();
+                const seen = [];
+                gz.on("data", (part) => seen.push(part));
+                gz.write("first");
+                await new Promise((done) => gz.flush(done));
+                const un = zlib.createGunzip();
+                const got = new Promise((done) => un.once("data", done));
+                for (const part of seen) un.write(part);
+                return `${await got}`;
+              },
+              async pieces() {
+                const packed = zlib.gzipSync(text);
+                const un = zlib.createUnzip();
+                const parts = Array.from({ length: packed.length }, (_, i) => packed.subarray(i, i + 1));
+                return (await all(un, ...parts)).toString() === text;
+              },
+              async members() { return `${await all(zlib.createGunzip(), zlib.gzipSync("a"), zlib.gzipSync("b"), "garbage")}`; },
+              async trailing() { return `${await all(zlib.createInflate(), zlib.deflateSync("a"), "garbage")}`; },
+              async level() {
+                const [fast, best] = await Promise.all([1, 9].map((level) => all(zlib.createDeflate({ level }), text)));
+                return fast.length > best.length && zlib.inflateSync(fast).toString() === text;
+              },
+              async brotli() {
+                const packed = await all(zlib.createBrotliCompress(), text.slice(0, 5), text.slice(5));
+                return (await all(zlib.createBrotliDecompress(), packed)).toString() === text;
+              },
+              bad: () => all(zlib.createGunzip(), "nonsense"),
+              worse: () => all(zlib.createInflateRaw(), Buffer.alloc(100, 255)),
+              cut: () => all(zlib.createGunzip(), zlib.gzipSync(text).subarray(0, 500)),
+              empty: () => all(zlib.createGunzip()),
+              async partial() { return (await all(zlib.createGunzip({ finishFlush: zlib.constants.Z_SYNC_FLUSH }), zlib.gzipSync(text).subarray(0, 5000))).length > 0; },
+              async slow() {
+                let most = 0, sum = 0;
+                const un = zlib.createGunzip();
+                const zeros = await all(zlib.createGzip(), ...Array.from({ length: 256 }, () => Buffer.alloc(65536)));
+                await pipeline(Readable.from([zeros]), un, new Writable({ write(part, _, done) {
+                  sum += part.length;
+                  most = Math.max(most, un.readableLength);
+                  setTimeout(done, 0);
+                } }));
+                return [sum, most <= 131072];
+              },
+            };
+            export default { async fetch() {
+              const out = {};
+              for (const name of Object.keys(asked)) out[name] = await said(asked[name]);
+              return Response.json(out);
+            } };"#;
+
+#[test]
+fn streams_of_zlib_give_what_they_have_as_it_comes() {
+    on_core(async {
+        let app = importing(&["node:zlib", "node:stream/promises", "node:stream"], ZLIB_STREAMS)
+            .limits(|limits| limits.cpu_ms = 20_000)
+            .start();
+        let got: serde_json::Value = serde_json::from_str(&app.text(get("http://a.test/")).await).unwrap();
+        let expected = serde_json::json!({
+            "early": "first", "pieces": true, "members": "ab", "trailing": "a", "level": true, "brotli": true,
+            "bad": "Error Z_DATA_ERROR -3: incorrect header check",
+            "worse": "Error Z_DATA_ERROR -3: invalid stored block lengths, code or distance",
+            "cut": "Error Z_BUF_ERROR -5: unexpected end of file",
+            "empty": "Error Z_BUF_ERROR -5: unexpected end of file",
+            "partial": true, "slow": [16_777_216, true],
+        });
+        assert_eq!(got, expected);
     });
 }

@@ -234,3 +234,32 @@ fn a_body_that_a_script_encoded_itself_is_sent_as_it_is() {
         assert_eq!(collect(response).await, [1, 2, 3].as_slice());
     });
 }
+
+#[test]
+fn a_body_that_fails_before_its_first_piece_is_a_failure_of_the_request() {
+    on_core(async {
+        let app = setup(
+            "const made = {
+               pull: () => new ReadableStream({ pull() { throw new RangeError('at once') } }),
+               later: () => new ReadableStream({ async pull() { await null; throw new RangeError('at once') } }),
+               node: () => new ReadableStream({ start(c) { c.error(new RangeError('at once')) } }),
+               text: () => new ReadableStream({ pull(c) { c.enqueue('text') } }),
+               after: () => new ReadableStream({ start(c) { c.enqueue(new Uint8Array(3)) }, pull() { throw new Error('then') } }),
+             };
+             export default { fetch(request, env, ctx) {
+               ctx.waitUntil(Promise.resolve());
+               return new Response(made[new URL(request.url).pathname.slice(1)](), { status: 201 }) } }",
+        )
+        .start();
+        for name in ["pull", "later", "node"] {
+            let failure = app.run(get(&format!("http://a.test/{name}"))).await.expect_err("it fails");
+            assert_eq!((failure.code.name, failure.detail.as_str()), ("guest_exception", "RangeError: at once"));
+            assert!(failure.stack.is_some(), "{name}");
+        }
+        assert_eq!(app.code(get("http://a.test/text")).await, "guest_exception");
+        // What has left stays, and is cut off.
+        let response = app.run(get("http://a.test/after")).await.unwrap();
+        assert_eq!(response.status(), 201);
+        assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
+    });
+}

@@ -50,6 +50,7 @@ impl Compiler<'_, '_> {
             egress,
             limits,
             server_timing: raw.server_timing,
+            build: raw.build.clone(),
         })
     }
 

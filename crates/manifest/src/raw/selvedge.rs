@@ -4,6 +4,7 @@ use super::fields::{BINDING, ROOT, ROUTE, ROUTE_CACHE, ROUTE_RULES, TEST, WORKER
 use super::{
     BindingKind, RawBinding, RawCache, RawManifest, RawRoute, RawTests, RawWorker, Reader, Spanned, postgres, upstream,
 };
+use crate::plan::BuildSettings;
 use crate::report::{Problems, code, nearest};
 use crate::tree::{Entry, Node, Table, Value};
 
@@ -80,6 +81,7 @@ fn worker(reader: &mut Reader<'_>, entry: &Entry, workers: &Table) -> Option<Raw
         egress: reader.strings(table, "egress"),
         limits: reader.limits(table, "limits"),
         server_timing: reader.bool(table, "server_timing").unwrap_or(false),
+        build: BuildSettings::default(),
     })
 }
 

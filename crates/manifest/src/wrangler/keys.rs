@@ -42,6 +42,9 @@ pub(super) static ROOT: &[Key] = &[
     read("routes"),
     read("limits"),
     read("build"),
+    read("alias"),
+    read("define"),
+    read("rules"),
     pass("$schema"),
     pass("account_id"),
     pass("base_dir"),
@@ -76,7 +79,6 @@ pub(super) static ROOT: &[Key] = &[
     refuse("ai", "inference"),
     refuse("ai_search", "search indexes"),
     refuse("ai_search_namespaces", "search indexes"),
-    refuse("alias", "replacing modules while bundling"),
     refuse("analytics_engine_datasets", "analytics datasets"),
     refuse("artifacts", "artifact stores"),
     refuse("browser", "browser rendering"),
@@ -84,7 +86,6 @@ pub(super) static ROOT: &[Key] = &[
     refuse("cloudchamber", "containers"),
     refuse("containers", "containers"),
     refuse("data_blobs", "modules of bytes by binding; import the file instead"),
-    refuse("define", "replacing names while bundling"),
     refuse("dispatch_namespaces", "workers that dispatch to tenants"),
     refuse("exports", "exports by configuration"),
     refuse("flagship", "feature flags"),
@@ -103,7 +104,6 @@ pub(super) static ROOT: &[Key] = &[
     refuse("python_modules", "Python"),
     refuse("queues", "queues"),
     refuse("ratelimits", "rate limits by binding"),
-    refuse("rules", "rules for module types; name files by their usual endings"),
     refuse("secrets_store_secrets", "secrets stores; bind a secret of this app"),
     refuse("send_email", "sending mail"),
     refuse("site", "Workers Sites; use `assets`"),
@@ -214,6 +214,8 @@ pub(super) static MIGRATION: &[Key] = &[
 
 pub(super) static ASSETS: &[Key] =
     &[read("directory"), read("binding"), read("not_found_handling"), read("run_worker_first"), read("html_handling")];
+
+pub(super) static RULE: &[Key] = &[read("type"), read("globs"), pass("fallthrough")];
 
 pub(super) static ROUTE: &[Key] = &[
     read("pattern"),

@@ -47,6 +47,12 @@ pub(crate) struct Moves {
 }
 
 impl Moves {
+    /// Of parts that were kept, in whatever order they stand now.
+    pub(crate) fn of(mut kept: Vec<(usize, usize, usize)>) -> Self {
+        kept.sort_by_key(|(from, _, _)| *from);
+        Self { kept }
+    }
+
     /// Where a byte of the old text is in the new one, if it was kept.
     pub(crate) fn to(&self, offset: usize) -> Option<usize> {
         let index = self.kept.partition_point(|(from, _, _)| *from <= offset).checked_sub(1)?;

@@ -43,6 +43,10 @@ fn module(node: Node, first_body: u32, bodies: &mut Vec<Module>) -> Module {
         Body::ImportFacade { interop, names, .. } => {
             js(node.name, cjs::import_facade(&names, interop), None, node.edges)
         }
+        Body::Mocked { specifiers, names, .. } => {
+            let source = super::mocked::facade(&specifiers, &names, node.edges.len() > 2);
+            js(node.name, source, None, node.edges)
+        }
         Body::JsonFacade { keys, names, namespace } => {
             let named = keys.into_iter().filter(|key| namespace || names.contains(key)).collect();
             js(node.name, cjs::json_facade(&named), None, node.edges)

@@ -18,7 +18,8 @@ impl Graph<'_> {
         let text = pattern.text();
         let parts: Vec<&str> = text.split('/').collect();
         let mut found = Vec::new();
-        walk(&directory, &parts, String::new(), &mut found);
+        let content = |path: &Path| self.content(path);
+        walk(&directory, &parts, String::new(), &content, &mut found);
         let problem = match found.len() {
             0 => format!("no file is called like \"{text}\", which this import may ask for"),
             n if n > FILES_MAX => {
@@ -42,11 +43,17 @@ impl Graph<'_> {
 }
 
 /// Follows the parts of a pattern from a directory, and collects the specifiers of files.
-fn walk(directory: &Path, parts: &[&str], specifier: String, found: &mut Vec<String>) {
+fn walk(
+    directory: &Path,
+    parts: &[&str],
+    specifier: String,
+    content: &dyn Fn(&Path) -> Content,
+    found: &mut Vec<String>,
+) {
     let Some((part, rest)) = parts.split_first() else { return };
     let next = |name: &str| if specifier.is_empty() { name.to_string() } else { format!("{specifier}/{name}") };
     if !rest.is_empty() && !part.contains('*') {
-        return walk(&directory.join(part), rest, next(part), found);
+        return walk(&directory.join(part), rest, next(part), content, found);
     }
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
@@ -56,11 +63,11 @@ fn walk(directory: &Path, parts: &[&str], specifier: String, found: &mut Vec<Str
         let path = directory.join(&name);
         if !rest.is_empty() {
             if path.is_dir() && Pattern::part_matches(part, &name) {
-                walk(&path, rest, next(&name), found);
+                walk(&path, rest, next(&name), content, found);
             }
             continue;
         }
-        let importable = !matches!(Content::of(&path), Content::Unknown | Content::Declaration | Content::WebAssembly);
+        let importable = !matches!(content(&path), Content::Unknown | Content::Declaration | Content::WebAssembly);
         if importable && path.is_file() {
             found.extend(spellings(&name).filter(|name| Pattern::part_matches(part, name)).map(|name| next(&name)));
         }

@@ -17,10 +17,12 @@ pub(crate) fn build_test(root: &Path, file: &Path, globals: bool, options: &Opti
          export default serve(() => import({specifier}), {{ globals: {globals} }});\n"
     );
     let path = root.join(".selvedge-tests.mjs");
-    let mut graph = Graph::new(root, options);
+    let mut graph = Graph { tests: Some(file), ..Graph::new(root, options)? };
     let start = graph.push(NAME.into(), path, Body::Failed).and_then(|entry| {
         graph.fill_script(entry, SourceType::mjs(), text);
-        graph.walk(entry)
+        let start = graph.walk(entry)?;
+        graph.replace_mocked()?;
+        Ok(start)
     });
     graph.finish(start)
 }

@@ -24,6 +24,11 @@ pub(crate) fn moved(map: &str, before: &str, after: &str, moves: &Moves) -> Opti
     Some(map.to_string())
 }
 
+/// The byte at a line and a column in UTF-16, both from 1.
+pub(crate) fn offset(text: &str, line: u32, column: u32) -> Option<usize> {
+    Lines::of(text).offset(text, line.checked_sub(1)?, column.checked_sub(1)?)
+}
+
 /// Where the lines of a text begin.
 struct Lines(Vec<usize>);
 

@@ -11,7 +11,7 @@ use base::{AppLimits, AppName, BindingName, NodeLimits, SystemClock, TestLimits,
 use control::{BuildOptions, Bundle, DEV_VARS, Migrations, TEST_VARS, build_app};
 use dispatch::{CoreGuard, Deployment};
 use edge::{AssetIndex, AssetMemory};
-use manifest::{Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
+use manifest::{BuildSettings, Grant, Isolation, Plan, WorkerIndex, WorkerKind, WorkerPlan};
 use net::{Connector, ConnectorOptions};
 use services::blob::Blobs;
 use services::postgres::Postgres;
@@ -22,6 +22,7 @@ use super::data::Data;
 use super::file::problems;
 use super::objects::TestObjects;
 use super::routed::Routed;
+use super::snapshots::Update;
 use super::sql::TestSql;
 use super::throwaway::{Sweep, Throwaway};
 use crate::command::Unbuilt;
@@ -38,6 +39,8 @@ const SELF_BINDING: &str = "__SELVEDGE_SELF";
 const CONTROL_BINDING: &str = "__SELVEDGE_CONTROL";
 /// The worker that a file of tests becomes.
 pub const TESTS_WORKER: &str = "selvedge-tests";
+/// What failures of alarms go by.
+const ALARMS: &str = "alarm";
 
 /// Memory of the sandbox of a file of tests, unless the worker under test may have more.
 const MEMORY_MIB_MIN: u64 = 256;
@@ -65,6 +68,8 @@ pub struct SuiteOptions {
     pub name: Option<String>,
     /// Over the manifest's `test_ms`.
     pub timeout_ms: Option<u64>,
+    /// Which snapshots are written into the files of tests.
+    pub update: Update,
 }
 
 /// What all runs of one command share: the engine, and a place for data.
@@ -279,6 +284,11 @@ impl App {
         }
     }
 
+    /// How scripts of the worker under test are built, and so those of tests.
+    pub fn build_settings(&self) -> &BuildSettings {
+        &self.plan.worker(self.main).build
+    }
+
     /// Whether a script calls the app's workers, as far as its text tells.
     pub fn is_called_by(&self, script: &Script) -> bool {
         let bindings = self.plan.worker(self.main).bindings.iter();
@@ -297,9 +307,10 @@ impl App {
     pub async fn stage(&self, core: usize, file: &str, tests: Code, on_failure: OnFailure) -> Result<Stage> {
         let node = &self.suite.node;
         let (owner, mut stores) = (databases()?, self.suite.stores.clone());
-        let objects = Arc::new(TestObjects::new(stores.objects.clone(), stores.leases.clone(), owner.clone()));
-        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), node, objects.clone());
         let told = ToldTime::new(WorkerName::parse(TESTS_WORKER)?);
+        let (own, leases) = (stores.objects.clone(), stores.leases.clone());
+        let objects = Arc::new(TestObjects::new(own, leases, owner.clone(), told.clone()));
+        let dispatcher = wire::test_dispatcher(self.suite.engine.clone(), node, objects.clone());
         let guard = dispatcher.install_core(Core::with_told_time(core, told.clone()));
         let clock = Arc::new(ToldClock { told: told.clone(), machine: SystemClock::default() });
         let kv = wire::memory_kv(clock.clone(), node);
@@ -311,7 +322,8 @@ impl App {
         stores.responses = wire::memory_responses(node);
         let first = OnceLock::new();
         let data = Arc::new(Data { kv, blobs, sql, objects, dispatcher: dispatcher.clone(), first });
-        let control = Control { told: told.clone(), data: data.clone() };
+        let (name, on_ring) = (WorkerName::parse(ALARMS)?, on_failure.clone());
+        let control = Control { told: told.clone(), data: data.clone(), on_failure: on_ring, name };
         let workshop = Workshop {
             stores,
             dispatcher,
@@ -382,6 +394,7 @@ impl App {
             egress: under_test.egress.clone(),
             limits: self.worker_limits(),
             server_timing: false,
+            build: under_test.build.clone(),
         })
     }
 }

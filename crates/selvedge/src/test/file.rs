@@ -18,6 +18,7 @@ use worker::{Call, Event, Failure, FetchEvent, Frame, Response};
 use super::app::{App, Stage, TESTS_WORKER};
 use super::data::Snapshot;
 use super::outcome::{ConsoleLine, FileOutcome, Problem, Status, SuiteProblem, TestOutcome};
+use super::snapshots::{Snapshots, Written};
 use super::tree::{Course, Fate, Node, Step};
 use crate::prepare;
 use crate::site::OnFailure;
@@ -49,9 +50,8 @@ pub async fn run(app: &Arc<App>, core: usize, name: String) -> FileOutcome {
 
 async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Result<(), Box<Problem>> {
     let (dir, file, globals) = (app.suite.dir().to_owned(), outcome.file.clone(), app.globals);
-    let building = tokio::task::spawn_blocking(move || {
-        script::build_test(&dir, Path::new(&file), globals, &script::Options::default())
-    });
+    let options = control::script_options(app.build_settings());
+    let building = tokio::task::spawn_blocking(move || script::build_test(&dir, Path::new(&file), globals, &options));
     let built = match building.await {
         Ok(Ok(built)) => built,
         Ok(Err(errors)) => {
@@ -83,8 +83,14 @@ async fn run_into(app: &Arc<App>, core: usize, outcome: &mut FileOutcome) -> Res
         instance: String::new(),
         open: Vec::new(),
         log,
+        snapshots: Snapshots::default(),
     };
-    driver.run().await
+    let result = driver.run().await;
+    let snapshots = std::mem::take(&mut driver.snapshots);
+    let (written, problems) = snapshots.write(app.suite.dir());
+    outcome.snapshots = written;
+    outcome.problems.extend(problems.into_iter().map(|problem| SuiteProblem { path: Vec::new(), problem }));
+    result
 }
 
 /// What the guest answers to a step.
@@ -98,6 +104,7 @@ struct Answer {
     skipped: Option<String>,
     instance: String,
     tree: Option<Node>,
+    snapshots: Vec<Written>,
 }
 
 struct Driver<'a> {
@@ -111,6 +118,8 @@ struct Driver<'a> {
     /// Suites that were entered and not left, outermost first.
     open: Vec<Open>,
     log: Arc<Log>,
+    /// What is to be written into files of tests.
+    snapshots: Snapshots,
 }
 
 struct Open {
@@ -206,6 +215,7 @@ impl Driver<'_> {
         let problems = match result {
             Ok(answer) => {
                 self.note_uncaught(&answer, &path);
+                self.snapshots.note(&answer.snapshots, &self.places);
                 answer.problems.iter().map(|problem| self.places.of_guest(problem)).collect()
             }
             Err(problem) => vec![*problem],
@@ -263,6 +273,7 @@ impl Driver<'_> {
         problems: &mut Vec<Problem>,
     ) -> (Status, String) {
         self.note_uncaught(&answer, during);
+        self.snapshots.note(&answer.snapshots, &self.places);
         let found = answer.problems.iter().map(|problem| self.places.of_guest(problem));
         problems.extend(found.map(|problem| self.places.or_at(problem, place.cloned())));
         match answer.skipped {
@@ -344,7 +355,8 @@ impl Driver<'_> {
 
     /// Sends one step. The second future is ready when nothing acts for it any more.
     fn send(&self, command: &str, id: u32) -> (Running, oneshot::Receiver<()>) {
-        let body = serde_json::json!({ "instance": self.instance, "id": id }).to_string();
+        let update = self.app.suite.options.update.word();
+        let body = serde_json::json!({ "instance": self.instance, "id": id, "update": update }).to_string();
         let event = FetchEvent {
             method: Method::POST,
             url: format!("http://selvedge.test/{command}"),

@@ -5,6 +5,7 @@
 //! objects that nobody wakes any more. Alarms are kept here, so that none of those rings.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::AppName;
@@ -16,6 +17,7 @@ use services::object::{
 use services::sql::{SqlResult, SqlStatement};
 use services::{AppId, BoxFuture};
 use tokio::sync::Notify;
+use worker::ToldTime;
 
 /// [`ObjectStore`] and [`Leases`] for one file of tests.
 pub struct TestObjects {
@@ -40,6 +42,20 @@ struct Frozen {
 struct Shared {
     books: Mutex<Books>,
     changed: Arc<Notify>,
+    /// The time that stands in for the clock.
+    told: Option<ToldTime>,
+    /// Whether somebody rings alarms themselves.
+    paused: AtomicUsize,
+}
+
+/// While it lives, no alarm rings by itself.
+pub struct Pause(Arc<Shared>);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.0.paused.fetch_sub(1, Ordering::Relaxed);
+        self.0.changed.notify_waiters();
+    }
 }
 
 #[derive(Default)]
@@ -75,8 +91,54 @@ impl Shared {
 }
 
 impl TestObjects {
-    pub fn new(store: Arc<dyn ObjectStore>, leases: Arc<dyn Leases>, owner: AppName) -> Self {
-        Self { store, leases, owner, shared: Arc::default() }
+    pub fn new(store: Arc<dyn ObjectStore>, leases: Arc<dyn Leases>, owner: AppName, told: ToldTime) -> Self {
+        let shared = Arc::new(Shared { told: Some(told), ..Shared::default() });
+        Self { store, leases, owner, shared }
+    }
+
+    /// Puts off that alarms ring by themselves.
+    pub fn pause(&self) -> Pause {
+        self.shared.paused.fetch_add(1, Ordering::Relaxed);
+        Pause(self.shared.clone())
+    }
+
+    /// When an object's alarm is due.
+    pub fn alarm(&self, key: &ObjectKey) -> Option<u64> {
+        self.shared.books().alarms.get(key).copied()
+    }
+
+    /// The alarm of the object with this id.
+    pub fn alarm_of(&self, id: &str) -> Option<(ObjectKey, u64)> {
+        let books = self.shared.books();
+        let found = books.alarms.iter().find(|(key, _)| key.id.to_string() == id);
+        found.map(|(key, due_ms)| (key.clone(), *due_ms))
+    }
+
+    /// The alarm that is due first up to a moment.
+    pub fn first_due(&self, until_ms: u64) -> Option<(ObjectKey, u64)> {
+        let books = self.shared.books();
+        let due = books.alarms.iter().filter(|(_, due_ms)| **due_ms <= until_ms);
+        due.min_by_key(|(_, due_ms)| **due_ms).map(|(key, due_ms)| (key.clone(), *due_ms))
+    }
+
+    /// The ids of objects that hold something.
+    pub async fn ids(&self) -> Vec<ObjectId> {
+        let keys: BTreeSet<ObjectKey> = {
+            let books = self.shared.books();
+            books.made.iter().chain(&books.written).chain(books.base.0.exports.keys()).cloned().collect()
+        };
+        let mut ids = Vec::new();
+        for key in keys {
+            if matches!(self.info(&key).await, Ok(Some(_))) {
+                ids.push(key.id);
+            }
+        }
+        ids
+    }
+
+    fn told_ms(&self) -> Option<u64> {
+        let us = self.shared.told.as_ref()?.get()?;
+        Some((us / 1000).max(0) as u64)
     }
 
     /// Freezes what the objects hold now, as far as it was committed.
@@ -236,6 +298,10 @@ impl ObjectStore for TestObjects {
     }
 
     fn due(&self, now_ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(ObjectKey, u64)>, ObjectError>> {
+        if self.shared.paused.load(Ordering::Relaxed) > 0 {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
+        let now_ms = self.told_ms().unwrap_or(now_ms);
         let books = self.shared.books();
         let alarms = books.alarms.iter().filter(|(_, due_ms)| **due_ms <= now_ms);
         let mut due: Vec<_> = alarms.map(|(key, due_ms)| (key.clone(), *due_ms)).collect();
@@ -245,7 +311,15 @@ impl ObjectStore for TestObjects {
     }
 
     fn next_alarm(&self) -> Option<u64> {
-        self.shared.books().alarms.values().min().copied()
+        if self.shared.paused.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let next = self.shared.books().alarms.values().min().copied()?;
+        match self.told_ms() {
+            // A clock that a test moves stands still until it does: one is due, or there is nothing to wait for.
+            Some(told_ms) => (next <= told_ms).then_some(0),
+            None => Some(next),
+        }
     }
 
     fn alarms_changed(&self) -> BoxFuture<'static, ()> {

@@ -28,6 +28,8 @@ pub struct FileOutcome {
     pub uncaught: Vec<SuiteProblem>,
     pub tests: Vec<TestOutcome>,
     pub console: Vec<ConsoleLine>,
+    /// Snapshots that were written into it.
+    pub snapshots: usize,
     /// Every file that was read for it, absolute.
     pub inputs: Vec<PathBuf>,
     /// Whether it calls the app's workers.
@@ -106,6 +108,7 @@ impl FileOutcome {
             uncaught: Vec::new(),
             tests: Vec::new(),
             console: Vec::new(),
+            snapshots: 0,
             inputs: Vec::new(),
             calls_app: false,
         }

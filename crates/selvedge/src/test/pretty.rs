@@ -261,6 +261,11 @@ impl Pretty {
         let tests = self.sum(of(Status::Failed), of(Status::Passed), of(Status::Skipped), of(Status::Todo));
         let mut out =
             format!("\n {} {files}\n {} {tests}\n", self.paint(DIM, "Test Files "), self.paint(DIM, "     Tests "));
+        let written: usize = run.files.iter().map(|file| file.snapshots).sum();
+        if written > 0 {
+            let text = self.paint("1;32", &format!("{written} written"));
+            let _ = writeln!(out, " {} {text}", self.paint(DIM, " Snapshots "));
+        }
         let uncaught: usize = run.files.iter().map(|file| file.uncaught.len()).sum();
         if uncaught > 0 {
             let text = self.paint(BOLD_RED, &count(uncaught, "error"));

@@ -6,8 +6,11 @@ use crate::harness::{Outcome, Place, write};
 
 mod bad_input;
 mod data;
+mod mocks;
 mod reports;
+mod snapshots;
 mod watch;
+mod wrangler;
 
 const MANIFEST: &str = "name = \"app\"\n[workers.web]\nentry = \"src/index.ts\"\nvars = { GREETING = \"hello\" }\n\
                         [workers.web.bindings]\nNOTES = { kv = \"notes\" }\n";

@@ -111,6 +111,13 @@ impl Place {
         Outcome::of(command.arg(project).args(args).arg("--data").arg(self.data()), b"")
     }
 
+    /// The same with variables of the process.
+    pub fn test_with(&self, project: &Path, args: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        let mut command = self.command(["test"]);
+        command.envs(variables.iter().copied());
+        Outcome::of(command.arg(project).args(args).arg("--data").arg(self.data()), b"")
+    }
+
     /// `selvedge test PROJECT --watch`.
     pub fn watch_tests(&self, project: &Path, args: &[&str]) -> Watcher {
         let mut command = self.command(["test"]);
@@ -124,7 +131,12 @@ impl Place {
 
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(args).current_dir(self.dir.path()).env_remove("SELVEDGE_LOG").env("NO_COLOR", "1");
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_remove("SELVEDGE_LOG")
+            .env_remove("CI")
+            .env("NO_COLOR", "1");
         command
     }
 }

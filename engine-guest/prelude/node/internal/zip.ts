@@ -25,6 +25,18 @@ function withNumber(error: any): any {
   return error;
 }
 
+export function zlibError(code: string, message: string): any {
+  return withNumber(codedError(Error, code, message));
+}
+
+/** Refuses what begins like nothing of the format. */
+export function checkHeader(format: string, bytes: Uint8Array): void {
+  if (bytes.length < 2) return;
+  const wrong = format === "gzip" ? bytes[0] !== 0x1f || bytes[1] !== 0x8b
+    : format === "deflate" && ((bytes[0]! & 0x0f) !== 8 || ((bytes[0]! << 8) | bytes[1]!) % 31 !== 0);
+  if (wrong) throw zlibError("Z_DATA_ERROR", "incorrect header check");
+}
+
 export const BROTLI_QUALITY = 1;
 export const BROTLI_WINDOW = 2;
 const LENGTH_MAX = 2 ** 32;
@@ -75,7 +87,7 @@ function inputBytes(data: any): Uint8Array {
   return bytes;
 }
 
-function formatOf(work: Work, bytes: Uint8Array): string {
+export function formatOf(work: Work, bytes: Uint8Array): string {
   if (work.format !== "unzip") return work.format;
   return bytes[0] === 0x1f && (bytes.length < 2 || bytes[1] === 0x8b) ? "gzip" : "deflate";
 }

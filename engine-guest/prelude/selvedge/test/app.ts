@@ -5,6 +5,7 @@ import { env } from "../../env.ts";
 import { framesOf } from "../../errors.ts";
 import { ScheduledController } from "../../scheduled.ts";
 import { INTERNAL } from "../../internal.ts";
+import { short } from "./format.ts";
 
 export { env };
 
@@ -30,10 +31,45 @@ function worker(): any {
   return self;
 }
 
-/** Tells the app's workers, and KV, what time it is; null for the clock's. What is begun later goes by it. */
-export function tellTime(ms: number | null): void {
-  const query = ms === null ? "" : `?us=${Math.round(ms * 1000)}`;
-  control?.fetch(`http://driver/clock${query}`).catch(() => undefined);
+/**
+ * Tells the app's workers, and KV, what time it is; null for the clock's. What is begun later goes by it. The promise is
+ * there when the alarms of objects that are due by then have rung: with `step` each at its own time, and the others
+ * together at this one.
+ */
+export async function tellTime(ms: number | null, step: boolean): Promise<void> {
+  const query = ms === null ? "" : `?us=${Math.round(ms * 1000)}${step ? "&step" : ""}`;
+  // A test that ended has nobody to tell.
+  await control?.fetch(`http://driver/clock${query}`).catch(() => undefined);
+}
+
+function idOf(stub: any): string {
+  const id = stub?.id?.toString();
+  if (typeof id !== "string" || control === null) throw new TypeError(`this takes a stub of a durable object, and got ${short(stub)}`);
+  return id;
+}
+
+/** Runs the alarm of an object now, whenever it is due; false if it has set none. */
+export async function runDurableObjectAlarm(stub: any): Promise<boolean> {
+  const answer = await control.fetch(`http://driver/alarm?${idOf(stub)}`);
+  if (answer.status === 500) throw new Error(`the alarm failed: ${await answer.text()}`);
+  return answer.status !== 404;
+}
+
+/** The ids of the objects of a class that hold something. */
+export async function listDurableObjectIds(namespace: any): Promise<any[]> {
+  if (typeof namespace?.idFromString !== "function") {
+    throw new TypeError(`listDurableObjectIds() takes a binding of durable objects, and got ${short(namespace)}`);
+  }
+  const answer = await control.fetch("http://driver/objects");
+  const ids: any[] = [];
+  for (const text of (await answer.text()).split("\n")) {
+    try {
+      if (text !== "") ids.push(namespace.idFromString(text));
+    } catch {
+      // It is of another class.
+    }
+  }
+  return ids;
 }
 
 /** Empties the app's data; each test begins with data of its own anyway. */

@@ -35,10 +35,14 @@ const current = (): number => at ?? realNow();
 /** What was told last: the rest of the app is told only what is new. */
 let told: number | null = null;
 
-function tell(): void {
+let last: Promise<void> = Promise.resolve();
+
+/** With `step`, alarms of objects ring on the way; the promise is there when they have. */
+function tell(step: boolean = false): Promise<void> {
   const now = at !== null && replaced.has("Date") ? at : null;
-  if (now !== told) tellTime(now);
+  if (now !== told) last = tellTime(now, step);
   told = now;
+  return last;
 }
 
 function FakeDate(this: any, ...args: unknown[]): any {
@@ -164,7 +168,7 @@ async function runUntilAsync(until: number, among: ((timer: Timer) => boolean) |
     if (timer === null || (among !== null && !among(timer))) break;
     if (runs >= RUNS_MAX) throw endless();
     run(timer);
-    tell();
+    await tell(true);
     await settle();
   }
 }
@@ -180,7 +184,7 @@ export async function advanceTimersByTimeAsync(ms: number): Promise<void> {
   const until = current() + ms;
   await runUntilAsync(until, null);
   at = until;
-  tell();
+  await tell(true);
 }
 
 export const runAllTimers = (): void => runUntil(Infinity, null);
@@ -195,6 +199,7 @@ export function advanceTimersToNextTimer(): void {
 
 export async function advanceTimersToNextTimerAsync(): Promise<void> {
   advanceTimersToNextTimer();
+  await tell();
   await settle();
 }
 

@@ -101,9 +101,10 @@ function assertion(state: State): any {
   for (const name of Object.keys(matchers)) made[name] = method(name, state, (on, args) => matchers[name]!(on.value, ...args));
   made.toThrow = method("toThrow", state, (on, args) => toThrow(on.value, args[0], on.settled));
   made.toThrowError = made.toThrow;
-  made.toMatchInlineSnapshot = method("toMatchInlineSnapshot", state, (on, args) => toMatchInlineSnapshot(on.value, args));
-  made.toThrowErrorMatchingInlineSnapshot = method("toThrowErrorMatchingInlineSnapshot", state, (on, args) =>
-    toMatchInlineSnapshot(on.settled === null ? thrownBy(on.value) : on.settled.reason, args));
+  made.toMatchInlineSnapshot = method("toMatchInlineSnapshot", state, (on, args, place) =>
+    toMatchInlineSnapshot(on.value, args, on.not, place));
+  made.toThrowErrorMatchingInlineSnapshot = method("toThrowErrorMatchingInlineSnapshot", state, (on, args, place) =>
+    toMatchInlineSnapshot(on.settled === null ? thrownBy(on.value) : on.settled.reason, args, on.not, place));
   for (const name of Object.keys(extended)) made[name] = method(name, state, (on, args) => byExtension(name, on, args));
   for (const name of UNSUPPORTED) made[name] = refusing(`${name}() is not supported: compare with toEqual, or with a file that the test imports`);
   return made;
@@ -117,12 +118,14 @@ function refusing(message: string) {
   };
 }
 
-function method(name: string, state: State, check: (state: State, args: unknown[]) => Verdict | Promise<Verdict>) {
+type Check = (state: State, args: unknown[], place: { stack?: string }) => Verdict | Promise<Verdict>;
+
+function method(name: string, state: State, check: Check) {
   return function matcher(...args: unknown[]): unknown {
     count.made++;
     const place = placeOf(matcher);
     if (state.promise !== "") return watched(settled(name, state, check, args, place));
-    const verdict = check(state, args);
+    const verdict = check(state, args, place);
     if (verdict instanceof Promise) return watched(verdict.then((it) => judge(it, state, place)));
     return judge(verdict, state, place);
   };
@@ -138,7 +141,7 @@ function watched(promise: Promise<void>): Promise<void> {
 }
 
 async function settled(
-  name: string, state: State, check: (state: State, args: unknown[]) => Verdict | Promise<Verdict>, args: unknown[],
+  name: string, state: State, check: Check, args: unknown[],
   place: { stack?: string },
 ): Promise<void> {
   const given = state.value as any;
@@ -156,7 +159,7 @@ async function settled(
   const wrong = (message: string): void => judge({ pass: false, says: "", message }, { ...state, not: false }, place);
   if (state.promise === "resolves") {
     if (rejected !== null) return wrong(`promise rejected with ${short(rejected.reason)} instead of resolving`);
-    return judge(await check({ ...state, value, settled: null }, args), { ...state, value }, place);
+    return judge(await check({ ...state, value, settled: null }, args, place), { ...state, value }, place);
   }
   if (rejected === null) {
     // `expect(p).rejects.not.toThrow()` is content with what does not throw.
@@ -164,7 +167,7 @@ async function settled(
     return wrong(`promise resolved with ${short(value)} instead of rejecting`);
   }
   const on: State = { ...state, value: rejected.reason, settled: rejected };
-  judge(await check(on, args), on, place);
+  judge(await check(on, args, place), on, place);
 }
 
 const utils = {

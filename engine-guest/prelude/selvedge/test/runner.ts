@@ -12,9 +12,13 @@ import { makeGlobal } from "./globals.ts";
 import { prepareEnv } from "./app.ts";
 import { AssertionError, type Count, checkCount, expect, startCounting } from "./expect.ts";
 import { withFixtures } from "./fixtures.ts";
+import { type Update, setUpdate, takeWritten } from "./snapshot.ts";
 import {
   type Hook, type Suite, type Test, chainOf, collect, declared, describeTree, root, writtenAs,
 } from "./suite.ts";
+
+/** What stands for a module that a test replaces asks here what to be. */
+export { replaced } from "./mocking.ts";
 
 interface Problem {
   name: string;
@@ -218,6 +222,7 @@ async function step(command: string, { instance: wanted, id }: Step): Promise<ob
 async function answer(request: Request, file: () => Promise<unknown>): Promise<object> {
   const command = new URL(request.url).pathname.slice(1);
   if (command !== "load") return step(command, await request.json() as Step);
+  setUpdate((await request.json() as { update: Update }).update);
   loading ??= load(file);
   const problems = await loading;
   return { instance, problems, tree: describeTree(root) };
@@ -238,7 +243,7 @@ export function serve(file: () => Promise<unknown>, options: { globals: boolean 
       const result = await answer(request, file);
       const caught = uncaught;
       uncaught = [];
-      return new Response(toJson({ ...result, uncaught: caught }));
+      return new Response(toJson({ ...result, uncaught: caught, snapshots: takeWritten() }));
     },
   };
 }

@@ -6,7 +6,7 @@ const FORMATS: [&str; 4] = ["gzip", "deflate", "deflate-raw", "brotli"];
 
 /// Runs a codec over `pieces` to its end. No step may produce more than its bound.
 fn run(format: &str, compress: bool, pieces: &[&[u8]]) -> Result<Vec<u8>, CodecError> {
-    let mut codec = Codec::open(format, compress).expect("a known format");
+    let mut codec = Codec::open(format, compress, None).expect("a known format");
     let (mut whole, mut out) = (Vec::new(), Vec::new());
     for (index, piece) in pieces.iter().chain([&&b""[..]]).enumerate() {
         let finish = index == pieces.len();
@@ -88,7 +88,7 @@ fn damaged_input_is_an_error() {
 #[test]
 fn a_window_is_weighed_before_it_is_allocated() {
     // The header of a stream with a window of 16 MiB.
-    let mut codec = Codec::open("brotli", false).unwrap();
+    let mut codec = Codec::open("brotli", false, None).unwrap();
     let small = codec.weight();
     codec.feed(&[0x0f, 0x00]);
     assert_eq!(codec.step(false, &mut Vec::new()), Ok(Next::More));
@@ -99,8 +99,8 @@ fn a_window_is_weighed_before_it_is_allocated() {
 
 #[test]
 fn formats_that_do_not_exist_are_none() {
-    assert!(Codec::open("zip", true).is_none());
-    assert!(Codec::open("", false).is_none());
+    assert!(Codec::open("zip", true, None).is_none());
+    assert!(Codec::open("", false, None).is_none());
 }
 
 proptest! {

@@ -22,7 +22,7 @@ const CALLS: [(i32, &str); 45] = [
     (call::BODY_CANCEL, "h"),
     (call::STREAM_OPEN, ""),
     (call::STREAM_CLOSE, "h"),
-    (call::STREAM_ABORT, "hs"),
+    (call::STREAM_ABORT, "hsss"),
     (call::STREAM_LINK, "hh"),
     (call::DONE, "h"),
     (call::FAIL, "hsssbs"),

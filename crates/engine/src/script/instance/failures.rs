@@ -21,7 +21,8 @@ impl ScriptInstance {
             requests.iter().filter(|(_, entry)| !self.is_streaming(entry)).map(|(&request, _)| request).collect()
         };
         for request in waiting {
-            let detail = "the handler's promise is pending and nothing is left that could settle it";
+            let detail = "the handler's promise is pending and nothing is left that could settle it; timers and \
+                          operations end with the request that began them";
             let failure = Failure::new(&code::NEVER_SETTLED, detail);
             let answered = self.requests.borrow().get(&request).is_some_and(|entry| entry.answered);
             if answered { self.finish(sandbox, request) } else { self.fail(sandbox, request, failure, false) }

@@ -52,8 +52,8 @@ pub fn compare(args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal>
 pub fn segments(args: &mut Decoder<'_>, limits: &WorkerLimits, out: &mut Encoder) -> Result<(), Refusal> {
     let (granularity, text) = (args.next()?, args.next()?);
     let text = text.as_str()?;
-    if text.len() as u64 > limits.node_sync_bytes {
-        let message = format!("the text is longer than {} bytes (limits.node_sync_bytes)", limits.node_sync_bytes);
+    if text.len() as u64 > limits.segmenter_bytes {
+        let message = format!("the text is longer than {} bytes (limits.segmenter_bytes)", limits.segmenter_bytes);
         return Err(Refusal { name: "RangeError", message: message.into(), code: "" });
     }
     let ends: Vec<(usize, bool)> = match granularity.as_str()? {

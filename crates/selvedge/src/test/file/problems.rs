@@ -49,6 +49,11 @@ impl Places {
         Frame::first(&self.maps.map_stack(site))
     }
 
+    /// Where a stack trace of the guest first leads outside of the platform.
+    pub fn of_stack(&self, stack: &str) -> Option<Frame> {
+        Frame::first(&self.maps.map_stack(stack))
+    }
+
     /// The problem, at this place if it has none.
     pub fn or_at(&self, problem: Problem, place: Option<Frame>) -> Problem {
         match place {

@@ -218,3 +218,35 @@ fn a_component_is_tested_like_a_script() {
     super::edit(&project, "test/component.test.js", test);
     says(&place.test(&project, &[]), 0, &["1 passed (1)"]);
 }
+
+#[test]
+fn alarms_ring_by_the_clock_that_a_test_moves() {
+    let room = "import { DurableObject } from 'cloudflare:workers';\n\
+        export class Room extends DurableObject {\n  \
+        async every(ms: number) { await this.ctx.storage.put('ms', ms); await this.ctx.storage.setAlarm(Date.now() + ms); }\n  \
+        async rang() { return (await this.ctx.storage.get('rang')) ?? []; }\n  \
+        async fail() { await this.ctx.storage.put('fails', true); await this.ctx.storage.setAlarm(Date.now() + 1000); }\n  \
+        async alarm() {\n    if (await this.ctx.storage.get('fails')) throw new Error('broken bell');\n    \
+        await this.ctx.storage.put('rang', [...await this.rang(), Date.now()]);\n    await this.every(await this.ctx.storage.get('ms'));\n  }\n}\n\
+        export default { fetch: () => new Response('ok') };\n";
+    let source = "import { afterEach, expect, test, vi } from 'vitest';\n\
+        import { env, listDurableObjectIds, runDurableObjectAlarm } from 'cloudflare:test';\n\
+        const room = () => env.ROOM.get(env.ROOM.idFromName('hall'));\n\
+        afterEach(() => { vi.useRealTimers(); });\n\
+        test('step by step', async () => {\n  vi.useFakeTimers({ now: 1_000_000 });\n  await room().every(10_000);\n  \
+        await vi.advanceTimersByTimeAsync(9_000);\n  expect(await room().rang()).toEqual([]);\n  \
+        await vi.advanceTimersByTimeAsync(25_000);\n  expect(await room().rang()).toEqual([1_010_000, 1_020_000, 1_030_000]);\n});\n\
+        test('at once', async () => {\n  vi.useFakeTimers({ now: 1_000_000 });\n  await room().every(10_000);\n  vi.setSystemTime(2_000_000);\n  \
+        await expect.poll(() => room().rang()).toEqual([2_000_000]);\n});\n\
+        test('when it is asked to', async () => {\n  const id = env.ROOM.idFromName('hall');\n  expect(await listDurableObjectIds(env.ROOM)).toEqual([]);\n  \
+        expect(await runDurableObjectAlarm(room())).toBe(false);\n  await room().every(3_600_000);\n  \
+        expect(await runDurableObjectAlarm(room())).toBe(true);\n  expect(await room().rang()).toHaveLength(1);\n  \
+        expect((await listDurableObjectIds(env.ROOM)).map(String)).toEqual([id.toString()]);\n});\n\
+        test('a failure is told', async () => {\n  await room().fail();\n  \
+        await expect(runDurableObjectAlarm(room())).rejects.toThrow('broken bell');\n});\n";
+    let manifest = "name = \"app\"\n[workers.web]\nentry = \"src/index.ts\"\n[workers.web.bindings]\nROOM = { object = \"Room\" }\n";
+    let place = Place::new();
+    let files = [("selvedge.toml", manifest), ("src/index.ts", room), ("a.test.ts", source)];
+    let project = place.project("project", &files);
+    says(&place.test(&project, &[]), 0, &["4 passed (4)"]);
+}

@@ -11,7 +11,7 @@
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures_util::future::BoxFuture;
 
@@ -29,7 +29,8 @@ const TOLD_EVERY: u64 = 16;
 /// Memory above another store.
 pub struct Tiered {
     memory: MemoryStore,
-    below: Arc<dyn Store>,
+    /// `None` once it was given up.
+    below: RwLock<Option<Arc<dyn Store>>>,
     /// How often each part of the keys was changed.
     changes: [Mutex<u64>; SHARDS],
     answered: AtomicU64,
@@ -37,7 +38,18 @@ pub struct Tiered {
 
 impl Tiered {
     pub fn new(memory: MemoryStore, below: Arc<dyn Store>) -> Self {
+        let below = RwLock::new(Some(below));
         Self { memory, below, changes: std::array::from_fn(|_| Mutex::new(0)), answered: AtomicU64::new(0) }
+    }
+
+    /// Lets go of the tier below, for another process to open. What is fetched from now on is stored nowhere.
+    pub fn give_up_below(&self) {
+        self.below.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn below(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let below = self.below.read().unwrap_or_else(PoisonError::into_inner).clone();
+        below.ok_or_else(|| StoreError::Busy("another process has the disk tier".to_owned()))
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, u64> {
@@ -47,7 +59,7 @@ impl Tiered {
 
     async fn load(&self, key: &Key) -> Result<Variants, StoreError> {
         let before = *self.shard(key);
-        let found = self.below.get(key).await?;
+        let found = self.below()?.get(key).await?;
         let at_hand = !found.is_empty() && found.iter().all(|stored| stored.body.whole().is_some());
         if at_hand {
             let changes = self.shard(key);
@@ -79,15 +91,17 @@ impl Store for Tiered {
 
     fn at_hand(&self, key: &Key) -> Option<Variants> {
         let found = self.memory.find(key)?;
-        if self.answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD_EVERY) {
-            self.below.used(key);
+        if self.answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOLD_EVERY)
+            && let Ok(below) = self.below()
+        {
+            below.used(key);
         }
         Some(found)
     }
 
     fn put(&self, key: Key, response: Stored) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let outcome = self.below.put(key.clone(), response).await;
+            let outcome = self.below()?.put(key.clone(), response).await;
             // Also after a failure, of which nobody knows what it left.
             self.changed(&key);
             outcome
@@ -96,7 +110,7 @@ impl Store for Tiered {
 
     fn delete<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
-            let outcome = self.below.delete(key).await;
+            let outcome = self.below()?.delete(key).await;
             self.changed(key);
             outcome
         })
@@ -104,7 +118,7 @@ impl Store for Tiered {
 
     fn purge<'a>(&'a self, purge: &'a Purge) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
-            let outcome = self.below.purge(purge).await;
+            let outcome = self.below()?.purge(purge).await;
             self.changes.iter().for_each(|changes| *lock(changes) += 1);
             self.memory.purge_now(purge);
             outcome
@@ -112,18 +126,19 @@ impl Store for Tiered {
     }
 
     fn keys<'a>(&'a self, app: &'a str, url: &'a str) -> BoxFuture<'a, Result<Vec<Key>, StoreError>> {
-        self.below.keys(app, url)
+        let below = self.below();
+        Box::pin(async move { below?.keys(app, url).await })
     }
 
     fn usage<'a>(&'a self, app: Option<&'a str>) -> BoxFuture<'a, Result<Usage, StoreError>> {
         Box::pin(async move {
-            let (memory, below) = (self.memory.usage(app).await?, self.below.usage(app).await?);
+            let (memory, below) = (self.memory.usage(app).await?, self.below()?.usage(app).await?);
             Ok(Usage { memory: memory.memory, disk: below.disk.or(Some(below.memory)) })
         })
     }
 
     fn body_bytes_max(&self) -> usize {
-        self.below.body_bytes_max()
+        self.below().map_or(0, |below| below.body_bytes_max())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pools of one core, and the keeper that tidies them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ pub(crate) struct CorePools {
     signal: Arc<CoreSignal>,
     pools: RefCell<HashMap<u64, Rc<Pool>>>,
     apps: RefCell<HashMap<Arc<str>, Rc<AppOnCore>>>,
-    keeper: Cell<Option<AbortHandle>>,
+    /// Tasks that end with the core: what they wait with may hold a store.
+    own: RefCell<Vec<AbortHandle>>,
 }
 
 /// Whose limit stands in the way of another instance.
@@ -49,7 +50,7 @@ impl CorePools {
             signal,
             pools: RefCell::default(),
             apps: RefCell::default(),
-            keeper: Cell::new(None),
+            own: RefCell::default(),
         })
     }
 
@@ -69,7 +70,12 @@ impl CorePools {
                 }
             }
         });
-        self.keeper.set(Some(keeper.abort_handle()));
+        self.note(keeper.abort_handle());
+    }
+
+    /// A task that ends with the core.
+    pub fn note(&self, task: AbortHandle) {
+        self.own.borrow_mut().push(task);
     }
 
     /// The worker's pool on this core.
@@ -177,9 +183,7 @@ impl CorePools {
 
     /// The thread stops being a core.
     pub fn close(&self) {
-        if let Some(keeper) = self.keeper.take() {
-            keeper.abort();
-        }
+        self.own.take().iter().for_each(AbortHandle::abort);
         self.close_objects();
         let pools = self.pools.take();
         pools.values().for_each(|pool| pool.clear());

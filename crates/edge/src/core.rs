@@ -1,11 +1,13 @@
 //! One core of the edge.
 
-use std::net::IpAddr;
+use std::cell::RefCell;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{Body, Clock, NodeLimits, Rng};
+use base::{Body, Clock, Code, NodeLimits, Rng};
 use futures_util::future::Either;
 use http::Response;
 use net::{Changes, ConnectionCounts, Intake, Listener, Request, Server, ServerLimits};
@@ -19,6 +21,7 @@ use crate::drain::{Counted, Drain};
 use crate::pipeline;
 use crate::pipeline::mirror::InFlight;
 use crate::proxy::ProxyCache;
+use crate::respond;
 use crate::sender;
 use crate::site::{Hosts, HostsReader};
 
@@ -78,18 +81,76 @@ impl Core {
     }
 }
 
+/// The core, until it is given up. Connections outlive it that need nothing of it any more.
+type Slot = Rc<RefCell<Option<Rc<Core>>>>;
+
+/// What a core leaves.
+pub struct Left {
+    /// Connections that had to be cut.
+    pub cut: usize,
+    server: Rc<Server>,
+    limit: Duration,
+}
+
+impl Left {
+    /// Connections whose answers go on without the core; none, unless the node was handed over.
+    pub fn going_on(&self) -> usize {
+        self.server.open()
+    }
+
+    /// Waits for their ends, for `drain_ms` at most. Returns how many were cut.
+    pub async fn finish(self) -> usize {
+        self.server.finish_rest(self.limit).await
+    }
+}
+
 /// Serves on the calling thread until the drain has begun and everything in progress is done, or
-/// `drain_ms` is over. Returns how many connections had to be cut.
+/// `drain_ms` is over. Nothing of what the core was given is held any more then, but where records go.
 ///
 /// Must run inside a `LocalSet` on a current-thread runtime with I/O and time.
-pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
-    let limit = Duration::from_millis(config.limits.drain_ms);
-    let core = Rc::new(Core {
+pub async fn run_core(config: CoreConfig) -> std::io::Result<Left> {
+    let (drain, limit) = (config.drain.clone(), Duration::from_millis(config.limits.drain_ms));
+    let refused = refused(config.sink.clone(), config.clock.clone());
+    let server = Server::new(ServerLimits::from(&config.limits), config.counts.clone(), Box::new(refused));
+    let (core, listeners, intakes, changes) = open(config);
+    let swift = core.clone();
+    server
+        .answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(swift.borrow().as_ref()?, glance, out)));
+    let slot = core.clone();
+    let service = move |request| {
+        let core = slot.borrow().clone();
+        async move {
+            match core {
+                Some(core) => serve(core, request).await,
+                None => respond::given_up(),
+            }
+        }
+    };
+    for intake in intakes {
+        server.serve_quic(intake, service.clone());
+    }
+    let stop = {
+        let (server, drain) = (server.clone(), drain.clone());
+        async move {
+            drain.begun().await;
+            if drain.is_handover() {
+                server.hand_over(drain.limit(limit));
+            }
+        }
+    };
+    let cut = until_drained(server.clone().run_with(listeners, changes, service, stop), &drain, limit).await?;
+    core.take();
+    Ok(Left { cut, server, limit })
+}
+
+/// The core, with what it serves.
+fn open(config: CoreConfig) -> (Slot, Vec<Listener>, Vec<Intake>, Option<Changes>) {
+    let core = Core {
         hosts: HostsReader::new(config.hosts),
-        clock: config.clock.clone(),
+        clock: config.clock,
         ids: Buffered::new(config.rng),
-        sink: Arc::new(Counted { sink: config.sink.clone(), drain: config.drain.clone() }),
-        drain: config.drain.clone(),
+        sink: Arc::new(Counted { sink: config.sink, drain: config.drain.clone() }),
+        drain: config.drain,
         cache: config.cache,
         cf: Cf::new(),
         doors: DoorsReader::new(config.doors),
@@ -98,37 +159,36 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
         kept: Kept::default(),
         kept_bytes_max: usize::try_from(config.limits.compressed_files_bytes).unwrap_or(usize::MAX),
         countries: config.countries,
-    });
-    let refused = {
-        let (sink, clock) = (config.sink, config.clock);
-        move |peer: std::net::SocketAddr, code: base::Code, detail: &str| {
-            sink.record(Record {
-                started_unix_ms: clock.unix_ms(),
-                client: Some(peer.ip()),
-                status: code.status,
-                code: Some(code),
-                detail: Some(detail.to_owned()),
-                ..Record::default()
-            });
-        }
     };
-    let server = Server::new(ServerLimits::from(&config.limits), config.counts, Box::new(refused));
-    let swift = core.clone();
-    server.answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(&swift, glance, out)));
-    let service = move |request| serve(core.clone(), request);
-    for intake in config.intakes {
-        server.serve_quic(intake, service.clone());
+    (Rc::new(RefCell::new(Some(Rc::new(core)))), config.listeners, config.intakes, config.changes)
+}
+
+/// Makes records of what was refused before it became a request.
+fn refused(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> impl Fn(SocketAddr, Code, &str) {
+    move |peer, code, detail| {
+        sink.record(Record {
+            started_unix_ms: clock.unix_ms(),
+            client: Some(peer.ip()),
+            status: code.status,
+            code: Some(code),
+            detail: Some(detail.to_owned()),
+            ..Record::default()
+        });
     }
+}
+
+/// Serves until the server has ended its connections, and then until the work that outlives them has ended or
+/// the drain is over.
+async fn until_drained(
+    serving: impl Future<Output = std::io::Result<usize>>,
+    drain: &Drain,
+    limit: Duration,
+) -> std::io::Result<usize> {
     let deadline = async {
-        config.drain.begun().await;
-        tokio::time::sleep(config.drain.limit(limit)).await;
+        drain.begun().await;
+        tokio::time::sleep(drain.limit(limit)).await;
     };
-    let stop = async {
-        config.drain.begun().await;
-        server.drain_within(config.drain.limit(limit));
-    };
-    let mut deadline = std::pin::pin!(deadline);
-    let mut serving = std::pin::pin!(server.clone().run_with(config.listeners, config.changes, service, stop));
+    let (mut deadline, mut serving) = (std::pin::pin!(deadline), std::pin::pin!(serving));
     // The server keeps to the limit itself; the deadline is for what outlives its connections.
     let mut late = false;
     let cut = loop {
@@ -139,7 +199,7 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<usize> {
     };
     if !late {
         tokio::select! {
-            () = config.drain.idle() => {}
+            () = drain.idle() => {}
             () = &mut deadline => {}
         }
     }

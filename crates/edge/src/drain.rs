@@ -36,14 +36,23 @@ impl Drain {
         }))
     }
 
-    /// Every core stops accepting, finishes what has begun, and returns from `run_core`; within the
-    /// limit of a drain, or this if it is shorter.
-    pub fn begin(&self, within: Option<Duration>) {
-        if let Some(within) = within {
-            // The first word counts.
-            let _ = self.0.within.set(within);
-        }
+    /// Every core stops accepting, finishes what has begun, and returns from `run_core`, within the
+    /// limit of a drain.
+    pub fn begin(&self) {
         self.0.begun.send_replace(true);
+    }
+
+    /// The same for a successor that waits for it: within this, if it is shorter, but answers that need
+    /// nothing of the node any more go on after it.
+    pub fn hand_over(&self, within: Duration) {
+        // The first word counts.
+        let _ = self.0.within.set(within);
+        self.begin();
+    }
+
+    /// Whether somebody waits for what this node holds.
+    pub fn is_handover(&self) -> bool {
+        self.0.within.get().is_some()
     }
 
     pub fn is_begun(&self) -> bool {

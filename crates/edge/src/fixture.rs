@@ -140,7 +140,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
             cache: responses(),
             countries: None,
         };
-        let done = tokio::task::spawn_local(async move { run_core(config).await.unwrap() });
+        let done = tokio::task::spawn_local(async move { run_core(config).await.unwrap().cut });
         test(Rc::new(Node { address, hosts, records, drain, done: RefCell::new(Some(done)) })).await;
     });
 }

@@ -30,7 +30,7 @@ mod upgrade;
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
 pub use blobs::PublicBucket;
 pub use body::bounded_response;
-pub use core::{CoreConfig, Countries, run_core};
+pub use core::{CoreConfig, Countries, Left, run_core};
 pub use door::{Door, Doors, Hsts, Redirect, alt_svc};
 pub use drain::Drain;
 pub use proxy::{CacheCare, Counts, NodeName, ProxyCache, Totals, Upstream, UpstreamParts, UpstreamView};

@@ -14,7 +14,7 @@ use base::socket::Upgrade;
 use base::{Body, Rng as _, code};
 use http::{HeaderName, HeaderValue, Method, Response, header};
 use manifest::{AssetsIndex, NotFound, Route, RouteCache, RouteMatch, Target, UpstreamIndex, WorkerIndex};
-use net::Request;
+use net::{Request, Standalone};
 use telemetry::{NullSink, Record, RecordHandle, TraceContext};
 use worker::{Call, Event, Failure, FetchEvent, Next};
 
@@ -141,7 +141,8 @@ impl Answered {
     fn file(outcome: Outcome) -> Self {
         let is_elsewhere = |response: &Response<Body>| response.headers().contains_key(header::LOCATION);
         let giver = if outcome.as_ref().is_ok_and(is_elsewhere) { Giver::Redirect } else { Giver::Asset };
-        Self::of(giver, outcome)
+        // It is in memory, or the file is open.
+        Self::of(giver, outcome.map(standalone))
     }
 
     fn of(giver: Giver, outcome: Outcome) -> Self {
@@ -276,15 +277,26 @@ async fn upstream_answer(
     let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
     let (asked, space) = (course.asked.clone(), course.space.clone());
     let behind = middleware::behind(way, course.route, index, &request);
+    let needs_worker = behind.is_some();
     let rule = site.cache_rule(route);
     let heard = Arc::new(SharedHeard::default());
     let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind, heard: &heard };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     heard.write(&mut way.call.record.edit());
+    let outcome = outcome.map(|response| if needs_worker { response } else { standalone(response) });
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),
         None => failure,
     })
+}
+
+/// An answer whose body goes on without the node's apps and stores, if it has to.
+fn standalone(mut response: Response<Body>) -> Response<Body> {
+    // One that is whole is so by nature.
+    if response.body().whole().is_none() && !Upgrade::is_in(&response) {
+        response.extensions_mut().insert(Standalone);
+    }
+    response
 }
 
 /// A file, or what the directory answers for one that is not there.

@@ -49,6 +49,11 @@ pub(crate) fn failure(failure: &Failure, audience: &Audience<'_>) -> Response<Bo
     response
 }
 
+/// The answer to a request that comes on a connection of a node that has been given up already.
+pub(crate) fn given_up() -> Response<Body> {
+    Problem::new(&code::DRAINING).into_response("")
+}
+
 /// A failure that the edge found itself.
 pub(crate) fn refuse(code: Code, detail: impl Into<String>) -> Failure {
     Failure::new(code, detail)

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub finished: Cell<u64>,
     /// Requests that were given up before their response.
     pub cancelled: Cell<u64>,
+    /// Requests in flight whose answer needs nothing of the node any more.
+    pub alone: Cell<u64>,
     pub idle_since: Cell<Instant>,
     /// HTTP/1.1: a connection that is unused before this could rest before its timer looks.
     pub rests_early: Cell<Option<Instant>>,
@@ -87,6 +89,7 @@ impl State {
             passed: Cell::new(0),
             finished: Cell::new(0),
             cancelled: Cell::new(0),
+            alone: Cell::new(0),
             idle_since: Cell::new(now),
             rests_early: Cell::new(None),
             head_since: Cell::new(None),
@@ -142,6 +145,12 @@ impl State {
 
     pub fn is_busy(&self) -> bool {
         self.passed.get() > self.finished.get()
+    }
+
+    /// Whether answers are on their way, and all of them without the node's help. A socket counts as a request
+    /// in flight, or as none: neither makes this true.
+    pub fn stands_alone(&self) -> bool {
+        self.is_busy() && self.passed.get() - self.finished.get() == self.alone.get()
     }
 
     pub fn is_refused(&self) -> bool {

@@ -7,9 +7,15 @@
 //! over a socket of the file system that only the owner of the data can reach (SCM_RIGHTS).
 //!
 //! The order of things: the successor asks ([`take`]), is given every socket, and says that it has
-//! them; from then on the old process accepts nothing, finishes what it has and ends. What connects
-//! meanwhile waits in the queues. The successor knows that the old one has ended, and with it its
-//! locks, when their connection ends ([`Taken::ended`]).
+//! them; from then on the old process accepts nothing, finishes what it has and gives up what it locks. What
+//! connects meanwhile waits in the queues. The old process says when nothing is locked any more
+//! ([`Successor::say_free`]), and may go on with what needs none of that; or it ends, and with it its locks
+//! and their connection. Either tells the successor that it is its turn ([`Taken::freed`]).
+//!
+//! What may go on is the bodies of answers that need nothing but the process they are in: what comes from a
+//! server, an open file, memory. So a download is as long as `drain_ms` lets it be, and nobody waits for it.
+//! To hand over the connections themselves would take more than their sockets: the state of TLS and of
+//! HTTP/2, and what has been read of either.
 //!
 //! A successor that dies before it has everything changes nothing: the old process goes on.
 
@@ -32,6 +38,8 @@ const HELLO: &[u8] = b"selvedge takeover 1";
 const HAVE: &[u8] = b"have";
 /// The last message to a successor.
 const ALL: &[u8] = b"all";
+/// The last message of all, some time later.
+const FREE: &[u8] = b"free";
 /// The kernel takes 253 at a time.
 const SOCKETS_MAX: usize = 250;
 const NAME_BYTES_MAX: usize = 4096;
@@ -73,9 +81,11 @@ impl Sockets {
         self.gone.clone()
     }
 
-    /// Takes them back: the other process did not want them after all.
+    /// They are another's. The copies go: a listener that the other closes one day would go on to take
+    /// connections in the kernel, for a process that accepts none.
     fn set_gone(&self) {
         self.gone.store(true, Ordering::Release);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -100,18 +110,15 @@ impl Offer {
         Ok(Self { socket, path: path.to_owned() })
     }
 
-    /// Waits until a successor has taken everything. Blocks. The connection ends with this process,
-    /// and not before.
-    pub fn wait(self, sockets: &Sockets) -> io::Result<()> {
+    /// Waits until a successor has taken everything. Blocks.
+    pub fn wait(self, sockets: &Sockets) -> io::Result<Successor> {
         loop {
             let (peer, _) = self.socket.accept()?;
             match self.give(&peer, sockets) {
                 Ok(()) => {
                     sockets.set_gone();
                     let _ = std::fs::remove_file(&self.path);
-                    // Its end is what tells the successor that this process has ended.
-                    std::mem::forget(peer);
-                    return Ok(());
+                    return Ok(Successor(peer));
                 }
                 Err(error) => tracing::warn!(%error, "another process wanted the listeners, and did not take them"),
             }
@@ -131,6 +138,17 @@ impl Offer {
         }
         send(peer, ALL, &[])?;
         expect(peer, HAVE)
+    }
+}
+
+/// The process that has taken everything. It waits until it is told that nothing is locked any more, or this
+/// goes: who holds it keeps it for as long as there are locks.
+pub struct Successor(Socket);
+
+impl Successor {
+    /// Nothing is locked any more.
+    pub fn say_free(&self) -> io::Result<()> {
+        send(&self.0, FREE, &[])
     }
 }
 
@@ -174,12 +192,13 @@ pub fn take(path: &Path) -> io::Result<Option<Taken>> {
 }
 
 impl Taken {
-    /// Waits until the old process has ended. Blocks; `false` if it took longer than this.
-    pub fn ended(&self, within: Duration) -> io::Result<bool> {
+    /// Waits until the old process has given up what it locks, or has ended. Blocks; `false` if it took longer
+    /// than this.
+    pub fn freed(&self, within: Duration) -> io::Result<bool> {
         self.peer.set_read_timeout(Some(within))?;
         match receive(&self.peer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
-            // Nothing more is said; that it ended is an error to whoever waits for a message.
+            // It says that, or nothing more; that it ended is an error to whoever waits for a message.
             _ => Ok(true),
         }
     }

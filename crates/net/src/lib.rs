@@ -55,7 +55,7 @@ pub use listen::{Address, ListenError, ListenOptions, Listener, Reception};
 pub use names::NameMap;
 pub use quic::{Intake, Quic};
 pub use request::{Believed, Protocol, Request};
-pub use server::{Change, Changes, Server};
+pub use server::{Change, Changes, Server, Standalone};
 pub use target::Paths;
 pub use tls::{Secured, Tls, TlsOptions};
 pub use websocket::{OnSocketEnd, Summary};

@@ -3,6 +3,10 @@
 //! Each connection is one task. It drives hyper, and beside it one timer for everything that can
 //! take too long: a head, an unused connection, a client that takes nothing. The timer is moved
 //! only when a deadline comes nearer, so that a busy connection costs no timer work per request.
+//!
+//! Where another process takes the place of this one, the drain has two parts ([`Server::hand_over`]). The
+//! first is short, for whatever the service holds on to has to be given up at its end. Connections that then
+//! carry nothing but answers which need nothing of that ([`Standalone`]) outlive it, and end in the second.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -43,6 +47,11 @@ pub use changes::{Change, Changes};
 /// Told about every request that was refused before it became one. The status is the code's.
 pub type OnRefusal = Box<dyn Fn(SocketAddr, Code, &str)>;
 
+/// In the extensions of a response whose body is a stream: it needs nothing of the service any more, only the
+/// process that it is in. Bodies that are whole are so by nature.
+#[derive(Debug, Clone, Copy)]
+pub struct Standalone;
+
 /// The connections of one core.
 pub struct Server {
     limits: RefCell<Rc<ServerLimits>>,
@@ -56,7 +65,9 @@ pub struct Server {
     draining: Cell<bool>,
     /// How long a drain may take.
     drain: Cell<Duration>,
-    emptied: Notify,
+    /// What stands alone outlives the drain.
+    hands_over: Cell<bool>,
+    left: Notify,
     pub(crate) paths: Cell<Paths>,
     pub(crate) at_once: OnceCell<AtOnce>,
     /// Memory for the heads of such answers.
@@ -80,7 +91,8 @@ impl Server {
             next: Cell::new(0),
             farewells: Cell::new(0),
             draining: Cell::new(false),
-            emptied: Notify::new(),
+            hands_over: Cell::new(false),
+            left: Notify::new(),
             paths: Cell::default(),
             at_once: OnceCell::new(),
             scratch: RefCell::default(),
@@ -260,6 +272,21 @@ impl Server {
         self.drain.set(self.drain.get().min(within));
     }
 
+    /// The same, and what stands alone then is not cut but left to [`Server::finish_rest`].
+    pub fn hand_over(&self, within: Duration) {
+        self.drain_within(within);
+        self.hands_over.set(true);
+    }
+
+    /// Lets what a drain left go on to its end, for so long; then cuts it. Returns how many connections were
+    /// cut.
+    pub async fn finish_rest(&self, within: Duration) -> usize {
+        if tokio::time::timeout(within, self.empty()).await.is_ok() {
+            return 0;
+        }
+        self.cut(|_| true).await
+    }
+
     /// Connections that are open on this core.
     pub fn open(&self) -> usize {
         self.open.borrow().len()
@@ -275,18 +302,27 @@ impl Server {
         if tokio::time::timeout_at(now + self.drain.get(), self.empty()).await.is_ok() {
             return 0;
         }
-        let cut = self.open();
-        for (_, state) in self.open.borrow().values() {
+        let hands_over = self.hands_over.get();
+        self.cut(|state| !(hands_over && state.stands_alone())).await
+    }
+
+    /// Ends connections, whatever is in flight. Returns how many there were.
+    async fn cut(&self, which: impl Fn(&State) -> bool) -> usize {
+        let mut count = 0;
+        for (_, state) in self.open.borrow().values().filter(|(_, state)| which(state)) {
             state.cut.set(true);
             state.wake();
+            count += 1;
         }
-        self.empty().await;
-        cut
+        while self.open.borrow().values().any(|(_, state)| state.cut.get()) {
+            self.left.notified().await;
+        }
+        count
     }
 
     async fn empty(&self) {
         while self.open() > 0 {
-            self.emptied.notified().await;
+            self.left.notified().await;
         }
     }
 }
@@ -333,8 +369,8 @@ struct Leave {
 impl Drop for Leave {
     fn drop(&mut self) {
         self.server.open.borrow_mut().remove(&self.id);
-        if self.server.open() == 0 {
-            self.server.emptied.notify_waiters();
+        if self.server.draining.get() {
+            self.server.left.notify_waiters();
         }
     }
 }

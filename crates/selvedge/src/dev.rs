@@ -107,7 +107,7 @@ pub async fn run(args: cli::Dev) -> Result<()> {
     }
     terminal::say("stopping: finishing what is in progress");
     drop(s3);
-    studio.node.stop(None);
+    studio.node.stop();
     serving_admin.abort();
     Ok(())
 }

@@ -33,6 +33,7 @@ mod watch;
 mod wire;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -67,15 +68,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// How long a server's end waits for work that may block.
+const ENDING: Duration = Duration::from_secs(1);
+
 fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    let mut succession = None;
+    let code = tokio::task::LocalSet::new().block_on(&runtime, async {
         let json = cli.json;
         match cli.command {
             Command::Test(args) => return Ok(test::run(args, json).await),
             Command::Init(args) => command::init::run(&args),
             Command::Dev(args) => dev::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
+            Command::Serve(args) => serve::run(args).await.map(|left| succession = left),
             Command::Check(args) => command::project::check(&args, json),
             Command::Types(args) => command::project::types(&args),
             Command::Limits(args) => command::project::limits(&args, json),
@@ -101,5 +106,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Fsck(args) => command::care::fsck(args, json).await,
         }?;
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    if let Some(succession) = succession {
+        // With the runtime goes whatever of the stores its tasks still hold.
+        runtime.shutdown_timeout(ENDING);
+        succession.finish()?;
+    }
+    code
 }

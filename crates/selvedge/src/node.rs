@@ -1,9 +1,11 @@
 //! A running node: a thread for each core, and what they share.
 
 use std::fmt;
+use std::future::Future;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use services::care::Care;
 use services_cluster::PostgresUsage;
 use telemetry::{AccessLog, AccessLogOptions, Fanout, Format, Metrics, Recent, Sink};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
 
 use crate::admin::Running;
 use crate::listeners::ListenerOptions;
@@ -67,7 +70,38 @@ pub struct Node {
     pub live: Option<Live>,
     waiting: Vec<CoreConfig>,
     quic: Vec<Quic>,
-    cores: Vec<JoinHandle<()>>,
+    cores: Vec<CoreThread>,
+}
+
+struct CoreThread {
+    thread: JoinHandle<()>,
+    /// Told when it has given up its apps and stores: how many connections go on without.
+    given_up: Receiver<usize>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// What a node leaves when it was handed over: answers that need nothing of it any more.
+pub struct GoingOn {
+    /// Connections.
+    pub count: usize,
+    ended: Vec<oneshot::Receiver<()>>,
+    log: Option<Arc<AccessLog>>,
+}
+
+impl GoingOn {
+    /// Waits for their ends, for `drain_ms` at most, or until this.
+    pub async fn finish(self, until: impl Future<Output = ()>) {
+        // A core that panicked has nothing left to finish.
+        let ends = futures_util::future::join_all(self.ended);
+        let mut until = std::pin::pin!(until);
+        tokio::select! {
+            _ = ends => {}
+            () = &mut until => {}
+        }
+        if let Some(log) = self.log {
+            log.flush();
+        }
+    }
 }
 
 impl Node {
@@ -148,9 +182,14 @@ impl Node {
     pub fn accept(&mut self) -> Result<()> {
         for (index, config) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             let dispatcher = self.workshop.dispatcher.clone();
-            let thread = std::thread::Builder::new().name(format!("core-{index}"));
-            self.cores
-                .push(thread.spawn(move || run_core(index, &dispatcher, config)).context("a core did not start")?);
+            let (thread, (given_up, heard), (end, ended)) =
+                (std::thread::Builder::new().name(format!("core-{index}")), channel(), oneshot::channel());
+            let run = move || {
+                run_core(index, dispatcher, config, &given_up);
+                let _ = end.send(());
+            };
+            let thread = thread.spawn(run).context("a core did not start")?;
+            self.cores.push(CoreThread { thread, given_up: heard, ended });
         }
         Ok(())
     }
@@ -163,15 +202,28 @@ impl Node {
         Running { responses: self.responses.clone(), metrics: self.metrics.clone(), traced }
     }
 
-    /// Stops accepting, finishes what is in progress within `drain_ms` or this if it is shorter, and
-    /// ends the cores.
-    pub fn stop(self, within: Option<Duration>) {
+    /// Stops accepting and finishes what is in progress for a successor, which waits: within this, or `drain_ms`
+    /// if that is shorter. Then lets go of apps and stores; the cores go on with what needs neither.
+    pub fn hand_over(self, within: Duration) -> GoingOn {
         self.quic.iter().for_each(Quic::refuse);
-        self.drain.begin(within);
+        self.drain.hand_over(within);
+        self.connector.drain();
+        let left = self.cores.iter().map(|core| core.given_up.recv().unwrap_or(0));
+        let count = left.sum();
+        // Records still go there, and what is read off the dispatcher and the cache holds stores.
+        self.metrics.forget_observed();
+        self.hosts.publish(HostMap::default());
+        GoingOn { count, ended: self.cores.into_iter().map(|core| core.ended).collect(), log: self.log }
+    }
+
+    /// Stops accepting, finishes what is in progress within `drain_ms`, and ends the cores.
+    pub fn stop(self) {
+        self.quic.iter().for_each(Quic::refuse);
+        self.drain.begin();
         self.connector.drain();
         for core in self.cores {
             // A core that panicked has nothing left to finish.
-            let _ = core.join();
+            let _ = core.thread.join();
         }
         // They carried the last words of the cores.
         drop(self.quic);
@@ -296,7 +348,7 @@ fn start_quic(
     Ok((running, by_core))
 }
 
-fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
+fn run_core(index: usize, dispatcher: Arc<Dispatcher>, config: CoreConfig, given_up: &Sender<usize>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -304,12 +356,20 @@ fn run_core(index: usize, dispatcher: &Dispatcher, config: CoreConfig) {
     };
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let core = dispatcher.install_core(worker::Core::new(index));
-        match edge::run_core(config).await {
-            Ok(0) => {}
-            Ok(cut) => tracing::warn!("core {index}: {cut} connections were cut at the end of drain_ms"),
-            Err(error) => tracing::error!(%error, "core {index} stopped"),
+        let left = match edge::run_core(config).await {
+            Ok(left) => left,
+            Err(error) => return tracing::error!(%error, "core {index} stopped"),
+        };
+        if left.cut > 0 {
+            tracing::warn!("core {index}: {} connections were cut at the end of the drain", left.cut);
         }
-        drop(core);
+        drop((core, dispatcher));
+        // Nobody listens where the node stops as a whole.
+        let _ = given_up.send(left.going_on());
+        let cut = left.finish().await;
+        if cut > 0 {
+            tracing::warn!("core {index}: {cut} connections that went on were cut at the end of drain_ms");
+        }
     });
 }
 

@@ -2,8 +2,9 @@
 //! for cores.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ::s3::{Parts, S3};
 use anyhow::{Context as _, Result};
@@ -53,6 +54,7 @@ pub fn told(listener: Option<&S3Listener>, lead: &str) -> String {
 pub struct S3Listener {
     pub address: SocketAddr,
     stop: Arc<Notify>,
+    within: Arc<OnceLock<Duration>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -80,13 +82,19 @@ impl S3Listener {
             limits: limits.clone(),
             hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).chain(HOSTS.map(str::to_owned)).collect(),
         }));
-        let (stop, limits) = (Arc::new(Notify::new()), limits.clone());
-        let stopping = stop.clone();
+        let (stop, within, limits) = (Arc::new(Notify::new()), Arc::new(OnceLock::new()), limits.clone());
+        let (stopping, stops_within) = (stop.clone(), within.clone());
         let books = Arc::new(Books { clock: wire::clock(), sink });
-        let run = move || serve(listener, service, books, &limits, &stopping);
+        let run = move || serve(listener, service, books, &limits, (&stopping, &stops_within));
         let thread =
             std::thread::Builder::new().name("s3".into()).spawn(run).context("the S3 listener did not start")?;
-        Ok(Self { address, stop, thread: Some(thread) })
+        Ok(Self { address, stop, within, thread: Some(thread) })
+    }
+
+    /// Begins to stop, for a process that waits for the stores: what is in progress has so long.
+    pub fn stop_within(&self, within: Duration) {
+        let _ = self.within.set(within);
+        self.stop.notify_one();
     }
 }
 
@@ -99,7 +107,13 @@ impl Drop for S3Listener {
     }
 }
 
-fn serve(listener: Listener, service: Arc<S3>, books: Arc<Books>, limits: &NodeLimits, stop: &Notify) {
+fn serve(
+    listener: Listener,
+    service: Arc<S3>,
+    books: Arc<Books>,
+    limits: &NodeLimits,
+    (stop, within): (&Notify, &OnceLock<Duration>),
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "the S3 listener has no runtime"),
@@ -111,7 +125,13 @@ fn serve(listener: Listener, service: Arc<S3>, books: Arc<Books>, limits: &NodeL
         async move { books.respond(&service, request).await }
     };
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        if let Err(error) = server.run(vec![listener], respond, stop.notified()).await {
+        let stopped = async {
+            stop.notified().await;
+            if let Some(within) = within.get() {
+                server.drain_within(*within);
+            }
+        };
+        if let Err(error) = server.clone().run(vec![listener], respond, stopped).await {
             tracing::error!(%error, "the S3 listener stopped");
         }
     });

@@ -12,11 +12,11 @@ use dispatch::Deployment;
 use edge::{AssetEntry, AssetIndex, AssetMemory, HostMap, Site};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
-use net::Sockets;
+use net::handover::Successor;
 use net::tls::Challenges;
 use services::release::ReleasedApp;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use worker::Failure;
 
 use crate::acme::{self, Desk, Keeper, Wanted};
@@ -27,11 +27,11 @@ use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
 use crate::reload::{self, Bell, Fixed, Follower};
-use crate::s3;
+use crate::s3::{self, S3Listener};
 use crate::site::{Blueprint, Code, Workshop, tenant};
 use crate::source_map::InFile;
 use crate::start_code;
-use crate::takeover;
+use crate::takeover::{self, Offered, Succession};
 use crate::terminal;
 use crate::upstreams;
 use crate::wire::{self, Stores};
@@ -55,7 +55,8 @@ struct Fleet {
     secrets: u64,
 }
 
-pub async fn run(args: cli::Serve) -> Result<()> {
+/// Runs until the node is stopped, or another process has taken its place.
+pub async fn run(args: cli::Serve) -> Result<Option<Succession>> {
     let config = config::read(args.config.as_deref())?;
     let (clock, fixed, storage) = (wire::clock(), Fixed::of(&config), config.storage());
     let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock, &[])?;
@@ -68,7 +69,7 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let mut stores = takeover::open_stores(&args.data, &storage, args.takeover).await?;
     last::leave(&stores.data, &storage);
     if let Some(disk) = &config.cache_disk {
-        stores.responses = wire::disk_responses(disk, &config.limits)?;
+        wire::open_disk_responses(&mut stores, disk, &config.limits)?;
     }
     let (admin, admin_address) = admin::bind(args.listening.admin, &sockets)?;
     let mut node = Node::start(
@@ -90,7 +91,8 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     let changed = Arc::new(Notify::new());
     let ((bell, heard), (desk, asked)) = (reload::bell(), acme::desk());
     let parts = admin_parts(&node, &stores, admin_address, &config.limits, &changed, (bell, desk))?;
-    let stop = ending(&stores, &sockets)?;
+    let offered = takeover::offer(&stores.data, &sockets)?;
+    let stop = ending(&offered)?;
     let serving_admin = tokio::task::spawn_local(admin::serve(admin, parts, stop.clone().map(drop)));
     listeners::observe(&node.metrics, &secure);
     let keeping = keep(config.acme.as_ref(), (wanted, challenges), &stores, &config.limits, asked).await?;
@@ -108,17 +110,32 @@ pub async fn run(args: cli::Serve) -> Result<()> {
     ));
     tokio::task::spawn_local(start_code::give_back());
     fleet.follow(generation, &changed, stop.clone()).await;
-    let within = stop.await.then(|| Duration::from_millis(config.limits.handover_ms));
-    terminal::say(match within {
-        Some(_) => "another process takes over: finishing what is in progress",
-        None => "stopping: finishing what is in progress",
-    });
-    drop(s3);
-    fleet.node.stop(within);
-    serving_admin.abort();
-    following.abort();
-    keeping.abort();
-    Ok(())
+    let successor = stop.await.then(|| offered.successor()).flatten();
+    let succession = end(successor, fleet.node, s3, stores, Duration::from_millis(config.limits.handover_ms));
+    [serving_admin.abort_handle(), following.abort_handle(), keeping.abort_handle()]
+        .iter()
+        .for_each(AbortHandle::abort);
+    Ok(succession)
+}
+
+/// Ends the node, for good or for a successor, which waits `within`.
+fn end(
+    successor: Option<Successor>,
+    node: Node,
+    s3: Option<S3Listener>,
+    stores: Stores,
+    within: Duration,
+) -> Option<Succession> {
+    let Some(successor) = successor else {
+        terminal::say("stopping: finishing what is in progress");
+        drop(s3);
+        node.stop();
+        return None;
+    };
+    terminal::say("another process takes over: finishing what is in progress");
+    s3.iter().for_each(|s3| s3.stop_within(within));
+    let going_on = node.hand_over(within);
+    Some(Succession { successor, locks: stores.locks, going_on })
 }
 
 fn admin_parts(
@@ -152,13 +169,13 @@ fn admin_parts(
 }
 
 /// What ends a node: `true` if another process has taken its place.
-fn ending(stores: &Stores, sockets: &Arc<Sockets>) -> Result<Shared<LocalBoxFuture<'static, bool>>> {
-    let taken = takeover::offer(&stores.data, sockets)?;
+fn ending(offered: &Offered) -> Result<Shared<LocalBoxFuture<'static, bool>>> {
+    let taken = offered.clone().taken();
     let stopped = terminal::stop_signal()?;
     let ended = async move {
         tokio::select! {
             () = stopped => false,
-            () = taken.notified() => true,
+            () = taken => true,
         }
     };
     Ok(ended.boxed_local().shared())

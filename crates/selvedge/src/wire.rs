@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base::{AppName, Clock, NodeLimits, SystemClock, SystemRng};
@@ -21,7 +22,7 @@ use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services::sql::Sql;
 use services_cluster::{Network, PostgresPools};
-use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions, LocalResponses, ResponseLimits};
+use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions, LocalResponses, Released, ResponseLimits};
 use telemetry::NullSink;
 use worker::ResponseCache;
 
@@ -39,11 +40,32 @@ pub struct Stores {
     pub objects: Arc<dyn ObjectStore>,
     pub leases: Arc<dyn Leases>,
     pub responses: ResponseCache,
+    /// How they are given up.
+    pub locks: Locks,
     /// Apps that have quotas of their own, with all limits as they are for each.
     pub apps: Apps,
     pub data: PathBuf,
     cache: PathBuf,
     engine_key: PathBuf,
+}
+
+/// What of the stores another process waits for.
+#[derive(Clone)]
+pub struct Locks {
+    released: Vec<Released>,
+    /// What was fetched from upstreams may still arrive, and is kept in memory only.
+    tiered: Option<Arc<Tiered>>,
+}
+
+impl Locks {
+    /// Waits until nothing is locked any more. Blocks; false if somebody holds on to a store for longer than
+    /// this. All that is left of the cache is its part in memory.
+    pub fn give_up(self, within: Duration) -> bool {
+        if let Some(tiered) = &self.tiered {
+            tiered.give_up_below();
+        }
+        self.released.iter().all(|released| released.wait(within))
+    }
 }
 
 /// Another process holds the data directory.
@@ -99,6 +121,8 @@ fn open(data: &Path, storage: &Storage, create: bool) -> Result<Stores> {
         objects: opened.objects()?,
         leases: opened.objects()?,
         responses: memory_responses(&storage.limits),
+
+        locks: Locks { released: vec![opened.released()], tiered: None },
         apps,
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
@@ -158,8 +182,8 @@ pub fn memory_responses(limits: &NodeLimits) -> ResponseCache {
     ResponseCache::new(Arc::new(MemoryStore::new(MemoryStoreLimits::from(limits))), limits)
 }
 
-/// Responses in memory, above a directory of theirs.
-pub fn disk_responses(disk: &Path, limits: &NodeLimits) -> Result<ResponseCache> {
+/// Puts responses into memory above a directory of theirs.
+pub fn open_disk_responses(stores: &mut Stores, disk: &Path, limits: &NodeLimits) -> Result<()> {
     let kept = ResponseLimits {
         bytes: limits.cache_disk_bytes,
         app_bytes: limits.cache_disk_app_bytes,
@@ -167,8 +191,12 @@ pub fn disk_responses(disk: &Path, limits: &NodeLimits) -> Result<ResponseCache>
         filling_bytes: limits.cache_filling_bytes,
     };
     let below = LocalResponses::open(disk, kept, &SystemRng).context("the cache's disk tier did not open")?;
+    stores.locks.released.push(below.released());
     let memory = MemoryStore::new(MemoryStoreLimits::from(limits));
-    Ok(ResponseCache::new(Arc::new(Tiered::new(memory, Arc::new(below))), limits))
+    let tiered = Arc::new(Tiered::new(memory, Arc::new(below)));
+    stores.locks.tiered = Some(tiered.clone());
+    stores.responses = ResponseCache::new(tiered, limits);
+    Ok(())
 }
 
 /// Databases that the owners of apps run, reached through this connector.

@@ -54,9 +54,12 @@ use crate::secret::LocalSecrets;
 use crate::sql::LocalSql;
 
 mod error;
+pub(crate) mod released;
 mod reserve;
 
 pub use error::DataDirError;
+pub use released::Released;
+pub(crate) use released::Releasing;
 pub use reserve::Reserve;
 
 /// The layout that this build writes, and the newest it reads.
@@ -125,6 +128,7 @@ struct Inner {
     care: Arc<LocalCare>,
     node: Arc<Database>,
     ledger: Arc<Ledger>,
+    released: Released,
     root: Arc<Root>,
 }
 
@@ -143,6 +147,7 @@ pub(crate) struct Root {
     /// Whether there is room for the next start, without which apps write nothing.
     pub reserve: Arc<Reserve>,
     _lock: File,
+    _releasing: Releasing,
 }
 
 impl Root {
@@ -183,6 +188,7 @@ impl DataDir {
         let reserve =
             Arc::new(Reserve::open(&path, bytes, clock).map_err(|error| DataDirError::from_io(&path, error))?);
         let threads = |name, count| Threads::start(name, count).map_err(DataDirError::Threads);
+        let (releasing, released) = released::pair();
         let root = Arc::new(Root {
             writers: threads("store-write", WRITER_THREADS)?,
             readers: threads("store-read", READER_THREADS)?,
@@ -191,6 +197,7 @@ impl DataDir {
             removals: Arc::default(),
             reserve,
             _lock: lock,
+            _releasing: releasing,
         });
         let ledger = Ledger::open(&root)?;
         let node = crate::node::open(&root)?;
@@ -216,6 +223,7 @@ impl DataDir {
             kv,
             node,
             ledger,
+            released,
             root,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -224,6 +232,11 @@ impl DataDir {
     /// The directory, as an absolute path without links.
     pub fn path(&self) -> &Path {
         &self.inner.root.path
+    }
+
+    /// Tells when nothing of the directory is open any more, and its lock is free.
+    pub fn released(&self) -> Released {
+        self.inner.released.clone()
     }
 
     pub fn kv(&self) -> Arc<LocalKv> {

@@ -40,7 +40,7 @@ pub use access_key::LocalAccessKeys;
 pub use artifact::LocalArtifacts;
 pub use blob::LocalBlobs;
 pub use care::{BackupInfo, LocalCare, backups, restore};
-pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION};
+pub use data_dir::{DataDir, DataDirError, DataDirOptions, FORMAT_VERSION, Released};
 pub use kv::LocalKv;
 pub use ledger::{Journal, Ledger, RestoreError, Restored, Ticket};
 pub use object::LocalObjects;

@@ -34,6 +34,7 @@ use base::Rng;
 use cache::{Key, Purge, Store, StoreError, Stored, Usage, Variants};
 use futures_util::future::BoxFuture;
 
+use crate::data_dir::{Released, Releasing, released};
 use crate::disk;
 use crate::pool::{Lane, Pool, Threads};
 
@@ -73,6 +74,7 @@ pub struct LocalResponses {
     reads: Lane,
     writes: Lane,
     pool: Pool,
+    released: Released,
     /// Ends them when it goes, after what is queued.
     _threads: Threads,
 }
@@ -88,6 +90,7 @@ struct Shelf {
     used: Mutex<HashSet<Key>>,
     /// Locked as long as it is open.
     _lock: File,
+    _releasing: Releasing,
 }
 
 impl LocalResponses {
@@ -118,6 +121,7 @@ impl LocalResponses {
         let threads = Threads::start_shared("cache", THREADS, LANE_THREADS).map_err(fail)?;
         let pool = threads.pool();
         let bodies = Arc::new(Bodies::new(path, rng, pool.clone()));
+        let (releasing, released) = released::pair();
         let shelf = Arc::new(Shelf {
             path: path.to_owned(),
             index: Mutex::new(index),
@@ -127,10 +131,16 @@ impl LocalResponses {
             writing_bytes: AtomicU64::new(0),
             used: Mutex::default(),
             _lock: lock,
+            _releasing: releasing,
         });
         let sweeping = shelf.clone();
         let _ = pool.spawn(Lane::default(), move || sweeping.sweep());
-        Ok(Self { shelf, reads: Lane::default(), writes: Lane::default(), pool, _threads: threads })
+        Ok(Self { shelf, reads: Lane::default(), writes: Lane::default(), pool, released, _threads: threads })
+    }
+
+    /// Tells when nothing of the directory is open any more, and its lock is free.
+    pub fn released(&self) -> Released {
+        self.released.clone()
     }
 
     async fn run<T: Send + 'static>(

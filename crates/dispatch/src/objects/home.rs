@@ -99,8 +99,8 @@ pub(crate) fn open(core: &Rc<CorePools>) {
     let Some(objects) = &core.node.objects else { return };
     let (sender, jobs) = unbounded_channel();
     objects.registry.open(core.core.index, sender);
-    tokio::task::spawn_local(take_jobs(Rc::downgrade(core), jobs));
-    tokio::task::spawn_local(super::alarms::run(Rc::downgrade(core)));
+    core.note(tokio::task::spawn_local(take_jobs(Rc::downgrade(core), jobs)).abort_handle());
+    core.note(tokio::task::spawn_local(super::alarms::run(Rc::downgrade(core))).abort_handle());
 }
 
 async fn take_jobs(core: std::rc::Weak<CorePools>, mut jobs: UnboundedReceiver<Job>) {

@@ -23,7 +23,7 @@ use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
 use super::at_once::{push, push_number};
-use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules};
+use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules, standalone};
 use crate::core::Core;
 use crate::overlay;
 use crate::proxy::{self, Came, Counts, Heard, SharedHeard, Upstream};
@@ -416,7 +416,7 @@ impl Waiting {
         let host = self.client.host.clone();
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
-        let mut response = outcome.unwrap_or_else(|failure| {
+        let mut response = outcome.map(standalone).unwrap_or_else(|failure| {
             let mut response = open.fail(&failure, self.client.html, self.site.dev());
             told::tell_failure(response.headers_mut(), failure.code, Giver::Upstream { cached: false });
             response

@@ -300,7 +300,7 @@ fn a_drain_waits_for_work_after_the_response() {
     with_node(app(vec![route("/*", WORKER)], invoker), NodeLimits::default(), async |node| {
         assert_eq!(node.get("/", "").await.text(), "done");
         assert_eq!((node.drain.in_flight(), node.records.0.lock().unwrap().len()), (1, 0));
-        node.drain.begin(None);
+        node.drain.begin();
         let done = node.done.take().unwrap();
         for _ in 0..100 {
             tokio::task::yield_now().await;

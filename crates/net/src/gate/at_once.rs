@@ -193,8 +193,11 @@ impl Wire {
         let sent = self.poll_send(&mut unsent, cx);
         if sent.is_pending() {
             self.unsent = Some(unsent);
+            // It is the only one in flight, and all of it is here.
+            self.state.alone.set(1);
             return Poll::Pending;
         }
+        self.state.alone.set(0);
         self.state.finished.set(self.state.finished.get() + 1);
         self.state.note_unused(Instant::now());
         self.ended |= unsent.last;

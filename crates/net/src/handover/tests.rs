@@ -24,7 +24,7 @@ fn what_waits_in_a_queue_is_served_by_the_successor_and_no_connection_is_refused
     };
     let mut before: Vec<TcpStream> = (0..16).map(|_| TcpStream::connect(address).unwrap()).collect();
     let taken = take(&path).unwrap().expect("somebody offers");
-    giving.join().unwrap().unwrap();
+    let _successor = giving.join().unwrap().unwrap();
     assert_eq!(taken.count, 4);
     assert!(old.gone().load(Ordering::Acquire));
     drop(listeners);
@@ -58,7 +58,7 @@ fn a_successor_on_more_cores_has_a_socket_for_each() {
     let unix = crate::Address::Unix(dir.path().join("listener"));
     let _listeners = (Listener::bind(ANY, &options(&old, 1)).unwrap(), Listener::bind(unix.clone(), &options(&old, 1)));
     let offer = Offer::open(&path).unwrap();
-    let giving = std::thread::spawn(move || offer.wait(&old).map(|()| old));
+    let giving = std::thread::spawn(move || offer.wait(&old).map(|successor| (successor, old)));
     let taken = take(&path).unwrap().unwrap();
     assert_eq!(Listener::bind(ANY, &options(&taken.sockets, 3)).unwrap().len(), 3);
     let second = Listener::bind(unix.clone(), &options(&taken.sockets, 2)).unwrap();
@@ -94,7 +94,22 @@ fn a_stranger_and_a_successor_that_dies_change_nothing() {
     drop(dying);
     assert!(!sockets.gone().load(Ordering::Acquire));
     let taken = take(&path).unwrap().expect("it is still offered");
-    giving.join().unwrap().unwrap();
+    let successor = giving.join().unwrap().unwrap();
     assert_eq!(taken.count, 1);
-    assert!(!taken.ended(Duration::from_millis(10)).unwrap(), "the other end lives as long as its process");
+    assert!(!taken.freed(Duration::from_millis(10)).unwrap(), "the old process holds its locks");
+    successor.say_free().unwrap();
+    assert!(taken.freed(Duration::from_secs(10)).unwrap());
+}
+
+#[test]
+fn a_successor_hears_of_the_end_of_a_process_that_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("takeover");
+    let sockets = Arc::new(Sockets::default());
+    let _listeners = Listener::bind(ANY, &options(&sockets, 1)).unwrap();
+    let offer = Offer::open(&path).unwrap();
+    let giving = std::thread::spawn(move || offer.wait(&sockets));
+    let taken = take(&path).unwrap().expect("somebody offers");
+    drop(giving.join().unwrap().unwrap());
+    assert!(taken.freed(Duration::from_secs(10)).unwrap());
 }

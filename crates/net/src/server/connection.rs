@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 pub(crate) use super::arrival::Guard;
 use super::arrival::{Arrived, Entrance, arrive, remember};
 use super::upgraded::{self, Switching};
-use super::{Leave, Server, farewell, rest};
+use super::{Leave, Server, Standalone, farewell, rest};
 use crate::ServerLimits;
 use crate::gate::{Quick, State, Upgrading, Wire};
 use crate::head::Refusal;
@@ -260,7 +260,9 @@ where
     let state = &connection.state;
     if let Some(response) = state.prepared.take() {
         flight.complete();
-        return Ok(framed(*response, flight, state));
+        let mut response = *response;
+        note_alone(&mut response, &flight);
+        return Ok(framed(response, flight, state));
     }
     let held = http1 && websocket::asks(request.headers());
     let switching = Switching::of(&mut request);
@@ -287,6 +289,7 @@ where
                 state.wake();
             }
             flight.complete();
+            note_alone(&mut response, &flight);
             Some(flight)
         }
     };
@@ -295,6 +298,14 @@ where
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Tracked { body, flight, pieces: !http1 }))
+}
+
+/// Notes whether an answer is here as a whole, or was said to need nothing of the node any more.
+fn note_alone(response: &mut http::Response<Body>, flight: &Flight) {
+    let told = response.extensions_mut().remove::<Standalone>().is_some();
+    if told || response.body().whole().is_some() {
+        flight.stand_alone();
+    }
 }
 
 /// An answer (HTTP/1.1) that was there before hyper saw its request.
@@ -408,12 +419,16 @@ pub(super) struct Flight {
     /// Its number on this connection.
     id: u64,
     complete: Cell<bool>,
+    alone: Cell<bool>,
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         let state = &self.state;
         state.finished.set(state.finished.get() + 1);
+        if self.alone.get() {
+            state.alone.set(state.alone.get() - 1);
+        }
         state.hand_over(self.id, None);
         if !self.complete.get() {
             state.cancelled.set(state.cancelled.get() + 1);
@@ -431,7 +446,14 @@ impl Drop for Flight {
 
 impl Flight {
     pub(super) fn new(state: &Rc<State>) -> Self {
-        Self { state: state.clone(), id: state.passed.get(), complete: Cell::new(false) }
+        Self { state: state.clone(), id: state.passed.get(), complete: Cell::new(false), alone: Cell::new(false) }
+    }
+
+    /// Its answer needs nothing of the node any more.
+    fn stand_alone(&self) {
+        if !self.alone.replace(true) {
+            self.state.alone.set(self.state.alone.get() + 1);
+        }
     }
 
     /// The client did not give it up.

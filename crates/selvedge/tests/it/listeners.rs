@@ -12,6 +12,7 @@ mod acme;
 mod forwarded;
 mod http3;
 mod reload;
+mod succession;
 mod takeover;
 
 use crate::harness::{Node, ONE_WORKER, Place, until, write};

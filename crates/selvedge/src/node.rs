@@ -414,15 +414,15 @@ fn observe_archive(metrics: &Metrics, care: &Arc<dyn Care>) {
     if care.archive_copy().is_none() {
         return;
     }
-    let copy = care.clone();
+    // Metrics outlive the stores where a node is handed over, and must not keep them.
+    let (behind, failures) = (Arc::downgrade(care), Arc::downgrade(care));
     let help = "Age of the oldest commit that the copy of the archive may lack.";
     metrics.observe_value("selvedge_archive_copy_behind_seconds", help, Gauge, move || {
-        copy.archive_copy().map_or(0, |copy| copy.behind_ms.div_ceil(1_000))
+        behind.upgrade().and_then(|care| care.archive_copy()).map_or(0, |copy| copy.behind_ms.div_ceil(1_000))
     });
-    let copy = care.clone();
     let help = "Times that the copy of the archive could not be brought up to date.";
     metrics.observe_value("selvedge_archive_copy_failures_total", help, Counter, move || {
-        copy.archive_copy().map_or(0, |copy| copy.failures)
+        failures.upgrade().and_then(|care| care.archive_copy()).map_or(0, |copy| copy.failures)
     });
 }
 

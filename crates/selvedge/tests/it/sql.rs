@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Node, Place, Request};
+use crate::harness::{Node, Place, Request, until, write};
 
 mod component;
 mod feed;
@@ -565,6 +565,34 @@ fn a_database_is_put_back_in_its_place() {
     assert!(gone.contains("sql_changes_gone"), "who followed it reads the tables anew: {gone}");
     node.stop();
     assert_eq!(names(), "root,ada,kim", "it outlives the process");
+}
+
+#[test]
+fn the_past_is_copied_to_another_directory_and_the_operator_sees_how_far() {
+    let place = Place::new();
+    place.deploy(&migrated(&place, ROOT)).expect_success();
+    let config = place.path("node.toml");
+    write(&config, "[archive]\ndirectory = \"elsewhere\"\n[limits]\narchive_copy_ms = 100\n");
+    std::fs::create_dir(place.path("elsewhere")).expect("a directory");
+    let node = place.serve_with(&["--config", &config.display().to_string()]);
+    let query = |sql: &str| place.on_data(&["sql", "query", "app", "main", sql, "--json"]).json();
+    query("INSERT INTO user (name) VALUES ('ada')");
+    let copied = || {
+        let found = place.on_data(&["fsck", "--json"]).json();
+        assert_eq!(found["damage"].as_array().map(Vec::len), Some(0), "{found}");
+        (found["archive"]["behind_ms"] == 0).then_some(())
+    };
+    until("the copy has everything", copied);
+    let told = place.on_data(&["fsck"]).expect_success();
+    assert!(told.contains("the copy of the archive in ") && told.contains(" has everything"), "{told}");
+    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+    for name in ["selvedge_archive_copy_behind_seconds", "selvedge_archive_copy_failures_total"] {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name}: {metrics}");
+    }
+    node.stop();
+
+    let kept: Vec<_> = std::fs::read_dir(place.path("elsewhere")).expect("the copy").collect();
+    assert_eq!(kept.len(), 1, "one data directory, one folder: {kept:?}");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn text_has_an_order_and_ends() {
         ("[...new Intl.Segmenter('en').segment('👨‍👩‍👧é')].map((s) => s.segment.length).join()", "8,1"),
         (
             "[...new Intl.Segmenter('en').segment('x'.repeat(2 ** 20 + 1))].length",
-            "RangeError: the text is longer than 1048576 bytes (limits.node_sync_bytes)",
+            "RangeError: the text is longer than 1048576 bytes (limits.segmenter_bytes)",
         ),
     ]));
 }

@@ -469,7 +469,8 @@ fn request_id(core: &Core) -> String {
     for (part, place) in [(0..4, 0..8), (4..6, 9..13), (6..8, 14..18), (8..10, 19..23), (10..16, 24..36)] {
         telemetry::trace::write_hex(&bytes[part], &mut id[place]);
     }
-    String::from_utf8_lossy(&id).into_owned()
+    // Digits and hyphens.
+    String::from_utf8(id.to_vec()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use std::time::Duration;
 use base::{Body, BodyError, Code, NodeLimits, code};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use tokio::sync::{OnceCell, watch};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::dns::Resolver;
@@ -42,7 +43,7 @@ mod upgrade;
 use dial::{Driver, HeadMax};
 pub use peer::{HostAsked, Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
 pub use plain::{PlainAnswer, PlainRequest, Reply};
-use pool::{Lease, Link, Pool, Reuse, Unsent};
+use pool::{Lease, Link, Pool, Reuse, Spot, Unsent};
 pub use raw::RawStream;
 pub use upgrade::Stream;
 
@@ -179,15 +180,16 @@ impl Connector {
     pub async fn exchange(&self, request: Outgoing, check: Check) -> Result<http::Response<Body>, ExchangeError> {
         let target = Arc::new(target(&request.url)?);
         let mut request = prepare(request, &target)?;
-        while let Some(link) = self.pool.take(&target, &*check, false) {
-            match self.send(link, request, &target).await {
+        let spot = self.pool.spot(target.clone());
+        while let Some(link) = self.pool.take(&spot, &*check, false, Instant::now()) {
+            match self.send(link, request, &target, &spot).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
                 Err((error, None)) => return Err(error),
             }
         }
         let link = self.connect(&target, &*check).await?;
-        self.send(link, request, &target).await.map_err(|(error, _)| error)
+        self.send(link, request, &target, &spot).await.map_err(|(error, _)| error)
     }
 
     async fn connect(
@@ -226,9 +228,10 @@ impl Connector {
         &self,
         link: Link,
         request: http::Request<Body>,
-        target: &Arc<Target>,
+        target: &Target,
+        spot: &Spot,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
-        let lease = Lease::new(self.pool.clone(), target.clone(), link);
+        let lease = Lease::new(self.pool.clone(), spot.clone(), link);
         match lease.send(request, None).await {
             Ok(mut response) => {
                 strip_hop_by_hop(response.headers_mut());
@@ -301,9 +304,9 @@ static HOP_BY_HOP: [header::HeaderName; 8] = [
 ];
 
 /// Whether a field of this name belongs to one connection, in whatever case it is written.
-pub fn is_hop_by_hop(name: &str) -> bool {
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
     matches!(name.len(), 2 | 7 | 10 | 16..=19)
-        && HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field.as_str()))
+        && HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field.as_str().as_bytes()))
 }
 
 /// Removes the fields that belong to one connection, those that `Connection` names included.

@@ -60,6 +60,8 @@ pub struct Glance<'a> {
     pub secured: bool,
     /// Host and port as the client named them, in lower case.
     pub authority: &'a str,
+    /// The host without its port and without a trailing dot.
+    host: &'a str,
     /// Still percent-encoded.
     pub path: &'a str,
     /// Without the question mark.
@@ -104,14 +106,15 @@ impl<'a> Glance<'a> {
             }
         }
         let authority = authority.filter(|authority| target::is_normal_authority(authority))?;
+        let (host, _) = target::split_port(authority);
+        let host = host.strip_suffix('.').unwrap_or(host);
         let secured = session.is_some();
-        Some(Self { peer, listener, secured, authority, path, query, head, target, session, fields })
+        Some(Self { peer, listener, secured, authority, host, path, query, head, target, session, fields })
     }
 
     /// The host without its port and without a trailing dot.
     pub fn host(&self) -> &'a str {
-        let (host, _) = target::split_port(self.authority);
-        host.strip_suffix('.').unwrap_or(host)
+        self.host
     }
 
     pub fn scheme(&self) -> &'static str {

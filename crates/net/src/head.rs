@@ -154,6 +154,10 @@ enum Version {
 }
 
 fn check_request_line(line: &[u8], limits: &ServerLimits) -> Result<Version, Refusal> {
+    if let Some(version) = good_request_line(line, limits) {
+        return Ok(version);
+    }
+    // What is wrong with it.
     let mut parts = line.split(|b| *b == b' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -179,18 +183,38 @@ fn check_request_line(line: &[u8], limits: &ServerLimits) -> Result<Version, Ref
     }
 }
 
+/// The version of a line that is good; the whole of it is looked at once.
+fn good_request_line(line: &[u8], limits: &ServerLimits) -> Option<Version> {
+    let method = line.iter().position(|byte| !is_token(*byte)).filter(|end| *end > 0)?;
+    let rest = line[method..].strip_prefix(b" ")?;
+    let (target, version) = rest.split_at_checked(rest.len().checked_sub(" HTTP/1.1".len())?)?;
+    let version = match version {
+        b" HTTP/1.1" => Version::Http11,
+        b" HTTP/1.0" => Version::Http10,
+        _ => return None,
+    };
+    let is_good = |byte: u8| byte > b' ' && byte != 0x7f && byte != b'#';
+    let good = !target.is_empty() && target.len() <= limits.uri_bytes && target.iter().all(|byte| is_good(*byte));
+    good.then_some(version)
+}
+
 fn check_field(line: &[u8], seen: &mut Seen) -> Result<(), Refusal> {
     if matches!(line[0], b' ' | b'\t') {
         return Err(Refusal::bad("a field continues on a second line (obs-fold)"));
     }
-    let Some(colon) = memchr::memchr(b':', line) else {
-        return Err(Refusal::bad("a line of the head is not a field"));
+    let colon = match line.iter().position(|byte| !is_token(*byte)) {
+        Some(end) if line[end] == b':' && end > 0 => end,
+        _ if memchr::memchr(b':', line).is_none() => {
+            return Err(Refusal::bad("a line of the head is not a field"));
+        }
+        _ => return Err(Refusal::bad("the name of a field is not a token")),
     };
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-    if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
-        return Err(Refusal::bad("the name of a field is not a token"));
-    }
-    if let Some(byte) = line[colon..].iter().find(|b| (**b < b' ' && **b != b'\t') || **b == 0x7f) {
+    let is_bad = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    // All of it first, without a branch for each byte.
+    if line[colon..].iter().fold(false, |bad, byte| bad | is_bad(*byte))
+        && let Some(byte) = line[colon..].iter().find(|byte| is_bad(**byte))
+    {
         return Err(Refusal::bad(format!("the byte 0x{byte:02x} can't stand in the value of a field")));
     }
     match name.len() {
@@ -263,8 +287,21 @@ pub(crate) fn put_fields(head: &mut Vec<u8>, fields: &HeaderMap) {
 
 /// RFC 9110, section 5.6.2.
 pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[byte as usize]
 }
+
+/// Every byte of every name is looked up here.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = matches!(byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.'
+            | b'^' | b'_' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,7 @@ pub mod changes;
 pub(crate) mod connection;
 mod farewell;
 mod http3;
+mod plainly;
 mod rest;
 pub(crate) mod upgraded;
 

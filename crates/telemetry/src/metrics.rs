@@ -4,7 +4,7 @@
 //! of series is bounded: beyond [`APPS_MAX`] apps, or [`ROUTES_MAX`] routes of one app, what is
 //! new is counted under the label `other`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,7 +13,10 @@ use base::code::{self, Code};
 
 use crate::{GuestLine, InvocationRecord, Mirrored, Record, Sink, Start};
 
+mod by_name;
 mod render;
+
+use by_name::ByName;
 
 /// Apps with labels of their own.
 pub const APPS_MAX: usize = 1000;
@@ -50,7 +53,7 @@ pub enum Kind {
 /// All metrics of a node. Share it as a [`Sink`] and render it for the admin address.
 #[derive(Default)]
 pub struct Metrics {
-    apps: RwLock<HashMap<Arc<str>, Arc<App>>>,
+    apps: RwLock<ByName<Arc<str>, Arc<App>>>,
     /// Errors by name; few and rare, so a lock does.
     codes: Mutex<BTreeMap<&'static str, u64>>,
     cold_phases: [Histogram; 4],
@@ -62,7 +65,7 @@ pub struct Metrics {
 
 #[derive(Default)]
 struct App {
-    routes: RwLock<HashMap<Arc<str>, Arc<Route>>>,
+    routes: RwLock<ByName<Arc<str>, Arc<Route>>>,
     duration: Histogram,
     invocations: AtomicU64,
     cold_starts: AtomicU64,
@@ -113,7 +116,7 @@ fn micros(duration: Duration) -> u64 {
 
 /// Shows the entry of a name, made if there is room, else that of `other`.
 fn with_entry<T: Default, R>(
-    map: &RwLock<HashMap<Arc<str>, Arc<T>>>,
+    map: &RwLock<ByName<Arc<str>, Arc<T>>>,
     name: &str,
     max: usize,
     see: impl FnOnce(&T) -> R,

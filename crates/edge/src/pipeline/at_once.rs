@@ -189,12 +189,14 @@ fn write_head(
     door: Option<&Door>,
 ) -> Option<i64> {
     let reason = stored.status.canonical_reason()?;
-    let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", stored.status.as_str());
+    for piece in ["HTTP/1.1 ", stored.status.as_str(), " ", reason, "\r\n"] {
+        out.extend_from_slice(piece.as_bytes());
+    }
     let mut dated = false;
     for (name, value) in &stored.headers {
         dated |= name == header::DATE;
         if *name != header::CONTENT_LENGTH && *name != header::AGE && *name != REQUEST_ID {
-            push(out, name.as_str(), value.as_bytes());
+            push(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
     if !dated {
@@ -203,35 +205,42 @@ fn write_head(
     }
     let age_s = stored.age_s(now_ms);
     let left_s = i128::from(stored.lifetime_s) - i128::from(age_s);
-    let length = stored.body.len();
-    let _ = write!(
-        out,
-        "content-length: {length}\r\nage: {age_s}\r\ncache-status: selvedge; hit; ttl={left_s}\r\nvia: 1.1 selvedge\r\n"
-    );
-    push(out, REQUEST_ID.as_str(), id.as_bytes());
+    out.extend_from_slice(b"content-length: ");
+    push_number(out, stored.body.len() as u64);
+    out.extend_from_slice(b"\r\nage: ");
+    push_number(out, age_s);
+    out.extend_from_slice(b"\r\ncache-status: selvedge; hit; ttl=");
+    match u64::try_from(left_s) {
+        Ok(left_s) => push_number(out, left_s),
+        Err(_) => drop(write!(out, "{left_s}")),
+    }
+    out.extend_from_slice(b"\r\nvia: 1.1 selvedge\r\n");
+    push(out, REQUEST_ID.as_str().as_bytes(), id.as_bytes());
     let told = door.map(|door| door.told(glance.host(), glance.secured)).into_iter().flatten().flatten();
     for (name, value) in told.filter(|(name, _)| !stored.headers.contains_key(name)) {
-        push(out, name.as_str(), HeaderValue::as_bytes(value));
+        push(out, name.as_str().as_bytes(), HeaderValue::as_bytes(value));
     }
     out.extend_from_slice(b"\r\n");
     Some(i64::try_from(left_s).unwrap_or(i64::MAX))
 }
 
 /// Names are written in lower case, as hyper does.
-pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(super) fn push(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
-    out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+    let start = out.len();
+    out.extend_from_slice(name);
+    out[start..].make_ascii_lowercase();
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Decimal, without what formatting in general costs.
-pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
+pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
     let start = out.len();
     let mut left = number;
     loop {
-        out.push(b"0123456789"[left % 10]);
+        out.push(b'0' + (left % 10) as u8);
         left /= 10;
         if left == 0 {
             break;

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use base::{Body, code};
 use futures_util::future::Either;
-use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
 use net::{Believed, Glance, Late, Later, PlainRequest, Protocol, Reply, Request};
@@ -54,7 +53,7 @@ pub(super) fn ask(
     }
     let upstream = upstream.clone();
     if let Some((request, trace)) = plain_of(core, site, &upstream, glance, believed.is_some()) {
-        let client = Client::of_glance(glance, request.target());
+        let client = Client::of_glance(glance);
         let waiting = Waiting::new(core, site, (index, started, trace), client);
         // Made where it will lie, not moved there.
         let asked = Box::write(Box::new_uninit(), exchange_plain(waiting, upstream, request));
@@ -83,7 +82,7 @@ fn plain_of(
         return None;
     }
     let trace = TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids);
-    let request = upstream.plain(Came::of(glance, is_believed, &trace)?, glance.fields())?;
+    let request = upstream.plain(Came::of(glance, is_believed, &trace), glance.fields())?;
     Some((request, trace))
 }
 
@@ -144,8 +143,7 @@ fn plain_of_map(
     }
     let trace = TraceContext::accept(headers.get(TRACEPARENT).map(HeaderValue::as_bytes), &core.ids);
     let came = Came {
-        target: request.path_and_query.clone(),
-        host: request.authority.clone(),
+        target: request.path_and_query.as_str(),
         authority: request.authority.to_str().ok()?,
         peer: request.peer.ip(),
         scheme: request.scheme(),
@@ -212,7 +210,7 @@ struct Waiting {
 struct Client {
     address: IpAddr,
     host: String,
-    path_and_query: PathAndQuery,
+    path: String,
     protocol: Protocol,
     listener: usize,
     secured: bool,
@@ -225,7 +223,7 @@ impl Client {
         Self {
             address: request.client(),
             host: request.host().to_owned(),
-            path_and_query: request.path_and_query.clone(),
+            path: request.path().to_owned(),
             protocol: request.protocol,
             listener: request.listener,
             secured: request.secured.is_some(),
@@ -233,11 +231,11 @@ impl Client {
         }
     }
 
-    fn of_glance(glance: &Glance<'_>, target: &PathAndQuery) -> Self {
+    fn of_glance(glance: &Glance<'_>) -> Self {
         Self {
             address: glance.peer.ip(),
             host: glance.host().to_owned(),
-            path_and_query: target.clone(),
+            path: glance.path.to_owned(),
             protocol: Protocol::Http11,
             listener: glance.listener,
             secured: glance.secured,
@@ -292,7 +290,7 @@ impl Waiting {
     fn end_plain(mut self, outcome: Result<Reply, Failure>) -> Late {
         let answer = match outcome {
             Ok(Reply::Plain(answer)) => answer,
-            Ok(Reply::Response(response)) => return self.end(Ok(response)),
+            Ok(Reply::Response(response)) => return self.end(Ok(*response)),
             Err(failure) => return self.end(Err(failure)),
         };
         let status = answer.status();
@@ -300,12 +298,12 @@ impl Waiting {
             return self.end(Ok(answer.into_response()));
         };
         Counts::add(&self.counts().bypassed);
-        let body = answer.body();
-        let each = |told: &mut dyn FnMut(&str, &[u8])| answer.fields().for_each(|(name, value)| told(name, value));
-        let mut text = self.head((status, reason), each, body.len());
+        let (body, elapsed) = (answer.body(), self.elapsed());
+        let each = |told: &mut dyn FnMut(&[u8], &[u8])| answer.fields().for_each(|(name, value)| told(name, value));
+        let mut text = self.head((status, reason), each, body.len(), elapsed);
         let head = text.len();
         text.extend_from_slice(body);
-        self.tell(status, body.len());
+        self.tell(status, body.len(), elapsed);
         Late::Short { text, head }
     }
 
@@ -319,11 +317,12 @@ impl Waiting {
         };
         let Some(body) = response.body_mut().take_whole() else { return self.respond(Ok(response)) };
         Counts::add(&self.counts().bypassed);
-        let each = |told: &mut dyn FnMut(&str, &[u8])| {
-            response.headers().iter().for_each(|(name, value)| told(name.as_str(), value.as_bytes()));
+        let each = |told: &mut dyn FnMut(&[u8], &[u8])| {
+            response.headers().iter().for_each(|(name, value)| told(name.as_str().as_bytes(), value.as_bytes()));
         };
-        let head = self.head((response.status(), reason), each, body.len());
-        self.tell(response.status(), body.len());
+        let elapsed = self.elapsed();
+        let head = self.head((response.status(), reason), each, body.len(), elapsed);
+        self.tell(response.status(), body.len(), elapsed);
         Late::Whole { head, body }
     }
 
@@ -343,16 +342,18 @@ impl Waiting {
         if let Ok(id) = HeaderValue::try_from(&self.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        self.tell(response.status(), body.len());
+        self.tell(response.status(), body.len(), self.elapsed());
         *response.body_mut() = Body::full(body);
         response
     }
 
     /// Completes the record of one that was answered in one piece.
-    fn tell(&mut self, status: StatusCode, bytes: usize) {
-        let (elapsed, status) = (self.elapsed(), status.as_u16());
-        let (cache, response_bytes) = (BYPASSED.into(), bytes as u64);
-        let record = Record { status, cache, response_bytes, head: elapsed, total: elapsed, ..self.record() };
+    fn tell(&mut self, status: StatusCode, bytes: usize, elapsed: Duration) {
+        let mut record = self.record();
+        record.status = status.as_u16();
+        record.cache = BYPASSED.into();
+        record.response_bytes = bytes as u64;
+        (record.head, record.total) = (elapsed, elapsed);
         self.core.sink.record(record);
     }
 
@@ -360,8 +361,9 @@ impl Waiting {
     fn head(
         &self,
         (status, reason): (StatusCode, &str),
-        each: impl Fn(&mut dyn FnMut(&str, &[u8])),
+        each: impl Fn(&mut dyn FnMut(&[u8], &[u8])),
         bytes: usize,
+        elapsed: Duration,
     ) -> Vec<u8> {
         let core = &self.core;
         let mut out = Vec::with_capacity(HEAD_BYTES + bytes.min(JOINED_BYTES));
@@ -376,19 +378,20 @@ impl Waiting {
             }
         });
         if !is_dated {
-            core.dates.with(core.clock.unix_ms(), |date| push(&mut out, header::DATE.as_str(), date.as_bytes()));
+            let now_ms = self.started_unix_ms.saturating_add(elapsed.as_millis() as u64);
+            core.dates.with(now_ms, |date| push(&mut out, b"date", date.as_bytes()));
         }
         out.extend_from_slice(b"content-length: ");
-        push_number(&mut out, bytes);
+        push_number(&mut out, bytes as u64);
         out.extend_from_slice(b"\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
-        push(&mut out, REQUEST_ID.as_str(), self.id.as_bytes());
+        push(&mut out, REQUEST_ID.as_str().as_bytes(), self.id.as_bytes());
         let doors = core.doors.current();
         let told = doors.get(self.client.listener).map(|door| door.told(&self.client.host, self.client.secured));
         for (name, value) in told.into_iter().flatten().flatten() {
             let mut is_there = false;
             each(&mut |known, _| is_there |= is(known, &name));
             if !is_there {
-                push(&mut out, name.as_str(), value.as_bytes());
+                push(&mut out, name.as_str().as_bytes(), value.as_bytes());
             }
         }
         out.extend_from_slice(b"\r\n");
@@ -453,7 +456,7 @@ impl Waiting {
             client: Some(self.client.address),
             method: "GET".to_owned(),
             host: std::mem::take(&mut self.client.host),
-            path: self.client.path_and_query.path().to_owned(),
+            path: std::mem::take(&mut self.client.path),
             protocol: self.client.protocol.as_str(),
             target: self.site.label(&self.site.plan().routes.route(self.index).target),
             ..Record::default()
@@ -484,8 +487,8 @@ fn plain_reason(response: &Response<Body>) -> Option<&'static str> {
 }
 
 /// Whether a field is called this, in whatever case.
-fn is(name: &str, wanted: &HeaderName) -> bool {
-    name.len() == wanted.as_str().len() && name.eq_ignore_ascii_case(wanted.as_str())
+fn is(name: &[u8], wanted: &HeaderName) -> bool {
+    name.len() == wanted.as_str().len() && name.eq_ignore_ascii_case(wanted.as_str().as_bytes())
 }
 
 fn has_body(status: StatusCode) -> bool {

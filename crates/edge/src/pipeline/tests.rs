@@ -91,7 +91,7 @@ fn everything() -> HostMap {
 
 #[test]
 fn a_number_is_written_as_it_is_displayed() {
-    for number in [0, 9, 10, 1_024, usize::MAX] {
+    for number in [0, 9, 10, 1_024, u64::MAX] {
         let mut out = b"n ".to_vec();
         super::at_once::push_number(&mut out, number);
         assert_eq!(String::from_utf8_lossy(&out), format!("n {number}"));

@@ -6,6 +6,7 @@
 //! read once (`sender`), and told as it was read. A client certificate that was verified here is told by
 //! `Client-Cert`.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use telemetry::TraceContext;
 use super::NAME;
 use super::heard::SharedHeard;
 use super::sift::is_suspect;
-use super::tier::{CDN_LOOP, NodeName};
+use super::tier::NodeName;
 use crate::sender::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, consistent};
 
 /// The certificate that the client of this node showed (RFC 9440).
@@ -122,28 +123,58 @@ struct Sender {
 impl Sender {
     fn new(peer: IpAddr, host: &str, scheme: &str) -> Self {
         let address = text_of(peer);
-        // RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
-        let (open, close) = if peer.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+        let (open, close) = quotes(peer);
         let node = ["for=", open, &address, close, ";host=\"", host, "\";proto=", scheme].concat();
         Self { node, address }
     }
 }
 
-/// As `Display` has it, of which the common kind is made without formatting.
+/// RFC 7239, section 6: an address of version 6 stands in brackets and quotes.
+fn quotes(address: IpAddr) -> (&'static str, &'static str) {
+    if address.is_ipv6() { ("\"[", "]\"") } else { ("", "") }
+}
+
+/// As `Display` has it.
 pub(super) fn text_of(address: IpAddr) -> String {
-    let IpAddr::V4(address) = address else { return address.to_string() };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    for octet in address.octets() {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        for (unit, digit) in [(100, octet / 100), (10, octet / 10 % 10), (1, octet % 10)] {
-            if octet >= unit || unit == 1 {
-                text.push(char::from(b'0' + digit));
+    String::from_utf8_lossy(AddressText::of(address).as_bytes()).into_owned()
+}
+
+/// An address as `Display` has it, in no memory but its own. The common kind is made without formatting.
+struct AddressText {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl AddressText {
+    fn of(address: IpAddr) -> Self {
+        let (mut bytes, mut length) = ([0; 48], 0);
+        let IpAddr::V4(address) = address else {
+            let mut left = &mut bytes[..];
+            // No address is longer.
+            let _ = write!(left, "{address}");
+            length = 48 - left.len();
+            return Self { bytes, length };
+        };
+        let mut put = |byte: u8| {
+            bytes[length] = byte;
+            length += 1;
+        };
+        for (at, octet) in address.octets().into_iter().enumerate() {
+            if at > 0 {
+                put(b'.');
+            }
+            for (unit, digit) in [(100, octet / 100), (10, octet / 10 % 10), (1, octet % 10)] {
+                if octet >= unit || unit == 1 {
+                    put(b'0' + digit);
+                }
             }
         }
+        Self { bytes, length }
     }
-    text
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// Fields that are no matter of copying a line: others have their say in them, or there are rules for them.
@@ -151,9 +182,7 @@ const TOLD: [&str; 4] = ["via", "cdn-loop", "content-type", "expect"];
 
 /// A GET without a body, as it came.
 pub(crate) struct Came<'a> {
-    pub target: PathAndQuery,
-    /// The host, and the same as text.
-    pub host: HeaderValue,
+    pub target: &'a str,
     pub authority: &'a str,
     pub peer: IpAddr,
     pub scheme: &'static str,
@@ -165,26 +194,25 @@ pub(crate) struct Came<'a> {
 }
 
 impl<'a> Came<'a> {
-    pub fn of(glance: &Glance<'a>, is_believed: bool, trace: &TraceContext) -> Option<Self> {
-        Some(Self {
-            target: PathAndQuery::try_from(glance.target()).ok()?,
-            host: HeaderValue::from_str(glance.authority).ok()?,
+    pub fn of(glance: &Glance<'a>, is_believed: bool, trace: &TraceContext) -> Self {
+        Self {
+            target: glance.target(),
             authority: glance.authority,
             peer: glance.peer.ip(),
             scheme: glance.scheme(),
             protocol: Protocol::Http11,
             is_believed,
             traceparent: trace.traceparent_bytes(),
-        })
+        }
     }
 
     /// As a server gets it, as [`forwarded`] and [`NodeName::mark`] make it of one that says nothing of who sent
     /// it, and nothing that may have to be sifted. `None` if it takes more than to leave out lines and to add some. Of each name there is one field.
     pub fn plain(self, fields: impl Iterator<Item = (&'a str, &'a [u8])>, node: &NodeName) -> Option<PlainRequest> {
-        let mut request = PlainRequest::new(self.target, self.host)?;
+        let mut request = PlainRequest::new(self.target, self.authority)?;
         for (name, value) in fields {
             let is = |other: &str| name.len() == other.len() && name.eq_ignore_ascii_case(other);
-            if is("host") || is("content-length") || is("traceparent") || net::is_hop_by_hop(name) {
+            if is("host") || is("content-length") || is("traceparent") || net::is_hop_by_hop(name.as_bytes()) {
                 continue;
             }
             let tells = matches!(name.len(), 9 | 15..=17) && SENDER.iter().any(|sender| is(sender.as_str()));
@@ -196,18 +224,35 @@ impl<'a> Came<'a> {
             }
             request.push(name, value);
         }
-        let Sender { node: sender, address } = Sender::new(self.peer, self.authority, self.scheme);
-        for (name, value) in [
-            ("traceparent", &self.traceparent[..]),
-            (header::FORWARDED.as_str(), sender.as_bytes()),
-            (X_FORWARDED_FOR.as_str(), address.as_bytes()),
-            (X_FORWARDED_HOST.as_str(), self.authority.as_bytes()),
-            (X_FORWARDED_PROTO.as_str(), self.scheme.as_bytes()),
-            (header::VIA.as_str(), via(self.protocol.as_str())?.as_bytes()),
-            (CDN_LOOP.as_str(), node.as_bytes()),
-        ] {
-            request.push(name, value);
-        }
+        let (address, (open, close)) = (AddressText::of(self.peer), quotes(self.peer));
+        let (authority, scheme) = (self.authority.as_bytes(), self.scheme.as_bytes());
+        let via = via(self.protocol.as_str())?;
+        request.push_lines(
+            7,
+            &[
+                b"traceparent: ",
+                &self.traceparent,
+                b"\r\nforwarded: for=",
+                open.as_bytes(),
+                address.as_bytes(),
+                close.as_bytes(),
+                b";host=\"",
+                authority,
+                b"\";proto=",
+                scheme,
+                b"\r\nx-forwarded-for: ",
+                address.as_bytes(),
+                b"\r\nx-forwarded-host: ",
+                authority,
+                b"\r\nx-forwarded-proto: ",
+                scheme,
+                b"\r\nvia: ",
+                via.as_bytes(),
+                b"\r\ncdn-loop: ",
+                node.as_bytes(),
+                b"\r\n",
+            ],
+        );
         (!request.is_full()).then_some(request)
     }
 }

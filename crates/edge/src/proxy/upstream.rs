@@ -244,7 +244,7 @@ impl Upstream {
                 Outgoing::Whole(copied) => {
                     let Copied { method, path_and_query, headers, body, interim } = *copied;
                     let exchange = peer.exchange_telling(method, path_and_query, headers, body, interim);
-                    Box::pin(exchange).await.map(Reply::Response)
+                    Box::pin(exchange).await.map(Reply::of)
                 }
             }
         };
@@ -261,8 +261,16 @@ impl Upstream {
             Err(Undone { error, body }) => (Err(error), body),
         };
         let outcome = outcome(result.as_ref().map(Reply::status));
-        slot.judge(outcome);
-        Tried { slot, outcome, result: result.map_err(failure), unsent }
+        let (at, result) = (slot.pick.at, result.map_err(failure));
+        // What is whole holds no place any more.
+        let slot = if let Ok(Reply::Response(_)) = result {
+            slot.judge(outcome);
+            Some(slot)
+        } else {
+            slot.complete(outcome);
+            None
+        };
+        Tried { at, slot, outcome, result, unsent }
     }
 
     /// An exchange that gets another beside it if it is late.
@@ -328,11 +336,11 @@ impl Upstream {
         asking: &mut Asking<'_>,
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
-        let at = tried.slot.pick.at;
+        let Tried { at, slot, result, .. } = tried;
         asking.note(at);
-        let mut response = match tried.result? {
-            Reply::Response(response) => response,
-            plain @ Reply::Plain(_) => return Ok(plain),
+        let (mut response, slot) = match (result?, slot) {
+            (Reply::Response(response), Some(slot)) => (response, slot),
+            (whole, _) => return Ok(whole),
         };
         if let Some(sticky) = &self.sticky
             && asking.bound != Some(at)
@@ -340,7 +348,9 @@ impl Upstream {
             sticky.bind(at, response.headers_mut());
         }
         let between = Duration::from_millis(self.limits.between_bytes_ms);
-        Ok(Reply::Response(response.map(|body| Passing::wrap(body, tried.slot, between, deadline))))
+        let body = std::mem::take(response.body_mut());
+        *response.body_mut() = Passing::wrap(body, slot, between, deadline);
+        Ok(Reply::Response(response))
     }
 
     /// The body of a request, if it can be had again; else as it comes.
@@ -365,17 +375,18 @@ impl Upstream {
 
     /// What a health check found.
     pub(super) fn checked(&self, at: usize, ok: bool) {
-        self.change(at, self.now_ms(), |pool, now_ms| pool.checked(at, ok, now_ms));
+        self.change(at, self.now_ms(), |desk, now_ms| desk.pool.checked(at, ok, now_ms));
     }
 
     /// Tells the pool something about a target, and the log if that changed its state.
-    fn change(&self, at: usize, now_ms: u64, tell: impl FnOnce(&mut Pool, u64)) {
+    fn change(&self, at: usize, now_ms: u64, tell: impl FnOnce(&mut Desk, u64)) {
         let mut desk = self.desk();
-        let before = desk.pool.state(at, now_ms).name();
-        tell(&mut desk.pool, now_ms);
-        let after = desk.pool.state(at, now_ms).name();
+        let before = desk.pool.state(at, now_ms);
+        tell(&mut desk, now_ms);
+        let after = desk.pool.state(at, now_ms);
         drop(desk);
-        if before != after {
+        if std::mem::discriminant(&before) != std::mem::discriminant(&after) {
+            let (before, after) = (before.name(), after.name());
             tracing::warn!(upstream = %self.name, target_number = at, "a target was {before} and is {after}");
         }
     }
@@ -394,6 +405,13 @@ impl Upstream {
 }
 
 impl Desk {
+    /// A place is free.
+    fn end(&mut self, pick: Pick) {
+        if self.pool.end(pick) {
+            self.wake();
+        }
+    }
+
     /// The next who waits, and is still there, goes on.
     fn wake(&mut self) {
         while let Some(next) = self.line.pop_front() {
@@ -449,7 +467,9 @@ struct Copied {
 
 /// What came of one exchange.
 struct Tried {
-    slot: Slot,
+    at: usize,
+    /// Until the end of a response that is read.
+    slot: Option<Slot>,
     outcome: Outcome,
     result: Result<Reply, Failure>,
     /// The body, if it was not sent.
@@ -587,31 +607,45 @@ pub(super) struct Slot {
     pick: Pick,
     started: Duration,
     judged: bool,
+    over: bool,
 }
 
 impl Slot {
     fn new(upstream: &Arc<Upstream>, pick: Pick, started: Duration) -> Self {
-        Self { upstream: upstream.clone(), pick, started, judged: false }
+        Self { upstream: upstream.clone(), pick, started, judged: false, over: false }
     }
 
     /// What came of it; once more if the response broke off.
     pub fn judge(&mut self, outcome: Outcome) {
-        self.judged = true;
+        self.settle(outcome, false);
+    }
+
+    /// What came of it, and that it is over.
+    fn complete(mut self, outcome: Outcome) {
+        self.settle(outcome, true);
+    }
+
+    fn settle(&mut self, outcome: Outcome, is_over: bool) {
+        (self.judged, self.over) = (true, is_over);
         let now = self.upstream.clock.monotonic();
         let latency_us = u64::try_from((now.saturating_sub(self.started)).as_micros()).unwrap_or(u64::MAX);
         let pick = &mut self.pick;
-        self.upstream.change(pick.at, ms_of(now), |pool, now_ms| pool.judge(pick, outcome, latency_us, now_ms));
+        self.upstream.change(pick.at, ms_of(now), |desk, now_ms| {
+            desk.pool.judge(pick, outcome, latency_us, now_ms);
+            if is_over {
+                desk.end(*pick);
+            }
+        });
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if !self.judged {
-            self.judge(Outcome::Abandoned);
+            self.settle(Outcome::Abandoned, true);
         }
-        let mut desk = self.upstream.desk();
-        if desk.pool.end(self.pick) {
-            desk.wake();
+        if !self.over {
+            self.upstream.desk().end(self.pick);
         }
     }
 }

@@ -205,7 +205,7 @@ impl Exchange {
             let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
             match judge(&self.read, &mut room) {
                 Verdict::Plain(Plain { status, fields, head }) => {
-                    let fields = fields.iter().map(|field| Place::of(field, &self.read)).collect::<Option<_>>();
+                    let fields = Place::of_all(fields, &self.read);
                     let read = |fields| PlainAnswer::new(status, std::mem::take(&mut self.read), head, fields);
                     return Poll::Ready(fields.map(read));
                 }

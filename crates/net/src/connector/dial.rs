@@ -162,7 +162,7 @@ where
 {
     let protocol = |error: hyper::Error| ExchangeError::Protocol { target: target.to_string(), reason: chain(&error) };
     let sender = match driver {
-        Driver::Asker => Sender::Inline(Inline::new(Box::new(dialled.stream), head)),
+        Driver::Asker => Sender::Inline(Box::new(Inline::new(Box::new(dialled.stream), head))),
         Driver::Task { h2: true } => {
             let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(20));

@@ -203,14 +203,15 @@ impl Inline {
             Wire::Bare(_) => bare::head_of(&request),
             Wire::Hyper(_) => None,
         };
-        self.exchange(head, Some(request), limit).await
+        let late_at = limit.map(|limit| Instant::now() + limit);
+        self.exchange(head, Some(request), late_at).await
     }
 
     /// The same for a GET without a body, of which this is what is to be sent.
-    pub async fn ask_plainly(&mut self, head: Vec<u8>, limit: Option<Duration>) -> Result<Answer, Unanswered> {
+    pub async fn ask_plainly(&mut self, head: Vec<u8>, late_at: Instant) -> Result<Answer, Unanswered> {
         match &self.wire {
-            Wire::Bare(_) => self.exchange(Some(head), None, limit).await,
-            Wire::Hyper(_) => Box::pin(self.exchange(None, Some(plain::read(&head)), limit)).await,
+            Wire::Bare(_) => self.exchange(Some(head), None, Some(late_at)).await,
+            Wire::Hyper(_) => Box::pin(self.exchange(None, Some(plain::read(&head)), Some(late_at))).await,
         }
     }
 
@@ -219,9 +220,8 @@ impl Inline {
         &mut self,
         head: Option<Vec<u8>>,
         request: Option<http::Request<Body>>,
-        limit: Option<Duration>,
+        late_at: Option<Instant>,
     ) -> Result<Answer, Unanswered> {
-        let mut late_at = None;
         let mut exchange = head.map(Exchange::new);
         if let (Some(exchange), Wire::Bare(stream)) = (&mut exchange, &mut self.wire) {
             let timer = &mut self.timer;
@@ -229,15 +229,15 @@ impl Inline {
                 if let Poll::Ready(answered) = exchange.poll(&mut **stream, cx) {
                     return Poll::Ready(Ok(answered));
                 }
-                let Some(limit) = limit else { return Poll::Pending };
-                let late_at = *late_at.get_or_insert_with(|| Instant::now() + limit);
-                if timer.is_late(late_at, cx) { Poll::Ready(Err(Unanswered::Late)) } else { Poll::Pending }
+                match late_at {
+                    Some(late_at) if timer.is_late(late_at, cx) => Poll::Ready(Err(Unanswered::Late)),
+                    _ => Poll::Pending,
+                }
             });
             if let Some(whole) = answered.await? {
                 return Ok(Answer::Whole(whole));
             }
         }
-        let late_at = late_at.or_else(|| limit.map(|limit| Instant::now() + limit));
         // Boxed: most exchanges need no room for it.
         Box::pin(self.ask_hyper(exchange, request, late_at)).await.map(Answer::Begun)
     }

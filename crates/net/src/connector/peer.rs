@@ -14,12 +14,13 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use rustls::ClientConfig;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use url::Url;
 
 use super::dial::{self, Dialled, Driver, HeadMax};
 use super::names::Names;
 use super::plain::{PlainRequest, Reply};
-use super::pool::{Lease, Link, Pool, Reuse, Sent, Unsent};
+use super::pool::{Lease, Link, Pool, Reuse, Sent, Spot, Unsent};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
 use crate::interim::Interim;
@@ -44,6 +45,7 @@ pub struct PeerOptions {
     pub unix: Option<PathBuf>,
     /// HTTP/2 from the first byte, without TLS.
     pub h2c: bool,
+    /// Judges each address once, when a connection to it is opened.
     pub check: Check,
     /// The host is the name of a service: its SRV records name servers and ports, each of which this judges.
     pub srv: Option<SocketCheck>,
@@ -91,6 +93,8 @@ pub struct Peer {
     connector: Arc<Connector>,
     options: PeerOptions,
     target: Arc<Target>,
+    /// Where its connections are kept.
+    spot: Spot,
     scheme: Scheme,
     authority: Authority,
     host: HeaderValue,
@@ -123,7 +127,19 @@ impl Peer {
         let names = resolver.map(|resolver| Names::new(resolver, target.clone(), options.srv.is_some()));
         let target = Arc::new(target);
         let scheme = if target.https { Scheme::HTTPS } else { Scheme::HTTP };
-        Ok(Arc::new(Self { connector, options, target, scheme, authority, host, pool, tls: OnceCell::new(), names }))
+        let spot = pool.spot(target.clone());
+        Ok(Arc::new(Self {
+            connector,
+            options,
+            target,
+            spot,
+            scheme,
+            authority,
+            host,
+            pool,
+            tls: OnceCell::new(),
+            names,
+        }))
     }
 
     /// Sends a request and waits for the head of the response. Fields that belong to a connection are
@@ -153,7 +169,7 @@ impl Peer {
         if let Some(interim) = interim {
             hyper::ext::on_informational(&mut request, move |head| interim.pass(head.status(), head.headers()));
         }
-        while let Some(link) = self.pool.take(&self.target, &|address| self.approve(address), at_hand) {
+        while let Some(link) = self.pool.take(&self.spot, &|address| self.approve(address), at_hand, Instant::now()) {
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
@@ -176,17 +192,15 @@ impl Peer {
 
     /// Sends a GET without a body, and waits for the answer, or for the head of the response.
     pub async fn exchange_plain(&self, request: &PlainRequest) -> Result<Reply, Undone> {
-        let host = if self.options.host == HostAsked::Request { request.host() } else { &self.host };
-        while let Some(link) = self.pool.take(&self.target, &|address| self.approve(address), true) {
-            let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
-            if !lease.is_driven_by_asker() {
-                lease.release();
-                break;
-            }
-            match lease.ask(request.head(host), self.options.times.first_byte).await {
+        let host = if self.options.host == HostAsked::Request { request.host() } else { self.host.as_bytes() };
+        let now = Instant::now();
+        let late_at = now + self.options.times.first_byte;
+        while let Some(link) = self.pool.take(&self.spot, &|address| self.approve(address), true, now) {
+            let Some(asked) = self.pool.ask(&self.spot, link, || request.head(host), late_at).await else { break };
+            match asked {
                 Ok(Reply::Response(response)) => {
-                    let response = self.tidied(response);
-                    return response.map(Reply::Response).map_err(|error| Undone { error, body: None });
+                    let response = self.tidied(*response);
+                    return response.map(Reply::of).map_err(|error| Undone { error, body: None });
                 }
                 Ok(plain) => return Ok(plain),
                 Err(Unsent::Failed(_, Some(_))) => {}
@@ -194,8 +208,8 @@ impl Peer {
             }
         }
         // Boxed: most exchanges need no room for connecting, nor for another protocol.
-        let (target, headers) = (request.target().clone(), request.headers());
-        Box::pin(self.exchange(Method::GET, target, headers, Body::empty())).await.map(Reply::Response)
+        let (target, headers) = (request.target(), request.headers());
+        Box::pin(self.exchange(Method::GET, target, headers, Body::empty())).await.map(Reply::of)
     }
 
     /// Asks for a WebSocket, over a connection of its own.
@@ -302,15 +316,9 @@ impl Peer {
         self.within(self.options.times.connect, ("connecting", "connect_ms"), dialling).await
     }
 
-    /// Whether a connection that is kept may be used again.
+    /// Whether a connection that is kept may be used again. Where it leads was judged when it was opened, and this
+    /// server has one judge, who says the same of an address each time.
     fn approve(&self, address: IpAddr) -> Result<(), String> {
-        if self.target.unix.is_some() {
-            return Ok(());
-        }
-        // What a service's name led to was judged with its port.
-        if self.options.srv.is_none() {
-            (self.options.check)(address)?;
-        }
         self.names.as_ref().map_or(Ok(()), |names| names.approve(address))
     }
 
@@ -359,7 +367,7 @@ impl Peer {
         link: Link,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, (ExchangeError, Option<http::Request<Body>>)> {
-        let lease = Lease::new(self.pool.clone(), self.target.clone(), link);
+        let lease = Lease::new(self.pool.clone(), self.spot.clone(), link);
         let limit = self.options.times.first_byte;
         let outcome = if lease.is_driven_by_asker() {
             lease.send(request, Some(limit)).await

@@ -24,29 +24,49 @@ const READ_FIELDS_MAX: usize = 64;
 /// A GET without a body.
 #[derive(Debug)]
 pub struct PlainRequest {
-    target: PathAndQuery,
-    /// The host that the client named.
-    host: HeaderValue,
-    lines: Vec<u8>,
+    /// The host that the client named, and behind it the request but for its `Host`: one piece of memory.
+    text: Vec<u8>,
+    host: usize,
+    target: Range<usize>,
     fields: usize,
 }
 
 impl PlainRequest {
-    /// `None` if the target is none that everybody reads alike.
-    pub fn new(target: PathAndQuery, host: HeaderValue) -> Option<Self> {
-        let text = target.as_str();
-        let is_plain = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_plain.then(|| Self { target, host, lines: Vec::with_capacity(LINES_BYTES), fields: 0 })
+    /// `None` if the target or the host is none that everybody reads alike.
+    pub fn new(target: &str, host: &str) -> Option<Self> {
+        let is_plain = target.starts_with('/') && target.bytes().all(is_plain) && host.bytes().all(is_plain);
+        if !is_plain {
+            return None;
+        }
+        let start = host.len() + "GET ".len();
+        let mut text = Vec::with_capacity(LINES_BYTES + start + target.len());
+        for piece in [host, "GET ", target, " HTTP/1.1\r\n"] {
+            text.extend_from_slice(piece.as_bytes());
+        }
+        Some(Self { text, host: host.len(), target: start..start + target.len(), fields: 0 })
     }
 
     /// Adds a field, whose name is a token and none of those that belong to a connection, to framing or to the
     /// host; no other one has it, and the value has no byte that ends it. Space around that means nothing.
     pub fn push(&mut self, name: &str, value: &[u8]) {
+        let value = value.trim_ascii();
+        self.text.reserve(name.len() + value.len() + 4);
+        let start = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        self.text[start..].make_ascii_lowercase();
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
         self.fields += 1;
-        self.lines.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
-        self.lines.extend_from_slice(b": ");
-        self.lines.extend_from_slice(value.trim_ascii());
-        self.lines.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds so many fields as they are sent: pieces of lines as [`PlainRequest::push`] makes them.
+    pub fn push_lines(&mut self, fields: usize, pieces: &[&[u8]]) {
+        self.text.reserve(pieces.iter().map(|piece| piece.len()).sum());
+        for piece in pieces {
+            self.text.extend_from_slice(piece);
+        }
+        self.fields += fields;
     }
 
     /// Whether it has as many fields as it may have.
@@ -55,25 +75,29 @@ impl PlainRequest {
         self.fields + 1 >= READ_FIELDS_MAX
     }
 
-    pub fn target(&self) -> &PathAndQuery {
-        &self.target
+    pub fn target(&self) -> PathAndQuery {
+        // What is plain is one.
+        PathAndQuery::try_from(&self.text[self.target.clone()]).unwrap_or(PathAndQuery::from_static("/"))
     }
 
-    pub(super) fn host(&self) -> &HeaderValue {
-        &self.host
+    pub(super) fn host(&self) -> &[u8] {
+        &self.text[..self.host]
     }
 
     /// As it is sent to a server that is called this.
-    pub(super) fn head(&self, host: &HeaderValue) -> Vec<u8> {
-        let target = self.target.as_str().as_bytes();
-        let pieces = [b"GET ", target, b" HTTP/1.1\r\n", &self.lines, b"host: ", host.as_bytes(), b"\r\n\r\n"];
-        pieces.concat()
+    pub(super) fn head(&self, host: &[u8]) -> Vec<u8> {
+        [&self.text[self.host..], b"host: ", host, b"\r\n\r\n"].concat()
     }
 
     /// The same as a map.
     pub fn headers(&self) -> HeaderMap {
-        read(&self.head(&self.host)).into_parts().0.headers
+        read(&self.head(self.host())).into_parts().0.headers
     }
+}
+
+/// Whether a byte of a target is one in its path and in its query, for every parser of either.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'z' | b'|' | b'~')
 }
 
 /// The request that a head says. One that is none is a request for nothing.
@@ -88,17 +112,16 @@ pub(super) fn read(head: &[u8]) -> http::Request<Body> {
     if let Some(method) = parsed.method.and_then(|method| Method::try_from(method).ok()) {
         *request.method_mut() = method;
     }
-    let fields = parsed.headers.iter().map(|field| (field.name, Bytes::copy_from_slice(field.value)));
+    let fields = parsed.headers.iter().map(|field| (field.name.as_bytes(), Bytes::copy_from_slice(field.value)));
     *request.headers_mut() = map(fields, parsed.headers.len());
     request
 }
 
 /// Fields that a parser took; what it takes is a name, and a value.
-fn map<'a>(fields: impl Iterator<Item = (&'a str, Bytes)>, count: usize) -> HeaderMap {
+fn map<'a>(fields: impl Iterator<Item = (&'a [u8], Bytes)>, count: usize) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(count + FIELDS_ADDED);
     for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_maybe_shared(value))
-        {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value)) {
             headers.append(name, value);
         }
     }
@@ -109,10 +132,15 @@ fn map<'a>(fields: impl Iterator<Item = (&'a str, Bytes)>, count: usize) -> Head
 #[derive(Debug)]
 pub enum Reply {
     Plain(PlainAnswer),
-    Response(Response<Body>),
+    /// Boxed: a plain answer is not moved about with room for it.
+    Response(Box<Response<Body>>),
 }
 
 impl Reply {
+    pub fn of(response: Response<Body>) -> Self {
+        Self::Response(Box::new(response))
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Plain(answer) => answer.status,
@@ -123,7 +151,7 @@ impl Reply {
     pub fn into_response(self) -> Response<Body> {
         match self {
             Self::Plain(answer) => answer.into_response(),
-            Self::Response(response) => response,
+            Self::Response(response) => *response,
         }
     }
 }
@@ -132,9 +160,10 @@ impl Reply {
 #[derive(Debug)]
 pub struct PlainAnswer {
     status: StatusCode,
-    read: Bytes,
+    read: Vec<u8>,
     /// Bytes of it that are the head; the rest is the body.
     head: usize,
+    /// Those that do not belong to the connection.
     fields: Vec<Place>,
 }
 
@@ -146,8 +175,21 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Of those fields of an answer that are for who asked: not of those that belong to the connection, nor of
+    /// where else the server is to be had (RFC 7838).
+    pub fn of_all(fields: &[Header<'_>], bytes: &[u8]) -> Option<Vec<Self>> {
+        let mut places = Vec::with_capacity(fields.len());
+        for field in fields {
+            let name = field.name.as_bytes();
+            if !is_hop_by_hop(name) && !name.eq_ignore_ascii_case(b"alt-svc") {
+                places.push(Self::of(field, bytes)?);
+            }
+        }
+        Some(places)
+    }
+
     /// `None` if that is nowhere in these bytes, or too far from their beginning.
-    pub fn of(field: &Header<'_>, bytes: &[u8]) -> Option<Self> {
+    fn of(field: &Header<'_>, bytes: &[u8]) -> Option<Self> {
         let start = bytes.as_ptr() as usize;
         let place = |part: &[u8]| {
             let at = if part.is_empty() { 0 } else { (part.as_ptr() as usize).checked_sub(start)? };
@@ -159,7 +201,7 @@ impl Place {
 
 impl PlainAnswer {
     pub(super) fn new(status: StatusCode, read: Vec<u8>, head: usize, fields: Vec<Place>) -> Self {
-        Self { status, read: read.into(), head, fields }
+        Self { status, read, head, fields }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -167,14 +209,9 @@ impl PlainAnswer {
     }
 
     /// Those that do not belong to the connection, with their names as they were written.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         let part = |range: &Range<u16>| &self.read[usize::from(range.start)..usize::from(range.end)];
-        let fields = self.fields.iter().map(move |Place { name, value }| {
-            // Names are tokens.
-            (std::str::from_utf8(part(name)).unwrap_or_default(), part(value))
-        });
-        // Nor where else the server is to be had (RFC 7838).
-        fields.filter(|(name, _)| !is_hop_by_hop(name) && !name.eq_ignore_ascii_case("alt-svc"))
+        self.fields.iter().map(move |Place { name, value }| (part(name), part(value)))
     }
 
     pub fn body(&self) -> &[u8] {
@@ -182,10 +219,13 @@ impl PlainAnswer {
     }
 
     pub fn into_response(self) -> Response<Body> {
-        let fields = self.fields().map(|(name, value)| (name, self.read.slice_ref(value)));
-        let headers = map(fields, self.fields.len());
-        let mut response = Response::new(Body::full(self.read.slice(self.head..)));
-        *response.status_mut() = self.status;
+        let Self { status, read, head, fields } = self;
+        let read = Bytes::from(read);
+        let part = |range: &Range<u16>| usize::from(range.start)..usize::from(range.end);
+        let pieces = fields.iter().map(|Place { name, value }| (&read[part(name)], read.slice(part(value))));
+        let headers = map(pieces, fields.len());
+        let mut response = Response::new(Body::full(read.slice(head..)));
+        *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
     }

@@ -1,6 +1,7 @@
 //! Connections that may be used again.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
 use super::inline::{self, Answer, Inline, Unanswered};
-use super::plain::{self, Reply};
+use super::plain::Reply;
 use super::{Target, dial, framing};
 
 /// A connection.
@@ -53,8 +54,9 @@ impl Wear {
 pub(super) enum Sender {
     H1(http1::SendRequest<Body>),
     H2(http2::SendRequest<Body>),
-    /// HTTP/1.1 without a task of its own, for requests that are at hand.
-    Inline(Inline),
+    /// HTTP/1.1 without a task of its own, for requests that are at hand. Boxed, since connections are moved about
+    /// for every request.
+    Inline(Box<Inline>),
 }
 
 /// Unused for no longer, a connection was one of those that the load of the moment takes, and stays whatever
@@ -64,14 +66,51 @@ const JUST_NOW: Duration = Duration::from_secs(1);
 /// The threads of the node share one pool, and each finds in it only what it put there.
 pub(super) struct Pool {
     reuse: Reuse,
-    shelves: Mutex<HashMap<Place, Shelf>>,
+    keys: RandomState,
+    shelves: Mutex<HashMap<Place, Shelf, BuildHasherDefault<Mix>>>,
 }
 
-type Place = (ThreadId, Arc<Target>);
+/// A target, and what a pool finds it by: whoever knows it beforehand has that computed once.
+#[derive(Clone)]
+pub(super) struct Spot {
+    target: Arc<Target>,
+    key: u64,
+}
+
+/// A spot on one thread.
+type Place = (ThreadId, u64);
+
+impl Spot {
+    fn here(&self) -> Place {
+        thread_local! {
+            static HERE: ThreadId = std::thread::current().id();
+        }
+        (HERE.with(|here| *here), self.key)
+    }
+}
+
+/// For keys that are random already: nobody else knows what they come of.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Connections to one target, and since when each is unused: the one used last is last, and is used next.
-#[derive(Default)]
 struct Shelf {
+    /// Another one may have the same key.
+    target: Arc<Target>,
     links: VecDeque<(Link, Instant)>,
     /// Somebody looks after what nobody takes.
     kept: bool,
@@ -79,7 +118,12 @@ struct Shelf {
 
 impl Pool {
     pub fn new(reuse: Reuse) -> Arc<Self> {
-        Arc::new(Self { reuse, shelves: Mutex::default() })
+        Arc::new(Self { reuse, keys: RandomState::new(), shelves: Mutex::default() })
+    }
+
+    pub fn spot(&self, target: Arc<Target>) -> Spot {
+        let key = self.keys.hash_one(&*target);
+        Spot { target, key }
     }
 
     /// Whether an unused connection is still good for a request.
@@ -93,7 +137,7 @@ impl Pool {
             || self.reuse.requests.is_some_and(|requests| wear.requests.load(Ordering::Relaxed) >= requests)
     }
 
-    fn shelves(&self) -> MutexGuard<'_, HashMap<Place, Shelf>> {
+    fn shelves(&self) -> MutexGuard<'_, HashMap<Place, Shelf, BuildHasherDefault<Mix>>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,13 +146,13 @@ impl Pool {
     /// One that who asks has to drive, only for a request that is at hand.
     pub fn take(
         &self,
-        target: &Arc<Target>,
+        spot: &Spot,
         check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
         at_hand: bool,
+        now: Instant,
     ) -> Option<Link> {
-        let now = Instant::now();
         let mut shelves = self.shelves();
-        let links = &mut shelves.get_mut(&(std::thread::current().id(), target.clone()))?.links;
+        let links = &mut shelves.get_mut(&spot.here()).filter(|shelf| shelf.target == spot.target)?.links;
         let mut at = links.len();
         loop {
             at = at.checked_sub(1)?;
@@ -137,14 +181,21 @@ impl Pool {
         }
     }
 
-    fn put(self: &Arc<Self>, target: Arc<Target>, link: Link) {
+    fn put(self: &Arc<Self>, spot: &Spot, link: Link) {
         let now = Instant::now();
         if link.is_closed() || self.is_worn(&link, now) || self.reuse.per_target == 0 {
             return;
         }
-        let place = (std::thread::current().id(), target);
+        let place = spot.here();
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(place.clone()).or_default();
+        let shelf = shelves.entry(place).or_insert_with(|| Shelf {
+            target: spot.target.clone(),
+            links: VecDeque::new(),
+            kept: false,
+        });
+        if shelf.target != spot.target {
+            return;
+        }
         if matches!(link.sender, Sender::H2(_)) {
             // One for each address; the newest use keeps it alive.
             shelf.links.retain(|(other, _)| other.address != link.address || !matches!(other.sender, Sender::H2(_)));
@@ -158,6 +209,31 @@ impl Pool {
             shelf.kept = true;
             runtime.spawn(keep(Arc::downgrade(self), place, now + self.reuse.idle));
         }
+    }
+
+    /// Sends the head of a plain request over a connection that was taken, as [`Lease::send`] does. One that
+    /// is no matter of who asks is given back.
+    pub async fn ask(
+        self: &Arc<Self>,
+        spot: &Spot,
+        mut link: Link,
+        head: impl FnOnce() -> Vec<u8>,
+        late_at: Instant,
+    ) -> Option<Result<Reply, Unsent>> {
+        let Sender::Inline(inline) = &mut link.sender else {
+            self.put(spot, link);
+            return None;
+        };
+        link.wear.requests.fetch_add(1, Ordering::Relaxed);
+        Some(match inline.ask_plainly(head(), late_at).await {
+            Ok(Answer::Whole(answer)) => {
+                self.put(spot, link);
+                Ok(Reply::Plain(answer))
+            }
+            Ok(Answer::Begun(response)) => Lease::new(self.clone(), spot.clone(), link).begun(response).map(Reply::of),
+            Err(Unanswered::Late) => Err(Unsent::Late),
+            Err(Unanswered::Failed(error, unsent)) => Err(Unsent::Failed(error, unsent)),
+        })
     }
 
     /// Closes what is good for nothing any more, and what is too much. The oldest are in front.
@@ -225,13 +301,13 @@ impl Link {
 /// A connection while an exchange uses it. It returns to the pool when the response has ended.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    target: Arc<Target>,
+    spot: Spot,
     pub(super) link: Link,
 }
 
 impl Lease {
-    pub fn new(pool: Arc<Pool>, target: Arc<Target>, link: Link) -> Self {
-        Self { pool, target, link }
+    pub fn new(pool: Arc<Pool>, spot: Spot, link: Link) -> Self {
+        Self { pool, spot, link }
     }
 
     pub fn is_driven_by_asker(&self) -> bool {
@@ -290,7 +366,7 @@ impl Lease {
             return Err(Unsent::Unclear(fault));
         }
         if let Sender::H2(sender) = &self.link.sender {
-            self.pool.put(self.target.clone(), self.link.shared(sender));
+            self.pool.put(&self.spot, self.link.shared(sender));
         }
         if let Sender::Inline(_) = &self.link.sender {
             let body = inline::body(incoming, self).map_err(|error| Unsent::Failed(error, None))?;
@@ -305,27 +381,10 @@ impl Lease {
         Ok(http::Response::from_parts(parts, Body::stream(body)))
     }
 
-    /// Sends the head of a plain request over a connection that who asks drives, as [`Lease::send`] does.
-    pub async fn ask(mut self, head: Vec<u8>, limit: Duration) -> Result<Reply, Unsent> {
-        self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
-        let Sender::Inline(inline) = &mut self.link.sender else {
-            return self.send(plain::read(&head), Some(limit)).await.map(Reply::Response);
-        };
-        match inline.ask_plainly(head, Some(limit)).await {
-            Ok(Answer::Whole(answer)) => {
-                self.release();
-                Ok(Reply::Plain(answer))
-            }
-            Ok(Answer::Begun(response)) => self.begun(response).map(Reply::Response),
-            Err(Unanswered::Late) => Err(Unsent::Late),
-            Err(Unanswered::Failed(error, unsent)) => Err(Unsent::Failed(error, unsent)),
-        }
-    }
-
     /// Back to the pool.
     pub(super) fn release(self) {
-        let Self { pool, target, link } = self;
-        pool.put(target, link);
+        let Self { pool, spot, link } = self;
+        pool.put(&spot, link);
     }
 }
 
@@ -369,10 +428,10 @@ struct LeasedBody {
 
 impl LeasedBody {
     fn release(&mut self) {
-        if let Some(Lease { pool, target, link }) = self.lease.take()
+        if let Some(Lease { pool, spot, link }) = self.lease.take()
             && matches!(link.sender, Sender::H1(_))
         {
-            pool.put(target, link);
+            pool.put(&spot, link);
         }
     }
 }

@@ -12,6 +12,7 @@
 //! a request, and finds it answered ([`State::prepared`]).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::{Gate, State, Step, Upgrading, Wire};
@@ -55,6 +56,9 @@ pub(super) struct Unsent {
 
 /// An answer that is waited for.
 pub(super) struct Awaited(Later);
+
+/// What is read at once of a request that may be plain.
+const PIECE_BYTES: usize = 8 << 10;
 
 /// What hyper is shown if it is to frame an answer: a request as plain as the one that was answered, of which it
 /// wants to know no more.
@@ -154,6 +158,41 @@ impl Wire {
         }
         self.state.passed.set(self.state.passed.get() + 1);
         true
+    }
+
+    /// Answers requests of that kind, one after the other, and nothing else: ready with true when what comes is
+    /// for hyper, all of which is kept for it; with false when nothing comes any more.
+    pub fn poll_plainly(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            ready!(self.poll_awaited(cx));
+            ready!(self.poll_unsent(cx))?;
+            if self.ended {
+                return Poll::Ready(Ok(false));
+            }
+            if !self.is_at_rest() && self.before.is_empty() {
+                return Poll::Ready(Ok(true));
+            }
+            let mut known = None;
+            if !self.before.is_empty() {
+                let before = std::mem::take(&mut self.before);
+                if self.takes(&before, &mut known) {
+                    continue;
+                }
+                self.before = before;
+                return Poll::Ready(Ok(true));
+            }
+            // A connection that waits has no buffer.
+            let mut space = [MaybeUninit::uninit(); PIECE_BYTES];
+            let mut piece = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+            if piece.filled().is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            if !self.takes(piece.filled(), &mut known) {
+                self.before = Bytes::copy_from_slice(piece.filled());
+                return Poll::Ready(Ok(true));
+            }
+        }
     }
 
     /// Waits for an answer that somebody was asked for.

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 pub(crate) use super::arrival::Guard;
 use super::arrival::{Arrived, Entrance, arrive, remember};
+use super::plainly::{self, Turn};
 use super::upgraded::{self, Switching};
 use super::{Leave, Server, Standalone, farewell, rest};
 use crate::ServerLimits;
@@ -83,6 +84,11 @@ where
     let mut wire = Wire::new(stream, before, limits.clone(), state.clone()).with_quick(quick);
     let mut watch = Watch::new(state, limits.clone(), false);
     while rest::until_used(&mut wire, &mut watch, state, &shared.server.counts).await {
+        match plainly::serve(&mut wire, &mut watch, state).await {
+            Turn::Hyper => {}
+            Turn::Rested => continue,
+            Turn::Over => return,
+        }
         // Boxed, so that what hyper needs for a request is given back when there is none.
         match Box::pin(serve_awake(wire, &mut watch, &limits, &shared)).await {
             Some(rested) => wire = rested,
@@ -541,6 +547,8 @@ pub(super) enum Verdict {
 pub(super) struct Watch {
     limits: Rc<ServerLimits>,
     timer: Pin<Box<Sleep>>,
+    /// It knows whom to wake, which is one task for as long as the connection lasts.
+    armed: bool,
     /// HTTP/2 and 3.
     multiplexed: bool,
     /// Nothing but the socket is kept of it.
@@ -557,6 +565,7 @@ impl Watch {
         state.rearm.set(true);
         Self {
             timer: Box::pin(tokio::time::sleep_until(started + limits.header)),
+            armed: false,
             limits,
             multiplexed,
             resting: false,
@@ -568,12 +577,13 @@ impl Watch {
     pub(super) fn poll(&mut self, state: &State, cx: &mut Context<'_>) -> Poll<Verdict> {
         remember(state, cx);
         loop {
-            if state.rearm.take() || self.timer.as_mut().poll(cx).is_ready() {
+            if state.rearm.take() || self.is_due(cx) {
                 match self.judge(state, Instant::now()) {
                     Ok(deadline) => {
                         let early = deadline.checked_sub(self.limits.rest).filter(|_| !self.multiplexed);
                         state.rests_early.set(early);
                         self.timer.as_mut().reset(deadline);
+                        self.armed = false;
                     }
                     Err(verdict) => return Poll::Ready(verdict),
                 }
@@ -581,6 +591,17 @@ impl Watch {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether it is time to look. A timer that was told once is not told again with every request.
+    fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.armed {
+            return self.timer.is_elapsed();
+        }
+        let is_due = self.timer.as_mut().poll(cx).is_ready();
+        // Of a task whose turn is over, no note is taken.
+        self.armed = !is_due && tokio::task::coop::has_budget_remaining();
+        is_due
     }
 
     /// When to look again, or what is to be done now.

@@ -1,12 +1,13 @@
 //! The text format. Apps and routes are sorted, so that two scrapes can be compared by eye.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::MirrorOutcome;
 
+use super::by_name::ByName;
 use super::{App, BOUNDS_US, Histogram, Kind, Metrics, POINTS_MAX};
 
 pub(super) fn render(metrics: &Metrics) -> String {
@@ -56,7 +57,7 @@ fn kind_name(kind: Kind) -> &'static str {
 
 type Sorted<T> = BTreeMap<Arc<str>, Arc<T>>;
 
-fn sorted<T>(map: &RwLock<HashMap<Arc<str>, Arc<T>>>) -> Sorted<T> {
+fn sorted<T>(map: &RwLock<ByName<Arc<str>, Arc<T>>>) -> Sorted<T> {
     map.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 

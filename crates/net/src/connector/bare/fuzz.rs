@@ -88,7 +88,7 @@ impl Server {
         let (near, far) = tokio::io::duplex(1 << 20);
         tokio::spawn(self.clone().serve(far));
         let inline = Inline::new(Box::new(near), HeadMax { bytes: 16 << 10, fields: 100 });
-        Link { sender: Sender::Inline(inline), address: IpAddr::from([127, 0, 0, 1]), wear: Wear::new() }
+        Link { sender: Sender::Inline(Box::new(inline)), address: IpAddr::from([127, 0, 0, 1]), wear: Wear::new() }
     }
 
     async fn serve(self, mut stream: DuplexStream) {
@@ -120,14 +120,14 @@ impl Server {
 async fn outcome(server: Server, by_hyper: bool) -> (String, usize) {
     let long = Duration::from_secs(30);
     let pool = Pool::new(Reuse { idle: long, per_target: 8, age: None, requests: None });
-    let target = Arc::new(Target { https: false, host: "h".to_owned(), port: 80, unix: None });
+    let spot = pool.spot(Arc::new(Target { https: false, host: "h".to_owned(), port: 80, unix: None }));
     let ask = async |path: &'static str| {
         let mut request = http::Request::get(path).header("accept", "*/*").body(Body::empty()).expect("a request");
         if by_hyper {
             request.extensions_mut().insert("beside");
         }
-        let link = pool.take(&target, &|_| Ok(()), true).unwrap_or_else(|| server.connect());
-        Lease::new(pool.clone(), target.clone(), link).send(request, Some(Duration::from_secs(1))).await
+        let link = pool.take(&spot, &|_| Ok(()), true, tokio::time::Instant::now()).unwrap_or_else(|| server.connect());
+        Lease::new(pool.clone(), spot.clone(), link).send(request, Some(Duration::from_secs(1))).await
     };
     let said = match ask("/x").await {
         Ok(response) => describe(response).await,

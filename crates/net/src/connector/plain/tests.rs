@@ -2,21 +2,22 @@ use super::super::bare::head_of;
 use super::*;
 
 fn request() -> PlainRequest {
-    let mut request = PlainRequest::new(PathAndQuery::from_static("/a?b"), HeaderValue::from_static("client.example"))
-        .expect("a target");
-    request.push("Accept", b"*/*");
+    let mut request = PlainRequest::new("/a?b", "client.example").expect("a target");
+    request.push("Accept", b" */*\t");
     request.push("x-\u{7e}", "\u{e9}".as_bytes());
-    request.push("x-empty", b" \t ");
+    request.push_lines(1, &[b"x-empty: ", b"\r\n"]);
     request
 }
 
 #[test]
 fn a_request_is_read_back_as_hyper_writes_it() {
-    let head = request().head(&HeaderValue::from_static("server.example:81"));
+    let head = request().head(b"server.example:81");
     let expect = "GET /a?b HTTP/1.1\r\naccept: */*\r\nx-~: \u{e9}\r\nx-empty: \r\nhost: server.example:81\r\n\r\n";
     assert_eq!(String::from_utf8_lossy(&head), expect);
     assert_eq!(head_of(&read(&head)).as_deref(), Some(&head[..]));
-    assert_eq!(request().headers().len(), 4);
+    let (target, headers) = (request().target(), request().headers());
+    assert_eq!((target.as_str(), headers.len()), ("/a?b", 4));
+    assert_eq!(headers["host"], "client.example");
 }
 
 #[test]
@@ -27,8 +28,16 @@ fn what_is_no_request_asks_for_nothing() {
 
 #[test]
 fn a_target_that_not_everybody_reads_alike_is_for_others() {
-    for target in ["*", "?a", "/\u{e9}"] {
-        let target = PathAndQuery::try_from(target).expect("a target of its kind");
-        assert!(PlainRequest::new(target, HeaderValue::from_static("h")).is_none());
+    for target in ["", "*", "?a", "/\u{e9}", "/a b", "/<", "/\"", "/{a}", "/#a"] {
+        assert!(PlainRequest::new(target, "h").is_none(), "{target}");
+    }
+}
+
+#[test]
+fn a_plain_target_is_one_for_the_parser() {
+    for byte in (0..=0xff_u8).filter(|byte| is_plain(*byte)).map(char::from) {
+        let target = format!("/{byte}?{byte}");
+        let request = PlainRequest::new(&target, "h").expect("a target");
+        assert_eq!(request.target().as_str(), target);
     }
 }

@@ -26,7 +26,7 @@ use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
 use net::{Believed, Found, Glance};
 use telemetry::{Record, TraceContext};
 
-use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, later, request_id};
+use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, id_value, later, request_id};
 use crate::core::Core;
 use crate::door::Door;
 use crate::proxy::{self, Rule};
@@ -282,7 +282,7 @@ fn response(hit: &Hit, id: &str, glance: &Glance<'_>, door: Option<&Door>) -> Op
     headers.insert(header::AGE, HeaderValue::from(hit.age_s));
     headers.append(CACHE_STATUS, HeaderValue::from_maybe_shared(Bytes::from(status)).ok()?);
     headers.append(header::VIA, HeaderValue::from_static("1.1 selvedge"));
-    headers.insert(REQUEST_ID, HeaderValue::from_str(id).ok()?);
+    headers.insert(REQUEST_ID, id_value(id));
     if let Some(door) = door {
         door.fields(glance.host(), glance.secured, &mut headers);
     }

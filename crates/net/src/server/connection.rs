@@ -181,7 +181,8 @@ where
             at_hand.set(true);
             flight.complete();
             flight.stand_alone();
-            let answer = response.map(|body| Tracked { body, flight: Some(flight), pieces: true });
+            let pieces = response.body().whole().is_none_or(|whole| whole.len() > H2_PIECE_BYTES);
+            let answer = response.map(|body| Tracked { body, flight: Some(flight), pieces });
             return Either::Left(ready(Ok(answer)));
         }
         // Boxed, since hyper moves what it is given several times before it first runs.

@@ -116,6 +116,8 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<Left> {
     let swift = core.clone();
     server
         .answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(swift.borrow().as_ref()?, glance, out)));
+    let swift = core.clone();
+    server.answer_from_hand(Box::new(move |glance| pipeline::at_once::respond(swift.borrow().as_ref()?, glance)));
     let slot = core.clone();
     let service = move |request| {
         let core = slot.borrow().clone();

@@ -365,7 +365,7 @@ impl<'a> Open<'a> {
             ..Record::default()
         };
         core.drain.enter();
-        let id = HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let id = id_value(&id);
         let record = RecordHandle::new(record, core.sink.clone());
         Self { core, record, trace, id, started: core.clock.monotonic(), finished: false }
     }
@@ -457,6 +457,14 @@ impl Drop for Open<'_> {
             record.code = Some(&code::CLIENT_GONE);
         }
     }
+}
+
+/// An id as a field. No other answer has it: that it is remembered nowhere leaves the tables of HPACK to what comes
+/// again.
+fn id_value(id: &str) -> HeaderValue {
+    let mut value = HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
 }
 
 /// A random UUID (RFC 9562, version 4).

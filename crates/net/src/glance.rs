@@ -1,4 +1,4 @@
-//! The head of a request as it lies in the buffer, for whoever has its answer at hand.
+//! The head of a request as it came, for whoever has its answer at hand.
 //!
 //! A whole parser makes values of everything that a head says, a task and a future carry them, and most
 //! of it is dropped unread when the answer lies ready. So a request of the plainest kind is looked at
@@ -6,6 +6,9 @@
 //! of its connection. It has been judged already ([`check_head`](crate::head::check_head)); whatever else
 //! is not plain about it is no glance but `None`, and the request goes the long way, which knows
 //! everything. A glance therefore decides nothing that the long way would decide otherwise.
+//!
+//! A request of HTTP/2 was parsed already, for its fields are compressed together with all before it. It is
+//! looked at in the same way, before it becomes a task.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,12 +17,12 @@ use std::sync::Arc;
 use base::Body;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use httparse::Header;
 
 use crate::request::{Protocol, Request};
-use crate::target;
 use crate::tls::Secured;
+use crate::{ServerLimits, target};
 
 /// Fields of a request that is looked at; one with more goes the long way.
 pub(crate) const FIELDS_MAX: usize = 40;
@@ -29,6 +32,9 @@ const FIELDS_ADDED: usize = 8;
 /// Looks at a request that may have its answer at hand, or who can be asked for it. What was written by one
 /// that returns `None` is forgotten.
 pub type AtOnce = Box<dyn Fn(&Glance<'_>, &mut Vec<u8>) -> Option<Found>>;
+
+/// Looks at a request of HTTP/2 that may have its whole answer at hand.
+pub type AtHand = Box<dyn Fn(&Glance<'_>) -> Option<Response<Body>>>;
 
 /// What came of a look.
 pub enum Found {
@@ -66,6 +72,9 @@ pub struct Glance<'a> {
     pub path: &'a str,
     /// Without the question mark.
     pub query: Option<&'a str>,
+    /// HTTP/1.1 or HTTP/2.
+    pub protocol: Protocol,
+    /// Of HTTP/1.1: the bytes that everything here is a piece of.
     head: &'a [u8],
     target: &'a str,
     session: Option<&'a Arc<Secured>>,
@@ -106,10 +115,47 @@ impl<'a> Glance<'a> {
             }
         }
         let authority = authority.filter(|authority| target::is_normal_authority(authority))?;
-        let (host, _) = target::split_port(authority);
-        let host = host.strip_suffix('.').unwrap_or(host);
+        let host = host_of(authority);
         let secured = session.is_some();
-        Some(Self { peer, listener, secured, authority, host, path, query, head, target, session, fields })
+        let protocol = Protocol::Http11;
+        Some(Self { peer, listener, secured, authority, host, path, query, protocol, head, target, session, fields })
+    }
+
+    /// The same of a request of HTTP/2 without a body.
+    pub(crate) fn of_head<B>(
+        request: &'a http::Request<B>,
+        room: &'a mut [Header<'a>; FIELDS_MAX],
+        limits: &ServerLimits,
+        (peer, listener, session): (SocketAddr, usize, Option<&'a Arc<Secured>>),
+    ) -> Option<Self> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let (target, count) = (uri.path_and_query()?.as_str(), headers.len());
+        if *request.method() != Method::GET || count >= room.len() || count > limits.header_count {
+            return None;
+        }
+        if target.len() > limits.uri_bytes || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        if !target::is_normal_path(uri.path()) {
+            return None;
+        }
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return None;
+        }
+        let authority = uri.authority().map(http::uri::Authority::as_str);
+        let authority = authority.filter(|authority| target::is_normal_authority(authority))?;
+        // The field that everybody behind HTTP/2 finds, and that nobody has to send.
+        room[0] = Header { name: header::HOST.as_str(), value: authority.as_bytes() };
+        for (field, (name, value)) in room[1..].iter_mut().zip(headers) {
+            if *name == header::HOST || *name == header::EXPECT {
+                return None;
+            }
+            *field = Header { name: name.as_str(), value: value.as_bytes() };
+        }
+        let (path, query, protocol) = (uri.path(), uri.query(), Protocol::Http2);
+        let (secured, fields) = (session.is_some(), &room[..=count]);
+        let (host, head) = (host_of(authority), &[]);
+        Some(Self { peer, listener, secured, authority, host, path, query, protocol, head, target, session, fields })
     }
 
     /// The host without its port and without a trailing dot.
@@ -141,8 +187,12 @@ impl<'a> Glance<'a> {
         self.session.is_some_and(|session| session.client.is_some())
     }
 
-    /// The request as the long way would have it, but for interim answers. `None` if it is not to be had.
+    /// The request as the long way would have it, but for interim answers. `None` if it is not to be had, as one
+    /// of HTTP/2 is not.
     pub fn request(&self) -> Option<Request> {
+        if self.protocol != Protocol::Http11 {
+            return None;
+        }
         // Fields are pieces of one copy.
         let copy = Bytes::copy_from_slice(self.head);
         let piece = |bytes: &[u8]| {
@@ -183,3 +233,9 @@ fn is(field: &Header<'_>, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+/// The host of an authority without its port and without a trailing dot.
+fn host_of(authority: &str) -> &str {
+    let (host, _) = target::split_port(authority);
+    host.strip_suffix('.').unwrap_or(host)
+}

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use crate::ServerLimits;
 use crate::counts::{ConnectionCounts, Place};
 use crate::gate::State;
-use crate::glance::AtOnce;
+use crate::glance::{AtHand, AtOnce};
 use crate::head::Refusal;
 use crate::listen::{Accepting, Incoming, Listener, Reception};
 use crate::quic::{Arrival, Intake};
@@ -71,6 +71,7 @@ pub struct Server {
     left: Notify,
     pub(crate) paths: Cell<Paths>,
     pub(crate) at_once: OnceCell<AtOnce>,
+    pub(crate) at_hand: OnceCell<AtHand>,
     /// Memory for the heads of such answers.
     pub(crate) scratch: RefCell<Vec<u8>>,
 }
@@ -96,6 +97,7 @@ impl Server {
             left: Notify::new(),
             paths: Cell::default(),
             at_once: OnceCell::new(),
+            at_hand: OnceCell::new(),
             scratch: RefCell::default(),
         })
     }
@@ -108,6 +110,11 @@ impl Server {
     /// Who is asked first for the answer to a plain request of HTTP/1.1; before it serves, and once.
     pub fn answer_at_once(&self, at_once: AtOnce) {
         assert!(self.at_once.set(at_once).is_ok(), "one who is asked first");
+    }
+
+    /// The same for HTTP/2.
+    pub fn answer_from_hand(&self, at_hand: AtHand) {
+        assert!(self.at_hand.set(at_hand).is_ok(), "one who is asked first");
     }
 
     /// Accepts and serves until `stop`, then drains: takes no new connection, lets every request

@@ -14,21 +14,25 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use base::Body;
+use bytes::Bytes;
 use cache::{Asked, Key, Reuse, Stored};
 use http::header::{self, HeaderName};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use manifest::route::when::Facts;
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
-use net::{Found, Glance, Protocol};
+use net::{Believed, Found, Glance};
 use telemetry::{Record, TraceContext};
 
-use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, later, request_id};
+use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, id_value, later, request_id};
 use crate::core::Core;
 use crate::door::Door;
 use crate::proxy::{self, Rule};
 use crate::sender;
 use crate::site::Site;
+use crate::told::CACHE_STATUS;
 
 /// What a client says of the response that it wants, or has already.
 const CONDITIONS: [&str; 8] = [
@@ -54,6 +58,11 @@ static UNCHANGED: [HeaderName; 7] = [
     header::USER_AGENT,
 ];
 
+/// Room for what is said beside what is stored.
+const FIELDS_ADDED: usize = 8;
+/// Room for the word of the cache.
+const STATUS_BYTES: usize = 40;
+
 /// Answers a request with what lies ready, if that is all that there is to it.
 pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) -> Option<Found> {
     let started = core.clock.monotonic();
@@ -61,34 +70,82 @@ pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) ->
     let site = hosts.find(glance.host())?;
     let doors = core.doors.current();
     let door = doors.get(glance.listener);
-    let believed = door.and_then(|door| sender::of_glance(door, glance));
-    let client = believed.as_ref().map_or(glance.peer.ip(), |believed| believed.client);
-    let scheme = believed.as_ref().and_then(|believed| believed.scheme).unwrap_or(glance.scheme());
-    let (index, upstream, route_cache, target) = routed(core, site, glance, client)?;
-    if door.is_some_and(|door| door.stops(glance.host(), glance.path, scheme)) {
-        return None;
+    let asked = Wanted::of(core, site, glance, door)?;
+    if asked.cache == RouteCache::Off {
+        let to = (asked.index, asked.upstream);
+        return later::ask(core, site, to, glance, asked.believed, started).map(Found::Later);
     }
-    if route_cache == RouteCache::Off {
-        return later::ask(core, site, (index, upstream), glance, believed, started).map(Found::Later);
-    }
-    if glance.has_any(&CONDITIONS) {
-        return None;
-    }
-    let now_ms = core.clock.unix_ms();
-    let asked = believed.and_then(|believed| believed.authority).filter(|asked| asked != glance.authority);
-    let page = Page { glance, scheme, asked };
-    let stored = find(core, site, page, index, route_cache, &target, now_ms)?;
-    let body = stored.body.whole()?.clone();
+    let hit = asked.find(core, site, glance)?;
     let id = request_id(core);
-    let ttl_s = write_head(out, &stored, now_ms, &id, glance, door)?;
-    site.counts(&core.cache).hit(body.len() as u64);
-    record(
-        core,
-        site,
-        glance,
-        Answered { index, client, id, started, now_ms, status: stored.status, bytes: body.len(), ttl_s },
-    );
+    write_head(out, &hit, &id, glance, door)?;
+    let body = hit.body.clone();
+    hit.tell(core, site, glance, id, started);
     Some(Found::Answer(body))
+}
+
+/// The same as a response, for who frames it (HTTP/2).
+pub(crate) fn respond(core: &Rc<Core>, glance: &Glance<'_>) -> Option<Response<Body>> {
+    let started = core.clock.monotonic();
+    let hosts = core.hosts.current();
+    let site = hosts.find(glance.host())?;
+    let doors = core.doors.current();
+    let door = doors.get(glance.listener);
+    let asked = Wanted::of(core, site, glance, door).filter(|asked| asked.cache != RouteCache::Off)?;
+    let hit = asked.find(core, site, glance)?;
+    let id = request_id(core);
+    let response = response(&hit, &id, glance, door)?;
+    hit.tell(core, site, glance, id, started);
+    Some(response)
+}
+
+/// What is asked of a route to an upstream that has nothing in between.
+struct Wanted {
+    index: RouteIndex,
+    upstream: UpstreamIndex,
+    cache: RouteCache,
+    target: Target,
+    client: IpAddr,
+    scheme: &'static str,
+    believed: Option<Box<Believed>>,
+}
+
+impl Wanted {
+    fn of(core: &Core, site: &Site, glance: &Glance<'_>, door: Option<&Door>) -> Option<Self> {
+        let believed = door.and_then(|door| sender::of_glance(door, glance));
+        let client = believed.as_ref().map_or(glance.peer.ip(), |believed| believed.client);
+        let scheme = believed.as_ref().and_then(|believed| believed.scheme).unwrap_or(glance.scheme());
+        let (index, upstream, cache, target) = routed(core, site, glance, client)?;
+        let stopped = door.is_some_and(|door| door.stops(glance.host(), glance.path, scheme));
+        (!stopped).then_some(Self { index, upstream, cache, target, client, scheme, believed })
+    }
+
+    /// What the cache has for it.
+    fn find(self, core: &Core, site: &Site, glance: &Glance<'_>) -> Option<Hit> {
+        if glance.has_any(&CONDITIONS) {
+            return None;
+        }
+        let now_ms = core.clock.unix_ms();
+        let asked = self.believed.and_then(|believed| believed.authority);
+        let asked = asked.filter(|asked| asked != glance.authority);
+        let page = Page { glance, scheme: self.scheme, asked };
+        let stored = find(core, site, page, self.index, self.cache, &self.target, now_ms)?;
+        let body = stored.body.whole()?.clone();
+        let age_s = stored.age_s(now_ms);
+        let left_s = i128::from(stored.lifetime_s) - i128::from(age_s);
+        Some(Hit { stored, body, age_s, left_s, now_ms, index: self.index, client: self.client })
+    }
+}
+
+/// A stored response that answers.
+struct Hit {
+    stored: Arc<Stored>,
+    body: Bytes,
+    age_s: u64,
+    /// How long it is fresh.
+    left_s: i128,
+    now_ms: u64,
+    index: RouteIndex,
+    client: IpAddr,
 }
 
 /// The route of a request, if nothing stands between it and the cache, or the upstream.
@@ -179,15 +236,9 @@ fn find(
     (plain && !compressed).then_some(stored)
 }
 
-/// The head as hyper would write it. Answers how long the response is fresh.
-fn write_head(
-    out: &mut Vec<u8>,
-    stored: &Stored,
-    now_ms: u64,
-    id: &str,
-    glance: &Glance<'_>,
-    door: Option<&Door>,
-) -> Option<i64> {
+/// The head as hyper would write it.
+fn write_head(out: &mut Vec<u8>, hit: &Hit, id: &str, glance: &Glance<'_>, door: Option<&Door>) -> Option<()> {
+    let stored = &*hit.stored;
     let reason = stored.status.canonical_reason()?;
     for piece in ["HTTP/1.1 ", stored.status.as_str(), " ", reason, "\r\n"] {
         out.extend_from_slice(piece.as_bytes());
@@ -195,7 +246,7 @@ fn write_head(
     let mut dated = false;
     for (name, value) in &stored.headers {
         dated |= name == header::DATE;
-        if *name != header::CONTENT_LENGTH && *name != header::AGE && *name != REQUEST_ID {
+        if is_kept(name) {
             push(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
@@ -203,16 +254,14 @@ fn write_head(
         // The long way knows the time in words.
         return None;
     }
-    let age_s = stored.age_s(now_ms);
-    let left_s = i128::from(stored.lifetime_s) - i128::from(age_s);
     out.extend_from_slice(b"content-length: ");
-    push_number(out, stored.body.len() as u64);
+    push_number(out, hit.body.len() as u64);
     out.extend_from_slice(b"\r\nage: ");
-    push_number(out, age_s);
+    push_number(out, hit.age_s);
     out.extend_from_slice(b"\r\ncache-status: selvedge; hit; ttl=");
-    match u64::try_from(left_s) {
+    match u64::try_from(hit.left_s) {
         Ok(left_s) => push_number(out, left_s),
-        Err(_) => drop(write!(out, "{left_s}")),
+        Err(_) => drop(write!(out, "{}", hit.left_s)),
     }
     out.extend_from_slice(b"\r\nvia: 1.1 selvedge\r\n");
     push(out, REQUEST_ID.as_str().as_bytes(), id.as_bytes());
@@ -221,7 +270,37 @@ fn write_head(
         push(out, name.as_str().as_bytes(), HeaderValue::as_bytes(value));
     }
     out.extend_from_slice(b"\r\n");
-    Some(i64::try_from(left_s).unwrap_or(i64::MAX))
+    Some(())
+}
+
+/// The same fields as a response.
+fn response(hit: &Hit, id: &str, glance: &Glance<'_>, door: Option<&Door>) -> Option<Response<Body>> {
+    let stored = &*hit.stored;
+    if !stored.headers.contains_key(header::DATE) {
+        return None;
+    }
+    let mut headers = HeaderMap::with_capacity(stored.headers.len() + FIELDS_ADDED);
+    for (name, value) in stored.headers.iter().filter(|(name, _)| is_kept(name)) {
+        headers.append(name, value.clone());
+    }
+    let mut status = Vec::with_capacity(STATUS_BYTES);
+    let _ = write!(status, "selvedge; hit; ttl={}", hit.left_s);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(stored.body.len()));
+    headers.insert(header::AGE, HeaderValue::from(hit.age_s));
+    headers.append(CACHE_STATUS, HeaderValue::from_maybe_shared(Bytes::from(status)).ok()?);
+    headers.append(header::VIA, HeaderValue::from_static("1.1 selvedge"));
+    headers.insert(REQUEST_ID, id_value(id));
+    if let Some(door) = door {
+        door.fields(glance.host(), glance.secured, &mut headers);
+    }
+    let mut response = Response::new(Body::full(hit.body.clone()));
+    (*response.status_mut(), *response.headers_mut()) = (stored.status, headers);
+    Some(response)
+}
+
+/// Whether a field is told as it is stored.
+fn is_kept(name: &HeaderName) -> bool {
+    *name != header::CONTENT_LENGTH && *name != header::AGE && *name != REQUEST_ID
 }
 
 /// Names are written in lower case, as hyper does.
@@ -249,41 +328,33 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
     out[start..].reverse();
 }
 
-/// What the record is made of.
-struct Answered {
-    index: RouteIndex,
-    client: IpAddr,
-    id: String,
-    started: std::time::Duration,
-    now_ms: u64,
-    status: StatusCode,
-    bytes: usize,
-    ttl_s: i64,
-}
-
-fn record(core: &Core, site: &Site, glance: &Glance<'_>, answered: Answered) {
-    core.drain.enter();
-    let total = core.clock.monotonic().saturating_sub(answered.started);
-    let record = Record {
-        started_unix_ms: answered.now_ms,
-        request_id: answered.id,
-        trace: TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids),
-        app: Some(site.app_label().clone()),
-        deployment: Some(site.deployment().clone()),
-        route: Some(site.pattern(answered.index).clone()),
-        client: Some(answered.client),
-        method: "GET".to_owned(),
-        host: glance.host().to_owned(),
-        path: glance.path.to_owned(),
-        protocol: Protocol::Http11.as_str(),
-        status: answered.status.as_u16(),
-        target: site.label(&site.plan().routes.route(answered.index).target),
-        cache: "hit".into(),
-        ttl_s: Some(answered.ttl_s),
-        response_bytes: answered.bytes as u64,
-        head: total,
-        total,
-        ..Record::default()
-    };
-    core.sink.record(record);
+impl Hit {
+    /// Makes the record, and counts.
+    fn tell(self, core: &Core, site: &Site, glance: &Glance<'_>, id: String, started: Duration) {
+        site.counts(&core.cache).hit(self.body.len() as u64);
+        core.drain.enter();
+        let total = core.clock.monotonic().saturating_sub(started);
+        let record = Record {
+            started_unix_ms: self.now_ms,
+            request_id: id,
+            trace: TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids),
+            app: Some(site.app_label().clone()),
+            deployment: Some(site.deployment().clone()),
+            route: Some(site.pattern(self.index).clone()),
+            client: Some(self.client),
+            method: "GET".to_owned(),
+            host: glance.host().to_owned(),
+            path: glance.path.to_owned(),
+            protocol: glance.protocol.as_str(),
+            status: self.stored.status.as_u16(),
+            target: site.label(&site.plan().routes.route(self.index).target),
+            cache: "hit".into(),
+            ttl_s: Some(i64::try_from(self.left_s).unwrap_or(i64::MAX)),
+            response_bytes: self.body.len() as u64,
+            head: total,
+            total,
+            ..Record::default()
+        };
+        core.sink.record(record);
+    }
 }

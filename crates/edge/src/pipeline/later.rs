@@ -22,7 +22,7 @@ use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
 use super::at_once::{push, push_number};
-use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, request_id, rules, standalone};
+use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, id_value, request_id, rules, standalone};
 use crate::core::Core;
 use crate::overlay;
 use crate::proxy::{self, Came, Counts, Heard, SharedHeard, Upstream};
@@ -339,9 +339,7 @@ impl Waiting {
         if let Some(door) = self.core.doors.current().get(self.client.listener) {
             door.fields(&self.client.host, self.client.secured, response.headers_mut());
         }
-        if let Ok(id) = HeaderValue::try_from(&self.id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
+        response.headers_mut().insert(REQUEST_ID, id_value(&self.id));
         self.tell(response.status(), body.len(), self.elapsed());
         *response.body_mut() = Body::full(body);
         response
@@ -415,7 +413,7 @@ impl Waiting {
         {
             outcome = Err(failure);
         }
-        let id = HeaderValue::try_from(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let id = id_value(&self.id);
         let host = self.client.host.clone();
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };

@@ -2,16 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base::{Body, BodyError, code};
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{HeaderValue, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -27,6 +28,7 @@ use super::upgraded::{self, Switching};
 use super::{Leave, Server, Standalone, farewell, rest};
 use crate::ServerLimits;
 use crate::gate::{Quick, State, Upgrading, Wire};
+use crate::glance::{FIELDS_MAX, Glance};
 use crate::head::Refusal;
 use crate::interim::Line;
 use crate::outlet::{Outlet, Pieces, Sending};
@@ -165,7 +167,8 @@ where
 {
     let (limits, state) = (&shared.server.limits(), &shared.state);
     let outlet = Rc::new(RefCell::new(Outlet::new(stream, before, limits, state.clone())));
-    let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore);
+    let at_hand = Rc::<Cell<bool>>::default();
+    let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore { at_hand: at_hand.clone() });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams)
@@ -179,9 +182,18 @@ where
     let service = service_fn(|request| {
         // What the gate counts for HTTP/1.1.
         state.passed.set(state.passed.get() + 1);
+        let flight = Flight::new(state);
+        if let Some(response) = from_hand(&shared, &request) {
+            at_hand.set(true);
+            flight.complete();
+            flight.stand_alone();
+            let pieces = response.body().whole().is_none_or(|whole| whole.len() > H2_PIECE_BYTES);
+            let answer = response.map(|body| Tracked { body, flight: Some(flight), pieces });
+            return Either::Left(ready(Ok(answer)));
+        }
         // Boxed, since hyper moves what it is given several times before it first runs.
-        let (shared, flight) = (shared.clone(), Flight::new(state));
-        boxed(move || answer(shared, flight, request))
+        let shared = shared.clone();
+        Either::Right(boxed(move || answer(shared, flight, request)))
     });
     let connection = pin!(builder.serve_connection(TokioIo::new(Pieces(outlet.clone())), service));
     let mut watch = Watch::new(state, limits.clone(), true);
@@ -192,6 +204,21 @@ where
     if let Some(refusal) = state.refusal.take() {
         (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
     }
+}
+
+/// The answer to a request of HTTP/2 that lies ready, before anything is made of the request.
+fn from_hand<S>(shared: &Shared<S>, request: &http::Request<Incoming>) -> Option<http::Response<Body>> {
+    let at_hand = shared.server.at_hand.get()?;
+    if !request.body().is_end_stream() {
+        return None;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let whom = (shared.peer, shared.listener, shared.secured.as_ref());
+    let glance = Glance::of_head(request, &mut fields, &shared.server.limits(), whom)?;
+    if shared.guard.as_ref().is_some_and(|guard| !guard.covers(split_port(glance.authority).0)) {
+        return None;
+    }
+    at_hand(&glance)
 }
 
 /// A future in a box, made where it will lie. `Box::pin` makes it first and asks for room then, and
@@ -519,16 +546,24 @@ impl http_body::Body for Tracked {
     }
 }
 
-/// Runs the streams of an HTTP/2 connection beside it.
-#[derive(Clone, Copy)]
-struct OnThisCore;
+/// Runs the streams of an HTTP/2 connection beside it, but for one whose answer is here: that ends where it
+/// began, unless its client has no room for all of the answer.
+#[derive(Clone)]
+struct OnThisCore {
+    at_hand: Rc<Cell<bool>>,
+}
 
 impl<F> hyper::rt::Executor<F> for OnThisCore
 where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        let mut future = boxed(move || future);
+        // Who waits is polled again by its own task, and leaves its waker then.
+        let ended = self.at_hand.take() && future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !ended {
+            tokio::task::spawn_local(future);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::ListenOptions;
 
 mod at_once;
 mod floods;
+mod from_hand;
 mod h2_smuggling;
 mod http3;
 mod proxied;

@@ -61,11 +61,17 @@ impl RawH2 {
 
     /// Kind, stream and payload of the next frame.
     pub async fn frame(&mut self) -> Option<(u8, u32, Vec<u8>)> {
+        let (kind, _, stream, payload) = self.flagged_frame().await?;
+        Some((kind, stream, payload))
+    }
+
+    /// The same, with its flags behind its kind.
+    pub async fn flagged_frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
         let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
         self.0.read_exact(&mut payload).await.ok()?;
-        Some((head[3], u32::from_be_bytes(head[5..].try_into().unwrap()), payload))
+        Some((head[3], head[4], u32::from_be_bytes(head[5..].try_into().unwrap()), payload))
     }
 
     /// How a request, or the connection under it, ends.

@@ -272,15 +272,9 @@ async fn run(way: &Way, index: WorkerIndex, request: Request, next: Option<Next>
         headers.insert(TRACEPARENT, traceparent);
     }
     let body = body::bounded_request(request.body, bytes_max, &way.call.record, &broken);
-    let event = FetchEvent {
-        method: request.method,
-        url,
-        headers,
-        body: body::whole_if_at_hand(body).await,
-        client: Some(client),
-        cf: Some(cf),
-        entry: None,
-    };
+    let body = at_hand(&headers, body).await;
+    let event =
+        FetchEvent { method: request.method, url, headers, body, client: Some(client), cf: Some(cf), entry: None };
     let call = Call { next, ..way.call.clone() };
     way.step("worker", || format!("{} gets {} {}", plan.name, event.method, event.url));
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;
@@ -293,6 +287,12 @@ async fn run(way: &Way, index: WorkerIndex, request: Request, next: Option<Next>
         Some(error) => refuse(error.code, error.detail.clone()),
         None => failure,
     })
+}
+
+/// The body as a whole, if it is there. One whose client waits for a word before it sends it (`Expect`) is
+/// looked at by nobody but who wants it.
+async fn at_hand(headers: &http::HeaderMap, body: Body) -> Body {
+    if headers.contains_key(header::EXPECT) { body } else { body::whole_if_at_hand(body).await }
 }
 
 /// An upstream's answer, or the cache's in front of it.
@@ -314,7 +314,7 @@ async fn upstream_answer(
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
         let body = body::bounded_request(body, u64::MAX, &way.call.record, &broken);
-        request.body = Box::pin(body::whole_if_at_hand(body)).await;
+        request.body = Box::pin(at_hand(&request.headers, body)).await;
     }
     let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
     let (asked, space) = (course.asked.clone(), course.space.clone());

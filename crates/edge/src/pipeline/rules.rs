@@ -239,7 +239,8 @@ fn may_go_elsewhere(outcome: &Outcome, statuses: &[u16], repeats: bool) -> bool 
 
 /// The body, if all of it is here; the request keeps it.
 async fn at_hand(request: &mut Request) -> Option<Bytes> {
-    if request.upgrade {
+    // Whose client waits for a word has sent no body yet, and may not have to.
+    if request.upgrade || request.headers.contains_key(header::EXPECT) {
         return None;
     }
     let body = std::mem::replace(&mut request.body, Body::empty());

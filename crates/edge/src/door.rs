@@ -42,6 +42,8 @@ impl Hsts {
 pub struct Door {
     /// Its connections are under TLS.
     pub secured: bool,
+    /// `None` for a socket of the file system.
+    pub port: Option<u16>,
     /// Proxies whose word is taken on who sent a request.
     pub believed: Vec<IpNet>,
     pub redirect: Option<Redirect>,

@@ -20,6 +20,7 @@ use telemetry::{Record, RecordHandle, Step, Steps};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::core::{Core, Slot};
+use crate::door::Door;
 use crate::pipeline;
 
 /// Requests that wait for the core.
@@ -176,7 +177,7 @@ async fn read(body: &mut Body, followed: &mut Followed) {
     }
 }
 
-/// The request as it would come by the first listener that speaks its scheme.
+/// The request as it would come by the listener of its scheme and port, or the first one of its scheme.
 fn request(core: &Core, traced: TracedRequest) -> Result<Request, Unfollowed> {
     let TracedRequest { method, url, headers, body, client } = traced;
     let secured = match url.scheme_str() {
@@ -189,7 +190,10 @@ fn request(core: &Core, traced: TracedRequest) -> Result<Request, Unfollowed> {
     let made = Request::made((method, &url), headers, body, peer);
     let request = made.map_err(|refusal| Unfollowed::Malformed(refusal.detail))?;
     let doors = core.doors.current();
-    let listener = doors.iter().position(|door| door.secured == secured).unwrap_or(usize::MAX);
+    let port = url.port_u16().unwrap_or(if secured { 443 } else { 80 });
+    let speaks = |door: &Door| door.secured == secured;
+    let own = doors.iter().position(|door| speaks(door) && door.port == Some(port));
+    let listener = own.or_else(|| doors.iter().position(speaks)).unwrap_or(usize::MAX);
     let tls = || Secured {
         version: "TLSv1.3",
         cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),

@@ -304,6 +304,7 @@ fn bind(listeners: Vec<ListenerOptions>, cores: usize, sockets: &Arc<Sockets>) -
         let options = ListenOptions { cores, mode, sockets: sockets.clone(), ..ListenOptions::default() };
         let bound = Listener::bind(address.clone(), &options)?;
         let served = bound.first().map(|one| one.address().clone()).context("a listener has a core")?;
+        door.port = served.tcp().map(|address| address.port());
         if let Some(address) = served.tcp().filter(|_| http3) {
             quic.push((net::quic::bind(address, sockets)?, reception.clone()));
             door.alt_svc = edge::alt_svc(address.port());

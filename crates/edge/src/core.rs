@@ -120,9 +120,7 @@ pub async fn run_core(mut config: CoreConfig) -> std::io::Result<Left> {
     let swift = core.clone();
     server
         .answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(swift.borrow().as_ref()?, glance, out)));
-    if let Some(asked) = followed {
-        tokio::task::spawn_local(traced::serve(asked, core.clone()));
-    }
+    let traced = followed.map(|asked| tokio::task::spawn_local(traced::serve(asked, core.clone())));
     let slot = core.clone();
     let service = move |request| {
         let core = slot.borrow().clone();
@@ -146,6 +144,11 @@ pub async fn run_core(mut config: CoreConfig) -> std::io::Result<Left> {
         }
     };
     let cut = until_drained(server.clone().run_with(listeners, changes, service, stop), &drain, limit).await?;
+    if let Some(traced) = traced {
+        traced.abort();
+        // It is over, however it ended.
+        let _ = traced.await;
+    }
     core.take();
     Ok(Left { cut, server, limit })
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use base::Body;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use net::{Request, Secured};
@@ -118,18 +120,26 @@ impl Watch {
     }
 }
 
-/// Serves them until the node is given up, or nobody can ask any more.
+/// Serves them until nobody can ask any more. Whoever drops it drops what is under way, with all that holds.
 pub(crate) async fn serve(mut following: Following, slot: Slot) {
-    while let Some(Job { request, mut answer }) = following.0.recv().await {
-        let Some(core) = slot.borrow().clone() else { return };
-        tokio::task::spawn_local(async move {
-            let followed = tokio::time::timeout(PATIENCE, follow(&core, request));
-            tokio::select! {
-                followed = followed => drop(answer.send(followed.unwrap_or(Err(Unfollowed::Late)))),
-                // Nobody waits for it any more, as if its client had left.
-                () = answer.closed() => {}
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            job = following.0.recv() => {
+                let (Some(job), Some(core)) = (job, slot.borrow().clone()) else { return };
+                under_way.push(answer(core, job));
             }
-        });
+            Some(()) = under_way.next() => {}
+        }
+    }
+}
+
+async fn answer(core: Rc<Core>, Job { request, mut answer }: Job) {
+    let followed = tokio::time::timeout(PATIENCE, follow(&core, request));
+    tokio::select! {
+        followed = followed => drop(answer.send(followed.unwrap_or(Err(Unfollowed::Late)))),
+        // Nobody waits for it any more, as if its client had left.
+        () = answer.closed() => {}
     }
 }
 

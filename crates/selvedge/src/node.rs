@@ -265,12 +265,15 @@ struct Bound {
     by_core: Vec<Vec<Listener>>,
     doors: Arc<Doors>,
     /// What is known of each, for changes.
-    running: Vec<(Address, u32, bool, Option<Arc<Tls>>, Door)>,
+    running: Vec<Known>,
     quic: Vec<(UdpSocket, Arc<Reception>)>,
 }
 
+/// What is known of a listener: its address and mode, whether it has HTTP/3, its TLS, its rules.
+type Known = (Address, u32, bool, Option<Arc<Tls>>, Door);
+
 /// The listeners that the node begins with are those that a reload finds.
-fn with_listeners(mut live: Live, running: Vec<(Address, u32, bool, Option<Arc<Tls>>, Door)>) -> Live {
+fn with_listeners(mut live: Live, running: Vec<Known>) -> Live {
     for (address, mode, http3, tls, door) in running {
         live.note(address, mode, http3, tls, door);
     }

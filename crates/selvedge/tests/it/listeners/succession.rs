@@ -118,16 +118,21 @@ fn take_over(place: &Place, node: &Node) -> Node {
 fn downloads_that_need_no_store_outlive_a_takeover() {
     let place = Place::new();
     let gate = Arc::<Gate>::default();
-    project(&place, &origin(&gate));
+    let origin = origin(&gate);
+    project(&place, &origin);
     write(&place.path("node.toml"), "[cache]\ndisk = \"responses\"\n[limits]\nhandover_ms = 300\n");
     let mut node = place.serve_with(&["--config", "node.toml"]);
     let paths = ["/pass/a", "/cached/b", "/files/large.bin"];
     let downloads = paths.map(|path| begin(node.address, path));
     let stream = begin(node.address, "/stream");
+    let url = format!("http://edge.localhost:{}/pass/traced", node.address.port());
+    let traced = place.command(["trace", &url, "--send", "--data"]).arg(place.data()).stderr(Stdio::piped()).spawn();
+    until("what is traced is under way", || (origin.visits() == 3).then_some(()));
 
     let next = take_over(&place, &node);
     node.wait_for_stderr("3 connections go on here until they end");
     assert!(rest(stream).is_ok_and(|bytes| bytes < 20), "what needs a worker is cut, without its last chunk");
+    assert!(!traced.expect("it runs").wait_with_output().expect("it ends").status.success(), "so is what is traced");
     // The second successor finds the stores free as well, and the first nothing to wait for.
     gate.open();
     let last = take_over(&place, &next);

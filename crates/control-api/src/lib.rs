@@ -30,6 +30,7 @@ pub use model::{
     ObjectRestored, ReleaseEntry, Reloaded, RenewRequest, RollbackRequest, ScrubResult, SecretEntry, SecretPutOptions,
     SecretRollback, SecretVersion, SecretVersionEntry, SqlAnswered, SqlChange, SqlChanges, SqlChangesOptions,
     SqlCopied, SqlCopyRequest, SqlEntry, SqlImported, SqlMigrateRequest, SqlMigration, SqlMigrationText, SqlRequest,
-    SqlTable, SqlText, Status, TargetEntry, TraceEntry, TraceOptions, TraceRoute, TraceWay, UpstreamEntry, Used,
+    SqlTable, SqlText, Status, TargetEntry, TraceAsk, TraceEntry, TraceField, TraceOptions, TraceRoute, TraceRun,
+    TraceSent, TraceStep, TraceWay, UpstreamEntry, Used,
 };
 pub use route::Operation;

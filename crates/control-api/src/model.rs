@@ -32,7 +32,7 @@ pub use kv::{
 pub use mirror::MirrorEntry;
 pub use secret::{SecretEntry, SecretPutOptions, SecretRollback, SecretVersion, SecretVersionEntry};
 pub use sql_feed::{SqlChange, SqlChanges, SqlChangesOptions};
-pub use trace::{TraceEntry, TraceOptions, TraceRoute, TraceWay};
+pub use trace::{TraceAsk, TraceEntry, TraceField, TraceOptions, TraceRoute, TraceRun, TraceSent, TraceStep, TraceWay};
 pub use upstream::{TargetEntry, UpstreamEntry};
 
 pub use usage::{AppUsage, Used};

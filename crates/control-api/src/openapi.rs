@@ -152,6 +152,7 @@ fn schemas() -> Map<String, Value> {
     generator.subschema_for::<model::Items<model::CacheEntry>>();
     generator.subschema_for::<model::Items<model::MirrorEntry>>();
     generator.subschema_for::<model::Items<model::TraceEntry>>();
+    generator.subschema_for::<model::TraceAsk>();
     generator.subschema_for::<model::TraceWay>();
     generator.subschema_for::<model::ObjectPage>();
     generator.subschema_for::<model::ObjectInfo>();

@@ -518,10 +518,10 @@ pub static ROUTES: &[RouteRow] = &[
         ])
         .answers(Json("Items_TraceEntry"))
         .errors(&[&code::NODE_STOPPED]),
-    row(O::TraceWay, "trace_way", Method::GET, "/v1/trace/way", "Which way a URL goes, and why no other.")
-        .query(&[text("url", "The URL, as clients name it.")])
+    row(O::TraceWay, "trace_way", Method::POST, "/v1/trace/way", "Which way a request goes, and what comes of it.")
+        .takes(Json("TraceAsk"))
         .answers(Json("TraceWay"))
-        .errors(&[&code::NODE_STOPPED]),
+        .errors(&[&code::NODE_STOPPED, &code::NODE_OVERLOADED]),
     row(O::SqlList, "sql_list", Method::GET, "/v1/apps/{app}/sql", "The SQL databases that were used.")
         .answers(Json("Items_SqlEntry")),
     row(

@@ -222,11 +222,12 @@ impl Admin {
     }
 
     async fn trace(&self, call: Call) -> Result<Reply, ApiError> {
-        let (api, query) = (&self.parts.api, &call.query);
-        let text = |name| query.text(name).map(str::to_owned);
+        let api = &self.parts.api;
         if call.operation == Operation::TraceWay {
-            return json(&api.trace_way(text("url").unwrap_or_default()).await?);
+            return json(&api.trace_way(self.json_body(call).await?).await?);
         }
+        let query = &call.query;
+        let text = |name| query.text(name).map(str::to_owned);
         let options = TraceOptions {
             app: text("app"),
             path: text("path"),

@@ -44,7 +44,7 @@ mod trace;
 mod usage;
 
 use kv::{condition, durability};
-pub use trace::Traced;
+pub use trace::{Traced, trace_entry};
 
 /// Who releases, as the history shows it: whoever holds the token.
 const BY: &str = "admin";

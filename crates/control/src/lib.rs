@@ -20,6 +20,6 @@ pub use bundle::{
     AssetFile, BuildFailure, BuildFault, BuildOptions, BuiltWorker, Bundle, DEV_VARS, FaultView, FileFault, TEST_VARS,
     build_app, script_options,
 };
-pub use control::{Certificates, Control, ControlParts, PrepareError, Reload, Traced};
+pub use control::{Certificates, Control, ControlParts, PrepareError, Reload, Traced, trace_entry};
 pub use document::{AssetEntry, Document, DocumentError, MigrationText, Migrations};
 pub use upload::{UploadProgress, upload};

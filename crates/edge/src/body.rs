@@ -151,6 +151,19 @@ impl HttpBody for Begun {
     fn is_end_stream(&self) -> bool {
         self.frames.is_empty() && self.rest.is_end_stream()
     }
+
+    /// What a client said of its length stays said, so that an upstream hears it too.
+    fn size_hint(&self) -> SizeHint {
+        let data = self.frames.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref());
+        let read: u64 = data.map(|bytes| bytes.len() as u64).sum();
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + read);
+        }
+        hint.set_lower(rest.lower() + read);
+        hint
+    }
 }
 
 impl HttpBody for RequestBody {

@@ -24,6 +24,7 @@ use crate::proxy::ProxyCache;
 use crate::respond;
 use crate::sender;
 use crate::site::{Hosts, HostsReader};
+use crate::traced::{self, Following};
 
 /// What a core needs. All but the listeners, intakes and changes is shared with the other cores.
 pub struct CoreConfig {
@@ -45,6 +46,8 @@ pub struct CoreConfig {
     pub cache: Arc<ProxyCache>,
     /// The country of an address, where the node has a database.
     pub countries: Option<Countries>,
+    /// Requests of which each step is told; one core serves them.
+    pub followed: Option<Following>,
 }
 
 /// Finds the country that an address belongs to: a code of ISO 3166-1 in capitals.
@@ -82,7 +85,7 @@ impl Core {
 }
 
 /// The core, until it is given up. Connections outlive it that need nothing of it any more.
-type Slot = Rc<RefCell<Option<Rc<Core>>>>;
+pub(crate) type Slot = Rc<RefCell<Option<Rc<Core>>>>;
 
 /// What a core leaves.
 pub struct Left {
@@ -108,16 +111,18 @@ impl Left {
 /// `drain_ms` is over. Nothing of what the core was given is held any more then, but where records go.
 ///
 /// Must run inside a `LocalSet` on a current-thread runtime with I/O and time.
-pub async fn run_core(config: CoreConfig) -> std::io::Result<Left> {
+pub async fn run_core(mut config: CoreConfig) -> std::io::Result<Left> {
     let (drain, limit) = (config.drain.clone(), Duration::from_millis(config.limits.drain_ms));
     let refused = refused(config.sink.clone(), config.clock.clone());
     let server = Server::new(ServerLimits::from(&config.limits), config.counts.clone(), Box::new(refused));
+    let followed = config.followed.take();
     let (core, listeners, intakes, changes) = open(config);
     let swift = core.clone();
     server
         .answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(swift.borrow().as_ref()?, glance, out)));
     let swift = core.clone();
     server.answer_from_hand(Box::new(move |glance| pipeline::at_once::respond(swift.borrow().as_ref()?, glance)));
+    let traced = followed.map(|asked| tokio::task::spawn_local(traced::serve(asked, core.clone())));
     let slot = core.clone();
     let service = move |request| {
         let core = slot.borrow().clone();
@@ -141,6 +146,11 @@ pub async fn run_core(config: CoreConfig) -> std::io::Result<Left> {
         }
     };
     let cut = until_drained(server.clone().run_with(listeners, changes, service, stop), &drain, limit).await?;
+    if let Some(traced) = traced {
+        traced.abort();
+        // It is over, however it ended.
+        let _ = traced.await;
+    }
     core.take();
     Ok(Left { cut, server, limit })
 }
@@ -214,7 +224,7 @@ async fn serve(core: Rc<Core>, mut request: Request) -> Response<Body> {
     drop(doors);
     let response = match pipeline::later::take(&core, request) {
         Either::Left(taken) => taken.answer().await,
-        Either::Right(request) => pipeline::answer(&core, request).await,
+        Either::Right(request) => pipeline::answer(&core, request, None).await,
     };
     // Everything that is ready on this core is answered before anything is sent: under load the responses
     // then leave together, and their readers are woken once.

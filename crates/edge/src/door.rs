@@ -40,6 +40,10 @@ impl Hsts {
 /// A listener's own rules.
 #[derive(Debug, Clone, Default)]
 pub struct Door {
+    /// Its connections are under TLS.
+    pub secured: bool,
+    /// `None` for a socket of the file system.
+    pub port: Option<u16>,
     /// Proxies whose word is taken on who sent a request.
     pub believed: Vec<IpNet>,
     pub redirect: Option<Redirect>,

@@ -1,13 +1,27 @@
-//! Which way a URL goes through a node, and why no other: what `selvedge trace` tells. Nothing is asked and
+//! Which way a request goes through a node, and why no other: what `selvedge trace` tells. Nothing is asked and
 //! nothing is changed; the decisions are those of the table that serves.
 
-use http::Uri;
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, Uri};
 use manifest::Route;
 use manifest::route::when::Facts;
 
+use crate::core::Countries;
 use crate::site::{Hosts, Site};
 
-/// Which way a plain GET request goes.
+/// What is asked about.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Absolute, `http` or `https`.
+    pub url: Uri,
+    pub method: Method,
+    pub headers: HeaderMap,
+    /// Who would send it.
+    pub client: Option<IpAddr>,
+}
+
+/// Which way a request goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Way {
     pub host: String,
@@ -25,21 +39,27 @@ pub struct Candidate {
     pub pattern: String,
     pub target: Option<String>,
     pub matches: bool,
-    pub why: &'static str,
+    pub why: String,
 }
 
 /// `None` for what is no URL of a page.
-pub fn way(hosts: &Hosts, url: &str) -> Option<Way> {
-    let uri: Uri = url.parse().ok()?;
-    let scheme = match uri.scheme_str()? {
+pub fn way(hosts: &Hosts, countries: Option<&Countries>, question: &Question) -> Option<Way> {
+    let Question { url, method, headers, client } = question;
+    let scheme = match url.scheme_str()? {
         "http" => "http",
         "https" => "https",
         _ => return None,
     };
-    let (host, path) = (uri.host()?.to_ascii_lowercase(), uri.path().to_owned());
+    let (host, path) = (url.host()?.to_ascii_lowercase(), url.path().to_owned());
     let map = hosts.now();
     let Some(site) = map.find(&host) else { return Some(Way { host, path, ..Way::default() }) };
-    let facts = Facts { method: "GET", query: uri.query(), client: None, header: &|_| None, country: &|| None };
+    let facts = Facts {
+        method: method.as_str(),
+        query: url.query(),
+        client: *client,
+        header: &|name| headers.get(name)?.to_str().ok(),
+        country: &|| countries?(client.as_ref()?.to_canonical()),
+    };
     let found = site.plan().routes.find_for(&host, &path, &facts).map(|found| found.index);
     let mut routes: Vec<_> = site
         .plan()
@@ -52,9 +72,10 @@ pub fn way(hosts: &Hosts, url: &str) -> Option<Way> {
         })
         .collect();
     routes.sort_by_key(|one| !one.matches);
-    let authority = uri.authority()?.as_str().to_ascii_lowercase();
+    let authority = url.authority()?.as_str().to_ascii_lowercase();
     let keys = hosts.cache_rules(site.app().as_str(), &host, &path);
-    let mut cache_keys: Vec<_> = keys.iter().map(|rule| rule.page(scheme, &authority, &path, uri.query())).collect();
+    let page = |rule: &cache::KeyRule| rule.key(rule.page(scheme, &authority, &path, url.query()), headers);
+    let mut cache_keys: Vec<_> = keys.iter().map(page).collect();
     cache_keys.dedup();
     let (app, deployment) = (Some(site.app().to_string()), Some(site.deployment().to_string()));
     Some(Way { host, path, app, deployment, routes, cache_keys })
@@ -63,15 +84,15 @@ pub fn way(hosts: &Hosts, url: &str) -> Option<Way> {
 fn candidate(site: &Site, route: &Route, is_it: bool, (host, path): (&str, &str), facts: &Facts<'_>) -> Candidate {
     let is_any = host == site.plan().default_host();
     let why = if is_it {
-        "it is the most exact route that matches"
+        "it is the most exact route that matches".to_owned()
     } else if !(is_any || route.host.matches(host)) {
-        "its host is another one"
+        "its host is another one".to_owned()
     } else if !route.path.matches(path) {
-        "its path is another one"
-    } else if route.when.as_ref().is_some_and(|when| !when.holds(facts)) {
-        "its condition (when) does not hold for a plain GET request"
+        "its path is another one".to_owned()
+    } else if let Some(objection) = route.when.as_ref().and_then(|when| when.objection(facts)) {
+        objection
     } else {
-        "it matches, and a more exact route comes before it"
+        "it matches, and a more exact route comes before it".to_owned()
     };
     let target = site.label(&route.target).map(|label| label.to_string());
     Candidate { pattern: route.pattern().to_string(), target, matches: is_it, why }

@@ -139,6 +139,7 @@ pub fn with_node(map: HostMap, limits: NodeLimits, test: impl AsyncFnOnce(Rc<Nod
             drain: drain.clone(),
             cache: responses(),
             countries: None,
+            followed: None,
         };
         let done = tokio::task::spawn_local(async move { run_core(config).await.unwrap().cut });
         test(Rc::new(Node { address, hosts, records, drain, done: RefCell::new(Some(done)) })).await;

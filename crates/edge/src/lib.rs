@@ -25,6 +25,7 @@ mod respond;
 mod sender;
 mod site;
 mod told;
+mod traced;
 mod upgrade;
 
 pub use assets::{AssetEntry, AssetIndex, AssetMemory, AssetService, AssetsError};
@@ -35,6 +36,7 @@ pub use door::{Door, Doors, Hsts, Redirect, alt_svc};
 pub use drain::Drain;
 pub use proxy::{CacheCare, Counts, NodeName, ProxyCache, Totals, Upstream, UpstreamParts, UpstreamView};
 pub use site::{HostClash, HostMap, Hosts, Site, SiteParts};
+pub use traced::{Followed, Follower, Following, TracedRequest, Unfollowed};
 
 #[cfg(test)]
 mod fixture;

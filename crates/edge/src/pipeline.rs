@@ -15,7 +15,7 @@ use base::{Body, Rng as _, code};
 use http::{HeaderName, HeaderValue, Method, Response, header};
 use manifest::{AssetsIndex, NotFound, Route, RouteCache, RouteMatch, Target, UpstreamIndex, WorkerIndex};
 use net::{Request, Standalone};
-use telemetry::{NullSink, Record, RecordHandle, TraceContext};
+use telemetry::{NullSink, Record, RecordHandle, Steps, TraceContext};
 use worker::{Call, Event, Failure, FetchEvent, Next};
 
 use crate::assets::{self, Lookup};
@@ -27,6 +27,7 @@ use crate::proxy::{self, Caching, SharedHeard};
 use crate::respond::{self, Audience, refuse};
 use crate::site::Site;
 use crate::told::{self, Giver};
+use crate::traced::Watch;
 use crate::upgrade::{self, Asked};
 
 pub(crate) mod at_once;
@@ -46,30 +47,23 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 ///
 /// Dropping the future means that the client left: the worker's call is dropped with it, and the
 /// record says so.
-pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Body> {
+pub(crate) async fn answer(core: &Rc<Core>, mut request: Request, watch: Option<&Watch>) -> Response<Body> {
     // 2. One request sees one generation of everything.
     let hosts = core.hosts.current();
     let site = hosts.find(request.host());
-    let open = Open::new(core, &mut request, site);
+    let open = Open::new(core, &mut request, site, watch);
 
     // 3. The route, with everything that was resolved when the plan was compiled.
-    let routed = match site {
-        None => Err(refuse(&code::NO_APP, format!("no application is served at {}", request.host()))),
-        Some(site) => match rules::find(&site.plan().routes, &request, &|| core.country(request.client())) {
-            None => Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path()))),
-            Some(matched) => {
-                sift(site, matched.route, &mut request);
-                open.record.edit().route = Some(site.pattern(matched.index).clone());
-                Ok((open.way(site), matched))
-            }
-        },
-    };
+    let routed = route(&open, site, &mut request);
 
     // 4. Filters: what an authority asks is answered, and what does not belong on this listener is
     // sent to another one. 5. Cache lookup, for what comes from an upstream.
     let doors = core.doors.current();
     let (door, host, secured) = (doors.get(request.listener), request.host().to_owned(), request.secured.is_some());
     let elsewhere = door.and_then(|door| door.before(&request));
+    if elsewhere.is_some() {
+        open.step("listener", || "the listener answers by itself, before any app".to_owned());
+    }
 
     // 6. Target; a worker is step 7.
     let (method, protocol) = (request.method.clone(), request.protocol);
@@ -112,12 +106,45 @@ pub(crate) async fn answer(core: &Rc<Core>, mut request: Request) -> Response<Bo
     if compress && !Upgrade::is_in(&response) {
         core.press(&mut response, coding, giver == Giver::Asset);
     }
+    open.step("answer", || answered(&response));
 
     // 9. The record, which is complete when the last byte is gone.
     open.finish(response, bytes_max)
 }
 
 type Outcome = Result<Response<Body>, Failure>;
+
+/// 3. The route of a request, and what goes with it from there.
+fn route<'s>(
+    open: &Open<'_>,
+    site: Option<&'s Arc<Site>>,
+    request: &mut Request,
+) -> Result<(Way, RouteMatch<'s>), Failure> {
+    let Some(site) = site else {
+        return Err(refuse(&code::NO_APP, format!("no application is served at {}", request.host())));
+    };
+    let Some(matched) = rules::find(&site.plan().routes, request, &|| open.core.country(request.client())) else {
+        return Err(refuse(&code::NO_ROUTE, format!("no route matches {}{}", request.host(), request.path())));
+    };
+    let before = open.steps().map(|_| request.headers.clone());
+    sift(site, matched.route, request);
+    open.record.edit().route = Some(site.pattern(matched.index).clone());
+    open.step("route", || format!("{} of {}", site.pattern(matched.index), site.app()));
+    if let Some(before) = before {
+        for name in before.keys().filter(|name| !request.headers.contains_key(*name)) {
+            open.step("hygiene", || format!("{name} is taken out: a client has no say in it, or it is in no key"));
+        }
+    }
+    Ok((open.way(site), matched))
+}
+
+/// What goes out, in a few words.
+fn answered(response: &Response<Body>) -> String {
+    let field = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let kind = field(header::CONTENT_TYPE).map(|kind| format!(", {kind}")).unwrap_or_default();
+    let coding = field(header::CONTENT_ENCODING).map(|coding| format!(", in {coding}")).unwrap_or_default();
+    format!("{}{kind}{coding}", response.status())
+}
 
 /// An answer, and what is known of how it came about.
 struct Answered {
@@ -158,12 +185,21 @@ pub(crate) struct Way {
     /// That of the request, or of the worker that stands in its way.
     call: Call,
     trace: TraceContext,
+    steps: Option<Arc<Steps>>,
 }
 
 impl Way {
     /// For a copy of the request, which stands in no log and is counted nowhere.
     fn aside(&self) -> Self {
-        Self { call: Call::new(RecordHandle::new(Record::default(), Arc::new(NullSink))), ..self.clone() }
+        let call = Call::new(RecordHandle::new(Record::default(), Arc::new(NullSink)));
+        Self { call, steps: None, ..self.clone() }
+    }
+
+    /// Tells what happens, where somebody wants to know each step.
+    fn step(&self, phase: &'static str, text: impl FnOnce() -> String) {
+        if let Some(steps) = &self.steps {
+            steps.note(phase, text());
+        }
     }
 
     fn country(&self, request: &Request) -> Option<String> {
@@ -189,6 +225,7 @@ fn sift(site: &Site, route: &Route, request: &mut Request) {
 async fn reach(way: &Way, course: &Course, request: Request) -> Answered {
     let site = &way.site;
     way.call.record.edit().target = site.label(&course.target);
+    way.step("target", || site.label(&course.target).map_or_else(String::new, |label| label.to_string()));
     let worker = match course.target {
         Target::Worker(worker) => worker,
         Target::Blob(bucket) => {
@@ -235,22 +272,27 @@ async fn run(way: &Way, index: WorkerIndex, request: Request, next: Option<Next>
         headers.insert(TRACEPARENT, traceparent);
     }
     let body = body::bounded_request(request.body, bytes_max, &way.call.record, &broken);
-    let event = FetchEvent {
-        method: request.method,
-        url,
-        headers,
-        body: body::whole_if_at_hand(body).await,
-        client: Some(client),
-        cf: Some(cf),
-        entry: None,
-    };
+    let body = at_hand(&headers, body).await;
+    let event =
+        FetchEvent { method: request.method, url, headers, body, client: Some(client), cf: Some(cf), entry: None };
     let call = Call { next, ..way.call.clone() };
+    way.step("worker", || format!("{} gets {} {}", plan.name, event.method, event.url));
     let outcome = site.worker(index).invoke(call, Event::Fetch(Box::new(event))).await;
+    way.step("worker", || match &outcome {
+        Ok(response) => format!("{} answers {}", plan.name, response.status()),
+        Err(failure) => format!("{} fails: {} ({})", plan.name, failure.code.name, failure.detail),
+    });
     // A worker that failed because its request did was not at fault.
     outcome.map_err(|failure| match broken.get() {
         Some(error) => refuse(error.code, error.detail.clone()),
         None => failure,
     })
+}
+
+/// The body as a whole, if it is there. One whose client waits for a word before it sends it (`Expect`) is
+/// looked at by nobody but who wants it.
+async fn at_hand(headers: &http::HeaderMap, body: Body) -> Body {
+    if headers.contains_key(header::EXPECT) { body } else { body::whole_if_at_hand(body).await }
 }
 
 /// An upstream's answer, or the cache's in front of it.
@@ -272,14 +314,14 @@ async fn upstream_answer(
     let body = std::mem::replace(&mut request.body, Body::empty());
     if !body.is_empty() {
         let body = body::bounded_request(body, u64::MAX, &way.call.record, &broken);
-        request.body = Box::pin(body::whole_if_at_hand(body)).await;
+        request.body = Box::pin(at_hand(&request.headers, body)).await;
     }
     let (cache, clock, app) = (&way.core.cache, &way.core.clock, site.app_label().clone());
     let (asked, space) = (course.asked.clone(), course.space.clone());
     let behind = middleware::behind(way, course.route, index, &request);
     let needs_worker = behind.is_some();
     let rule = site.cache_rule(route);
-    let heard = Arc::new(SharedHeard::default());
+    let heard = Arc::new(SharedHeard::telling(way.steps.clone()));
     let caching = Caching { cache, clock, app, rule: &rule, asked, space, behind, heard: &heard };
     let outcome = proxy::answer(caching, site.upstream(index), request).await;
     heard.write(&mut way.call.record.edit());
@@ -340,10 +382,11 @@ struct Open<'a> {
     id: HeaderValue,
     started: Duration,
     finished: bool,
+    watch: Option<&'a Watch>,
 }
 
 impl<'a> Open<'a> {
-    fn new(core: &'a Rc<Core>, request: &mut Request, site: Option<&Arc<Site>>) -> Self {
+    fn new(core: &'a Rc<Core>, request: &mut Request, site: Option<&Arc<Site>>, watch: Option<&'a Watch>) -> Self {
         // Neither is believed of a stranger: an id names one request of this node, an address is
         // the one that the connection came from.
         request.headers.remove(REQUEST_ID);
@@ -362,18 +405,33 @@ impl<'a> Open<'a> {
             host: request.host().to_owned(),
             path: request.path().to_owned(),
             protocol: request.protocol.as_str(),
+            steps: watch.map(|watch| watch.steps.clone()),
             ..Record::default()
         };
         core.drain.enter();
         let id = id_value(&id);
         let record = RecordHandle::new(record, core.sink.clone());
-        Self { core, record, trace, id, started: core.clock.monotonic(), finished: false }
+        if let Some(watch) = watch {
+            watch.follow(&record);
+        }
+        Self { core, record, trace, id, started: core.clock.monotonic(), finished: false, watch }
+    }
+
+    fn steps(&self) -> Option<&Arc<Steps>> {
+        self.watch.map(|watch| &watch.steps)
+    }
+
+    /// As [`Way::step`].
+    fn step(&self, phase: &'static str, text: impl FnOnce() -> String) {
+        if let Some(steps) = self.steps() {
+            steps.note(phase, text());
+        }
     }
 
     /// What the rest of the way needs.
     fn way(&self, site: &Arc<Site>) -> Way {
         let call = Call::new(self.record.clone());
-        Way { core: self.core.clone(), site: site.clone(), call, trace: self.trace }
+        Way { core: self.core.clone(), site: site.clone(), call, trace: self.trace, steps: self.steps().cloned() }
     }
 
     fn elapsed(&self) -> Duration {

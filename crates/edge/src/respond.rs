@@ -8,6 +8,7 @@ use telemetry::{InvocationRecord, Start};
 use worker::Failure;
 
 use crate::overlay;
+use crate::told::{self, Giver};
 
 /// What the making of an error's answer depends on.
 pub(crate) struct Audience<'a> {
@@ -51,7 +52,9 @@ pub(crate) fn failure(failure: &Failure, audience: &Audience<'_>) -> Response<Bo
 
 /// The answer to a request that comes on a connection of a node that has been given up already.
 pub(crate) fn given_up() -> Response<Body> {
-    Problem::new(&code::DRAINING).into_response("")
+    let mut response = Problem::new(&code::DRAINING).into_response("");
+    told::tell_failure(response.headers_mut(), &code::DRAINING, Giver::Node);
+    response
 }
 
 /// A failure that the edge found itself.

@@ -33,6 +33,7 @@ mod framing;
 mod inline;
 mod names;
 mod peer;
+mod phase;
 mod plain;
 mod pool;
 mod raw;
@@ -41,7 +42,8 @@ mod tls;
 mod upgrade;
 
 use dial::{Driver, HeadMax};
-pub use peer::{HostAsked, Peer, PeerOptions, PeerTimes, SocketCheck, Undone};
+pub use peer::{HostAsked, Peer, PeerOptions, PeerTimes, SocketCheck, Telling, Undone};
+pub use phase::{Phase, Phases};
 pub use plain::{PlainAnswer, PlainRequest, Reply};
 use pool::{Lease, Link, Pool, Reuse, Spot, Unsent};
 pub use raw::RawStream;

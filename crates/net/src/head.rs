@@ -5,11 +5,13 @@
 //! passes has exactly one reading: lines end in CRLF, no field continues on a second line, and the
 //! length of the body is told once, by one field.
 
-use base::{Code, Problem, code};
-use http::HeaderMap;
+use base::{Body, Code, Problem, code};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::ServerLimits;
 use crate::websocket::handshake::is_websocket;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// How the end of a message's body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,13 @@ impl Refusal {
         Self::new(&code::BAD_REQUEST, detail)
     }
 
-    pub fn problem(&self) -> Problem {
-        Problem::new(self.code).detail(self.detail.clone())
+    /// The answer. As every other it says that no cache had a part in it (RFC 9211): this node made it.
+    pub fn response(&self) -> Response<Body> {
+        let mut response = Problem::new(self.code).detail(self.detail.clone()).into_response("");
+        if let Ok(told) = HeaderValue::try_from(format!("selvedge; detail={}", self.code.name)) {
+            response.headers_mut().insert(CACHE_STATUS, told);
+        }
+        response
     }
 }
 

@@ -42,8 +42,8 @@ pub mod tls;
 pub mod websocket;
 
 pub use connector::{
-    Check, Connector, ConnectorOptions, ExchangeError, HostAsked, Outgoing, Peer, PeerOptions, PeerTimes, PlainAnswer,
-    PlainRequest, RawStream, Reply, SocketCheck, Undone, is_hop_by_hop, strip_hop_by_hop,
+    Check, Connector, ConnectorOptions, ExchangeError, HostAsked, Outgoing, Peer, PeerOptions, PeerTimes, Phase,
+    Phases, PlainAnswer, PlainRequest, RawStream, Reply, SocketCheck, Telling, Undone, is_hop_by_hop, strip_hop_by_hop,
 };
 pub use counts::ConnectionCounts;
 pub use dns::{DnsOptions, Resolver};

@@ -11,15 +11,16 @@ use std::time::Duration;
 use base::{Body, BodyError, code};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::ServerLimits;
 use crate::chunked::Malformed;
+use crate::head::Refusal;
 use crate::interim::Interim;
-use crate::target::split_port;
+use crate::target::{self, Paths, split_port};
 use crate::tls::Secured;
 
 /// A normalised request.
@@ -79,6 +80,32 @@ impl Protocol {
 }
 
 impl Request {
+    /// A request that came by no connection, as one that did would be.
+    pub fn made(
+        (method, url): (Method, &Uri),
+        mut headers: HeaderMap,
+        body: Body,
+        peer: SocketAddr,
+    ) -> Result<Self, Refusal> {
+        // The URL says it, whatever the field said.
+        headers.remove(http::header::HOST);
+        let target = target::normalise(&method, url, &mut headers, Paths::Segments)?;
+        Ok(Self {
+            method,
+            path_and_query: target.path_and_query,
+            authority: target.authority,
+            headers,
+            body,
+            peer,
+            protocol: Protocol::Http11,
+            listener: usize::MAX,
+            secured: None,
+            upgrade: false,
+            interim: None,
+            believed: None,
+        })
+    }
+
     /// Of the URL that was asked for, as far as this end of the connection knows, or is told by whom it
     /// believes.
     pub fn scheme(&self) -> &'static str {

@@ -99,7 +99,8 @@ pub fn open(
             }
         };
         let ListenerConfig { address, mode, proxies, proxied_unix, door, http3, .. } = config;
-        let door = Door { challenges: Some(challenges.clone()).filter(|_| asks && tls.is_none()), ..door };
+        let challenges = Some(challenges.clone()).filter(|_| asks && tls.is_none());
+        let door = Door { secured: tls.is_some(), challenges, ..door };
         let reception = Reception { listener: 0, tls, proxies, proxied_unix };
         opened.push(ListenerOptions { address, mode, reception, door, http3 });
     }

@@ -162,10 +162,11 @@ impl Live {
 
     fn add(&mut self, one: ListenerOptions, listeners: Vec<Listener>, applied: &mut Applied) {
         let number = self.running.len();
-        let ListenerOptions { address, mode, reception, door, http3 } = one;
+        let ListenerOptions { address, mode, reception, mut door, http3 } = one;
         let tls = reception.tls.clone();
         let reception = Arc::new(Reception { listener: number, ..reception });
         let served = listeners.first().map_or(address.clone(), |one| one.address().clone());
+        door.port = served.tcp().map(|address| address.port());
         for (core, listener) in self.cores.iter().cycle().zip(listeners) {
             // A core that has ended serves nobody.
             let _ = core.send(Change::Listen(listener.with(&reception)));
@@ -201,7 +202,7 @@ impl Live {
             applied.changed.push(format!("{address} is served {how}"));
         }
         before.tls = reception.tls.clone();
-        before.door = Door { alt_svc: before.door.alt_svc.clone(), ..door };
+        before.door = Door { alt_svc: before.door.alt_svc.clone(), port: before.door.port, ..door };
         let reception = Arc::new(Reception { listener: number, ..reception });
         self.tell(|| Change::Receive(reception.clone()));
     }

@@ -28,6 +28,7 @@ mod start_code;
 mod takeover;
 mod terminal;
 mod test;
+mod traced;
 mod upstreams;
 mod watch;
 mod wire;

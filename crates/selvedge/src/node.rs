@@ -12,9 +12,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base::{Clock, NodeLimits, SystemRng};
 use control::Traced;
-use control_api::{TraceRoute, TraceWay};
 use dispatch::{Dispatcher, ObjectParts};
-use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, HostMap, Hosts, ProxyCache, Totals};
+use edge::{CacheCare, CoreConfig, Countries, Door, Doors, Drain, Follower, HostMap, Hosts, ProxyCache, Totals};
 use net::{
     Address, ConnectionCounts, Connector, ConnectorOptions, DnsOptions, Intake, ListenOptions, Listener, Quic,
     Reception, Resolver, ServerLimits, Sockets, Tls,
@@ -31,6 +30,7 @@ use crate::listeners::ListenerOptions;
 use crate::live::Live;
 use crate::outbound::NetFetcher;
 use crate::site::Workshop;
+use crate::traced;
 use crate::upstreams::{self, Upstreams};
 use crate::wire::{self, Stores};
 
@@ -60,7 +60,8 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub sink: Arc<dyn Sink>,
-    recent: Arc<Recent>,
+    /// What it tells of its requests.
+    traced: Traced,
     /// The cache, from its operator's side.
     pub responses: Arc<dyn ResponseCare>,
     connector: Arc<Connector>,
@@ -128,14 +129,13 @@ impl Node {
 
         let (quic, intakes) = start_quic(quic, &options.limits, &clock, options.cores)?;
         let (senders, changes): (Vec<_>, Vec<_>) = (0..options.cores).map(|_| unbounded_channel()).unzip();
-        let mut live =
-            Live::new(senders, doors.clone(), counts.clone(), options.sockets.clone(), options.limits.clone());
-        for (address, mode, http3, tls, door) in running {
-            live.note(address, mode, http3, tls, door);
-        }
+        let live = Live::new(senders, doors.clone(), counts.clone(), options.sockets.clone(), options.limits.clone());
+        let live = with_listeners(live, running);
         let cache = ProxyCache::new(stores.responses.responses(), &options.limits, &*clock);
         let responses = CacheCare::new(cache.clone(), hosts.clone(), clock.clone());
         observe_cache(&metrics, &cache);
+        let (follower, mut following) = Follower::new();
+        let traced = Traced { recent, way: traced::way(hosts.clone(), options.countries.clone(), follower) };
         let waiting = by_core
             .into_iter()
             .zip(intakes)
@@ -154,6 +154,7 @@ impl Node {
                 drain: drain.clone(),
                 cache: cache.clone(),
                 countries: options.countries.clone(),
+                followed: following.take(),
             })
             .collect();
         let own = vec![options.admin];
@@ -166,7 +167,7 @@ impl Node {
             engine,
             metrics,
             sink,
-            recent,
+            traced,
             responses,
             connector,
             drain,
@@ -196,9 +197,7 @@ impl Node {
 
     /// What it has to tell of itself.
     pub fn running(&self) -> Running {
-        let hosts = self.hosts.clone();
-        let way = move |url: &str| edge::explain::way(&hosts, url).map(told_way);
-        let traced = Traced { recent: self.recent.clone(), way: Arc::new(way) };
+        let traced = self.traced.clone();
         Running { responses: self.responses.clone(), metrics: self.metrics.clone(), traced }
     }
 
@@ -266,19 +265,19 @@ struct Bound {
     by_core: Vec<Vec<Listener>>,
     doors: Arc<Doors>,
     /// What is known of each, for changes.
-    running: Vec<(Address, u32, bool, Option<Arc<Tls>>, Door)>,
+    running: Vec<Known>,
     quic: Vec<(UdpSocket, Arc<Reception>)>,
 }
 
-fn told_way(way: edge::explain::Way) -> TraceWay {
-    let routes = way.routes.into_iter().map(|one| TraceRoute {
-        pattern: one.pattern,
-        target: one.target,
-        matches: one.matches,
-        why: one.why.to_owned(),
-    });
-    let (host, path, app, deployment) = (way.host, way.path, way.app, way.deployment);
-    TraceWay { host, path, app, deployment, routes: routes.collect(), cache_keys: way.cache_keys }
+/// What is known of a listener: its address and mode, whether it has HTTP/3, its TLS, its rules.
+type Known = (Address, u32, bool, Option<Arc<Tls>>, Door);
+
+/// The listeners that the node begins with are those that a reload finds.
+fn with_listeners(mut live: Live, running: Vec<Known>) -> Live {
+    for (address, mode, http3, tls, door) in running {
+        live.note(address, mode, http3, tls, door);
+    }
+    live
 }
 
 fn recent(limits: &NodeLimits) -> Arc<Recent> {
@@ -308,6 +307,7 @@ fn bind(listeners: Vec<ListenerOptions>, cores: usize, sockets: &Arc<Sockets>) -
         let options = ListenOptions { cores, mode, sockets: sockets.clone(), ..ListenOptions::default() };
         let bound = Listener::bind(address.clone(), &options)?;
         let served = bound.first().map(|one| one.address().clone()).context("a listener has a core")?;
+        door.port = served.tcp().map(|address| address.port());
         if let Some(address) = served.tcp().filter(|_| http3) {
             quic.push((net::quic::bind(address, sockets)?, reception.clone()));
             door.alt_svc = edge::alt_svc(address.port());

@@ -15,6 +15,7 @@ pub mod fanout;
 pub mod metrics;
 pub mod recent;
 pub mod record;
+pub mod steps;
 pub mod trace;
 
 pub use access_log::{AccessLog, AccessLogOptions, Format};
@@ -25,4 +26,5 @@ pub use record::{
     GuestLine, InvocationRecord, Level, MirrorOutcome, Mirrored, NullSink, Phases, Record, RecordHandle, Sink, Start,
     Usage,
 };
+pub use steps::{Step, Steps};
 pub use trace::TraceContext;

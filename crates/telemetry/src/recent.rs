@@ -172,6 +172,7 @@ impl Recent {
             return;
         }
         record.invocations = Vec::new();
+        record.steps = None;
         // Freed when the lock is.
         let texts = Place::texts_of(&mut record);
         let mut ring = self.ring();

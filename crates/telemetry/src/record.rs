@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::Code;
 
-use crate::TraceContext;
+use crate::{Steps, TraceContext};
 
 /// Everything worth knowing about one request, or about one event that came from elsewhere.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,8 @@ pub struct Record {
     pub detail: Option<String>,
     /// Every run of guest code on behalf of this request, nested ones included, in order of start.
     pub invocations: Vec<InvocationRecord>,
+    /// Where each step is written down, if they are wanted.
+    pub steps: Option<Arc<Steps>>,
 }
 
 impl Record {

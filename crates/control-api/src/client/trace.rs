@@ -1,6 +1,6 @@
 use super::{Client, Payload};
 use crate::api::TraceApi;
-use crate::model::{Items, TraceEntry, TraceOptions, TraceWay};
+use crate::model::{Items, TraceAsk, TraceEntry, TraceOptions, TraceWay};
 use crate::query::QueryText;
 use crate::{Answer, Operation};
 
@@ -20,10 +20,7 @@ impl TraceApi for Client {
         })
     }
 
-    fn trace_way(&self, url: String) -> Answer<'_, TraceWay> {
-        Box::pin(async move {
-            let query = QueryText::default().with("url", Some(url));
-            self.read(Operation::TraceWay, &[], query, Payload::Nothing).await
-        })
+    fn trace_way(&self, ask: TraceAsk) -> Answer<'_, TraceWay> {
+        Box::pin(async move { self.read(Operation::TraceWay, &[], QueryText::default(), Payload::json(&ask)).await })
     }
 }

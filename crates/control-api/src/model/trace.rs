@@ -64,7 +64,80 @@ pub struct TraceOptions {
     pub limit: Option<u64>,
 }
 
-/// Which way a URL goes.
+/// A request: which way it goes, and if it is sent, what comes of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceAsk {
+    /// As clients name it.
+    pub url: String,
+    /// GET if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<TraceField>,
+    /// The address of who sends it; that of this machine if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The node sends it to itself, with all that follows from it.
+    #[serde(default)]
+    pub send: bool,
+}
+
+/// A header field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceField {
+    pub name: String,
+    pub value: String,
+}
+
+/// What came of a request that the node sent to itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceSent {
+    pub status: u16,
+    pub headers: Vec<TraceField>,
+    /// The beginning of its body, if that is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    pub body_bytes: u64,
+    /// Why the body was not read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+    /// What happened, in its order.
+    pub steps: Vec<TraceStep>,
+    /// Each run of a worker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<TraceRun>,
+    /// As the node remembers it; its number is 0.
+    pub request: TraceEntry,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceStep {
+    /// Since the request was there.
+    pub at_us: u64,
+    /// Which part of the node says it: `route`, `cache`, `upstream`.
+    pub phase: String,
+    pub text: String,
+}
+
+/// A run of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceRun {
+    pub worker: String,
+    /// How long it took to make an instance; none if one was at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_start_us: Option<u64>,
+    pub cpu_us: u64,
+    pub memory_bytes: u64,
+    pub subrequests: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// Which way a request goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceWay {
     pub host: String,
@@ -78,6 +151,9 @@ pub struct TraceWay {
     pub routes: Vec<TraceRoute>,
     /// Under which its response is stored, for each way that it may go.
     pub cache_keys: Vec<String>,
+    /// What came of it, if it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Box<TraceSent>>,
 }
 
 /// A route, and why it is taken or not.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::code;
-use control_api::{Answer, ApiError, TraceApi, TraceEntry, TraceOptions, TraceWay};
-use telemetry::Recent;
+use control_api::{Answer, ApiError, TraceApi, TraceAsk, TraceEntry, TraceOptions, TraceWay};
 use telemetry::recent::{Numbered, StatusFilter, Wanted};
+use telemetry::{Recent, Record};
 
 use super::Control;
 
@@ -19,8 +19,8 @@ const LISTED_MAX: u64 = 1_000;
 #[derive(Clone)]
 pub struct Traced {
     pub recent: Arc<Recent>,
-    /// Which way a URL goes; `None` for what is no URL of a page.
-    pub way: Arc<dyn Fn(&str) -> Option<TraceWay> + Send + Sync>,
+    /// Which way a request goes, and what comes of it if it is to be sent.
+    pub way: Arc<dyn Fn(TraceAsk) -> Answer<'static, TraceWay> + Send + Sync>,
 }
 
 impl Control {
@@ -40,11 +40,12 @@ fn wanted(options: TraceOptions) -> Result<Wanted, ApiError> {
     Ok(Wanted { app, path, status, slow_ms, request_id, after: after.unwrap_or(0) })
 }
 
-fn entry(Numbered { number, record }: &Numbered) -> TraceEntry {
+/// A record as it is told.
+pub fn trace_entry(number: u64, record: &Record) -> TraceEntry {
     let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
     TraceEntry {
-        number: *number,
+        number,
         time_ms: record.started_unix_ms,
         request_id: record.request_id.clone(),
         app: text(&record.app),
@@ -74,14 +75,17 @@ impl TraceApi for Control {
             let limit = options.limit.unwrap_or(LISTED).min(LISTED_MAX);
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             let wanted = wanted(options)?;
-            Ok(self.traced()?.recent.find(&wanted, limit).iter().map(entry).collect())
+            Ok(self
+                .traced()?
+                .recent
+                .find(&wanted, limit)
+                .iter()
+                .map(|Numbered { number, record }| trace_entry(*number, record))
+                .collect())
         })
     }
 
-    fn trace_way(&self, url: String) -> Answer<'_, TraceWay> {
-        Box::pin(async move {
-            let message = format!("{url:?} is no URL of a page; it begins with http:// or https://");
-            (self.traced()?.way)(&url).ok_or_else(|| ApiError::new(&code::BAD_REQUEST, message))
-        })
+    fn trace_way(&self, ask: TraceAsk) -> Answer<'_, TraceWay> {
+        Box::pin(async move { (self.traced()?.way)(ask).await })
     }
 }

@@ -416,7 +416,8 @@ impl Waiting {
         let id = id_value(&self.id);
         let host = self.client.host.clone();
         let record = RecordHandle::new(self.record(), core.sink.clone());
-        let open = Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false };
+        let open =
+            Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false, watch: None };
         let mut response = outcome.map(standalone).unwrap_or_else(|failure| {
             let mut response = open.fail(&failure, self.client.html, self.site.dev());
             told::tell_failure(response.headers_mut(), failure.code, Giver::Upstream { cached: false });

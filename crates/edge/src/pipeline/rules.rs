@@ -115,20 +115,8 @@ pub(super) async fn answer(way: &Way, index: RouteIndex, rules: &Rules, mut requ
     let mut after = After { fields: Fields::of(&rules.response_headers, &filling), cookie: None };
     let early = |giver, outcome: Outcome, after: After| Answered { after, ..Answered::of(giver, outcome) };
 
-    if let Some(maintenance) = &rules.maintenance
-        && !is_let_in(maintenance, way, &request)
-    {
-        return early(Giver::Maintenance, closed(maintenance), after);
-    }
-    if let Some(file) = rules.redirects
-        && let Some(Elsewhere::Redirect { status, location }) =
-            way.site.asset_index(file).redirects.find(&path, request.path_and_query.query())
-    {
-        return early(Giver::Redirect, redirected(status, location), after);
-    }
-    if let Some(redirect) = &rules.redirect {
-        let location = redirect.location(request.path_and_query.query(), &filling);
-        return early(Giver::Redirect, redirected(redirect.status, location), after);
+    if let Some((giver, outcome)) = instead(way, rules, &request, &filling) {
+        return early(giver, outcome, after);
     }
     if let Some(max) = rules.max_body_bytes
         && let Err(failure) = bound(&mut request, max)
@@ -142,11 +130,20 @@ pub(super) async fn answer(way: &Way, index: RouteIndex, rules: &Rules, mut requ
         if let Some(side) = split.side(at) {
             course = Course::new(way, index, side.target, &request);
         }
+        way.step("split", || {
+            let side = way.site.label(&course.target).unwrap_or_default();
+            format!("position {:.2} of 100: {side}", f64::from(at) * 100.0 / f64::from(WHOLE))
+        });
     }
     if let Err(failure) = rewrite(&rules.rewrite, &filling, &mut request, &mut course) {
         return early(Giver::Node, Err(failure), after);
     }
+    if course.asked != request.path_and_query {
+        way.step("rewrite", || format!("{} becomes {}", course.asked, request.path_and_query));
+    }
     let fields = Fields::of(&rules.request_headers, &filling);
+    fields.tell(way, "request headers");
+    after.fields.tell(way, "response headers");
     fields.uncover(&mut request.headers);
     fields.apply(&mut request.headers);
     let answered = match rules.timeout_ms {
@@ -165,6 +162,29 @@ pub(super) async fn answer(way: &Way, index: RouteIndex, rules: &Rules, mut requ
     Answered { after, ..answered }
 }
 
+/// What the route answers itself, and no target.
+fn instead(way: &Way, rules: &Rules, request: &Request, filling: &Filling<'_>) -> Option<(Giver, Outcome)> {
+    if let Some(maintenance) = &rules.maintenance
+        && !is_let_in(maintenance, way, request)
+    {
+        way.step("maintenance", || "the route is closed, and this client is none that is let in".to_owned());
+        return Some((Giver::Maintenance, closed(maintenance)));
+    }
+    if let Some(file) = rules.redirects
+        && let Some(Elsewhere::Redirect { status, location }) =
+            way.site.asset_index(file).redirects.find(request.path(), request.path_and_query.query())
+    {
+        way.step("redirects", || format!("a line of the route's file: {status} to {location}"));
+        return Some((Giver::Redirect, redirected(status, location)));
+    }
+    if let Some(redirect) = &rules.redirect {
+        let location = redirect.location(request.path_and_query.query(), filling);
+        way.step("redirect", || format!("{} to {location}", redirect.status));
+        return Some((Giver::Redirect, redirected(redirect.status, location)));
+    }
+    None
+}
+
 /// Mirror, target, failover.
 pub(super) async fn on_the_way(way: &Way, index: RouteIndex, course: Course, mut request: Request) -> Answered {
     let Some(rules) = way.site.plan().routes.route(index).rules.as_deref() else {
@@ -173,6 +193,9 @@ pub(super) async fn on_the_way(way: &Way, index: RouteIndex, course: Course, mut
     let copies = rules.failover.is_some() || rules.mirror.is_some();
     let whole = if copies { at_hand(&mut request).await } else { None };
     let shadow = rules.mirror.as_ref().and_then(|mirror| mirror::begin(way, index, mirror, &request, &whole));
+    if shadow.is_some() {
+        way.step("mirror", || "a copy goes to the shadow; its answer is compared and thrown away".to_owned());
+    }
     let spare = match &rules.failover {
         Some(failover) => whole.clone().map(|bytes| (failover, copy(&request, bytes))),
         None => None,
@@ -184,6 +207,7 @@ pub(super) async fn on_the_way(way: &Way, index: RouteIndex, course: Course, mut
     {
         way.call.record.edit().detail = answered.outcome.as_ref().err().map(|failure| failure.detail.clone());
         let elsewhere = Course { target: failover.target, ..course.clone() };
+        way.step("failover", || format!("{} answers in place", way.site.label(&failover.target).unwrap_or_default()));
         let space = way.site.cache_space(index, &failover.target);
         answered = match &failover.page {
             // Without its file, what failed says more than that.
@@ -215,7 +239,8 @@ fn may_go_elsewhere(outcome: &Outcome, statuses: &[u16], repeats: bool) -> bool 
 
 /// The body, if all of it is here; the request keeps it.
 async fn at_hand(request: &mut Request) -> Option<Bytes> {
-    if request.upgrade {
+    // Whose client waits for a word has sent no body yet, and may not have to.
+    if request.upgrade || request.headers.contains_key(header::EXPECT) {
         return None;
     }
     let body = std::mem::replace(&mut request.body, Body::empty());
@@ -409,6 +434,16 @@ impl Fields {
         for name in changed.chain(&self.remove) {
             proxy::without_shadows(headers, name);
         }
+    }
+
+    /// For who wants to know each step.
+    fn tell(&self, way: &Way, phase: &'static str) {
+        let told = |(name, value): &(HeaderName, HeaderValue), verb| {
+            format!("{verb} {name}: {}", String::from_utf8_lossy(value.as_bytes()))
+        };
+        self.remove.iter().for_each(|name| way.step(phase, || format!("removes {name}")));
+        self.set.iter().for_each(|pair| way.step(phase, || told(pair, "sets")));
+        self.append.iter().for_each(|pair| way.step(phase, || told(pair, "adds")));
     }
 
     fn apply(self, headers: &mut HeaderMap) {

@@ -183,6 +183,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Failure> {
     let rule = caching.rule;
     if !rule.on {
+        caching.heard.step("cache", || "switched off on this route".to_owned());
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
         let mut response = Box::pin(ahead(&caching, upstream, request)).await?;
         bypassed(&caching.cache.counts(&caching.app), is_read, &mut response);
@@ -203,6 +204,7 @@ pub(crate) async fn answer(
     };
     let is_plain = request.body.is_empty() && !request.upgrade && key.bytes() <= caching.cache.key_bytes_max;
     if !reads || !is_plain {
+        caching.heard.step("cache", || passed_by(reads, &key, caching.cache.key_bytes_max));
         let method = request.method.clone();
         let mut response = Box::pin(ahead(&caching, upstream, request)).await?;
         if !method.is_safe() {
@@ -303,6 +305,7 @@ impl Asking {
         let now_ms = caching.clock.unix_ms();
         let variants = caching.cache.responses.get(&self.key).await;
         let variants = variants.map_err(|error| refuse(error.code(), error.to_string()))?;
+        caching.heard.step("cache", || looked_up(&self.key, &variants, now_ms));
         let stored = match cache::reuse(&variants, &self.request.headers, &self.asked, now_ms) {
             Reuse::Fresh(stored) => return Ok(self.hit(caching, &stored, now_ms).await),
             Reuse::StaleWhile(stored) => {
@@ -369,6 +372,7 @@ impl Asking {
             Joined::Ended(stored) => Ok(Box::pin(self.hit(caching, &stored, now_ms)).await),
             Joined::Leads(filling) => Box::pin(self.lead(caching, upstream, filling, stored, forward)).await,
             Joined::Follows(filling) => {
+                caching.heard.step("cache", || "waits for the same fetch of another request".to_owned());
                 Counts::add(&self.counts.collapsed);
                 Box::pin(self.follow(caching, upstream, filling, stored, forward)).await
             }
@@ -611,6 +615,30 @@ impl Asking {
         tokio::task::spawn_local(fetch.run(request, lead));
         led
     }
+}
+
+/// What is stored under a key, for who wants to know.
+fn looked_up(key: &Key, variants: &Variants, now_ms: u64) -> String {
+    let each = variants.iter().map(|stored| {
+        let left = i128::from(stored.lifetime_s) - i128::from(stored.age_s(now_ms));
+        let state = if left > 0 { format!("fresh for {left} s more") } else { format!("stale for {} s", -left) };
+        format!("{} of {} s, {state}", stored.status.as_u16(), stored.age_s(now_ms))
+    });
+    let each: Vec<_> = each.collect();
+    let found = if each.is_empty() { "nothing is stored".to_owned() } else { each.join("; ") };
+    format!("key {}: {found}", key.url)
+}
+
+/// Why a request is none for the cache.
+fn passed_by(reads: bool, key: &Key, key_bytes_max: usize) -> String {
+    let why = if !reads {
+        "the method is neither GET nor HEAD"
+    } else if key.bytes() > key_bytes_max {
+        "its key is longer than cache_key_bytes"
+    } else {
+        "it has a body, or asks for a WebSocket"
+    };
+    format!("passed by: {why}")
 }
 
 fn respond(answer: Answer, status: &str) -> Response<Body> {

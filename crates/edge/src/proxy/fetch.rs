@@ -51,6 +51,10 @@ impl Fetch {
         let _ends = Ends(self.filling.clone());
         let plain = request.headers.clone();
         let validates = cache::set_validators(self.stored.as_deref(), &mut request.headers);
+        request.heard.step("cache", || match validates {
+            true => "asks whether what is stored still holds".to_owned(),
+            false => "fetches it for all who ask meanwhile".to_owned(),
+        });
         let (path_and_query, client) = (request.path_and_query.clone(), request.client);
         let heard = request.heard.clone();
         let mut outcome = ask(&self.upstream, self.behind.as_ref(), request).await;

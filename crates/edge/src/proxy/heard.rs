@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use telemetry::Record;
+use net::Phases;
+use telemetry::{Record, Steps};
 
 /// What is known so far. A request that was answered without any server leaves it empty.
 #[derive(Default)]
@@ -29,11 +30,32 @@ impl Heard {
 
 /// The same where a request goes on in more than one task.
 #[derive(Default)]
-pub(crate) struct SharedHeard(Mutex<Heard>);
+pub(crate) struct SharedHeard {
+    heard: Mutex<Heard>,
+    /// Each step of the request is told there.
+    steps: Option<Arc<Steps>>,
+}
 
 impl SharedHeard {
+    pub fn telling(steps: Option<Arc<Steps>>) -> Self {
+        Self { steps, ..Self::default() }
+    }
+
+    /// Tells what happens, where somebody wants to know each step.
+    pub fn step(&self, phase: &'static str, text: impl FnOnce() -> String) {
+        if let Some(steps) = &self.steps {
+            steps.note(phase, text());
+        }
+    }
+
+    /// Is told of each phase of an exchange.
+    pub fn phases(&self) -> Option<Phases> {
+        let steps = self.steps.clone()?;
+        Some(Arc::new(move |phase| steps.note("connection", phase.to_string())))
+    }
+
     fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn write(&self, record: &mut Record) {
@@ -48,6 +70,19 @@ pub(super) enum Listener<'a> {
 }
 
 impl Listener<'_> {
+    pub fn step(&self, phase: &'static str, text: impl FnOnce() -> String) {
+        if let Self::Shared(heard) = self {
+            heard.step(phase, text);
+        }
+    }
+
+    pub fn phases(&self) -> Option<Phases> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(heard) => heard.phases(),
+        }
+    }
+
     pub fn note(&mut self, server: &Arc<str>, tries: u64) {
         match self {
             Self::Own(heard) => heard.note(server, tries),

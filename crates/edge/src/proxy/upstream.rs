@@ -22,7 +22,7 @@ use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
 use manifest::{HashKey, UpstreamPlan};
-use net::{ExchangeError, Interim, Peer, PlainRequest, Reply, Undone};
+use net::{ExchangeError, Interim, Peer, Phases, PlainRequest, Reply, Telling, Undone};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use upstream::{Ask, Begin, Outcome, Pick, Pool, PoolView, Refusal, Retry, TargetView};
@@ -218,6 +218,7 @@ impl Upstream {
                 (Err(failure), None) => return Err(failure),
             };
             asking.note(slot.pick.at);
+            asking.heard.step("upstream", || self.chosen(slot.pick.at));
             asking.ask.tried.insert(slot.pick.at);
             let mut tried = if asking.may_go_beside() {
                 // Boxed: two attempts, of which most requests make one.
@@ -226,9 +227,11 @@ impl Upstream {
                 self.attempt(slot, asking.outgoing()).await
             };
             asking.give_back(tried.unsent.take());
+            asking.tell(&tried);
             if !(asking.wants(tried.outcome) && self.may_retry()) {
                 return self.finish(tried, &mut asking, deadline);
             }
+            asking.heard.step("upstream", || "it may go out again (retries, retry_percent)".to_owned());
             asking.again();
             last = Some(tried);
         }
@@ -242,8 +245,9 @@ impl Upstream {
                 Outgoing::Plain(request) => peer.exchange_plain(request).await,
                 // Boxed: a plain one needs no room for it.
                 Outgoing::Whole(copied) => {
-                    let Copied { method, path_and_query, headers, body, interim } = *copied;
-                    let exchange = peer.exchange_telling(method, path_and_query, headers, body, interim);
+                    let Copied { method, path_and_query, headers, body, interim, phases } = *copied;
+                    let telling = Telling { interim, phases };
+                    let exchange = peer.exchange_telling(method, path_and_query, headers, body, telling);
                     Box::pin(exchange).await.map(Reply::of)
                 }
             }
@@ -287,6 +291,9 @@ impl Upstream {
             return first.await;
         }
         let Ok(slot) = self.enter(&Ask { again: true, ..asking.ask }).await else { return first.await };
+        asking
+            .heard
+            .step("upstream", || format!("late: {} is asked beside (hedge_percentile)", self.servers[slot.pick.at]));
         asking.ask.tried.insert(slot.pick.at);
         let second = pin!(self.attempt(slot, asking.outgoing()));
         match select(first, second).await {
@@ -399,6 +406,15 @@ impl Upstream {
         ms_of(self.clock.monotonic())
     }
 
+    /// Which server gets a request, of how many.
+    fn chosen(&self, at: usize) -> String {
+        let (name, server) = (&self.name, &self.servers[at]);
+        let targets = self.view().targets;
+        let away = targets.iter().filter(|target| !matches!(target.state, "healthy" | "warming"));
+        let away: String = away.map(|target| format!("; {} is {}", target.name, target.state)).collect();
+        format!("{name} asks {server}, one of {} targets{away}", targets.len())
+    }
+
     fn says(&self, what: &str) -> String {
         format!("the upstream {}: {what}", self.name)
     }
@@ -463,6 +479,7 @@ struct Copied {
     headers: HeaderMap,
     body: Body,
     interim: Option<Interim>,
+    phases: Option<Phases>,
 }
 
 /// What came of one exchange.
@@ -519,6 +536,7 @@ impl<'a> Asking<'a> {
             headers: whole.headers.clone(),
             body,
             interim: whole.interim.clone(),
+            phases: self.heard.phases(),
         }))
     }
 
@@ -566,6 +584,17 @@ impl<'a> Asking<'a> {
     /// For the record: a target is asked, or has answered.
     fn note(&mut self, at: usize) {
         self.heard.note(&self.upstream.servers[at], self.retries + 1);
+    }
+
+    /// For who wants to know each step: what one exchange came to.
+    fn tell(&self, tried: &Tried) {
+        self.heard.step("upstream", || {
+            let server = &self.upstream.servers[tried.slot.pick.at];
+            match &tried.result {
+                Ok(reply) => format!("{server} answers {}", reply.status()),
+                Err(failure) => format!("{server} fails: {} ({})", failure.code.name, failure.detail),
+            }
+        });
     }
 
     fn again(&mut self) {

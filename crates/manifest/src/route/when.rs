@@ -10,6 +10,7 @@
 //! conditions count as able to hold together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -57,6 +58,17 @@ pub struct Facts<'a> {
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The code of the country that the client's address belongs to.
     pub country: &'a dyn Fn() -> Option<String>,
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => f.write_str("there"),
+            Self::Absent => f.write_str("absent"),
+            Self::OneOf(values) => f.write_str(&any_of(values.iter().map(|value| format!("{value:?}")))),
+            Self::Prefix(prefix) => write!(f, "one that begins with {prefix:?}"),
+        }
+    }
 }
 
 impl Test {
@@ -113,6 +125,36 @@ impl When {
             && (self.country.is_empty() || (facts.country)().is_some_and(|code| self.country.contains(&code)))
     }
 
+    /// The first thing that is asked and does not hold, in words; `None` if all of it holds.
+    pub fn objection(&self, facts: &Facts<'_>) -> Option<String> {
+        if self.holds(facts) {
+            return None;
+        }
+        if !self.method.is_empty() && !self.method.contains(facts.method) {
+            return Some(format!("it wants the method {}, and this is {}", any_of(&self.method), facts.method));
+        }
+        let cookies = || (facts.header)("cookie").unwrap_or_default();
+        let of_header =
+            self.header.iter().map(|(name, test)| ("field", name, test, (facts.header)(name).map(str::to_owned)));
+        let of_cookie =
+            self.cookie.iter().map(|(name, test)| ("cookie", name, test, cookie(cookies(), name).map(str::to_owned)));
+        let of_query = self.query.iter().map(|(name, test)| ("parameter", name, test, parameter(facts.query, name)));
+        let mut tests = of_header.chain(of_cookie).chain(of_query);
+        if let Some((kind, name, test, value)) = tests.find(|(.., test, value)| !test.holds(value.as_deref())) {
+            let found = value.map_or_else(|| "there is none".to_owned(), |value| format!("it is {value:?}"));
+            return Some(format!("it wants the {kind} {name} to be {test}, and {found}"));
+        }
+        let client = facts.client.map_or_else(|| "not known".to_owned(), |client| client.to_canonical().to_string());
+        if !self.network.is_empty()
+            && !facts.client.is_some_and(|client| self.network.iter().any(|net| contains(net, client)))
+        {
+            let networks = any_of(self.network.iter());
+            return Some(format!("it wants a client in {networks}, and this one is {client}"));
+        }
+        let country = (facts.country)().map_or_else(|| "that of none".to_owned(), |code| format!("of {code}"));
+        Some(format!("it wants a client of {}, and the address {client} is {country}", any_of(&self.country)))
+    }
+
     /// Whether every request that fulfils `other` fulfils this.
     pub fn covers(&self, other: &Self) -> bool {
         let subset = |mine: &BTreeSet<String>, others: &BTreeSet<String>| {
@@ -146,6 +188,15 @@ impl When {
             || tests(&self.cookie, &other.cookie)
             || tests(&self.query, &other.query)
             || nets_apart()
+    }
+}
+
+/// `GET, HEAD or PUT`.
+fn any_of(all: impl IntoIterator<Item = impl fmt::Display>) -> String {
+    let mut all: Vec<_> = all.into_iter().map(|one| one.to_string()).collect();
+    match all.pop() {
+        Some(last) if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+        last => last.unwrap_or_default(),
     }
 }
 

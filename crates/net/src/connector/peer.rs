@@ -19,6 +19,7 @@ use url::Url;
 
 use super::dial::{self, Dialled, Driver, HeadMax};
 use super::names::Names;
+use super::phase::{Phase, Phases, tell};
 use super::plain::{PlainRequest, Reply};
 use super::pool::{Lease, Link, Pool, Reuse, Sent, Spot, Unsent};
 use super::upgrade::Stream;
@@ -88,6 +89,14 @@ pub struct Undone {
     pub body: Option<Body>,
 }
 
+/// Who hears of an exchange before there is an answer.
+#[derive(Default)]
+pub struct Telling {
+    /// What the server says before its answer (over HTTP/1.1).
+    pub interim: Option<Interim>,
+    pub phases: Option<Phases>,
+}
+
 /// A server.
 pub struct Peer {
     connector: Arc<Connector>,
@@ -151,18 +160,19 @@ impl Peer {
         headers: HeaderMap,
         body: Body,
     ) -> Result<http::Response<Body>, Undone> {
-        self.exchange_telling(method, path_and_query, headers, body, None).await
+        self.exchange_telling(method, path_and_query, headers, body, Telling::default()).await
     }
 
-    /// The same, and passes on what the server says before its answer (over HTTP/1.1).
+    /// The same, and tells what happens before there is an answer.
     pub async fn exchange_telling(
         &self,
         method: Method,
         path_and_query: PathAndQuery,
         headers: HeaderMap,
         body: Body,
-        interim: Option<Interim>,
+        telling: Telling,
     ) -> Result<http::Response<Body>, Undone> {
+        let Telling { interim, phases } = telling;
         let gone = |error| Undone { error, body: None };
         let at_hand = body.whole().is_some();
         let mut request = self.request(method, path_and_query, headers, body).map_err(gone)?;
@@ -170,6 +180,7 @@ impl Peer {
             hyper::ext::on_informational(&mut request, move |head| interim.pass(head.status(), head.headers()));
         }
         while let Some(link) = self.pool.take(&self.spot, &|address| self.approve(address), at_hand, Instant::now()) {
+            tell(phases.as_ref(), || Phase::Reused { address: link.address, h2: link.is_h2() });
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
@@ -177,7 +188,7 @@ impl Peer {
             }
         }
         // Boxed: most exchanges need no room for what connecting takes.
-        let link = match Box::pin(self.connect(at_hand)).await {
+        let link = match Box::pin(self.connect(at_hand, phases.as_ref())).await {
             Ok(link) => link,
             Err(error) => return Err(Undone { error, body: Some(request.into_body()) }),
         };
@@ -273,18 +284,20 @@ impl Peer {
     }
 
     /// A connection for a request that is at hand, or for one whose body has to be sent meanwhile.
-    async fn connect(&self, at_hand: bool) -> Result<Link, ExchangeError> {
+    async fn connect(&self, at_hand: bool, phases: Option<&Phases>) -> Result<Link, ExchangeError> {
         let (target, head) = (&self.target, self.head_max());
         let driver = |h2: bool| if at_hand && !h2 { Driver::Asker } else { Driver::Task { h2 } };
         if let Some(path) = &target.unix {
             return dial::handshake(self.dial_unix(path).await?, driver(self.options.h2c), target, head).await;
         }
         let dialled = self.dial().await?;
+        tell(phases, || Phase::Connected { address: dialled.address });
         if !target.https {
             return dial::handshake(dialled, driver(self.options.h2c), target, head).await;
         }
         let config = self.tls_config().await?.clone();
         let (dialled, h2) = self.secure(dialled, config).await?;
+        tell(phases, || Phase::Secured { h2 });
         dial::handshake(dialled, driver(h2), target, head).await
     }
 

@@ -280,6 +280,10 @@ impl Link {
         Self { sender: Sender::H2(sender.clone()), address: self.address, wear: self.wear.clone() }
     }
 
+    pub fn is_h2(&self) -> bool {
+        matches!(self.sender, Sender::H2(_))
+    }
+
     fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::H1(sender) => sender.is_closed(),

@@ -303,7 +303,7 @@ where
         Ok(request) => ((connection.service)(request).await, false),
         Err(refusal) => {
             (connection.server.on_refusal)(connection.peer, refusal.code, &refusal.detail);
-            let mut response = refusal.problem().into_response("");
+            let mut response = refusal.response();
             if std::ptr::eq(refusal.code, &code::SOCKET_VERSION) {
                 response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use base::{Body, Problem};
+use base::Body;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::head::{Refusal, put_fields};
@@ -16,7 +16,7 @@ const LINGER_BYTES: usize = 4 << 20;
 
 /// Answers with a problem document and closes.
 pub(super) async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin, refusal: &Refusal) {
-    let answer = render(refusal.problem());
+    let answer = render(refusal.response());
     let write = async {
         stream.write_all(&answer).await?;
         stream.flush().await
@@ -46,9 +46,8 @@ pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = tokio::time::timeout(LINGER, read_on).await;
 }
 
-/// The problem as bytes of HTTP/1.1.
-fn render(problem: Problem) -> Vec<u8> {
-    let mut response: http::Response<Body> = problem.into_response("");
+/// The answer as bytes of HTTP/1.1.
+fn render(mut response: http::Response<Body>) -> Vec<u8> {
     let body = response.body_mut().take_whole().unwrap_or_default();
     let mut out = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
     put_fields(&mut out, response.headers());

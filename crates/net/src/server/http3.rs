@@ -248,7 +248,7 @@ async fn serve_request<S, F>(
             }
             Err(refusal) => {
                 (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
-                refusal.problem().into_response("")
+                refusal.response()
             }
         };
         flight.complete();

@@ -164,6 +164,22 @@ fn is_problem(answer: &str, status: u16, code: &str, detail: &str) {
     assert_eq!(answer.matches("HTTP/1.1").count(), 1, "one answer: {answer}");
 }
 
+#[test]
+fn what_is_refused_says_that_no_cache_had_a_part_in_it() {
+    with_node(NodeLimits::default(), async |node| {
+        for (sent, code) in [
+            ("GET / HTTP/1.1\r\nHost: h\r\nA: b\n\r\n".to_owned(), "bad_request"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n".to_owned(), "bad_request"),
+            ("GET /../x HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), "bad_path"),
+            ("TRACE / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), "method_not_allowed"),
+            (format!("GET /{} HTTP/1.1\r\n", "x".repeat(70_000)), "uri_too_long"),
+        ] {
+            let answer = node.exchange(sent.as_bytes()).await;
+            assert!(answer.contains(&format!("cache-status: selvedge; detail={code}\r\n")), "{answer}");
+        }
+    });
+}
+
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const LAST: &str = "GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";

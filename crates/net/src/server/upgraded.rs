@@ -55,7 +55,7 @@ impl Switching {
                 && response.status().is_success()
             {
                 // A plain success would tell the client that its socket is open.
-                *response = Refusal::new(&code::INVALID_RESPONSE, "").problem().into_response("");
+                *response = Refusal::new(&code::INVALID_RESPONSE, "").response();
             }
             return Err(None);
         };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use control_api::{Api, TraceEntry, TraceOptions, TraceWay};
+use anyhow::{Context as _, Result, ensure};
+use control_api::{Api, TraceAsk, TraceEntry, TraceField, TraceOptions, TraceSent, TraceWay};
 
 use super::{print, print_json};
 use crate::admin::{Prepare, reach};
@@ -17,11 +17,13 @@ const LOOK: Duration = Duration::from_millis(500);
 const TOLD: u64 = 3;
 
 pub async fn run(args: cli::Trace, json: bool) -> Result<()> {
-    let cli::Trace { what, path, status, slow, request, limit, follow, data } = args;
-    let api = reach(&data.data, Prepare::No)?;
-    if let Some(url) = what.as_deref().filter(|what| what.contains("://")) {
-        return of_url(&*api, url, json).await;
+    let api = reach(&args.data.data, Prepare::No)?;
+    if args.what.as_deref().is_some_and(|what| what.contains("://")) {
+        return of_url(&*api, &args, json).await;
     }
+    let is_about_one = args.send || args.method.is_some() || !args.header.is_empty() || args.client.is_some();
+    ensure!(!is_about_one, "--send, --method, --header and --client are about a URL, which stands before them");
+    let cli::Trace { what, path, status, slow, request, limit, follow, .. } = args;
     let is_one = request.is_some();
     let mut options = TraceOptions { app: what, path, status, slow_ms: slow, request_id: request, after: None, limit };
     loop {
@@ -50,10 +52,19 @@ pub async fn run(args: cli::Trace, json: bool) -> Result<()> {
 }
 
 /// Which way a URL goes, what is stored under it, and what its last requests came to.
-async fn of_url(api: &dyn Api, url: &str, json: bool) -> Result<()> {
-    let way = api.trace_way(url.to_owned()).await?;
+async fn of_url(api: &dyn Api, args: &cli::Trace, json: bool) -> Result<()> {
+    let ask = ask(args)?;
+    let url = ask.url.clone();
+    let way = api.trace_way(ask).await?;
+    if let Some(sent) = &way.sent {
+        if json {
+            return print_json(&way);
+        }
+        tell_way(&way)?;
+        return tell_sent(sent, args.show_body);
+    }
     let entries = match &way.app {
-        Some(app) if !way.cache_keys.is_empty() => api.cache_entries(app.parse()?, url.to_owned()).await?,
+        Some(app) if !way.cache_keys.is_empty() => api.cache_entries(app.parse()?, url).await?,
         _ => Vec::new(),
     };
     let options = TraceOptions { app: way.app.clone(), path: Some(way.path.clone()), ..TraceOptions::default() };
@@ -90,6 +101,44 @@ fn tell_way(way: &TraceWay) -> Result<()> {
         print("route     none matches: the answer is 404 (no_route)")?;
     }
     way.cache_keys.iter().try_for_each(|key| print(format!("cache key {key}")))
+}
+
+/// The request that the arguments describe.
+fn ask(args: &cli::Trace) -> Result<TraceAsk> {
+    let field = |line: &String| {
+        let (name, value) = line.split_once(':').with_context(|| format!("{line:?} is no field; it is NAME: VALUE"))?;
+        Ok(TraceField { name: name.trim().to_owned(), value: value.trim().to_owned() })
+    };
+    let posted = || args.body.as_ref().map(|_| "POST".to_owned());
+    Ok(TraceAsk {
+        url: args.what.clone().unwrap_or_default(),
+        method: args.method.clone().or_else(posted),
+        headers: args.header.iter().map(field).collect::<Result<_>>()?,
+        client: args.client.clone(),
+        body: args.body.clone(),
+        send: args.send,
+    })
+}
+
+/// What came of a request that was sent: its steps with their times, its answer, and both in words.
+fn tell_sent(sent: &TraceSent, shows_body: bool) -> Result<()> {
+    print("")?;
+    words::timed(sent).into_iter().try_for_each(print)?;
+    tell(&sent.request)?;
+    for run in &sent.runs {
+        print(format!("{:<9} {}", "run", words::run(run)))?;
+    }
+    print("")?;
+    print(format!("< {}", sent.status))?;
+    sent.headers.iter().try_for_each(|field| print(format!("< {}: {}", field.name, field.value)))?;
+    if let Some(cut) = &sent.cut {
+        print(format!("cut       {cut}"))?;
+    }
+    match &sent.body {
+        Some(body) if shows_body => print(format!("\n{body}")),
+        None if shows_body => print("\nthe body is no text"),
+        _ => Ok(()),
+    }
 }
 
 /// One request, a line for each step.

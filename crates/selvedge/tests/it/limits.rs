@@ -250,7 +250,8 @@ fn a_head_over_its_limit_is_refused() {
     let place = Place::new();
     let node = node(&place);
     let large = Request::get("/").header("x-large", &"x".repeat(70_000));
-    assert_eq!(node.send(&large).status, 431);
+    let refused = node.send(&large).expect(431);
+    assert_eq!(refused.header("cache-status"), Some("selvedge; detail=headers_too_large"));
     let mut many = Request::get("/");
     for n in 0..150 {
         many = many.header(&format!("x-{n}"), "1");

@@ -189,6 +189,8 @@ fn requests_in_the_clear_are_sent_to_https() {
     let moved = ask("app.example");
     assert_eq!((moved.status, moved.header("location")), (308, Some("https://app.example:8443/a/b?c=d")));
     assert_eq!(ask("other.example").status, 200);
+    let told = place.on_data(&["trace", &format!("http://app.example:{port}/a"), "--send"]).expect_success();
+    assert!(told.contains("the listener answers by itself") && told.contains("< 308"), "{told}");
     node.stop();
 }
 

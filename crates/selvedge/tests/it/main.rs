@@ -22,6 +22,7 @@ mod interim;
 mod kv;
 mod limits;
 mod listeners;
+mod messages;
 mod multiplexed;
 mod objects;
 mod parts;

@@ -176,3 +176,73 @@ fn a_trace_says_which_way_a_request_went_and_why() {
     place.on_data(&["trace", "ftp://x/"]).expect_failure();
     node.ask_admin(Request::get("/v1/trace?status=x")).expect_problem(400, "bad_request");
 }
+
+#[test]
+fn a_request_that_trace_sends_is_told_step_by_step() {
+    let place = Place::new();
+    let origin = origin();
+    let manifest = format!(
+        r#"name = "edge"
+[workers.gate]
+entry = "src/index.js"
+[upstreams.origin]
+targets = ["http://{0}"]
+[upstreams.gone]
+targets = ["http://127.0.0.1:9"]
+[[routes]]
+match = "/shop/:id"
+upstream = "origin"
+priority = 1
+when = {{ method = ["GET"], header = {{ x-beta = "1" }} }}
+rewrite = {{ path = "/v2/{{id}}" }}
+request_headers = {{ set = {{ x-from = "{{client}}" }} }}
+middleware = [{{ worker = "gate", position = "request" }}]
+[[routes]]
+match = "/shop/:id"
+upstream = "gone"
+failover = {{ upstream = "origin" }}
+"#,
+        origin.address
+    );
+    let gate = "export default { fetch: (request) => fetch(request) };";
+    let node = place.dev(&place.project("project", &[("selvedge.toml", &manifest), ("src/index.js", gate)]));
+    let url = format!("http://{}/shop/7?a=b", node.address);
+    let sent = |args: &[&str]| place.on_data(&[&["trace", &url, "--send"], args].concat()).expect_success();
+    let first = sent(&["-H", "X-Beta: 1", "--client", "192.0.2.7"]);
+    for part in [
+        "route     /shop/:id → upstream origin: it is the most exact route that matches",
+        "/shop/7?a=b becomes /v2/7?a=b",
+        "sets x-from: 192.0.2.7",
+        "gate gets GET http://",
+        "nothing is stored",
+        "fetches it for all who ask meanwhile",
+        &format!("origin asks http://{}, one of 1 targets", origin.address),
+        "a new one to 127.0.0.1 is open",
+        "answers 200",
+        "by 192.0.2.7 over HTTP/1.1",
+        "Nothing was stored under this URL.",
+        "run       gate:",
+        "< 200",
+        "< cache-status: selvedge; ",
+    ] {
+        assert!(first.contains(part), "{part}: {first}");
+    }
+    let again = sent(&["-H", "x-beta: 1", "--show-body"]);
+    assert!(again.contains("fresh for ") && again.contains("a page of an origin."), "{again}");
+    assert_eq!(origin.visits(), 1, "it went there once, as any request would have");
+    let other = sent(&[]);
+    for part in [
+        "it wants the field x-beta to be \"1\", and there is none",
+        "http://127.0.0.1:9 fails: upstream_unreachable",
+        "upstream origin answers in place",
+    ] {
+        assert!(other.contains(part), "{part}: {other}");
+    }
+    let posted = place.on_data(&["trace", &url, "-X", "POST"]).expect_success();
+    assert!(posted.contains("it wants the method GET, and this is POST"), "{posted}");
+    let told = place.on_data(&["trace", &url, "--send", "--body", "x=1", "--json"]).json();
+    assert_eq!((&told["sent"]["status"], &told["sent"]["request"]["method"]), (&200.into(), &"POST".into()));
+    assert!(told["sent"]["steps"].as_array().expect("steps").len() > 3);
+    place.on_data(&["trace", "edge", "--send"]).expect_failure();
+    place.on_data(&["trace", &url, "-H", "no field"]).expect_failure();
+}

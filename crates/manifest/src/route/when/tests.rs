@@ -36,6 +36,32 @@ fn all_that_is_asked_has_to_hold() {
 }
 
 #[test]
+fn what_does_not_hold_is_said_with_what_there_is_instead() {
+    let header = |name: &str| match name {
+        "x-beta" => Some("2"),
+        "cookie" => Some("plan=free"),
+        _ => None,
+    };
+    let facts = facts(&header, Some("x=1"), "10.1.2.3");
+    let check =
+        |json: &str, expect: Option<&str>| assert_eq!(when(json).objection(&facts).as_deref(), expect, "{json}");
+    check(r#"{"method":["GET"],"header":{"x-beta":"present"}}"#, None);
+    check(r#"{"method":["PUT","POST"]}"#, Some("it wants the method POST or PUT, and this is GET"));
+    check(
+        r#"{"header":{"x-beta":{"one_of":["1","3"]}}}"#,
+        Some(r#"it wants the field x-beta to be "1" or "3", and it is "2""#),
+    );
+    check(r#"{"header":{"x-other":"present"}}"#, Some("it wants the field x-other to be there, and there is none"));
+    check(r#"{"cookie":{"plan":"absent"}}"#, Some(r#"it wants the cookie plan to be absent, and it is "free""#));
+    check(
+        r#"{"query":{"x":{"prefix":"2"}}}"#,
+        Some(r#"it wants the parameter x to be one that begins with "2", and it is "1""#),
+    );
+    check(r#"{"network":["192.168.0.0/16"]}"#, Some("it wants a client in 192.168.0.0/16, and this one is 10.1.2.3"));
+    check(r#"{"country":["FR"]}"#, Some("it wants a client of FR, and the address 10.1.2.3 is of DE"));
+}
+
+#[test]
 fn an_address_of_version_4_is_one_behind_a_socket_of_version_6_too() {
     let none = |_: &str| None;
     assert!(when(r#"{"network":["10.0.0.0/8"]}"#).holds(&facts(&none, None, "::ffff:10.0.0.1")));

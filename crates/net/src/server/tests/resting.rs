@@ -65,7 +65,7 @@ fn what_is_under_way_keeps_a_connection_awake() {
 
 #[test]
 fn a_resting_connection_has_the_deadlines_of_one_that_is_awake() {
-    with_node(NodeLimits { idle_ms: 60, header_ms: 60, ..rests_soon() }, async |node| {
+    with_node(NodeLimits { idle_ms: 2_000, header_ms: 500, ..rests_soon() }, async |node| {
         let mut stream = node.connect().await;
         stream.write_all(GET.as_bytes()).await.unwrap();
         read_one(&mut stream).await;

@@ -1,6 +1,6 @@
 //! A request in words: every parameter and detail of `Cache-Status` is a sentence here.
 
-use control_api::TraceEntry;
+use control_api::{TraceEntry, TraceRun, TraceSent};
 
 /// One request on one line.
 pub fn line(entry: &TraceEntry) -> String {
@@ -15,6 +15,30 @@ pub fn line(entry: &TraceEntry) -> String {
         "{} {status} {:>9.1} ms {:>9} bytes  {} {}{}  {target}{server}{tries}{cache}{code}",
         entry.request_id, ms, entry.response_bytes, entry.method, entry.host, entry.path
     )
+}
+
+/// The steps of a request that was sent, each with when it was and how long it was to the next.
+pub fn timed(sent: &TraceSent) -> Vec<String> {
+    let wide = sent.steps.iter().map(|step| step.phase.len()).max().unwrap_or_default();
+    let ends = sent.steps.iter().skip(1).map(|step| step.at_us);
+    let ends = ends.chain(sent.steps.last().map(|step| step.at_us));
+    let line = |(step, end): (&control_api::TraceStep, u64)| {
+        let (at, took) = (step.at_us as f64 / 1_000.0, end.saturating_sub(step.at_us) as f64 / 1_000.0);
+        format!("{at:>9.3} ms {took:>+9.3}  {:<wide$}  {}", step.phase, step.text)
+    };
+    sent.steps.iter().zip(ends).map(line).collect()
+}
+
+/// What one run of a worker used.
+pub fn run(run: &TraceRun) -> String {
+    let ms = |us: u64| us as f64 / 1_000.0;
+    let start = match run.cold_start_us {
+        Some(us) => format!("a new instance after {:.1} ms", ms(us)),
+        None => "an instance that was at hand".to_owned(),
+    };
+    let code = run.code.as_deref().map(|code| format!(", failed with {code}")).unwrap_or_default();
+    let (worker, cpu, mib) = (&run.worker, ms(run.cpu_us), run.memory_bytes as f64 / f64::from(1 << 20));
+    format!("{worker}: {start}, {cpu:.1} ms of CPU, {mib:.1} MiB, {} subrequests{code}", run.subrequests)
 }
 
 /// The steps of a request, in their order.

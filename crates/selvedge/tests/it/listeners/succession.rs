@@ -2,12 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Node, Place, Request, write};
+use super::{Authority, has_curl, ports};
+use crate::harness::{Node, Place, Request, until, write};
 use crate::proxy::Origin;
 
 /// More than the kernel takes for a client that does not read.
@@ -115,16 +118,21 @@ fn take_over(place: &Place, node: &Node) -> Node {
 fn downloads_that_need_no_store_outlive_a_takeover() {
     let place = Place::new();
     let gate = Arc::<Gate>::default();
-    project(&place, &origin(&gate));
+    let origin = origin(&gate);
+    project(&place, &origin);
     write(&place.path("node.toml"), "[cache]\ndisk = \"responses\"\n[limits]\nhandover_ms = 300\n");
     let mut node = place.serve_with(&["--config", "node.toml"]);
     let paths = ["/pass/a", "/cached/b", "/files/large.bin"];
     let downloads = paths.map(|path| begin(node.address, path));
     let stream = begin(node.address, "/stream");
+    let url = format!("http://edge.localhost:{}/pass/traced", node.address.port());
+    let traced = place.command(["trace", &url, "--send", "--data"]).arg(place.data()).stderr(Stdio::piped()).spawn();
+    until("what is traced is under way", || (origin.visits() == 3).then_some(()));
 
     let next = take_over(&place, &node);
     node.wait_for_stderr("3 connections go on here until they end");
     assert!(rest(stream).is_ok_and(|bytes| bytes < 20), "what needs a worker is cut, without its last chunk");
+    assert!(!traced.expect("it runs").wait_with_output().expect("it ends").status.success(), "so is what is traced");
     // The second successor finds the stores free as well, and the first nothing to wait for.
     gate.open();
     let last = take_over(&place, &next);
@@ -167,6 +175,85 @@ fn a_takeover_without_downloads_leaves_no_process_behind() {
     write(&place.path("node.toml"), "[limits]\nhandover_ms = 50\n");
     let mut node = place.serve_with(&["--config", "node.toml"]);
     let next = take_over(&place, &node);
+    assert!(node.wait().success());
+    next.stop();
+}
+
+/// A download by curl into a file.
+struct Download {
+    child: Child,
+    file: PathBuf,
+}
+
+impl Download {
+    /// Begins one, and waits until some of its body is there.
+    fn begin(place: &Place, port: &str, version: &str, path: &str) -> Self {
+        let file = place.path(&format!("{version}{}", path.replace('/', "-")));
+        let (host, url) = (format!("edge.localhost:{port}"), format!("https://edge.localhost:{port}{path}"));
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--no-buffer", "--max-time", "60", "--noproxy", "*", version]);
+        // A client that does not read what is a file faster than the node is replaced.
+        command.args(["--limit-rate", "12M", "--resolve", &format!("{host}:127.0.0.1"), "--cacert"]);
+        command.arg(place.path("ca.pem")).args(["--write-out", "%{http_version}", "--output"]).arg(&file).arg(url);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("curl runs");
+        until("the body begins", || std::fs::metadata(&file).ok().filter(|found| found.len() > 0));
+        Self { child, file }
+    }
+
+    /// The version of HTTP, and how many bytes there were; an error if it was cut.
+    fn end(self) -> Result<(String, u64), String> {
+        let output = self.child.wait_with_output().expect("it ends");
+        let (version, error) = (output.stdout, output.stderr);
+        match output.status.success() {
+            true => {
+                let bytes = std::fs::metadata(&self.file).expect("the file").len();
+                Ok((String::from_utf8_lossy(&version).into_owned(), bytes))
+            }
+            false => Err(String::from_utf8_lossy(&error).into_owned()),
+        }
+    }
+}
+
+#[test]
+fn downloads_under_tls_outlive_a_takeover_in_both_versions_of_http() {
+    if !has_curl() {
+        return;
+    }
+    let place = Place::new();
+    let gate = Arc::<Gate>::default();
+    project(&place, &origin(&gate));
+    Authority::new(&place).issue("a", &["edge.localhost"]);
+    let listeners = r#"
+[[listeners]]
+listen = "127.0.0.1:0"
+[[listeners]]
+listen = "127.0.0.1:0"
+tls = { certificates = [{ cert = "a.pem", key = "a.key" }] }
+[limits]
+handover_ms = 300
+"#;
+    write(&place.path("node.toml"), listeners);
+    let mut node = place.serve_with(&["--config", "node.toml"]);
+    let port = ports(&node, "https").remove(0);
+    let versions = [("--http1.1", "1.1"), ("--http2", "2")];
+    let paths = [("/pass/", 200_000), ("/cached/", 200_000), ("/files/large.bin", LARGE as u64)];
+    let asked: Vec<_> = versions.iter().flat_map(|version| paths.iter().map(move |path| (version, path))).collect();
+    let begin = |(option, version): &(&str, &str), path: &str| {
+        // Each has a fetch of its own.
+        let path = if path.ends_with('/') { format!("{path}{version}") } else { path.to_owned() };
+        Download::begin(&place, &port, option, &path)
+    };
+    let downloads: Vec<_> = asked.iter().map(|(version, (path, _))| begin(version, path)).collect();
+    let stream = Download::begin(&place, &port, "--http2", "/stream");
+
+    let next = take_over(&place, &node);
+    node.wait_for_stderr("6 connections go on here until they end");
+    assert!(stream.end().is_err(), "what needs a worker is cut");
+    gate.open();
+    for ((version, (path, bytes)), download) in asked.into_iter().zip(downloads) {
+        let ended = download.end().unwrap_or_else(|error| panic!("{path} over {}: {error}", version.1));
+        assert_eq!(ended, (version.1.to_owned(), *bytes), "{path}");
+    }
     assert!(node.wait().success());
     next.stop();
 }

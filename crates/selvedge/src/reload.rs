@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use net::DnsOptions;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{self, AcmeConfig, NodeConfig, S3Config};
+use crate::config::{self, AcmeConfig, ArchiveConfig, NodeConfig, S3Config};
 use crate::listeners::{self, ListenerOptions, Opened, Secure};
 use crate::live::{Applied, Live};
 use crate::terminal;
@@ -63,7 +63,7 @@ pub struct Fixed {
     s3: S3Config,
     acme: Option<AcmeConfig>,
     cache_disk: Option<PathBuf>,
-    archive: Option<PathBuf>,
+    archive: Option<ArchiveConfig>,
     countries: Option<PathBuf>,
     dns: DnsOptions,
     /// Whose certificates are asked of an authority.

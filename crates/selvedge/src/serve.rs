@@ -21,8 +21,9 @@ use worker::Failure;
 
 use crate::acme::{self, Desk, Keeper, Wanted};
 use crate::admin;
+use crate::bucket;
 use crate::cli;
-use crate::config::{self, AcmeConfig, last};
+use crate::config::{self, AcmeConfig, ArchiveConfig, last};
 use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
@@ -59,6 +60,9 @@ struct Fleet {
 pub async fn run(args: cli::Serve) -> Result<Option<Succession>> {
     let config = config::read(args.config.as_deref())?;
     let (clock, fixed, storage) = (wire::clock(), Fixed::of(&config), config.storage());
+    if let Some(ArchiveConfig::Bucket(bucket)) = &config.archive {
+        bucket::check_credentials(bucket)?;
+    }
     let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock, &[])?;
     let Opened { listeners: configured, secure, wanted, challenges } = opened;
     let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;

@@ -42,6 +42,7 @@ use crate::artifact::LocalArtifacts;
 use crate::blob::LocalBlobs;
 use crate::care::{LocalCare, Removals};
 use crate::database::Database;
+use crate::depot::Depot;
 use crate::disk;
 use crate::kv::LocalKv;
 use crate::ledger::Ledger;
@@ -80,7 +81,7 @@ pub struct DataDirOptions {
     /// Apps that have quotas of their own, with all limits as they are for each.
     pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
     /// Where the archive is copied to, if it is.
-    pub archive: Option<PathBuf>,
+    pub archive: Option<Arc<dyn Depot>>,
     /// The file of the key that seals secrets; made when the first one is set. Outside the data
     /// directory.
     pub node_key: PathBuf,

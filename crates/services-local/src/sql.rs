@@ -48,6 +48,7 @@ mod timer;
 mod transaction;
 mod writer;
 
+pub use feed::{begin_after as begin_feed_after, newest as newest_of_feed};
 use file::Read;
 use files::Files;
 use job::Work;

@@ -15,7 +15,7 @@ use base::{AppName, NodeLimits};
 use manifest::{Diagnostic, Report, Source, SourceFile};
 use net::{Address, DnsOptions};
 
-use crate::wire::{Apps, Storage};
+use crate::wire::{Apps, QUOTAS, Storage};
 
 mod acme;
 mod archive;
@@ -100,8 +100,6 @@ pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 
 const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "geo", "cache", "acme", "dns", "archive"];
 const DNS_FIELDS: &[&str] = &["servers"];
 const GEO_FIELDS: &[&str] = &["countries"];
-/// The limits that an app may have of its own: its quotas.
-const APP_FIELDS: &[&str] = &["blob_app_bytes", "kv_app_bytes", "kv_app_keys", "object_app_bytes", "sql_app_bytes"];
 const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
@@ -196,7 +194,7 @@ fn read_apps(reader: &mut Reader<'_>, table: &Table, node: &NodeLimits) -> BTree
             continue;
         };
         let place = format!("apps.{key}");
-        reader.check_fields(&own, APP_FIELDS, &format!("[{place}]"));
+        reader.check_fields(&own, QUOTAS, &format!("[{place}]"));
         let mut limits = node.clone();
         set_limits(reader, &own, &mut limits, &place);
         apps.insert(app, limits);

@@ -101,7 +101,8 @@ pub async fn run(args: cli::Serve) -> Result<Option<Succession>> {
     listeners::observe(&node.metrics, &secure);
     let keeping = keep(config.acme.as_ref(), (wanted, challenges), &stores, &config.limits, asked).await?;
     let live = node.live.take().context("a node that starts can be changed")?;
-    let follower = Follower { live, secure, config: args.config, listen, fixed, clock };
+    let (data, quotas) = (stores.data.clone(), stores.quotas.clone());
+    let follower = Follower { live, secure, config: args.config, listen, fixed, storage, data, quotas, clock };
     let following = tokio::task::spawn_local(follower.run(heard));
     let addresses = node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };

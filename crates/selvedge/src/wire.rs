@@ -26,7 +26,7 @@ use services_local::{
     ArchiveInfo, BackupInfo, DataDir, DataDirError, DataDirOptions, DirectoryDepot, LocalResponses, Recovered,
     Released, ResponseLimits,
 };
-pub use services_local::{Depot, Kept, Recover};
+pub use services_local::{Depot, Kept, QUOTAS, Quotas, Recover};
 use telemetry::NullSink;
 use worker::ResponseCache;
 
@@ -49,8 +49,8 @@ pub struct Stores {
     pub responses: ResponseCache,
     /// How they are given up.
     pub locks: Locks,
-    /// Apps that have quotas of their own, with all limits as they are for each.
-    pub apps: Apps,
+    /// What apps may store; the next write meets what is set there.
+    pub quotas: Arc<Quotas>,
     pub data: PathBuf,
     cache: PathBuf,
     engine_key: PathBuf,
@@ -107,7 +107,7 @@ pub fn find_stores(data: &Path, storage: &Storage) -> Result<Stores> {
 }
 
 fn open(data: &Path, storage: &Storage, create: bool) -> Result<Stores> {
-    let (keys, apps) = (key_dir(data), storage.apps.clone());
+    let keys = key_dir(data);
     let options = DataDirOptions { create, ..options(data, storage)? };
     let opened = match DataDir::open(data, options) {
         Ok(opened) => opened,
@@ -128,7 +128,7 @@ fn open(data: &Path, storage: &Storage, create: bool) -> Result<Stores> {
         responses: memory_responses(&storage.limits),
 
         locks: Locks { released: vec![opened.released()], tiered: None },
-        apps,
+        quotas: opened.quotas(),
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
         data: opened.path().to_owned(),

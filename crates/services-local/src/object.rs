@@ -242,7 +242,7 @@ impl Shared {
 
     /// Refuses a new file that would take the app beyond its quota.
     fn check_quota(&self, key: &ObjectKey, bytes: usize) -> Result<(), ObjectError> {
-        let max = self.root.options.limits_of(&key.class.app.app).object_app_bytes;
+        let max = self.root.quotas.object_bytes(&key.class.app.app);
         match self.ledger.used(&self.file(key))?.saturating_add(bytes as u64) > max {
             true => Err(ObjectError::AppFull { max }),
             false => Ok(()),

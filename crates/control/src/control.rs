@@ -1,7 +1,7 @@
 //! The control plane itself: the API over the contracts of `services`.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
-use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +95,8 @@ pub struct ControlParts {
     pub traced: Option<Traced>,
     pub clock: Arc<dyn Clock>,
     pub limits: NodeLimits,
-    /// Apps that have quotas of their own, with all limits as they are for each.
-    pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
+    /// The limits of the node as they are for an app, whose quotas may change.
+    pub limits_of: Arc<dyn Fn(&AppName) -> NodeLimits + Send + Sync>,
     /// Run for each worker of a new deployment before it is released, so that a script that
     /// throws while it is evaluated never replaces one that works.
     pub prepare: Prepare,

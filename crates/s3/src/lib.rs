@@ -5,6 +5,8 @@
 //! ([`operation`]), and what came of it is written as the protocol has it ([`error`], [`xml`]).
 //! Signatures, chunks, forms and dates are pure functions of bytes.
 //!
+//! [`client`] is the other side, for what this node keeps in somebody else's bucket.
+//!
 //! It is no listener and no store: sockets are `net`'s, bytes are those of `services::blob`. It
 //! knows no worker and no manifest. A bucket of a request is one of the app that the access key
 //! belongs to; without a key there is nothing to see here, for public buckets are a matter of
@@ -12,6 +14,7 @@
 
 mod auth;
 mod chunked;
+pub mod client;
 mod cors;
 mod date;
 mod error;

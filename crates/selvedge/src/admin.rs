@@ -131,6 +131,7 @@ pub fn control(
             }
         }
     };
+    let quotas = stores.quotas.clone();
     Arc::new(Control::new(ControlParts {
         tenant: tenant(),
         artifacts: stores.artifacts.clone(),
@@ -148,7 +149,7 @@ pub fn control(
         traced,
         clock: wire::clock(),
         limits,
-        apps: stores.apps.clone(),
+        limits_of: Arc::new(move |app| quotas.of(app)),
         prepare: Arc::new(prepare),
         on_release,
         upstreams,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod care;
 mod trace;
 
+pub use care::{Backup, Recover, Restore};
 pub use trace::Trace;
 
 /// An edge and serverless backend that people own.
@@ -79,6 +81,8 @@ pub enum Command {
     Reload(Data),
     /// Make a data directory of a backup.
     Restore(Restore),
+    /// Make databases and durable objects anew from a copy of the archive.
+    Recover(Recover),
     /// Read all data of a node, running or not, and tell what is damaged.
     Fsck(Data),
 }
@@ -473,35 +477,6 @@ pub struct OfSecret {
     /// The value in this environment of the manifest; without it, in all that have none of their own.
     #[arg(long)]
     pub env: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Backup {
-    /// The directory of backups; made if it is missing. What a backup in it has is not stored again.
-    pub to: PathBuf,
-    /// Do not restore the backup to a temporary place, and check it there.
-    #[arg(long)]
-    pub no_verify: bool,
-    /// Remove all backups but the newest N, this one among them.
-    #[arg(long, value_name = "N")]
-    pub keep: Option<u64>,
-    /// List the backups that there are, and make none.
-    #[arg(long, conflicts_with_all = ["no_verify", "keep"])]
-    pub list: bool,
-    #[command(flatten)]
-    pub data: Data,
-}
-
-#[derive(Debug, Args)]
-pub struct Restore {
-    /// The directory of backups.
-    pub from: PathBuf,
-    /// The backup, as `backup --list` names it; the newest if left out.
-    #[arg(long, value_name = "ID")]
-    pub backup: Option<u64>,
-    /// The data directory to make; missing or empty.
-    #[arg(long)]
-    pub data: PathBuf,
 }
 
 /// Whose database, and where its node is.

@@ -15,14 +15,16 @@ use base::{AppName, NodeLimits};
 use manifest::{Diagnostic, Report, Source, SourceFile};
 use net::{Address, DnsOptions};
 
-use crate::wire::{Apps, Storage};
+use crate::wire::{Apps, QUOTAS, Storage};
 
 mod acme;
+mod archive;
 pub mod last;
 pub mod listener;
 mod reader;
 
 pub use acme::AcmeConfig;
+pub use archive::{ArchiveConfig, BucketConfig};
 pub use listener::{ListenerConfig, TlsConfig};
 use reader::{Reader, Table};
 
@@ -40,8 +42,8 @@ pub struct NodeConfig {
     pub acme: Option<AcmeConfig>,
     /// The directory of the cache's disk tier.
     pub cache_disk: Option<PathBuf>,
-    /// The directory that the archive is copied to.
-    pub archive: Option<PathBuf>,
+    /// Where the archive is copied to.
+    pub archive: Option<ArchiveConfig>,
     /// Who knows the names of upstreams.
     pub dns: DnsOptions,
     /// The text, for problems that are found later.
@@ -96,11 +98,8 @@ pub mod code {
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
 const FIELDS: &[&str] = &["limits", "apps", "listeners", "s3", "geo", "cache", "acme", "dns", "archive"];
-const ARCHIVE_FIELDS: &[&str] = &["directory"];
 const DNS_FIELDS: &[&str] = &["servers"];
 const GEO_FIELDS: &[&str] = &["countries"];
-/// The limits that an app may have of its own: its quotas.
-const APP_FIELDS: &[&str] = &["blob_app_bytes", "kv_app_bytes", "kv_app_keys", "object_app_bytes", "sql_app_bytes"];
 const CACHE_FIELDS: &[&str] = &["disk", "disk_bytes"];
 const S3_FIELDS: &[&str] = &["listen", "hosts"];
 
@@ -136,7 +135,7 @@ fn parse(name: &str, text: &str, base: &Path) -> Result<NodeConfig, Misconfigure
         let text = reader.string(&table, "countries")?;
         Some(CountriesFile { path: base.join(text.value), span: text.span })
     });
-    let archive = reader.table(&root, "archive").and_then(|table| read_archive(&mut reader, &table, base, &limits));
+    let archive = reader.table(&root, "archive").and_then(|table| archive::read(&mut reader, &table, base, &limits));
     let mut dns = DnsOptions::system();
     if let Some(table) = reader.table(&root, "dns") {
         dns.servers = read_dns(&mut reader, &table);
@@ -195,7 +194,7 @@ fn read_apps(reader: &mut Reader<'_>, table: &Table, node: &NodeLimits) -> BTree
             continue;
         };
         let place = format!("apps.{key}");
-        reader.check_fields(&own, APP_FIELDS, &format!("[{place}]"));
+        reader.check_fields(&own, QUOTAS, &format!("[{place}]"));
         let mut limits = node.clone();
         set_limits(reader, &own, &mut limits, &place);
         apps.insert(app, limits);
@@ -218,18 +217,6 @@ fn read_cache(reader: &mut Reader<'_>, table: &Table, dir: &Path, limits: &mut N
         }
     }
     disk.map(|disk| dir.join(disk.value))
-}
-
-/// `[archive]`: where the archive is copied to. How often, and for how long it is kept, are limits.
-fn read_archive(reader: &mut Reader<'_>, table: &Table, dir: &Path, limits: &NodeLimits) -> Option<PathBuf> {
-    reader.check_fields(table, ARCHIVE_FIELDS, "[archive]");
-    let help = "a directory on another disk, to which the archive is copied: directory = \"/mnt/archive\"";
-    let directory = reader.required(table, "directory", help)?;
-    if limits.archive_days == 0 {
-        let message = "there is no archive to copy: limits.archive_days is 0".to_owned();
-        reader.problem(code::BAD_VALUE, &directory.span, message, "set it to 1 or more");
-    }
-    Some(dir.join(directory.value))
 }
 
 fn read_s3(reader: &mut Reader<'_>, table: &Table) -> S3Config {

@@ -14,6 +14,7 @@ use net::{Address, Change, ConnectionCounts, ListenOptions, Listener, Reception,
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::listeners::ListenerOptions;
+use crate::wire::QUOTAS;
 
 /// Limits that take effect for what begins from now on.
 const LIVE: &[&str] = &[
@@ -218,7 +219,7 @@ impl Live {
             if before == after {
                 continue;
             }
-            if LIVE.contains(&row.name) {
+            if LIVE.contains(&row.name) || QUOTAS.contains(&row.name) {
                 self.limits.set(row.name, after);
                 applied.changed.push(format!("limits.{} is {after}", row.name));
             } else {

@@ -7,6 +7,7 @@
 
 mod acme;
 mod admin;
+mod bucket;
 mod cli;
 mod command;
 mod config;
@@ -102,6 +103,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Command::Upstreams(args) => command::upstreams::list(&args, json).await,
             Command::Backup(args) => command::care::backup(args, json).await,
             Command::Restore(args) => command::care::restore(&args, json),
+            Command::Recover(args) => command::care::recover(args, json),
             Command::Certs(args) => command::certs::run(args, json).await,
             Command::Reload(args) => command::care::reload(args, json).await,
             Command::Fsck(args) => command::care::fsck(args, json).await,

@@ -1,24 +1,25 @@
 //! Reads the configuration again, when told to: by SIGHUP, or by the admin API.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use base::{Clock, code};
+use base::{AppName, Clock, NodeLimits, code};
 use control_api::{ApiError, Reloaded};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use net::DnsOptions;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{self, AcmeConfig, NodeConfig, S3Config};
+use crate::config::{self, AcmeConfig, ArchiveConfig, NodeConfig, S3Config, last};
 use crate::listeners::{self, ListenerOptions, Opened, Secure};
 use crate::live::{Applied, Live};
 use crate::terminal;
 use crate::watch::Watch;
-use crate::wire::Apps;
+use crate::wire::{Apps, QUOTAS, Quotas, Storage};
 
 type Asked = oneshot::Sender<Result<Applied, String>>;
 
@@ -59,11 +60,10 @@ pub fn nothing() -> BoxFuture<'static, Result<Reloaded, ApiError>> {
 /// What is as it was at the start for as long as a node runs.
 #[derive(PartialEq, Eq)]
 pub struct Fixed {
-    apps: Apps,
     s3: S3Config,
     acme: Option<AcmeConfig>,
     cache_disk: Option<PathBuf>,
-    archive: Option<PathBuf>,
+    archive: Option<ArchiveConfig>,
     countries: Option<PathBuf>,
     dns: DnsOptions,
     /// Whose certificates are asked of an authority.
@@ -74,7 +74,6 @@ impl Fixed {
     pub fn of(config: &NodeConfig) -> Self {
         let secured = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         Self {
-            apps: config.apps.clone(),
             s3: config.s3.clone(),
             acme: config.acme.clone(),
             cache_disk: config.cache_disk.clone(),
@@ -88,7 +87,6 @@ impl Fixed {
     /// The names of what would be different.
     fn differences(&self, other: &Self) -> impl Iterator<Item = &'static str> {
         let rows = [
-            ("[apps]", self.apps == other.apps),
             ("[s3]", self.s3 == other.s3),
             ("[acme]", self.acme == other.acme),
             ("[cache]", self.cache_disk == other.cache_disk),
@@ -112,6 +110,10 @@ pub struct Follower {
     pub config: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub fixed: Fixed,
+    /// How data is kept, as it was at the start but for quotas, and where it lies.
+    pub storage: Storage,
+    pub data: PathBuf,
+    pub quotas: Arc<Quotas>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -170,8 +172,29 @@ impl Follower {
         let mut applied = self.live.apply(listeners, &config.limits, now)?;
         let later = |what| format!("{what} changes with the next start");
         applied.later.extend(self.fixed.differences(&fixed).map(later));
+        self.set_quotas(&config.limits, config.apps, &mut applied);
         self.secure = secure;
         Ok(applied)
+    }
+
+    /// Lets the next write of each app meet the quotas that it has now, and commands on the data of this node when it
+    /// is stopped.
+    fn set_quotas(&mut self, limits: &NodeLimits, apps: Apps, applied: &mut Applied) {
+        self.quotas.set(limits, &apps);
+        for name in QUOTAS {
+            if let Some(value) = limits.get(name) {
+                self.storage.limits.set(name, value);
+            }
+        }
+        let (before, now) = (std::mem::replace(&mut self.storage.apps, apps.clone()), apps);
+        let names: BTreeSet<&AppName> = before.keys().chain(now.keys()).collect();
+        for app in names {
+            let of = |apps: &Apps, name: &str| apps.get(app).unwrap_or(limits).get(name);
+            for name in QUOTAS.iter().filter(|name| of(&before, name) != of(&now, name)) {
+                applied.changed.push(format!("apps.{app}.{name} is {}", of(&now, name).unwrap_or_default()));
+            }
+        }
+        last::leave(&self.data, &self.storage);
     }
 }
 

@@ -21,8 +21,9 @@ use worker::Failure;
 
 use crate::acme::{self, Desk, Keeper, Wanted};
 use crate::admin;
+use crate::bucket;
 use crate::cli;
-use crate::config::{self, AcmeConfig, last};
+use crate::config::{self, AcmeConfig, ArchiveConfig, last};
 use crate::geo;
 use crate::listeners::{self, ListenerOptions, Opened};
 use crate::node::{Node, NodeOptions};
@@ -59,6 +60,9 @@ struct Fleet {
 pub async fn run(args: cli::Serve) -> Result<Option<Succession>> {
     let config = config::read(args.config.as_deref())?;
     let (clock, fixed, storage) = (wire::clock(), Fixed::of(&config), config.storage());
+    if let Some(ArchiveConfig::Bucket(bucket)) = &config.archive {
+        bucket::check_credentials(bucket)?;
+    }
     let opened = listeners::open(config.listeners, config.file.as_ref(), &config.limits, &*clock, &[])?;
     let Opened { listeners: configured, secure, wanted, challenges } = opened;
     let countries = config.countries.map(|file| geo::open(file, config.file.as_ref())).transpose()?;
@@ -97,7 +101,8 @@ pub async fn run(args: cli::Serve) -> Result<Option<Succession>> {
     listeners::observe(&node.metrics, &secure);
     let keeping = keep(config.acme.as_ref(), (wanted, challenges), &stores, &config.limits, asked).await?;
     let live = node.live.take().context("a node that starts can be changed")?;
-    let follower = Follower { live, secure, config: args.config, listen, fixed, clock };
+    let (data, quotas) = (stores.data.clone(), stores.quotas.clone());
+    let follower = Follower { live, secure, config: args.config, listen, fixed, storage, data, quotas, clock };
     let following = tokio::task::spawn_local(follower.run(heard));
     let addresses = node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut fleet = Fleet { node, memory: AssetMemory::new(ASSET_MEMORY_BYTES), served: BTreeMap::new(), secrets: 0 };

@@ -22,9 +22,16 @@ use services::release::ReleaseStore;
 use services::secret::SecretStore;
 use services::sql::Sql;
 use services_cluster::{Network, PostgresPools};
-use services_local::{BackupInfo, DataDir, DataDirError, DataDirOptions, LocalResponses, Released, ResponseLimits};
+use services_local::{
+    ArchiveInfo, BackupInfo, DataDir, DataDirError, DataDirOptions, DirectoryDepot, LocalResponses, Recovered,
+    Released, ResponseLimits,
+};
+pub use services_local::{Depot, Kept, QUOTAS, Quotas, Recover};
 use telemetry::NullSink;
 use worker::ResponseCache;
+
+use crate::bucket::BucketDepot;
+use crate::config::ArchiveConfig;
 
 /// The stores of a node, opened.
 #[derive(Clone)]
@@ -42,8 +49,8 @@ pub struct Stores {
     pub responses: ResponseCache,
     /// How they are given up.
     pub locks: Locks,
-    /// Apps that have quotas of their own, with all limits as they are for each.
-    pub apps: Apps,
+    /// What apps may store; the next write meets what is set there.
+    pub quotas: Arc<Quotas>,
     pub data: PathBuf,
     cache: PathBuf,
     engine_key: PathBuf,
@@ -84,8 +91,8 @@ pub type Apps = Arc<BTreeMap<AppName, NodeLimits>>;
 pub struct Storage {
     pub limits: NodeLimits,
     pub apps: Apps,
-    /// The directory that the archive is copied to.
-    pub archive: Option<PathBuf>,
+    /// Where the archive is copied to.
+    pub archive: Option<ArchiveConfig>,
 }
 
 /// Opens the data directory, whose providers serve every contract of a laptop; it is made if it is
@@ -101,9 +108,7 @@ pub fn find_stores(data: &Path, storage: &Storage) -> Result<Stores> {
 
 fn open(data: &Path, storage: &Storage, create: bool) -> Result<Stores> {
     let keys = key_dir(data);
-    let Storage { limits, apps, archive } = storage.clone();
-    let options = DataDirOptions::new(keys.join("node.key"));
-    let options = DataDirOptions { limits, apps: apps.clone(), archive, create, ..options };
+    let options = DataDirOptions { create, ..options(data, storage)? };
     let opened = match DataDir::open(data, options) {
         Ok(opened) => opened,
         Err(DataDirError::Locked { path, pid }) => return Err(Locked { path, pid }.into()),
@@ -123,11 +128,35 @@ fn open(data: &Path, storage: &Storage, create: bool) -> Result<Stores> {
         responses: memory_responses(&storage.limits),
 
         locks: Locks { released: vec![opened.released()], tiered: None },
-        apps,
+        quotas: opened.quotas(),
         cache: opened.cache_dir()?,
         engine_key: keys.join("engine.key"),
         data: opened.path().to_owned(),
     })
+}
+
+fn options(data: &Path, storage: &Storage) -> Result<DataDirOptions> {
+    let Storage { limits, apps, archive } = storage.clone();
+    let archive = archive.map(|archive| open_depot(&archive)).transpose()?;
+    Ok(DataDirOptions { limits, apps, archive, ..DataDirOptions::new(key_dir(data).join("node.key")) })
+}
+
+/// Where archives are copied to.
+pub fn open_depot(archive: &ArchiveConfig) -> Result<Arc<dyn Depot>> {
+    Ok(match archive {
+        ArchiveConfig::Directory(dir) => Arc::new(DirectoryDepot::new(dir)),
+        ArchiveConfig::Bucket(bucket) => Arc::new(BucketDepot::open(bucket.clone(), clock())?),
+    })
+}
+
+/// The copies of archives that are there.
+pub fn archives(from: &dyn Depot) -> Result<Vec<ArchiveInfo>> {
+    services_local::archives(from).map_err(refused)
+}
+
+/// Makes databases of a data directory anew from a copy of its archive.
+pub fn recover(from: &dyn Depot, data: &Path, storage: &Storage, what: &Recover) -> Result<Recovered> {
+    services_local::recover(from, data, options(data, storage)?, what).map_err(refused)
 }
 
 /// Stores in a directory that its owner throws away, with compiled code that outlives them: what

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::{AppName, Body, Clock, Rng};
+use base::{Body, Clock, Rng};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -45,9 +45,8 @@ const WHOLE_BYTES_MAX: u64 = 64 << 10;
 /// [`Blobs`] in a data directory.
 pub struct LocalBlobs {
     stores: Stores,
+    /// But for quotas.
     limits: Arc<BlobLimits>,
-    /// Of apps that have quotas of their own.
-    apps: HashMap<AppName, Arc<BlobLimits>>,
     inline_max: usize,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -58,7 +57,7 @@ pub struct LocalBlobs {
     node: Arc<Database>,
     keys: Mutex<HashMap<AppId, Arc<AppKey>>>,
     /// Last, so that the stores close before the lock on the directory goes.
-    _root: Arc<Root>,
+    root: Arc<Root>,
 }
 
 impl LocalBlobs {
@@ -69,7 +68,6 @@ impl LocalBlobs {
         Ok(Self {
             stores: Stores::new(path, layout, &root),
             limits: Arc::new(BlobLimits::from(limits)),
-            apps: root.options.apps.iter().map(|(app, own)| (app.clone(), Arc::new(BlobLimits::from(own)))).collect(),
             inline_max: limits.blob_inline_bytes as usize,
             clock: root.options.clock.clone(),
             rng: root.options.rng.clone(),
@@ -78,14 +76,14 @@ impl LocalBlobs {
             node_key,
             node,
             keys: Mutex::default(),
-            _root: root,
+            root,
         })
     }
 
     fn desk(&self, store: &Store) -> Desk {
         Desk {
             clock: self.clock.clone(),
-            limits: self.apps.get(&store.app.app).unwrap_or(&self.limits).clone(),
+            limits: self.root.quotas.blobs(&store.app.app),
             contents: store.contents.clone(),
             pins: self.pins.clone(),
             hot: self.hot.clone(),

@@ -16,6 +16,7 @@
 mod backup;
 mod check;
 mod files;
+mod recover;
 mod removals;
 mod repository;
 mod restore;
@@ -32,6 +33,7 @@ use crate::data_dir::{OpenedBlobs, Root};
 use crate::pool::{Lane, Threads};
 use crate::{DataDir, DataDirError, DataDirOptions, Ledger, LocalArtifacts, LocalKv};
 
+pub use recover::{ArchiveInfo, Recover, Recovered, archives, recover};
 pub use removals::Removals;
 pub use repository::{BackupInfo, backups};
 pub use restore::restore;

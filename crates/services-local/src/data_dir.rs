@@ -42,6 +42,7 @@ use crate::artifact::LocalArtifacts;
 use crate::blob::LocalBlobs;
 use crate::care::{LocalCare, Removals};
 use crate::database::Database;
+use crate::depot::Depot;
 use crate::disk;
 use crate::kv::LocalKv;
 use crate::ledger::Ledger;
@@ -49,6 +50,7 @@ use crate::maintenance::Maintenance;
 use crate::node_key::NodeKey;
 use crate::object::LocalObjects;
 use crate::pool::{Pool, Threads};
+use crate::quotas::Quotas;
 use crate::release::LocalReleases;
 use crate::secret::LocalSecrets;
 use crate::sql::LocalSql;
@@ -77,10 +79,10 @@ pub struct DataDirOptions {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub limits: NodeLimits,
-    /// Apps that have quotas of their own, with all limits as they are for each.
+    /// Apps that have quotas of their own at the start, with all limits as they are for each.
     pub apps: Arc<BTreeMap<AppName, NodeLimits>>,
     /// Where the archive is copied to, if it is.
-    pub archive: Option<PathBuf>,
+    pub archive: Option<Arc<dyn Depot>>,
     /// The file of the key that seals secrets; made when the first one is set. Outside the data
     /// directory.
     pub node_key: PathBuf,
@@ -101,11 +103,6 @@ impl DataDirOptions {
             node_key: node_key.into(),
             create: true,
         }
-    }
-
-    /// The limits as they are for an app.
-    pub fn limits_of(&self, app: &AppName) -> &NodeLimits {
-        self.apps.get(app).unwrap_or(&self.limits)
     }
 }
 
@@ -142,6 +139,8 @@ pub(crate) struct Root {
     readers: Threads,
     pub path: PathBuf,
     pub options: DataDirOptions,
+    /// What apps may store, as it is now.
+    pub quotas: Arc<Quotas>,
     /// How files that nothing refers to go.
     pub removals: Arc<Removals>,
     /// Whether there is room for the next start, without which apps write nothing.
@@ -187,6 +186,7 @@ impl DataDir {
         let (bytes, clock) = (options.limits.disk_reserve_bytes, options.clock.clone());
         let reserve =
             Arc::new(Reserve::open(&path, bytes, clock).map_err(|error| DataDirError::from_io(&path, error))?);
+        let quotas = Arc::new(Quotas::new(&options.limits, &options.apps));
         let threads = |name, count| Threads::start(name, count).map_err(DataDirError::Threads);
         let (releasing, released) = released::pair();
         let root = Arc::new(Root {
@@ -194,6 +194,7 @@ impl DataDir {
             readers: threads("store-read", READER_THREADS)?,
             path,
             options,
+            quotas,
             removals: Arc::default(),
             reserve,
             _lock: lock,
@@ -237,6 +238,11 @@ impl DataDir {
     /// Tells when nothing of the directory is open any more, and its lock is free.
     pub fn released(&self) -> Released {
         self.inner.released.clone()
+    }
+
+    /// What apps may store: what is set there is what the next write meets.
+    pub fn quotas(&self) -> Arc<Quotas> {
+        self.inner.root.quotas.clone()
     }
 
     pub fn kv(&self) -> Arc<LocalKv> {

@@ -1,9 +1,8 @@
 //! KV on SQLite: one file per app, values above 64 KiB as content files beside it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use base::{AppName, Body, Clock, NodeLimits};
+use base::{Body, Clock};
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -44,12 +43,11 @@ const READ_ATTEMPTS: usize = 8;
 /// [`Kv`] in a data directory.
 pub struct LocalKv {
     stores: Stores,
-    limits: Arc<KvLimits>,
-    /// Of apps that have quotas of their own.
-    apps: HashMap<AppName, Arc<KvLimits>>,
+    /// But for quotas.
+    limits: KvLimits,
     clock: Arc<dyn Clock>,
     /// Last, so that the stores close before the lock on the directory goes.
-    _root: Arc<Root>,
+    root: Arc<Root>,
 }
 
 impl LocalKv {
@@ -58,13 +56,11 @@ impl LocalKv {
         let open_max = root.options.limits.kv_files_open as usize;
         let layout = Layout { kind: rows::KIND, named: rows::contents, open_max };
         let (stores, clock) = (Stores::new(path, layout, &root), root.options.clock.clone());
-        let of = |(app, limits): (&AppName, &NodeLimits)| (app.clone(), Arc::new(KvLimits::from(limits)));
-        let apps = root.options.apps.iter().map(of).collect();
-        Ok(Self { stores, limits: Arc::new(limits), apps, clock, _root: root })
+        Ok(Self { stores, limits, clock, root })
     }
 
-    fn limits_of(&self, app: &AppId) -> &Arc<KvLimits> {
-        self.apps.get(&app.app).unwrap_or(&self.limits)
+    fn limits_of(&self, app: &AppId) -> Arc<KvLimits> {
+        self.root.quotas.kv(&app.app)
     }
 
     /// Reclaims the space of expired entries and orphaned content files in the files that are

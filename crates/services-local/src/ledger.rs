@@ -65,16 +65,16 @@ mod totals;
 mod wal;
 
 use archive::Shelf;
-pub use archive::{Checked, REMOVED, check as check_archive};
+pub use archive::{REMOVED, check as check_archive};
 use base::Clock;
 use care::{Care, Sort};
-pub use elsewhere::list as list_archive;
 use elsewhere::{Carrier, Elsewhere};
+pub use elsewhere::{CheckedCopy, Copied, Listing, at_once, list as list_archive};
 pub use journal::Journal;
 use journal::{Member, beside, copy_to, new_name, open_beside};
 use log::Log;
 pub use log::Ticket;
-pub use restore::{AHEAD_MS, RestoreError, Restored};
+pub use restore::{AHEAD_MS, RestoreError, Restored, build_copied};
 use segment::SEGMENT_BYTES;
 use totals::{Total, Totals};
 
@@ -175,10 +175,10 @@ impl Ledger {
                 Some(archive)
             }
         };
-        let elsewhere = archive.as_ref().zip(root.options.archive.as_ref()).map(|(archive, dir)| {
-            let (options, dir) = (&root.options, std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
+        let elsewhere = archive.as_ref().zip(root.options.archive.clone()).map(|(archive, depot)| {
+            let options = &root.options;
             let (limits, rng, now_ms) = (&options.limits, options.rng.clone(), options.clock.unix_ms());
-            Arc::new(Elsewhere::new(dir, archive.clone(), limits, rng, now_ms))
+            Arc::new(Elsewhere::new(depot, archive.clone(), limits, rng, now_ms))
         });
         let recovered = recovery::run(&root.path, &dir)?;
         let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment, root.reserve.clone());
@@ -305,7 +305,7 @@ impl Ledger {
         let id = members.ids;
         drop(members);
         if let Some(archive) = &self.inner.archive {
-            Shelf::of(archive, &name).mark_removed(archive)?;
+            Shelf::of(archive, &name).mark_removed(archive, self.inner.clock.unix_ms())?;
         }
         let name = new_name(id, name);
         let mut bytes = Vec::new();
@@ -355,7 +355,7 @@ impl Ledger {
     }
 
     /// Reads the copy elsewhere. Blocks for as long as that place lets it.
-    pub fn check_copy(&self) -> Result<Vec<Checked>, StoreError> {
+    pub fn check_copy(&self) -> Result<Vec<CheckedCopy>, StoreError> {
         self.inner.elsewhere.as_ref().map_or(Ok(Vec::new()), |elsewhere| elsewhere.check())
     }
 

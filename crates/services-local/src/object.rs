@@ -28,9 +28,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::NodeLimits;
+use base::{AppName, ClassName, NodeLimits, TenantName};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use rusqlite::Connection;
 use services::object::{
     Lease, LeaseError, Leases, ObjectClass, ObjectError, ObjectId, ObjectInfo, ObjectKey, ObjectLimits, ObjectStorage,
     ObjectStore,
@@ -38,6 +39,7 @@ use services::object::{
 use services::{AppId, BoxFuture, SqlLimits, StoreError};
 
 use crate::data_dir::{DataDirError, Root};
+use crate::database::store_error;
 use crate::disk;
 use crate::ledger::Ledger;
 use crate::pool::{Lane, Pool, Threads};
@@ -240,7 +242,7 @@ impl Shared {
 
     /// Refuses a new file that would take the app beyond its quota.
     fn check_quota(&self, key: &ObjectKey, bytes: usize) -> Result<(), ObjectError> {
-        let max = self.root.options.limits_of(&key.class.app.app).object_app_bytes;
+        let max = self.root.quotas.object_bytes(&key.class.app.app);
         match self.ledger.used(&self.file(key))?.saturating_add(bytes as u64) > max {
             true => Err(ObjectError::AppFull { max }),
             false => Ok(()),
@@ -251,6 +253,16 @@ impl Shared {
         let mut path = self.path.clone();
         path.extend([class.app.tenant.as_str(), class.app.app.as_str(), class.name.as_str()]);
         path
+    }
+
+    /// Whose file this is.
+    fn key_of(&self, file: &Path) -> Option<ObjectKey> {
+        let inside: Vec<&str> = file.strip_prefix(&self.path).ok()?.to_str()?.split('/').collect();
+        let [tenant, app, name, file] = inside[..] else { return None };
+        let app = AppId::new(TenantName::parse(tenant).ok()?, AppName::parse(app).ok()?);
+        let class = ObjectClass::new(app, ClassName::parse(name).ok()?);
+        let id = class.parse_id(file.strip_suffix(".db")?)?;
+        Some(ObjectKey { class, id })
     }
 
     fn file(&self, key: &ObjectKey) -> PathBuf {
@@ -336,6 +348,17 @@ impl ObjectStore for LocalObjects {
 
     fn alarms_changed(&self) -> BoxFuture<'static, ()> {
         self.shared.alarms.changed()
+    }
+}
+
+impl LocalObjects {
+    /// Sees to it that an object that was recovered is woken when its alarm is due. Blocks.
+    pub(crate) fn index_alarm(&self, path: &Path) -> Result<(), StoreError> {
+        let Some(key) = self.shared.key_of(path) else { return Ok(()) };
+        let fail = |error: rusqlite::Error| store_error(path, &error);
+        let connection = Connection::open(path).map_err(fail)?;
+        let due_ms = past::alarm(&connection).map_err(fail)?;
+        self.shared.alarms.set_now(&key, due_ms)
     }
 }
 

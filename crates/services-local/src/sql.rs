@@ -48,6 +48,7 @@ mod timer;
 mod transaction;
 mod writer;
 
+pub use feed::{begin_after as begin_feed_after, newest as newest_of_feed};
 use file::Read;
 use files::Files;
 use job::Work;
@@ -88,7 +89,7 @@ pub struct Settings {
 impl Settings {
     /// What the databases of an app may take.
     pub fn quota(&self, database: &SqlDatabase) -> u64 {
-        self.root.options.limits_of(&database.app).sql_app_bytes
+        self.root.quotas.sql_bytes(&database.app)
     }
 
     /// Runs what may block on a thread for it, when it is the app's turn.

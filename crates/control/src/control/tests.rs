@@ -57,8 +57,8 @@ impl Node {
             metrics: None,
             traced: None,
             clock: clock.clone(),
+            limits_of: Arc::new(|_| NodeLimits::default()),
             limits,
-            apps: Arc::default(),
             prepare: Arc::new(move |_, _| {
                 on_prepare.fetch_add(1, Ordering::SeqCst);
                 let why: Option<PrepareError> = why.lock().expect("no test panics with it").clone();

@@ -7,8 +7,8 @@ use super::{Control, failed};
 
 impl Control {
     /// The limits of the node, as they are for this app.
-    pub(super) fn limits_of(&self, app: &AppName) -> &NodeLimits {
-        self.parts.apps.get(app).unwrap_or(&self.parts.limits)
+    pub(super) fn limits_of(&self, app: &AppName) -> NodeLimits {
+        (self.parts.limits_of)(app)
     }
 
     pub(super) async fn usage_of(&self, app: AppName) -> Result<AppUsage, ApiError> {

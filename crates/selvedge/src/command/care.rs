@@ -1,12 +1,15 @@
-//! `backup`, `restore` and `fsck`: all data of a node at once.
+//! `backup`, `restore`, `recover` and `fsck`: all data of a node at once.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use control_api::{ArchiveCopied, BackupRequest};
 
+use super::sql::moment;
 use super::{print, print_json, time};
 use crate::admin::{Prepare, reach};
+use crate::config::{self, ArchiveConfig, last};
+use crate::wire::{Depot, Recover, Storage};
 use crate::{cli, wire};
 
 pub async fn backup(args: cli::Backup, json: bool) -> Result<()> {
@@ -47,6 +50,45 @@ pub fn restore(args: &cli::Restore, json: bool) -> Result<()> {
     let (id, files, bytes) = (restored.id, restored.files, size(restored.bytes));
     print(format!("restored backup {id} ({}) to {}: {files} files, {bytes}", time(id), args.data.display()))?;
     print("secrets open with the node key that they were sealed with, which is in no backup")
+}
+
+pub fn recover(args: cli::Recover, json: bool) -> Result<()> {
+    let config = args.config.as_deref().map(|path| config::read(Some(path))).transpose()?;
+    let archive = match (args.from, &config) {
+        (Some(from), _) => ArchiveConfig::Directory(from),
+        (None, Some(config)) => config.archive.clone().context("the configuration has no [archive]")?,
+        (None, None) => bail!("say where the copy of the archive is"),
+    };
+    let depot = wire::open_depot(&archive)?;
+    let Some(data) = args.data.filter(|_| !args.list) else { return list_archives(&*depot, json) };
+    let at_ms = args.at.map_or(Ok(u64::MAX), |at| moment::parse(&at, wire::clock().unix_ms()))?;
+    // Of a directory that is there, the limits that its node had.
+    let storage = match (config, data.exists()) {
+        (Some(config), _) => config.storage(),
+        (None, true) => last::read(&data)?,
+        (None, false) => Storage::default(),
+    };
+    let what = Recover { id: args.archive, at_ms, only: args.only, replace: args.replace };
+    let recovered = wire::recover(&*depot, &data, &storage, &what)?;
+    if json {
+        return print_json(&recovered);
+    }
+    let (count, bytes, to) = (recovered.databases, size(recovered.bytes), data.display());
+    print(format!("recovered {count} databases, {bytes}, from {}/{} to {to}", depot.name(), recovered.id))?;
+    print(format!("each was read as a whole; the last commit is of {}", time(recovered.newest_ms)))?;
+    print("KV, blobs, deployments and secrets are in backups alone")
+}
+
+fn list_archives(depot: &dyn Depot, json: bool) -> Result<()> {
+    let archives = wire::archives(depot)?;
+    if json {
+        return print_json(&serde_json::json!({ "items": archives }));
+    }
+    for archive in archives {
+        let (id, count, bytes) = (archive.id, archive.databases, size(archive.bytes));
+        print(format!("{id}  of {}  {count} databases, {bytes}", archive.of))?;
+    }
+    Ok(())
 }
 
 /// The data of `dev`, where it is started without saying.

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use base::NodeLimits;
 
-use super::parse;
+use super::{archive, parse};
 use crate::admin::write_private;
 use crate::wire::Storage;
 
@@ -42,8 +42,8 @@ pub fn text(storage: &Storage) -> String {
     for (app, own) in apps.iter() {
         text.push_str(&format!("\n[apps.\"{app}\"]\n{}", differing(own, limits)));
     }
-    if let Some(archive) = archive.as_ref().and_then(|archive| archive.to_str()) {
-        text.push_str(&format!("\n[archive]\ndirectory = {}\n", toml_edit::Value::from(archive)));
+    if let Some(archive) = archive.as_ref().and_then(archive::text) {
+        text.push_str(&format!("\n{archive}"));
     }
     text
 }

@@ -154,11 +154,49 @@ fn the_cache_may_have_a_directory() {
 fn the_archive_may_be_copied_to_a_directory() {
     assert_eq!(good("").archive, None);
     let config = good("[archive]\ndirectory = \"../copy of \\\"it\\\"\"\n[limits]\narchive_copy_days = 400");
-    assert_eq!(config.archive.as_deref(), Some(Path::new("/etc/selvedge/../copy of \"it\"")));
+    let directory = ArchiveConfig::Directory("/etc/selvedge/../copy of \"it\"".into());
+    assert_eq!(config.archive, Some(directory));
     let again = good(&last::text(&config.storage()));
     assert_eq!((again.archive, again.limits.archive_copy_days), (config.archive, 400));
     bad("[archive]\ndays = 1", &["…`directory` is missing here…", "…days…"]);
     bad("[limits]\narchive_days = 0\n[archive]\ndirectory = \"x\"", &["…there is no archive to copy…"]);
+}
+
+#[test]
+fn the_archive_may_be_copied_to_a_bucket() {
+    let least = "[archive]\nbucket = \"past\"\nendpoint = \"http://127.0.0.1:8789/\"\n";
+    let expected = BucketConfig {
+        endpoint: "http://127.0.0.1:8789".into(),
+        bucket: "past".into(),
+        region: "us-east-1".into(),
+        prefix: String::new(),
+        access_key: None,
+        secret_file: None,
+        ca: None,
+    };
+    assert_eq!(good(least).archive, Some(ArchiveConfig::Bucket(expected.clone())));
+    let more =
+        "prefix = \"/nodes/a/\"\nregion = \"eu\"\naccess_key = \"AK\"\nsecret_file = \"s3.key\"\nca = \"ca.pem\"";
+    let config = good(&format!("{least}{more}"));
+    let expected = BucketConfig {
+        prefix: "nodes/a".into(),
+        region: "eu".into(),
+        access_key: Some("AK".into()),
+        secret_file: Some("/etc/selvedge/s3.key".into()),
+        ca: Some("/etc/selvedge/ca.pem".into()),
+        ..expected
+    };
+    assert_eq!(config.archive, Some(ArchiveConfig::Bucket(expected)));
+    assert_eq!(good(&last::text(&config.storage())).archive, config.archive);
+
+    bad("[archive]\nbucket = \"past\"", &["…`endpoint` is missing here…"]);
+    bad(&format!("{least}directory = \"x\""), &["…to a directory or to a bucket…"]);
+    bad("[archive]\nbucket = \"a/b\"\nendpoint = \"https://x\"", &["…no name of a bucket…"]);
+    for endpoint in ["s3.example.com", "https://x/path", "ftp://x", "https://user@x", "https://x?y"] {
+        let text = format!("[archive]\nbucket = \"past\"\nendpoint = {endpoint:?}");
+        bad(&text, &["…is no http or https URL of a server alone…"]);
+    }
+    bad("[archive]\nbucket = \"past\"\nendpoint = \"https://x\"\nsecret = \"s\"", &["…secret…"]);
 }
 
 #[test]

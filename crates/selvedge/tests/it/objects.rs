@@ -361,6 +361,11 @@ fn objects_are_listed_looked_at_and_moved_by_command() {
     let file = place.path("a.db");
     let path = file.to_str().expect("a path");
     objects(&["export", "a", path]).expect_success();
+    for to_stdout in [&["export", "a", "-"][..], &["export", "a"]] {
+        let args = ["objects", "app", "Counter"].into_iter().chain(to_stdout.iter().copied());
+        let written = place.command(args).arg("--data").arg(place.data()).output().expect("it runs").stdout;
+        assert!(written == std::fs::read(&file).expect("the export"), "{} bytes on standard output", written.len());
+    }
     assert_eq!(ask(&node, "/a/increment"), json!(2));
     assert!(objects(&["import", "a", path]).expect_failure().contains("object_awake"));
     objects(&["import", "b", path]).expect_success();

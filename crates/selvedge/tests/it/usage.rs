@@ -130,6 +130,49 @@ fn a_quota_of_one_app_stops_its_writes_and_spares_reads_deletions_and_neighbours
 }
 
 #[test]
+fn quotas_change_while_the_node_serves() {
+    let place = Place::new();
+    let node = serve(&place);
+    let full = |app: &str, service: &str| match service {
+        "/blob" => assert_eq!(ask(&node, app, service), json!("blob_quota"), "{service} of {app}"),
+        _ => assert_eq!(ask(&node, app, service), json!("quota_exceeded"), "{service} of {app}"),
+    };
+    let reload = |text: &str| {
+        write(&place.path("node.toml"), text);
+        place.on_data(&["reload"]).expect_success()
+    };
+    for service in ["/sql", "/kv", "/blob", "/object"] {
+        full("small", service);
+    }
+    let told = reload("[apps.large]\nkv_namespace_bytes = 1000000\nblob_app_bytes = 1000000\n");
+    assert!(told.contains("apps.large.kv_namespace_bytes is 1000000") && !told.contains("later"), "{told}");
+    for service in ["/sql", "/kv", "/blob", "/object"] {
+        assert_eq!(ask(&node, "small", service), json!(null), "{service}");
+    }
+    full("large", "/kv");
+    full("large", "/blob");
+    assert_eq!(place.on_data(&["--json", "usage", "large"]).json()["blobs"]["bytes_max"], json!(1_000_000));
+    let used = place.on_data(&["--json", "kv", "usage", "small"]).json();
+    assert!(used["namespaces"][0]["bytes"].as_u64() > Some(1_900_000), "{used}");
+
+    // Of every app that has none of its own; what is stored beyond stays and is read.
+    let told = reload("[limits]\nsql_app_bytes = 1048576\n[apps.large]\nsql_app_bytes = 100000000\n");
+    assert!(told.contains("limits.sql_app_bytes is 1048576"), "{told}");
+    full("small", "/sql");
+    assert_eq!(ask(&node, "small", "/count"), json!(1));
+    for service in ["/sql", "/kv", "/blob"] {
+        assert_eq!(ask(&node, "large", service), json!(null), "{service}");
+    }
+    // A configuration that is none changes nothing.
+    write(&place.path("node.toml"), "[apps.large]\nsql_app_bytes = 1\n");
+    assert!(place.on_data(&["reload"]).expect_failure().contains("apps.large.sql_app_bytes is 1"));
+    assert_eq!(ask(&node, "large", "/sql"), json!(null));
+    node.stop();
+    let usage = place.on_data(&["--json", "usage", "small"]).json();
+    assert_eq!(usage["sql"]["bytes_max"], json!(1_048_576), "commands keep what the node had last: {usage}");
+}
+
+#[test]
 fn a_quota_that_is_none_is_refused_with_its_place() {
     let place = Place::new();
     let config = place.path("node.toml");

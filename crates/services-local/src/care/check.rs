@@ -68,10 +68,10 @@ fn check_copy(ledger: &Ledger, report: &mut CheckReport) {
     let copy = ledger.archive_copy();
     match checked {
         Ok(checked) => {
-            for (path, whole) in checked {
+            for file in checked {
                 report.files += 1;
-                report.bytes += path.metadata().map_or(0, |metadata| metadata.len());
-                report.damage.extend(whole.err().map(|what| damage(&path, what)));
+                report.bytes += file.bytes;
+                report.damage.extend(file.whole.err().map(|what| Damage { place: file.name, what }));
             }
             report.archive = copy;
         }
@@ -109,7 +109,8 @@ fn damage(path: &Path, what: String) -> Damage {
     Damage { place: path.display().to_string(), what }
 }
 
-fn database(path: &Path) -> rusqlite::Result<Vec<String>> {
+/// What is wrong with a database.
+pub fn database(path: &Path) -> rusqlite::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MESSAGES_MAX})"))?;

@@ -111,10 +111,10 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn of(store: &Store, clock: &Arc<dyn Clock>, limits: &Arc<KvLimits>) -> Self {
+    pub fn of(store: &Store, clock: &Arc<dyn Clock>, limits: Arc<KvLimits>) -> Self {
         Self {
             clock: clock.clone(),
-            limits: limits.clone(),
+            limits,
             contents: store.contents.clone(),
             counts: store.counts.clone(),
             news: store.news.clone(),

@@ -244,11 +244,12 @@ impl Shelf {
         Ok(!self.is_marked_removed() && !self.entries()?.is_empty())
     }
 
-    /// The database is being removed: whatever is called so next begins with a whole.
-    pub fn mark_removed(&self, archive: &Path) -> Result<(), StoreError> {
+    /// The database is being removed: whatever is called so next begins with a whole. The mark says when.
+    pub fn mark_removed(&self, archive: &Path, now_ms: u64) -> Result<(), StoreError> {
         create_dirs(archive, &self.dir)?;
         let fail = |error: io::Error| disk::store_error(&self.dir, &error);
-        disk::write_whole(&self.dir.join("removed.tmp"), &self.dir.join(REMOVED), b"").map_err(fail)
+        let text = now_ms.to_string();
+        disk::write_whole(&self.dir.join("removed.tmp"), &self.dir.join(REMOVED), text.as_bytes()).map_err(fail)
     }
 
     pub fn is_marked_removed(&self) -> bool {
@@ -470,7 +471,7 @@ fn check_file(entry: &Entry) -> io::Result<()> {
 }
 
 /// Creates what leads from the archive to a directory below it, durably.
-pub fn create_dirs(archive: &Path, dir: &Path) -> Result<(), StoreError> {
+fn create_dirs(archive: &Path, dir: &Path) -> Result<(), StoreError> {
     let mut path = archive.to_owned();
     for part in dir.strip_prefix(archive).unwrap_or(dir).components() {
         path.push(part);

@@ -1,4 +1,4 @@
-//! The archive elsewhere: a copy of it in a directory that does not go with the disk of the data.
+//! The archive elsewhere: a copy of it in a depot, which does not go with the disk of the data.
 //!
 //! ```text
 //! ELSEWHERE/ID/format                   "selvedge-archive 1", and which data directory it is of
@@ -14,7 +14,7 @@
 //!
 //! Each archive has an id: a data directory that is lost and made anew, or restored, begins another
 //! one, and no two ever write into the same place. `DATA/archive/elsewhere` has the id and the
-//! directory. If that place can't be found it is an error rather than begun anew, for what is not mounted
+//! name of the depot. If that place can't be found it is an error rather than begun anew, for what is not mounted
 //! looks like an empty directory.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,18 +24,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use base::Rng;
 use services::StoreError;
 use services::care::ArchiveCopy;
 
-use super::archive::{Entry, REMOVED, Shelf, create_dirs, shelves};
+use super::archive::{Entry, REMOVED, shelves};
 use super::care::Sort;
 use super::{Inner, SCRATCH};
+use crate::depot::Depot;
 use crate::disk;
 
-const FORMAT: &str = "selvedge-archive 1\n";
+mod copied;
+
+pub use copied::{CheckedCopy, Copied, Fetched};
+
 /// Before the first round, so that a command on the data of a node that is stopped begins none.
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 /// Pause after a failure; doubles up to the most.
@@ -45,13 +50,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 const PRUNE_EVERY_MS: u64 = 24 * 3_600_000;
 /// How long a stop waits for a thread that may hang on a disk far away.
 const STOP_WAIT: Duration = Duration::from_secs(2);
+/// Databases that are copied at once: each file waits for a place far away, not for a core.
+const THREADS: usize = 4;
 
 /// The names of the files of each shelf, by its path below the archive.
 pub type Listing = BTreeMap<String, BTreeSet<String>>;
 
 pub struct Elsewhere {
-    /// What the operator named.
-    dir: PathBuf,
+    depot: Arc<dyn Depot>,
     /// The archive beside the data.
     archive: PathBuf,
     keep_ms: u64,
@@ -75,9 +81,15 @@ struct Told {
 }
 
 impl Elsewhere {
-    pub fn new(dir: PathBuf, archive: PathBuf, limits: &base::NodeLimits, rng: Arc<dyn Rng>, now_ms: u64) -> Self {
+    pub fn new(
+        depot: Arc<dyn Depot>,
+        archive: PathBuf,
+        limits: &base::NodeLimits,
+        rng: Arc<dyn Rng>,
+        now_ms: u64,
+    ) -> Self {
         Self {
-            dir,
+            depot,
             archive,
             keep_ms: limits.archive_copy_days * 24 * 3_600_000,
             every: Duration::from_millis(limits.archive_copy_ms),
@@ -94,71 +106,79 @@ impl Elsewhere {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where this archive is copied to; begins a place if it has none in the directory yet.
-    fn place(&self) -> Result<PathBuf, StoreError> {
-        if let Some(place) = self.known_place()? {
-            return match place.join("format").is_file() {
-                true => Ok(place),
+    /// The copy of this archive; begins one if the depot has none yet.
+    fn copied(&self) -> Result<Copied<'_>, StoreError> {
+        if let Some(copied) = self.known()? {
+            return match copied.is_begun()? {
+                true => Ok(copied),
                 false => Err(StoreError::Failed(format!(
-                    "{} is not there: is it mounted? If it is lost, remove {} to begin another copy",
-                    place.display(),
+                    "{}/{} is not there: is it mounted? If it is lost, remove {} to begin another copy",
+                    self.depot.name(),
+                    copied.id,
                     self.note().display()
                 ))),
             };
         }
-        if !self.dir.is_dir() {
-            return Err(StoreError::Failed(format!("{} is no directory that is there", self.dir.display())));
-        }
         let data = self.archive.parent().unwrap_or(&self.archive);
-        if self.dir.canonicalize().is_ok_and(|dir| dir.starts_with(data)) {
-            return Err(StoreError::Failed(format!("{} lies in the data directory", self.dir.display())));
-        }
-        let id = format!("{:016x}", self.rng.next_u64());
-        let place = self.dir.join(&id);
-        let fail = |error: io::Error| disk::store_error(&place, &error);
-        disk::create_dir(&place).map_err(fail)?;
-        let text = format!("{FORMAT}of {}\n", data.display());
-        disk::write_whole(&place.join("format.tmp"), &place.join("format"), text.as_bytes()).map_err(fail)?;
-        let (note, text) = (self.note(), format!("{id}\n{}\n", self.dir.display()));
+        self.depot.check_new(data)?;
+        let copied = Copied { depot: &*self.depot, id: format!("{:016x}", self.rng.next_u64()) };
+        copied.begin(data, &self.archive.join(format!("{SCRATCH}format")))?;
+        let (note, text) = (self.note(), format!("{}\n{}\n", copied.id, self.depot.name()));
         let noted = disk::write_whole(&note.with_extension("tmp"), &note, text.as_bytes());
         noted.map_err(|error| disk::store_error(&note, &error))?;
-        Ok(place)
+        Ok(copied)
     }
 
     fn note(&self) -> PathBuf {
         self.archive.join("elsewhere")
     }
 
-    /// The place that was begun in the directory, if one was.
-    fn known_place(&self) -> Result<Option<PathBuf>, StoreError> {
+    /// The copy that was begun in the depot, if one was.
+    fn known(&self) -> Result<Option<Copied<'_>>, StoreError> {
         let note = self.note();
         let text = match fs::read_to_string(&note) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(disk::store_error(&note, &error)),
         };
-        let known = text.trim_end().split_once('\n').filter(|(_, dir)| Path::new(dir) == self.dir);
-        Ok(known.map(|(id, _)| self.dir.join(id)))
+        let known = text.trim_end().split_once('\n').filter(|(_, name)| *name == self.depot.name());
+        Ok(known.map(|(id, _)| Copied { depot: &*self.depot, id: id.to_owned() }))
     }
 
     /// Copies what is not there yet.
     fn copy(&self, now_ms: u64) -> Result<(), StoreError> {
         let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = self.place()?;
+        let copied = self.copied()?;
         // After a failure it is looked at again.
         let mut listing = match there.take() {
             Some(listing) => listing,
-            None => list(&place)?,
+            None => copied.list("")?,
         };
+        let is_due = |names: &BTreeSet<String>, there: &BTreeSet<String>| {
+            names.difference(there).next().is_some() || (there.contains(REMOVED) && !names.contains(REMOVED))
+        };
+        let mut work = Vec::new();
         for (shelf, names) in list(&self.archive)? {
-            self.copy_shelf(&place, &shelf, &names, listing.entry(shelf.clone()).or_default())?;
-        }
-        if now_ms.saturating_sub(self.pruned_ms.load(Ordering::Relaxed)) >= PRUNE_EVERY_MS {
-            for shelf in listing.keys() {
-                Shelf::of(&place, shelf).prune(now_ms, self.keep_ms)?;
+            let known = listing.entry(shelf.clone()).or_default();
+            if is_due(&names, known) {
+                work.push((shelf, names, std::mem::take(known)));
             }
+        }
+        let done = at_once(work, |(shelf, names, mut known)| {
+            self.copy_shelf(&copied, &shelf, &names, &mut known)?;
+            Ok((shelf, known))
+        })?;
+        listing.extend(done);
+        if now_ms.saturating_sub(self.pruned_ms.load(Ordering::Relaxed)) >= PRUNE_EVERY_MS {
+            let kept = at_once(listing.into_iter().collect(), |(shelf, names)| {
+                if self.stopping.load(Ordering::Relaxed) {
+                    return Err(StoreError::Closed);
+                }
+                let names = copied.prune(&shelf, names, now_ms.saturating_sub(self.keep_ms))?;
+                Ok((shelf, names))
+            })?;
             self.pruned_ms.store(now_ms, Ordering::Relaxed);
-            listing = list(&place)?;
+            listing = kept.into_iter().collect();
         }
         *there = Some(listing);
         Ok(())
@@ -166,35 +186,38 @@ impl Elsewhere {
 
     fn copy_shelf(
         &self,
-        place: &Path,
+        copied: &Copied<'_>,
         shelf: &str,
         names: &BTreeSet<String>,
         there: &mut BTreeSet<String>,
     ) -> Result<(), StoreError> {
-        let (from, to) = (self.archive.join(shelf), place.join(shelf));
+        let from = self.archive.join(shelf);
         let entry = |name: &String| Entry::parse(from.join(name));
         // In the order of the commits, so that what a failure leaves is a past without a gap.
         let mut new: Vec<String> = names.difference(there).cloned().collect();
         new.sort_by_cached_key(|name| entry(name).map(|entry| entry.order()));
-        if !new.is_empty() {
-            create_dirs(place, &to)?;
-        }
         let mut merged = Vec::new();
         for name in new {
             if self.stopping.load(Ordering::Relaxed) {
                 return Err(StoreError::Closed);
             }
-            if copy_file(&from.join(&name), &to, &name)? {
-                merged.extend(entry(&name).filter(|entry| entry.first > 1));
-                there.insert(name);
-            }
+            let path = from.join(&name);
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                // It is in another by now, or too old.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(disk::store_error(&path, &error)),
+            };
+            copied.depot.put(&copied.name(shelf, &name), &mut file)?;
+            merged.extend(entry(&name).filter(|entry| entry.first > 1));
+            there.insert(name);
         }
         let is_in_one = |name: &String| {
             let Some(part) = entry(name) else { return name == REMOVED && !names.contains(name) };
             merged.iter().any(|whole| part.path != whole.path && whole.covers(&part))
         };
         for name in there.iter().filter(|name| is_in_one(name)).cloned().collect::<Vec<_>>() {
-            disk::remove(&to.join(&name)).map_err(|error| disk::store_error(&to, &error))?;
+            copied.depot.remove(&copied.name(shelf, &name))?;
             there.remove(&name);
         }
         Ok(())
@@ -203,56 +226,40 @@ impl Elsewhere {
     /// Fetches what is needed for a database as it was at a moment, and of which the archive beside the data
     /// holds nothing so old; nothing, if there is none of it here either.
     pub fn fetch(&self, name: &str, at_ms: u64) -> Result<Option<Fetched>, StoreError> {
-        let Some(place) = self.known_place()? else { return Ok(None) };
-        let shelf = Shelf::of(&place, name);
-        let entries = shelf.entries()?;
-        if entries.is_empty() {
-            return Ok(None);
-        }
+        let Some(copied) = self.known()? else { return Ok(None) };
         let number = self.fetched.fetch_add(1, Ordering::Relaxed);
-        let dir = self.archive.join(format!("{SCRATCH}fetched-{number}"));
-        let fetched = Fetched { dir };
-        fs::create_dir(&fetched.dir).map_err(|error| disk::store_error(&fetched.dir, &error))?;
-        let mut start = 0;
-        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.first == 1) {
-            if entry.time_ms()? <= at_ms {
-                start = at;
-            }
-        }
-        // Up to the first that says that what follows is later.
-        for entry in &entries[start..] {
-            let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            copy_file(&entry.path, &fetched.dir, name)?;
-            if entry.first > 1 && entry.time_ms()? > at_ms {
-                break;
-            }
-        }
-        Ok(Some(fetched))
+        copied.fetch(name, at_ms, self.archive.join(format!("{SCRATCH}fetched-{number}")))
     }
 
     /// Reads what lies there; each file with what is wrong with it.
-    pub fn check(&self) -> Result<Vec<super::Checked>, StoreError> {
-        self.known_place()?.map_or(Ok(Vec::new()), |place| super::check_archive(&place))
+    pub fn check(&self) -> Result<Vec<CheckedCopy>, StoreError> {
+        self.known()?.map_or(Ok(Vec::new()), |copied| copied.check())
     }
 }
 
-/// Files that were fetched; they go with this.
-pub struct Fetched {
-    dir: PathBuf,
-}
-
-impl Fetched {
-    pub fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        Shelf { dir: self.dir.clone() }.entries()
-    }
-}
-
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
-            tracing::warn!(%error, dir = %self.dir.display(), "what was fetched of the archive could not be removed");
+/// Does all of it, by a few threads; the first that fails ends it.
+pub fn at_once<T: Send, D: Send>(
+    work: Vec<T>,
+    each: impl Fn(T) -> Result<D, StoreError> + Sync,
+) -> Result<Vec<D>, StoreError> {
+    let threads = THREADS.min(work.len());
+    let (left, failed) = (Mutex::new(work), AtomicBool::new(false));
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let run = || -> Result<Vec<D>, StoreError> {
+        let mut done = Vec::new();
+        while let Some(one) = next().filter(|_| !failed.load(Ordering::Relaxed)) {
+            done.push(each(one).inspect_err(|_| failed.store(true, Ordering::Relaxed))?);
         }
-    }
+        Ok(done)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<Vec<D>, StoreError>>| {
+            thread.join().unwrap_or_else(|_| Err(StoreError::Failed("copying the archive panicked".into())))
+        };
+        let outcomes: Vec<_> = threads.into_iter().map(join).collect();
+        outcomes.into_iter().collect::<Result<Vec<_>, _>>().map(|done| done.into_iter().flatten().collect())
+    })
 }
 
 impl Inner {
@@ -281,7 +288,7 @@ impl Inner {
             false => 0,
         };
         let (failures, problem) = (told.failures, told.problem.clone());
-        Some(ArchiveCopy { place: elsewhere.dir.display().to_string(), behind_ms, failures, problem })
+        Some(ArchiveCopy { place: elsewhere.depot.name(), behind_ms, failures, problem })
     }
 }
 
@@ -328,7 +335,7 @@ impl Drop for Carrier {
         self.inner.stop_sorting();
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(STOP_WAIT) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!(place = %self.elsewhere.dir.display(), "the copy of the archive hangs and is left behind");
+            tracing::warn!(place = %self.elsewhere.depot.name(), "the copy of the archive hangs and is left behind");
         }
     }
 }
@@ -354,21 +361,4 @@ pub fn list(archive: &Path) -> Result<Listing, StoreError> {
         }
     }
     Ok(listing)
-}
-
-/// Copies a file, durably; answers whether it was still there.
-fn copy_file(from: &Path, dir: &Path, name: &str) -> Result<bool, StoreError> {
-    let mut source = match File::open(from) {
-        Ok(source) => source,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(disk::store_error(from, &error)),
-    };
-    let (temporary, to) = (dir.join("copy.tmp"), dir.join(name));
-    let mut write = || -> io::Result<()> {
-        let mut target = disk::create_file(&temporary)?;
-        io::copy(&mut source, &mut target)?;
-        disk::publish(&target, &temporary, &to)
-    };
-    write().map_err(|error| disk::store_error(&to, &error))?;
-    Ok(true)
 }

@@ -15,7 +15,7 @@ use lz4_flex::block;
 const MAGIC: &[u8; 4] = b"LTX1";
 const NO_DATABASE_CHECKSUM: u32 = 1 << 1;
 static CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
-const HEADER_BYTES: usize = 100;
+pub const HEADER_BYTES: usize = 100;
 const TRAILER_BYTES: usize = 16;
 /// Set in a page's flags if the length of its data follows.
 const SIZED: u16 = 1;

@@ -1,5 +1,6 @@
 //! Point-in-time recovery: a database as it was at a moment, built beside it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -10,7 +11,7 @@ use services::StoreError;
 use super::archive::{Collected, Commit, Entry, Shelf, damaged};
 use super::ltx::Header;
 use super::segment::{self, Reader};
-use super::{Inner, Ledger};
+use super::{Copied, Inner, Ledger};
 use crate::disk;
 
 /// A moment may be so far ahead of the clock: each commit of one moment is a millisecond later than the last.
@@ -129,6 +130,30 @@ impl Inner {
         }
         Ok(collected)
     }
+}
+
+/// Builds a database as it was at a moment in a new file, from a copy of the archive; nothing, if it was not there
+/// then. `scratch` is a directory to make, and to remove again.
+pub fn build_copied(
+    copied: &Copied<'_>,
+    (shelf, names): (&str, &BTreeSet<String>),
+    at_ms: u64,
+    scratch: PathBuf,
+    into: &Path,
+) -> Result<Option<Restored>, StoreError> {
+    let Some(fetched) = copied.fetch_listed(shelf, names, at_ms, scratch)? else { return Ok(None) };
+    let entries = fetched.entries()?;
+    if entries.first().map_or(Ok(u64::MAX), Entry::time_ms)? > at_ms {
+        return Ok(None);
+    }
+    let header = build(&entries, &[], at_ms, into)?;
+    // One of the same name may have begun after the mark, before it was taken away.
+    if copied.removed_ms(shelf, names)?.is_some_and(|removed_ms| (header.time_ms..=at_ms).contains(&removed_ms)) {
+        disk::remove(into).map_err(|error| disk::store_error(into, &error))?;
+        return Ok(None);
+    }
+    let bytes = u64::from(header.page_bytes) * u64::from(header.database_pages);
+    Ok(Some(Restored { time_ms: header.time_ms, bytes }))
 }
 
 /// Builds a database in a new file from a whole and what followed it.

@@ -153,7 +153,7 @@ impl LocalStorage {
         let slot = self.slot.clone();
         let mut open = super::lock(&slot.open);
         let Some(Open { journal, connection }) = &mut *open else { return Err(StoreError::Closed.into()) };
-        let quota = shared.root.options.limits_of(&self.key.class.app.app).object_app_bytes;
+        let quota = shared.root.quotas.object_bytes(&self.key.class.app.app);
         connection.allow_growth(journal.room(quota), quota)?;
         connection.note_size(journal.bytes());
         let begun = connection.trusted(|connection| {

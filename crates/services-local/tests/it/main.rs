@@ -16,6 +16,7 @@ mod object_sql;
 mod objects;
 mod past;
 mod power_loss;
+mod recover;
 mod removals;
 mod requirement;
 mod secrets;

@@ -36,7 +36,8 @@ impl Timed {
 
     pub fn open(&mut self) {
         self.data = None;
-        let (archive, limits) = (Some(self.elsewhere()), self.limits.clone());
+        let archive: Arc<dyn crate::Depot> = Arc::new(crate::DirectoryDepot::new(&self.elsewhere()));
+        let (archive, limits) = (Some(archive), self.limits.clone());
         let options = DataDirOptions::new(self.place.path().join("key"));
         let options = DataDirOptions { clock: self.clock.clone(), archive, limits, ..options };
         self.data = Some(DataDir::open(self.place.path().join("data"), options).expect("opens"));

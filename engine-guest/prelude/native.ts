@@ -20,11 +20,11 @@ export interface Native {
    */
   ask(late: ((ok: boolean, value: any) => unknown) | undefined, code: number, ...args: Wire[]): Promise<any>;
   /**
-   * The same, given up when the client of the request leaves (`abandon`); 0 is nobody's. `late` is told `about` as
-   * well.
+   * The same, given up when the client of the request leaves (`abandon`); 0 is nobody's. `made` makes of what the host
+   * answers, now or later, what the promise gets, and is told `about` as well.
    */
   askFor(
-    request: number, late: (ok: boolean, value: any, about: any) => unknown, about: unknown, code: number, ...args: Wire[]
+    request: number, made: (ok: boolean, value: any, about: any) => unknown, about: unknown, code: number, ...args: Wire[]
   ): Promise<any>;
   /** What was asked for on behalf of a request ends with this reason. */
   abandon(request: number, reason: unknown): void;

@@ -133,14 +133,29 @@ static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueCo
     return sv_asked_for(ctx, code, 0, argv[0], JS_UNDEFINED);
 }
 
-/* askFor(request, late, about, code, …arguments): the same, given up with a request; `late` is told `about` as well. */
+/*
+ * askFor(request, made, about, code, …arguments): the same, given up with a request. `made` makes of what the host answers,
+ * now or later, what the promise gets, and is told `about` as well.
+ */
 static JSValue native_ask_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     int32_t code;
     uint32_t request;
     if (JS_ToUint32(ctx, &request, argv[0]) || JS_ToInt32(ctx, &code, argv[3]) ||
         encode_arguments(argc - 4, argv + 4))
         return JS_EXCEPTION;
-    return sv_asked_for(ctx, code, request, argv[1], argv[2]);
+    int64_t answered = sv_import_ask(code, sv_encoded.data, sv_encoded.len);
+    if (answered < 0)
+        return sv_throw_answer(ctx, -answered);
+    if (answered >> 32)
+        return sv_asked_begin((uint32_t)answered, request, argv[1], argv[2]);
+    JSValue value = answer(answered);
+    if (!JS_IsException(value)) {
+        JSValueConst arguments[3] = {JS_TRUE, value, argv[2]};
+        JSValue made = JS_Call(ctx, argv[1], JS_UNDEFINED, 3, arguments);
+        JS_FreeValue(ctx, value);
+        value = made;
+    }
+    return sv_settled(ctx, value);
 }
 
 #define CALL_CANCEL 6

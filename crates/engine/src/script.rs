@@ -24,6 +24,7 @@ mod instance;
 mod intl;
 mod kv;
 mod metering;
+mod nested;
 mod node;
 mod objects;
 mod operations;

@@ -266,6 +266,18 @@ test("fetch rejects with the host's error, and an abort cancels the operation", 
   await assert.rejects(fetch("/relative"), /not an absolute URL/);
 });
 
+test("an answer that comes with the call is a response like any other", async () => {
+  host.dispatch(EVENT.INIT, 0, JSON.stringify([{ name: "OTHER", kind: "service", binding: 4 }]));
+  const answers = { "http://other.test/a": [201, "Created", "http://other.test/a", false, "x-a\n1", utf8("made"), 0, null] };
+  host.atOnce = (code, args) => (code === OP.SERVICE ? answers[args[2]] : undefined);
+  const told = await inside(async (request, env) => {
+    const response = await env.OTHER.fetch("http://other.test/a");
+    return [response.status, response.url, response.headers.get("x-a"), await response.text()];
+  });
+  host.atOnce = () => undefined;
+  assert.deepEqual(told, [201, "http://other.test/a", "1", "made"]);
+});
+
 test("I/O during evaluation is a clean error", async () => {
   host.evaluating = true;
   assert.throws(() => setTimeout(() => {}, 1), { code: "io_at_start" });

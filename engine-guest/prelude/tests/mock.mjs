@@ -220,9 +220,9 @@ function startOperation(code, ...args) {
   return id;
 }
 
-function askHost(request, late, about, code, args) {
+function askHost(request, late, about, code, args, made = (result) => result) {
   const result = host.atOnce(code, args);
-  if (result !== undefined) return result;
+  if (result !== undefined) return made(result);
   const id = startOperation(code, ...args);
   return new Promise((resolve, reject) => asked.set(id, { request, late, about, resolve, reject }));
 }
@@ -236,7 +236,8 @@ globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),
   start: startOperation,
   ask: (late, code, ...args) => askHost(0, late, undefined, code, args),
-  askFor: (request, late, about, code, ...args) => askHost(request, late, about, code, args),
+  askFor: (request, made, about, code, ...args) =>
+    askHost(request, made, about, code, args, async (result) => made(true, result, about)),
   abandon(request, reason) {
     for (const [id, { request: owner, reject }] of [...asked]) {
       if (owner !== request) continue;

@@ -29,7 +29,7 @@ use super::guest::{Effect, Guest};
 use super::host::{self, Refusal};
 use super::instance::ScriptInstance;
 use super::operations::{self, Completion, encode_body, list_document, put_options};
-use super::{blobs, kv, sql};
+use super::{blobs, kv, nested, sql};
 
 /// How a call that asks for an operation is answered.
 pub enum Answer {
@@ -100,7 +100,7 @@ pub fn is_asked(code: i32) -> bool {
 /// Whether it may be begun within the call that asks for it.
 fn may_begin(guest: &Guest, code: i32, arguments: &[u8]) -> bool {
     guest.object.is_none()
-        && is_asked(code)
+        && (is_asked(code) || code == operation::SERVICE)
         && !matches!(code, abi::kv::CHANGES | abi::sqlfeed::CHANGES)
         && stream_of(code, arguments).is_none()
         && guest.effects.iter().all(|effect| matches!(effect, Effect::Begun { .. }))
@@ -125,6 +125,9 @@ pub fn ask(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) ->
         Some(env) if !guest.is_evaluating() && may_begin(guest, code, arguments) => env.clone(),
         _ => return host::start(guest, code, arguments).map(|id| Answer::Later(id as u32)),
     };
+    if code == operation::SERVICE {
+        return Ok(nested::ask(guest, &env, arguments, out));
+    }
     let context = guest.charged();
     let meter = guest.calls.get_mut(&context).map(|call| {
         // From here on it may have left a trace.

@@ -20,6 +20,7 @@ use super::codec::{Decoder, Value};
 use super::held::Held;
 use super::ids::IdMap;
 use super::image::PAGE;
+use super::nested::LastCalled;
 use super::objects::{self, GuestObject};
 use super::prelude::Prelude;
 use super::rpc::Asked;
@@ -244,6 +245,8 @@ pub struct Guest {
     pub calls: IdMap<GuestCall>,
     pub effects: Vec<Effect>,
     pub sockets: Arc<Sockets>,
+    /// By calls that are begun while it is on the stack.
+    pub called: LastCalled,
     /// If the instance is a durable object.
     pub object: Option<Box<GuestObject>>,
     /// An answer too large for the inbox.
@@ -350,6 +353,7 @@ impl Guest {
             calls: IdMap::default(),
             effects: Vec::new(),
             sockets: Arc::default(),
+            called: LastCalled::default(),
             object: None,
             answer: Vec::new(),
             memory_max: (limits.memory_mib as usize) << 20,

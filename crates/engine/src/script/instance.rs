@@ -29,6 +29,7 @@ use super::codec::Encoder;
 use super::coding::{self, Coding};
 use super::guest::{Effect, GuestError};
 use super::ids::IdMap;
+use super::nested::LastCalled;
 use super::operations::{self, Completion, Operation};
 use super::program::Program;
 use super::rpc::Sessions;
@@ -48,7 +49,6 @@ mod sockets;
 
 use arguments::Entry;
 use objects::Held;
-use outgoing::LastCalled;
 
 /// What waits to enter the guest.
 enum Input {
@@ -123,7 +123,7 @@ pub struct ScriptInstance {
     /// The instance is to end after this entry, and why.
     ending: RefCell<Option<Failure>>,
     pub(super) postgres: RefCell<super::postgres::Postgres>,
-    pub(super) last: LastCalled,
+    pub(super) called: LastCalled,
     lost: Cell<bool>,
     initialised: Cell<bool>,
     events: Cell<u64>,
@@ -226,7 +226,7 @@ impl ScriptInstance {
             uncommitted: RefCell::default(),
             ending: RefCell::default(),
             postgres: RefCell::default(),
-            last: LastCalled::default(),
+            called: LastCalled::default(),
             lost: Cell::new(false),
             initialised: Cell::new(false),
             events: Cell::new(0),

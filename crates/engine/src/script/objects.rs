@@ -18,13 +18,14 @@ use services::object::alarm::{self, Begun};
 use services::object::{Alarm, ListOptions, ObjectClass, ObjectError, Ticket};
 use services::sql::SqlStatement;
 use worker::object::{AutoResponse, Objects, Seat, Target};
-use worker::{Failure, Handle};
+use worker::{Env, Failure, Handle};
 
 use super::abi::{durable, object as abi, past, value};
 use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
 use super::guest::{Effect, Guest, GuestError};
 use super::host::Refusal;
-use super::operations::{Completion, Operation, told};
+use super::nested::LastCalled;
+use super::operations::{Completion, told};
 use super::sockets;
 use super::tokens;
 
@@ -520,15 +521,15 @@ fn shortened(text: &str) -> &str {
 }
 
 /// What a stub names where a service binding has its number: `BINDING:ID:NAME`.
-pub fn target(operation: &Operation, stub: &str) -> Result<(Arc<dyn Objects>, Target), Completion> {
+pub fn target(env: &Env, last: &LastCalled, stub: &str) -> Result<(Arc<dyn Objects>, Target), Completion> {
     let no_stub = || Completion::type_error("this is no stub of a durable object");
     let mut parts = stub.splitn(3, ':');
     let (binding, id, name) = (parts.next(), parts.next().ok_or_else(no_stub)?, parts.next());
     let binding = binding.and_then(|binding| binding.parse::<usize>().ok()).ok_or_else(no_stub)?;
-    let Some((_, Handle::Objects { class, objects })) = operation.env().bindings.get(binding) else {
+    let Some((_, Handle::Objects { class, objects })) = env.bindings.get(binding) else {
         return Err(no_stub());
     };
-    let mut last = operation.instance.last.stub.borrow_mut();
+    let mut last = last.stub.borrow_mut();
     if let Some((known, target)) = &*last
         && **known == *stub
     {

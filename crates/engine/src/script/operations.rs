@@ -7,7 +7,6 @@ use std::time::Duration;
 use base::socket::{Received, Upgrade};
 use base::{Body, Code, code};
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
 use services::StoreError;
 use services::kv::{Condition, KvEntry, KvError, ListPage, PutOptions};
@@ -21,7 +20,8 @@ use super::coding::{self, Coding};
 use super::guest::Guest;
 use super::host::{Refusal, write_headers};
 use super::instance::ScriptInstance;
-use super::{blobs, node, objects, postgres, rpc, sockets, sql};
+use super::nested::{self, Answering, Asked};
+use super::{blobs, node, postgres, rpc, sockets, sql};
 
 mod caches;
 pub mod crypto;
@@ -191,10 +191,8 @@ impl Completion {
                     let message = sockets::too_many(guest);
                     return Completion::failed(&code::TOO_MANY_SOCKETS, message).encode(request, instance, guest, out);
                 }
+                encode_head(&response, &url, redirected, out.bool(true));
                 let (head, body) = response.into_parts();
-                out.bool(true).array(8).integer(u64::from(head.status.as_u16()));
-                out.string(head.status.canonical_reason().unwrap_or(""));
-                out.string(&url).bool(redirected).string_with(|to| write_headers(&head.headers, to));
                 if let Some(end) = socket {
                     // Its number stands where that of a body would.
                     let id = guest.fresh_id();
@@ -233,6 +231,13 @@ impl Completion {
     }
 }
 
+/// The beginning of a response, which its body follows, or a socket.
+pub(super) fn encode_head(response: &Response, url: &str, redirected: bool, out: &mut Encoder) {
+    let status = response.status();
+    out.array(8).integer(u64::from(status.as_u16())).string(status.canonical_reason().unwrap_or(""));
+    out.string(url).bool(redirected).string_with(|to| write_headers(response.headers(), to));
+}
+
 /// `bytes, 0` for a whole body, `null, handle` for another.
 pub(super) fn encode_body(mut body: Body, instance: &ScriptInstance, guest: &mut Guest, out: &mut Encoder) {
     match body.take_whole() {
@@ -266,7 +271,8 @@ impl Operation {
         let args = Decoder::new(&arguments);
         let result = match self.code {
             operation::TIMER => timer(args).await,
-            operation::FETCH | operation::SERVICE => fetch::perform(&self, args).await,
+            operation::FETCH => fetch::perform(&self, args).await,
+            operation::SERVICE => self.service(args).await,
             operation::BODY_READ => self.body_read(args).await,
             operation::STREAM_WRITE => self.stream_write(args).await,
             operation::SOCKET_READ => self.socket_read(args).await,
@@ -371,21 +377,19 @@ impl Operation {
         }
     }
 
-    /// What a call goes to: a service binding by its number, or an object by its stub.
-    pub fn invoke(
-        &self,
-        callee: &Value<'_>,
-        call: Call,
-        event: Event,
-    ) -> Result<LocalBoxFuture<'static, Result<Response, Failure>>, Completion> {
-        if let Value::String(stub) = callee {
-            let (objects, target) = objects::target(self, stub)?;
-            return Ok(objects.invoke(target, call, event));
-        }
-        match self.env().bindings.get(callee.as_u32()? as usize) {
-            Some((_, Handle::Service(invoker))) => Ok(invoker.invoke(call, event)),
-            _ => Err(Completion::type_error("this binding is no service")),
-        }
+    /// A request to another worker or to an object.
+    async fn service(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let asked = Asked::read(&mut args)?;
+        // Taken first: whatever is refused below, nothing of the body stays behind.
+        let body = self.body(&asked.body, &asked.stream)?;
+        let (call, meter) = self.context.as_ref().ok_or_else(ended)?;
+        let (url, answer) = asked.send(self.env(), &self.instance.called, (call, meter), body)?;
+        Ok(Completion::Response { response: answer.await?, url, redirected: false })
+    }
+
+    /// Calls another worker or an object.
+    pub fn invoke(&self, callee: &Value<'_>, call: Call, event: Event) -> Result<Answering, Completion> {
+        nested::invoke(self.env(), &self.instance.called, callee, call, event)
     }
 
     /// A body as the prelude passes it: null, whole, or the id of a stream.

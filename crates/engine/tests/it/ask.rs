@@ -102,3 +102,146 @@ fn a_rejected_answer_is_a_failure_that_nobody_reports_as_unhandled() {
         }
     });
 }
+
+/// A request to another worker is answered within the call as well, and waits where the other does.
+mod other_workers {
+    use std::sync::Arc;
+
+    use base::Body;
+    use futures_util::future::LocalBoxFuture;
+    use http_body_util::{BodyExt as _, Full};
+    use worker::{Call, Event, Failure, FetchEvent, Handle, Invoker, Response};
+
+    use crate::fixture::{Running, get, on_core, setup};
+
+    /// A worker that is a function, and runs when its answer is asked for. To `/late`, that is when others had a turn.
+    struct Other<F>(F);
+
+    impl<F: Fn(&FetchEvent) -> Response + Clone + Send + Sync + 'static> Invoker for Other<F> {
+        fn invoke(&self, _: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+            let Event::Fetch(event) = event else { unreachable!("only requests are sent here") };
+            let answer = self.0.clone();
+            Box::pin(async move {
+                if event.url.ends_with("/late") {
+                    tokio::task::yield_now().await;
+                }
+                Ok(answer(&event))
+            })
+        }
+    }
+
+    fn bound(body: &str, other: impl Fn(&FetchEvent) -> Response + Clone + Send + Sync + 'static) -> Running {
+        let source = format!("export default {{ async fetch(request, env) {{ const {{ OTHER }} = env; {body} }} }};");
+        setup(&source).bind("OTHER", Handle::Service(Arc::new(Other(other)))).start()
+    }
+
+    fn echo(event: &FetchEvent) -> Response {
+        let mut response = Response::new(Body::full(event.body.whole().unwrap_or_default().to_vec()));
+        response.headers_mut().insert("x-asked", event.url.parse().unwrap());
+        response
+    }
+
+    #[test]
+    fn an_answer_that_is_ready_is_there_within_a_few_turns_of_the_queue() {
+        on_core(async {
+            let app = bound(
+                r#"let seen = [];
+                OTHER.fetch("http://b.test/now", { method: "POST", body: "a" }).then((answer) => { seen.push(answer.url); });
+                const late = OTHER.fetch("http://b.test/late", { method: "POST", body: "b" });
+                await null; await null;
+                seen.push(await (await late).text());
+                return Response.json(seen);"#,
+                echo,
+            );
+            assert_eq!(app.text(get("http://a.test/")).await, r#"["http://b.test/now","b"]"#);
+        });
+    }
+
+    #[test]
+    fn whether_it_is_ready_or_late_is_no_difference_to_who_asks() {
+        on_core(async {
+            let app = bound(
+                r#"const told = [];
+                for (const path of ["now", "late"]) {
+                    const answer = await OTHER.fetch("http://b.test/" + path, { method: "POST", body: "é" });
+                    told.push([answer.status, answer.redirected, answer.headers.get("x-asked"), await answer.text()]);
+                }
+                return Response.json(told);"#,
+                echo,
+            );
+            let told = r#"[[200,false,"http://b.test/now","é"],[200,false,"http://b.test/late","é"]]"#;
+            assert_eq!(app.text(get("http://a.test/")).await, told);
+        });
+    }
+
+    /// A body that is coded or a stream, an answer without one, one that is none.
+    #[test]
+    fn an_answer_that_is_more_than_a_head_and_bytes_goes_the_long_way() {
+        on_core(async {
+            let app = bound(
+                r#"const told = [];
+                for (const path of ["stream", "coded", "empty", "upgrade"]) {
+                    const answer = await OTHER.fetch("http://b.test/" + path).catch((error) => new Response(error.code));
+                    told.push([answer.status, await answer.text()]);
+                }
+                return Response.json(told);"#,
+                |event| {
+                    let mut response = Response::new(Body::empty());
+                    match event.url.rsplit('/').next().unwrap() {
+                        "stream" => {
+                            let frames = Full::from("streamed").map_err(|never| match never {});
+                            *response.body_mut() = Body::stream(frames);
+                        }
+                        "empty" => *response.status_mut() = http::StatusCode::NO_CONTENT,
+                        "upgrade" => *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS,
+                        _ => {
+                            // `printf coded | gzip --no-name`, in hexadecimal.
+                            let coded = hex::decode("1f8b08000000000000034bce4f494d01008a447e6605000000").unwrap();
+                            *response.body_mut() = Body::full(coded);
+                            response.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+                        }
+                    }
+                    response
+                },
+            );
+            let told = r#"[[200,"streamed"],[200,"coded"],[204,""],[200,"upstream_protocol"]]"#;
+            assert_eq!(app.text(get("http://a.test/")).await, told);
+        });
+    }
+
+    #[test]
+    fn each_counts_as_a_call_to_the_outside() {
+        on_core(async {
+            let source = r#"export default { async fetch(request, { OTHER }) {
+                let count = 0;
+                try { for (;;) { await OTHER.fetch("http://b.test/"); count++; } }
+                catch (error) { return Response.json([count, error.code]); }
+            } };"#;
+            let other = Handle::Service(Arc::new(Other(echo)));
+            let app = setup(source).bind("OTHER", other).limits(|limits| limits.subrequests = 7).start();
+            assert_eq!(app.text(get("http://a.test/")).await, r#"[7,"subrequests_exceeded"]"#);
+        });
+    }
+
+    /// The time that another worker takes is its own.
+    #[test]
+    fn the_time_of_the_other_is_not_that_of_who_asks() {
+        on_core(async {
+            let source = r#"export default { async fetch(request, { OTHER }) {
+                return OTHER.fetch("http://b.test/");
+            } };"#;
+            let other = Handle::Service(Arc::new(Other(|event: &FetchEvent| {
+                let begun = std::time::Instant::now();
+                while begun.elapsed().as_millis() < 500 {
+                    std::hint::spin_loop();
+                }
+                echo(event)
+            })));
+            // Less than the other takes, and far more than the request itself.
+            let app = setup(source).bind("OTHER", other).limits(|limits| limits.cpu_ms = 400).start();
+            app.text(get("http://a.test/")).await;
+            let record = app.kept.records.lock().unwrap().remove(0);
+            assert!(record.invocations[0].usage.cpu.as_millis() < 400, "{:?}", record.invocations[0].usage);
+        });
+    }
+}

@@ -1,11 +1,9 @@
 //! Bodies on their way out of the guest: of responses, of outgoing requests, of what is stored.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use base::Body;
-use worker::object::Target;
 
 use super::{Input, ScriptInstance};
 use crate::script::abi::operation;
@@ -14,15 +12,6 @@ use crate::script::coding::AlreadyCoded;
 use crate::script::guest::{Effect, GuestError, Responded, ResponseBody};
 use crate::script::sandbox::Sandbox;
 use crate::script::streams::{Linked, StreamSender};
-
-/// What was called last, for it is mostly called again.
-#[derive(Default)]
-pub(in crate::script) struct LastCalled {
-    /// The stub of an object, and what it names.
-    pub stub: RefCell<Option<(Box<str>, Target)>>,
-    /// The URL of a request to a worker or an object.
-    pub url: RefCell<String>,
-}
 
 impl ScriptInstance {
     pub(super) fn respond(self: &Rc<Self>, sandbox: &mut Sandbox, responded: Responded) {

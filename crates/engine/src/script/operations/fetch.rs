@@ -1,4 +1,4 @@
-//! `fetch()` and service bindings: an HTTP exchange on behalf of a guest.
+//! `fetch()`: an HTTP exchange on behalf of a guest.
 
 use std::sync::Arc;
 
@@ -7,15 +7,14 @@ use bytes::Bytes;
 use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
-use worker::{Call, Event, FetchEvent, Outbound};
+use worker::Outbound;
 
 use super::{Completion, Operation};
-use crate::script::abi::operation;
 use crate::script::codec::{Decoder, Value};
 use crate::script::host::parse_headers_if;
 
 /// Whether a field belongs to the connection, or is written by the host itself.
-fn is_forwarded(name: &HeaderName) -> bool {
+pub fn is_forwarded(name: &HeaderName) -> bool {
     !matches!(
         name.as_str(),
         "connection"
@@ -32,32 +31,32 @@ fn is_forwarded(name: &HeaderName) -> bool {
     )
 }
 
+/// Whether a field says that its request asks for a WebSocket.
+pub fn asks_for_socket(name: &HeaderName, value: &HeaderValue) -> bool {
+    *name == header::UPGRADE && value.as_bytes().eq_ignore_ascii_case(b"websocket")
+}
+
 /// Redirects that one request follows (Fetch Standard, section 4.4).
 const REDIRECTS_MAX: usize = 20;
 
 /// What goes to the origin of the request that is being answered, by a worker in its way, goes to the
 /// next step of that way, with nothing added and no redirect followed: it is the client's own request.
 ///
-/// FETCH(method, url, headers, body, stream, redirect); SERVICE has the binding before that.
+/// FETCH(method, url, headers, body, stream, redirect)
 pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Completion, Completion> {
-    let service = if operation.code == operation::SERVICE { Some(args.next()?) } else { None };
     let (method, url, headers) = (args.next()?, args.next()?, args.next()?);
     let (body, stream, redirect) = (args.next()?, args.next()?, args.next()?);
     // Taken first: whatever is refused below, nothing of the body stays behind.
     let body = operation.body(&body, &stream)?;
     let method = Method::from_bytes(method.as_str()?.as_bytes())
         .map_err(|_| Completion::type_error("the method is not a token"))?;
-    let url = url.as_str()?;
-    let parsed = match &service {
-        Some(_) => None,
-        None => Some(parse_url(url)?),
-    };
-    if let Some(url) = parsed.as_ref().filter(|url| url.scheme() == "data") {
-        return from_data_url(url);
+    let url = parse_url(url.as_str()?)?;
+    if url.scheme() == "data" {
+        return from_data_url(&url);
     }
     let mut upgrade = false;
     let mut headers = parse_headers_if(headers.as_optional_str()?.unwrap_or(""), |name, value| {
-        upgrade |= *name == header::UPGRADE && value.as_bytes().eq_ignore_ascii_case(b"websocket");
+        upgrade |= asks_for_socket(name, value);
         is_forwarded(name)
     })?;
     let (call, _) = operation.metered()?;
@@ -65,42 +64,21 @@ pub async fn perform(operation: &Operation, mut args: Decoder<'_>) -> Result<Com
     if let Ok(value) = traceparent {
         headers.insert(HeaderName::from_static("traceparent"), value);
     }
-    if upgrade && service.is_some() {
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    }
-    match (service, parsed) {
-        (Some(binding), _) => {
-            let url = known_url(operation, url)?;
-            invoke(operation, call.clone(), &binding, method, url, headers, body).await
+    let mode = Redirect::read(&redirect)?;
+    if let Some(next) = call.next.as_ref().filter(|next| next.takes(&as_http(url.clone()))) {
+        if upgrade {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        (None, None) => Err(Completion::type_error("the URL is not valid")),
-        (None, Some(url)) => {
-            let mode = Redirect::read(&redirect)?;
-            if let Some(next) = call.next.as_ref().filter(|next| next.takes(&as_http(url.clone()))) {
-                if upgrade {
-                    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-                }
-                let outbound = Outbound { method, url: as_http(url.clone()), headers, body };
-                let response = next.fetch(call, outbound).await?;
-                return Ok(Completion::Response { response, url: url.into(), redirected: false });
-            }
-            default_headers(&mut headers);
-            exchange(operation, Exchange { method, url, headers, body, mode, upgrade }).await
-        }
+        let outbound = Outbound { method, url: as_http(url.clone()), headers, body };
+        let response = next.fetch(call, outbound).await?;
+        return Ok(Completion::Response { response, url: url.into(), redirected: false });
     }
+    default_headers(&mut headers);
+    exchange(operation, Exchange { method, url, headers, body, mode, upgrade }).await
 }
 
 fn parse_url(text: &str) -> Result<Url, Completion> {
     Url::parse(text).map_err(|_| Completion::type_error("the URL is not valid"))
-}
-
-/// The URL of a request to another worker or an object, as it is written. One is mostly asked for as often as another.
-fn known_url(operation: &Operation, text: &str) -> Result<String, Completion> {
-    let mut last = operation.instance.last.url.borrow_mut();
-    if *last != text {
-        *last = parse_url(text)?.into();
-    }
-    Ok(last.clone())
 }
 
 /// What a `data:` URL holds (Fetch Standard, section 6). It takes no network, and so no grant.
@@ -120,22 +98,6 @@ fn default_headers(headers: &mut HeaderMap) {
     let codings = if headers.contains_key(header::RANGE) { "identity" } else { "br, gzip, deflate" };
     headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static(codings));
-}
-
-async fn invoke(
-    operation: &Operation,
-    call: Call,
-    callee: &Value<'_>,
-    method: Method,
-    url: String,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Completion, Completion> {
-    let call = call.deeper();
-    let client = call.record.edit().client;
-    let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
-    let response = operation.invoke(callee, call, Event::Fetch(Box::new(event)))?.await?;
-    Ok(Completion::Response { response, url, redirected: false })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,187 @@
+//! Requests to other workers and to durable objects, and how one is begun within the call that asks for it.
+//!
+//! **Begun at once.** Whom a guest calls is mostly on the same core and answers without waiting. So the
+//! event enters the callee while the caller's guest is on the stack, on a stack of its own, and an answer
+//! that is all there goes back with the call: the caller's guest is not entered again, and what it makes
+//! of the answer is part of its own event still. One that waits goes on as every operation does.
+//!
+//! It is the same to both: a callee that calls back finds its caller's guest running, and waits, as it does
+//! for any other that runs. The time of each is charged to itself. Where that may not be done is as with
+//! [data](super::ask): behind what begins later, and in a durable object.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Body;
+use base::socket::Upgrade;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use send_wrapper::SendWrapper;
+use url::Url;
+use worker::object::Target;
+use worker::{Call, Env, Event, Failure, FetchEvent, Handle, Meter, Response};
+
+use super::ask::{Answer, Begun};
+use super::codec::{Decoder, Encoder, Value};
+use super::coding::Coding;
+use super::guest::{Effect, Guest};
+use super::host::parse_headers_if;
+use super::objects;
+use super::operations::{self, Completion, fetch};
+
+/// What was called last, for it is mostly called again.
+#[derive(Default)]
+pub struct LastCalled {
+    /// The stub of an object, and what it names.
+    pub stub: RefCell<Option<(Box<str>, Target)>>,
+    url: RefCell<String>,
+}
+
+impl LastCalled {
+    /// The URL of a request, as it is written. One is mostly asked for as often as another.
+    fn url(&self, text: &str) -> Result<String, Completion> {
+        let mut last = self.url.borrow_mut();
+        if *last != text {
+            *last = Url::parse(text).map_err(|_| Completion::type_error("the URL is not valid"))?.into();
+        }
+        Ok(last.clone())
+    }
+}
+
+/// SERVICE(callee, method, url, headers, body, stream, redirect)
+pub struct Asked<'a> {
+    callee: Value<'a>,
+    method: Value<'a>,
+    url: Value<'a>,
+    headers: Value<'a>,
+    pub body: Value<'a>,
+    pub stream: Value<'a>,
+}
+
+/// An answer to come.
+pub type Answering = LocalBoxFuture<'static, Result<Response, Failure>>;
+
+impl<'a> Asked<'a> {
+    pub fn read(args: &mut Decoder<'a>) -> Result<Self, Completion> {
+        let (callee, method, url) = (args.next()?, args.next()?, args.next()?);
+        let (headers, body, stream) = (args.next()?, args.next()?, args.next()?);
+        Ok(Self { callee, method, url, headers, body, stream })
+    }
+
+    /// Sends it on behalf of a request; answers with its URL, too.
+    pub fn send(
+        &self,
+        env: &Env,
+        last: &LastCalled,
+        (call, meter): (&Call, &Meter),
+        body: Body,
+    ) -> Result<(String, Answering), Completion> {
+        let method = Method::from_bytes(self.method.as_str()?.as_bytes())
+            .map_err(|_| Completion::type_error("the method is not a token"))?;
+        let mut upgrade = false;
+        let mut headers = parse_headers_if(self.headers.as_optional_str()?.unwrap_or(""), |name, value| {
+            upgrade |= fetch::asks_for_socket(name, value);
+            fetch::is_forwarded(name)
+        })?;
+        operations::count(meter, env)?;
+        let (traceparent, client) = {
+            let record = call.record.edit();
+            (HeaderValue::from_str(&record.trace.traceparent()), record.client)
+        };
+        if let Ok(value) = traceparent {
+            headers.insert(HeaderName::from_static("traceparent"), value);
+        }
+        if upgrade {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        let url = last.url(self.url.as_str()?)?;
+        let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
+        let answer = invoke(env, last, &self.callee, call.deeper(), Event::Fetch(Box::new(event)))?;
+        Ok((url, answer))
+    }
+}
+
+/// What a call goes to: a service binding by its number, or an object by its stub.
+pub fn invoke(
+    env: &Env,
+    last: &LastCalled,
+    callee: &Value<'_>,
+    call: Call,
+    event: Event,
+) -> Result<Answering, Completion> {
+    if let Value::String(stub) = callee {
+        let (objects, target) = objects::target(env, last, stub)?;
+        return Ok(objects.invoke(target, call, event));
+    }
+    match env.bindings.get(callee.as_u32()? as usize) {
+        Some((_, Handle::Service(invoker))) => Ok(invoker.invoke(call, event)),
+        _ => Err(Completion::type_error("this binding is no service")),
+    }
+}
+
+/// Begins a request, and answers it if nothing need be waited for.
+pub fn ask(guest: &mut Guest, env: &Arc<Env>, arguments: &[u8], out: &mut Encoder) -> Answer {
+    let context = guest.charged();
+    let begun = match begin(guest, env, arguments) {
+        Ok((url, answer)) => match run(guest, url, answer, out) {
+            Some(begun) => begun,
+            None => return Answer::Now,
+        },
+        Err(failed) => Begun::Ended(Box::new(failed)),
+    };
+    let operation = guest.fresh_id();
+    guest.effects.push(Effect::Begun { operation, context, code: super::abi::operation::SERVICE, begun });
+    Answer::Later(operation)
+}
+
+fn begin(guest: &mut Guest, env: &Env, arguments: &[u8]) -> Result<(String, Answering), Completion> {
+    let asked = Asked::read(&mut Decoder::new(arguments))?;
+    let body = match &asked.body {
+        Value::Null | Value::Undefined => Body::empty(),
+        whole => Body::full(Bytes::copy_from_slice(whole.as_content()?)),
+    };
+    let context = guest.charged();
+    let Guest { calls, called, .. } = guest;
+    let caller = calls.get_mut(&context).ok_or_else(operations::ended)?;
+    // From here on it may have left a trace.
+    caller.event = None;
+    asked.send(env, called, (&caller.call, &caller.meter), body)
+}
+
+/// Lets the callee run as far as it goes; `None` if it answered, and the encoder holds that.
+fn run(guest: &mut Guest, url: String, mut answer: Answering, out: &mut Encoder) -> Option<Begun> {
+    // The callee's time is its own.
+    guest.charge();
+    let at_once = (&mut answer).now_or_never();
+    guest.charge_elsewhere(Duration::ZERO);
+    guest.look_at_clock();
+    let completed = |result: Result<Response, Failure>, url: String| match result {
+        Ok(response) => Completion::Response { response, url, redirected: false },
+        Err(failure) => failure.into(),
+    };
+    match at_once {
+        Some(Ok(response)) if is_whole(&response) => {
+            encode(response, &url, out);
+            None
+        }
+        Some(result) => Some(Begun::Ended(Box::new(completed(result, url)))),
+        // The guest never leaves its thread, of which its type knows nothing.
+        None => Some(Begun::Waits(Box::pin(SendWrapper::new(async move { completed(answer.await, url) })))),
+    }
+}
+
+/// Whether a response is nothing but a head and a body that is all there, as it is to be read.
+fn is_whole(response: &Response) -> bool {
+    response.body().whole().is_some_and(|body| body.is_empty() || Coding::of(response.headers()).is_none())
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && !Upgrade::is_in(response)
+}
+
+fn encode(mut response: Response, url: &str, out: &mut Encoder) {
+    let body = response.body_mut().take_whole().unwrap_or_default();
+    operations::encode_head(&response, url, false, out);
+    out.bytes(&body).integer(0).null();
+}

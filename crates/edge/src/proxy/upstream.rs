@@ -589,7 +589,7 @@ impl<'a> Asking<'a> {
     /// For who wants to know each step: what one exchange came to.
     fn tell(&self, tried: &Tried) {
         self.heard.step("upstream", || {
-            let server = &self.upstream.servers[tried.slot.pick.at];
+            let server = &self.upstream.servers[tried.at];
             match &tried.result {
                 Ok(reply) => format!("{server} answers {}", reply.status()),
                 Err(failure) => format!("{server} fails: {} ({})", failure.code.name, failure.detail),

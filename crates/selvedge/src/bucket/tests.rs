@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
+use tempfile::NamedTempFile;
+
 use super::*;
 
 /// What a server does with a request.
@@ -20,6 +22,7 @@ struct Server {
     endpoint: String,
     thread: Option<JoinHandle<()>>,
     asked: Arc<Mutex<Vec<String>>>,
+    secret: NamedTempFile,
 }
 
 impl Server {
@@ -41,13 +44,15 @@ impl Server {
                 }
             }
         };
-        Self { endpoint, thread: Some(std::thread::spawn(run)), asked }
+        let mut secret = NamedTempFile::new().expect("a file");
+        secret.write_all(b"the secret\n").expect("written");
+        Self { endpoint, thread: Some(std::thread::spawn(run)), asked, secret }
     }
 
     fn depot(&self) -> BucketDepot {
         let patience =
             Patience { silence: Duration::from_millis(300), pause: Duration::from_millis(1), ..Patience::default() };
-        BucketDepot::patient(config(&self.endpoint), crate::wire::clock(), patience).expect("opens")
+        BucketDepot::patient(config(&self.endpoint, self.secret.path()), crate::wire::clock(), patience).expect("opens")
     }
 
     /// Each request's first line, once all that was to come has come.
@@ -78,16 +83,14 @@ fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-fn config(endpoint: &str) -> BucketConfig {
-    let file = std::env::temp_dir().join(format!("selvedge-bucket-{}", std::process::id()));
-    std::fs::write(&file, "the secret\n").expect("written");
+fn config(endpoint: &str, secret_file: &Path) -> BucketConfig {
     BucketConfig {
         endpoint: endpoint.to_owned(),
         bucket: "past".into(),
         region: "us-east-1".into(),
         prefix: "a".into(),
         access_key: Some("KEY".into()),
-        secret_file: Some(file),
+        secret_file: Some(secret_file.to_owned()),
         ca: None,
     }
 }
@@ -169,7 +172,7 @@ fn an_answer_that_breaks_off_goes_on_where_it_was() {
 
 #[test]
 fn nobody_is_asked_without_credentials() {
-    let config = BucketConfig { secret_file: Some("/nowhere/secret".into()), ..config("http://127.0.0.1:1") };
+    let config = config("http://127.0.0.1:1", Path::new("/nowhere/secret"));
     let told = check_credentials(&config).expect_err("there is no secret").to_string();
     assert!(told.contains("/nowhere/secret can't be read"), "{told}");
     let config = BucketConfig { access_key: None, ..config };

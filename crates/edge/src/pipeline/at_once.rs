@@ -206,7 +206,7 @@ fn write_head(
     let age_s = stored.age_s(now_ms);
     let left_s = i128::from(stored.lifetime_s) - i128::from(age_s);
     out.extend_from_slice(b"content-length: ");
-    push_number(out, stored.body.len() as u64);
+    push_number(out, stored.body.len());
     out.extend_from_slice(b"\r\nage: ");
     push_number(out, age_s);
     out.extend_from_slice(b"\r\ncache-status: selvedge; hit; ttl=");

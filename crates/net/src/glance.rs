@@ -98,7 +98,10 @@ impl<'a> Glance<'a> {
         if method != "GET" || version != 1 || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = match target.bytes().position(|byte| byte == b'?') {
+            Some(at) => (&target[..at], Some(&target[at + 1..])),
+            None => (target, None),
+        };
         if !target::is_normal_path(path) {
             return None;
         }

@@ -106,16 +106,14 @@ fn lower_case(text: &str, field: Option<&HeaderValue>) -> Result<HeaderValue, Re
 /// A name or an address, and perhaps a port; no user, no escapes, nothing that a URL parser would
 /// read in another way.
 fn check_authority(text: &str) -> Result<(), Refusal> {
-    if text.bytes().any(|byte| byte == b'@') {
-        return Err(bad_host("the host is not a host name"));
-    }
     let (host, port) = split_port(text);
-    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let name = |b: u8| NAME[usize::from(b)] != Letter::None;
     let good = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.len() <= 254 && host.bytes().all(name) && !host.starts_with('.'),
     };
-    if !good {
+    // No port has a user before it either.
+    if !good || port.is_some_and(|port| port.contains('@')) {
         return Err(bad_host("the host is not a host name"));
     }
     let numeric = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
@@ -166,8 +164,31 @@ pub(crate) fn is_normal_path(path: &str) -> bool {
 
 /// True if [`normalise`] would take the `Host` field as it is.
 pub fn is_normal_authority(text: &str) -> bool {
-    !text.bytes().any(|byte| byte.is_ascii_uppercase()) && check_authority(text).is_ok()
+    !text.bytes().any(|byte| NAME[usize::from(byte)] == Letter::Capital) && check_authority(text).is_ok()
 }
+
+/// What a byte is in the name of a host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Letter {
+    None,
+    Small,
+    Capital,
+}
+
+/// Every byte of every host is looked up here.
+static NAME: [Letter; 256] = {
+    let mut table = [Letter::None; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match byte as u8 {
+            b'A'..=b'Z' => Letter::Capital,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => Letter::Small,
+            _ => Letter::None,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// True if nothing in the path needs a second look: one pass, no allocation.
 fn is_plain(path: &[u8]) -> bool {

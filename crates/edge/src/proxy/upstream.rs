@@ -224,7 +224,7 @@ impl Upstream {
                 // Boxed: two attempts, of which most requests make one.
                 Box::pin(self.hedged(&mut asking, slot)).await
             } else {
-                self.attempt(slot, asking.outgoing()).await
+                pin!(self.attempt(slot, asking.outgoing())).await
             };
             asking.give_back(tried.unsent.take());
             asking.tell(&tried);
@@ -240,9 +240,10 @@ impl Upstream {
     /// One exchange with one target.
     async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing<'_>) -> Tried {
         let peer = &self.peers[slot.pick.at];
-        let exchange = async {
+        // Pinned where it is made: it is large, and would be moved to be waited for.
+        let mut exchange = pin!(async {
             match outgoing {
-                Outgoing::Plain(request) => peer.exchange_plain(request).await,
+                Outgoing::Plain(request) => pin!(peer.exchange_plain(request)).await,
                 // Boxed: a plain one needs no room for it.
                 Outgoing::Whole(copied) => {
                     let Copied { method, path_and_query, headers, body, interim, phases } = *copied;
@@ -251,9 +252,9 @@ impl Upstream {
                     Box::pin(exchange).await.map(Reply::of)
                 }
             }
-        };
+        });
         let result = match self.limits.try_ms {
-            0 => exchange.await,
+            0 => exchange.as_mut().await,
             ms => timeout(Duration::from_millis(ms), exchange).await.unwrap_or_else(|_| {
                 let (target, phase) = (self.name.clone(), "one try");
                 let error = ExchangeError::Timeout { target, phase, ms: ms.into(), limit: "try_ms" };

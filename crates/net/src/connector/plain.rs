@@ -97,8 +97,18 @@ impl PlainRequest {
 
 /// Whether a byte of a target is one in its path and in its query, for every parser of either.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'z' | b'|' | b'~')
+    PLAIN[usize::from(byte)]
 }
+
+static PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = matches!(byte as u8, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'z' | b'|' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 /// The request that a head says. One that is none is a request for nothing.
 pub(super) fn read(head: &[u8]) -> http::Request<Body> {

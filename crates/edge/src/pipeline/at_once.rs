@@ -255,7 +255,7 @@ fn write_head(out: &mut Vec<u8>, hit: &Hit, id: &str, glance: &Glance<'_>, door:
         return None;
     }
     out.extend_from_slice(b"content-length: ");
-    push_number(out, hit.body.len());
+    push_number(out, hit.body.len() as u64);
     out.extend_from_slice(b"\r\nage: ");
     push_number(out, hit.age_s);
     out.extend_from_slice(b"\r\ncache-status: selvedge; hit; ttl=");

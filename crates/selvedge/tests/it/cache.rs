@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 
-use crate::harness::{Answer, Node, Place, Request, until};
+use crate::harness::{Answer, Node, Place, Request, draws, until};
 use crate::proxy::{Origin, node, send};
 
 /// An origin that says how often it was asked before.
@@ -602,15 +602,6 @@ fn what_a_client_asks_beside_is_not_answered_the_short_way() {
     let visits = origin.visits();
     let [short, long] = both_ways(&node, "/", "");
     assert_eq!((short.text(), long.text()), (visits.to_string(), visits.to_string()), "nothing of before the purge");
-}
-
-/// Draws numbers below a bound, the same ones each time.
-fn draws(mut seed: u64) -> impl FnMut(usize) -> usize {
-    move |below| {
-        // Knuth's constants (MMIX); the upper bits are the good ones.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    }
 }
 
 #[test]

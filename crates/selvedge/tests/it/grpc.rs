@@ -9,7 +9,7 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Node, Place};
+use crate::harness::{Node, Place, run};
 
 /// A message as gRPC frames it: not compressed, its length, its bytes.
 fn message(text: &str) -> Bytes {
@@ -94,15 +94,6 @@ async fn read(body: &mut RecvStream, bytes: usize) -> Vec<u8> {
         read.extend_from_slice(&piece);
     }
     read
-}
-
-fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(test);
 }
 
 #[test]

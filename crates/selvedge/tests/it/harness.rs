@@ -211,6 +211,25 @@ pub fn write(path: &Path, content: &str) {
     fs::rename(&temporary, path).expect("the file in its place");
 }
 
+/// Runs what speaks with a node through an asynchronous client.
+pub fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(test);
+}
+
+/// Draws numbers below a bound, the same ones each time.
+pub fn draws(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        // Knuth's constants (MMIX); the upper bits are the good ones.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    }
+}
+
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use crate::harness::{Node, Place, until};
+use crate::harness::{Node, Place, draws, until};
 use crate::proxy::{Origin, node};
 
 /// What an origin answers.
@@ -134,12 +134,7 @@ response_headers = {{ remove = ["x-that-nobody-sends"] }}
     for path in &paths {
         check_alike(&node, path, "");
     }
-    let mut seed = 7_u64;
-    let mut draw = |below: usize| {
-        // Knuth's constants (MMIX); the upper bits are the good ones.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    };
+    let mut draw = draws(7);
     for _ in 0..150 {
         let path = paths[draw(paths.len())];
         // None of them twice: a second Content-Length is no request.

@@ -3,11 +3,15 @@
 
 mod cases;
 mod contenders;
+mod databases;
 mod floor;
+mod node;
 mod postgres;
+mod recovery;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::options::Options;
 use super::peer::Tools;
+use super::report::Report;
 use super::table::median;
 use crate::repo::Repo;
 use cases::{Bar, CASES, Case};
@@ -33,11 +38,21 @@ pub struct Figures {
     pub p99_us: f64,
 }
 
+/// A case that measures Selvedge alone, shortly if so asked.
+type Alone = fn(&Repo, &Tools, bool) -> Result<Report>;
+
+const ALONE: [(&str, Alone); 4] = [
+    (wake::NAME, wake::run),
+    (databases::NAME, databases::run),
+    (recovery::NAME, recovery::run),
+    (sockets::NAME, sockets::run),
+];
+
 /// The rounds of each contender in one case.
 type Rounds = BTreeMap<Contender, Vec<Figures>>;
 
 pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
-    let names: Vec<&str> = CASES.iter().map(|case| case.name).chain([sockets::NAME]).collect();
+    let names: Vec<&str> = CASES.iter().map(|case| case.name).chain(ALONE.map(|(name, _)| name)).collect();
     let options = &Options::parse("data", arguments, &names)?;
     let tools = Tools::find(repo)?;
     let wanted = || CASES.iter().filter(|case| options.wants(case.name));
@@ -53,16 +68,17 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
         }
         all.push((case, rounds));
     }
-    let sockets = match options.wants(sockets::NAME) {
-        true => Some(sockets::run(repo, &tools, options.quick)?),
-        false => None,
-    };
-    if let Some(report) = sockets.as_ref().filter(|_| !options.json) {
-        println!("{}", report.text());
+    let mut reports = Vec::new();
+    for (_, run) in ALONE.iter().filter(|(name, _)| options.wants(name)) {
+        let report = run(repo, &tools, options.quick)?;
+        if !options.json {
+            println!("{}", report.text());
+        }
+        reports.push(report);
     }
     if options.json {
         let entry = |(case, rounds): &(&Case, Rounds)| (case.name.to_owned(), to_json(case, rounds));
-        let alone = sockets.iter().map(|report| (report.name.to_owned(), report.json()));
+        let alone = reports.iter().map(|report| (report.name.to_owned(), report.json()));
         println!("{:#}", Value::Object(all.iter().map(entry).chain(alone).collect()));
     }
     Ok(())

@@ -80,6 +80,17 @@ impl Server {
         Ok(sizes.sum())
     }
 
+    /// Files and sockets that it has open.
+    pub fn files_open(&self) -> Result<usize> {
+        let counts = self.tree()?.into_iter().map(|stat| Ok(fs::read_dir(format!("/proc/{}/fd", stat.pid))?.count()));
+        counts.sum::<std::io::Result<usize>>().context("counting open files")
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub fn kill(&self) -> Result<()> {
+        repo::run(Command::new("kill").args(["-KILL", &self.child.id().to_string()]))
+    }
+
     /// The server and all that descends from it.
     fn tree(&self) -> Result<Vec<Stat>> {
         let entries = fs::read_dir("/proc").context("reading /proc")?;

@@ -10,16 +10,16 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::cases::Case;
+use super::node::{self, App, WORKERS};
 use super::postgres::Postgres;
 use super::{Figures, floor, postgres};
 use crate::bench::cases as functions;
 use crate::bench::load::{self, Target};
 use crate::bench::peer::{Contender as Isolation, Tools};
 use crate::bench::process::Server;
-use crate::bench::stage::{self, LOAD_CORE, SERVER_CORE, Stage, free_address};
+use crate::bench::stage::{LOAD_CORE, SERVER_CORE, Stage, free_address};
 use crate::repo::{self, Repo};
 
-const WORKERS: &str = "bench/data";
 const PEERS_FOLDER: &str = "SELVEDGE_BENCH_PEERS";
 const WARM_S: u32 = 1;
 const START_MAX: Duration = Duration::from_secs(20);
@@ -120,10 +120,7 @@ pub fn parse_contract(printed: &str) -> Result<Figures> {
 }
 
 fn handler(repo: &Repo, tools: &Tools, case: &Case, stage: &Stage, seconds: u32) -> Result<Figures> {
-    fs::copy(repo.path(WORKERS).join(case.worker), stage.folder().join("worker.js"))?;
-    stage::write_manifest(repo, stage.folder(), "bench", Isolation::SelvedgeShared)?;
-    stage::bind(stage.folder(), case.binding)?;
-    stage::deploy(tools, Isolation::SelvedgeShared, stage.folder(), &stage.data())?;
+    node::deploy(repo, tools, stage, &App { worker: case.worker, binding: case.binding, ..App::default() })?;
     over_http(tools, case, &stage.start(tools)?, &stage.host(), seconds)
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::peer::{Contender as Isolation, Tools};
+use super::node::{App, deployed, sleep_until_idle};
+use crate::bench::peer::Tools;
 use crate::bench::process::Server;
 use crate::bench::report::Report;
-use crate::bench::stage::{self, Stage, free_address};
+use crate::bench::stage::free_address;
 use crate::repo::Repo;
 
 pub const NAME: &str = "hibernated-sockets";
@@ -28,19 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LIMITS: &str = "[limits]\nconnections = 200000\nconnections_per_address = 200000\nobject_idle_ms = 1000\n";
 
 pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
-    let stage = Stage::empty(Isolation::SelvedgeShared)?;
-    let folder = stage.folder();
-    fs::copy(repo.path("bench/data/sockets.js"), folder.join("worker.js"))?;
-    stage::write_manifest(repo, folder, "bench", Isolation::SelvedgeShared)?;
-    stage::bind(folder, "ROOM = { object = \"Room\" }")?;
-    let manifest = fs::read_to_string(folder.join("selvedge.toml"))?;
-    fs::write(folder.join("selvedge.toml"), format!("{manifest}\n[limits]\nobject_sockets = 100000\n"))?;
-    stage::deploy(tools, Isolation::SelvedgeShared, folder, &stage.data())?;
+    let app = App {
+        worker: "sockets.js",
+        binding: "ROOM = { object = \"Room\" }",
+        manifest: "[limits]\nobject_sockets = 100000\n",
+        ..App::default()
+    };
+    let stage = deployed(repo, tools, &app)?;
     let port = free_address()?.port();
     let addresses: Vec<SocketAddr> =
         (2..2 + ADDRESSES).map(|last| SocketAddr::from(([127, 0, 0, last], port))).collect();
     let listeners = addresses.iter().map(|address| format!("[[listeners]]\nlisten = \"{address}\"\n"));
-    let config = folder.join("node.toml");
+    let config = stage.folder().join("node.toml");
     fs::write(&config, listeners.chain([LIMITS.to_owned()]).collect::<String>())?;
     let server = stage.start_configured(tools, &config)?;
     let host = stage.host();
@@ -93,11 +93,6 @@ fn files_max() -> Result<usize> {
     let line = limits.lines().find(|line| line.starts_with("Max open files")).context("no limit of open files")?;
     let soft = line.split_whitespace().nth(3).context("a limit without a number")?;
     Ok(soft.parse().unwrap_or(usize::MAX))
-}
-
-/// Nothing tells from outside that the object sleeps: it does after its second, and a sweep.
-fn sleep_until_idle() {
-    std::thread::sleep(Duration::from_secs(5));
 }
 
 fn open_when_ready(address: SocketAddr, host: &str) -> Result<TcpStream> {

@@ -52,6 +52,7 @@ use crate::database::store_error;
 use crate::{DataDirError, disk};
 
 mod archive;
+mod begun;
 mod care;
 mod elsewhere;
 mod journal;
@@ -65,6 +66,7 @@ mod totals;
 mod wal;
 
 use archive::Shelf;
+use begun::Begun;
 pub use archive::{REMOVED, check as check_archive};
 use base::Clock;
 use care::{Care, Sort};
@@ -102,6 +104,8 @@ struct Inner {
     oldest: Mutex<u64>,
     shortened: Condvar,
     members: Mutex<Members>,
+    /// Whose archive begins in which segment of the log.
+    begun: Mutex<Begun>,
     totals: Totals,
     clock: Arc<dyn Clock>,
     /// Where what the log no longer needs goes, and how long it is kept.
@@ -126,6 +130,8 @@ struct Members {
     forgotten: HashSet<String>,
     /// Those that the archive knows from a whole on.
     archived: HashSet<String>,
+    /// Those of which a whole lay in the log at the start.
+    begun: HashSet<String>,
     /// Databases that were closed, and whose next commit is not before this moment, which is to come.
     ahead: HashMap<PathBuf, u64>,
     /// Those that were closed, so that their files hold everything durably; not all of them.
@@ -181,6 +187,11 @@ impl Ledger {
             Arc::new(Elsewhere::new(depot, archive.clone(), limits, rng, now_ms))
         });
         let recovered = recovery::run(&root.path, &dir)?;
+        let mut begun: HashSet<String> = recovered.begun.names().map(str::to_owned).collect();
+        if let Some(archive) = &archive {
+            let log = archive.join(archive::LOG);
+            begun.extend(begun::read(&log).map_err(|error| DataDirError::from_io(&log, error))?);
+        }
         let log = Log::new(dir.clone(), recovered.last_batch, recovered.next_segment, root.reserve.clone());
         let inner = Arc::new(Inner {
             log: log.clone(),
@@ -188,7 +199,8 @@ impl Ledger {
             bytes_max: root.options.limits.ledger_bytes,
             oldest: Mutex::new(recovered.next_segment),
             shortened: Condvar::new(),
-            members: Mutex::default(),
+            members: Mutex::new(Members { begun, whole: recovered.whole, ..Members::default() }),
+            begun: Mutex::new(recovered.begun),
             totals: Totals::default(),
             clock: root.options.clock.clone(),
             archive,
@@ -260,13 +272,15 @@ impl Ledger {
         connection: &Connection,
     ) -> Result<(), StoreError> {
         let shelf = Shelf::of(archive, name);
-        if !shelf.goes_on()? {
+        let is_begun = self.inner.members().begun.contains(name);
+        if !shelf.goes_on(is_begun)? {
             let scratch = archive.join(format!("{SCRATCH}{id}.tmp"));
-            if let Some(appended) = member.append_whole(connection, &scratch)?
-                && shelf.is_marked_removed()
-            {
-                appended.wait()?;
-                shelf.unmark_removed()?;
+            if let Some(place) = member.append_whole(connection, &scratch)? {
+                self.inner.begun().note(place.segment, place.batch, name);
+                if shelf.is_marked_removed() {
+                    self.log().ticket(place.batch).wait()?;
+                    shelf.unmark_removed()?;
+                }
             }
         }
         self.inner.members().archived.insert(name.to_owned());
@@ -301,6 +315,7 @@ impl Ledger {
         members.ids += 1;
         members.forgotten.insert(name.clone());
         members.archived.remove(&name);
+        members.begun.remove(&name);
         members.whole.remove(&name);
         let id = members.ids;
         drop(members);
@@ -408,6 +423,10 @@ impl Ledger {
 impl Inner {
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all(&self) -> Vec<Arc<Member>> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DATA/archive/log/NNN.log                      segments that recovery needs no more
+//! DATA/archive/log/NNN.begun                    whose whole is in there (`begun`)
 //! DATA/archive/PATH/FIRST-LAST.BATCH.ltx        changes of one database, from such segments
 //! DATA/archive/PATH/0…1-LAST.BATCH.ltx          the whole of it
 //! DATA/archive/PATH/removed                     what is called so next begins with a whole
@@ -239,9 +240,9 @@ impl Shelf {
         Ok(entries)
     }
 
-    /// Whether what follows can be told from what is here.
-    pub fn goes_on(&self) -> Result<bool, StoreError> {
-        Ok(!self.is_marked_removed() && !self.entries()?.is_empty())
+    /// Whether what follows can be told from what is here, or is in the log and not sorted yet.
+    pub fn goes_on(&self, is_begun: bool) -> Result<bool, StoreError> {
+        Ok(!self.is_marked_removed() && (is_begun || !self.entries()?.is_empty()))
     }
 
     /// The database is being removed: whatever is called so next begins with a whole. The mark says when.

@@ -1,6 +1,7 @@
 //! What keeps the log short: databases that hold an old segment are made durable on their own, and
 //! segments that none needs go.
 
+use std::cmp::Reverse;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use services::StoreError;
 
-use super::Inner;
+use super::{Inner, begun};
 use super::archive::{Collected, Commit, Shelf};
 use super::journal::Member;
 use super::segment::{self, SEGMENT_BYTES};
@@ -92,10 +93,31 @@ impl Inner {
                 Some(_) => {}
             }
         }
+        late.extend(self.large(&late));
         flush_all(late);
         let needed_from = self.all().iter().filter_map(|member| member.needed_from()).min();
         self.retire_before(needed_from.unwrap_or(current))?;
         self.sort(Sort::IfDue)
+    }
+
+    /// Of the others, those that a start after a crash would be longest about, until the rest is short. What is
+    /// written over and over, or packs well, takes little room in the log and holds up no old segment.
+    fn large(&self, late: &[Arc<Member>]) -> Vec<Arc<Member>> {
+        let is_late = |member: &Arc<Member>| late.iter().any(|late| Arc::ptr_eq(late, member));
+        let sized = |member: Arc<Member>| (member.recovered_bytes(), member);
+        let mut members: Vec<_> = self.all().into_iter().map(sized).filter(|(bytes, _)| *bytes > 0).collect();
+        let mut bytes: u64 = members.iter().map(|(bytes, _)| bytes).sum();
+        if bytes <= self.bytes_max {
+            return Vec::new();
+        }
+        members.sort_by_key(|(bytes, _)| Reverse(*bytes));
+        let too_many = |(of_it, _): &(u64, Arc<Member>)| {
+            let more = bytes > self.bytes_max / 2;
+            bytes -= of_it;
+            more
+        };
+        let large = members.into_iter().take_while(too_many).map(|(_, member)| member);
+        large.filter(|member| !is_late(member)).collect()
     }
 
     /// Writes a database anew whose file could not be flushed.
@@ -114,10 +136,14 @@ impl Inner {
         let newest = segments.last().copied().unwrap_or(0);
         for &old in segments.iter().filter(|&&old| old < number && old < newest) {
             let moved = match self.archived_log() {
-                Some(log) => segment::shift(&self.dir, old, &log),
+                Some(log) => self
+                    .begun()
+                    .write(&log, old, |batch| self.log.is_durable(batch))
+                    .and_then(|()| segment::shift(&self.dir, old, &log)),
                 None => segment::retire(&self.dir, old, &self.dir),
             };
             moved.map_err(fail)?;
+            self.begun().forget(old);
         }
         self.set_oldest(number.min(newest));
         Ok(())
@@ -153,7 +179,7 @@ impl Inner {
         self.put_away(archive, collected.commits.into_iter().collect())?;
         *self.sorted() = (until_now, open_since);
         for number in numbers.into_iter().filter(|&number| number < open_since) {
-            segment::retire(&log, number, &self.dir).map_err(fail)?;
+            begun::remove(&log, number).and_then(|()| segment::retire(&log, number, &self.dir)).map_err(fail)?;
         }
         Ok(())
     }

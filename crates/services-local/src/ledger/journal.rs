@@ -16,7 +16,7 @@ use services::StoreError;
 
 use super::Ledger;
 use super::archive::Commit;
-use super::log::{Log, Name, Ticket};
+use super::log::{Log, Name, Place, Ticket};
 use super::record::{self, PagesHead};
 use super::totals::Total;
 use super::wal::{Frame, Wal};
@@ -66,6 +66,10 @@ struct State {
     time_ms: u64,
     /// What it takes of its app's total.
     bytes: u64,
+    /// Bytes of pages that were logged, ever; those of them that the file holds; and that it holds durably.
+    logged: u64,
+    logged_copied: u64,
+    logged_flushed: u64,
     /// A flush of the file failed: nobody knows what it holds, until all that it may lack was
     /// written anew from the ledger.
     failure: Option<StoreError>,
@@ -125,6 +129,9 @@ impl Member {
             uncopied_from: None,
             time_ms: 0,
             bytes,
+            logged: 0,
+            logged_copied: 0,
+            logged_flushed: 0,
             failure: None,
             retired: false,
             born: None,
@@ -158,15 +165,15 @@ impl Member {
     }
 
     /// Appends the whole database, for the archive, which knows nothing of it yet. `scratch` is a
-    /// file that is made for the time being.
-    pub fn append_whole(&self, connection: &Connection, scratch: &Path) -> Result<Option<Ticket>, StoreError> {
+    /// file that is made for the time being. Answers where it ends.
+    pub fn append_whole(&self, connection: &Connection, scratch: &Path) -> Result<Option<Place>, StoreError> {
         let copied = copy_to(connection, scratch).map_err(|error| store_error(&self.path, &error));
         let appended = copied.and_then(|()| self.append_file(scratch));
         disk::remove(scratch).map_err(|error| disk::store_error(scratch, &error))?;
         appended
     }
 
-    fn append_file(&self, path: &Path) -> Result<Option<Ticket>, StoreError> {
+    fn append_file(&self, path: &Path) -> Result<Option<Place>, StoreError> {
         let fail = |error| disk::store_error(path, &error);
         let file = File::open(path).map_err(fail)?;
         let length = file.metadata().map_err(fail)?.len();
@@ -192,7 +199,7 @@ impl Member {
             born: false,
             database_pages,
         };
-        let (mut first, mut ticket) = (1, None);
+        let (mut first, mut place) = (1, None);
         while first <= database_pages {
             let count = (database_pages - first + 1).min(WHOLE_PART_PAGES);
             let mut bytes = vec![0; count as usize * page_bytes as usize];
@@ -201,9 +208,9 @@ impl Member {
             first += count;
             let mut record = Vec::new();
             record::pages(&mut record, PagesHead { last: first > database_pages, ..head }, &images);
-            ticket = Some(self.log.ticket(self.log.append(&self.name, &record)?.batch));
+            place = Some(self.log.append(&self.name, &record)?);
         }
-        Ok(ticket)
+        Ok(place)
     }
 
     /// Appends what was committed since the last look; after a failure of the log, everything
@@ -234,12 +241,13 @@ impl Member {
             born: false,
             database_pages: commits.database_pages,
         };
-        let (mut last, mut first_segment) = (state.last, None);
+        let (mut last, mut first_segment, mut logged) = (state.last, None, 0);
         let mut bytes = Vec::new();
         state
             .wal
             .read(&commits, |frames: &[Frame<'_>], is_last| {
                 let images: BTreeMap<u32, &[u8]> = frames.iter().map(|frame| (frame.page, frame.image)).collect();
+                logged += images.len() as u64 * commits.page_bytes as u64;
                 bytes.clear();
                 record::pages(&mut bytes, PagesHead { last: is_last, ..head }, &images);
                 let place = self.log.append(&self.name, &bytes)?;
@@ -252,6 +260,7 @@ impl Member {
         let bytes = commits.page_bytes as u64 * u64::from(commits.database_pages);
         self.total.resize(std::mem::replace(&mut state.bytes, bytes), bytes);
         state.last = last;
+        state.logged += logged;
         state.needed_from = state.needed_from.or(first_segment);
         state.uncopied_from = state.uncopied_from.or(first_segment);
         Ok(())
@@ -269,6 +278,7 @@ impl Member {
         let copied = checkpoint(connection, "PASSIVE").map_err(|error| store_error(&self.path, &error))?;
         if copied {
             state.copied = state.last;
+            state.logged_copied = state.logged;
             state.uncopied_from = None;
         }
         Ok(copied)
@@ -279,12 +289,18 @@ impl Member {
         self.state().needed_from
     }
 
+    /// What recovery would write into its file at most: no page more than once.
+    pub fn recovered_bytes(&self) -> u64 {
+        let state = self.state();
+        (state.logged - state.logged_flushed).min(state.bytes)
+    }
+
     /// Makes the file durable as far as it was copied, and records it.
     pub fn flush(&self) -> Result<Option<Ticket>, StoreError> {
-        let (copied, is_named) = {
+        let (copied, logged_copied, is_named) = {
             let state = self.state();
             state.refusal()?;
-            (if state.retired { 0 } else { state.copied }, state.born.is_none())
+            (if state.retired { 0 } else { state.copied }, state.logged_copied, state.born.is_none())
         };
         if copied == 0 {
             return Ok(None);
@@ -299,6 +315,7 @@ impl Member {
         }
         state.refusal()?;
         state.born = None;
+        state.logged_flushed = logged_copied;
         let place = self.log.append(&self.name, &bytes)?;
         if state.copied == copied {
             state.needed_from = state.uncopied_from;
@@ -409,6 +426,7 @@ impl Member {
             state.time_ms = state.time_ms.max(before.time_ms);
             state.bytes = before.bytes;
             state.born = before.born.take();
+            state.logged += before.logged - before.logged_flushed;
             state.wal.rewind();
         }
         self.catch_up(&mut state)

@@ -5,7 +5,7 @@
 //! All of that lies in the log, since nothing is copied before it is durable there, so writing the
 //! images again mends it. Doing so twice, after a crash in the middle, leaves the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use services::StoreError;
 
 use super::archive;
+use super::begun::Begun;
 use super::journal::beside;
 use super::record::{self, Malformed, Record, Records};
 use super::segment::{self, Header, Reader, Writer};
@@ -22,6 +23,8 @@ use crate::disk;
 
 /// Threads that write and flush files; they wait for the disk, not for a core.
 const THREADS: usize = 8;
+/// So much of a file is written at once where it follows.
+const RUN_BYTES: usize = 1 << 20;
 
 /// What the log said.
 pub struct Recovered {
@@ -29,6 +32,10 @@ pub struct Recovered {
     pub next_segment: u64,
     /// The segment that the log goes on with, if there was a log.
     pub writer: Option<Writer>,
+    /// The databases of which it holds a whole.
+    pub begun: Begun,
+    /// Those whose files hold everything now, durably.
+    pub whole: HashSet<String>,
 }
 
 /// The state of one database as the log tells it.
@@ -41,6 +48,8 @@ struct Pending {
     /// The file and the log have been at one: what lies beside the file is of no use.
     touched: bool,
     forgotten: bool,
+    /// The segment and the batch that end a whole of it, for the archive.
+    whole_at: Option<(u64, u64)>,
 }
 
 impl Pending {
@@ -66,7 +75,8 @@ pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
     let Some(&newest) = numbers.last() else {
         // An archive that came with a backup goes on.
         let last_batch = archive::newest_batch(&root.join("archive"))?;
-        return Ok(Recovered { last_batch, next_segment: 1, writer: None });
+        let (begun, whole) = (Begun::default(), HashSet::new());
+        return Ok(Recovered { last_batch, next_segment: 1, writer: None, begun, whole });
     };
     let mut readers = open_needed(dir, &numbers)?;
     let (databases, last_batch) = scan(&mut readers)?;
@@ -77,7 +87,18 @@ pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
     let number = newest + 1;
     let header = Header { number, after: last_batch, first: last_batch + 1, replay_from: number };
     let writer = Writer::create(dir, header).map_err(fail)?;
-    Ok(Recovered { last_batch, next_segment: number, writer: Some(writer) })
+    let mut begun = Begun::default();
+    for (name, pending) in &databases {
+        if let Some((segment, batch)) = pending.whole_at {
+            begun.note(segment, batch, name);
+        }
+    }
+    // One that the log speaks of may be gone.
+    let is_whole = |(name, pending): &(String, Pending)| {
+        pending.touched && !pending.forgotten && root.join(name).is_file()
+    };
+    let whole = databases.into_iter().filter(is_whole).map(|(name, _)| name).collect();
+    Ok(Recovered { last_batch, next_segment: number, writer: Some(writer), begun, whole })
 }
 
 /// Opens the segments that recovery needs. If one is missing, a batch will be.
@@ -100,6 +121,7 @@ fn scan(readers: &mut [Reader]) -> Result<(HashMap<String, Pending>, u64), Store
     let afters: Vec<u64> = readers.iter().skip(1).map(|reader| reader.header.after).collect();
     for (at, reader) in readers.iter_mut().enumerate() {
         let mut names: HashMap<u32, String> = HashMap::new();
+        let number = reader.header.number;
         while let Some(batch) = reader.next(afters.get(at).copied())? {
             let start = batch.payload.as_ptr() as usize;
             for read in Records::new(batch.payload) {
@@ -109,7 +131,7 @@ fn scan(readers: &mut [Reader]) -> Result<(HashMap<String, Pending>, u64), Store
                     offset: batch.offset + (stored.as_ptr() as usize - start) as u64,
                     length: stored.len() as u32,
                 };
-                read.and_then(|read| note(&mut databases, &mut names, read, place)).map_err(|Malformed| {
+                read.and_then(|read| note(&mut databases, &mut names, read, (number, batch.number), place)).map_err(|Malformed| {
                     StoreError::Corrupt(format!("batch {} of the ledger can't be read", batch.number))
                 })?;
             }
@@ -119,11 +141,12 @@ fn scan(readers: &mut [Reader]) -> Result<(HashMap<String, Pending>, u64), Store
     Ok((databases, last))
 }
 
-/// Takes a record into account.
+/// Takes a record into account, of this segment and batch.
 fn note(
     databases: &mut HashMap<String, Pending>,
     names: &mut HashMap<u32, String>,
     record: Record<'_>,
+    at: (u64, u64),
     place: impl Fn(&[u8]) -> Stored,
 ) -> Result<(), Malformed> {
     let id = match record {
@@ -136,6 +159,12 @@ fn note(
         Record::Checkpoint { id, .. } | Record::Forget { id } | Record::Adopt { id } => id,
     };
     let pending = names.get(&id).and_then(|path| databases.get_mut(path)).ok_or(Malformed)?;
+    if let Record::Pages(pages) = &record
+        && pages.base
+        && pages.last
+    {
+        pending.whole_at = Some(at);
+    }
     match record {
         Record::Pages(pages) if !pages.base || pages.born => {
             for stored in pages.stored() {
@@ -223,7 +252,7 @@ fn apply_one(path: &Path, segments: &[File], pending: &Pending) -> Result<(), St
         Err(error) => return Err(fail(error)),
     };
     let mut stored_bytes = Vec::new();
-    let mut image = vec![0; page_bytes as usize];
+    let mut run = Run { file: &file, page_bytes: page_bytes as usize, first: 0, images: Vec::new() };
     let in_order: BTreeMap<u32, &Stored> = pending.pages.iter().map(|(&page, stored)| (page, stored)).collect();
     for (page, stored) in in_order {
         debug_assert!(stored.batch <= last);
@@ -232,10 +261,40 @@ fn apply_one(path: &Path, segments: &[File], pending: &Pending) -> Result<(), St
         }
         stored_bytes.resize(stored.length as usize, 0);
         segments[stored.segment].read_exact_at(&mut stored_bytes, stored.offset).map_err(fail)?;
-        record::unpack(&stored_bytes, &mut image)
+        let image = run.place(page).map_err(fail)?;
+        record::unpack(&stored_bytes, image)
             .map_err(|Malformed| StoreError::Corrupt(format!("the ledger's page {page} of {}", path.display())))?;
-        file.write_all_at(&image, u64::from(page - 1) * u64::from(page_bytes)).map_err(fail)?;
     }
+    run.write().map_err(fail)?;
     file.set_len(u64::from(database_pages) * u64::from(page_bytes)).map_err(fail)?;
     file.sync_all().map_err(fail)
+}
+
+/// Pages that follow each other, written together.
+struct Run<'a> {
+    file: &'a File,
+    page_bytes: usize,
+    first: u32,
+    images: Vec<u8>,
+}
+
+impl Run<'_> {
+    /// Where the image of this page goes; those before it are written if it does not follow them.
+    fn place(&mut self, page: u32) -> io::Result<&mut [u8]> {
+        let count = self.images.len() / self.page_bytes;
+        if u64::from(self.first) + count as u64 != u64::from(page) || self.images.len() >= RUN_BYTES {
+            self.write()?;
+            self.first = page;
+        }
+        let start = self.images.len();
+        self.images.resize(start + self.page_bytes, 0);
+        Ok(&mut self.images[start..])
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let offset = u64::from(self.first.saturating_sub(1)) * self.page_bytes as u64;
+        self.file.write_all_at(&self.images, offset)?;
+        self.images.clear();
+        Ok(())
+    }
 }

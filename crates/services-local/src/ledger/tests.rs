@@ -346,4 +346,5 @@ fn tickets_of_many_databases_share_flushes() {
 }
 
 mod archive;
+mod begun;
 mod elsewhere;

@@ -52,6 +52,9 @@ impl Ledger {
                 self.log().ticket(batch).wait()?;
                 shelf.unmark_removed()?;
             }
+            if let Some(segment) = member.needed_from() {
+                self.inner.begun().note(segment, batch, &name);
+            }
             self.inner.members().archived.insert(name);
         }
         Ok(Journal::new(self.clone(), member))

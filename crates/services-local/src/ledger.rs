@@ -66,9 +66,9 @@ mod totals;
 mod wal;
 
 use archive::Shelf;
-use begun::Begun;
 pub use archive::{REMOVED, check as check_archive};
 use base::Clock;
+use begun::Begun;
 use care::{Care, Sort};
 use elsewhere::{Carrier, Elsewhere};
 pub use elsewhere::{CheckedCopy, Copied, Listing, at_once, list as list_archive};

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use services::StoreError;
 
-use super::{Inner, begun};
 use super::archive::{Collected, Commit, Shelf};
 use super::journal::Member;
 use super::segment::{self, SEGMENT_BYTES};
+use super::{Inner, begun};
 
 const EVERY: Duration = Duration::from_millis(250);
 /// What the archive took in is sorted when it is so much, or so old.

@@ -94,9 +94,8 @@ pub fn run(root: &Path, dir: &Path) -> Result<Recovered, StoreError> {
         }
     }
     // One that the log speaks of may be gone.
-    let is_whole = |(name, pending): &(String, Pending)| {
-        pending.touched && !pending.forgotten && root.join(name).is_file()
-    };
+    let is_whole =
+        |(name, pending): &(String, Pending)| pending.touched && !pending.forgotten && root.join(name).is_file();
     let whole = databases.into_iter().filter(is_whole).map(|(name, _)| name).collect();
     Ok(Recovered { last_batch, next_segment: number, writer: Some(writer), begun, whole })
 }
@@ -131,9 +130,9 @@ fn scan(readers: &mut [Reader]) -> Result<(HashMap<String, Pending>, u64), Store
                     offset: batch.offset + (stored.as_ptr() as usize - start) as u64,
                     length: stored.len() as u32,
                 };
-                read.and_then(|read| note(&mut databases, &mut names, read, (number, batch.number), place)).map_err(|Malformed| {
-                    StoreError::Corrupt(format!("batch {} of the ledger can't be read", batch.number))
-                })?;
+                read.and_then(|read| note(&mut databases, &mut names, read, (number, batch.number), place)).map_err(
+                    |Malformed| StoreError::Corrupt(format!("batch {} of the ledger can't be read", batch.number)),
+                )?;
             }
         }
     }

@@ -33,7 +33,8 @@ pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
     if found < acknowledged {
         bail!("{acknowledged} rows were acknowledged, and {found} are there");
     }
-    let about = format!("a node with {wanted} MiB is killed while it writes; the next is to answer a second later at most");
+    let about =
+        format!("a node with {wanted} MiB is killed while it writes; the next is to answer a second later at most");
     Ok(Report::new(NAME, about)
         .figure("rows of a MiB that were acknowledged", "acknowledged", 0, acknowledged as f64)
         .figure("rows that are there", "found", 0, found as f64)

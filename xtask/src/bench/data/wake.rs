@@ -27,10 +27,14 @@ pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
     let node = Node::start(tools, &stage, "/read?name=first")?;
     let after_start = node.times_ms(&paths("/read"), "Counted 1.")?;
     let awake = node.times_ms(&paths("/read"), "Counted 1.")?;
-    let about = format!("{objects} durable objects, each asked by a request of its own; waking is to take 3 ms at most");
-    let report = Report::new(NAME, about)
-        .figure("awake p50, ms", "awake_p50_ms", 2, awake.0)
-        .figure("awake p99, ms", "awake_p99_ms", 2, awake.1);
+    let about =
+        format!("{objects} durable objects, each asked by a request of its own; waking is to take 3 ms at most");
+    let report = Report::new(NAME, about).figure("awake p50, ms", "awake_p50_ms", 2, awake.0).figure(
+        "awake p99, ms",
+        "awake_p99_ms",
+        2,
+        awake.1,
+    );
     let report = woken(report, "asleep", ["asleep_p50_ms", "asleep_p99_ms", "wake_ms"], asleep, awake);
     let keys = ["restarted_p50_ms", "restarted_p99_ms", "restarted_wake_ms"];
     let report = woken(report, "after a restart", keys, after_start, awake);

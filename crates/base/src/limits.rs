@@ -169,6 +169,7 @@ limits! {
         kv_namespace_bytes: 16 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of one KV namespace.";
         kv_app_keys: 20_000_000, 0, 1 << 40, "", "quota_exceeded", "Entries of all KV namespaces of one app.";
         kv_app_bytes: 32 << 30, 0, 1 << 50, "bytes", "quota_exceeded", "Keys, values and metadata of all KV namespaces of one app.";
+        kv_cache_bytes: 16 * MIB, 0, 1 << 40, "bytes", "", "Memory of the node for KV values of up to 64 KiB that were read lately; 0 for none.";
         kv_files_open: 64, 4, 10_000, "", "", "Database files of KV kept open, one for each app; the least recently used is closed.";
         blob_key_bytes: 1_024, 1, 1_024, "bytes", "blob_key_too_long", "Key of a blob.";
         blob_put_bytes: 5 << 30, 1, 1 << 40, "bytes", "blob_too_large", "One blob, or one part of an upload, that is put at once.";

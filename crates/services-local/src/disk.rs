@@ -63,6 +63,17 @@ pub fn take_room(_: &File, _: u64) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Up to where a file holds something, from its beginning on; room that was only taken is nothing.
+#[cfg(target_os = "linux")]
+pub fn filled_bytes(file: &File) -> u64 {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0)).unwrap_or(0)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn filled_bytes(_: &File) -> u64 {
+    0
+}
+
 /// How much more the disk of a file takes; nothing if it can't be told.
 pub fn free_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(path).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))

@@ -20,10 +20,12 @@ use crate::data_dir::Root;
 use crate::database::{Tx, WriteError};
 
 mod feed;
+mod hot;
 mod rows;
 pub(crate) mod stores;
 mod write;
 
+use hot::{Hot, Ticket};
 use rows::{Place, Row, Wanted};
 use stores::{Layout, Store, Stores};
 use write::{Desk, Step, Value, Writing};
@@ -45,6 +47,7 @@ pub struct LocalKv {
     stores: Stores,
     /// But for quotas.
     limits: KvLimits,
+    hot: Arc<Hot>,
     clock: Arc<dyn Clock>,
     /// Last, so that the stores close before the lock on the directory goes.
     root: Arc<Root>,
@@ -56,11 +59,13 @@ impl LocalKv {
         let open_max = root.options.limits.kv_files_open as usize;
         let layout = Layout { kind: rows::KIND, named: rows::contents, open_max };
         let (stores, clock) = (Stores::new(path, layout, &root), root.options.clock.clone());
-        Ok(Self { stores, limits, clock, root })
+        let hot = Arc::new(Hot::new(root.options.limits.kv_cache_bytes as usize));
+        Ok(Self { stores, limits, hot, clock, root })
     }
 
-    fn limits_of(&self, app: &AppId) -> Arc<KvLimits> {
-        self.root.quotas.kv(&app.app)
+    fn desk(&self, store: &Arc<Store>) -> Desk {
+        let limits = self.root.quotas.kv(&store.app.app);
+        Desk { clock: self.clock.clone(), limits, store: store.clone(), hot: self.hot.clone() }
     }
 
     /// Reclaims the space of expired entries and orphaned content files in the files that are
@@ -70,7 +75,7 @@ impl LocalKv {
         let mut swept = 0;
         for store in self.stores.opened() {
             loop {
-                let desk = Desk::of(&store, &self.clock, self.limits_of(&store.app));
+                let desk = self.desk(&store);
                 let write = move |tx: &mut Tx<'_>| -> Result<usize, WriteError<StoreError>> {
                     Ok(write::expire(&desk, tx, SWEEP_ROWS)?)
                 };
@@ -174,7 +179,7 @@ impl LocalKv {
         }))
     }
 
-    async fn read(&self, ns: &KvNamespace, key: &str) -> Result<Option<KvEntry>, KvError> {
+    async fn read(&self, ns: &KvNamespace, key: &str, ticket: Option<Ticket>) -> Result<Option<KvEntry>, KvError> {
         self.limits.check_key(key)?;
         let store = match self.stores.open_now(ns) {
             Some(store) => store,
@@ -186,7 +191,14 @@ impl LocalKv {
         for _ in 0..READ_ATTEMPTS {
             let now_ms = self.clock.unix_ms();
             let Some(row) = store.database.read(|c| rows::get(c, &ns.name, key, now_ms))? else { return Ok(None) };
+            let value = match &row.place {
+                Place::Inline(bytes) => Some(bytes.clone()),
+                Place::Content(_) => None,
+            };
             if let Some(entry) = Self::entry(&store, row).await? {
+                if let Some((ticket, value)) = ticket.zip(value) {
+                    self.hot.keep(ticket, ns, key, &entry, &value);
+                }
                 return Ok(Some(entry));
             }
         }
@@ -233,8 +245,7 @@ impl LocalKv {
         let value = self.receive(&store, value).await?;
         let size = value.size();
         let held = value.held() + key.len() + options.metadata.as_ref().map_or(0, String::len);
-        let (desk, name, key) =
-            (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone(), key.to_owned());
+        let (desk, name, key) = (self.desk(&store), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<PutReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
             writing.put_alone(&key, value, &options)?;
@@ -250,8 +261,7 @@ impl LocalKv {
         let Some(store) = self.stores.existing(&ns.app_id()).await? else {
             return condition.check(None).map(|()| DeleteReceipt { existed: false, durability });
         };
-        let (desk, name, key) =
-            (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone(), key.to_owned());
+        let (desk, name, key) = (self.desk(&store), ns.name.clone(), key.to_owned());
         let write = move |tx: &mut Tx<'_>| -> Result<DeleteReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
             writing.check(&key, condition)?;
@@ -278,7 +288,7 @@ impl LocalKv {
             };
             steps.push((key, Step::new(action, value)));
         }
-        let (desk, name) = (Desk::of(&store, &self.clock, self.limits_of(&store.app)), ns.name.clone());
+        let (desk, name) = (self.desk(&store), ns.name.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<CommitReceipt, WriteError<KvError>> {
             let mut writing = Writing::begin(desk, tx, &name)?;
             for Check { key, condition } in checks {
@@ -361,7 +371,14 @@ impl LocalKv {
 
 impl Kv for LocalKv {
     fn get<'a>(&'a self, ns: &'a KvNamespace, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>> {
-        self.read(ns, key).boxed()
+        // What is at hand is answered before the larger part of a read is made.
+        let read = async move {
+            match self.hot.get(ns, key, &*self.clock) {
+                Ok(entry) => Ok(Some(entry)),
+                Err(ticket) => self.read(ns, key, ticket).boxed().await,
+            }
+        };
+        read.boxed()
     }
 
     fn get_many<'a>(

@@ -14,15 +14,18 @@ use services::kv::sum;
 use services::{Action, ChangeKind, CommitReceipt, Condition, Durability, KvError, KvLimits, KvUsage, PutOptions};
 
 use super::feed;
+use super::hot::{Changing, Hot};
 use super::rows::{self, Found, Namespace, NewRow};
-use super::stores::{News, Store};
-use crate::content::{ContentGuard, ContentId, Contents};
+use super::stores::Store;
+use crate::content::{ContentGuard, ContentId};
 use crate::database::{Fate, Tx, WriteError};
 
 /// What the writer of a file remembers of it between two writes.
 #[derive(Default)]
 pub struct Counts {
     known: Mutex<Option<Count>>,
+    /// Keys of writes whose fate is unknown, until the file was opened again.
+    doubtful: Mutex<Vec<Changing>>,
 }
 
 #[derive(Clone)]
@@ -46,11 +49,14 @@ impl Counts {
             return Ok(count.clone());
         }
         let count = Count { total: rows::total(connection)?, changes: feed::count(connection)?, last: None };
+        // Writes are taken, so the file is certain again, and whatever comes of those in doubt is there.
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(known.insert(count).clone())
     }
 
-    fn doubt(&self) {
+    fn doubt(&self, changing: Vec<Changing>) {
         *self.known() = None;
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).extend(changing);
     }
 }
 
@@ -105,21 +111,8 @@ impl Step {
 pub struct Desk {
     pub clock: Arc<dyn Clock>,
     pub limits: Arc<KvLimits>,
-    pub contents: Arc<Contents>,
-    pub counts: Arc<Counts>,
-    pub news: News,
-}
-
-impl Desk {
-    pub fn of(store: &Store, clock: &Arc<dyn Clock>, limits: Arc<KvLimits>) -> Self {
-        Self {
-            clock: clock.clone(),
-            limits,
-            contents: store.contents.clone(),
-            counts: store.counts.clone(),
-            news: store.news.clone(),
-        }
-    }
+    pub store: Arc<Store>,
+    pub hot: Arc<Hot>,
 }
 
 /// A write under way.
@@ -135,15 +128,22 @@ pub struct Writing<'a, 'tx> {
     revision: Option<u64>,
     told: usize,
     sums: Vec<i64>,
+    held: Held,
+}
+
+/// What a write holds until its fate is known.
+#[derive(Default)]
+struct Held {
     guards: Vec<ContentGuard>,
     dropped: Vec<ContentId>,
+    changing: Vec<Changing>,
 }
 
 type Written<T> = Result<T, WriteError<KvError>>;
 
 impl<'a, 'tx> Writing<'a, 'tx> {
     pub fn begin(desk: Desk, tx: &'a mut Tx<'tx>, name: &'a ResourceName) -> Written<Self> {
-        let count = desk.counts.get(tx.connection())?;
+        let count = desk.store.counts.get(tx.connection())?;
         let namespace = match &count.last {
             Some((last, namespace)) if last == name => Some(*namespace),
             _ => rows::namespace(tx, name)?,
@@ -160,8 +160,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
             revision: None,
             told: 0,
             sums: Vec::new(),
-            guards: Vec::new(),
-            dropped: Vec::new(),
+            held: Held::default(),
         })
     }
 
@@ -234,10 +233,10 @@ impl<'a, 'tx> Writing<'a, 'tx> {
             Value::Content(guard, _) => (None, Some(guard)),
         };
         let content = guard.as_ref().map(ContentGuard::id);
-        self.guards.extend(guard);
+        self.held.guards.extend(guard);
         let row = NewRow { value: inline.as_deref(), content, size, options, revision };
         rows::put(self.tx, namespace, key, old.as_ref(), &row)?;
-        self.changed(namespace, key.as_bytes(), ChangeKind::Put, revision, old, Some(usage))
+        self.changed(namespace, key, ChangeKind::Put, revision, old, Some(usage))
     }
 
     fn add(&mut self, key: &str, old: Option<Found>, existed: bool, amount: i64) -> Written<()> {
@@ -257,32 +256,33 @@ impl<'a, 'tx> Writing<'a, 'tx> {
         rows::delete(self.tx, found.id)?;
         let (namespace, revision) = (self.namespace_id()?, self.draw());
         let kind = if existed { ChangeKind::Delete } else { ChangeKind::Expire };
-        self.changed(namespace, key.as_bytes(), kind, revision, old, None)
+        self.changed(namespace, key, kind, revision, old, None)
     }
 
     fn changed(
         &mut self,
         namespace: i64,
-        key: &[u8],
+        key: &str,
         kind: ChangeKind,
         revision: u64,
         old: Option<Found>,
         new: Option<KvUsage>,
     ) -> Written<()> {
-        feed::tell(self.tx, namespace, key, kind, revision, self.told)?;
+        self.held.changing.push(self.desk.hot.change(&self.desk.store.app, self.name, key));
+        feed::tell(self.tx, namespace, key.as_bytes(), kind, revision, self.told)?;
         self.told += 1;
         let before = old.as_ref().map(|old| old.usage);
         if let Some(namespace) = &mut self.namespace {
             namespace.usage = namespace.usage.replace(before, new);
         }
         self.count.total = self.count.total.replace(before, new);
-        self.dropped.extend(old.and_then(|old| old.content));
+        self.held.dropped.extend(old.and_then(|old| old.content));
         Ok(())
     }
 
     /// The last step of a write: quota, counts, and what happens when the commit is done.
     pub fn finish(self) -> Written<CommitReceipt> {
-        let Self { desk, tx, name, namespace, mut count, before, revision, told, sums, guards, dropped, .. } = self;
+        let Self { desk, tx, name, namespace, mut count, before, revision, told, sums, held, .. } = self;
         let Some(revision) = revision else {
             let revision = rows::sequence(tx.connection())?;
             return Ok(CommitReceipt { revision, durability: Durability::Fsync, sums });
@@ -297,7 +297,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
             count.last = Some((name.clone(), namespace));
         }
         count.changes = feed::forget(tx, count.changes + told as u64, desk.limits.watch_changes as u64)?;
-        settle(tx, &desk, count, revision, guards, dropped);
+        settle(tx, desk.store, count, revision, held);
         Ok(CommitReceipt { revision, durability: Durability::Fsync, sums })
     }
 }
@@ -307,42 +307,39 @@ fn usage(key: &str, size: u64, options: &PutOptions) -> KvUsage {
 }
 
 /// Nothing of this write fails from here on: its counts are those that the next one builds upon.
-fn settle(
-    tx: &mut Tx<'_>,
-    desk: &Desk,
-    count: Count,
-    revision: u64,
-    guards: Vec<ContentGuard>,
-    dropped: Vec<ContentId>,
-) {
-    *desk.counts.known() = Some(count);
-    let (counts, contents, news) = (desk.counts.clone(), desk.contents.clone(), desk.news.clone());
+fn settle(tx: &mut Tx<'_>, store: Arc<Store>, count: Count, revision: u64, held: Held) {
+    *store.counts.known() = Some(count);
     tx.after(move |fate| {
+        let Held { guards, dropped, changing } = held;
         match fate {
             Fate::Committed => {
                 guards.into_iter().for_each(ContentGuard::keep);
                 // The content files of rows that are gone for certain.
-                dropped.into_iter().for_each(|id| contents.discard(id));
+                dropped.into_iter().for_each(|id| store.contents.discard(id));
             }
             Fate::Unknown => {
                 guards.into_iter().for_each(ContentGuard::leave);
-                counts.doubt();
+                store.counts.doubt(changing);
             }
         }
-        news.send_replace(revision);
+        // Whoever begins to listen looks first, so that nobody misses what is told to nobody.
+        if store.news.receiver_count() > 0 {
+            store.news.send_replace(revision);
+        }
     });
 }
 
 /// Removes expired rows and tells so; answers how many.
+/// What is at hand of them is not answered any more, as they are expired there too.
 pub fn expire(desk: &Desk, tx: &mut Tx<'_>, limit: usize) -> Result<usize, rusqlite::Error> {
     let expired = rows::expired(tx, desk.clock.unix_ms(), limit)?;
     if expired.is_empty() {
         return Ok(0);
     }
-    let mut count = desk.counts.get(tx.connection())?;
+    let mut count = desk.store.counts.get(tx.connection())?;
     count.last = None;
     let mut freed: BTreeMap<i64, KvUsage> = BTreeMap::new();
-    let (mut dropped, mut revision) = (Vec::new(), 0);
+    let (mut held, mut revision) = (Held::default(), 0);
     for row in &expired {
         rows::delete(tx, row.id)?;
         // Each is a change of its own, so that no page of the feed grows with a sweep.
@@ -351,13 +348,13 @@ pub fn expire(desk: &Desk, tx: &mut Tx<'_>, limit: usize) -> Result<usize, rusql
         let sum = freed.entry(row.namespace).or_default();
         *sum = sum.replace(None, Some(row.usage));
         count.total = count.total.replace(Some(row.usage), None);
-        dropped.extend(row.content);
+        held.dropped.extend(row.content);
     }
     for (namespace, usage) in freed {
         let mut statement = tx.prepare("UPDATE namespace SET keys = keys - ?2, bytes = bytes - ?3 WHERE id = ?1")?;
         statement.execute([namespace, usage.keys as i64, usage.bytes as i64])?;
     }
     count.changes = feed::forget(tx, count.changes + expired.len() as u64, desk.limits.watch_changes as u64)?;
-    settle(tx, desk, count, revision, Vec::new(), dropped);
+    settle(tx, desk.store.clone(), count, revision, held);
     Ok(expired.len())
 }

@@ -16,7 +16,9 @@
 //!
 //! The file of a segment that is needed no more becomes the next one: what is overwritten in place
 //! needs no change of the file system's own records, which makes a flush about half as dear. The
-//! number of the segment in every batch tells old content from new.
+//! number of the segment in every batch tells old content from new. A segment whose file is new is
+//! filled with zeros ahead of its batches, a part at a time, for the same reason: room that was only
+//! taken costs such a change with each block that is written to it first.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -40,6 +42,10 @@ const HEADER_BYTES: usize = 52;
 const BATCH_MAGIC: u32 = 0x4c42_5631;
 const BATCH_HEADER_BYTES: usize = 32;
 const SPARE: &str = "spare";
+/// How far a new file is filled ahead: as far again as it is written, within these.
+const AHEAD_BYTES_MIN: u64 = 64 << 10;
+const AHEAD_BYTES_MAX: u64 = 1 << 20;
+static ZEROS: [u8; AHEAD_BYTES_MIN as usize] = [0; AHEAD_BYTES_MIN as usize];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -121,6 +127,9 @@ pub struct Writer {
     file: File,
     number: u64,
     end: u64,
+    /// Up to where the file holds something; what lies behind is taken, up to its length.
+    filled: u64,
+    length: u64,
 }
 
 impl Writer {
@@ -135,13 +144,15 @@ impl Writer {
         let mut options = OpenOptions::new();
         // Not truncated: the old content is what makes a flush cheap.
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&temporary)?;
+        let filled = disk::filled_bytes(&file).max(BLOCK_BYTES);
         reserve(&temporary, &file)?;
         let mut block = vec![0; BLOCK_BYTES as usize];
         block[..HEADER_BYTES].copy_from_slice(&header.encode());
         file.write_all_at(&block, 0)?;
         let path = path(dir, header.number);
         disk::publish(&file, &temporary, &path)?;
-        Ok(Self { path, file, number: header.number, end: BLOCK_BYTES })
+        let length = file.metadata()?.len();
+        Ok(Self { path, file, number: header.number, end: BLOCK_BYTES, filled, length })
     }
 
     pub fn number(&self) -> u64 {
@@ -171,8 +182,25 @@ impl Writer {
         bytes[4..8].copy_from_slice(&sum.to_le_bytes());
         bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES as usize), 0);
         self.file.write_all_at(bytes, self.end)?;
+        let end = self.end + bytes.len() as u64;
+        if end > self.filled {
+            self.fill_ahead(end)?;
+        }
         self.file.sync_data()?;
-        self.end += bytes.len() as u64;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Fills the room behind a batch that is about to be flushed.
+    fn fill_ahead(&mut self, end: u64) -> io::Result<()> {
+        let until = (end + end.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX)).min(self.length);
+        let mut at = end;
+        while at < until {
+            let part = (until - at).min(AHEAD_BYTES_MIN);
+            self.file.write_all_at(&ZEROS[..part as usize], at)?;
+            at += part;
+        }
+        self.filled = at;
         Ok(())
     }
 }

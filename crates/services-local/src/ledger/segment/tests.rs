@@ -72,3 +72,24 @@ fn what_a_file_held_before_is_not_read_again() {
     writer.append(21, &mut batch("new")).expect("appended");
     assert_eq!(read(dir.path(), None), Ok(vec!["21 new".into()]));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_new_file_is_filled_ahead_of_its_batches_and_a_used_one_is_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut writer = Writer::create(dir.path(), HEADER).expect("created");
+    for (number, filled) in [(10, 18), (11, 18), (12, 18)] {
+        writer.append(number, &mut batch("one")).expect("appended");
+        assert_eq!(disk::filled_bytes(&writer.file), filled * BLOCK_BYTES, "after {number}");
+    }
+    assert_eq!(writer.file.metadata().expect("its length").len(), SEGMENT_BYTES);
+    retire(dir.path(), 3, dir.path()).expect("retired");
+    let mut again =
+        Writer::create(dir.path(), Header { number: 4, after: 12, first: 13, replay_from: 0 }).expect("again");
+    for number in 13..30 {
+        again.append(number, &mut batch("two")).expect("appended");
+    }
+    assert_eq!(again.filled, 18 * BLOCK_BYTES);
+    again.append(30, &mut batch("two")).expect("appended");
+    assert_eq!(again.filled, (19 + 19) * BLOCK_BYTES);
+}

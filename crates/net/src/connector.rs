@@ -183,7 +183,7 @@ impl Connector {
         let target = Arc::new(target(&request.url)?);
         let mut request = prepare(request, &target)?;
         let spot = self.pool.spot(target.clone());
-        while let Some(link) = self.pool.take(&spot, &*check, false, Instant::now()) {
+        while let Some(link) = self.pool.take(&spot, &*check, None, Instant::now()) {
             match self.send(link, request, &target, &spot).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,

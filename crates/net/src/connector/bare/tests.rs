@@ -65,7 +65,7 @@ fn whatever_says_more_of_its_framing_is_for_hyper() {
 #[tokio::test]
 async fn an_exchange_holds_no_more_memory_than_its_answer_has_bytes() {
     let (mut stream, mut server) = tokio::io::duplex(ANSWER_BYTES_MAX);
-    let mut exchange = Exchange::new(b"GET / HTTP/1.1\r\n\r\n".to_vec());
+    let mut exchange = Exchange::new(b"GET / HTTP/1.1\r\n\r\n".to_vec(), false);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     assert!(exchange.poll(&mut stream, &mut cx).is_pending());
     assert_eq!(exchange.read.capacity(), 0, "while it waits");

@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub doors: DoorsReader,
     pub mirrors: InFlight,
     pub dates: Dates,
+    /// Memory for answers, which the server gets back.
+    pub scratch: Rc<RefCell<Vec<u8>>>,
     /// Files that were compressed, and how many bytes of them are kept.
     kept: Kept,
     kept_bytes_max: usize,
@@ -116,7 +118,7 @@ pub async fn run_core(mut config: CoreConfig) -> std::io::Result<Left> {
     let refused = refused(config.sink.clone(), config.clock.clone());
     let server = Server::new(ServerLimits::from(&config.limits), config.counts.clone(), Box::new(refused));
     let followed = config.followed.take();
-    let (core, listeners, intakes, changes) = open(config);
+    let (core, listeners, intakes, changes) = open(config, server.scratch());
     let swift = core.clone();
     server
         .answer_at_once(Box::new(move |glance, out| pipeline::at_once::answer(swift.borrow().as_ref()?, glance, out)));
@@ -156,7 +158,7 @@ pub async fn run_core(mut config: CoreConfig) -> std::io::Result<Left> {
 }
 
 /// The core, with what it serves.
-fn open(config: CoreConfig) -> (Slot, Vec<Listener>, Vec<Intake>, Option<Changes>) {
+fn open(config: CoreConfig, scratch: Rc<RefCell<Vec<u8>>>) -> (Slot, Vec<Listener>, Vec<Intake>, Option<Changes>) {
     let core = Core {
         hosts: HostsReader::new(config.hosts),
         clock: config.clock,
@@ -168,6 +170,7 @@ fn open(config: CoreConfig) -> (Slot, Vec<Listener>, Vec<Intake>, Option<Changes
         doors: DoorsReader::new(config.doors),
         mirrors: InFlight::default(),
         dates: Dates::default(),
+        scratch,
         kept: Kept::default(),
         kept_bytes_max: usize::try_from(config.limits.compressed_files_bytes).unwrap_or(usize::MAX),
         countries: config.countries,

@@ -112,6 +112,11 @@ impl Sink for Counted {
         self.drain.leave();
     }
 
+    fn take(&self, record: &mut Record) {
+        self.sink.take(record);
+        self.drain.leave();
+    }
+
     fn line(&self, line: GuestLine) {
         self.sink.line(line);
     }

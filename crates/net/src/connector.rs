@@ -183,7 +183,7 @@ impl Connector {
         let target = Arc::new(target(&request.url)?);
         let mut request = prepare(request, &target)?;
         let spot = self.pool.spot(target.clone());
-        while let Some(link) = self.pool.take(&spot, &*check, false, Instant::now()) {
+        while let Some(link) = self.pool.take(&spot, &*check, None, Instant::now()) {
             match self.send(link, request, &target, &spot).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
@@ -307,8 +307,18 @@ static HOP_BY_HOP: [header::HeaderName; 8] = [
 
 /// Whether a field of this name belongs to one connection, in whatever case it is written.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    matches!(name.len(), 2 | 7 | 10 | 16..=19)
-        && HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field.as_str().as_bytes()))
+    // As the list above has them. Each name of every message is looked at, and most are none of these by their length.
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    match name.len() {
+        2 => is("te"),
+        7 => is("upgrade"),
+        10 => is("connection") || is("keep-alive"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
+        _ => false,
+    }
 }
 
 /// Removes the fields that belong to one connection, those that `Connection` names included.

@@ -60,6 +60,12 @@ impl Refusal {
 /// `searched` is how many bytes were at hand the last time, so that a head that trickles in is
 /// not searched from its start each time.
 pub fn check_head(bytes: &[u8], searched: usize, limits: &ServerLimits) -> Result<Option<Head>, Refusal> {
+    // A head in one piece is looked at once. Whatever else these bytes are is found out below.
+    if searched == 0
+        && let Some(head) = good_head(bytes, limits)
+    {
+        return Ok(Some(head));
+    }
     // RFC 9112, section 2.2: empty lines before a request are ignored.
     let start = bytes.chunks(2).take_while(|pair| *pair == b"\r\n").count() * 2;
     if bytes[start..].first() == Some(&b'\n') {
@@ -73,8 +79,20 @@ pub fn check_head(bytes: &[u8], searched: usize, limits: &ServerLimits) -> Resul
     let Some(end) = end else {
         return check_target_length(&bytes[start..], limits).map(|()| None);
     };
-    let (framing, upgrade) = check_lines(&bytes[start..end], limits)?;
+    let (framing, upgrade) = check_lines(&mut &bytes[start..end], limits)?;
     Ok(Some(Head { bytes: end, framing, upgrade }))
+}
+
+/// A whole head without a fault.
+fn good_head(bytes: &[u8], limits: &ServerLimits) -> Option<Head> {
+    // What ends with half a line is mostly a head that has not come yet, of which nothing is told here.
+    if !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let mut rest = bytes;
+    let (framing, upgrade) = check_lines(&mut rest, limits).ok()?;
+    let end = bytes.len() - rest.len();
+    (end <= limits.header_bytes).then_some(Head { bytes: end, framing, upgrade })
 }
 
 /// The end of the first empty line, with whatever ends its lines: a wrong ending is for the judge.
@@ -121,12 +139,12 @@ struct Seen {
     upgrade: bool,
 }
 
-fn check_lines(head: &[u8], limits: &ServerLimits) -> Result<(Framing, bool), Refusal> {
-    let mut rest = head;
-    let version = check_request_line(next_line(&mut rest)?, limits)?;
+/// Judges all lines up to the empty one, which it leaves behind.
+fn check_lines(rest: &mut &[u8], limits: &ServerLimits) -> Result<(Framing, bool), Refusal> {
+    let version = check_request_line(next_line(rest)?, limits)?;
     let mut seen = Seen::default();
     loop {
-        let line = next_line(&mut rest)?;
+        let line = next_line(rest)?;
         if line.is_empty() {
             break;
         }

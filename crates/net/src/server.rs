@@ -73,7 +73,7 @@ pub struct Server {
     pub(crate) at_once: OnceCell<AtOnce>,
     pub(crate) at_hand: OnceCell<AtHand>,
     /// Memory for the heads of such answers.
-    pub(crate) scratch: RefCell<Vec<u8>>,
+    pub(crate) scratch: Rc<RefCell<Vec<u8>>>,
 }
 
 /// Beyond so many, a refused connection is closed without a word.
@@ -98,7 +98,7 @@ impl Server {
             paths: Cell::default(),
             at_once: OnceCell::new(),
             at_hand: OnceCell::new(),
-            scratch: RefCell::default(),
+            scratch: Rc::default(),
         })
     }
 
@@ -115,6 +115,11 @@ impl Server {
     /// The same for HTTP/2.
     pub fn answer_from_hand(&self, at_hand: AtHand) {
         assert!(self.at_hand.set(at_hand).is_ok(), "one who is asked first");
+    }
+
+    /// Where memory for such answers lies between two of them.
+    pub fn scratch(&self) -> Rc<RefCell<Vec<u8>>> {
+        self.scratch.clone()
     }
 
     /// Accepts and serves until `stop`, then drains: takes no new connection, lets every request

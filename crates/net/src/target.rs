@@ -164,7 +164,16 @@ pub(crate) fn is_normal_path(path: &str) -> bool {
 
 /// True if [`normalise`] would take the `Host` field as it is.
 pub fn is_normal_authority(text: &str) -> bool {
+    if is_plain_name(text.as_bytes()) {
+        return true;
+    }
     !text.bytes().any(|byte| NAME[usize::from(byte)] == Letter::Capital) && check_authority(text).is_ok()
+}
+
+/// A name in lower case without a port, as nearly every one is: one look at each byte.
+fn is_plain_name(host: &[u8]) -> bool {
+    let is_small = |byte: &u8| NAME[usize::from(*byte)] == Letter::Small;
+    matches!(host.len(), 1..=254) && host[0] != b'.' && host.iter().all(is_small)
 }
 
 /// What a byte is in the name of a host.

@@ -158,7 +158,7 @@ impl Node {
             })
             .collect();
         let own = vec![options.admin];
-        let upstreams = Upstreams::new(connector.clone(), &stores.data);
+        let upstreams = Upstreams::new(connector.clone(), &stores.data, clock);
         let workshop = Arc::new(Workshop { stores, dispatcher, fetcher, postgres, upstreams, own, testing: None });
         Ok(Self {
             addresses,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base::{AppName, Clock, ResourceName, Rng, Secret, SystemClock, SystemRng};
+use base::{AppName, Clock, ResourceName, Rng, Secret, SystemRng};
 use control_api::{TargetEntry, UpstreamEntry};
 use edge::{Hosts, NodeName, Upstream, UpstreamParts, UpstreamView};
 use manifest::{EgressRule, HostPlan, TargetPlan, UpstreamPlan};
@@ -38,9 +38,8 @@ pub struct Kin {
 }
 
 impl Upstreams {
-    pub fn new(connector: Arc<Connector>, data: &Path) -> Self {
-        let spool = data.join("spool");
-        let (clock, rng) = (Arc::new(SystemClock::default()), Arc::new(SystemRng));
+    pub fn new(connector: Arc<Connector>, data: &Path, clock: Arc<dyn Clock>) -> Self {
+        let (spool, rng) = (data.join("spool"), Arc::new(SystemRng));
         let node = NodeName::new(&*rng);
         Self { connector, clock, rng, spool, node }
     }

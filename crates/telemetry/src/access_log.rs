@@ -158,13 +158,13 @@ impl<W: Write> Writer<W> {
 
     fn take(&mut self, item: Item) {
         match (item, self.format) {
-            (Item::Record(record), format) => {
+            (Item::Record(mut record), format) => {
                 match format {
                     Format::Json => json::record(&mut self.buffer, &record),
                     Format::Human { color } => human::record(&mut self.buffer, &record, color),
                 }
                 if let Some(recent) = &self.recent {
-                    recent.put(*record);
+                    recent.put(&mut record);
                 }
             }
             (Item::Line(line), Format::Json) => json::line(&mut self.buffer, &line),

@@ -17,13 +17,17 @@ impl Fanout {
 }
 
 impl Sink for Fanout {
-    fn record(&self, record: Record) {
+    fn record(&self, mut record: Record) {
+        self.take(&mut record);
+    }
+
+    fn take(&self, record: &mut Record) {
         let Some((last, others)) = self.sinks.split_last() else { return };
         // Those that only look come first and cost no copy.
         for sink in others {
-            sink.observe(&record);
+            sink.observe(record);
         }
-        last.record(record);
+        last.take(record);
     }
 
     fn mirrored(&self, mirrored: Mirrored) {

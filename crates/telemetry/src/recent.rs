@@ -112,30 +112,67 @@ const DETAIL: usize = 5;
 const TEXTS: usize = 6;
 
 impl Place {
-    /// The texts of a record, which it has no more. Those that are constants stay.
-    fn texts_of(record: &mut Record) -> [String; TEXTS] {
-        let cache = match std::mem::take(&mut record.cache) {
-            Cow::Owned(text) => text,
-            constant @ Cow::Borrowed(_) => {
-                record.cache = constant;
-                String::new()
-            }
+    /// Puts a record here. Its texts stay with whoever has it; those that are constants are kept as they are.
+    fn put(&mut self, number: u64, from: &mut Record) {
+        // All of its fields, so that none that is new is forgotten.
+        let Record {
+            started_unix_ms,
+            request_id,
+            trace,
+            app,
+            deployment,
+            route,
+            target,
+            server,
+            tries,
+            cache,
+            ttl_s,
+            client,
+            method,
+            host,
+            path,
+            protocol,
+            status,
+            request_bytes,
+            response_bytes,
+            head,
+            total,
+            admission_wait,
+            code,
+            detail,
+            invocations: _,
+            steps: _,
+        } = from;
+        let (cache_text, constant) = match cache {
+            Cow::Owned(text) => (&text[..], ""),
+            Cow::Borrowed(constant) => ("", *constant),
         };
-        let Record { request_id, method, host, path, detail, .. } = record;
-        let detail = detail.as_mut().map(std::mem::take).unwrap_or_default();
-        let [request_id, method, host, path] = [request_id, method, host, path].map(std::mem::take);
-        [request_id, method, host, path, cache, detail]
-    }
-
-    fn put(&mut self, number: u64, record: Record, texts: &[String; TEXTS]) {
+        let texts = [request_id, method, host, path, cache_text, detail.as_deref().unwrap_or_default()];
         self.number = number;
-        self.record = record;
         self.text.clear();
         self.text.shrink_to(TEXT_BYTES_KEPT);
-        for (text, end) in texts.iter().zip(&mut self.ends) {
+        for (text, end) in texts.into_iter().zip(&mut self.ends) {
             self.text.push_str(&text[..text.floor_char_boundary(TEXT_BYTES_MAX)]);
             *end = self.text.len();
         }
+        let record = &mut self.record;
+        record.started_unix_ms = *started_unix_ms;
+        record.trace = *trace;
+        record.app = app.take();
+        record.deployment = deployment.take();
+        record.route = route.take();
+        record.target = target.take();
+        record.server = server.take();
+        record.tries = *tries;
+        record.cache = Cow::Borrowed(constant);
+        record.ttl_s = *ttl_s;
+        record.client = *client;
+        record.protocol = protocol;
+        record.status = *status;
+        (record.request_bytes, record.response_bytes) = (*request_bytes, *response_bytes);
+        (record.head, record.total, record.admission_wait) = (*head, *total, *admission_wait);
+        record.code = *code;
+        record.detail = detail.is_some().then(String::new);
     }
 
     fn text(&self, which: usize) -> &str {
@@ -167,21 +204,17 @@ impl Recent {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn put(&self, mut record: Record) {
+    pub fn put(&self, record: &mut Record) {
         if self.records_max == 0 {
             return;
         }
-        record.invocations = Vec::new();
-        record.steps = None;
-        // Freed when the lock is.
-        let texts = Place::texts_of(&mut record);
         let mut ring = self.ring();
         let Ring { places, next, last } = &mut *ring;
         *last += 1;
         if places.len() < self.records_max {
             places.push(Place::default());
         }
-        places[*next].put(*last, record, &texts);
+        places[*next].put(*last, record);
         *next = (*next + 1) % self.records_max;
     }
 
@@ -197,7 +230,11 @@ impl Recent {
 }
 
 impl Sink for Recent {
-    fn record(&self, record: Record) {
+    fn record(&self, mut record: Record) {
+        self.put(&mut record);
+    }
+
+    fn take(&self, record: &mut Record) {
         self.put(record);
     }
 

@@ -159,6 +159,11 @@ pub trait Sink: Send + Sync + 'static {
     /// A copy of a request was answered, or was not.
     fn mirrored(&self, _: Mirrored) {}
 
+    /// The same as `record`, without a move of all of it: what is left says nothing any more.
+    fn take(&self, record: &mut Record) {
+        self.record(std::mem::take(record));
+    }
+
     /// The same as `record`, for a sink that shares the record with others. One that only looks
     /// at records does without the copy.
     fn observe(&self, record: &Record) {

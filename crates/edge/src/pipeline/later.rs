@@ -54,7 +54,8 @@ pub(super) fn ask(
     let upstream = upstream.clone();
     if let Some((request, trace)) = plain_of(core, site, &upstream, glance, believed.is_some()) {
         let client = Client::of_glance(glance);
-        let waiting = Waiting::new(core, site, (index, started, trace), client);
+        let mut waiting = Waiting::new(core, site, (index, started, trace), client);
+        waiting.heard.began = Some(started).filter(|_| upstream.goes_by(&core.clock));
         // Made where it will lie, not moved there.
         let asked = Box::write(Box::new_uninit(), exchange_plain(waiting, upstream, request));
         return Some(Box::into_pin(asked));
@@ -347,12 +348,13 @@ impl Waiting {
 
     /// Completes the record of one that was answered in one piece.
     fn tell(&mut self, status: StatusCode, bytes: usize, elapsed: Duration) {
-        let mut record = self.record();
+        let mut record = Record::default();
+        self.write(&mut record);
         record.status = status.as_u16();
         record.cache = BYPASSED.into();
         record.response_bytes = bytes as u64;
         (record.head, record.total) = (elapsed, elapsed);
-        self.core.sink.record(record);
+        self.core.sink.take(&mut record);
     }
 
     /// The head as hyper would write it. `each` tells the fields of the answer, as often as it is asked.
@@ -364,14 +366,26 @@ impl Waiting {
         elapsed: Duration,
     ) -> Vec<u8> {
         let core = &self.core;
-        let mut out = Vec::with_capacity(HEAD_BYTES + bytes.min(JOINED_BYTES));
+        // The connection gives it back when it is sent.
+        let mut out = core.scratch.take();
+        out.clear();
+        out.reserve(HEAD_BYTES + bytes.min(JOINED_BYTES));
         for piece in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
             out.extend_from_slice(piece.as_bytes());
         }
         let mut is_dated = false;
         each(&mut |name, value| {
-            is_dated |= is(name, &header::DATE);
-            if !is(name, &header::CONTENT_LENGTH) && !is(name, &REQUEST_ID) {
+            // By their lengths, since each name is looked at.
+            let is_told = match name.len() {
+                4 => {
+                    is_dated |= name.eq_ignore_ascii_case(b"date");
+                    false
+                }
+                12 => name.eq_ignore_ascii_case(b"x-request-id"),
+                14 => name.eq_ignore_ascii_case(b"content-length"),
+                _ => false,
+            };
+            if !is_told {
                 push(&mut out, name, value);
             }
         });
@@ -439,32 +453,36 @@ impl Waiting {
     }
 
     fn elapsed(&self) -> Duration {
-        self.core.clock.monotonic().saturating_sub(self.started)
+        let ended = self.heard.ended.unwrap_or_else(|| self.core.clock.monotonic());
+        ended.saturating_sub(self.started)
     }
 
     /// The record so far, which from now on is somebody else's to complete.
     fn record(&mut self) -> Record {
-        self.told = true;
-        let mut record = Record {
-            started_unix_ms: self.started_unix_ms,
-            request_id: std::mem::take(&mut self.id),
-            trace: self.trace,
-            app: Some(self.site.app_label().clone()),
-            deployment: Some(self.site.deployment().clone()),
-            route: Some(self.site.pattern(self.index).clone()),
-            client: Some(self.client.address),
-            method: "GET".to_owned(),
-            host: std::mem::take(&mut self.client.host),
-            path: std::mem::take(&mut self.client.path),
-            protocol: self.client.protocol.as_str(),
-            target: self.site.label(&self.site.plan().routes.route(self.index).target),
-            ..Record::default()
-        };
-        match &self.heard_elsewhere {
-            Some(heard) => heard.write(&mut record),
-            None => self.heard.write(&mut record),
-        }
+        let mut record = Record::default();
+        self.write(&mut record);
         record
+    }
+
+    /// The same, where it lies.
+    fn write(&mut self, record: &mut Record) {
+        self.told = true;
+        record.started_unix_ms = self.started_unix_ms;
+        record.request_id = std::mem::take(&mut self.id);
+        record.trace = self.trace;
+        record.app = Some(self.site.app_label().clone());
+        record.deployment = Some(self.site.deployment().clone());
+        record.route = Some(self.site.pattern(self.index).clone());
+        record.client = Some(self.client.address);
+        "GET".clone_into(&mut record.method);
+        record.host = std::mem::take(&mut self.client.host);
+        record.path = std::mem::take(&mut self.client.path);
+        record.protocol = self.client.protocol.as_str();
+        record.target = self.site.label(&self.site.plan().routes.route(self.index).target);
+        match &self.heard_elsewhere {
+            Some(heard) => heard.write(record),
+            None => self.heard.write(record),
+        }
     }
 }
 

@@ -180,6 +180,9 @@ impl AddressText {
 /// Fields that are no matter of copying a line: others have their say in them, or there are rules for them.
 const TOLD: [&str; 4] = ["via", "cdn-loop", "content-type", "expect"];
 
+/// What the lines that are added take beside what differs.
+const TOLD_BYTES: usize = 256;
+
 /// A GET without a body, as it came.
 pub(crate) struct Came<'a> {
     pub target: &'a str,
@@ -226,33 +229,31 @@ impl<'a> Came<'a> {
         }
         let (address, (open, close)) = (AddressText::of(self.peer), quotes(self.peer));
         let (authority, scheme) = (self.authority.as_bytes(), self.scheme.as_bytes());
-        let via = via(self.protocol.as_str())?;
-        request.push_lines(
-            7,
-            &[
-                b"traceparent: ",
-                &self.traceparent,
-                b"\r\nforwarded: for=",
-                open.as_bytes(),
-                address.as_bytes(),
-                close.as_bytes(),
-                b";host=\"",
-                authority,
-                b"\";proto=",
-                scheme,
-                b"\r\nx-forwarded-for: ",
-                address.as_bytes(),
-                b"\r\nx-forwarded-host: ",
-                authority,
-                b"\r\nx-forwarded-proto: ",
-                scheme,
-                b"\r\nvia: ",
-                via.as_bytes(),
-                b"\r\ncdn-loop: ",
-                node.as_bytes(),
-                b"\r\n",
-            ],
-        );
+        let (via, node) = (via(self.protocol.as_str())?, node.as_bytes());
+        let bytes = TOLD_BYTES + 2 * (address.length + authority.len() + scheme.len()) + via.len() + node.len();
+        request.push_lines(7, bytes, |text| {
+            text.extend_from_slice(b"traceparent: ");
+            text.extend_from_slice(&self.traceparent);
+            text.extend_from_slice(b"\r\nforwarded: for=");
+            text.extend_from_slice(open.as_bytes());
+            text.extend_from_slice(address.as_bytes());
+            text.extend_from_slice(close.as_bytes());
+            text.extend_from_slice(b";host=\"");
+            text.extend_from_slice(authority);
+            text.extend_from_slice(b"\";proto=");
+            text.extend_from_slice(scheme);
+            text.extend_from_slice(b"\r\nx-forwarded-for: ");
+            text.extend_from_slice(address.as_bytes());
+            text.extend_from_slice(b"\r\nx-forwarded-host: ");
+            text.extend_from_slice(authority);
+            text.extend_from_slice(b"\r\nx-forwarded-proto: ");
+            text.extend_from_slice(scheme);
+            text.extend_from_slice(b"\r\nvia: ");
+            text.extend_from_slice(via.as_bytes());
+            text.extend_from_slice(b"\r\ncdn-loop: ");
+            text.extend_from_slice(node);
+            text.extend_from_slice(b"\r\n");
+        });
         (!request.is_full()).then_some(request)
     }
 }

@@ -1,6 +1,7 @@
 //! Which server answered a request, and at which try: for the record, whoever else reads the answer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use net::Phases;
 use telemetry::{Record, Steps};
@@ -10,6 +11,11 @@ use telemetry::{Record, Steps};
 pub(crate) struct Heard {
     server: Option<Arc<str>>,
     tries: u32,
+    /// When the request came, if that is a time of the upstream's own clock: it goes out in the same turn, and need
+    /// not ask for the time again.
+    pub began: Option<Duration>,
+    /// When an answer was there that came whole, by the same clock.
+    pub ended: Option<Duration>,
 }
 
 impl Heard {
@@ -80,6 +86,21 @@ impl Listener<'_> {
         match self {
             Self::Own(_) => None,
             Self::Shared(heard) => heard.phases(),
+        }
+    }
+
+    /// See [`Heard::began`].
+    pub fn began(&self) -> Option<Duration> {
+        match self {
+            Self::Own(heard) => heard.began,
+            Self::Shared(_) => None,
+        }
+    }
+
+    /// An answer was there.
+    pub fn end(&mut self, at: Option<Duration>) {
+        if let Self::Own(heard) = self {
+            heard.ended = at.filter(|_| heard.began.is_some());
         }
     }
 

@@ -126,6 +126,11 @@ impl Upstream {
         self.early_hints
     }
 
+    /// Whether its times are those of this clock.
+    pub(crate) fn goes_by(&self, clock: &Arc<dyn Clock>) -> bool {
+        Arc::ptr_eq(&self.clock, clock)
+    }
+
     /// A plain request as its servers get it, if they are asked as it is: nothing is chosen by what it says, and
     /// nobody is asked before.
     pub(crate) fn plain<'a>(
@@ -191,7 +196,7 @@ impl Upstream {
         }
         let mut asking = Asking::new(self, request).await?;
         loop {
-            let mut slot = self.enter(&asking.ask).await?;
+            let mut slot = self.enter(&asking.ask, None).await?;
             asking.note(slot.pick.at);
             asking.ask.tried.insert(slot.pick.at);
             let (path_and_query, headers) = asking.head();
@@ -211,7 +216,8 @@ impl Upstream {
     async fn tries(self: &Arc<Self>, mut asking: Asking<'_>, deadline: Option<Instant>) -> Result<Reply, Failure> {
         let mut last: Option<Tried> = None;
         loop {
-            let slot = match (self.enter(&asking.ask).await, last) {
+            let began = asking.heard.began().filter(|_| asking.retries == 0);
+            let slot = match (self.enter(&asking.ask, began).await, last) {
                 (Ok(slot), _) => slot,
                 // Nobody is left to ask: what there is counts.
                 (Err(_), Some(tried)) => return self.finish(tried, &mut asking, deadline),
@@ -268,14 +274,13 @@ impl Upstream {
         let outcome = outcome(result.as_ref().map(Reply::status));
         let (at, result) = (slot.pick.at, result.map_err(failure));
         // What is whole holds no place any more.
-        let slot = if let Ok(Reply::Response(_)) = result {
+        let (slot, ended) = if let Ok(Reply::Response(_)) = result {
             slot.judge(outcome);
-            Some(slot)
+            (Some(slot), None)
         } else {
-            slot.complete(outcome);
-            None
+            (None, Some(slot.complete(outcome)))
         };
-        Tried { at, slot, outcome, result, unsent }
+        Tried { at, slot, outcome, result, unsent, ended }
     }
 
     /// An exchange that gets another beside it if it is late.
@@ -291,7 +296,7 @@ impl Upstream {
         if !self.may_retry() {
             return first.await;
         }
-        let Ok(slot) = self.enter(&Ask { again: true, ..asking.ask }).await else { return first.await };
+        let Ok(slot) = self.enter(&Ask { again: true, ..asking.ask }, None).await else { return first.await };
         asking
             .heard
             .step("upstream", || format!("late: {} is asked beside (hedge_percentile)", self.servers[slot.pick.at]));
@@ -303,13 +308,13 @@ impl Upstream {
         }
     }
 
-    /// A place at a target, for which it may have to wait.
-    async fn enter(self: &Arc<Self>, ask: &Ask) -> Result<Slot, Failure> {
+    /// A place at a target, for which it may have to wait. `now` if that is known.
+    async fn enter(self: &Arc<Self>, ask: &Ask, mut now: Option<Duration>) -> Result<Slot, Failure> {
         let mut ask = *ask;
         let limit = Duration::from_millis(self.limits.waiting_ms);
         loop {
             let waits = {
-                let now = self.clock.monotonic();
+                let now = now.take().unwrap_or_else(|| self.clock.monotonic());
                 let mut desk = self.desk();
                 match desk.pool.begin(&ask, ms_of(now)) {
                     Begin::Go(pick) => return Ok(Slot::new(self, pick, now)),
@@ -344,8 +349,9 @@ impl Upstream {
         asking: &mut Asking<'_>,
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
-        let Tried { at, slot, result, .. } = tried;
+        let Tried { at, slot, result, ended, .. } = tried;
         asking.note(at);
+        asking.heard.end(ended);
         let (mut response, slot) = match (result?, slot) {
             (Reply::Response(response), Some(slot)) => (response, slot),
             (whole, _) => return Ok(whole),
@@ -492,6 +498,8 @@ struct Tried {
     result: Result<Reply, Failure>,
     /// The body, if it was not sent.
     unsent: Option<Body>,
+    /// When that was, of what is over.
+    ended: Option<Duration>,
 }
 
 impl<'a> Asking<'a> {
@@ -650,12 +658,12 @@ impl Slot {
         self.settle(outcome, false);
     }
 
-    /// What came of it, and that it is over.
-    fn complete(mut self, outcome: Outcome) {
-        self.settle(outcome, true);
+    /// What came of it, and that it is over: now.
+    fn complete(mut self, outcome: Outcome) -> Duration {
+        self.settle(outcome, true)
     }
 
-    fn settle(&mut self, outcome: Outcome, is_over: bool) {
+    fn settle(&mut self, outcome: Outcome, is_over: bool) -> Duration {
         (self.judged, self.over) = (true, is_over);
         let now = self.upstream.clock.monotonic();
         let latency_us = u64::try_from((now.saturating_sub(self.started)).as_micros()).unwrap_or(u64::MAX);
@@ -666,6 +674,7 @@ impl Slot {
                 desk.end(*pick);
             }
         });
+        now
     }
 }
 

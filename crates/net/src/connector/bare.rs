@@ -92,15 +92,22 @@ fn length(fields: &[Header<'_>]) -> Option<usize> {
             7 if name.eq_ignore_ascii_case("upgrade") => return None,
             10 if name.eq_ignore_ascii_case("connection") && !value.eq_ignore_ascii_case(b"keep-alive") => return None,
             14 if name.eq_ignore_ascii_case("content-length") => {
-                // `parse` alone would take a plus sign.
-                let digits = length.is_none() && !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-                length = Some(std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()?);
+                length = Some(number(value).filter(|_| length.is_none())?);
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => return None,
             _ => {}
         }
     }
     length
+}
+
+/// Digits and nothing else: `parse` would take a plus sign as well.
+fn number(digits: &[u8]) -> Option<usize> {
+    let next = |number: usize, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, next) }
 }
 
 /// The head of a request as hyper writes it, for one that can be asked without it.
@@ -126,7 +133,8 @@ pub(super) fn head_of(request: &http::Request<Body>) -> Option<Vec<u8>> {
     Some(head)
 }
 
-/// Whether nothing came on an unused connection, neither its end nor what nobody has asked for.
+/// Whether nothing came on an unused connection, neither its end nor what nobody has asked for. If so, what comes
+/// next wakes whose context this is.
 pub(super) fn is_silent(stream: &mut dyn Stream, cx: &mut Context<'_>) -> bool {
     let mut byte = [0];
     Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
@@ -142,19 +150,25 @@ pub(super) struct Exchange {
     pieces: usize,
     /// Its head has come, and it is plain so far.
     is_in_body: bool,
+    /// Nothing had come just now, and what comes wakes who waits.
+    listens: bool,
     /// What went wrong on the connection, for hyper to find.
     pub failure: Option<io::Error>,
 }
 
 impl Exchange {
-    pub fn new(request: Vec<u8>) -> Self {
+    /// `listens` if [`is_silent`] was said in this turn, for the same task.
+    pub fn new(request: Vec<u8>, listens: bool) -> Self {
         let read = Vec::new();
-        Self { request, sent: 0, flushed: false, read, pieces: 0, is_in_body: false, failure: None }
+        Self { request, sent: 0, flushed: false, read, pieces: 0, is_in_body: false, listens, failure: None }
     }
 
     /// Sends the request and reads the answer. `None` if the answer is hyper's.
     pub fn poll(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<Option<PlainAnswer>> {
+        let listens = std::mem::take(&mut self.listens);
         match ready!(self.poll_send(stream, cx)) {
+            // No answer comes before anybody has looked at the socket again.
+            Ok(()) if listens => Poll::Pending,
             Ok(()) => self.poll_answer(stream, cx),
             Err(error) => {
                 self.failure = Some(error);

@@ -68,6 +68,14 @@ pub(super) enum Answer {
     Begun(http::Response<Incoming>),
 }
 
+/// What comes of an exchange by hand.
+pub(super) enum ByHand {
+    Whole(PlainAnswer),
+    Late,
+    /// It is for hyper, if it has not had it from the beginning.
+    Hyper,
+}
+
 /// Why there is no response.
 pub(super) enum Unanswered {
     Late,
@@ -176,10 +184,10 @@ impl Inline {
         }
     }
 
-    /// Looks whether an unused connection is one still.
-    pub fn is_open(&mut self) -> bool {
+    /// Looks whether an unused connection is one still. If it is nobody's, what comes next wakes whose context this is.
+    pub fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.wire {
-            Wire::Bare(stream) => bare::is_silent(&mut **stream, &mut Context::from_waker(Waker::noop())),
+            Wire::Bare(stream) => bare::is_silent(&mut **stream, cx),
             Wire::Hyper(hyper) => hyper.is_open(),
         }
     }
@@ -207,14 +215,6 @@ impl Inline {
         self.exchange(head, Some(request), late_at).await
     }
 
-    /// The same for a GET without a body, of which this is what is to be sent.
-    pub async fn ask_plainly(&mut self, head: Vec<u8>, late_at: Instant) -> Result<Answer, Unanswered> {
-        match &self.wire {
-            Wire::Bare(_) => self.exchange(Some(head), None, Some(late_at)).await,
-            Wire::Hyper(_) => Box::pin(self.exchange(None, Some(plain::read(&head)), Some(late_at))).await,
-        }
-    }
-
     /// By hand if there is a head for that, and a request is only made of it where hyper has to be asked.
     async fn exchange(
         &mut self,
@@ -222,24 +222,47 @@ impl Inline {
         request: Option<http::Request<Body>>,
         late_at: Option<Instant>,
     ) -> Result<Answer, Unanswered> {
-        let mut exchange = head.map(Exchange::new);
-        if let (Some(exchange), Wire::Bare(stream)) = (&mut exchange, &mut self.wire) {
-            let timer = &mut self.timer;
-            let answered = poll_fn(|cx| {
-                if let Poll::Ready(answered) = exchange.poll(&mut **stream, cx) {
-                    return Poll::Ready(Ok(answered));
-                }
-                match late_at {
-                    Some(late_at) if timer.is_late(late_at, cx) => Poll::Ready(Err(Unanswered::Late)),
-                    _ => Poll::Pending,
-                }
-            });
-            if let Some(whole) = answered.await? {
-                return Ok(Answer::Whole(whole));
+        let mut exchange = head.map(|head| Exchange::new(head, false));
+        if let Some(exchange) = &mut exchange {
+            match poll_fn(|cx| self.poll_by_hand(exchange, late_at, cx)).await {
+                ByHand::Whole(answer) => return Ok(Answer::Whole(answer)),
+                ByHand::Late => return Err(Unanswered::Late),
+                ByHand::Hyper => {}
             }
         }
         // Boxed: most exchanges need no room for it.
         Box::pin(self.ask_hyper(exchange, request, late_at)).await.map(Answer::Begun)
+    }
+
+    /// Asks for a GET without a body, as far as that needs no hyper. The exchange is where it is waited for, and no
+    /// future of its own, which would be moved there.
+    pub fn poll_by_hand(
+        &mut self,
+        exchange: &mut Exchange,
+        late_at: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ByHand> {
+        let Wire::Bare(stream) = &mut self.wire else { return Poll::Ready(ByHand::Hyper) };
+        if let Poll::Ready(answered) = exchange.poll(&mut **stream, cx) {
+            return Poll::Ready(answered.map_or(ByHand::Hyper, ByHand::Whole));
+        }
+        match late_at {
+            Some(late_at) if self.timer.is_late(late_at, cx) => Poll::Ready(ByHand::Late),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Goes on with an exchange that is for hyper.
+    pub async fn go_on(
+        &mut self,
+        exchange: Exchange,
+        late_at: Instant,
+    ) -> Result<http::Response<Incoming>, Unanswered> {
+        let (begun, request) = match &self.wire {
+            Wire::Bare(_) => (Some(exchange), None),
+            Wire::Hyper(_) => (None, Some(plain::read(&exchange.request))),
+        };
+        self.ask_hyper(begun, request, Some(late_at)).await
     }
 
     /// The same by hyper, which goes on with what was begun.
@@ -316,7 +339,7 @@ impl InlineBody {
     fn release(&mut self) {
         if let Some(mut lease) = self.lease.take()
             && let Sender::Inline(inline) = &mut lease.link.sender
-            && inline.is_open()
+            && inline.is_open(&mut Context::from_waker(Waker::noop()))
         {
             lease.release();
         }

@@ -4,9 +4,11 @@
 //! New connections go where its name leads at the time, and kept ones are used while it still leads there
 //! (`names`); an age of connections (`Reuse::age`) bounds how long one is used at all.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base::{Body, Secret, SocketOptions};
@@ -17,11 +19,13 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
+use super::bare::Exchange;
 use super::dial::{self, Dialled, Driver, HeadMax};
+use super::inline::ByHand;
 use super::names::Names;
 use super::phase::{Phase, Phases, tell};
 use super::plain::{PlainRequest, Reply};
-use super::pool::{Lease, Link, Pool, Reuse, Sent, Spot, Unsent};
+use super::pool::{Lease, Link, Pool, Reuse, Sender, Sent, Spot, Unsent};
 use super::upgrade::Stream;
 use super::{Check, Connector, ExchangeError, Target, strip_hop_by_hop, target, tls};
 use crate::interim::Interim;
@@ -179,7 +183,12 @@ impl Peer {
         if let Some(interim) = interim {
             hyper::ext::on_informational(&mut request, move |head| interim.pass(head.status(), head.headers()));
         }
-        while let Some(link) = self.pool.take(&self.spot, &|address| self.approve(address), at_hand, Instant::now()) {
+        let taken = || {
+            let mut nobody = Context::from_waker(Waker::noop());
+            let listener = at_hand.then_some(&mut nobody);
+            self.pool.take(&self.spot, &|address| self.approve(address), listener, Instant::now())
+        };
+        while let Some(link) = taken() {
             tell(phases.as_ref(), || Phase::Reused { address: link.address, h2: link.is_h2() });
             match self.send(link, request).await {
                 Ok(response) => return Ok(response),
@@ -206,14 +215,31 @@ impl Peer {
         let host = if self.options.host == HostAsked::Request { request.host() } else { self.host.as_bytes() };
         let now = Instant::now();
         let late_at = now + self.options.times.first_byte;
-        while let Some(link) = self.pool.take(&self.spot, &|address| self.approve(address), true, now) {
-            let Some(asked) = self.pool.ask(&self.spot, link, || request.head(host), late_at).await else { break };
-            match asked {
-                Ok(Reply::Response(response)) => {
-                    let response = self.tidied(*response);
+        let taken = |cx: &mut Context<'_>| {
+            Poll::Ready(self.pool.take(&self.spot, &|address| self.approve(address), Some(cx), now))
+        };
+        while let Some(mut link) = poll_fn(taken).await {
+            let Sender::Inline(inline) = &mut link.sender else {
+                // No matter of who asks.
+                self.pool.put(&self.spot, link);
+                break;
+            };
+            link.wear.count();
+            let mut exchange = Exchange::new(request.head(host), true);
+            match poll_fn(|cx| inline.poll_by_hand(&mut exchange, Some(late_at), cx)).await {
+                ByHand::Whole(answer) => {
+                    self.pool.put(&self.spot, link);
+                    return Ok(Reply::Plain(answer));
+                }
+                ByHand::Late => return Err(Undone { error: self.failed(Unsent::Late).0, body: None }),
+                ByHand::Hyper => {}
+            }
+            // Boxed, as below.
+            match Box::pin(self.pool.go_on(&self.spot, link, exchange, late_at)).await {
+                Ok(response) => {
+                    let response = self.tidied(response);
                     return response.map(Reply::of).map_err(|error| Undone { error, body: None });
                 }
-                Ok(plain) => return Ok(plain),
                 Err(Unsent::Failed(_, Some(_))) => {}
                 Err(unsent) => return Err(Undone { error: self.failed(unsent).0, body: None }),
             }

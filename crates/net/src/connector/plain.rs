@@ -60,12 +60,11 @@ impl PlainRequest {
         self.fields += 1;
     }
 
-    /// Adds so many fields as they are sent: pieces of lines as [`PlainRequest::push`] makes them.
-    pub fn push_lines(&mut self, fields: usize, pieces: &[&[u8]]) {
-        self.text.reserve(pieces.iter().map(|piece| piece.len()).sum());
-        for piece in pieces {
-            self.text.extend_from_slice(piece);
-        }
+    /// Adds so many fields as they are sent, as lines like those that [`PlainRequest::push`] makes, which take at most
+    /// so many bytes.
+    pub fn push_lines(&mut self, fields: usize, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.text.reserve(bytes);
+        write(&mut self.text);
         self.fields += fields;
     }
 

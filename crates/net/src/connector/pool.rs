@@ -18,8 +18,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
+use super::bare::Exchange;
 use super::inline::{self, Answer, Inline, Unanswered};
-use super::plain::Reply;
 use super::{Target, dial, framing};
 
 /// A connection.
@@ -48,6 +48,11 @@ pub(super) struct Reuse {
 impl Wear {
     pub fn new() -> Arc<Self> {
         Arc::new(Self { opened: Instant::now(), requests: AtomicU64::new(0) })
+    }
+
+    /// One more request.
+    pub fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -143,12 +148,12 @@ impl Pool {
 
     /// A connection that is ready and whose address the caller approves of. One that it does not
     /// approve of stays for others.
-    /// One that who asks has to drive, only for a request that is at hand.
+    /// One that who asks has to drive, only for a request that is at hand: `listener` is the context of who that is.
     pub fn take(
         &self,
         spot: &Spot,
         check: &(dyn Fn(IpAddr) -> Result<(), String> + Send + Sync),
-        at_hand: bool,
+        mut listener: Option<&mut Context<'_>>,
         now: Instant,
     ) -> Option<Link> {
         let mut shelves = self.shelves();
@@ -161,7 +166,7 @@ impl Pool {
                 links.remove(at);
                 continue;
             }
-            let fits = at_hand || !matches!(link.sender, Sender::Inline(_));
+            let fits = listener.is_some() || !matches!(link.sender, Sender::Inline(_));
             if !(fits && link.is_ready() && check(link.address).is_ok()) {
                 continue;
             }
@@ -170,10 +175,10 @@ impl Pool {
                 return Some(link.shared(sender));
             }
             let (mut link, _) = links.remove(at)?;
-            let is_open = match &mut link.sender {
+            let is_open = match (&mut link.sender, &mut listener) {
                 // Nobody has looked since it was put here.
-                Sender::Inline(inline) => inline.is_open(),
-                Sender::H1(_) | Sender::H2(_) => true,
+                (Sender::Inline(inline), Some(cx)) => inline.is_open(cx),
+                _ => true,
             };
             if is_open {
                 return Some(link);
@@ -181,7 +186,7 @@ impl Pool {
         }
     }
 
-    fn put(self: &Arc<Self>, spot: &Spot, link: Link) {
+    pub fn put(self: &Arc<Self>, spot: &Spot, link: Link) {
         let now = Instant::now();
         if link.is_closed() || self.is_worn(&link, now) || self.reuse.per_target == 0 {
             return;
@@ -211,29 +216,14 @@ impl Pool {
         }
     }
 
-    /// Sends the head of a plain request over a connection that was taken, as [`Lease::send`] does. One that
-    /// is no matter of who asks is given back.
-    pub async fn ask(
-        self: &Arc<Self>,
-        spot: &Spot,
-        mut link: Link,
-        head: impl FnOnce() -> Vec<u8>,
-        late_at: Instant,
-    ) -> Option<Result<Reply, Unsent>> {
-        let Sender::Inline(inline) = &mut link.sender else {
-            self.put(spot, link);
-            return None;
-        };
-        link.wear.requests.fetch_add(1, Ordering::Relaxed);
-        Some(match inline.ask_plainly(head(), late_at).await {
-            Ok(Answer::Whole(answer)) => {
-                self.put(spot, link);
-                Ok(Reply::Plain(answer))
-            }
-            Ok(Answer::Begun(response)) => Lease::new(self.clone(), spot.clone(), link).begun(response).map(Reply::of),
+    /// Goes on with an exchange that is for hyper, over a connection that was taken for it.
+    pub async fn go_on(self: &Arc<Self>, spot: &Spot, mut link: Link, exchange: Exchange, late_at: Instant) -> Sent {
+        let Sender::Inline(inline) = &mut link.sender else { return Err(Unsent::Late) };
+        match inline.go_on(exchange, late_at).await {
+            Ok(response) => Lease::new(self.clone(), spot.clone(), link).begun(response),
             Err(Unanswered::Late) => Err(Unsent::Late),
             Err(Unanswered::Failed(error, unsent)) => Err(Unsent::Failed(error, unsent)),
-        })
+        }
     }
 
     /// Closes what is good for nothing any more, and what is too much. The oldest are in front.
@@ -321,7 +311,7 @@ impl Lease {
     /// Sends a request and waits for the head of the response. Where the request is at hand, who asks drives the
     /// connection and looks at the time as well: no more than this.
     pub async fn send(mut self, mut request: http::Request<Body>, limit: Option<Duration>) -> Sent {
-        self.link.wear.requests.fetch_add(1, Ordering::Relaxed);
+        self.link.wear.count();
         let sent = match &mut self.link.sender {
             Sender::H1(sender) => {
                 let absolute = to_origin_form(&mut request);

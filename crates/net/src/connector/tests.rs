@@ -304,6 +304,19 @@ fn hop_by_hop_fields_are_removed() {
 }
 
 #[test]
+fn a_name_belongs_to_a_connection_in_whatever_case() {
+    for name in &super::HOP_BY_HOP {
+        assert!(super::is_hop_by_hop(name.as_str().as_bytes()), "{name}");
+        assert!(super::is_hop_by_hop(name.as_str().to_ascii_uppercase().as_bytes()), "{name}");
+    }
+    assert!(
+        ["", "ab", "expires", "user-agent", "x-forwarded-host", "proxy-authorizations"]
+            .iter()
+            .all(|name| !super::is_hop_by_hop(name.as_bytes()))
+    );
+}
+
+#[test]
 fn a_stream_is_sent_while_it_is_made() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -33,6 +33,29 @@ fn a_head_ends_at_its_empty_line() {
     assert_eq!(judge("").unwrap(), None);
 }
 
+proptest! {
+    /// One that is known in part is not looked at in the short way.
+    #[test]
+    fn a_head_is_judged_the_same_whether_or_not_it_comes_at_once(
+        lines in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "GET / HTTP/1.1", "POST /x HTTP/1.0", "GET  / HTTP/1.1", "Host: a", "host: b", "X: y", "X : y", " folded",
+                "Content-Length: 2", "Content-Length: +2", "Transfer-Encoding: chunked", "Upgrade: websocket", "", "x\ry",
+            ]),
+            0..14,
+        ),
+        ends in proptest::collection::vec(proptest::sample::select(vec!["\r\n", "\r\n", "\r\n", "\n", ""]), 14),
+        whole in any::<bool>(),
+    ) {
+        let mut head: String = lines.iter().zip(&ends).map(|(line, end)| [*line, *end].concat()).collect();
+        if whole {
+            head = format!("GET / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n");
+        }
+        let bytes = head.as_bytes();
+        prop_assert_eq!(check_head(bytes, 0, &limits()), check_head(bytes, 1, &limits()), "{:?}", head);
+    }
+}
+
 #[test]
 fn what_could_be_read_in_two_ways_is_refused() {
     let bad = |fields: &str, detail: &str| {

@@ -103,7 +103,7 @@ impl Suite {
             stores,
             postgres: wire::open_postgres(fetcher.clone()),
             fetcher,
-            upstreams: Upstreams::new(connector, data.path()),
+            upstreams: Upstreams::new(connector, data.path(), wire::clock()),
             memory: AssetMemory::new(ASSET_MEMORY_BYTES),
             left: Mutex::new(Some((Sweep::begin(&cache), data))),
             node,

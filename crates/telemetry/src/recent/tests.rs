@@ -14,7 +14,7 @@ fn paths(found: &[Numbered]) -> Vec<&str> {
 #[test]
 fn the_oldest_goes_and_the_newest_are_found_in_their_order() {
     let recent = Recent::new(3);
-    ["/a", "/b", "/c", "/d"].into_iter().for_each(|path| recent.put(record(path, 200, 1)));
+    ["/a", "/b", "/c", "/d"].into_iter().for_each(|path| recent.put(&mut record(path, 200, 1)));
     assert_eq!(paths(&recent.find(&Wanted::default(), 10)), ["/b", "/c", "/d"]);
     assert_eq!(paths(&recent.find(&Wanted::default(), 2)), ["/c", "/d"]);
     assert_eq!(paths(&recent.find(&Wanted { after: 3, ..Wanted::default() }, 10)), ["/d"]);
@@ -24,7 +24,7 @@ fn the_oldest_goes_and_the_newest_are_found_in_their_order() {
 fn each_filter_holds_for_what_it_names() {
     let recent = Recent::new(10);
     for (path, status, ms) in [("/a", 200, 5), ("/a/b", 404, 50), ("/c", 503, 500)] {
-        recent.put(record(path, status, ms));
+        recent.put(&mut record(path, status, ms));
     }
     let check = |wanted: Wanted, expect: &[&str]| assert_eq!(paths(&recent.find(&wanted, 10)), expect, "{wanted:?}");
     check(Wanted { path: Some("/a".into()), ..Wanted::default() }, &["/a", "/a/b"]);
@@ -47,11 +47,11 @@ fn a_status_is_three_digits_or_a_class() {
 #[test]
 fn what_strangers_send_is_cut_between_characters() {
     let recent = Recent::new(1);
-    recent.put(record(&"é".repeat(5_000), 200, 1));
+    recent.put(&mut record(&"é".repeat(5_000), 200, 1));
     let found = recent.find(&Wanted::default(), 1);
     assert!(found[0].record.path.len() <= TEXT_BYTES_MAX);
     let none = Recent::new(0);
-    none.put(record("/", 200, 1));
+    none.put(&mut record("/", 200, 1));
     assert!(none.find(&Wanted::default(), 1).is_empty());
 }
 
@@ -68,7 +68,7 @@ fn what_is_remembered_of_a_request_is_all_its_own() {
     };
     let short = Record { request_id: "b".to_owned(), host: "s".to_owned(), cache: "hit".into(), ..record("/", 200, 1) };
     for one in [&long, &long, &short, &long, &short] {
-        recent.put(one.clone());
+        recent.put(&mut one.clone());
     }
     let found = recent.find(&Wanted::default(), 10);
     let texts = |record: &Record| {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use base::Body;
@@ -126,7 +127,9 @@ async fn outcome(server: Server, by_hyper: bool) -> (String, usize) {
         if by_hyper {
             request.extensions_mut().insert("beside");
         }
-        let link = pool.take(&spot, &|_| Ok(()), true, tokio::time::Instant::now()).unwrap_or_else(|| server.connect());
+        let taken =
+            pool.take(&spot, &|_| Ok(()), Some(&mut Context::from_waker(Waker::noop())), tokio::time::Instant::now());
+        let link = taken.unwrap_or_else(|| server.connect());
         Lease::new(pool.clone(), spot.clone(), link).send(request, Some(Duration::from_secs(1))).await
     };
     let said = match ask("/x").await {

@@ -65,7 +65,7 @@ fn whatever_says_more_of_its_framing_is_for_hyper() {
 #[tokio::test]
 async fn an_exchange_holds_no_more_memory_than_its_answer_has_bytes() {
     let (mut stream, mut server) = tokio::io::duplex(ANSWER_BYTES_MAX);
-    let mut exchange = Exchange::new(b"GET / HTTP/1.1\r\n\r\n".to_vec());
+    let mut exchange = Exchange::new(b"GET / HTTP/1.1\r\n\r\n".to_vec(), false);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     assert!(exchange.poll(&mut stream, &mut cx).is_pending());
     assert_eq!(exchange.read.capacity(), 0, "while it waits");
@@ -79,4 +79,28 @@ async fn an_exchange_holds_no_more_memory_than_its_answer_has_bytes() {
     assert_eq!(answer.body(), b"ok");
     let response = answer.into_response();
     assert_eq!(response.headers()["content-length"], "2");
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_on_a_silent_connection_is_woken_by_its_answer() {
+    let (mut stream, mut server) = tokio::io::duplex(ANSWER_BYTES_MAX);
+    let woken = std::sync::Arc::<Woken>::default();
+    let waker = std::task::Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    assert!(is_silent(&mut stream, &mut cx));
+    let mut exchange = Exchange::new(b"GET / HTTP/1.1\r\n\r\n".to_vec(), true);
+    assert!(exchange.poll(&mut stream, &mut cx).is_pending());
+    server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.expect("room");
+    assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), 1, "it listens though it has not read");
+    assert!(matches!(exchange.poll(&mut stream, &mut cx), Poll::Ready(Some(_))));
 }

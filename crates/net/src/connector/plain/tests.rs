@@ -5,7 +5,7 @@ fn request() -> PlainRequest {
     let mut request = PlainRequest::new("/a?b", "client.example").expect("a target");
     request.push("Accept", b" */*\t");
     request.push("x-\u{7e}", "\u{e9}".as_bytes());
-    request.push_lines(1, &[b"x-empty: ", b"\r\n"]);
+    request.push_lines(1, 16, |text| text.extend_from_slice(b"x-empty: \r\n"));
     request
 }
 

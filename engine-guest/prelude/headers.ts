@@ -10,7 +10,7 @@
  */
 import { forEachPair, iteratePairs, pairIterator, pairsFrom } from "./pairs.ts";
 import {
-  Symbol, TypeError, arrayIndexOf, arrayJoin, arraySort, defineProperty, isObject, jsonStringify, objectKeys,
+  Symbol, TypeError, arrayIndexOf, arrayJoin, arraySort, defineProperty, jsonStringify, objectKeys,
   regExpExec, stringCharCodeAt, stringLower, stringIndexOf, stringSlice, stringSplit, stringStartsWith, toStr, webClass,
 } from "./primordials.ts";
 import { INTERNAL } from "./internal.ts";
@@ -246,7 +246,7 @@ export class Headers {
   }
 
   static {
-    isHeaders = (value) => isObject(value) && #state in value;
+    isHeaders = (value) => typeof value === "object" && value !== null && #state in value;
     listOf = (headers) => open(headers.#state);
     copyOf = (headers) => new Headers(INTERNAL, blockOf(headers), headers.#state[IMMUTABLE]);
     valueOfHeader = (headers, name) => lookUp(headers.#state, name);

@@ -55,7 +55,7 @@ export class Request {
 
   static {
     stateOf = (owner) => owner.#state;
-    peekRequest = (value) => (isObject(value) && #state in value ? value.#state : null);
+    peekRequest = (value) => (typeof value === "object" && value !== null && #state in value ? value.#state : null);
   }
 
   get method(): string {

@@ -89,7 +89,7 @@ export class Response {
     if (init !== undefined && init !== null) {
       if (typeof init !== "object" && typeof init !== "function") throw new TypeError("the second argument of Response must be an object");
       const { status: wanted, headers, statusText } = init;
-      if (statusText !== undefined) reason = checkReason(statusText);
+      if (statusText !== undefined && statusText !== "") reason = checkReason(statusText);
       if (wanted !== undefined && wanted !== 200) {
         if (wanted === 101) {
           const socket = socketOfInit(body, init);

@@ -426,7 +426,7 @@ export class ReadableStream {
       stream.#whole = null;
       return stream.#state === null ? whole : null;
     };
-    brand = (value): value is ReadableStream => isObject(value) && #state in value;
+    brand = (value): value is ReadableStream => typeof value === "object" && value !== null && #state in value;
   }
 
   static from(iterable: any): ReadableStream {

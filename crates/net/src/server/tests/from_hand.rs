@@ -2,17 +2,17 @@
 
 use super::raw_h2::*;
 use super::*;
-use crate::{Glance, Protocol};
+use crate::{Given, Glance, Protocol};
 
 /// Answers what is asked of `/a` with what was asked.
-fn at_hand(glance: &Glance<'_>) -> Option<http::Response<Body>> {
+fn at_hand(glance: &Glance<'_>) -> Option<Given> {
     if glance.path != "/a" {
         return None;
     }
     let host = glance.lines("host").map(String::from_utf8_lossy).collect::<Vec<_>>().concat();
     assert_eq!((glance.protocol, host.as_str()), (Protocol::Http2, glance.authority));
     assert!(glance.request().is_none());
-    Some(http::Response::new(Body::full(format!("at hand: {host} {:?}", glance.query))))
+    Some(Given::Answer(http::Response::new(Body::full(format!("at hand: {host} {:?}", glance.query)))))
 }
 
 fn with_hand(test: impl AsyncFnOnce(Rc<Node>)) {

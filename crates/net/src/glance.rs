@@ -33,8 +33,16 @@ const FIELDS_ADDED: usize = 8;
 /// that returns `None` is forgotten.
 pub type AtOnce = Box<dyn Fn(&Glance<'_>, &mut Vec<u8>) -> Option<Found>>;
 
-/// Looks at a request of HTTP/2 that may have its whole answer at hand.
-pub type AtHand = Box<dyn Fn(&Glance<'_>) -> Option<Response<Body>>>;
+/// The same for a request of HTTP/2.
+pub type AtHand = Box<dyn Fn(&Glance<'_>) -> Option<Given>>;
+
+/// What came of a look at a request of HTTP/2.
+pub enum Given {
+    /// The whole answer.
+    Answer(Response<Body>),
+    /// It will be there. To drop it gives it up.
+    Later(Pin<Box<dyn Future<Output = Response<Body>>>>),
+}
 
 /// What came of a look.
 pub enum Found {

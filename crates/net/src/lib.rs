@@ -47,7 +47,7 @@ pub use connector::{
 };
 pub use counts::ConnectionCounts;
 pub use dns::{DnsOptions, Resolver};
-pub use glance::{AtHand, AtOnce, Found, Glance, Late, Later};
+pub use glance::{AtHand, AtOnce, Found, Given, Glance, Late, Later};
 pub use handover::Sockets;
 pub use interim::Interim;
 pub use limits::ServerLimits;

@@ -5,11 +5,10 @@
 //! the next one. Requests that came together are answered together, so that would be a record of
 //! TLS and a system call for every answer where one is enough for ten. So a small piece waits here
 //! until h2 has nothing more to say ([`Outlet::poll_send`], which the task of the connection calls
-//! after it), or until there is as much as one would want to send at once. Nothing waits longer
+//! at the end of its turn), or until there is as much as one would want to send at once. Nothing waits longer
 //! than that turn of the task. Large pieces are sent as they come, and are not copied.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -53,7 +52,7 @@ impl Outlet {
     }
 
     /// Sends what waits.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.waiting.len() {
             let poll = Pin::new(&mut self.stream).poll_write(cx, &self.waiting[self.sent..]);
             self.state.note_write(&poll);
@@ -115,7 +114,7 @@ impl Outlet {
     }
 }
 
-/// What h2 is given. The task of the connection keeps the other, for [`Sending`].
+/// What h2 is given. The task of the connection keeps the other, to send at the end of its turns.
 pub(crate) struct Pieces(pub Rc<RefCell<Outlet>>);
 
 impl AsyncRead for Pieces {
@@ -150,25 +149,5 @@ impl AsyncWrite for Pieces {
         let mut outlet = self.0.borrow_mut();
         ready!(outlet.poll_send(cx))?;
         Pin::new(&mut outlet.stream).poll_shutdown(cx)
-    }
-}
-
-/// A connection of HTTP/2, and after each turn of it, what it wrote is sent.
-pub(crate) struct Sending<'a, C> {
-    pub connection: Pin<&'a mut C>,
-    pub outlet: Rc<RefCell<Outlet>>,
-}
-
-impl<C: Future> Future for Sending<'_, C> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        match self.outlet.borrow_mut().poll_send(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-        }
     }
 }

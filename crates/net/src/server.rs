@@ -38,6 +38,7 @@ mod arrival;
 pub mod changes;
 pub(crate) mod connection;
 mod farewell;
+mod http2;
 mod http3;
 mod plainly;
 mod rest;

@@ -23,7 +23,7 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use manifest::route::when::Facts;
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
-use net::{Believed, Found, Glance};
+use net::{Believed, Found, Given, Glance};
 use telemetry::{Record, TraceContext};
 
 use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, id_value, later, request_id};
@@ -84,18 +84,22 @@ pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) ->
 }
 
 /// The same as a response, for who frames it (HTTP/2).
-pub(crate) fn respond(core: &Rc<Core>, glance: &Glance<'_>) -> Option<Response<Body>> {
+pub(crate) fn respond(core: &Rc<Core>, glance: &Glance<'_>) -> Option<Given> {
     let started = core.clock.monotonic();
     let hosts = core.hosts.current();
     let site = hosts.find(glance.host())?;
     let doors = core.doors.current();
     let door = doors.get(glance.listener);
-    let asked = Wanted::of(core, site, glance, door).filter(|asked| asked.cache != RouteCache::Off)?;
+    let asked = Wanted::of(core, site, glance, door)?;
+    if asked.cache == RouteCache::Off {
+        let to = (asked.index, asked.upstream);
+        return later::respond(core, site, to, glance, asked.believed.is_some(), started).map(Given::Later);
+    }
     let hit = asked.find(core, site, glance)?;
     let id = request_id(core);
     let response = response(&hit, &id, glance, door)?;
     hit.tell(core, site, glance, id, started);
-    Some(response)
+    Some(Given::Answer(response))
 }
 
 /// What is asked of a route to an upstream that has nothing in between.

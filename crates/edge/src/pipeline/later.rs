@@ -8,7 +8,9 @@
 //!
 //! It may decide nothing differently: what the client, the server, the record and the counts see is the same.
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +65,28 @@ pub(super) fn ask(
     let request = Request { believed, ..glance.request()? };
     let (waiting, request) = Waiting::begin(core, site, index, request, started);
     let asked = Box::write(Box::new_uninit(), exchange(waiting, upstream, request));
+    Some(Box::into_pin(asked))
+}
+
+/// The same of a request of HTTP/2, whose answer is framed by the library. One that is more than text goes the
+/// long way.
+pub(super) fn respond(
+    core: &Rc<Core>,
+    site: &Arc<Site>,
+    (index, upstream): (RouteIndex, UpstreamIndex),
+    glance: &Glance<'_>,
+    is_believed: bool,
+    started: Duration,
+) -> Option<Pin<Box<dyn Future<Output = Response<Body>>>>> {
+    let upstream = site.upstream(upstream);
+    // Interim answers have their own way.
+    if upstream.tells_early() {
+        return None;
+    }
+    let (request, trace) = plain_of(core, site, upstream, glance, is_believed)?;
+    let waiting = Waiting::new(core, site, (index, started, trace), Client::of_glance(glance));
+    // Made where it will lie, not moved there.
+    let asked = Box::write(Box::new_uninit(), exchange_framed(waiting, upstream.clone(), request));
     Some(Box::into_pin(asked))
 }
 
@@ -185,6 +209,11 @@ async fn exchange_plain(mut waiting: Waiting, upstream: Arc<Upstream>, request: 
     waiting.end_plain(outcome)
 }
 
+async fn exchange_framed(mut waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Response<Body> {
+    let outcome = upstream.ask_plain(request, &mut waiting.heard).await.map(Reply::into_response);
+    waiting.answer(outcome)
+}
+
 async fn exchange(mut waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
     let outcome = proxy::pass(&upstream, request, &waiting.shared_heard()).await;
     waiting.end(outcome)
@@ -237,7 +266,7 @@ impl Client {
             address: glance.peer.ip(),
             host: glance.host().to_owned(),
             path: glance.path.to_owned(),
-            protocol: Protocol::Http11,
+            protocol: glance.protocol,
             listener: glance.listener,
             secured: glance.secured,
             html: false,

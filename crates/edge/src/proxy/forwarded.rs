@@ -203,7 +203,7 @@ impl<'a> Came<'a> {
             authority: glance.authority,
             peer: glance.peer.ip(),
             scheme: glance.scheme(),
-            protocol: Protocol::Http11,
+            protocol: glance.protocol,
             is_believed,
             traceparent: trace.traceparent_bytes(),
         }

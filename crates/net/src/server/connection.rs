@@ -1,37 +1,34 @@
 //! One connection: which protocol it speaks, and the task that drives it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::{Body, BodyError, code};
 use bytes::Bytes;
-use futures_util::future::Either;
 use http::{HeaderValue, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Parts;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
 pub(crate) use super::arrival::Guard;
 use super::arrival::{Arrived, Entrance, arrive, remember};
 use super::plainly::{self, Turn};
 use super::upgraded::{self, Switching};
-use super::{Leave, Server, Standalone, farewell, rest};
+use super::{Leave, Server, Standalone, farewell, http2, rest};
 use crate::ServerLimits;
 use crate::gate::{Quick, State, Upgrading, Wire};
-use crate::glance::{FIELDS_MAX, Glance};
 use crate::head::Refusal;
 use crate::interim::Line;
-use crate::outlet::{Outlet, Pieces, Sending};
 use crate::request::{Protocol, Request, RequestBody};
 use crate::stream::{Raw, Stream};
 use crate::target::split_port;
@@ -47,7 +44,7 @@ pub(super) const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
 /// A piece of an answer that is handed to HTTP/2 at once; more stays where it is until the client
 /// has room for it.
-const H2_PIECE_BYTES: usize = 64 << 10;
+pub(super) const H2_PIECE_BYTES: usize = 64 << 10;
 
 pub(super) async fn serve<S, F>(stream: Raw, mut entrance: Entrance, leave: &mut Leave, service: S)
 where
@@ -63,7 +60,7 @@ where
     drop(reception);
     let shared = Rc::new(Shared { peer, listener, secured, guard, server, state, service });
     if h2 {
-        Box::pin(serve_http2(stream, before, shared)).await;
+        Box::pin(http2::serve(stream, before, shared)).await;
     } else {
         Box::pin(serve_http1(stream, before, shared)).await;
     }
@@ -160,70 +157,9 @@ where
     None
 }
 
-async fn serve_http2<S, F>(stream: Stream, before: Bytes, shared: Rc<Shared<S>>)
-where
-    S: Fn(Request) -> F + 'static,
-    F: Future<Output = http::Response<Body>> + 'static,
-{
-    let (limits, state) = (&shared.server.limits(), &shared.state);
-    let outlet = Rc::new(RefCell::new(Outlet::new(stream, before, limits, state.clone())));
-    let at_hand = Rc::<Cell<bool>>::default();
-    let mut builder = hyper::server::conn::http2::Builder::new(OnThisCore { at_hand: at_hand.clone() });
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(256 << 10)
-        .initial_connection_window_size(1 << 20)
-        .max_send_buf_size(256 << 10)
-        .max_pending_accept_reset_streams(limits.h2_pending_resets)
-        .enable_connect_protocol()
-        .max_local_error_reset_streams(limits.h2_refused_streams);
-    let service = service_fn(|request| {
-        // What the gate counts for HTTP/1.1.
-        state.passed.set(state.passed.get() + 1);
-        let flight = Flight::new(state);
-        if let Some(response) = from_hand(&shared, &request) {
-            at_hand.set(true);
-            flight.complete();
-            flight.stand_alone();
-            let pieces = response.body().whole().is_none_or(|whole| whole.len() > H2_PIECE_BYTES);
-            let answer = response.map(|body| Tracked { body, flight: Some(flight), pieces });
-            return Either::Left(ready(Ok(answer)));
-        }
-        // Boxed, since hyper moves what it is given several times before it first runs.
-        let shared = shared.clone();
-        Either::Right(boxed(move || answer(shared, flight, request)))
-    });
-    let connection = pin!(builder.serve_connection(TokioIo::new(Pieces(outlet.clone())), service));
-    let mut watch = Watch::new(state, limits.clone(), true);
-    let mut sending = Sending { connection, outlet };
-    drive(Pin::new(&mut sending), |mut sending| sending.connection.as_mut().graceful_shutdown(), &mut watch, state)
-        .await;
-    // What is in flight ends with the connection that it would be answered on.
-    if let Some(refusal) = state.refusal.take() {
-        (shared.server.on_refusal)(shared.peer, refusal.code, &refusal.detail);
-    }
-}
-
-/// The answer to a request of HTTP/2 that lies ready, before anything is made of the request.
-fn from_hand<S>(shared: &Shared<S>, request: &http::Request<Incoming>) -> Option<http::Response<Body>> {
-    let at_hand = shared.server.at_hand.get()?;
-    if !request.body().is_end_stream() {
-        return None;
-    }
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let whom = (shared.peer, shared.listener, shared.secured.as_ref());
-    let glance = Glance::of_head(request, &mut fields, &shared.server.limits(), whom)?;
-    if shared.guard.as_ref().is_some_and(|guard| !guard.covers(split_port(glance.authority).0)) {
-        return None;
-    }
-    at_hand(&glance)
-}
-
 /// A future in a box, made where it will lie. `Box::pin` makes it first and asks for room then, and
 /// has to copy all of it, most of which is the room for what it has not come to yet.
-fn boxed<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+pub(super) fn boxed<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
@@ -280,7 +216,7 @@ pub(super) struct Shared<S> {
 }
 
 /// The service as hyper calls it: normalises, calls ours, follows the response to its end.
-async fn answer<S, F>(
+pub(super) async fn answer<S, F>(
     connection: Rc<Shared<S>>,
     flight: Flight,
     mut request: http::Request<Incoming>,
@@ -334,7 +270,7 @@ where
 }
 
 /// Notes whether an answer is here as a whole, or was said to need nothing of the node any more.
-fn note_alone(response: &mut http::Response<Body>, flight: &Flight) {
+pub(super) fn note_alone(response: &mut http::Response<Body>, flight: &Flight) {
     let told = response.extensions_mut().remove::<Standalone>().is_some();
     if told || response.body().whole().is_some() {
         flight.stand_alone();
@@ -483,7 +419,7 @@ impl Flight {
     }
 
     /// Its answer needs nothing of the node any more.
-    fn stand_alone(&self) {
+    pub(super) fn stand_alone(&self) {
         if !self.alone.replace(true) {
             self.state.alone.set(self.state.alone.get() + 1);
         }
@@ -543,27 +479,6 @@ impl http_body::Body for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// Runs the streams of an HTTP/2 connection beside it, but for one whose answer is here: that ends where it
-/// began, unless its client has no room for all of the answer.
-#[derive(Clone)]
-struct OnThisCore {
-    at_hand: Rc<Cell<bool>>,
-}
-
-impl<F> hyper::rt::Executor<F> for OnThisCore
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        let mut future = boxed(move || future);
-        // Who waits is polled again by its own task, and leaves its waker then.
-        let ended = self.at_hand.take() && future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        if !ended {
-            tokio::task::spawn_local(future);
-        }
     }
 }
 

@@ -1,11 +1,13 @@
-//! Hits of HTTP/2, which lie ready for a plain request and are looked for on the long way for any other.
+//! Hits of HTTP/2, which lie ready for a plain request and are looked for on the long way for any other; and what
+//! passes through, which waits beside its connection or takes the long way.
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
 use tokio::net::TcpStream;
 
-use crate::harness::{Node, Place, draws, run};
+use crate::harness::{Node, Place, draws, run, until};
+use crate::passing;
 use crate::proxy::{Origin, node, send};
 
 type Fields = Vec<(String, Vec<u8>)>;
@@ -115,4 +117,80 @@ fn random_requests_are_answered_alike_whether_their_answer_lies_ready_or_not() {
         }
         assert!((60..200).contains(&hits), "{hits} of 200 were hits");
     });
+}
+
+/// A node with one app that passes everything on.
+fn passing_node(place: &Place, origin: &Origin) -> Node {
+    let manifest = format!(
+        "name = \"edge\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n\
+         [[routes]]\nmatch = \"/*\"\nupstream = \"origin\"\ncache = false\n",
+        origin.address
+    );
+    place.serve_project(&place.project("project", &[("selvedge.toml", &manifest)]))
+}
+
+#[test]
+fn random_requests_pass_alike_whether_they_wait_beside_their_connection_or_not() {
+    const FIELDS: [&[(&str, &str)]; 10] = [
+        &[],
+        &[("accept-language", "de")],
+        &[("cookie", "a=1")],
+        &[("cookie", "a=1"), ("cookie", "b=2")],
+        &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=x"), ("x-forwarded-host", "evil")],
+        &[("if-none-match", "*"), ("range", "bytes=1-2")],
+        &[("te", "trailers")],
+        &[("via", "1.0 other"), ("cdn-loop", "other; a=b")],
+        &[("cf-connecting-ip", "6.6.6.6"), ("x-request-id", "mine")],
+        &[("x-empty", ""), ("x-two", "1"), ("x-two", "2")],
+    ];
+    let place = Place::new();
+    let origin = passing::origin();
+    let node = passing_node(&place, &origin);
+    let paths: Vec<_> = passing::ANSWERS.iter().map(|(path, _)| *path).chain(["/large", "/plain?a=b&c"]).collect();
+    run(async {
+        let mut client = connect(&node).await;
+        let mut draw = draws(3);
+        for round in 0..100 {
+            let url = format!("http://edge.localhost{}", paths[round % paths.len()]);
+            let fields = (0..draw(3)).map(|_| FIELDS[draw(FIELDS.len())]).collect::<Vec<_>>().concat();
+            let beside = ask(&mut client, &url, &fields).await;
+            // A host that is named twice takes the long way.
+            let long = ask(&mut client, &url, &[&fields[..], &[("host", "edge.localhost")]].concat()).await;
+            assert_eq!(beside, long, "{url} {fields:?}");
+        }
+    });
+}
+
+/// Ten at once, of which one is given up while its origin thinks: its record says so, and the others are answered.
+#[test]
+fn one_that_its_client_resets_is_recorded_as_gone_and_the_others_go_on() {
+    let place = Place::new();
+    let (asked, told) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |seen, stream| {
+        if seen.target == "/slow" {
+            asked.send(()).expect("the test waits");
+            // Until the node gives it up.
+            let _ = std::io::Read::read(stream, &mut [0]);
+        }
+        send(stream, "", &seen.target);
+    });
+    let node = passing_node(&place, &origin);
+    run(async {
+        let mut client = connect(&node).await;
+        let slow = Request::get("http://edge.localhost/slow").body(()).expect("a request");
+        let (slow, mut stream) = client.send_request(slow, true).expect("it is sent");
+        tokio::task::spawn_blocking(move || told.recv().expect("the origin was asked")).await.expect("it waited");
+        let urls: Vec<_> = (0..10).map(|number| format!("http://edge.localhost/{number}")).collect();
+        let others = urls.iter().map(|url| {
+            let mut client = client.clone();
+            async move { ask(&mut client, url, &[]).await }
+        });
+        for (number, answer) in futures_util::future::join_all(others).await.into_iter().enumerate() {
+            assert_eq!((answer.0, answer.2), (200, format!("/{number}").into_bytes()));
+        }
+        stream.send_reset(h2::Reason::CANCEL);
+        assert!(slow.await.is_err());
+        assert_eq!(ask(&mut client, "http://edge.localhost/after", &[]).await.0, 200);
+    });
+    until("the record", || node.log().contains("client_gone").then_some(()));
 }

@@ -9,7 +9,7 @@ use crate::harness::{Node, Place, draws, until};
 use crate::proxy::{Origin, node};
 
 /// What an origin answers.
-const ANSWERS: [(&str, &str); 13] = [
+pub(crate) const ANSWERS: [(&str, &str); 13] = [
     ("/plain", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nplain"),
     ("/undated", "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nserver: them\r\n\r\nundated"),
     ("/empty", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-empty:\r\n\r\n"),
@@ -50,7 +50,7 @@ const FIELDS: [&str; 14] = [
 ];
 
 /// An origin that says in a field what it was asked, without what differs each time.
-fn origin() -> Origin {
+pub(crate) fn origin() -> Origin {
     Origin::start(|seen, stream| {
         let mut asked = Some(seen.head.clone());
         while let Some(head) = asked {

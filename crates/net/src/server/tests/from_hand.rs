@@ -1,18 +1,23 @@
-//! Answers of HTTP/2 that are at hand beside those that take the long way, on one connection.
+//! Answers of HTTP/2 that are at hand, those that are waited for beside their connection, and those that take the long
+//! way, on one connection.
+
+use std::cell::Cell;
+
+use tokio::sync::Notify;
 
 use super::raw_h2::*;
 use super::*;
-use crate::{Glance, Protocol};
+use crate::{Given, Glance, Protocol};
 
 /// Answers what is asked of `/a` with what was asked.
-fn at_hand(glance: &Glance<'_>) -> Option<http::Response<Body>> {
+fn at_hand(glance: &Glance<'_>) -> Option<Given> {
     if glance.path != "/a" {
         return None;
     }
     let host = glance.lines("host").map(String::from_utf8_lossy).collect::<Vec<_>>().concat();
     assert_eq!((glance.protocol, host.as_str()), (Protocol::Http2, glance.authority));
     assert!(glance.request().is_none());
-    Some(http::Response::new(Body::full(format!("at hand: {host} {:?}", glance.query))))
+    Some(Given::Answer(http::Response::new(Body::full(format!("at hand: {host} {:?}", glance.query)))))
 }
 
 fn with_hand(test: impl AsyncFnOnce(Rc<Node>)) {
@@ -120,6 +125,95 @@ fn a_connection_that_has_only_such_answers_drains() {
         assert!(matches!(client.outcome(1).await, Ended::Answered(_)));
         node.stop();
         assert_eq!(client.outcome(3).await, Ended::GoAway(0));
+        drop(client);
+        assert_eq!(node.drained().await, 0);
+    });
+}
+
+/// What was begun beside connections and not ended, and who ends all of it.
+#[derive(Default)]
+struct Beside {
+    waiting: Cell<usize>,
+    go: Notify,
+}
+
+struct Waits(Rc<Beside>);
+
+impl Waits {
+    fn new(beside: &Rc<Beside>) -> Self {
+        beside.waiting.set(beside.waiting.get() + 1);
+        Self(beside.clone())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get() - 1);
+    }
+}
+
+/// Answers `/a` when it is told to, and other paths the long way.
+fn with_beside(test: impl AsyncFnOnce(Rc<Node>, Rc<Beside>)) {
+    let beside = Rc::<Beside>::default();
+    let known = beside.clone();
+    let later = move |glance: &Glance<'_>| {
+        let (waits, query) = (Waits::new(&known), glance.query.map(str::to_owned));
+        let answer = async move {
+            waits.0.go.notified().await;
+            http::Response::new(Body::full(format!("beside {query:?}")))
+        };
+        (glance.path == "/a").then(|| Given::Later(Box::pin(answer)))
+    };
+    let begin = |_: &NodeLimits, server: &Rc<Server>, _: &Seen, _: &Seen| server.answer_from_hand(Box::new(later));
+    with_server(NodeLimits::default(), Reception::default(), begin, async |node| test(node, beside).await);
+}
+
+async fn until_waiting(beside: &Beside, count: usize) {
+    while beside.waiting.get() != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn those_beside_their_connection_keep_nobody_waiting() {
+    with_beside(async |node, beside| {
+        let mut client = RawH2::connect(&node, &[]).await;
+        let all = [get_of(1, "h", "/a?1", &[]), get_of(3, "h", "/b", &[]), get_of(5, "h", "/a?5", &[])];
+        assert!(client.send(&all.concat()).await);
+        assert_eq!(contents(&mut client, 1).await, [(3, "GET /b at h ".to_owned())]);
+        until_waiting(&beside, 2).await;
+        beside.go.notify_waiters();
+        let mut answers = contents(&mut client, 2).await;
+        answers.sort();
+        assert_eq!(answers, [(1, "beside Some(\"1\")".to_owned()), (5, "beside Some(\"5\")".to_owned())]);
+        until_waiting(&beside, 0).await;
+    });
+}
+
+#[test]
+fn one_beside_its_connection_ends_with_its_client() {
+    with_beside(async |node, beside| {
+        let mut client = RawH2::connect(&node, &[]).await;
+        assert!(client.send(&[get_of(1, "h", "/a?1", &[]), get_of(3, "h", "/a?3", &[])].concat()).await);
+        until_waiting(&beside, 2).await;
+        // CANCEL
+        assert!(client.send(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])).await);
+        until_waiting(&beside, 1).await;
+        drop(client);
+        until_waiting(&beside, 0).await;
+    });
+}
+
+#[test]
+fn a_drain_waits_for_one_beside_its_connection() {
+    with_beside(async |node, beside| {
+        let mut client = RawH2::connect(&node, &[]).await;
+        assert!(client.send(&get(1)).await);
+        until_waiting(&beside, 1).await;
+        node.stop();
+        assert_eq!(client.outcome(3).await, Ended::GoAway(0));
+        beside.go.notify_waiters();
+        assert!(matches!(client.outcome(1).await, Ended::Answered(_)));
         drop(client);
         assert_eq!(node.drained().await, 0);
     });

@@ -55,9 +55,7 @@ pub(super) fn ask(
     }
     let upstream = upstream.clone();
     if let Some((request, trace)) = plain_of(core, site, &upstream, glance, believed.is_some()) {
-        let client = Client::of_glance(glance);
-        let mut waiting = Waiting::new(core, site, (index, started, trace), client);
-        waiting.heard.began = Some(started).filter(|_| upstream.goes_by(&core.clock));
+        let waiting = Waiting::plain(core, site, (index, started, trace), &upstream, glance);
         // Made where it will lie, not moved there.
         let asked = Box::write(Box::new_uninit(), exchange_plain(waiting, upstream, request));
         return Some(Box::into_pin(asked));
@@ -84,7 +82,7 @@ pub(super) fn respond(
         return None;
     }
     let (request, trace) = plain_of(core, site, upstream, glance, is_believed)?;
-    let waiting = Waiting::new(core, site, (index, started, trace), Client::of_glance(glance));
+    let waiting = Waiting::plain(core, site, (index, started, trace), upstream, glance);
     // Made where it will lie, not moved there.
     let asked = Box::write(Box::new_uninit(), exchange_framed(waiting, upstream.clone(), request));
     Some(Box::into_pin(asked))
@@ -293,6 +291,19 @@ impl Waiting {
         }
         let html = site.dev().is_some() && overlay::wants_html(&request.headers);
         (Self::new(core, site, (index, started, trace), Client::of(&request, html)), request)
+    }
+
+    /// Of a request that is text alone and goes out in the turn in which it came.
+    fn plain(
+        core: &Rc<Core>,
+        site: &Arc<Site>,
+        (index, started, trace): (RouteIndex, Duration, TraceContext),
+        upstream: &Upstream,
+        glance: &Glance<'_>,
+    ) -> Self {
+        let mut waiting = Self::new(core, site, (index, started, trace), Client::of_glance(glance));
+        waiting.heard.began = Some(started).filter(|_| upstream.goes_by(&core.clock));
+        waiting
     }
 
     fn new(

@@ -135,8 +135,10 @@ fn a_data_directory_that_is_lost_comes_back_from_a_bucket_of_another_node() {
         let found = place.on_data(&["fsck"]).expect_success();
         (found.contains("s behind") && found.contains("can't reach")).then_some(())
     });
-    let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
-    let failures = metrics.lines().find(|line| line.starts_with("selvedge_archive_copy_failures_total"));
-    assert!(failures.is_some_and(|line| !line.ends_with(" 0")), "{failures:?}");
+    until("the failure is counted", || {
+        let metrics = node.ask_admin(Request::get("/metrics")).expect(200).text();
+        let failures = metrics.lines().find(|line| line.starts_with("selvedge_archive_copy_failures_total"))?;
+        (!failures.ends_with(" 0")).then_some(())
+    });
     node.stop();
 }

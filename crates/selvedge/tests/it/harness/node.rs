@@ -98,8 +98,10 @@ impl Node {
         // From here on the guard ends the process, whatever happens.
         let mut node = Self { child, address: nowhere, admin: nowhere, stderr, stdout, data: data.to_owned() };
         let said = node.stderr.wait("its addresses", |said| said.contains("admin on http://"));
-        node.address = address_after(&said, "http://");
-        node.admin = address_after(&said, "admin on http://");
+        // What it said before may name other addresses.
+        let serving = said.lines().find(|line| line.contains("admin on http://")).unwrap_or_default();
+        node.address = address_after(serving, "http://");
+        node.admin = address_after(serving, "admin on http://");
         node
     }
 

@@ -98,10 +98,8 @@ impl Node {
         // From here on the guard ends the process, whatever happens.
         let mut node = Self { child, address: nowhere, admin: nowhere, stderr, stdout, data: data.to_owned() };
         let said = node.stderr.wait("its addresses", |said| said.contains("admin on http://"));
-        // What it said before may name other addresses.
-        let serving = said.lines().find(|line| line.contains("admin on http://")).unwrap_or_default();
-        node.address = address_after(serving, "http://");
-        node.admin = address_after(serving, "admin on http://");
+        node.address = address_after(&said, "http://");
+        node.admin = address_after(&said, "admin on http://");
         node
     }
 
@@ -202,10 +200,14 @@ impl Drop for Node {
     }
 }
 
+/// The first address behind the prefix. What was said before may name a host there.
 fn address_after(said: &str, prefix: &str) -> SocketAddr {
-    let (_, rest) = said.split_once(prefix).unwrap_or_else(|| panic!("no {prefix:?} in {said}"));
-    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
-    rest[..end].parse().unwrap_or_else(|error| panic!("{error}: {said}"))
+    let address = |rest: &str| {
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    };
+    let found = said.split(prefix).skip(1).find_map(address);
+    found.unwrap_or_else(|| panic!("no address after {prefix:?} in {said}"))
 }
 
 /// What a process wrote to one of its pipes so far.

@@ -1,10 +1,10 @@
 //! A node that is killed while it writes, and how soon the next one answers with all that was acknowledged.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::node::{App, Node, deployed, number_after};
 use crate::bench::peer::Tools;
@@ -45,23 +45,25 @@ pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
 
 /// How many rows were acknowledged before the node was killed, with that of the start; writers were writing then.
 fn killed_while_writing(node: Node, wanted: u64) -> Result<u64> {
-    let (acknowledged, killed) = (AtomicU64::new(0), AtomicBool::new(false));
-    let write = || loop {
+    let (killed, mut acknowledged) = (AtomicBool::new(false), 0);
+    let (tell, told) = mpsc::channel();
+    let write = &|tell: Sender<()>| loop {
         match node.ask("/load", "Loaded.") {
-            Ok(_) => acknowledged.fetch_add(1, Ordering::SeqCst),
+            Ok(_) => tell.send(()).context("nobody counts")?,
             Err(_) if killed.load(Ordering::SeqCst) => return Ok(()),
             Err(error) => return Err(error),
-        };
+        }
     };
     let outcomes: Vec<Result<()>> = thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(write)).collect();
-        while acknowledged.load(Ordering::SeqCst) < wanted && !writers.iter().any(ScopedJoinHandle::is_finished) {
-            thread::sleep(Duration::from_millis(5));
-        }
+        let writers: Vec<_> = (0..WRITERS).map(|_| tell.clone()).map(|tell| scope.spawn(move || write(tell))).collect();
+        // Without a writer nobody tells any more.
+        drop(tell);
+        let before = told.iter().take(wanted as usize).count() as u64;
         killed.store(true, Ordering::SeqCst);
         let ended = node.server.kill();
+        acknowledged = before + told.iter().count() as u64;
         writers.into_iter().map(|writer| writer.join().expect("a writer does not panic")).chain([ended]).collect()
     });
     outcomes.into_iter().collect::<Result<()>>()?;
-    Ok(1 + acknowledged.load(Ordering::SeqCst))
+    Ok(1 + acknowledged)
 }

@@ -73,6 +73,7 @@ pub struct Deployment {
 /// What the pools of the cores hold on to.
 pub(crate) struct Inner {
     pub node: Arc<Node>,
+    pub app: AppName,
     pub id: Arc<str>,
     pub admission: Arc<Admission>,
     pub limits: AppLimits,
@@ -87,12 +88,12 @@ impl Deployment {
         let DeploymentSpec { app, deployment: id, plan, workers, reservation } = spec;
         let count = (workers.len(), plan.workers.len());
         assert_eq!(count.0, count.1, "a deployment has a worker for each worker of its plan");
-        let app: Arc<str> = app.as_str().into();
+        let shown: Arc<str> = app.as_str().into();
         let lifecycle = Arc::<Lifecycle>::default();
         let workers = plan.workers.iter().zip(workers).map(|(plan, spec)| {
             DeployedWorker::new(Blueprint {
                 key: node.fresh_key(),
-                app: app.clone(),
+                app: shown.clone(),
                 deployment: id.clone(),
                 artifact: spec.artifact,
                 source: spec.source,
@@ -104,7 +105,8 @@ impl Deployment {
         let workers = workers.collect();
         let classes =
             plan.classes().into_iter().map(|(class, worker)| (class.clone(), usize::from(worker.0))).collect();
-        let inner = Arc::new(Inner { id, admission, limits: plan.limits.clone(), workers, lifecycle, classes, node });
+        let limits = plan.limits.clone();
+        let inner = Arc::new(Inner { app, id, admission, limits, workers, lifecycle, classes, node });
         let bound = reservation.0.set(Arc::downgrade(&inner));
         assert!(bound.is_ok(), "a reservation is for one deployment");
         Arc::new(Self { inner })
@@ -123,7 +125,15 @@ impl Deployment {
         &self.inner.id
     }
 
-    /// True once another deployment of the app replaced this one.
+    /// Retires the app's deployments before this one: what is in flight in them goes on to its end, as
+    /// do requests that chose one already; they keep nothing warm any more, and their sockets are told
+    /// to come back. So call it once new requests reach this one: who comes back at once must find it.
+    pub fn take_over(&self) {
+        let older = self.inner.node.deployments_before(&self.inner);
+        older.iter().for_each(|inner| inner.retire());
+    }
+
+    /// True once another deployment of the app took over.
     pub fn is_retired(&self) -> bool {
         self.inner.lifecycle.is_retired()
     }

@@ -10,7 +10,7 @@ use worker::{Core, Engine, Failure, Objects};
 
 use crate::admission::Bounds;
 use crate::cores::CorePools;
-use crate::deployment::{Deployment, DeploymentSpec, Inner};
+use crate::deployment::{Deployment, DeploymentSpec};
 use crate::node::{AppEntry, Node};
 use crate::objects::{Door, ObjectParts};
 use crate::registry;
@@ -63,9 +63,9 @@ impl Dispatcher {
 
     /// Makes a deployment the current one of its app.
     ///
-    /// The one before retires: what is in flight in it goes on to its end, as do requests that
-    /// chose it already; it keeps nothing warm any more. The app's admission goes over to the new
-    /// one, with the new limits, so that a swap lets no more requests in than either allows.
+    /// Durable objects wake in it from now on, and the app's admission goes over to it, with the new
+    /// limits, so that a swap lets no more requests in than either allows. The one before is as it
+    /// was until [`Deployment::take_over`].
     ///
     /// Panics if the spec has not one worker for each worker of its plan, or if its reservation
     /// was used before.
@@ -75,10 +75,9 @@ impl Dispatcher {
         let deployment = Deployment::new(self.node.clone(), admission.clone(), spec);
         let mut apps = self.node.apps();
         let entry = apps.entry(app).or_insert_with(|| AppEntry { admission, deployments: vec![] });
-        let older: Vec<Arc<Inner>> = entry.deployments.iter().filter_map(std::sync::Weak::upgrade).collect();
-        entry.deployments = older.iter().chain([&deployment.inner]).map(Arc::downgrade).collect();
+        entry.deployments.retain(|inner| inner.strong_count() > 0);
+        entry.deployments.push(Arc::downgrade(&deployment.inner));
         drop(apps);
-        older.iter().for_each(|inner| inner.retire());
         deployment
     }
 

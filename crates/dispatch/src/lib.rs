@@ -17,8 +17,8 @@
 //! the app's admission (one word), the loaded programs, the count of instances, and each worker's
 //! record of failed starts. See `registry` for how an invoker finds the core it is called on.
 //!
-//! **The end of things.** A deployment that is replaced retires: it serves what chose it already
-//! and keeps nothing for later. An instance that stands unused for `instance_idle_ms` is dropped;
+//! **The end of things.** A deployment retires when a newer one takes over, which it is told once new
+//! requests reach it: the older one serves what chose it already and keeps nothing for later. An instance that stands unused for `instance_idle_ms` is dropped;
 //! if the node holds `instances_total`, the longest idle goes first. A program goes when
 //! `loaded_images` newer ones are loaded and no core has an instance of it.
 //!

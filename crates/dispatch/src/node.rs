@@ -142,6 +142,13 @@ impl Node {
         admission
     }
 
+    /// The deployments of the same app that were made before this one and are still in use.
+    pub fn deployments_before(&self, deployment: &Arc<Inner>) -> Vec<Arc<Inner>> {
+        let apps = self.apps();
+        let all = apps.get(&deployment.app).map_or(&[][..], |entry| &entry.deployments);
+        all.iter().take_while(|made| made.as_ptr() != Arc::as_ptr(deployment)).filter_map(Weak::upgrade).collect()
+    }
+
     pub fn add_core(&self, signal: &Arc<CoreSignal>) {
         let mut cores = self.cores.lock().unwrap_or_else(PoisonError::into_inner);
         cores.retain(|known| known.strong_count() > 0);

@@ -208,6 +208,7 @@ impl Studio {
         };
         let made = self.node.workshop.site(blueprint).await.map_err(|error| failed(&error))?;
         self.node.hosts.publish(HostMap::single(made.0.clone()));
+        made.1.take_over();
         self.current = Some(made);
         Ok(())
     }

@@ -44,8 +44,7 @@ const ASSET_MEMORY_BYTES: u64 = 128 << 20;
 struct Served {
     deployment: Digest,
     site: Arc<Site>,
-    /// Dropped, and so retired, when another takes its place.
-    _deployed: Arc<Deployment>,
+    deployed: Arc<Deployment>,
 }
 
 /// Everything that is released.
@@ -252,6 +251,7 @@ impl Fleet {
         }
         let map = HostMap::new(next.values().map(|served| served.site.clone()))?;
         self.node.hosts.publish(map);
+        next.values().for_each(|served| served.deployed.take_over());
         self.served = next;
         Ok(current.generation)
     }
@@ -317,5 +317,5 @@ async fn make(workshop: &Arc<Workshop>, released: &ReleasedApp, memory: &Arc<Ass
         dev: None,
     };
     let (site, deployed) = workshop.site(blueprint).await?;
-    Ok(Served { deployment: released.record.id, site, _deployed: deployed })
+    Ok(Served { deployment: released.record.id, site, deployed })
 }

@@ -104,6 +104,7 @@ impl Workshop {
             refusals.push(missing);
             specs.push(WorkerSpec { artifact: code.digest, source: code.source, env: Arc::new(env) });
         }
+        let upstreams = self.upstreams(&plan).await?;
         let deployed = self.dispatcher.deploy(DeploymentSpec {
             app: plan.app.clone(),
             deployment: deployment.clone(),
@@ -119,7 +120,6 @@ impl Workshop {
                 None => deployed.invoker(manifest::WorkerIndex(index as u16)),
             })
             .collect();
-        let upstreams = self.upstreams(&plan).await?;
         let buckets = self.buckets(&plan);
         let site = Site::new(SiteParts { deployment, plan, workers: invokers, assets, buckets, upstreams, dev });
         Ok((site, deployed))

@@ -128,6 +128,13 @@ impl App<'_> {
     }
 
     pub fn deploy_with(self, reservation: Reservation) -> Arc<Deployment> {
+        let deployment = self.deploy_beside(reservation);
+        deployment.take_over();
+        deployment
+    }
+
+    /// The one before has not been taken over from.
+    pub fn deploy_beside(self, reservation: Reservation) -> Arc<Deployment> {
         let workers = self.workers.iter().enumerate().map(|(i, setup)| self.worker_plan(i, setup)).collect();
         let plan = Plan {
             app: self.name.parse().unwrap(),

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use selvedge_dispatch::Reservation;
+
 use crate::bench::{Bench, WorkerSetup, first, post, send, settle};
 
 #[test]
@@ -57,9 +59,12 @@ fn a_replaced_deployment_finishes_what_it_has_and_then_is_gone() {
         let running = post(&web, "/gate");
         assert!(send(&web, "/later").await.is_ok());
         settle().await;
-        let new = first(&bench.app("a").deploy());
-        assert!(old.is_retired());
+        let made = bench.app("a").deploy_beside(Reservation::default());
+        let new = first(&made);
         assert_eq!(send(&new, "/ok").await, Ok(2));
+        assert!(!old.is_retired(), "nobody is sent away before new requests reach the new one");
+        made.take_over();
+        assert!(old.is_retired() && !made.is_retired());
         let drained = tokio::task::spawn_local({
             let old = old.clone();
             async move { old.drained().await }

@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub dates: Dates,
     /// Memory for answers, which the server gets back.
     pub scratch: Rc<RefCell<Vec<u8>>>,
+    /// Memory for the texts of the next record that is told at once.
+    spare: RefCell<Record>,
     /// Files that were compressed, and how many bytes of them are kept.
     kept: Kept,
     kept_bytes_max: usize,
@@ -75,6 +77,20 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Makes a record and completes it. A sink that only reads it leaves the memory of its texts, in which `write` puts
+    /// those of the next one, and nothing else of it.
+    pub fn tell(&self, write: impl FnOnce(&mut Record)) {
+        let mut record = self.spare.borrow_mut();
+        write(&mut record);
+        self.sink.take(&mut record);
+        let Record { request_id, method, host, path, .. } = &mut *record;
+        let [request_id, method, host, path] = [request_id, method, host, path].map(|text| {
+            text.clear();
+            std::mem::take(text)
+        });
+        *record = Record { request_id, method, host, path, ..Record::default() };
+    }
+
     pub fn country(&self, client: IpAddr) -> Option<String> {
         self.countries.as_ref()?(client.to_canonical())
     }
@@ -171,6 +187,7 @@ fn open(config: CoreConfig, scratch: Rc<RefCell<Vec<u8>>>) -> (Slot, Vec<Listene
         mirrors: InFlight::default(),
         dates: Dates::default(),
         scratch,
+        spare: RefCell::default(),
         kept: Kept::default(),
         kept_bytes_max: usize::try_from(config.limits.compressed_files_bytes).unwrap_or(usize::MAX),
         countries: config.countries,

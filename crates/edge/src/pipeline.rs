@@ -396,7 +396,7 @@ impl<'a> Open<'a> {
         let trace = TraceContext::accept(traceparent, &core.ids);
         let record = Record {
             started_unix_ms: core.clock.unix_ms(),
-            request_id: id.clone(),
+            request_id: id.as_str().to_owned(),
             trace,
             app: site.map(|site| site.app_label().clone()),
             deployment: site.map(|site| site.deployment().clone()),
@@ -409,7 +409,7 @@ impl<'a> Open<'a> {
             ..Record::default()
         };
         core.drain.enter();
-        let id = id_value(&id);
+        let id = id_value(id.as_str());
         let record = RecordHandle::new(record, core.sink.clone());
         if let Some(watch) = watch {
             watch.follow(&record);
@@ -525,8 +525,19 @@ fn id_value(id: &str) -> HeaderValue {
     value
 }
 
+/// What a request is called, without memory of its own.
+#[derive(Debug, Clone, Copy)]
+struct RequestId([u8; 36]);
+
+impl RequestId {
+    fn as_str(&self) -> &str {
+        // Digits and hyphens.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// A random UUID (RFC 9562, version 4).
-fn request_id(core: &Core) -> String {
+fn request_id(core: &Core) -> RequestId {
     let mut bytes = [0; 16];
     core.ids.fill(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -535,8 +546,7 @@ fn request_id(core: &Core) -> String {
     for (part, place) in [(0..4, 0..8), (4..6, 9..13), (6..8, 14..18), (8..10, 19..23), (10..16, 24..36)] {
         telemetry::trace::write_hex(&bytes[part], &mut id[place]);
     }
-    // Digits and hyphens.
-    String::from_utf8(id.to_vec()).unwrap_or_default()
+    RequestId(id)
 }
 
 #[cfg(test)]

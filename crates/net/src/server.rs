@@ -35,6 +35,7 @@ use crate::stream::Raw;
 use crate::target::Paths;
 
 mod arrival;
+mod beside;
 pub mod changes;
 pub(crate) mod connection;
 mod farewell;

@@ -24,9 +24,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use manifest::route::when::Facts;
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
 use net::{Believed, Found, Given, Glance};
-use telemetry::{Record, TraceContext};
+use telemetry::TraceContext;
 
-use super::{CLIENT_ADDRESS, REQUEST_ID, TRACEPARENT, id_value, later, request_id};
+use super::{CLIENT_ADDRESS, REQUEST_ID, RequestId, TRACEPARENT, id_value, later, request_id};
 use crate::core::Core;
 use crate::door::Door;
 use crate::proxy::{self, Rule};
@@ -77,7 +77,7 @@ pub(crate) fn answer(core: &Rc<Core>, glance: &Glance<'_>, out: &mut Vec<u8>) ->
     }
     let hit = asked.find(core, site, glance)?;
     let id = request_id(core);
-    write_head(out, &hit, &id, glance, door)?;
+    write_head(out, &hit, id.as_str(), glance, door)?;
     let body = hit.body.clone();
     hit.tell(core, site, glance, id, started);
     Some(Found::Answer(body))
@@ -97,7 +97,7 @@ pub(crate) fn respond(core: &Rc<Core>, glance: &Glance<'_>) -> Option<Given> {
     }
     let hit = asked.find(core, site, glance)?;
     let id = request_id(core);
-    let response = response(&hit, &id, glance, door)?;
+    let response = response(&hit, id.as_str(), glance, door)?;
     hit.tell(core, site, glance, id, started);
     Some(Given::Answer(response))
 }
@@ -334,31 +334,28 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
 
 impl Hit {
     /// Makes the record, and counts.
-    fn tell(self, core: &Core, site: &Site, glance: &Glance<'_>, id: String, started: Duration) {
+    fn tell(self, core: &Core, site: &Site, glance: &Glance<'_>, id: RequestId, started: Duration) {
         site.counts(&core.cache).hit(self.body.len() as u64);
         core.drain.enter();
         let total = core.clock.monotonic().saturating_sub(started);
-        let record = Record {
-            started_unix_ms: self.now_ms,
-            request_id: id,
-            trace: TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids),
-            app: Some(site.app_label().clone()),
-            deployment: Some(site.deployment().clone()),
-            route: Some(site.pattern(self.index).clone()),
-            client: Some(self.client),
-            method: "GET".to_owned(),
-            host: glance.host().to_owned(),
-            path: glance.path.to_owned(),
-            protocol: glance.protocol.as_str(),
-            status: self.stored.status.as_u16(),
-            target: site.label(&site.plan().routes.route(self.index).target),
-            cache: "hit".into(),
-            ttl_s: Some(i64::try_from(self.left_s).unwrap_or(i64::MAX)),
-            response_bytes: self.body.len() as u64,
-            head: total,
-            total,
-            ..Record::default()
-        };
-        core.sink.record(record);
+        core.tell(|record| {
+            record.started_unix_ms = self.now_ms;
+            id.as_str().clone_into(&mut record.request_id);
+            record.trace = TraceContext::accept(glance.lines(TRACEPARENT.as_str()).next(), &core.ids);
+            record.app = Some(site.app_label().clone());
+            record.deployment = Some(site.deployment().clone());
+            record.route = Some(site.pattern(self.index).clone());
+            record.client = Some(self.client);
+            "GET".clone_into(&mut record.method);
+            glance.host().clone_into(&mut record.host);
+            glance.path.clone_into(&mut record.path);
+            record.protocol = glance.protocol.as_str();
+            record.status = self.stored.status.as_u16();
+            record.target = site.label(&site.plan().routes.route(self.index).target);
+            record.cache = "hit".into();
+            record.ttl_s = Some(i64::try_from(self.left_s).unwrap_or(i64::MAX));
+            record.response_bytes = self.body.len() as u64;
+            (record.head, record.total) = (total, total);
+        });
     }
 }

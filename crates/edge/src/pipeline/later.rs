@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use base::{Body, code};
 use futures_util::future::Either;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use manifest::{RouteCache, RouteIndex, Target, UpstreamIndex};
 use net::{Believed, Glance, Late, Later, PlainRequest, Protocol, Reply, Request};
 use telemetry::{Record, RecordHandle, TraceContext};
 use worker::Failure;
 
 use super::at_once::{push, push_number};
-use super::{CLIENT_ADDRESS, Open, REQUEST_ID, TRACEPARENT, id_value, request_id, rules, standalone};
+use super::{CLIENT_ADDRESS, Open, REQUEST_ID, RequestId, TRACEPARENT, id_value, request_id, rules, standalone};
 use crate::core::Core;
 use crate::overlay;
 use crate::proxy::{self, Came, Counts, Heard, SharedHeard, Upstream};
@@ -55,9 +55,12 @@ pub(super) fn ask(
     }
     let upstream = upstream.clone();
     if let Some((request, trace)) = plain_of(core, site, &upstream, glance, believed.is_some()) {
-        let waiting = Waiting::plain(core, site, (index, started, trace), &upstream, glance);
-        // Made where it will lie, not moved there.
-        let asked = Box::write(Box::new_uninit(), exchange_plain(waiting, upstream, request));
+        let mut waiting = Waiting::plain(core, site, (index, started, trace), &upstream, glance);
+        // Made where it will lie, not moved there. It is no `async fn`: one has room twice for what it is given.
+        let asked = Box::write(Box::new_uninit(), async move {
+            let outcome = upstream.ask_plain(&request, &mut waiting.heard).await;
+            waiting.end_plain(outcome)
+        });
         return Some(Box::into_pin(asked));
     }
     let request = Request { believed, ..glance.request()? };
@@ -82,9 +85,13 @@ pub(super) fn respond(
         return None;
     }
     let (request, trace) = plain_of(core, site, upstream, glance, is_believed)?;
-    let waiting = Waiting::plain(core, site, (index, started, trace), upstream, glance);
-    // Made where it will lie, not moved there.
-    let asked = Box::write(Box::new_uninit(), exchange_framed(waiting, upstream.clone(), request));
+    let mut waiting = Waiting::plain(core, site, (index, started, trace), upstream, glance);
+    let upstream = upstream.clone();
+    // As above.
+    let asked = Box::write(Box::new_uninit(), async move {
+        let outcome = upstream.ask_plain(&request, &mut waiting.heard).await;
+        waiting.answer(outcome.map(Reply::into_response))
+    });
     Some(Box::into_pin(asked))
 }
 
@@ -143,7 +150,7 @@ impl Taken {
     pub async fn answer(self) -> Response<Body> {
         let Self { mut waiting, upstream, request } = self;
         let outcome = match request {
-            Either::Left(plain) => upstream.ask_plain(plain, &mut waiting.heard).await.map(Reply::into_response),
+            Either::Left(plain) => upstream.ask_plain(&plain, &mut waiting.heard).await.map(Reply::into_response),
             // Boxed: most need no room for it.
             Either::Right(request) => Box::pin(proxy::pass(&upstream, *request, &waiting.shared_heard())).await,
         };
@@ -202,16 +209,6 @@ fn routed<'s>(
     }
 }
 
-async fn exchange_plain(mut waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Late {
-    let outcome = upstream.ask_plain(request, &mut waiting.heard).await;
-    waiting.end_plain(outcome)
-}
-
-async fn exchange_framed(mut waiting: Waiting, upstream: Arc<Upstream>, request: PlainRequest) -> Response<Body> {
-    let outcome = upstream.ask_plain(request, &mut waiting.heard).await.map(Reply::into_response);
-    waiting.answer(outcome)
-}
-
 async fn exchange(mut waiting: Waiting, upstream: Arc<Upstream>, request: Request) -> Late {
     let outcome = proxy::pass(&upstream, request, &waiting.shared_heard()).await;
     waiting.end(outcome)
@@ -222,7 +219,7 @@ struct Waiting {
     core: Rc<Core>,
     site: Arc<Site>,
     index: RouteIndex,
-    id: String,
+    id: RequestId,
     trace: TraceContext,
     started: Duration,
     started_unix_ms: u64,
@@ -237,8 +234,9 @@ struct Waiting {
 /// What the record says of who asked for what.
 struct Client {
     address: IpAddr,
-    host: String,
-    path: String,
+    /// The host, which is so long, and the path: one piece of memory.
+    text: String,
+    host_bytes: usize,
     protocol: Protocol,
     listener: usize,
     secured: bool,
@@ -250,8 +248,8 @@ impl Client {
     fn of(request: &Request, html: bool) -> Self {
         Self {
             address: request.client(),
-            host: request.host().to_owned(),
-            path: request.path().to_owned(),
+            text: [request.host(), request.path()].concat(),
+            host_bytes: request.host().len(),
             protocol: request.protocol,
             listener: request.listener,
             secured: request.secured.is_some(),
@@ -262,13 +260,21 @@ impl Client {
     fn of_glance(glance: &Glance<'_>) -> Self {
         Self {
             address: glance.peer.ip(),
-            host: glance.host().to_owned(),
-            path: glance.path.to_owned(),
+            text: [glance.host(), glance.path].concat(),
+            host_bytes: glance.host().len(),
             protocol: glance.protocol,
             listener: glance.listener,
             secured: glance.secured,
             html: false,
         }
+    }
+
+    fn host(&self) -> &str {
+        &self.text[..self.host_bytes]
+    }
+
+    fn path(&self) -> &str {
+        &self.text[self.host_bytes..]
     }
 }
 
@@ -375,12 +381,14 @@ impl Waiting {
         };
         let Some(body) = response.body_mut().take_whole() else { return self.shaped(Ok(response)) };
         proxy::bypassed(self.counts(), true, &mut response);
-        // It is counted again.
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        if let Some(door) = self.core.doors.current().get(self.client.listener) {
-            door.fields(&self.client.host, self.client.secured, response.headers_mut());
+        if !tells_length(response.headers(), body.len()) {
+            // It is counted again.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
-        response.headers_mut().insert(REQUEST_ID, id_value(&self.id));
+        if let Some(door) = self.core.doors.current().get(self.client.listener) {
+            door.fields(self.client.host(), self.client.secured, response.headers_mut());
+        }
+        response.headers_mut().insert(REQUEST_ID, id_value(self.id.as_str()));
         self.tell(response.status(), body.len(), self.elapsed());
         *response.body_mut() = Body::full(body);
         response
@@ -388,13 +396,14 @@ impl Waiting {
 
     /// Completes the record of one that was answered in one piece.
     fn tell(&mut self, status: StatusCode, bytes: usize, elapsed: Duration) {
-        let mut record = Record::default();
-        self.write(&mut record);
-        record.status = status.as_u16();
-        record.cache = BYPASSED.into();
-        record.response_bytes = bytes as u64;
-        (record.head, record.total) = (elapsed, elapsed);
-        self.core.sink.take(&mut record);
+        self.told = true;
+        self.core.tell(|record| {
+            self.write(record);
+            record.status = status.as_u16();
+            record.cache = BYPASSED.into();
+            record.response_bytes = bytes as u64;
+            (record.head, record.total) = (elapsed, elapsed);
+        });
     }
 
     /// The head as hyper would write it. `each` tells the fields of the answer, as often as it is asked.
@@ -436,9 +445,9 @@ impl Waiting {
         out.extend_from_slice(b"content-length: ");
         push_number(&mut out, bytes as u64);
         out.extend_from_slice(b"\r\nvia: 1.1 selvedge\r\ncache-status: selvedge; fwd=bypass\r\n");
-        push(&mut out, REQUEST_ID.as_str().as_bytes(), self.id.as_bytes());
+        push(&mut out, REQUEST_ID.as_str().as_bytes(), self.id.as_str().as_bytes());
         let doors = core.doors.current();
-        let told = doors.get(self.client.listener).map(|door| door.told(&self.client.host, self.client.secured));
+        let told = doors.get(self.client.listener).map(|door| door.told(self.client.host(), self.client.secured));
         for (name, value) in told.into_iter().flatten().flatten() {
             let mut is_there = false;
             each(&mut |known, _| is_there |= is(known, &name));
@@ -467,8 +476,8 @@ impl Waiting {
         {
             outcome = Err(failure);
         }
-        let id = id_value(&self.id);
-        let host = self.client.host.clone();
+        let id = id_value(self.id.as_str());
+        let host = self.client.host().to_owned();
         let record = RecordHandle::new(self.record(), core.sink.clone());
         let open =
             Open { core: &core, record, trace: self.trace, id, started: self.started, finished: false, watch: None };
@@ -499,24 +508,24 @@ impl Waiting {
 
     /// The record so far, which from now on is somebody else's to complete.
     fn record(&mut self) -> Record {
+        self.told = true;
         let mut record = Record::default();
         self.write(&mut record);
         record
     }
 
     /// The same, where it lies.
-    fn write(&mut self, record: &mut Record) {
-        self.told = true;
+    fn write(&self, record: &mut Record) {
         record.started_unix_ms = self.started_unix_ms;
-        record.request_id = std::mem::take(&mut self.id);
+        self.id.as_str().clone_into(&mut record.request_id);
         record.trace = self.trace;
         record.app = Some(self.site.app_label().clone());
         record.deployment = Some(self.site.deployment().clone());
         record.route = Some(self.site.pattern(self.index).clone());
         record.client = Some(self.client.address);
         "GET".clone_into(&mut record.method);
-        record.host = std::mem::take(&mut self.client.host);
-        record.path = std::mem::take(&mut self.client.path);
+        self.client.host().clone_into(&mut record.host);
+        self.client.path().clone_into(&mut record.path);
         record.protocol = self.client.protocol.as_str();
         record.target = self.site.label(&self.site.plan().routes.route(self.index).target);
         match &self.heard_elsewhere {
@@ -541,6 +550,14 @@ fn plain_reason(response: &Response<Body>) -> Option<&'static str> {
     // A server's own words for a status are an extension.
     let plain = has_body(response.status()) && response.extensions().is_empty();
     response.status().canonical_reason().filter(|_| plain)
+}
+
+/// Whether the head says of a body how long it is, once and in the digits that one would write.
+fn tells_length(headers: &HeaderMap, bytes: usize) -> bool {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let is_short = matches!(line.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
+    is_short && line.to_str().is_ok_and(|text| text.parse() == Ok(bytes))
 }
 
 /// Whether a field is called this, in whatever case.

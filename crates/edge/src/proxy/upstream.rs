@@ -145,10 +145,11 @@ impl Upstream {
     /// Sends such a request.
     pub(crate) async fn ask_plain(
         self: &Arc<Self>,
-        request: PlainRequest,
+        request: &PlainRequest,
         heard: &mut Heard,
     ) -> Result<Reply, Failure> {
-        self.in_time(async |deadline| self.tries(Asking::plain(self, &request, heard), deadline).await).await
+        let mut asking = Asking::plain(self, request, heard);
+        self.in_time(async |deadline| self.tries(&mut asking, deadline).await).await
     }
 
     /// Sends a request and answers with the head of the response.
@@ -169,7 +170,10 @@ impl Upstream {
 
     /// The same, of its own servers.
     pub(super) async fn ask_targets(self: &Arc<Self>, request: Forwarded) -> Result<Response<Body>, Failure> {
-        let asked = self.in_time(async |deadline| self.tries(Asking::new(self, request).await?, deadline).await);
+        let asked = self.in_time(async |deadline| {
+            let mut asking = Asking::new(self, request).await?;
+            self.tries(&mut asking, deadline).await
+        });
         asked.await.map(Reply::into_response)
     }
 
@@ -186,7 +190,8 @@ impl Upstream {
         }
         let deadline = Instant::now() + Duration::from_millis(self.limits.total_ms);
         let late = |_| Err(refuse(&code::UPSTREAM_TIMEOUT, self.says("no answer within total_ms")));
-        tokio::time::timeout_at(deadline, ask(Some(deadline))).await.unwrap_or_else(late)
+        // Boxed, as every timer here: most requests have none, and need no room for it.
+        Box::pin(tokio::time::timeout_at(deadline, ask(Some(deadline)))).await.unwrap_or_else(late)
     }
 
     /// Opens a WebSocket and passes its end on.
@@ -213,14 +218,14 @@ impl Upstream {
         }
     }
 
-    async fn tries(self: &Arc<Self>, mut asking: Asking<'_>, deadline: Option<Instant>) -> Result<Reply, Failure> {
-        let mut last: Option<Tried> = None;
+    async fn tries(self: &Arc<Self>, asking: &mut Asking<'_>, deadline: Option<Instant>) -> Result<Reply, Failure> {
+        let mut last: Option<Box<Tried>> = None;
         loop {
             let began = asking.heard.began().filter(|_| asking.retries == 0);
             let slot = match (self.enter(&asking.ask, began).await, last) {
                 (Ok(slot), _) => slot,
                 // Nobody is left to ask: what there is counts.
-                (Err(_), Some(tried)) => return self.finish(tried, &mut asking, deadline),
+                (Err(_), Some(tried)) => return self.finish(*tried, asking, deadline),
                 (Err(failure), None) => return Err(failure),
             };
             asking.note(slot.pick.at);
@@ -228,59 +233,61 @@ impl Upstream {
             asking.ask.tried.insert(slot.pick.at);
             let mut tried = if asking.may_go_beside() {
                 // Boxed: two attempts, of which most requests make one.
-                Box::pin(self.hedged(&mut asking, slot)).await
+                Box::pin(self.hedged(asking, slot)).await
             } else {
                 pin!(self.attempt(slot, asking.outgoing())).await
             };
             asking.give_back(tried.unsent.take());
             asking.tell(&tried);
             if !(asking.wants(tried.outcome) && self.may_retry()) {
-                return self.finish(tried, &mut asking, deadline);
+                return self.finish(tried, asking, deadline);
             }
             asking.heard.step("upstream", || "it may go out again (retries, retry_percent)".to_owned());
             asking.again();
-            last = Some(tried);
+            last = Some(Box::new(tried));
         }
     }
 
-    /// One exchange with one target.
-    async fn attempt(self: &Arc<Self>, mut slot: Slot, outgoing: Outgoing<'_>) -> Tried {
+    /// One exchange with one target. It is no `async fn`: one has room twice for what it is given.
+    fn attempt(&self, mut slot: Slot, outgoing: Outgoing<'_>) -> impl Future<Output = Tried> {
         let peer = &self.peers[slot.pick.at];
-        // Pinned where it is made: it is large, and would be moved to be waited for.
-        let mut exchange = pin!(async {
-            match outgoing {
-                Outgoing::Plain(request) => pin!(peer.exchange_plain(request)).await,
-                // Boxed: a plain one needs no room for it.
-                Outgoing::Whole(copied) => {
-                    let Copied { method, path_and_query, headers, body, interim, phases } = *copied;
-                    let telling = Telling { interim, phases };
-                    let exchange = peer.exchange_telling(method, path_and_query, headers, body, telling);
-                    Box::pin(exchange).await.map(Reply::of)
+        async move {
+            // Pinned where it is made: it is large, and would be moved to be waited for.
+            let mut exchange = pin!(async {
+                match outgoing {
+                    Outgoing::Plain(request) => pin!(peer.exchange_plain(request)).await,
+                    // Boxed: a plain one needs no room for it.
+                    Outgoing::Whole(copied) => {
+                        let Copied { method, path_and_query, headers, body, interim, phases } = *copied;
+                        let telling = Telling { interim, phases };
+                        let exchange = peer.exchange_telling(method, path_and_query, headers, body, telling);
+                        Box::pin(exchange).await.map(Reply::of)
+                    }
                 }
-            }
-        });
-        let result = match self.limits.try_ms {
-            0 => exchange.as_mut().await,
-            ms => timeout(Duration::from_millis(ms), exchange).await.unwrap_or_else(|_| {
-                let (target, phase) = (self.name.clone(), "one try");
-                let error = ExchangeError::Timeout { target, phase, ms: ms.into(), limit: "try_ms" };
-                Err(Undone { error, body: None })
-            }),
-        };
-        let (result, unsent) = match result {
-            Ok(reply) => (Ok(reply), None),
-            Err(Undone { error, body }) => (Err(error), body),
-        };
-        let outcome = outcome(result.as_ref().map(Reply::status));
-        let (at, result) = (slot.pick.at, result.map_err(failure));
-        // What is whole holds no place any more.
-        let (slot, ended) = if let Ok(Reply::Response(_)) = result {
-            slot.judge(outcome);
-            (Some(slot), None)
-        } else {
-            (None, Some(slot.complete(outcome)))
-        };
-        Tried { at, slot, outcome, result, unsent, ended }
+            });
+            let result = match self.limits.try_ms {
+                0 => exchange.as_mut().await,
+                ms => Box::pin(timeout(Duration::from_millis(ms), exchange)).await.unwrap_or_else(|_| {
+                    let (target, phase) = (self.name.clone(), "one try");
+                    let error = ExchangeError::Timeout { target, phase, ms: ms.into(), limit: "try_ms" };
+                    Err(Undone { error, body: None })
+                }),
+            };
+            let (result, unsent) = match result {
+                Ok(reply) => (Ok(reply), None),
+                Err(Undone { error, body }) => (Err(error), body),
+            };
+            let outcome = outcome(result.as_ref().map(Reply::status));
+            let (at, result) = (slot.pick.at, result.map_err(failure));
+            // What is whole holds no place any more.
+            let (slot, ended) = if let Ok(Reply::Response(_)) = result {
+                slot.judge(outcome);
+                (Some(slot), None)
+            } else {
+                (None, Some(slot.complete(outcome)))
+            };
+            Tried { at, slot, outcome, result, unsent, ended }
+        }
     }
 
     /// An exchange that gets another beside it if it is late.
@@ -327,7 +334,7 @@ impl Upstream {
                 }
             };
             let late = |_| Err(refuse(&code::UPSTREAM_BUSY, self.says("a request waited longer than waiting_ms")));
-            timeout(limit, waits.turn()).await.unwrap_or_else(late)?;
+            Box::pin(timeout(limit, waits.turn())).await.unwrap_or_else(late)?;
             ask.waited = true;
         }
     }

@@ -33,12 +33,17 @@ use super::pool::{Lease, Sender, broke_off};
 use super::resumed::Resumed;
 use super::upgrade::Stream;
 
+/// Memory that an unused connection keeps for its next request.
+const ROOM_BYTES_MAX: usize = 1 << 10;
+
 /// A connection.
 pub(super) struct Inline {
     wire: Wire,
     /// Of the head of a response, for hyper.
     head: HeadMax,
     timer: Timer,
+    /// Memory of the last request, for the next one.
+    room: Vec<u8>,
 }
 
 /// Who speaks HTTP on it.
@@ -161,7 +166,19 @@ impl Wire {
 impl Inline {
     /// A connection on which nothing happened yet.
     pub fn new(stream: Box<dyn Stream>, head: HeadMax) -> Self {
-        Self { wire: Wire::Bare(stream), head, timer: Timer::default() }
+        Self { wire: Wire::Bare(stream), head, timer: Timer::default(), room: Vec::new() }
+    }
+
+    /// Memory for a request.
+    pub fn room(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.room)
+    }
+
+    /// An exchange is over, and its memory is the next one's. A connection that nobody uses has little of it.
+    pub fn end(&mut self, exchange: Exchange) {
+        if exchange.request.capacity() <= ROOM_BYTES_MAX {
+            self.room = exchange.request;
+        }
     }
 
     /// Does what can be done now.

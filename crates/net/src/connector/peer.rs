@@ -225,9 +225,10 @@ impl Peer {
                 break;
             };
             link.wear.count();
-            let mut exchange = Exchange::new(request.head(host), true);
+            let mut exchange = Exchange::new(request.head(host, inline.room()), true);
             match poll_fn(|cx| inline.poll_by_hand(&mut exchange, Some(late_at), cx)).await {
                 ByHand::Whole(answer) => {
+                    inline.end(exchange);
                     self.pool.put(&self.spot, link);
                     return Ok(Reply::Plain(answer));
                 }

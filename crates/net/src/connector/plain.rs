@@ -83,14 +83,18 @@ impl PlainRequest {
         &self.text[..self.host]
     }
 
-    /// As it is sent to a server that is called this.
-    pub(super) fn head(&self, host: &[u8]) -> Vec<u8> {
-        [&self.text[self.host..], b"host: ", host, b"\r\n\r\n"].concat()
+    /// As it is sent to a server that is called this, in this memory.
+    pub(super) fn head(&self, host: &[u8], mut room: Vec<u8>) -> Vec<u8> {
+        let pieces = [&self.text[self.host..], b"host: ", host, b"\r\n\r\n"];
+        room.clear();
+        room.reserve_exact(pieces.iter().map(|piece| piece.len()).sum());
+        pieces.iter().for_each(|piece| room.extend_from_slice(piece));
+        room
     }
 
     /// The same as a map.
     pub fn headers(&self) -> HeaderMap {
-        read(&self.head(self.host())).into_parts().0.headers
+        read(&self.head(self.host(), Vec::new())).into_parts().0.headers
     }
 }
 

@@ -20,13 +20,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use base::Body;
 use bytes::Bytes;
 use futures_util::future::Either;
-use futures_util::stream::{FuturesUnordered, Stream as _};
 use futures_util::task::AtomicWaker;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::beside::{Running, Streams};
 use super::connection::{Flight, H2_PIECE_BYTES, Shared, Tracked, Watch, answer, boxed, drive, note_alone};
 use crate::glance::{FIELDS_MAX, Given, Glance};
 use crate::outlet::{Outlet, Pieces};
@@ -129,8 +129,6 @@ enum Place {
     Beside,
 }
 
-type Running = Pin<Box<dyn Future<Output = ()>>>;
-
 /// What the connection and its task tell each other.
 #[derive(Default)]
 struct Begun {
@@ -165,29 +163,31 @@ struct Turns<'a, C> {
     connection: Pin<&'a mut C>,
     outlet: Rc<RefCell<Outlet>>,
     begun: Rc<Begun>,
-    streams: FuturesUnordered<Running>,
+    streams: Streams,
     bells: Bells,
 }
 
 impl<'a, C: Future> Turns<'a, C> {
     fn new(connection: Pin<&'a mut C>, outlet: Rc<RefCell<Outlet>>, begun: Rc<Begun>) -> Self {
-        Self { connection, outlet, begun, streams: FuturesUnordered::new(), bells: Bells::new() }
+        let bells = Bells::new();
+        Self { connection, outlet, begun, streams: Streams::new(bells.streams.waker()), bells }
     }
 
     /// Whoever was woken goes on, until nobody is or it is the turn of others.
     fn poll_all(&mut self) -> Poll<()> {
-        let (for_connection, for_streams) = (self.bells.connection.waker(), self.bells.streams.waker());
+        let for_connection = self.bells.connection.waker();
         for _ in 0..ROUNDS_MAX {
             let is_rung = self.bells.connection.take();
             if is_rung && self.connection.as_mut().poll(&mut Context::from_waker(&for_connection)).is_ready() {
                 return Poll::Ready(());
             }
-            let begun = std::mem::take(&mut *self.begun.streams.borrow_mut());
-            let is_rung = self.bells.streams.take() || !begun.is_empty();
-            self.streams.extend(begun);
+            let mut is_rung = self.bells.streams.take();
+            for running in self.begun.streams.borrow_mut().drain(..) {
+                self.streams.push(running);
+                is_rung = true;
+            }
             if is_rung {
-                let mut cx = Context::from_waker(&for_streams);
-                while let Poll::Ready(Some(())) = Pin::new(&mut self.streams).poll_next(&mut cx) {}
+                self.streams.poll();
             }
             if !self.bells.is_any_rung() {
                 break;

@@ -11,7 +11,7 @@ fn request() -> PlainRequest {
 
 #[test]
 fn a_request_is_read_back_as_hyper_writes_it() {
-    let head = request().head(b"server.example:81");
+    let head = request().head(b"server.example:81", Vec::new());
     let expect = "GET /a?b HTTP/1.1\r\naccept: */*\r\nx-~: \u{e9}\r\nx-empty: \r\nhost: server.example:81\r\n\r\n";
     assert_eq!(String::from_utf8_lossy(&head), expect);
     assert_eq!(head_of(&read(&head)).as_deref(), Some(&head[..]));

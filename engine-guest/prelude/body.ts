@@ -165,7 +165,7 @@ function consume(owner: unknown, stateOf: StateOf, form: Form): Promise<any> {
           reject(error);
         }
       };
-      if (body instanceof HostBody) readWholeBody(body, waiter);
+      if (body instanceof HostBody) readWholeBody(body, form === "text" || form === "json", waiter);
       else readWholeStream(body as ReadableStream, waiter);
     });
   } catch (error) {

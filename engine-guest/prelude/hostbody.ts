@@ -2,7 +2,7 @@
  * A body whose bytes are still with the host, read by handle. It is what a streamed request, a fetched response or a
  * large KV value holds until somebody reads it; it becomes no stream object as long as nobody asks for one.
  */
-import { CALL_BODY_CANCEL, OP_BODY_READ, call, start } from "./native.ts";
+import { CALL_BODY_CANCEL, OP_BODY_READ, OP_BODY_REST, call, start } from "./native.ts";
 import { cancelOperation, whenComplete, type Waiter } from "./operations.ts";
 import { concatBytes } from "./primordials.ts";
 import type { AbortSource } from "./abort.ts";
@@ -41,9 +41,14 @@ export class HostBody {
 export function readBody(body: HostBody, waiter: Waiter): void {
   if (body.failure !== null) return waiter(false, body.failure.reason);
   if (body.done) return waiter(true, null);
+  begin(body, waiter, () => start(OP_BODY_READ, body.handle), (value) => value === null);
+}
+
+/** Begins what reads; `isEnd` tells whether nothing comes after its result. */
+function begin(body: HostBody, waiter: Waiter, read: () => number, isEnd: (value: any) => boolean): void {
   let id: number;
   try {
-    id = start(OP_BODY_READ, body.handle);
+    id = read();
   } catch (error) {
     endBody(body, { reason: error });
     return waiter(false, error);
@@ -54,7 +59,7 @@ export function readBody(body: HostBody, waiter: Waiter): void {
     body.operation = 0;
     body.waiter = null;
     if (!ok) endBody(body, { reason: value });
-    else if (value === null) endBody(body);
+    else if (isEnd(value)) endBody(body);
     waiter(ok, value);
   });
 }
@@ -95,14 +100,25 @@ export function failBody(body: HostBody, reason: unknown): void {
   if (waiter !== null) waiter(false, reason);
 }
 
-/** Reads everything that is left: `(true, bytes)` or `(false, error)`. */
-export function readWholeBody(body: HostBody, waiter: Waiter): void {
-  const chunks: Uint8Array[] = [];
-  const step: Waiter = (ok, value) => {
+/**
+ * Reads everything that is left: `(true, bytes)` or `(false, error)`. Where text is wanted, it is `(true, text)` if all
+ * of it was at the host before it came here, which is so for bodies of usual sizes.
+ */
+export function readWholeBody(body: HostBody, asText: boolean, waiter: Waiter): void {
+  readRest(body, asText, [], waiter);
+}
+
+/** No function of this holds itself: what a script makes of the body would wait for the collector of cycles. */
+function readRest(body: HostBody, asText: boolean, chunks: Uint8Array[], waiter: Waiter): void {
+  if (body.failure !== null) return waiter(false, body.failure.reason);
+  if (body.done) return waiter(true, concatBytes(chunks));
+  const wanted = asText && chunks.length === 0;
+  begin(body, (ok, value) => {
     if (!ok) return waiter(false, value);
-    if (value === null) return waiter(true, concatBytes(chunks));
-    chunks[chunks.length] = value;
-    readBody(body, step);
-  };
-  readBody(body, step);
+    const part: string | Uint8Array = value[0];
+    if (typeof part === "string") return waiter(true, part);
+    chunks[chunks.length] = part;
+    if (value[1] === true) waiter(true, concatBytes(chunks));
+    else readRest(body, asText, chunks, waiter);
+  }, () => start(OP_BODY_REST, body.handle, wanted), (value) => value[1] === true);
 }

@@ -54,7 +54,7 @@ export function checkKey(key: unknown): string {
 function wholeBytes(found: Found): Promise<Uint8Array> | Uint8Array {
   if (found[1] === 0) return found[0]!;
   return new Promise((resolve, reject) => {
-    readWholeBody(new HostBody(found[1]), (ok, value) => (ok ? resolve(value) : reject(value)));
+    readWholeBody(new HostBody(found[1]), false, (ok, value) => (ok ? resolve(value) : reject(value)));
   });
 }
 

@@ -174,6 +174,7 @@ export const OP_FETCH = 31;
 export const OP_BODY_READ = 32;
 export const OP_STREAM_WRITE = 33;
 export const OP_SERVICE = 34;
+export const OP_BODY_REST = 35;
 export const OP_KV_GET = 40;
 export const OP_KV_GET_MANY = 41;
 export const OP_KV_PUT = 42;

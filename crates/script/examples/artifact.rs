@@ -20,8 +20,8 @@ fn main() -> ExitCode {
     };
     let result = build(Path::new(root), entries).and_then(|(script, exports)| {
         let beside = Path::new(out).with_extension("exports");
-        let written = std::fs::write(out, Artifact::Script(script).encode());
-        written.and_then(|()| std::fs::write(beside, exports)).map_err(|e| format!("{out}: {e}"))
+        let written = write(Path::new(out), &Artifact::Script(script).encode());
+        written.and_then(|()| write(&beside, exports.as_bytes())).map_err(|e| format!("{out}: {e}"))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,6 +29,14 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A file that has this content already stays as it is: nearly every crate is compiled again after the exports changed.
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    match std::fs::read(path) {
+        Ok(found) if found == content => Ok(()),
+        _ => std::fs::write(path, content),
     }
 }
 

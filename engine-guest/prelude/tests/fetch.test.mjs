@@ -93,14 +93,34 @@ test("a request's whole body is read in every form", async () => {
     ['{"a":"ä"}', '{"a":"ä"}']);
 });
 
-test("a streamed body is read chunk by chunk, one read at a time", async () => {
+test("a streamed body is read by what the host gathered, one read at a time", async () => {
   let text;
   send(async (request) => { text = await request.text(); return new Response(text); }, { method: "POST", body: true, handle: 77 });
-  await complete(operation(OP.BODY_READ), utf8("hel"));
-  assert.deepEqual(operation(OP.BODY_READ).args, [77]);
-  await complete(operation(OP.BODY_READ), utf8("lo"));
-  await complete(operation(OP.BODY_READ), null);
-  assert.equal(text, "hello");
+  assert.deepEqual(operation(OP.BODY_REST).args, [77, true]);
+  await complete(operation(OP.BODY_REST), [utf8("hel"), false]);
+  assert.deepEqual(operation(OP.BODY_REST).args, [77, false], "what was begun as bytes goes on as bytes");
+  await complete(operation(OP.BODY_REST), [utf8("lo\u00e9").subarray(0, 3), false]);
+  await complete(operation(OP.BODY_REST), [utf8("\u00e9").subarray(1), true]);
+  assert.equal(text, "hello\u00e9");
+});
+
+test("a streamed body that the host has whole comes as text", async () => {
+  const streamed = { method: "POST", body: true, handle: 78 };
+  const value = inside((request) => request.json(), streamed);
+  await complete(operation(OP.BODY_REST), ["\ufeff{\"a\":1}", true]);
+  assert.deepEqual(await value, { a: 1 });
+  const wrong = inside((request) => request.json(), streamed);
+  wrong.catch(() => {});
+  await complete(operation(OP.BODY_REST), ["{", true]);
+  await assert.rejects(wrong, SyntaxError);
+  const bytes = inside((request) => request.bytes(), streamed);
+  assert.deepEqual(operation(OP.BODY_REST).args, [78, false]);
+  await complete(operation(OP.BODY_REST), [utf8("abc"), true]);
+  assert.deepEqual(await bytes, utf8("abc"));
+  const used = inside(async (request) => { await request.text(); return request.bodyUsed && request.text(); }, streamed);
+  used.catch(() => {});
+  await complete(operation(OP.BODY_REST), ["x", true]);
+  await assert.rejects(used, /already been used/);
 });
 
 test("a client that leaves aborts the signal, the body and the response stream", async () => {
@@ -228,8 +248,7 @@ test("a body that is piped through such a transform and read by the script ends 
     return text;
   });
   await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
-  await complete(operation(OP.BODY_READ), utf8("abc"));
-  await complete(operation(OP.BODY_READ), null);
+  await complete(operation(OP.BODY_REST), ["abc", true]);
   assert.equal(await read, "abc");
   let piped;
   const failing = inside(async () => {
@@ -241,7 +260,7 @@ test("a body that is piped through such a transform and read by the script ends 
   });
   failing.catch(() => {});
   await complete(operation(OP.FETCH), [200, "", "http://up.test/", false, "", null, 9]);
-  await failOperation(operation(OP.BODY_READ), "TypeError", "broken off", "");
+  await failOperation(operation(OP.BODY_REST), "TypeError", "broken off", "");
   await assert.rejects(failing, { message: "broken off" });
   await assert.rejects(piped, { message: "broken off" });
 });

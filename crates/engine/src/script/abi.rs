@@ -58,6 +58,7 @@ pub mod operation {
     pub const BODY_READ: i32 = 32;
     pub const STREAM_WRITE: i32 = 33;
     pub const SERVICE: i32 = 34;
+    pub const BODY_REST: i32 = 35;
     pub const KV_GET: i32 = 40;
     pub const KV_GET_MANY: i32 = 41;
     pub const KV_PUT: i32 = 42;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::socket::{Received, Upgrade};
 use base::{Body, Code, code};
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use services::StoreError;
 use services::kv::{Condition, KvEntry, KvError, ListPage, PutOptions};
@@ -30,6 +31,10 @@ pub mod fetch;
 /// What most results take: a receipt, a number, a short text.
 const VALUE_BYTES: usize = 64;
 
+/// A body that is wanted whole goes into the guest when so much of it is there: what the guest holds counts against its
+/// memory, what waits here does not.
+const GATHERED_BYTES: usize = 256 << 10;
+
 /// An operation that a guest started.
 pub struct Operation {
     pub instance: Rc<ScriptInstance>,
@@ -48,6 +53,12 @@ pub enum Completion {
         response: Response,
         url: String,
         redirected: bool,
+    },
+    /// What the host gathered of a body.
+    Gathered {
+        data: Bytes,
+        is_text: bool,
+        is_end: bool,
     },
     Entries {
         entries: Vec<Option<KvEntry>>,
@@ -180,6 +191,16 @@ impl Completion {
                 rpc::encode_messages(session, messages, request, instance, guest, out);
             }
             Completion::Value(value) => out.bool(true).0.extend_from_slice(&value),
+            Completion::Gathered { data, is_text, is_end } => {
+                out.bool(true).array(2);
+                match is_text.then(|| std::str::from_utf8(&data)) {
+                    None => out.bytes(&data),
+                    // To look at text that is some is many times as fast as to look for where it is not.
+                    Some(Ok(text)) => out.string(text),
+                    Some(Err(_)) => out.string(&String::from_utf8_lossy(&data)),
+                };
+                out.bool(is_end);
+            }
             Completion::Response { mut response, url, redirected } => {
                 let socket = Upgrade::take(&mut response);
                 if socket.is_none() && response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
@@ -274,6 +295,7 @@ impl Operation {
             operation::FETCH => fetch::perform(&self, args).await,
             operation::SERVICE => self.service(args).await,
             operation::BODY_READ => self.body_read(args).await,
+            operation::BODY_REST => self.body_rest(args).await,
             operation::STREAM_WRITE => self.stream_write(args).await,
             operation::SOCKET_READ => self.socket_read(args).await,
             operation::CACHE_MATCH => caches::lookup(&self, args).await,
@@ -328,21 +350,67 @@ impl Operation {
 
     async fn body_read(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
         let handle = args.next()?.as_u32()?;
-        let taken = self.instance.bodies.borrow_mut().remove(&handle);
-        let Some(mut body) = taken else {
+        let Some(mut body) = self.take_body(handle) else {
             return Ok(Completion::value(|e| e.null()));
         };
-        if let Some(coding) = self.instance.codings.borrow_mut().remove(&handle) {
-            body = coding::decoded(body, coding, &self.env().limits);
+        Ok(match self.next_data(&mut body).await? {
+            None => Completion::value(|e| e.null()),
+            Some(data) => {
+                self.instance.bodies.borrow_mut().insert(handle, body);
+                Completion::value(|e| e.bytes(&data))
+            }
+        })
+    }
+
+    /// What is left of a body, for a guest that wants all of it: it is entered once, and not for each piece that came.
+    async fn body_rest(&self, mut args: Decoder<'_>) -> Result<Completion, Completion> {
+        let handle = args.next()?.as_u32()?;
+        let wants_text = args.next()?.as_bool()?;
+        let mut gathered = Bytes::new();
+        let mut is_end = true;
+        if let Some(mut body) = self.take_body(handle) {
+            (gathered, is_end) = self.gather(&mut body).await?;
+            if !is_end {
+                self.instance.bodies.borrow_mut().insert(handle, body);
+            }
         }
+        Ok(Completion::Gathered { data: gathered, is_text: wants_text && is_end, is_end })
+    }
+
+    /// As much of a body as the host keeps for a guest at a time, and whether that is all.
+    async fn gather(&self, body: &mut Body) -> Result<(Bytes, bool), Completion> {
+        let Some(first) = self.next_data(body).await? else { return Ok((Bytes::new(), true)) };
+        if body.is_end_stream() {
+            return Ok((first, true));
+        }
+        let told = body.size_hint().lower().min(GATHERED_BYTES as u64);
+        let mut gathered = Vec::with_capacity(first.len() + told as usize);
+        gathered.extend_from_slice(&first);
+        while gathered.len() < GATHERED_BYTES {
+            let Some(data) = self.next_data(body).await? else { return Ok((gathered.into(), true)) };
+            gathered.extend_from_slice(&data);
+        }
+        Ok((gathered.into(), false))
+    }
+
+    /// The body of a handle, decoded if its content coding says so.
+    fn take_body(&self, handle: u32) -> Option<Body> {
+        let body = self.instance.bodies.borrow_mut().remove(&handle)?;
+        let coding = self.instance.codings.borrow_mut().remove(&handle);
+        Some(match coding {
+            Some(coding) => coding::decoded(body, coding, &self.env().limits),
+            None => body,
+        })
+    }
+
+    /// The next data of a body that are some; `None` at its end.
+    async fn next_data(&self, body: &mut Body) -> Result<Option<Bytes>, Completion> {
         loop {
             let frame = tokio::time::timeout(self.idle(), body.frame()).await.map_err(|_| {
                 let ms = self.env().limits.stream_idle_ms;
                 Completion::failed(&code::STREAM_IDLE, format!("no data for {ms} ms (limits.stream_idle_ms)"))
             })?;
-            let Some(frame) = frame else {
-                return Ok(Completion::value(|e| e.null()));
-            };
+            let Some(frame) = frame else { return Ok(None) };
             let frame = frame.map_err(|error| Completion::Failed {
                 name: "TypeError",
                 message: error.detail,
@@ -352,8 +420,7 @@ impl Operation {
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
-                self.instance.bodies.borrow_mut().insert(handle, body);
-                return Ok(Completion::value(|e| e.bytes(&data)));
+                return Ok(Some(data));
             }
         }
     }

@@ -110,6 +110,67 @@ fn bodies_stream_in_both_directions() {
     });
 }
 
+/// A body that comes in pieces of so many bytes.
+fn in_pieces(content: &[u8], bytes: usize) -> Body {
+    let pieces: Vec<Bytes> = content.chunks(bytes).map(Bytes::copy_from_slice).collect();
+    let frames = pieces.into_iter().map(|piece| Ok(http_body::Frame::data(piece)));
+    Body::stream(http_body_util::StreamBody::new(futures_util::stream::iter(frames)))
+}
+
+#[test]
+fn a_body_that_comes_in_pieces_is_read_whole_in_every_form() {
+    on_core(async {
+        let app = setup(
+            "export default { async fetch(request) {
+               switch (new URL(request.url).pathname) {
+                 case '/text': return new Response(await request.text());
+                 case '/json': return Response.json(await request.json());
+                 case '/bytes': return new Response(await request.bytes());
+                 case '/blob': return new Response(await (await request.blob()).text());
+               } } }",
+        )
+        .start();
+        let long = "[\"é\",1]".repeat(100_000);
+        let texts = ["", "[1,\"é\"]", "\u{feff}[2]", long.as_str()];
+        for text in texts {
+            // Characters are cut, and the last is more than the host gathers at a time.
+            for bytes in [3, 7_001, 1 << 20] {
+                let (plain, read) = (text.trim_start_matches('\u{feff}'), in_pieces(text.as_bytes(), bytes));
+                assert!(app.text(post("http://a.test/text", read)).await == plain, "text in pieces of {bytes}");
+                let read = app.text(post("http://a.test/bytes", in_pieces(text.as_bytes(), bytes))).await;
+                assert!(read == text, "bytes in pieces of {bytes}");
+                let read = app.text(post("http://a.test/blob", in_pieces(text.as_bytes(), bytes))).await;
+                assert!(read == plain, "a blob in pieces of {bytes}");
+            }
+        }
+        assert_eq!(app.text(post("http://a.test/text", in_pieces(b"a\xff\xe2\x82", 2))).await, "a\u{fffd}\u{fffd}");
+        assert_eq!(app.text(post("http://a.test/json", in_pieces(b"\xef\xbb\xbf{\"a\":[1]}", 4))).await, "{\"a\":[1]}");
+    });
+}
+
+#[test]
+fn what_a_script_made_of_a_body_is_freed_when_it_lets_go_of_it() {
+    on_core(async {
+        let app = setup(
+            "let last = null;
+             const read = {
+               '/json': (request) => request.json(),
+               '/host': async (request) => ({ text: await request.text() }),
+               '/stream': (request) => new Response(request.body.pipeThrough(new TransformStream({}))).json(),
+             };
+             export default { async fetch(request) {
+               const before = last?.deref();
+               last = new WeakRef(await read[new URL(request.url).pathname](request));
+               return new Response(String(before)) } }",
+        )
+        .start();
+        for path in ["/json", "/json", "/host", "/host", "/stream", "/stream"] {
+            let body = in_pieces(b"{\"a\":1}", 2);
+            assert_eq!(app.text(post(&format!("http://a.test{path}"), body)).await, "undefined", "{path}");
+        }
+    });
+}
+
 /// A body whose pieces the test sends.
 fn open_body() -> (tokio::sync::mpsc::UnboundedSender<&'static str>, Body) {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<&'static str>();

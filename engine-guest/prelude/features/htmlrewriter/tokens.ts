@@ -118,7 +118,7 @@ function wholeText(body: BodyValue): Promise<string> {
     if (body === null || typeof body === "string") return resolve(body ?? "");
     const waiter = (ok: boolean, value: any): void => (ok ? resolve(utf8Decode(value, false, false)) : reject(value));
     if (isView(body)) waiter(true, body);
-    else if (body instanceof HostBody) readWholeBody(body, waiter);
+    else if (body instanceof HostBody) readWholeBody(body, false, waiter);
     else readWholeStream(body as ReadableStream, waiter);
   });
 }

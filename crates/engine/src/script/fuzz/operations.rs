@@ -32,11 +32,12 @@ use crate::script::program::{Program, Scripts};
 
 /// Every operation, and what its arguments should be: letters as for calls, `o` options of KV,
 /// `m` a method, `w` an address.
-const OPERATIONS: [(i32, &str); 19] = [
+const OPERATIONS: [(i32, &str); 20] = [
     (operation::TIMER, "u"),
     (operation::FETCH, "mwsyun"),
     (operation::SERVICE, "hmwsyun"),
     (operation::BODY_READ, "h"),
+    (operation::BODY_REST, "hb"),
     (operation::STREAM_WRITE, "hy"),
     (operation::SOCKET_READ, "h"),
     (operation::KV_GET, "hs"),

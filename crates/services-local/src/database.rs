@@ -10,7 +10,9 @@
 //! beside the writer's have run, and the thread that takes it first lets others run that want its
 //! core. On a core that has nothing else to do neither takes any time.
 //!
-//! **Flushing.** WAL with `synchronous=FULL`: each commit flushes the log before it is answered.
+//! **Flushing.** WAL with `synchronous=FULL`: each commit flushes the log before it is answered. What is
+//! flushed is the data and the length (`.cargo/config.toml` builds SQLite so): a log that is written over
+//! itself, as most are, then changes no record of the file system.
 //!
 //! **Failing.** After a failed write or flush nobody knows which of the file's cached pages the
 //! disk has. So nothing is retried on that connection: the group is answered with an error, the

@@ -112,7 +112,8 @@ fn no_read_shows_what_a_crash_may_take_back() {
 fn a_database_that_could_not_be_flushed_is_written_anew() {
     let place = Place::new();
     let file = place.path().canonicalize().expect("a path").join("data/shelf-0.db").display().to_string();
-    let inject = "fdatasync:error=EIO:when=1";
+    // The first one is SQLite's, as it makes the file.
+    let inject = "fdatasync:error=EIO:when=2";
     check_fault_of(&place, Job::CloseUnflushed, inject, &["-P", &file], &["store_read_only", "store_failed"]);
 }
 

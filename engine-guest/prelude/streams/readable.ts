@@ -698,23 +698,15 @@ export function sourceOf(stream: ReadableStream): StreamSource {
 /** Reads all of a stream of bytes: `(true, bytes)` or `(false, reason)`. */
 export function readWholeStream(stream: ReadableStream, waiter: Waiter): void {
   const source = sourceOf(stream);
-  let chunks: Uint8Array[] = [];
-  let told: Waiter = waiter;
-  // These functions hold each other: at the end they let go of what was read, and of what is made of it.
-  const end: Waiter = (ok, value) => {
-    const tell = told;
-    chunks = [];
-    told = () => {};
-    tell(ok, value);
-  };
+  const chunks: Uint8Array[] = [];
   const step: Waiter = (ok, value) => {
-    if (!ok) return end(false, value);
-    if (value === null) return end(true, concatBytes(chunks));
+    if (!ok) return waiter(false, value);
+    if (value === null) return waiter(true, concatBytes(chunks));
     const bytes = isView(value) ? bytesOf(value) : null;
     if (bytes === null) {
       const error = new TypeError("a body's stream must give Uint8Array chunks");
       source.cancel(error);
-      return end(false, error);
+      return waiter(false, error);
     }
     chunks[chunks.length] = bytes;
     next();

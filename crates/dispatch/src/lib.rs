@@ -17,10 +17,11 @@
 //! the app's admission (one word), the loaded programs, the count of instances, and each worker's
 //! record of failed starts. See `registry` for how an invoker finds the core it is called on.
 //!
-//! **The end of things.** A deployment retires when a newer one takes over, which it is told once new
-//! requests reach it: the older one serves what chose it already and keeps nothing for later. An instance that stands unused for `instance_idle_ms` is dropped;
-//! if the node holds `instances_total`, the longest idle goes first. A program goes when
-//! `loaded_images` newer ones are loaded and no core has an instance of it.
+//! **The end of things.** A deployment retires when a newer one takes over, which it is told once
+//! new requests reach it: the older one serves what chose it already and keeps nothing for later.
+//! An instance that stands unused for `instance_idle_ms` is dropped; if the node holds
+//! `instances_total`, the longest idle goes first. A program goes when `loaded_images` newer ones
+//! are loaded and no core has an instance of it.
 //!
 //! **What is run again.** A request whose instance was lost to another one, and that left no trace
 //! (the contract of [`worker::Instance`] says what that means), runs again in another instance, up

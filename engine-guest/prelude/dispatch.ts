@@ -53,7 +53,11 @@ function dispatch(
   kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
   entryName?: any, props?: any,
 ): void | Promise<unknown> {
-  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url, block, body, bodyHandle, cfJson);
+  if (kind !== EVENT_FETCH) {
+    if (kind === EVENT_RAN) return onRan(method);
+    if (kind === EVENT_OBJECT_FETCH) return objectFetch(id, method, url, block, body, bodyHandle, cfJson);
+    return dispatchOther(kind, id, method, url, block, body, bodyHandle);
+  }
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
@@ -69,7 +73,7 @@ function dispatch(
   }
   const response = peekResponse(result);
   if (response !== null) return answer(invocation, response);
-  if (!isObject(result) || promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  if (promiseState(result) !== 0) return answerWhenSettled(invocation, result);
   // Told of again when all jobs ran, by RAN: mostly it is settled then, and nobody had to wait for it.
   ran = invocation;
   return result as Promise<unknown>;
@@ -95,14 +99,16 @@ export function onRan(promise: Promise<unknown>): void {
   }
   const invocation = ran!;
   ran = null;
+  if (promiseState(promise) === 1) {
+    const response = peekResponse(promiseResult(promise));
+    if (response !== null) return answer(invocation, response);
+  }
   answerWhenSettled(invocation, promise);
 }
 
 /** What a `fetch` handler returned, as `dispatch` may return it. */
 export function answerSoon(invocation: Invocation, result: unknown): void | Promise<unknown> {
-  const response = peekResponse(result);
-  if (response !== null) return answer(invocation, response);
-  if (!isObject(result) || promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  if (promiseState(result) !== 0) return answerResult(invocation, result);
   ran = invocation;
   return result as Promise<unknown>;
 }
@@ -144,19 +150,17 @@ function onRpc(
 
 /** The events of an instance that is a durable object. */
 let objectEvents: any = null;
+/** The one that comes most. */
+let objectFetch: any = null;
 
 function dispatchOther(
-  kind: number, id: number, a: any, b: any, c: any, d: any, e: any, f: any,
+  kind: number, id: number, a: any, b: any, c: any, d: any, e: any,
 ): void | Promise<unknown> {
   switch (kind) {
-    case EVENT_OBJECT_FETCH:
-      return objectEvents.onFetch(id, a, b, c, d, e, f);
     case EVENT_RPC:
       return onRpc(id, a, b, c, d, e);
     case EVENT_COMPLETE:
       return complete(id, a, b);
-    case EVENT_RAN:
-      return onRan(a);
     case EVENT_ABORT:
       return abortInvocation(id);
     case EVENT_SCHEDULED:
@@ -169,6 +173,7 @@ function dispatchOther(
       return buildEnv(a);
     case EVENT_OBJECT_INIT:
       objectEvents = feature("objects");
+      objectFetch = objectEvents.onFetch;
       return objectEvents.onInit(a, b, c);
     // Name and props belong to entry points.
     case EVENT_OBJECT_RPC:

@@ -15,8 +15,8 @@ import { Response, isNullBodyStatus, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
 import { carrySocket } from "./sockets.ts";
 import {
-  ABORTED, BODY, type BodyValue, HEADERS, ID, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestState,
-  type ResponseState,
+  ABORTED, BODY, type BodyValue, HEADERS, ID, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, RESPONSE_URL, SIGNAL,
+  STATUS, TYPE, type RequestState, type ResponseState,
 } from "./state.ts";
 import { type ReadableStream, isReadableStream, sourceOf } from "./streams/readable.ts";
 
@@ -30,7 +30,8 @@ export function sendTo(binding: number | string, input: any, init: any): Promise
   try {
     const given = init === undefined ? peekRequest(input) : null;
     // One that has no body to be taken is sent as it is.
-    const state = given !== null && given[BODY] === null ? given : requestState(input, init, true);
+    if (given !== null && given[BODY] === null) return given[SIGNAL] === null ? sendWhole(given, binding) : send(given, binding);
+    const state = requestState(input, init, true);
     return state[SIGNAL] === null && isWhole(state[BODY]) ? sendWhole(state, binding) : send(state, binding);
   } catch (error) {
     return promiseRejected(error);
@@ -70,7 +71,7 @@ export function send(state: RequestState, binding: number | string): Promise<Res
  * Most requests: there is nothing to stream, and nothing aborts it but that the client leaves whose event it came with.
  * So no signal is made, and nobody listens to one.
  */
-function sendWhole(state: RequestState, binding: number | string): Promise<Response> {
+export function sendWhole(state: RequestState, binding: number | string): Promise<Response> {
   const body = state[BODY] === null ? null : takeBody(state) as string | Uint8Array;
   const invocation = state[INVOCATION];
   if (invocation !== null && invocation[ABORTED] !== undefined) return promiseRejected(invocation[ABORTED]);
@@ -86,6 +87,14 @@ function sendWhole(state: RequestState, binding: number | string): Promise<Respo
 function arrived(ok: boolean, value: any, state: RequestState): unknown {
   if (!ok) return value;
   const status = value[0];
+  if (typeof status !== "number") {
+    // What a worker or an object answered within the call is the state itself, but for what is known here.
+    const answered: ResponseState = value;
+    if (answered[RESPONSE_URL] === null) answered[RESPONSE_URL] = state[REQUEST_URL];
+    answered[TYPE] = "basic";
+    if (answered[STATUS] !== 200 && isNullBodyStatus(answered[STATUS]) || state[METHOD] === "HEAD") answered[BODY] = null;
+    return new Response(INTERNAL, answered);
+  }
   // An answer whose body is all there, and may be.
   if (value[BODY_HANDLE] === 0 && status >= 200 && !isNullBodyStatus(status) && state[METHOD] !== "HEAD") {
     return new Response(INTERNAL, [value[5], value[4], false, status, value[1], value[2], value[3], "basic"]);

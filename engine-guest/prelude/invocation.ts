@@ -27,15 +27,12 @@ export function keep(invocation: Invocation): void {
 }
 
 /** The event that came last, which need not be kept to be found. */
-let latest: Invocation | null = null;
-
-export function enter(invocation: Invocation): void {
-  latest = invocation;
-}
+export const latest: [invocation: Invocation | null] = [null];
 
 /** An event that goes on, by its id. */
 export function liveInvocation(id: number): Invocation | undefined {
-  return latest !== null && latest[ID] === id ? latest : mapGet(live, id);
+  const last = latest[0];
+  return last !== null && last[ID] === id ? last : mapGet(live, id);
 }
 
 /** The host now has the answer. */

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,9 +86,14 @@ pub(crate) async fn invoke(node: Arc<Node>, target: Target, call: Call, event: E
         return Err(Failure::new(&code::INTERNAL, "an object was called on a thread that is no core of its node"));
     };
     let key = target.key();
+    // What is known here is at home here.
+    if let Some(object) = core.home.known(&key) {
+        return serve_at(core, object, call, event).await;
+    }
     let (home, jobs) = node.objects()?.registry.home(&key).ok_or_else(gone)?;
     if home == core.core.index {
-        return serve(core, target, call, event).await;
+        let object = core.home.object(target);
+        return serve_at(core, object, call, event).await;
     }
     let (reply, answer) = oneshot::channel();
     jobs.send(Job { target, call, event, reply }).map_err(|_| gone())?;
@@ -129,21 +135,28 @@ async fn take_jobs(core: std::rc::Weak<CorePools>, mut jobs: UnboundedReceiver<J
 }
 
 /// Serves an event at home.
-pub(crate) async fn serve(
+pub(crate) async fn serve(core: Rc<CorePools>, target: Target, call: Call, event: Event) -> Result<Response, Failure> {
+    let object = core.home.object(target);
+    serve_at(core, object, call, event).await
+}
+
+async fn serve_at(
     core: Rc<CorePools>,
-    target: Target,
+    object: Rc<Object>,
     mut call: Call,
     mut event: Event,
 ) -> Result<Response, Failure> {
-    let object = core.home.object(target);
     // Declared first, so that it is dropped last, whichever way this ends.
     let visit = Visit::new(core.clone(), object.clone());
     let (deployment, worker) = core.node.serving(&object.target.class)?;
     check_nesting(&call, &deployment.limits)?;
     let pool = core.pool(&deployment, &deployment.workers[worker]);
+    // Who serves now, as long as nothing was waited for.
+    let mut serving = Some(deployment.workers[worker].key).filter(|_| call.admission.is_some());
     let slot = match root_slot(&mut call) {
         Some(slot) => slot,
-        None => admit(&core, &pool, &call).await?,
+        // Apart, as all that is rare, so that an event takes little room.
+        None => Box::pin(admit(&core, &pool, &call)).await?,
     };
     let queue = deployment.limits.object_queue;
     if object.waiting.get() + u64::from(object.in_use()) > queue {
@@ -153,7 +166,7 @@ pub(crate) async fn serve(
     }
     let mut tries = 0;
     loop {
-        let ended = match visit.enter(&slot, call, event).await? {
+        let ended = match visit.enter(&slot, serving.take(), call, event).await? {
             Ok(response) => return Ok(response),
             Err(ended) => ended,
         };
@@ -181,21 +194,31 @@ impl Visit {
     async fn enter(
         &self,
         slot: &Arc<crate::admission::Slot>,
+        serving: Option<u64>,
         mut call: Call,
         event: Event,
     ) -> Result<Result<Response, Ended>, Failure> {
-        let door = self.object.door.lock().await;
-        let (deployment, worker) = self.core.node.serving(&self.object.target.class)?;
+        let (door, serving) = match self.object.door.try_lock() {
+            Ok(door) => (door, serving),
+            Err(_) => (self.object.door.lock().await, None),
+        };
+        let serving = match serving {
+            Some(key) => key,
+            None => {
+                let (deployment, worker) = self.core.node.serving(&self.object.target.class)?;
+                deployment.workers[worker].key
+            }
+        };
         // Mostly it is awake, and the current one.
-        let awake = match self.object.awake_of(deployment.workers[worker].key) {
+        let awake = match self.object.awake_of(serving) {
             Some(awake) => awake,
-            None => self.core.instance_of(&self.object).await?,
+            None => Box::pin(self.core.instance_of(&self.object)).await?,
         };
         self.object.active.set(true);
         // Room for another is made by putting to sleep what was used longest ago.
         self.object.used_at.set(self.core.node.clock.monotonic());
         call.admission = Some(Hold::new(slot.clone(), awake.gauge.clone(), awake.pool.enter()));
-        let mut run = Box::pin(AssertUnwindSafe(awake.instance.clone().run(call, event)).catch_unwind());
+        let mut run = pin!(AssertUnwindSafe(awake.instance.clone().run(call, event)).catch_unwind());
         // The event is in the instance before the next one passes.
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(run.as_mut().poll(cx))).await;
         drop(door);
@@ -267,6 +290,10 @@ impl Object {
 }
 
 impl Home {
+    fn known(&self, key: &ObjectKey) -> Option<Rc<Object>> {
+        self.objects.borrow().get(key).cloned()
+    }
+
     fn object(&self, target: Target) -> Rc<Object> {
         let key = target.key();
         if let Some(known) = self.objects.borrow().get(&key) {

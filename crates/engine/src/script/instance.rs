@@ -95,14 +95,21 @@ enum Input {
 /// them. An instance that serves one request never pays for it.
 const GONE_TIMERS_MAX: usize = 32;
 
+/// What arguments took is kept for the next event's if it is no more than this.
+const ARGUMENTS_KEPT: usize = 4 << 10;
+
 pub struct ScriptInstance {
     id: u64,
     program: Arc<Program>,
     env: Arc<Env>,
+    /// The worker's, for records.
+    name: Arc<str>,
     core: Core,
     /// `None` while the guest is on the stack, and once it is lost.
     sandbox: RefCell<Option<Box<Sandbox>>>,
     inbox: RefCell<VecDeque<Input>>,
+    /// Where the next event's arguments are written.
+    arguments: RefCell<Vec<u8>>,
     requests: RefCell<IdMap<Request>>,
     running: RefCell<IdMap<Running>>,
     pub(super) bodies: RefCell<IdMap<Body>>,
@@ -207,12 +214,14 @@ impl ScriptInstance {
         Self {
             id,
             program,
+            name: env.worker.as_str().into(),
             env,
             core,
             memory_bytes: Cell::new(sandbox.memory_bytes()),
             sockets: sandbox.store.data().sockets.clone(),
             sandbox: RefCell::new(Some(Box::new(sandbox))),
             inbox: RefCell::default(),
+            arguments: RefCell::default(),
             requests: RefCell::default(),
             running: RefCell::default(),
             bodies: RefCell::default(),
@@ -263,7 +272,8 @@ impl ScriptInstance {
         let at_once = slot.answer.borrow_mut().take();
         let answer = match at_once {
             Some(answer) => answer,
-            None => self.wait_for_head(request, &slot, begun).await,
+            // Apart, for most answers are there, and an event is moved about.
+            None => Box::pin(self.wait_for_head(request, &slot, begun)).await,
         };
         leaving.armed = false;
         match (answer, accepts) {
@@ -285,7 +295,7 @@ impl ScriptInstance {
         self.events.set(self.events.get() + 1);
         let start = if request == 1 { Start::Cold(Phases::default()) } else { Start::Warm };
         let invocation = InvocationRecord {
-            worker: self.env.worker.as_str().into(),
+            worker: self.name.clone(),
             instance: self.id,
             start,
             usage: telemetry::Usage::default(),
@@ -372,13 +382,18 @@ impl ScriptInstance {
         self.program.guestware.runtime.entering();
         sandbox.store.data_mut().look_at_clock();
         if !self.initialised.replace(true) {
-            self.initialise(sandbox).await?;
+            // Once, so that no entry is larger for it.
+            Box::pin(self.initialise(sandbox)).await?;
         }
-        let mut arguments = Encoder::default();
+        let mut arguments = Encoder(self.arguments.take());
         let Some(Entry { kind, id, request, ended }) = self.encode(sandbox, input, &mut arguments) else {
             return Ok(());
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
+        arguments.0.clear();
+        if arguments.0.capacity() <= ARGUMENTS_KEPT {
+            self.arguments.replace(arguments.0);
+        }
         if outcome == abi::EXCEPTION {
             let error = GuestError::decode(&sandbox.report());
             sandbox.store.data_mut().effects.push(Effect::Fail { request, error, pending: false });

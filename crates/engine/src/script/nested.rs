@@ -28,7 +28,7 @@ use super::ask::{Answer, Begun};
 use super::codec::{Decoder, Encoder, Value};
 use super::coding::Coding;
 use super::guest::{Effect, Guest};
-use super::host::parse_headers_if;
+use super::host::{parse_headers_if, write_headers};
 use super::objects;
 use super::operations::{self, Completion, fetch};
 
@@ -89,7 +89,7 @@ impl<'a> Asked<'a> {
         operations::count(meter, env)?;
         let (traceparent, client) = {
             let record = call.record.edit();
-            (HeaderValue::from_str(&record.trace.traceparent()), record.client)
+            (HeaderValue::from_bytes(&record.trace.traceparent_bytes()), record.client)
         };
         if let Ok(value) = traceparent {
             headers.insert(HeaderName::from_static("traceparent"), value);
@@ -126,7 +126,7 @@ pub fn invoke(
 pub fn ask(guest: &mut Guest, env: &Arc<Env>, arguments: &[u8], out: &mut Encoder) -> Answer {
     let context = guest.charged();
     let begun = match begin(guest, env, arguments) {
-        Ok((url, answer)) => match run(guest, url, answer, out) {
+        Ok(begun) => match run(guest, begun, out) {
             Some(begun) => begun,
             None => return Answer::Now,
         },
@@ -137,7 +137,15 @@ pub fn ask(guest: &mut Guest, env: &Arc<Env>, arguments: &[u8], out: &mut Encode
     Answer::Later(operation)
 }
 
-fn begin(guest: &mut Guest, env: &Env, arguments: &[u8]) -> Result<(String, Answering), Completion> {
+/// A request that is on its way.
+struct Sent {
+    url: String,
+    /// The URL is what the guest wrote.
+    as_written: bool,
+    answer: Answering,
+}
+
+fn begin(guest: &mut Guest, env: &Env, arguments: &[u8]) -> Result<Sent, Completion> {
     let asked = Asked::read(&mut Decoder::new(arguments))?;
     let body = match &asked.body {
         Value::Null | Value::Undefined => Body::empty(),
@@ -148,11 +156,14 @@ fn begin(guest: &mut Guest, env: &Env, arguments: &[u8]) -> Result<(String, Answ
     let caller = calls.get_mut(&context).ok_or_else(operations::ended)?;
     // From here on it may have left a trace.
     caller.event = None;
-    asked.send(env, called, (&caller.call, &caller.meter), body)
+    let (url, answer) = asked.send(env, called, (&caller.call, &caller.meter), body)?;
+    let as_written = asked.url.as_str()? == url;
+    Ok(Sent { url, as_written, answer })
 }
 
 /// Lets the callee run as far as it goes; `None` if it answered, and the encoder holds that.
-fn run(guest: &mut Guest, url: String, mut answer: Answering, out: &mut Encoder) -> Option<Begun> {
+fn run(guest: &mut Guest, sent: Sent, out: &mut Encoder) -> Option<Begun> {
+    let Sent { url, as_written, mut answer } = sent;
     // The callee's time is its own.
     guest.charge();
     let at_once = (&mut answer).now_or_never();
@@ -164,7 +175,7 @@ fn run(guest: &mut Guest, url: String, mut answer: Answering, out: &mut Encoder)
     };
     match at_once {
         Some(Ok(response)) if is_whole(&response) => {
-            encode(response, &url, out);
+            encode(response, (!as_written).then_some(&url), out);
             None
         }
         Some(result) => Some(Begun::Ended(Box::new(completed(result, url)))),
@@ -180,8 +191,20 @@ fn is_whole(response: &Response) -> bool {
         && !Upgrade::is_in(response)
 }
 
-fn encode(mut response: Response, url: &str, out: &mut Encoder) {
+/// Bodies of so many bytes may become texts: a text is made sooner than an array of bytes, and what is
+/// read of it is the same while it is ASCII.
+const TEXT_BYTES: usize = 4 << 10;
+
+/// The state of a `Response`, as the prelude has it. No URL is that of the request.
+fn encode(mut response: Response, url: Option<&String>, out: &mut Encoder) {
     let body = response.body_mut().take_whole().unwrap_or_default();
-    operations::encode_head(&response, url, false, out);
-    out.bytes(&body).integer(0).null();
+    out.array(8);
+    let is_text = body.len() <= TEXT_BYTES && body.is_ascii();
+    match std::str::from_utf8(&body).ok().filter(|_| is_text) {
+        Some(text) => out.string(text),
+        None => out.bytes(&body),
+    };
+    let status = response.status();
+    out.string_with(|to| write_headers(response.headers(), to)).bool(false).integer(u64::from(status.as_u16()));
+    out.string(status.canonical_reason().unwrap_or("")).optional_string(url.map(String::as_str)).bool(false).null();
 }

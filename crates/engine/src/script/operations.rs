@@ -247,7 +247,7 @@ impl Completion {
 }
 
 /// The beginning of a response, which its body follows, or a socket.
-pub(super) fn encode_head(response: &Response, url: &str, redirected: bool, out: &mut Encoder) {
+fn encode_head(response: &Response, url: &str, redirected: bool, out: &mut Encoder) {
     let status = response.status();
     out.array(8).integer(u64::from(status.as_u16())).string(status.canonical_reason().unwrap_or(""));
     out.string(url).bool(redirected).string_with(|to| write_headers(response.headers(), to));

@@ -7,7 +7,7 @@ import { env } from "../../env.ts";
 import { hostError } from "../../errors.ts";
 import { HostBody } from "../../hostbody.ts";
 import { INTERNAL } from "../../internal.ts";
-import { enter, hold, keep, markAnswered } from "../../invocation.ts";
+import { hold, keep, latest, markAnswered } from "../../invocation.ts";
 import { OBJECT_ALARM_OVER, call, respond } from "../../native.ts";
 import { Error, isObject } from "../../primordials.ts";
 import { Request } from "../../request.ts";
@@ -15,7 +15,7 @@ import { BODY, type Invocation, ID, PENDING, REQUEST_BODY, type RequestState } f
 import { callFeature } from "../../service.ts";
 import { whenSettled } from "../rpc/settled.ts";
 import { endKept, wrapKept } from "../websocket.ts";
-import { deliver, goOn, isOpen, nextPlace } from "./gate.ts";
+import { blocked, coming, deliver, goOn, nextPlace } from "./gate.ts";
 import { makeId } from "./namespace.ts";
 import { DurableObjectState, resetBecause } from "./state.ts";
 
@@ -53,7 +53,7 @@ function theObject(): any {
 function begin(id: number, run: (invocation: Invocation) => void): Invocation {
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   keep(invocation);
-  if (isOpen() && object !== undefined) attempt(invocation, run);
+  if (blocked === 0 && coming === 0 && object !== undefined) attempt(invocation, run);
   else {
     const place = nextPlace();
     deliver(id, place, () => {
@@ -81,7 +81,7 @@ function attempt(invocation: Invocation, run: (invocation: Invocation) => void):
 export function onFetch(
   id: number, method: string, url: string, block: string, body: any, handle: number, cfJson: any,
 ): void | Promise<unknown> {
-  if (object === undefined || !isOpen()) {
+  if (object === undefined || blocked > 0 || coming > 0) {
     begin(id, (invocation) => {
       const request = requestOf(invocation, method, url, block, body, handle, cfJson);
       if (typeof object.fetch !== "function") return noMethod(invocation, "fetch", className);
@@ -90,12 +90,13 @@ export function onFetch(
     return;
   }
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
-  enter(invocation);
+  latest[0] = invocation;
   let result: unknown;
   try {
-    const request = requestOf(invocation, method, url, block, body, handle, cfJson);
+    const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
+    if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(handle);
     if (typeof object.fetch !== "function") return noMethod(invocation, "fetch", className);
-    result = object.fetch(request);
+    result = object.fetch(new Request(INTERNAL, state));
   } catch (error) {
     return fail(invocation, error);
   }
@@ -111,13 +112,13 @@ function requestOf(
 }
 
 export function onRpc(id: number, request: any, handles: any, session: number): void | Promise<unknown> {
-  if (object === undefined || !isOpen()) {
+  if (object === undefined || blocked > 0 || coming > 0) {
     begin(id, (invocation) =>
       callFeature().serveHeldCall(invocation, object.constructor, theObject, request, handles, session));
     return;
   }
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
-  enter(invocation);
+  latest[0] = invocation;
   try {
     return callFeature().serveCall(invocation, object.constructor, theObject, request, handles, session);
   } catch (error) {

@@ -11,17 +11,12 @@ import { promiseResolved, promiseThen } from "../../primordials.ts";
 
 type Held = [id: number, place: number, run: () => void];
 
-let blocked = 0;
+export let blocked = 0;
 /** In the order of coming. */
 let held: Held[] = [];
-/** Events that go on in an entry to come. */
-let coming = 0;
+/** Events that go on in an entry to come. The gate is open when nobody blocks and there are none. */
+export let coming = 0;
 let places = 0;
-
-/** Nobody blocks, and nobody who waited is on their way. */
-export function isOpen(): boolean {
-  return blocked === 0 && coming === 0;
-}
 
 /** The place of an event among all of the object. */
 export function nextPlace(): number {

@@ -1,12 +1,14 @@
 /**
  * A class of objects as those see it who call them: ids, and stubs.
  */
-import { sendTo } from "../../fetch.ts";
+import { sendTo, sendWhole } from "../../fetch.ts";
 import { INTERNAL } from "../../internal.ts";
 import { OBJECT_ID, call, kept, makeKept } from "../../native.ts";
-import { TypeError, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
+import { TypeError, promiseRejected, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
+import { peekRequest } from "../../request.ts";
 import type { Response } from "../../response.ts";
 import { callFeature, membersBy } from "../../service.ts";
+import { BODY, SIGNAL } from "../../state.ts";
 
 const OF_NAME = 0;
 const UNIQUE = 1;
@@ -75,7 +77,17 @@ export class DurableObjectStub {
   }
 
   fetch(input: any, init: any = undefined): Promise<Response> {
-    return sendTo(stubState(this)[TARGET], input, init);
+    const target = stubState(this)[TARGET];
+    // Most requests are those that came, as they are.
+    const given = init === undefined ? peekRequest(input) : null;
+    if (given !== null && given[BODY] === null && given[SIGNAL] === null) {
+      try {
+        return sendWhole(given, target);
+      } catch (error) {
+        return promiseRejected(error);
+      }
+    }
+    return sendTo(target, input, init);
   }
 }
 webClass(DurableObjectStub);
@@ -86,8 +98,8 @@ setPrototypeOf(stubPrototype, membersBy((stub, name) => callFeature().bindingMem
 
 type NamespaceState = [
   binding: number,
-  /** What an id was made of last, and that id. */
-  name: string | undefined, text: string,
+  /** What an id was made of last, and the state of that id, which others of the name share. */
+  name: string | undefined, made: IdState | null,
   /** What was called last: the state of its id, and how the host is told of it. */
   called: IdState | null, target: string,
 ];
@@ -98,18 +110,18 @@ export class DurableObjectNamespace {
 
   constructor(token: unknown, binding: number) {
     if (token !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#state = [binding, undefined, "", null, ""];
+    this.#state = [binding, undefined, null, null, ""];
   }
 
   idFromName(name: any): DurableObjectId {
     if (name === undefined) throw new TypeError("idFromName needs a name");
-    const text = toStr(name);
+    const text: string = typeof name === "string" ? name : toStr(name);
     const state = this.#state;
     if (text !== state[1]) {
-      state[2] = call(OBJECT_ID, state[0], OF_NAME, text);
+      state[2] = ["id", call(OBJECT_ID, state[0], OF_NAME, text), text];
       state[1] = text;
     }
-    return makeId(state[2], text);
+    return makeKept(idPrototype, state[2]);
   }
 
   /** One that no object has had. */
@@ -122,10 +134,11 @@ export class DurableObjectNamespace {
   }
 
   get(id: any, _options: any = undefined): DurableObjectStub {
-    const wanted = idState(id);
+    const wanted = kept(id);
+    if (wanted === undefined || wanted[0] !== "id") throw new TypeError("this is no DurableObjectId");
     const state = this.#state;
     const called = state[3];
-    if (called === null || called[TEXT] !== wanted[TEXT] || called[NAME] !== wanted[NAME]) {
+    if (called !== wanted && (called === null || called[TEXT] !== wanted[TEXT] || called[NAME] !== wanted[NAME])) {
       const target = `${state[0]}:${wanted[TEXT]}`;
       state[3] = wanted;
       state[4] = wanted[NAME] === undefined ? target : `${target}:${wanted[NAME]}`;

@@ -47,6 +47,11 @@ impl ScriptInstance {
                 }
             }
             Ok(Left::Nothing) if object.shared => self.uncommitted.borrow_mut().append(&mut effects),
+            Ok(Left::Nothing) if self.held.borrow().is_empty() => {
+                self.perform(sandbox, &mut effects);
+                // The vector's capacity serves the next entry.
+                sandbox.store.data_mut().effects = effects;
+            }
             Ok(Left::Nothing) => self.let_out(sandbox, None, effects),
             Err(failure) => drop(self.ending.replace(Some(failure))),
         }

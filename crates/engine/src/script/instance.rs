@@ -742,6 +742,14 @@ fn enter_operation(sandbox: &mut Sandbox, operation: u32, request: u32, code: i3
     Some((call.call.clone(), call.meter.clone()))
 }
 
+impl Drop for ScriptInstance {
+    fn drop(&mut self) {
+        if let (1, Some(sandbox)) = (self.events.get(), self.sandbox.get_mut()) {
+            self.program.places.learn(sandbox);
+        }
+    }
+}
+
 /// Tells the guest when the task that waits for its response goes away.
 struct Leaving<'a> {
     instance: &'a Rc<ScriptInstance>,

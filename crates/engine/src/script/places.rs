@@ -122,7 +122,7 @@ mod tests {
     fn pages_next_to_each_other_are_one_run() {
         let pages = [true, true, false, true, false, false, true];
         assert_eq!(runs(pages.into_iter()), [0..2, 3..4, 6..7]);
-        assert_eq!(runs([].into_iter()), []);
+        assert!(runs([].into_iter()).is_empty());
     }
 
     #[test]
@@ -136,10 +136,10 @@ mod tests {
     #[test]
     fn the_smallest_gaps_are_bridged_first() {
         let written = [0..2, 5..6, 7..9, 20..21, 22..23];
-        assert_eq!(bridges(&written, 5, 100), []);
+        assert!(bridges(&written, 5, 100).is_empty());
         assert_eq!(bridges(&written, 3, 100), [6, 21]);
         assert_eq!(bridges(&written, 2, 100), [6, 21, 2, 3, 4]);
         assert_eq!(bridges(&written, 2, 10), [6, 21], "what does not fit is left");
-        assert_eq!(bridges(&[], 3, 100), []);
+        assert!(bridges(&[], 3, 100).is_empty());
     }
 }

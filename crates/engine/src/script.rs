@@ -28,6 +28,7 @@ mod nested;
 mod node;
 mod objects;
 mod operations;
+mod places;
 mod postgres;
 mod prelude;
 mod prepare;

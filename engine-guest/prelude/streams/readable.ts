@@ -697,22 +697,31 @@ export function sourceOf(stream: ReadableStream): StreamSource {
 
 /** Reads all of a stream of bytes: `(true, bytes)` or `(false, reason)`. */
 export function readWholeStream(stream: ReadableStream, waiter: Waiter): void {
-  const source = sourceOf(stream);
-  const chunks: Uint8Array[] = [];
-  const step: Waiter = (ok, value) => {
-    if (!ok) return waiter(false, value);
-    if (value === null) return waiter(true, concatBytes(chunks));
-    const bytes = isView(value) ? bytesOf(value) : null;
-    if (bytes === null) {
-      const error = new TypeError("a body's stream must give Uint8Array chunks");
-      source.cancel(error);
-      return waiter(false, error);
-    }
-    chunks[chunks.length] = bytes;
-    next();
-  };
-  const next = flattened(() => source.read(step));
-  next();
+  readOn(sourceOf(stream), [], waiter);
+}
+
+/** No function of this holds itself: what a script makes of the stream would wait for the collector of cycles. */
+function readOn(source: StreamSource, chunks: Uint8Array[], waiter: Waiter): void {
+  let isReading: boolean;
+  let isRead: boolean;
+  do {
+    isReading = true;
+    isRead = false;
+    source.read((ok, value) => {
+      if (!ok) return waiter(false, value);
+      if (value === null) return waiter(true, concatBytes(chunks));
+      const bytes = isView(value) ? bytesOf(value) : null;
+      if (bytes === null) {
+        const error = new TypeError("a body's stream must give Uint8Array chunks");
+        source.cancel(error);
+        return waiter(false, error);
+      }
+      chunks[chunks.length] = bytes;
+      isRead = true;
+      if (!isReading) readOn(source, chunks, waiter);
+    });
+    isReading = false;
+  } while (isRead);
 }
 
 /** Makes a step that calls itself from its own callback run as a loop, not as recursion. */

@@ -95,9 +95,6 @@ enum Input {
 /// them. An instance that serves one request never pays for it.
 const GONE_TIMERS_MAX: usize = 32;
 
-/// What arguments took is kept for the next event's if it is no more than this.
-const ARGUMENTS_KEPT: usize = 4 << 10;
-
 pub struct ScriptInstance {
     id: u64,
     program: Arc<Program>,
@@ -108,8 +105,6 @@ pub struct ScriptInstance {
     /// `None` while the guest is on the stack, and once it is lost.
     sandbox: RefCell<Option<Box<Sandbox>>>,
     inbox: RefCell<VecDeque<Input>>,
-    /// Where the next event's arguments are written.
-    arguments: RefCell<Vec<u8>>,
     requests: RefCell<IdMap<Request>>,
     running: RefCell<IdMap<Running>>,
     pub(super) bodies: RefCell<IdMap<Body>>,
@@ -221,7 +216,6 @@ impl ScriptInstance {
             sockets: sandbox.store.data().sockets.clone(),
             sandbox: RefCell::new(Some(Box::new(sandbox))),
             inbox: RefCell::default(),
-            arguments: RefCell::default(),
             requests: RefCell::default(),
             running: RefCell::default(),
             bodies: RefCell::default(),
@@ -385,15 +379,11 @@ impl ScriptInstance {
             // Once, so that no entry is larger for it.
             Box::pin(self.initialise(sandbox)).await?;
         }
-        let mut arguments = Encoder(self.arguments.take());
+        let mut arguments = Encoder::default();
         let Some(Entry { kind, id, request, ended }) = self.encode(sandbox, input, &mut arguments) else {
             return Ok(());
         };
         let outcome = sandbox.enter(kind, id, request, &arguments.0).await?;
-        arguments.0.clear();
-        if arguments.0.capacity() <= ARGUMENTS_KEPT {
-            self.arguments.replace(arguments.0);
-        }
         if outcome == abi::EXCEPTION {
             let error = GuestError::decode(&sandbox.report());
             sandbox.store.data_mut().effects.push(Effect::Fail { request, error, pending: false });
@@ -755,6 +745,14 @@ fn enter_operation(sandbox: &mut Sandbox, operation: u32, request: u32, code: i3
         call.event = None;
     }
     Some((call.call.clone(), call.meter.clone()))
+}
+
+impl Drop for ScriptInstance {
+    fn drop(&mut self) {
+        if let (1, Some(sandbox)) = (self.events.get(), self.sandbox.get_mut()) {
+            self.program.places.learn(sandbox);
+        }
+    }
 }
 
 /// Tells the guest when the task that waits for its response goes away.

@@ -17,6 +17,7 @@ use super::image;
 use super::instance::ScriptInstance;
 use super::metering;
 use super::objects::GuestObject;
+use super::places::Places;
 use super::prelude::Prelude;
 use super::prepare;
 use super::sandbox::Guestware;
@@ -45,6 +46,7 @@ pub struct Program {
     /// Its WebAssembly, if it has any.
     bundle: Option<Bundle>,
     clock: Arc<dyn Clock>,
+    pub places: Places,
 }
 
 impl Scripts {
@@ -103,7 +105,8 @@ impl Scripts {
 
     pub fn load(&self, artifact: &Digest) -> Option<Arc<Program>> {
         let (image, bundle) = self.find(&self.key(artifact))?;
-        Some(Arc::new(Program { guestware: self.guestware.clone(), image, bundle, clock: self.clock.clone() }))
+        let (guestware, clock) = (self.guestware.clone(), self.clock.clone());
+        Some(Arc::new(Program { guestware, image, bundle, clock, places: Places::default() }))
     }
 
     /// An image, and what it needs of WebAssembly; all of it, or nothing.
@@ -144,10 +147,11 @@ impl Program {
         if let Some(bundle) = &self.bundle {
             guest.wasm = Some(Box::new(Wasm::waiting(bundle.modules.clone(), bundle.snapshot.clone())));
         }
-        let sandbox = self.guestware.instantiate(&self.image, guest).map_err(|error| {
+        let mut sandbox = self.guestware.instantiate(&self.image, guest).map_err(|error| {
             // The pool of slots is the only thing that can run out here.
             Failure::new(&code::NODE_OVERLOADED, format!("no sandbox is free (instances_total): {error:#}"))
         })?;
+        self.places.settle(&mut sandbox);
         let now = Phases { instantiate: begun.elapsed(), ..phases.get() };
         phases.set(now);
         let id = self.guestware.runtime.next_instance();

@@ -8,7 +8,8 @@
 //! **Gathering.** A group costs its flush, several switches between threads and the pages that all
 //! its writes share, whatever its size. So a turn is asked for only when the tasks that are ready
 //! beside the writer's have run, and the thread that takes it first lets others run that want its
-//! core. On a core that has nothing else to do neither takes any time.
+//! core. On a core that has nothing else to do neither takes any time. For the same reason the writer
+//! wakes one task of a thread, and that one the others of its group.
 //!
 //! **Flushing.** WAL with `synchronous=FULL`: each commit flushes the log before it is answered. What is
 //! flushed is the data and the length (`.cargo/config.toml` builds SQLite so): a log that is written over
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use base::Clock;
@@ -40,7 +42,7 @@ use crate::pool::{Lane, Pool};
 
 mod group;
 
-use group::{ClosureJob, Job, Writer};
+use group::{ClosureJob, Job, Told, Writer};
 pub use group::{Fate, Tx};
 
 /// Writes in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
@@ -94,6 +96,8 @@ struct Queue {
     bytes: usize,
     /// A turn of this file is queued or running.
     scheduled: bool,
+    /// Threads of which a task is about to ask for one.
+    asking: Vec<ThreadId>,
 }
 
 impl Database {
@@ -139,7 +143,8 @@ impl Database {
 
     /// The same for a write that refuses, if it does, before it changes anything, so that nothing
     /// need be kept to undo it by: a copy of every page that it touches. One that fails later fails
-    /// its group.
+    /// its group. Whoever waits for it is to look as soon as it is woken: with its answer come those of
+    /// others of its thread.
     pub async fn write_decided<T, E, F>(self: &Arc<Self>, bytes: usize, write: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -147,7 +152,9 @@ impl Database {
         F: FnOnce(&mut Tx<'_>) -> Result<T, WriteError<E>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(bytes, Box::new(ClosureJob::new(bytes, write, reply).decided()))?.behind_the_ready().await;
+        self.enqueue(bytes, Box::new(ClosureJob::new(bytes, write, reply).decided().at_home()))?
+            .behind_the_ready()
+            .await;
         written(answer).await
     }
 
@@ -183,12 +190,19 @@ impl Database {
         }
         queue.bytes += bytes;
         queue.jobs.push_back(job);
-        Ok(Queued { database: self, due: !queue.scheduled })
+        // Until a turn is asked for, the first of each thread is to do it.
+        let home = std::thread::current().id();
+        let due = !queue.scheduled && !queue.asking.contains(&home);
+        if due {
+            queue.asking.push(home);
+        }
+        Ok(Queued { database: self, due })
     }
 
     /// Sees to it that a turn comes, if there is something to write.
     fn ask_for_turn(self: &Arc<Self>) {
         let mut queue = self.queue();
+        queue.asking.clear();
         if queue.scheduled || queue.jobs.is_empty() {
             return;
         }
@@ -228,12 +242,12 @@ impl Database {
             return;
         }
         if let Some(refusal) = writer.refusal(self.clock.monotonic()) {
-            return group.into_iter().for_each(|job| job.finish(Err(refusal.clone())));
+            return group::finish(group, &Err(refusal));
         }
         let done = match writer.recover(&self.path, self.kind, self.clock.monotonic()) {
             Ok(()) => writer.commit(group, self.clock.monotonic()),
             Err(error) => {
-                group.into_iter().for_each(|job| job.finish(Err(error.clone())));
+                group::finish(group, &Err(error.clone()));
                 Err(error)
             }
         };
@@ -246,7 +260,7 @@ impl Database {
     fn only_removals(&self, group: Vec<Box<dyn Job>>, full: &StoreError) -> Vec<Box<dyn Job>> {
         let has_room = self.reserve.check_removal().is_ok();
         let (removals, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| has_room && job.removes());
-        others.into_iter().for_each(|job| job.finish(Err(full.clone())));
+        group::finish(others, &Err(full.clone()));
         removals
     }
 
@@ -301,11 +315,13 @@ impl Queued<'_> {
     /// Lets go once all that is ready beside this task had its turn: what those write is part of the
     /// same group then, and the writer is woken once for all of them.
     async fn behind_the_ready(self) {
-        let mut waited = !self.due;
+        // Who begins a write may look at it once more before it waits for it.
+        let mut turns = if self.due { 2 } else { 0 };
         std::future::poll_fn(|cx| {
-            if std::mem::replace(&mut waited, true) {
+            if turns == 0 {
                 return Poll::Ready(());
             }
+            turns -= 1;
             cx.waker().wake_by_ref();
             Poll::Pending
         })
@@ -325,7 +341,7 @@ impl Queue {
     fn refuse(&mut self, error: &StoreError) {
         self.scheduled = false;
         self.bytes = 0;
-        self.jobs.drain(..).for_each(|job| job.finish(Err(error.clone())));
+        self.jobs.drain(..).for_each(|job| job.finish(Err(error.clone()), None));
     }
 
     fn take_group(&mut self) -> Vec<Box<dyn Job>> {
@@ -356,8 +372,14 @@ impl<E> From<rusqlite::Error> for WriteError<E> {
 }
 
 /// What became of a write that was given to the writer.
-async fn written<T, E: From<StoreError>>(answer: oneshot::Receiver<Result<T, E>>) -> Result<T, E> {
-    answer.await.unwrap_or_else(|_| Err(StoreError::Failed("a write was abandoned".into()).into()))
+async fn written<T, E: From<StoreError>>(answer: oneshot::Receiver<Told<T, E>>) -> Result<T, E> {
+    match answer.await {
+        Ok((answer, behind)) => {
+            drop(behind);
+            answer
+        }
+        Err(_) => Err(StoreError::Failed("a write was abandoned".into()).into()),
+    }
 }
 
 fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

@@ -21,6 +21,7 @@ use crate::database::{Tx, WriteError};
 
 mod feed;
 mod hot;
+mod recent;
 mod rows;
 pub(crate) mod stores;
 mod write;

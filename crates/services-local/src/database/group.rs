@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, Statement};
@@ -116,13 +117,53 @@ impl Drop for Prepared<'_, '_> {
 /// A queued write.
 pub(super) trait Job: Send {
     fn bytes(&self) -> usize;
+    /// Where its caller waits, if it may answer others that wait there, too.
+    fn home(&self) -> Option<ThreadId>;
     /// It refuses, if it does, before it changes anything.
     fn is_decided(&self) -> bool;
     /// It makes room, in the end, so that it is let through on a full disk.
     fn removes(&self) -> bool;
     fn apply(&mut self, path: &Path, tx: &mut Tx<'_>) -> Applied;
-    /// Answers the caller: with what `apply` found, or with the error of the group.
-    fn finish(self: Box<Self>, group: Result<(), StoreError>);
+    /// Answers the caller: with what `apply` found, or with the error of the group. The caller
+    /// answers those behind it.
+    fn finish(self: Box<Self>, group: Result<(), StoreError>, behind: Option<Behind>);
+}
+
+/// What a caller is told: the answer, and who is to be answered by it.
+pub(super) type Told<T, E> = (Result<T, E>, Option<Behind>);
+
+/// Writes of a group whose callers are answered on their own thread, by the first of them: their
+/// thread is woken once for all, and takes no lock to wake their tasks. They are answered when this
+/// is dropped, so also if the first went away.
+pub(super) struct Behind {
+    jobs: Vec<Box<dyn Job>>,
+    group: Result<(), StoreError>,
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.jobs.drain(..).for_each(|job| job.finish(self.group.clone(), None));
+    }
+}
+
+/// Answers everyone in a group.
+pub(super) fn finish(group: Vec<Box<dyn Job>>, result: &Result<(), StoreError>) {
+    let mut homes: Vec<(ThreadId, Vec<Box<dyn Job>>)> = Vec::new();
+    for job in group {
+        match job.home() {
+            None => job.finish(result.clone(), None),
+            Some(home) => match homes.iter_mut().find(|(known, _)| *known == home) {
+                Some((_, jobs)) => jobs.push(job),
+                None => homes.push((home, vec![job])),
+            },
+        }
+    }
+    for (_, jobs) in homes {
+        let mut jobs = jobs.into_iter();
+        let Some(first) = jobs.next() else { continue };
+        let behind = (jobs.len() > 0).then(|| Behind { jobs: jobs.collect(), group: result.clone() });
+        first.finish(result.clone(), behind);
+    }
 }
 
 pub(super) enum Applied {
@@ -136,14 +177,20 @@ pub(super) struct ClosureJob<T, E, F> {
     bytes: usize,
     decided: bool,
     removes: bool,
+    home: Option<ThreadId>,
     write: Option<F>,
     outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
+    reply: oneshot::Sender<Told<T, E>>,
 }
 
 impl<T, E, F> ClosureJob<T, E, F> {
-    pub fn new(bytes: usize, write: F, reply: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { bytes, decided: false, removes: false, write: Some(write), outcome: None, reply }
+    pub fn new(bytes: usize, write: F, reply: oneshot::Sender<Told<T, E>>) -> Self {
+        Self { bytes, decided: false, removes: false, home: None, write: Some(write), outcome: None, reply }
+    }
+
+    /// Its caller, on this thread, looks for its answer as soon as it is woken.
+    pub fn at_home(self) -> Self {
+        Self { home: Some(std::thread::current().id()), ..self }
     }
 
     pub fn decided(self) -> Self {
@@ -163,6 +210,10 @@ where
 {
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn home(&self) -> Option<ThreadId> {
+        self.home
     }
 
     fn is_decided(&self) -> bool {
@@ -196,14 +247,14 @@ where
         }
     }
 
-    fn finish(self: Box<Self>, group: Result<(), StoreError>) {
+    fn finish(self: Box<Self>, group: Result<(), StoreError>, behind: Option<Behind>) {
         let answer = match (group, self.outcome) {
             (Err(error), _) => Err(error.into()),
             (Ok(()), Some(outcome)) => outcome,
             (Ok(()), None) => Err(StoreError::Failed("a write was skipped".into()).into()),
         };
         // Nobody waits any more if the caller's future was dropped.
-        let _ = self.reply.send(answer);
+        let _ = self.reply.send((answer, behind));
     }
 }
 
@@ -283,7 +334,7 @@ impl Writer {
         if let Err(error) = &result {
             self.fail(error.clone(), now);
         }
-        group.into_iter().for_each(|job| job.finish(result.clone()));
+        finish(group, &result);
         result
     }
 }

@@ -106,6 +106,40 @@ fn a_decided_write_that_refuses_at_once_or_fails_at_once_leaves_its_neighbours_a
 }
 
 #[test]
+fn writes_are_answered_though_the_first_of_their_group_went_away() {
+    let f = fixture();
+    block_on(async {
+        let mut first = Box::pin(decided(&f.database, None, Some(1)));
+        assert!(first.as_mut().now_or_never().is_none(), "it is in the queue");
+        let others = join_all([2, 3].map(|n| decided(&f.database, None, Some(n))));
+        let gone = async {
+            while rows(&f.database).len() < 3 {
+                let _ = first.as_mut().now_or_never().is_none();
+                tokio::task::yield_now().await;
+            }
+            drop(first);
+        };
+        let (outcomes, ()) = futures_util::future::join(others, gone).await;
+        assert_eq!(outcomes, [Ok(()), Ok(())]);
+    });
+}
+
+#[test]
+fn writes_of_two_threads_share_a_group_and_are_answered_on_both() {
+    let f = fixture();
+    std::thread::scope(|scope| {
+        for from in [0, 100] {
+            let database = &f.database;
+            scope.spawn(move || {
+                let writes = (from..from + 100).map(|n| decided(database, None, Some(n)));
+                assert!(block_on(join_all(writes)).iter().all(Result::is_ok));
+            });
+        }
+    });
+    assert_eq!(rows(&f.database).len(), 200);
+}
+
+#[test]
 fn a_decided_write_that_stops_half_way_leaves_nothing_of_its_group() {
     let f = fixture();
     for second in [Some(5_000), None] {

@@ -76,6 +76,7 @@ pub enum Place {
 }
 
 /// What a write needs to know of the row it replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub id: i64,
     pub revision: u64,
@@ -85,8 +86,20 @@ pub struct Found {
 }
 
 impl Found {
+    /// What is found under the key of this one once a value that lies in the row took its place.
+    pub fn replaced(self, usage: KvUsage, revision: u64, options: &PutOptions) -> Self {
+        Self { id: self.id, revision, content: None, usage, expires_at_ms: options.expires_at_ms }
+    }
+
     pub fn visible(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_none_or(|at| now_ms < at)
+    }
+}
+
+#[cfg(test)]
+impl Found {
+    pub fn of(id: i64) -> Self {
+        Self { id, revision: 1, content: None, usage: KvUsage::default(), expires_at_ms: None }
     }
 }
 

@@ -15,6 +15,7 @@ use services::{Action, ChangeKind, CommitReceipt, Condition, Durability, KvError
 
 use super::feed;
 use super::hot::{Changing, Hot};
+use super::recent::{Known, Recent};
 use super::rows::{self, Found, Namespace, NewRow};
 use super::stores::Store;
 use crate::content::{ContentGuard, ContentId};
@@ -26,6 +27,7 @@ pub struct Counts {
     known: Mutex<Option<Count>>,
     /// Keys of writes whose fate is unknown, until the file was opened again.
     doubtful: Mutex<Vec<Changing>>,
+    recent: Mutex<Recent>,
 }
 
 #[derive(Clone)]
@@ -54,8 +56,13 @@ impl Counts {
         Ok(known.insert(count).clone())
     }
 
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn doubt(&self, changing: Vec<Changing>) {
         *self.known() = None;
+        self.recent().clear();
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).extend(changing);
     }
 }
@@ -128,6 +135,8 @@ pub struct Writing<'a, 'tx> {
     revision: Option<u64>,
     told: usize,
     sums: Vec<i64>,
+    /// The row of a put that is all of its write.
+    row: Option<Known>,
     held: Held,
 }
 
@@ -160,6 +169,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
             revision: None,
             told: 0,
             sums: Vec::new(),
+            row: None,
             held: Held::default(),
         })
     }
@@ -200,14 +210,29 @@ impl<'a, 'tx> Writing<'a, 'tx> {
     /// Makes a put that is all of its write. Whatever may refuse it comes before the first change, so
     /// that nothing need be kept to undo it by.
     pub fn put_alone(&mut self, key: &str, value: Value, options: &PutOptions) -> Written<()> {
-        let old = self.find(key)?;
+        let known = self.namespace.and_then(|namespace| self.desk.store.counts.recent().take(namespace.id, key));
+        let old = match &known {
+            Some(known) => Some(known.row.clone()),
+            None => self.find(key)?,
+        };
         let visible = old.as_ref().filter(|old| old.visible(self.now_ms));
         options.condition.check(visible.map(|old| old.revision)).map_err(WriteError::Refused)?;
-        let (before, new) = (old.as_ref().map(|old| old.usage), Some(usage(key, value.size(), options)));
-        let after = self.before.0.replace(before, new);
-        let total = self.before.1.replace(before, new);
+        let (before, new) = (old.as_ref().map(|old| old.usage), usage(key, value.size(), options));
+        let after = self.before.0.replace(before, Some(new));
+        let total = self.before.1.replace(before, Some(new));
         self.desk.limits.check_quota((self.before.0, after), (self.before.1, total)).map_err(WriteError::Refused)?;
-        self.put(key, old, value, options)
+        let revision = self.draw();
+        let row = match (&value, &self.namespace, &old) {
+            (Value::Inline(_), Some(namespace), Some(old)) => {
+                let key = known.map_or_else(|| key.to_owned(), |known| known.key);
+                let row = old.clone().replaced(new, revision, options);
+                Some(Known { namespace: namespace.id, key, row })
+            }
+            _ => None,
+        };
+        self.put(key, old, value, options)?;
+        self.row = row;
+        Ok(())
     }
 
     fn namespace_id(&mut self) -> Written<i64> {
@@ -268,6 +293,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
         old: Option<Found>,
         new: Option<KvUsage>,
     ) -> Written<()> {
+        self.desk.store.counts.recent().take(namespace, key);
         self.held.changing.push(self.desk.hot.change(&self.desk.store.app, self.name, key));
         feed::tell(self.tx, namespace, key.as_bytes(), kind, revision, self.told)?;
         self.told += 1;
@@ -282,7 +308,7 @@ impl<'a, 'tx> Writing<'a, 'tx> {
 
     /// The last step of a write: quota, counts, and what happens when the commit is done.
     pub fn finish(self) -> Written<CommitReceipt> {
-        let Self { desk, tx, name, namespace, mut count, before, revision, told, sums, held, .. } = self;
+        let Self { desk, tx, name, namespace, mut count, before, revision, told, sums, row, held, .. } = self;
         let Some(revision) = revision else {
             let revision = rows::sequence(tx.connection())?;
             return Ok(CommitReceipt { revision, durability: Durability::Fsync, sums });
@@ -297,6 +323,9 @@ impl<'a, 'tx> Writing<'a, 'tx> {
             count.last = Some((name.clone(), namespace));
         }
         count.changes = feed::forget(tx, count.changes + told as u64, desk.limits.watch_changes as u64)?;
+        if let Some(row) = row {
+            desk.store.counts.recent().keep(row);
+        }
         settle(tx, desk.store, count, revision, held);
         Ok(CommitReceipt { revision, durability: Durability::Fsync, sums })
     }
@@ -338,6 +367,7 @@ pub fn expire(desk: &Desk, tx: &mut Tx<'_>, limit: usize) -> Result<usize, rusql
     }
     let mut count = desk.store.counts.get(tx.connection())?;
     count.last = None;
+    desk.store.counts.recent().clear();
     let mut freed: BTreeMap<i64, KvUsage> = BTreeMap::new();
     let (mut held, mut revision) = (Held::default(), 0);
     for row in &expired {

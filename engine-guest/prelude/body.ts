@@ -14,7 +14,7 @@ import {
   typedArrayBuffer, typedArrayByteLength,
 } from "./primordials.ts";
 import {
-  type ReadableStream, isDisturbed, isLocked, isReadableStream, readWholeStream, streamOver, takeOrigin,
+  type ReadableStream, isDisturbed, isLocked, isReadableStream, isTaken, readWholeStream, streamOver, takeOrigin,
 } from "./streams/readable.ts";
 import { teeStream } from "./streams/tee.ts";
 import { isSearchParams, searchParamsString } from "./searchparams.ts";
@@ -32,7 +32,7 @@ export function extractBody(body: any): BodyValue {
     return body;
   }
   if (isReadableStream(body)) {
-    if (isLocked(body) || isDisturbed(body)) throw new TypeError("the body's stream is locked or has been read");
+    if (isTaken(body)) throw new TypeError("the body's stream is locked or has been read");
     return body;
   }
   const bytes = bytesOf(body);
@@ -60,13 +60,13 @@ export function extractBody(body: any): BodyValue {
 export function bodyUsed(state: BodyState): boolean {
   if (state[USED]) return true;
   const body = state[BODY];
-  return isReadableStream(body) && isDisturbed(body);
+  return body !== null && typeof body !== "string" && isReadableStream(body) && isDisturbed(body);
 }
 
 /** The `body` attribute. */
 export function bodyStream(state: BodyState): ReadableStream | null {
   const body = state[BODY];
-  if (body === null || isReadableStream(body)) return body;
+  if (body === null || (typeof body !== "string" && isReadableStream(body))) return body;
   const stream = streamOver(body, state[USED]);
   state[BODY] = stream;
   return stream;
@@ -81,7 +81,7 @@ export function takeBody(state: BodyState): BodyValue {
     state[USED] = true;
     return body;
   }
-  if (isLocked(body) || isDisturbed(body)) throw new TypeError("the body has already been used or its stream is locked");
+  if (isTaken(body)) throw new TypeError("the body has already been used or its stream is locked");
   state[USED] = true;
   return takeOrigin(body) ?? body;
 }

@@ -31,7 +31,7 @@ import {
   ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
   type RequestState, type ResponseState, STATUS, STATUS_TEXT, STOP_SENDING, USED,
 } from "./state.ts";
-import type { ReadableStream } from "./streams/readable.ts";
+import { type ReadableStream, takeWhole } from "./streams/readable.ts";
 
 type Whole = null | string | Uint8Array;
 
@@ -260,11 +260,14 @@ function kindOf(value: unknown): string {
 }
 
 function answer(invocation: Invocation, state: ResponseState): void {
-  const body = state[BODY];
+  let body = state[BODY];
   const status = state[STATUS];
-  if (body !== null && typeof body !== "string" && !isView(body)) return answerStreamed(invocation, state);
+  if (body !== null && typeof body !== "string" && !isView(body)) {
+    const whole = state[USED] ? null : takeWhole(body);
+    if (whole === null) return answerStreamed(invocation, state);
+    body = whole;
+  } else if (state[USED] && body !== null) return failUsed(invocation);
   if (status < 200) return answerOddly(invocation, state);
-  if (state[USED] && body !== null) return failUsed(invocation);
   const headers = state[HEADERS];
   if (anyEncoded && isEncoded(state)) call(CALL_CODED, 0, invocation[ID]);
   respond(

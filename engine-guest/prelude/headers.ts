@@ -108,6 +108,8 @@ function quote(text: string): string {
   return jsonStringify(shown)!;
 }
 
+const TYPE_LINE = "content-type\n";
+
 /** Set by `blockFrom`: whether the block it made names a content type. */
 export let blockHasType = false;
 
@@ -127,7 +129,7 @@ export function blockFrom(init: any): string {
     const line = knownLines[name] ?? headerName(name) + "\n";
     let value = init[name];
     if (typeof value !== "string" || known[value] !== true) value = headerValue(value, name);
-    if (line === "content-type\n") blockHasType = true;
+    if (line === TYPE_LINE) blockHasType = true;
     block = i === 0 ? line + value : block + "\n" + line + value;
   }
   return block;
@@ -135,8 +137,9 @@ export function blockFrom(init: any): string {
 
 function blockFromIterable(init: any): string {
   if (isHeaders(init)) {
-    blockHasType = valueOfHeader(init, "content-type") !== null;
-    return blockOf(init);
+    const block = blockOf(init);
+    blockHasType = stringStartsWith(block, TYPE_LINE) || nameInBlock(block, TYPE_LINE) >= 0;
+    return block;
   }
   const list = checkedPairs(pairsFrom(init, "headers"));
   blockHasType = findName(list, "content-type", 0) >= 0;
@@ -168,11 +171,27 @@ function open(state: HeadersState): string[] {
 
 /** The list, about to be changed. */
 function change(state: HeadersState): string[] {
+  aboutToChange(state);
+  return open(state);
+}
+
+function aboutToChange(state: HeadersState): void {
   if (state[IMMUTABLE]) {
     throw new TypeError("these headers are immutable; change a copy: new Headers(headers), new Response(body, response)");
   }
   state[SORTED] = null;
-  return open(state);
+}
+
+/** Adds a header; a short block that nobody has opened stays one. */
+function addLine(state: HeadersState, key: string, text: string): void {
+  const block = state[BLOCK];
+  if (state[LIST] === null && block.length < CLOSED_LENGTH_MAX) {
+    state[BLOCK] = block === "" ? key + "\n" + text : block + "\n" + key + "\n" + text;
+    return;
+  }
+  const list = open(state);
+  list[list.length] = key;
+  list[list.length] = text;
 }
 
 function sorted(state: HeadersState): string[] {
@@ -192,6 +211,9 @@ const BLOCK = 0;
 const LIST = 1;
 const SORTED = 2;
 const IMMUTABLE = 3;
+
+/** A longer block is opened when it is to grow, for it would be copied each time. */
+const CLOSED_LENGTH_MAX = 2048;
 
 export let isHeaders: (value: unknown) => value is Headers;
 let blockOf: (headers: Headers) => string;
@@ -268,13 +290,14 @@ export class Headers {
   set(name: string, value: string): void {
     const key = headerName(name);
     const text = headerValue(value, key);
-    const list = change(this.#state);
-    const at = findName(list, key, 0);
-    if (at < 0) {
-      list[list.length] = key;
-      list[list.length] = text;
-      return;
+    const state = this.#state;
+    aboutToChange(state);
+    if (state[LIST] === null && nameInBlock(state[BLOCK], knownLines[key] ?? key + "\n") < 0) {
+      return addLine(state, key, text);
     }
+    const list = open(state);
+    const at = findName(list, key, 0);
+    if (at < 0) return addLine(state, key, text);
     list[at + 1] = text;
     removeName(list, key, at + 2);
   }
@@ -282,9 +305,9 @@ export class Headers {
   append(name: string, value: string): void {
     const key = headerName(name);
     const text = headerValue(value, key);
-    const list = change(this.#state);
-    list[list.length] = key;
-    list[list.length] = text;
+    const state = this.#state;
+    aboutToChange(state);
+    addLine(state, key, text);
   }
 
   delete(name: string): void {
@@ -374,10 +397,16 @@ function sortedPairs(list: string[]): string[] {
   return sorted;
 }
 
-/** The `Headers` object of a request or response. */
+/**
+ * The `Headers` object of a request or response. What came from outside has immutable ones: a fetched response,
+ * `Response.error()`, or the request of an event.
+ */
 export function headersOf(state: BodyState): Headers {
   const headers = state[HEADERS];
-  return typeof headers === "string" ? (state[HEADERS] = new Headers(INTERNAL, headers, isForeign(state))) : headers;
+  if (typeof headers !== "string") return headers;
+  const type = state[TYPE];
+  const immutable = typeof type === "string" ? type !== "default" : state[CF_JSON] !== undefined;
+  return (state[HEADERS] = new Headers(INTERNAL, headers, immutable));
 }
 
 /** The headers of a clone: as they are, with the same guard. */
@@ -389,12 +418,6 @@ export function clonedHeaders(state: BodyState): HeadersValue {
 /** Headers that nobody may change. */
 export function immutableHeaders(block: string): Headers {
   return new Headers(INTERNAL, block, true);
-}
-
-/** Whether it came from outside: a fetched response or `Response.error()`, or the request of an event. */
-function isForeign(state: BodyState): boolean {
-  const type = state[TYPE];
-  return typeof type === "string" ? type !== "default" : state[CF_JSON] !== undefined;
 }
 
 /** The header block of a request or response. */

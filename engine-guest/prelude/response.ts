@@ -49,10 +49,9 @@ export let anyEncoded = false;
 const weakSetAdd = uncurry(WeakSet.prototype.add);
 const weakSetHas = uncurry(WeakSet.prototype.has);
 
-/** Reads `encodeBody`; only a body that is no string can be encoded already. */
-function isManual(init: any): boolean {
-  const wanted = init?.encodeBody;
-  if (wanted === undefined || wanted === "automatic") return false;
+/** What `encodeBody` asks for; only a body that is no string can be encoded already. */
+function isManual(wanted: unknown): boolean {
+  if (wanted === "automatic") return false;
   if (wanted !== "manual") throw new TypeError(`encodeBody is automatic or manual, not "${toStr(wanted)}"`);
   return true;
 }
@@ -111,7 +110,8 @@ export class Response {
     } else if (body !== null) {
       body = extractBody(body);
       if (!typed && extractedType !== null) block = withType(block, "content-type\n" + extractedType);
-      manual = isManual(init);
+      const encodeBody = init?.encodeBody;
+      if (encodeBody !== undefined) manual = isManual(encodeBody);
     }
     if (status !== 200 && body !== null && isNullBodyStatus(status)) {
       throw new TypeError(`a response with status ${status} cannot have a body`);

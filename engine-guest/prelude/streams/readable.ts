@@ -368,8 +368,17 @@ function readPromise(reader: ReaderState): Promise<{ value: any; done: boolean }
 
 let stateOf: (stream: ReadableStream) => StreamState;
 let isUnopened: (stream: ReadableStream) => boolean;
-let takeWhole: (stream: ReadableStream) => Whole | null;
-let brand: (value: unknown) => value is ReadableStream;
+
+// What bodies ask for is set by the class, and looks at its fields: a response that is given another's body asks for
+// much of it, and none of that opens the stream.
+
+export let isReadableStream: (value: unknown) => value is ReadableStream;
+export let isLocked: (stream: ReadableStream) => boolean;
+export let isDisturbed: (stream: ReadableStream) => boolean;
+/** Whether it is too late to take it as a body: it is locked, or somebody has read it. */
+export let isTaken: (stream: ReadableStream) => boolean;
+/** Takes a body that is whole out of a stream that nobody has touched; null for any other value. */
+export let takeWhole: (value: unknown) => Whole | null;
 
 /** What tee.ts, which stands above, adds to the class. */
 interface Extensions {
@@ -421,12 +430,26 @@ export class ReadableStream {
   static {
     stateOf = (stream) => stream.#state ?? stream.#open();
     isUnopened = (stream) => stream.#state === null && stream.#whole !== null;
-    takeWhole = (stream) => {
-      const whole = stream.#whole;
-      stream.#whole = null;
-      return stream.#state === null ? whole : null;
+    isReadableStream = (value): value is ReadableStream =>
+      typeof value === "object" && value !== null && #state in value;
+    isLocked = (stream) => {
+      const state = stream.#state;
+      return state === null ? stream.#whole === null : state.reader !== null;
     };
-    brand = (value): value is ReadableStream => typeof value === "object" && value !== null && #state in value;
+    isDisturbed = (stream) => {
+      const state = stream.#state;
+      return state === null ? stream.#whole === null : state.disturbed;
+    };
+    isTaken = (stream) => {
+      const state = stream.#state;
+      return state === null ? stream.#whole === null : state.reader !== null || state.disturbed;
+    };
+    takeWhole = (value) => {
+      if (!isReadableStream(value) || value.#state !== null) return null;
+      const whole = value.#whole;
+      value.#whole = null;
+      return whole;
+    };
   }
 
   static from(iterable: any): ReadableStream {
@@ -570,10 +593,6 @@ defineProperty(StreamIterator.prototype, Symbol.toStringTag, { value: "ReadableS
 
 // ---- for the prelude's own modules ----
 
-export function isReadableStream(value: unknown): value is ReadableStream {
-  return brand(value);
-}
-
 export function readableState(stream: ReadableStream): StreamState {
   return stateOf(stream);
 }
@@ -581,14 +600,6 @@ export function readableState(stream: ReadableStream): StreamState {
 /** What a stream will give in all, in bytes; null where only its end can tell. */
 export function bytesInAll(stream: ReadableStream): number | null {
   return isUnopened(stream) ? null : stateOf(stream).bytesInAll;
-}
-
-export function isLocked(stream: ReadableStream): boolean {
-  return !isUnopened(stream) && stateOf(stream).reader !== null;
-}
-
-export function isDisturbed(stream: ReadableStream): boolean {
-  return !isUnopened(stream) && stateOf(stream).disturbed;
 }
 
 /** A stream whose source is the prelude's own; `pull` and `cancel` run without a controller object. */

@@ -16,6 +16,30 @@ test("an async handler that never waits is answered at once too", () => {
   assert.equal(responseTo(id).headers, "content-type\napplication/json");
 });
 
+test("a response made of another's body goes out whole, and once", async () => {
+  let first, second;
+  const id = send(async () => {
+    first = new Response("whole", { headers: { "x-a": "1" }, status: 201 });
+    second = new Response(first.body, first);
+    second.headers.set("X-B", "2");
+    return second;
+  });
+  await settle();
+  assert.deepEqual(responseTo(id), {
+    id, status: 201, headers: "x-a\n1\ncontent-type\ntext/plain;charset=UTF-8\nx-b\n2", body: "whole", streamId: 0,
+    pending: false, statusText: "",
+  });
+  assert.deepEqual([first.bodyUsed, second.bodyUsed, second.body.locked], [true, true, true]);
+  for (const used of [first, second]) {
+    const again = send(() => used);
+    assert.match(failureOf(again).message, /already used/);
+    assert.throws(() => new Response(used.body), TypeError);
+  }
+  const locked = new Response("text");
+  locked.body.getReader();
+  assert.match(failureOf(send(() => locked)).message, /already used/);
+});
+
 test("what is no Response is an InvalidResponse that says what it was", async () => {
   const cases = [[() => "text", /a string/], [() => {}, /is a return missing/], [async () => ({}), /no Response/]];
   for (const [handler, message] of cases) {

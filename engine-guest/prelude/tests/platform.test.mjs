@@ -49,6 +49,27 @@ test("a header block is searched as it came", async () => {
   assert.deepEqual(got, ["upgrade", "h2c", "connection", "1, 2", "", "t", null, null, null, null]);
 });
 
+test("headers that grow are the same, however long they are and whether anybody looked", () => {
+  for (const count of [1, 3, 200]) {
+    const [grown, seen] = [new Headers({ "x-first": "0" }), new Headers({ "x-first": "0" })];
+    for (let i = 0; i < count; i++) {
+      for (const headers of [grown, seen]) {
+        headers.set(`x-${i}`, "value");
+        headers.append("x-many", `${i}`);
+        headers.set("X-First", `${i}`);
+      }
+      if (i % 50 === 0) assert.equal([...seen].length, i + 3);
+    }
+    assert.deepEqual([...grown], [...seen]);
+    assert.equal(grown.get("x-first"), `${count - 1}`);
+    assert.equal(grown.get("x-many"), Array.from({ length: count }, (_, i) => i).join(", "));
+  }
+  // A value that looks like a name is none.
+  const headers = new Headers({ a: "b" });
+  headers.set("b", "c");
+  assert.deepEqual([...headers], [["a", "b"], ["b", "c"]]);
+});
+
 test("Response checks its arguments", async () => {
   assert.throws(() => new Response("", { status: 199 }), RangeError);
   assert.throws(() => new Response("x", { status: 204 }), TypeError);

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use base::{Body, Code, code};
@@ -24,7 +24,6 @@ use tokio::task::AbortHandle;
 use worker::object::ObjectEvent;
 use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, InstanceState, Meter, Response, RpcEvent};
 
-use super::ask::Begun;
 use super::codec::Encoder;
 use super::coding::{self, Coding};
 use super::guest::{Effect, GuestError};
@@ -46,9 +45,11 @@ mod objects;
 mod outgoing;
 mod rpc;
 mod sockets;
+mod waiting;
 
 use arguments::Entry;
 use objects::Held;
+use waiting::Slot;
 
 /// What waits to enter the guest.
 enum Input {
@@ -153,13 +154,6 @@ struct Request {
     socket: bool,
 }
 
-/// Where the response is put for the task that waits for it.
-#[derive(Default)]
-struct Slot {
-    answer: RefCell<Option<Result<Response, Ended>>>,
-    waker: RefCell<Option<Waker>>,
-}
-
 struct Running {
     request: u32,
     code: i32,
@@ -245,7 +239,7 @@ impl ScriptInstance {
         }
         let begun = Instant::now();
         let (request, slot) = self.admit(&call);
-        let mut leaving = Leaving { instance: &self, request, armed: true };
+        let mut leaving = Leaving { instance: &self, request, slot: slot.clone(), armed: true };
         // What the client takes, if what answers is a response that may be coded.
         let mut accepts = None;
         let input = match event {
@@ -313,27 +307,6 @@ impl ScriptInstance {
         };
         self.requests.borrow_mut().insert(request, entry);
         (request, slot)
-    }
-
-    async fn wait_for_head(self: &Rc<Self>, request: u32, slot: &Rc<Slot>, begun: Instant) -> Result<Response, Ended> {
-        let head = Duration::from_millis(self.env.limits.head_ms).saturating_sub(begun.elapsed());
-        let answer = std::future::poll_fn(|cx| match slot.answer.borrow_mut().take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                *slot.waker.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        });
-        match tokio::time::timeout(head, answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let detail = format!("no response after {} ms (limits.head_ms)", self.env.limits.head_ms);
-                let failure = Failure::new(&code::HEAD_TIMEOUT, detail);
-                self.note_failure(request, failure.code);
-                self.push_and_spawn(Input::Abort { request });
-                Err(failure.into())
-            }
-        }
     }
 
     /// Runs the guest until the inbox is empty: now, as far as it goes without being suspended.
@@ -684,38 +657,6 @@ impl ScriptInstance {
         self.await_end(operation, request, code, work);
     }
 
-    /// Goes on with an operation that was begun while the guest was on the stack.
-    fn go_on(self: &Rc<Self>, sandbox: &mut Sandbox, operation: u32, request: u32, code: i32, begun: Begun) {
-        enter_operation(sandbox, operation, request, code);
-        match begun {
-            Begun::Waits(work) => self.await_end(operation, request, code, work),
-            Begun::Ended(completion) => {
-                self.running.borrow_mut().insert(operation, Running { request, code, task: None });
-                self.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion: *completion });
-            }
-        }
-    }
-
-    fn await_end(
-        self: &Rc<Self>,
-        operation: u32,
-        request: u32,
-        code: i32,
-        work: impl Future<Output = Completion> + 'static,
-    ) {
-        let instance = self.clone();
-        let task = tokio::task::spawn_local(async move {
-            let completion = work.await;
-            instance.inbox.borrow_mut().push_back(Input::Complete { operation, request, completion });
-            std::future::poll_fn(|cx| {
-                instance.drive(cx);
-                Poll::Ready(())
-            })
-            .await;
-        });
-        self.running.borrow_mut().insert(operation, Running { request, code, task: Some(task.abort_handle()) });
-    }
-
     pub(super) fn env(&self) -> &Arc<Env> {
         &self.env
     }
@@ -759,11 +700,13 @@ impl Drop for ScriptInstance {
 struct Leaving<'a> {
     instance: &'a Rc<ScriptInstance>,
     request: u32,
+    slot: Rc<Slot>,
     armed: bool,
 }
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
+        self.instance.take_back(&self.slot);
         if self.armed && self.instance.requests.borrow().contains_key(&self.request) {
             self.instance.push_and_spawn(Input::Abort { request: self.request });
         }

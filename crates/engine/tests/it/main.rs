@@ -11,6 +11,7 @@ mod fuzz;
 mod html_rewriter;
 mod intl;
 mod language;
+mod late;
 mod limits;
 mod loss;
 mod many;

@@ -48,12 +48,14 @@ function onStart(namespace: any): void {
   entryIsClass = typeof entry === "function" && isObject(entry.prototype);
 }
 
-/** The function the host calls for every event; FETCH first, the rest in `dispatchOther`. */
+/** The function the host calls for every event; FETCH and RAN first, the rest in `dispatchOther`. */
 function dispatch(
   kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
   entryName?: any, props?: any,
 ): void | Promise<unknown> {
-  if (kind !== EVENT_FETCH) return dispatchOther(kind, id, method, url, block, body, bodyHandle, cfJson);
+  if (kind !== EVENT_FETCH) {
+    return kind === EVENT_RAN ? onRan(method) : dispatchOther(kind, id, method, url, block, body, bodyHandle, cfJson);
+  }
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
@@ -69,7 +71,7 @@ function dispatch(
   }
   const response = peekResponse(result);
   if (response !== null) return answer(invocation, response);
-  if (!isObject(result) || promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  if (promiseState(result) !== 0) return answerWhenSettled(invocation, result);
   // Told of again when all jobs ran, by RAN: mostly it is settled then, and nobody had to wait for it.
   ran = invocation;
   return result as Promise<unknown>;
@@ -95,14 +97,16 @@ export function onRan(promise: Promise<unknown>): void {
   }
   const invocation = ran!;
   ran = null;
-  answerWhenSettled(invocation, promise);
+  const response = promiseState(promise) === 1 ? peekResponse(promiseResult(promise)) : null;
+  if (response === null) answerWhenSettled(invocation, promise);
+  else answer(invocation, response);
 }
 
 /** What a `fetch` handler returned, as `dispatch` may return it. */
 export function answerSoon(invocation: Invocation, result: unknown): void | Promise<unknown> {
   const response = peekResponse(result);
   if (response !== null) return answer(invocation, response);
-  if (!isObject(result) || promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  if (promiseState(result) !== 0) return answerWhenSettled(invocation, result);
   ran = invocation;
   return result as Promise<unknown>;
 }
@@ -155,8 +159,6 @@ function dispatchOther(
       return onRpc(id, a, b, c, d, e);
     case EVENT_COMPLETE:
       return complete(id, a, b);
-    case EVENT_RAN:
-      return onRan(a);
     case EVENT_ABORT:
       return abortInvocation(id);
     case EVENT_SCHEDULED:

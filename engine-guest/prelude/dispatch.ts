@@ -48,7 +48,7 @@ function onStart(namespace: any): void {
   entryIsClass = typeof entry === "function" && isObject(entry.prototype);
 }
 
-/** The function the host calls for every event; FETCH first, the rest in `dispatchOther`. */
+/** The function the host calls for every event; FETCH and RAN first, the rest in `dispatchOther`. */
 function dispatch(
   kind: number, id: number, method: any, url?: any, block?: any, body?: any, bodyHandle?: any, cfJson?: any,
   entryName?: any, props?: any,

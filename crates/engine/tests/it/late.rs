@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use base::Body;
-use base::SystemClock;
-use base::{AppName, ResourceName, TenantName};
+use base::{AppName, Body, ResourceName, SystemClock, TenantName};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use services::kv::{Condition, ListOptions, ListPage};

@@ -690,7 +690,8 @@ fn enter_operation(sandbox: &mut Sandbox, operation: u32, request: u32, code: i3
 
 impl Drop for ScriptInstance {
     fn drop(&mut self) {
-        if let (1, Some(sandbox)) = (self.events.get(), self.sandbox.get_mut()) {
+        let Some(sandbox) = self.sandbox.get_mut() else { return };
+        if self.events.get() == 1 && sandbox.store.data().object.is_none() {
             self.program.places.learn(sandbox);
         }
     }

@@ -151,7 +151,10 @@ impl Program {
             // The pool of slots is the only thing that can run out here.
             Failure::new(&code::NODE_OVERLOADED, format!("no sandbox is free (instances_total): {error:#}"))
         })?;
-        self.places.settle(&mut sandbox);
+        // An object stays in its sandbox; whoever may get a fresh one for each request begins with these pages.
+        if sandbox.store.data().object.is_none() {
+            self.places.settle(&mut sandbox);
+        }
         let now = Phases { instantiate: begun.elapsed(), ..phases.get() };
         phases.set(now);
         let id = self.guestware.runtime.next_instance();

@@ -173,8 +173,7 @@ fn what_fails_is_alike_on_both_ways() {
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.contains("content-length: 9") && answer.ends_with("short"), "{answer}");
     }
-    let spoken = node.log();
-    assert!(spoken.contains("upstream_protocol"), "{spoken}");
+    node.wait_for_log("upstream_protocol");
 }
 
 /// One that nobody listens at.

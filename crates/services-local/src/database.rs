@@ -28,7 +28,6 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -37,12 +36,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use services::StoreError;
 use tokio::sync::oneshot;
 
+use crate::answer::Told;
 use crate::data_dir::Reserve;
-use crate::pool::{Lane, Pool};
+use crate::pool::{self, Lane, Pool};
 
 mod group;
 
-use group::{ClosureJob, Job, Told, Writer};
+use group::{ClosureJob, Job, Writer};
 pub use group::{Fate, Tx};
 
 /// Writes in one group; with [`GROUP_BYTES_MAX`] it bounds how long neighbours wait for a turn.
@@ -315,17 +315,9 @@ impl Queued<'_> {
     /// Lets go once all that is ready beside this task had its turn: what those write is part of the
     /// same group then, and the writer is woken once for all of them.
     async fn behind_the_ready(self) {
-        // Who begins a write may look at it once more before it waits for it.
-        let mut turns = if self.due { 2 } else { 0 };
-        std::future::poll_fn(|cx| {
-            if turns == 0 {
-                return Poll::Ready(());
-            }
-            turns -= 1;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        if self.due {
+            pool::behind_the_ready().await;
+        }
     }
 }
 
@@ -341,7 +333,7 @@ impl Queue {
     fn refuse(&mut self, error: &StoreError) {
         self.scheduled = false;
         self.bytes = 0;
-        self.jobs.drain(..).for_each(|job| job.finish(Err(error.clone()), None));
+        self.jobs.drain(..).for_each(|job| job.tell(Err(error.clone()), None));
     }
 
     fn take_group(&mut self) -> Vec<Box<dyn Job>> {

@@ -16,6 +16,7 @@
 //! them: the [`Ledger`], from which the archive for point-in-time recovery is made as well.
 
 mod access_key;
+mod answer;
 mod artifact;
 mod blob;
 mod care;

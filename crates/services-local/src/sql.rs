@@ -105,7 +105,8 @@ impl Settings {
 impl LocalSql {
     pub(crate) fn open(root: Arc<Root>, ledger: Arc<Ledger>, limits: SqlLimits) -> Result<Self, DataDirError> {
         let path = root.create_dir(&["sql"]).map_err(|error| DataDirError::from_io(&root.path, error))?;
-        let threads = Threads::start_shared("store-sql", THREADS, APP_THREADS).map_err(DataDirError::Threads)?;
+        let threads = Threads::start_shared("store-sql", THREADS, APP_THREADS);
+        let threads = threads.and_then(|threads| threads.watched("store-sql-watch")).map_err(DataDirError::Threads)?;
         let settings = Arc::new(Settings {
             ledger,
             limits: Arc::new(limits),

@@ -10,6 +10,8 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, Statement};
 use services::StoreError;
 use tokio::sync::oneshot;
 
+use crate::answer::{self, Behind, Told, Waits};
+
 use super::{CHECKPOINT_PAGES, Kind, LOG_BYTES_KEPT, WriteError, open_connection, store_error};
 
 /// Pause before a failed file is opened again; doubles up to the most.
@@ -114,56 +116,19 @@ impl Drop for Prepared<'_, '_> {
     }
 }
 
-/// A queued write.
-pub(super) trait Job: Send {
+/// A queued write. Its caller is told what [`Job::apply`] found, or the error of the group.
+pub(super) trait Job: Waits {
     fn bytes(&self) -> usize;
-    /// Where its caller waits, if it may answer others that wait there, too.
-    fn home(&self) -> Option<ThreadId>;
     /// It refuses, if it does, before it changes anything.
     fn is_decided(&self) -> bool;
     /// It makes room, in the end, so that it is let through on a full disk.
     fn removes(&self) -> bool;
     fn apply(&mut self, path: &Path, tx: &mut Tx<'_>) -> Applied;
-    /// Answers the caller: with what `apply` found, or with the error of the group. The caller
-    /// answers those behind it.
-    fn finish(self: Box<Self>, group: Result<(), StoreError>, behind: Option<Behind>);
-}
-
-/// What a caller is told: the answer, and who is to be answered by it.
-pub(super) type Told<T, E> = (Result<T, E>, Option<Behind>);
-
-/// Writes of a group whose callers are answered on their own thread, by the first of them: their
-/// thread is woken once for all, and takes no lock to wake their tasks. They are answered when this
-/// is dropped, so also if the first went away.
-pub(super) struct Behind {
-    jobs: Vec<Box<dyn Job>>,
-    group: Result<(), StoreError>,
-}
-
-impl Drop for Behind {
-    fn drop(&mut self) {
-        self.jobs.drain(..).for_each(|job| job.finish(self.group.clone(), None));
-    }
 }
 
 /// Answers everyone in a group.
 pub(super) fn finish(group: Vec<Box<dyn Job>>, result: &Result<(), StoreError>) {
-    let mut homes: Vec<(ThreadId, Vec<Box<dyn Job>>)> = Vec::new();
-    for job in group {
-        match job.home() {
-            None => job.finish(result.clone(), None),
-            Some(home) => match homes.iter_mut().find(|(known, _)| *known == home) {
-                Some((_, jobs)) => jobs.push(job),
-                None => homes.push((home, vec![job])),
-            },
-        }
-    }
-    for (_, jobs) in homes {
-        let mut jobs = jobs.into_iter();
-        let Some(first) = jobs.next() else { continue };
-        let behind = (jobs.len() > 0).then(|| Behind { jobs: jobs.collect(), group: result.clone() });
-        first.finish(result.clone(), behind);
-    }
+    answer::tell_all(group.into_iter().map(|job| job as Box<dyn Waits>), result);
 }
 
 pub(super) enum Applied {
@@ -212,10 +177,6 @@ where
         self.bytes
     }
 
-    fn home(&self) -> Option<ThreadId> {
-        self.home
-    }
-
     fn is_decided(&self) -> bool {
         self.decided
     }
@@ -246,8 +207,19 @@ where
             }
         }
     }
+}
 
-    fn finish(self: Box<Self>, group: Result<(), StoreError>, behind: Option<Behind>) {
+impl<T, E, F> Waits for ClosureJob<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: Send,
+{
+    fn home(&self) -> Option<ThreadId> {
+        self.home
+    }
+
+    fn tell(self: Box<Self>, group: Result<(), StoreError>, behind: Option<Behind>) {
         let answer = match (group, self.outcome) {
             (Err(error), _) => Err(error.into()),
             (Ok(()), Some(outcome)) => outcome,

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use services::StoreError;
 
 use super::record;
 use super::segment::{self, Header, SEGMENT_BYTES, Writer};
+use crate::answer::{self, Waits};
 use crate::data_dir::Reserve;
 use crate::disk;
 
@@ -48,7 +49,8 @@ struct Gather {
     batch: u64,
     segment: u64,
     bytes: Vec<u8>,
-    waiters: VecDeque<(u64, Waker)>,
+    /// In the order of their batches.
+    waiters: VecDeque<(u64, Box<dyn Waits>)>,
     failure: Option<StoreError>,
     doubts: Vec<RangeInclusive<u64>>,
     closed: bool,
@@ -191,9 +193,11 @@ impl Log {
         }
         // Whoever still waits waits for nothing.
         let mut gather = self.gather();
-        gather.failure.get_or_insert(StoreError::Closed);
-        gather.waiters.drain(..).for_each(|(_, waker)| waker.wake());
+        let cause = gather.failure.get_or_insert(StoreError::Closed).clone();
+        let waiters = std::mem::take(&mut gather.waiters);
+        drop(gather);
         self.progress.notify_all();
+        answer::tell_all(waiters.into_iter().map(|(_, waits)| waits), &Err(cause));
     }
 
     /// Waits for a batch; none comes after the log has closed. The batch that gathers next knows
@@ -240,10 +244,10 @@ impl Log {
         let mut gather = self.gather();
         self.durable.store(batch, Ordering::Release);
         let waiting = gather.waiters.iter().take_while(|(waits_for, _)| *waits_for <= batch).count();
-        let ready: Vec<(u64, Waker)> = gather.waiters.drain(..waiting).collect();
+        let ready: Vec<(u64, Box<dyn Waits>)> = gather.waiters.drain(..waiting).collect();
         drop(gather);
         self.progress.notify_all();
-        ready.into_iter().for_each(|(_, waker)| waker.wake());
+        answer::tell_all(ready.into_iter().map(|(_, waits)| waits), &Ok(()));
     }
 
     /// Everything that is not durable is in doubt now.
@@ -260,7 +264,18 @@ impl Log {
         let waiters = std::mem::take(&mut gather.waiters);
         drop(gather);
         self.progress.notify_all();
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        answer::tell_all(waiters.into_iter().map(|(_, waits)| waits), &Err(cause.clone()));
+    }
+
+    /// Tells somebody what becomes of a batch, as soon as that is known.
+    fn tell(&self, batch: u64, waits: Box<dyn Waits>) {
+        let mut gather = self.gather();
+        if let Some(fate) = gather.fate(batch, self.durable()) {
+            drop(gather);
+            return waits.tell(fate, None);
+        }
+        let at = gather.waiters.partition_point(|(waits_for, _)| *waits_for <= batch);
+        gather.waiters.insert(at, (batch, waits));
     }
 
     /// After a pause, tries to begin a new segment. Answers whether this is over.
@@ -326,6 +341,14 @@ impl Ticket {
         self.log.is_durable(self.batch)
     }
 
+    /// Tells somebody, as soon as it is known.
+    pub fn tell(self, waits: Box<dyn Waits>) {
+        match self.is_durable() {
+            true => waits.tell(Ok(()), None),
+            false => self.log.tell(self.batch, waits),
+        }
+    }
+
     /// Blocks until it is known.
     pub fn wait(self) -> Result<(), StoreError> {
         let mut gather = self.log.gather();
@@ -352,7 +375,7 @@ impl Future for Ticket {
         // Sorted by batch. A ticket that is polled again leaves a waker behind that wakes nobody
         // who minds.
         let at = gather.waiters.partition_point(|(waits_for, _)| *waits_for <= self.batch);
-        gather.waiters.insert(at, (self.batch, cx.waker().clone()));
+        gather.waiters.insert(at, (self.batch, Box::new(cx.waker().clone())));
         Poll::Pending
     }
 }

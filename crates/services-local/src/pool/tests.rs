@@ -73,3 +73,46 @@ fn a_job_that_queues_the_next_is_followed_by_it() {
     pool.spawn(lane, move || follow(first, lane, 100, done)).expect("queued");
     assert!(order.iter().eq((0..=100).rev()));
 }
+
+#[test]
+fn one_of_a_thread_wakes_for_all_that_it_queued() {
+    let threads = Threads::start("test", 1).and_then(|threads| threads.watched("watch")).expect("threads");
+    let (pool, lane) = (threads.pool(), Lane::default());
+    let (done, heard) = mpsc::channel();
+    let queue = |n| {
+        let done = done.clone();
+        pool.spawn_behind(lane, move || done.send(n).expect("heard")).expect("queued")
+    };
+    let (first, second) = (queue(1), queue(2));
+    assert!(first.0.is_some() && second.0.is_none(), "the first sees to it, and not the second");
+    drop((second, first));
+    assert_eq!([heard.recv(), heard.recv()], [Ok(1), Ok(2)]);
+    let late = queue(3);
+    std::thread::sleep(STALL);
+    let instead = queue(4);
+    assert!(instead.0.is_some(), "one that takes its time holds up nobody");
+    drop(instead);
+    assert_eq!([heard.recv(), heard.recv()], [Ok(3), Ok(4)]);
+    drop(late);
+}
+
+#[test]
+fn jobs_that_get_stuck_hold_up_nobody() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let stuck = cores + 2;
+    let threads = Threads::start("test", stuck + 1).and_then(|threads| threads.watched("watch")).expect("threads");
+    let (pool, lane) = (threads.pool(), Lane::default());
+    let (done, heard) = mpsc::channel();
+    let mut dues = Vec::new();
+    let releases: Vec<mpsc::Sender<()>> = (0..stuck)
+        .map(|_| {
+            let (release, held) = mpsc::channel();
+            dues.push(pool.spawn_behind(lane, move || held.recv().expect("released")).expect("queued"));
+            release
+        })
+        .collect();
+    dues.push(pool.spawn_behind(lane, move || done.send(()).expect("heard")).expect("queued"));
+    drop(dues);
+    heard.recv().expect("it runs beside those that are stuck");
+    releases.iter().for_each(|release| release.send(()).expect("held"));
+}

@@ -16,7 +16,7 @@ use super::job::{BatchJob, Done, Job, Queue, Turn, Work};
 use super::transaction::Lease;
 use super::writer::{Committing, Origin, Seen, Writer, applied, open_reader};
 use crate::ledger::Ticket;
-use crate::pool::Lane;
+use crate::pool::{Due, Lane};
 use crate::tenant_sql::{Budget, TenantConnection};
 
 /// Read connections kept open per database. More may exist for as long as they are in use.
@@ -175,9 +175,9 @@ impl SqlFile {
     /// Runs a batch in the next group and answers after the commit.
     pub async fn write(self: &Arc<Self>, work: Work) -> Result<Done, SqlError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job::Batch(BatchJob::new(work, reply)))?;
-        let (outcome, ticket) = answer.await.unwrap_or_else(|_| (Err(abandoned()), None));
-        wait(ticket).await?;
+        self.enqueue(Job::Batch(BatchJob::new(work, reply)))?.behind_the_ready().await;
+        let (outcome, behind) = answer.await.unwrap_or_else(|_| (Err(abandoned()), None));
+        drop(behind);
         outcome
     }
 
@@ -203,13 +203,13 @@ impl SqlFile {
     /// Waits for the writer and begins a transaction on it.
     pub async fn begin(self: &Arc<Self>) -> Result<Arc<Lease>, SqlError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job::Begin(reply))?;
+        self.enqueue(Job::Begin(reply))?.behind_the_ready().await;
         answer.await.unwrap_or_else(|_| Err(abandoned()))
     }
 
     pub async fn migrate(self: &Arc<Self>, migrations: Arc<[Migration]>) -> Result<Vec<String>, SqlError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job::Migrate { migrations, reply })?;
+        self.enqueue(Job::Migrate { migrations, reply })?.behind_the_ready().await;
         let (outcome, ticket) = answer.await.unwrap_or_else(|_| (Err(abandoned()), None));
         wait(ticket).await?;
         outcome
@@ -259,37 +259,40 @@ impl SqlFile {
         }
     }
 
-    fn enqueue(self: &Arc<Self>, job: Job) -> Result<(), StoreError> {
+    /// Queues a job; what this answers is to be let go for its turn to come.
+    fn enqueue(self: &Arc<Self>, job: Job) -> Result<Due, StoreError> {
         let mut queue = self.queue();
         queue.push(job)?;
-        if !queue.busy {
-            queue.busy = true;
-            drop(queue);
-            self.schedule();
+        if std::mem::replace(&mut queue.busy, true) {
+            return Ok(Due::none());
         }
-        Ok(())
-    }
-
-    /// Queues a turn. If the node is shutting down, what waits is refused, and says so.
-    fn schedule(self: &Arc<Self>) {
+        drop(queue);
         let this = self.clone();
-        if let Err(error) = self.settings.pool.spawn(self.lane, move || this.turn()) {
-            let mut queue = self.queue();
-            queue.busy = false;
-            let waiting = queue.drain();
-            drop(queue);
-            waiting.into_iter().for_each(|job| job.refuse(error.clone()));
-        }
+        let due = self.settings.pool.spawn_behind(self.lane, move || this.turn());
+        Ok(due.unwrap_or_else(|error| self.refuse(&error)))
     }
 
-    /// The writer is free: the next turn, if anything waits.
+    /// The writer is free: the next turn, if anything waits. The last thing that a job of the pool does.
     pub fn next_turn(self: &Arc<Self>) {
         let mut queue = self.queue();
         queue.busy = !queue.is_empty();
         if queue.busy {
             drop(queue);
-            self.schedule();
+            let this = self.clone();
+            if let Err(error) = self.settings.pool.spawn_next(self.lane, move || this.turn()) {
+                self.refuse(&error);
+            }
         }
+    }
+
+    /// There are no turns, as when the node shuts down: what waits is refused, and says so.
+    fn refuse(&self, error: &StoreError) -> Due {
+        let mut queue = self.queue();
+        queue.busy = false;
+        let waiting = queue.drain();
+        drop(queue);
+        waiting.into_iter().for_each(|job| job.refuse(error.clone()));
+        Due::none()
     }
 
     fn turn(self: Arc<Self>) {

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use services::sql::{Migration, SqlAnswer, SqlResult, SqlStatement};
 use services::{Durability, SqlError, StoreError};
 use tokio::sync::oneshot;
 
 use super::transaction::Lease;
+use crate::answer::{Behind, Told, Waits};
 use crate::ledger::Ticket;
 use crate::tenant_sql::{ScriptOutcome, first_word};
 
@@ -74,25 +76,54 @@ impl Done {
     }
 }
 
-/// An answer goes out with the ticket that says when it may be believed: a refusal, too, for a constraint
-/// that does not hold tells what was there.
+/// An answer goes out with the ticket that says when it may be believed.
 pub type Reply<T> = oneshot::Sender<(Result<T, SqlError>, Option<Ticket>)>;
 
 /// A batch, and who waits for it.
 pub struct BatchJob {
     pub work: Work,
     pub bytes: usize,
-    pub reply: Reply<Done>,
+    reply: oneshot::Sender<Told<Done, SqlError>>,
+    home: ThreadId,
+}
+
+/// A batch that was committed or refused.
+struct Finished {
+    outcome: Result<Done, SqlError>,
+    reply: oneshot::Sender<Told<Done, SqlError>>,
+    home: ThreadId,
 }
 
 impl BatchJob {
-    pub fn new(work: Work, reply: Reply<Done>) -> Self {
-        Self { bytes: work.bytes(), work, reply }
+    /// Whoever waits for it, on this thread, is to look as soon as it is woken.
+    pub fn new(work: Work, reply: oneshot::Sender<Told<Done, SqlError>>) -> Self {
+        Self { bytes: work.bytes(), work, reply, home: std::thread::current().id() }
     }
 
-    /// Answers. Nobody waits any more if the caller's future was dropped.
+    /// Answers when the ticket says that it may be believed: a refusal, too, for a constraint that does not
+    /// hold tells what was there.
     pub fn finish(self, outcome: Result<Done, SqlError>, ticket: Option<Ticket>) {
-        let _ = self.reply.send((outcome, ticket));
+        let finished = Box::new(Finished { outcome, reply: self.reply, home: self.home });
+        match ticket {
+            Some(ticket) => ticket.tell(finished),
+            None => finished.tell(Ok(()), None),
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+impl Waits for Finished {
+    fn home(&self) -> Option<ThreadId> {
+        Some(self.home)
+    }
+
+    fn tell(self: Box<Self>, result: Result<(), StoreError>, behind: Option<Behind>) {
+        let answer = result.map_err(SqlError::from).and(self.outcome);
+        // Nobody waits any more if the caller's future was dropped.
+        let _ = self.reply.send((answer, behind));
     }
 }
 
@@ -158,7 +189,7 @@ impl Queue {
                     bytes += job.bytes;
                     self.bytes -= job.bytes;
                     // Who has gone before it began wants nothing done.
-                    if !job.reply.is_closed() {
+                    if !job.is_given_up() {
                         group.push(job);
                     }
                 }

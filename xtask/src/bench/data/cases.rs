@@ -8,7 +8,7 @@ pub struct Case {
     pub about: &'static str,
     pub contenders: &'static [Contender],
     pub clients: u32,
-    /// What `examples/kv_load` does.
+    /// What `examples/data_load` does.
     pub contract: &'static str,
     /// The test of `redis-benchmark`.
     pub redis: &'static str,

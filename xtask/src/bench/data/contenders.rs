@@ -56,7 +56,7 @@ impl Contender {
 #[derive(Debug)]
 pub struct Peers {
     /// Built only where a case calls the contract.
-    kv_load: Option<PathBuf>,
+    data_load: Option<PathBuf>,
     redis: Option<(PathBuf, PathBuf)>,
     postgres: Option<Postgres>,
     /// The folder that has `miniflare`, and node.
@@ -69,7 +69,7 @@ impl Peers {
         let folder = folder.map(|folder| folder.canonicalize().context(PEERS_FOLDER)).transpose()?;
         let folder = folder.filter(|folder| folder.join("node_modules/miniflare").is_dir());
         Ok(Self {
-            kv_load: contract.then(|| build_kv_load(repo)).transpose()?,
+            data_load: contract.then(|| build_data_load(repo)).transpose()?,
             postgres: Postgres::find(),
             redis: repo::on_path("redis-server").zip(repo::on_path("redis-benchmark")),
             miniflare: folder.zip(repo::on_path("node")),
@@ -77,8 +77,8 @@ impl Peers {
     }
 }
 
-fn build_kv_load(repo: &Repo) -> Result<PathBuf> {
-    repo.build_dist(&["--package", "selvedge-services-local", "--example", "kv_load"], "examples/kv_load")
+pub fn build_data_load(repo: &Repo) -> Result<PathBuf> {
+    repo.build_dist(&["--package", "selvedge-services-local", "--example", "data_load"], "examples/data_load")
 }
 
 pub fn measure(
@@ -107,14 +107,26 @@ pub fn measure(
 }
 
 fn contract(peers: &Peers, case: &Case, folder: &Path, seconds: u32) -> Result<Figures> {
-    let mut command = Command::new(peers.kv_load.as_ref().context("it was not built")?);
-    command.arg(folder).arg(case.contract).args([case.clients.to_string(), seconds.to_string()]);
+    let data_load = peers.data_load.as_ref().context("it was not built")?;
+    at_the_contract(data_load, case.contract, case.clients, folder, seconds)
+}
+
+/// What `examples/data_load` measures of an operation.
+pub fn at_the_contract(
+    data_load: &Path,
+    operation: &str,
+    clients: u32,
+    folder: &Path,
+    seconds: u32,
+) -> Result<Figures> {
+    let mut command = Command::new(data_load);
+    command.arg(folder).arg(operation).args([clients.to_string(), seconds.to_string()]);
     parse_contract(&repo::output(&mut command)?)
 }
 
 pub fn parse_contract(printed: &str) -> Result<Figures> {
-    let figures: Value = serde_json::from_str(printed).context("kv_load printed no JSON")?;
-    let number = |name: &str| figures[name].as_f64().with_context(|| format!("kv_load printed no {name}"));
+    let figures: Value = serde_json::from_str(printed).context("data_load printed no JSON")?;
+    let number = |name: &str| figures[name].as_f64().with_context(|| format!("data_load printed no {name}"));
     let (cpu_us, per_s) = (Some(number("cpu_us")?), number("per_s")?);
     Ok(Figures { cpu_us, per_s, p50_us: number("p50_us")?, p99_us: number("p99_us")? })
 }

@@ -1,14 +1,15 @@
 //! Thousands of databases on one node, of which few are asked: memory and open files follow those; and a
 //! thousand that all write at once.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::floor;
 use super::node::{App, Node, deployed, sleep_until_idle};
+use super::{contenders, floor};
 use crate::bench::load::{self, Closed};
 use crate::bench::peer::Tools;
 use crate::bench::report::Report;
@@ -32,6 +33,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(300);
 
 pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
     let (databases, seconds) = if quick { (QUICK, 2) } else { (DATABASES, 6) };
+    let data_load = contenders::build_data_load(repo)?;
     // What a node takes that has no more databases than are active.
     let few = active_of(tools, &tenants(repo, tools, IDLE)?, ACTIVE)?;
     let many = active_of(tools, &tenants(repo, tools, IDLE)?, databases)?;
@@ -39,6 +41,10 @@ pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
     let node = Node::start(tools, &stage, "/read?of=1")?;
     make(&node, WRITING)?;
     let together = wrk(&node, WRITING, &format!("/write?of={WRITING}"), seconds)?;
+    drop(node);
+    let contract = stage.folder().join("contract");
+    fs::create_dir(&contract)?;
+    let contract = contenders::at_the_contract(&data_load, NAME, WRITING as u32, &contract, seconds)?;
     let floor = floor::measure(stage.folder(), seconds)?;
     let mib = |kib: u64| kib as f64 / 1024.0;
     let about = format!(
@@ -54,10 +60,13 @@ pub fn run(repo: &Repo, tools: &Tools, quick: bool) -> Result<Report> {
         .figure("files with all, some active", "active_files", 0, many.active.files as f64)
         .figure("reads of active ones, few, /s", "few_reads_per_s", 0, few.reads.per_s)
         .figure("reads of active ones, all, /s", "many_reads_per_s", 0, many.reads.per_s)
-        .figure("commits at once, /s", "commits_per_s", 0, together.per_s)
-        .figure("commits at once p99, ms", "commits_p99_ms", 1, together.p99_us / 1e3)
+        .figure("commits at once, contract, /s", "contract_commits_per_s", 0, contract.per_s)
+        .figure("commits at once, contract, p99, ms", "contract_commits_p99_ms", 1, contract.p99_us / 1e3)
+        .figure("commits at once, handler, /s", "commits_per_s", 0, together.per_s)
+        .figure("commits at once, handler, p99, ms", "commits_p99_ms", 1, together.p99_us / 1e3)
         .figure("flushes of one writer, /s", "floor_per_s", 0, floor.per_s)
-        .figure("commits over flushes", "commits_over_floor", 1, together.per_s / floor.per_s))
+        .figure("commits over flushes, contract", "contract_commits_over_floor", 1, contract.per_s / floor.per_s)
+        .figure("commits over flushes, handler", "commits_over_floor", 1, together.per_s / floor.per_s))
 }
 
 fn tenants(repo: &Repo, tools: &Tools, limits: &str) -> Result<Stage> {
@@ -128,7 +137,7 @@ fn made(node: &Node, from: usize) -> Result<()> {
 
 fn wrk(node: &Node, connections: usize, path: &str, seconds: u32) -> Result<Closed> {
     let program: &Path = &node.tools.wrk;
-    let mut command = super::contenders::on_core(node.tools, LOAD_CORE, program);
+    let mut command = contenders::on_core(node.tools, LOAD_CORE, program);
     command.args(["-t1", "--latency", "-c", &connections.to_string(), "-d", &format!("{seconds}s")]);
     command.args(["-H", &format!("Host: {}", node.host())]).arg(format!("http://{}{path}", node.server.address()));
     load::parse_wrk(&repo::output(&mut command)?)

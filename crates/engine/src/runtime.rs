@@ -1,11 +1,12 @@
-//! The wasmtime engines of a node: their configuration, and the ticker that lets the host decide
-//! about a running guest every millisecond.
+//! The wasmtime engines of a node and their configuration. The host decides about a running guest at
+//! each tick, which is a millisecond.
 //!
 //! There are two, because guests are interrupted in two ways. Components are looked after by
-//! wasmtime: it compiles a look at the epoch, and a call, into every loop and function. That call is
-//! dear even where it is never made: what lives across it can't stay in the registers that a call may
-//! change, and the loop of an interpreter is nothing but what lives across it. So scripts count for
-//! themselves, where it matters ([`crate::script`]'s `metering`), and ask for the tick.
+//! wasmtime: it compiles a look at the epoch, which a thread advances, and a call, into every loop and
+//! function. That call is dear even where it is never made: what lives across it can't stay in the
+//! registers that a call may change, and the loop of an interpreter is nothing but what lives across
+//! it. So scripts count for themselves, where it matters ([`crate::script`]'s `metering`), and ask the
+//! host, which looks at the clock: a node that has no component has no such thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-/// The period of the ticker: how long a guest runs before the host looks at it.
+/// How long a guest runs before the host looks at it.
 pub const TICK: Duration = Duration::from_millis(1);
 
 /// Stacks beyond two for each sandbox. A call from a script into its WebAssembly has its own; those
@@ -28,7 +29,8 @@ const IDLE_TICKS: u32 = 50;
 pub struct Runtime {
     pub scripts: wasmtime::Engine,
     options: RuntimeOptions,
-    ticker: Arc<Ticker>,
+    /// Set when they are first needed: a node without any component does without.
+    components: OnceLock<Components>,
     instances: AtomicU64,
 }
 
@@ -42,22 +44,18 @@ pub struct RuntimeOptions {
 impl Runtime {
     pub fn new(options: RuntimeOptions) -> wasmtime::Result<Self> {
         let scripts = wasmtime::Engine::new(&config(options, fresh_is_cheap()))?;
-        Ok(Self { scripts, options, ticker: Ticker::start(), instances: AtomicU64::new(0) })
+        Ok(Self { scripts, options, components: OnceLock::new(), instances: AtomicU64::new(0) })
     }
 
-    /// The engine of components. Made when it is first needed: a node without any does without.
+    /// The engine of components.
     pub fn components(&self) -> wasmtime::Result<&wasmtime::Engine> {
-        if let Some(engine) = self.ticker.components.get() {
-            return Ok(engine);
+        if let Some(components) = self.components.get() {
+            return Ok(&components.engine);
         }
         let mut config = config(self.options, fresh_is_cheap());
         let engine = wasmtime::Engine::new(config.epoch_interruption(true))?;
-        Ok(self.ticker.components.get_or_init(|| engine))
-    }
-
-    /// How often the ticker has ticked.
-    pub fn ticks(&self) -> u64 {
-        self.ticker.ticks.load(Ordering::Relaxed)
+        let begun = || Components { ticker: Ticker::start(engine.clone()), engine };
+        Ok(&self.components.get_or_init(begun).engine)
     }
 
     /// The number of a new instance, unique within the life of the node.
@@ -65,16 +63,22 @@ impl Runtime {
         self.instances.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Tells the ticker that a guest is about to run. Call it before every entry.
+    /// Tells the ticker that a component is about to run. Call it before every entry.
     pub fn entering(&self) {
-        self.ticker.entries.fetch_add(1, Ordering::Relaxed);
-        if self.ticker.asleep.load(Ordering::Acquire) {
-            self.ticker.wake();
+        let Some(Components { ticker, .. }) = self.components.get() else { return };
+        ticker.entries.fetch_add(1, Ordering::Relaxed);
+        if ticker.asleep.load(Ordering::Acquire) {
+            ticker.wake();
         }
     }
 }
 
-impl Drop for Runtime {
+struct Components {
+    engine: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+}
+
+impl Drop for Components {
     fn drop(&mut self) {
         self.ticker.stop.store(true, Ordering::Release);
         self.ticker.wake();
@@ -126,22 +130,20 @@ fn config(options: RuntimeOptions, pagemap_scan: bool) -> Config {
     config
 }
 
-/// A thread that counts, and advances the components' epoch, while guests run, and sleeps while none does.
+/// A thread that advances the epoch while components run, and sleeps while none does.
 struct Ticker {
+    engine: wasmtime::Engine,
     entries: AtomicU64,
-    ticks: AtomicU64,
-    components: OnceLock<wasmtime::Engine>,
     asleep: AtomicBool,
     stop: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
 impl Ticker {
-    fn start() -> Arc<Self> {
+    fn start(engine: wasmtime::Engine) -> Arc<Self> {
         let ticker = Arc::new(Self {
+            engine,
             entries: AtomicU64::new(0),
-            ticks: AtomicU64::new(0),
-            components: OnceLock::new(),
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             thread: OnceLock::new(),
@@ -158,10 +160,7 @@ impl Ticker {
         let mut idle = 0;
         while !self.stop.load(Ordering::Acquire) {
             std::thread::sleep(TICK);
-            self.ticks.fetch_add(1, Ordering::Relaxed);
-            if let Some(engine) = self.components.get() {
-                engine.increment_epoch();
-            }
+            self.engine.increment_epoch();
             let entries = self.entries.load(Ordering::Relaxed);
             idle = if entries == seen { idle + 1 } else { 0 };
             seen = entries;

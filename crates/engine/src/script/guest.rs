@@ -28,7 +28,7 @@ use super::sockets::Sockets;
 use super::wasm::{Interrupted, Wasm};
 use crate::cpu;
 use crate::lines::{self, Line};
-use crate::runtime::Runtime;
+use crate::runtime::TICK;
 
 /// What the guest asked for during an entry, in order.
 #[derive(Debug)]
@@ -269,8 +269,8 @@ pub struct Guest {
     /// Timers that are pending, of all requests.
     pub timers: u64,
     lane: Arc<Mutex<LaneState>>,
-    /// Set when the guest is instantiated.
-    pub pace: Option<Pace>,
+    /// When the next tick is; none while what runs is short.
+    tick: Option<Instant>,
     memory_max: usize,
     /// The guest asked for more memory than it may have.
     pub memory_denied: bool,
@@ -294,19 +294,6 @@ enum Mark {
 struct LaneState {
     permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
     resumed: Option<Duration>,
-}
-
-/// Where a guest sees the ticks, and the last one that it saw.
-pub struct Pace {
-    runtime: Arc<Runtime>,
-    seen: u64,
-}
-
-impl Pace {
-    /// No tick is due until an entry [begins](Guest::begin).
-    pub fn new(runtime: Arc<Runtime>) -> Self {
-        Self { runtime, seen: u64::MAX }
-    }
 }
 
 /// The request used up its CPU time and did not react.
@@ -368,7 +355,7 @@ impl Guest {
             unowned: Duration::ZERO,
             timers: 0,
             lane: Arc::default(),
-            pace: None,
+            tick: None,
             memory_denied: false,
             next_id: 1,
             held: Held::default(),
@@ -417,10 +404,9 @@ impl Guest {
     pub fn begin(&mut self, request: u32) {
         self.charged = request;
         self.entry = Duration::ZERO;
-        self.mark = Mark::Wall(Instant::now());
-        if let Some(pace) = &mut self.pace {
-            pace.seen = pace.runtime.ticks();
-        }
+        let now = Instant::now();
+        self.mark = Mark::Wall(now);
+        self.tick = Some(now + TICK);
         if let Phase::Serving = self.phase {
             self.unowned = Duration::ZERO;
         }
@@ -428,20 +414,16 @@ impl Guest {
 
     /// What is entered now is short, and no tick is for it.
     pub fn hurry(&mut self) {
-        if let Some(pace) = &mut self.pace {
-            pace.seen = u64::MAX;
-        }
+        self.tick = None;
     }
 
     /// Whether a tick has passed since the guest was entered, or since the last one that it was told of.
     pub fn is_ticked(&mut self) -> bool {
-        let Some(pace) = &mut self.pace else { return false };
-        let now = pace.runtime.ticks();
-        let is_ticked = now > pace.seen;
+        let Some(tick) = self.tick else { return false };
+        let now = Instant::now();
+        let is_ticked = now >= tick;
         if is_ticked {
-            pace.seen = now;
-            // A guest that runs on is activity too: the ticker must not fall asleep over it.
-            pace.runtime.entering();
+            self.tick = Some(now + TICK);
         }
         is_ticked
     }
@@ -602,7 +584,7 @@ pub async fn on_tick(cx: &mut Caller<'_, Guest>) -> wasmtime::Result<()> {
     }
     let turns = cx.data().take_turns();
     turns.await;
-    // The ticks of the wait were not the guest's.
+    // The time of the wait was not the guest's.
     cx.data_mut().is_ticked();
     Ok(())
 }

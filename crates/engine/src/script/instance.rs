@@ -346,7 +346,6 @@ impl ScriptInstance {
     }
 
     async fn enter(self: &Rc<Self>, sandbox: &mut Sandbox, input: Input) -> wasmtime::Result<()> {
-        self.program.guestware.runtime.entering();
         sandbox.store.data_mut().look_at_clock();
         if !self.initialised.replace(true) {
             // Once, so that no entry is larger for it.

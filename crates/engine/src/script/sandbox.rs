@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use wasmtime::{Extern, Instance, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
 
 use super::abi::control;
-use super::guest::{Guest, Layout, Pace};
+use super::guest::{Guest, Layout};
 use super::image::MEMORY;
 use super::prelude::Prelude;
 use super::wasm::Shared;
@@ -61,7 +61,6 @@ impl Guestware {
     pub fn instantiate(&self, image: &Module, guest: Guest) -> wasmtime::Result<Sandbox> {
         let mut store = Store::new(&self.runtime.scripts, guest);
         store.limiter(|guest| guest);
-        store.data_mut().pace = Some(Pace::new(self.runtime.clone()));
         let image = at_once(Instance::new_async(&mut store, image, &[]))?;
         let memory =
             image.get_memory(&mut store, MEMORY).ok_or_else(|| wasmtime::Error::msg("the image has no memory"))?;

@@ -54,8 +54,8 @@ const QUEUE_BYTES_MAX: usize = 32 << 20;
 /// Read connections kept open per file. More may exist for as long as they are in use.
 const IDLE_READERS_MAX: usize = 2;
 /// Pages of the log before it is copied into the database, and bytes it keeps on disk after that.
-const CHECKPOINT_PAGES: u32 = 1_000;
-const LOG_BYTES_KEPT: u32 = 16 << 20;
+const CHECKPOINT_PAGES: u32 = 4_000;
+const LOG_BYTES_KEPT: u32 = 20 << 20;
 /// The page cache of one connection.
 const CACHE_KIB: u32 = 1_024;
 /// How long a statement waits for a lock; one is only ever held briefly, while a log is recovered.

@@ -28,9 +28,10 @@ mod born;
 use born::Born;
 
 /// Frames in the write-ahead log before they are copied into the database, if all are durable; and
-/// before a transaction waits until they are. One flush in so many is not much.
+/// before a transaction waits until they are, as it must where something is always under way. An object
+/// holds up all of its core while it waits, so it does so rarely.
 const COPY_FRAMES: u64 = 128;
-const COPY_FRAMES_MAX: u64 = 512;
+const COPY_FRAMES_MAX: u64 = 2_048;
 /// Pages in one part of a whole database.
 const WHOLE_PART_PAGES: u32 = 256;
 /// Stands for a commit that is in no batch.

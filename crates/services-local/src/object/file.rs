@@ -20,7 +20,7 @@ pub const APPLICATION_ID: u32 = 0x534c_564f;
 pub const SCHEMA_VERSION: u32 = 1;
 pub const PAGE_BYTES: u64 = 4_096;
 /// Bytes that a file's own log keeps once it is copied.
-const LOG_BYTES_KEPT: u32 = 4 << 20;
+const LOG_BYTES_KEPT: u32 = 9 << 20;
 const CACHE_KIB: u32 = 512;
 
 /// What the platform keeps; a tenant's statements see none of it.

@@ -36,7 +36,7 @@ const SCHEMA: &str = "
     INSERT INTO _selvedge_probe VALUES (0);";
 
 /// Bytes that a file's own log keeps on disk once it is copied.
-const LOG_BYTES_KEPT: u32 = 4 << 20;
+const LOG_BYTES_KEPT: u32 = 9 << 20;
 /// The page cache of one connection.
 const CACHE_KIB: u32 = 1_024;
 /// How long a statement waits for a lock; one is only ever held briefly, while a log is recovered.

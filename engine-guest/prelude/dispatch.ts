@@ -10,19 +10,19 @@ import { HostBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
 import { INTERNAL } from "./internal.ts";
 import {
-  ExecutionContext, abortInvocation, hold, keep, markAnswered, release,
+  type ExecutionContext, abortInvocation, contextPrototype, hold, keep, markAnswered, release,
 } from "./invocation.ts";
 import {
   CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_OBJECT_ALARM,
   EVENT_OBJECT_CLOSED, EVENT_OBJECT_FETCH, EVENT_OBJECT_INIT, EVENT_OBJECT_MESSAGE, EVENT_OBJECT_RPC, EVENT_PRELOAD, EVENT_RAN, EVENT_RPC,
   EVENT_SCHEDULED,
-  EVENT_START, call,
+  EVENT_START, call, makeContext, makeRequest, peekResponse,
   promiseResult, promiseState, respond, setDispatch,
 } from "./native.ts";
 import { complete } from "./operations.ts";
 import { hasOwn, isObject, isView, markHandled, promiseResolved, promiseThen } from "./primordials.ts";
-import { Request } from "./request.ts";
-import { anyEncoded, isEncoded, peekResponse } from "./response.ts";
+import { requestPrototype } from "./request.ts";
+import { anyEncoded, isEncoded } from "./response.ts";
 import { ScheduledController } from "./scheduled.ts";
 import { isHandedOver, openSending, pump } from "./sending.ts";
 import { callFeature } from "./service.ts";
@@ -54,20 +54,20 @@ function dispatch(
   entryName?: any, props?: any,
 ): void | Promise<unknown> {
   if (kind !== EVENT_FETCH) {
-    if (kind === EVENT_RAN) return onRan(method);
+    if (kind === EVENT_RAN) return onRan(method, url);
     if (kind === EVENT_OBJECT_FETCH) return objectFetch(id, method, url, block, body, bodyHandle, cfJson);
     return dispatchOther(kind, id, method, url, block, body, bodyHandle);
   }
-  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null, props];
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
-  const context = new ExecutionContext(INTERNAL, invocation, props);
+  const context = makeContext(contextPrototype, invocation);
   let result: unknown;
   try {
     const handler = typeof entryName === "string" ? namedEntry(entryName, context)
       : entryIsClass ? new entry(context, env) : entry;
     if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch", entryName);
-    result = handler.fetch(new Request(INTERNAL, state), env, context);
+    result = handler.fetch(makeRequest(requestPrototype, state), env, context);
   } catch (error) {
     return fail(invocation, error);
   }
@@ -90,8 +90,8 @@ export function whenRan(promise: Promise<unknown>, tell: (promise: Promise<unkno
   return promise;
 }
 
-/** RAN; also done by hand for a promise that was not returned. */
-export function onRan(promise: Promise<unknown>): void {
+/** RAN, with the promise's result once it is fulfilled; also done by hand for a promise that was not returned. */
+export function onRan(promise: Promise<unknown>, result: unknown): void {
   const tell = ranElse;
   if (tell !== null) {
     ranElse = null;
@@ -99,10 +99,8 @@ export function onRan(promise: Promise<unknown>): void {
   }
   const invocation = ran!;
   ran = null;
-  if (promiseState(promise) === 1) {
-    const response = peekResponse(promiseResult(promise));
-    if (response !== null) return answer(invocation, response);
-  }
+  const response = peekResponse(result);
+  if (response !== null) return answer(invocation, response);
   answerWhenSettled(invocation, promise);
 }
 
@@ -135,8 +133,8 @@ export function namedExport(name: string): unknown {
 function onRpc(
   id: number, name: string | null, props: string | null, request: any, handles: any, sessionId: number,
 ): void | Promise<unknown> {
-  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null];
-  const context = new ExecutionContext(INTERNAL, invocation, props);
+  const invocation: Invocation = [id, 0, false, false, null, undefined, null, null, props];
+  const context = makeContext(contextPrototype, invocation);
   let exported: unknown;
   try {
     exported = name === null ? entry : namedExport(name);
@@ -342,7 +340,7 @@ function onScheduled(id: number, cron: string, timeMs: number): void {
   hold(invocation);
   let result: unknown;
   try {
-    const context = new ExecutionContext(INTERNAL, invocation);
+    const context = makeContext(contextPrototype, invocation);
     const handler = entryIsClass ? new entry(context, env) : entry;
     if (!isObject(handler) || typeof handler.scheduled !== "function") return noHandlerScheduled(invocation);
     result = handler.scheduled(new ScheduledController(INTERNAL, cron, timeMs), env, context);

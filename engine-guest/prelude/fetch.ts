@@ -6,12 +6,11 @@ import { takeBody } from "./body.ts";
 import { HostBody, cancelBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
 import { invocationSignal } from "./invocation.ts";
-import { OP_FETCH, OP_SERVICE, askFor, start } from "./native.ts";
+import { OP_FETCH, OP_SERVICE, askFor, makeResponse, start } from "./native.ts";
 import { cancelOperation, whenComplete } from "./operations.ts";
 import { Promise, isView, promiseRejected } from "./primordials.ts";
 import { peekRequest, requestState } from "./request.ts";
-import { INTERNAL } from "./internal.ts";
-import { Response, isNullBodyStatus, wrapResponse } from "./response.ts";
+import { type Response, isNullBodyStatus, responsePrototype, wrapResponse } from "./response.ts";
 import { type Sending, openSending, pump } from "./sending.ts";
 import { carrySocket } from "./sockets.ts";
 import {
@@ -93,11 +92,11 @@ function arrived(ok: boolean, value: any, state: RequestState): unknown {
     if (answered[RESPONSE_URL] === null) answered[RESPONSE_URL] = state[REQUEST_URL];
     answered[TYPE] = "basic";
     if (answered[STATUS] !== 200 && isNullBodyStatus(answered[STATUS]) || state[METHOD] === "HEAD") answered[BODY] = null;
-    return new Response(INTERNAL, answered);
+    return makeResponse(responsePrototype, answered);
   }
   // An answer whose body is all there, and may be.
   if (value[BODY_HANDLE] === 0 && status >= 200 && !isNullBodyStatus(status) && state[METHOD] !== "HEAD") {
-    return new Response(INTERNAL, [value[5], value[4], false, status, value[1], value[2], value[3], "basic"]);
+    return makeResponse(responsePrototype, [value[5], value[4], false, status, value[1], value[2], value[3], "basic"]);
   }
   return wrapResponse(responseState(value, state[METHOD] === "HEAD", signalFor(state)));
 }

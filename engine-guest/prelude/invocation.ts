@@ -6,15 +6,14 @@
  */
 import { type AbortSource, abortSource, newAbortSignal } from "./abort.ts";
 import { logError } from "./log.ts";
-import { CALL_DONE, abandon, call, promiseState } from "./native.ts";
+import { CALL_DONE, abandon, call, promiseState, stateOfContext } from "./native.ts";
 import {
   Map, TypeError, isObject, jsonParse, mapDelete, mapGet, mapSet, promiseResolved, promiseThen, webClass,
 } from "./primordials.ts";
 import { failBody } from "./hostbody.ts";
 import { abortError } from "./errors.ts";
-import { INTERNAL } from "./internal.ts";
 import {
-  ABORTED, ANSWERED, ID, INVOCATION_SIGNAL, KEPT, PENDING, REQUEST_BODY, STOP_SENDING, type Invocation,
+  ABORTED, ANSWERED, ID, INVOCATION_SIGNAL, KEPT, PENDING, PROPS, REQUEST_BODY, STOP_SENDING, type Invocation,
 } from "./state.ts";
 
 
@@ -107,26 +106,21 @@ export function waitFor(invocation: Invocation, promise: unknown): void {
 
 /** The third argument of a handler. */
 export class ExecutionContext {
-  #invocation: Invocation;
-  /** As JSON, until somebody reads it. */
-  #props: unknown;
-
-  constructor(token?: unknown, invocation?: Invocation, props?: string | null) {
-    if (token !== INTERNAL) throw new TypeError("ExecutionContext cannot be constructed");
-    this.#invocation = invocation!;
-    this.#props = props;
+  constructor() {
+    throw new TypeError("ExecutionContext cannot be constructed");
   }
 
   /** What the binding says that the event came over; an empty object without one. */
   get props(): unknown {
-    const props = this.#props;
+    const invocation: Invocation = stateOfContext(this);
+    const props = invocation[PROPS];
     if (isObject(props)) return props;
-    return (this.#props = typeof props === "string" ? jsonParse(props) : {});
+    return (invocation[PROPS] = typeof props === "string" ? jsonParse(props) : {});
   }
 
   /** Keeps the invocation alive until `promise` settles; a rejection is logged. */
   waitUntil(promise: unknown): void {
-    waitFor(this.#invocation, promise);
+    waitFor(stateOfContext(this), promise);
   }
 
   /**
@@ -134,7 +128,10 @@ export class ExecutionContext {
    * be passed on.
    */
   passThroughOnException(): void {
-    void this.#invocation;
+    void stateOfContext(this);
   }
 }
 webClass(ExecutionContext, 0);
+
+/** What `makeContext` makes one of, around its invocation. */
+export const contextPrototype = ExecutionContext.prototype;

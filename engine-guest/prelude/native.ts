@@ -5,6 +5,7 @@
  * a module-level function is cheaper to call in QuickJS than a method. The tables in README.md say what each code
  * means and what it answers.
  */
+import type { RequestState, ResponseState } from "./state.ts";
 
 /** What may cross: `undefined`, `null`, booleans, numbers, strings, bytes, and arrays of these. */
 export type Wire = undefined | null | boolean | number | string | Uint8Array | ArrayBuffer | Wire[];
@@ -41,10 +42,32 @@ export interface Native {
   makeStatement(target: object, binding: number, key: string | null, sql: string): any;
   /** [target, sql, values, whether integers are BigInts] */
   statementParts(statement: unknown): any;
-  /** An object whose state no script reaches. */
-  makeKept(prototype: object, state: unknown): any;
-  /** The state of one; undefined for anything else. */
-  kept(value: unknown): any;
+  /**
+   * Objects whose state, an array, no script reaches; of several kinds, which are told apart. `keep…` gives its state to what
+   * `new` has just made, `peek…` answers null for what is none, `stateOf…` throws.
+   */
+  makeContext(prototype: object, state: unknown[]): any;
+  makeObjectId(prototype: object, state: unknown[]): any;
+  makeStub(prototype: object, state: unknown[]): any;
+  makeRequest(prototype: object, state: unknown[]): any;
+  makeResponse(prototype: object, state: unknown[]): any;
+  makeUrl(prototype: object, state: unknown[]): any;
+  keepRequest(made: object, state: unknown[]): void;
+  keepResponse(made: object, state: unknown[]): void;
+  keepUrl(made: object, state: unknown[]): void;
+  peekRequest(value: unknown): RequestState | null;
+  peekResponse(value: unknown): ResponseState | null;
+  peekUrl(value: unknown): any;
+  stateOfContext(value: unknown): any;
+  stateOfObjectId(value: unknown): any;
+  stateOfStub(value: unknown): any;
+  stateOfRequest(value: unknown): RequestState;
+  stateOfResponse(value: unknown): ResponseState;
+  stateOfUrl(value: unknown): any;
+  /** Getters that read such a state. */
+  requestGetters: object;
+  responseGetters: object;
+  urlGetters: object;
   load(name: string): any;
   setDispatch(fn: Dispatch): void;
   setErrorFactory(fn: (name: string, message: string, code: string) => Error): void;
@@ -96,13 +119,14 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, ask, askFor, abandon, promised, setStatements, makeStatement, statementParts, makeKept, kept, load,
-  setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode, latin1ToBytes, bytesToLatin1,
-  atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext, asyncContext, setAsyncContext,
-  promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now, callSite,
-  detach,
-  wasm, wasmFunction, wasmImports, wasmMemory, wasmBuffer, wasmGrow, wasmRefs, wasmRefsGet, wasmRefsSet,
-  wasmRefsLength, wasmRefsGrow,
+  call, start, ask, askFor, abandon, promised, setStatements, makeStatement, statementParts, makeContext,
+  makeObjectId, makeStub, makeRequest, makeResponse, makeUrl, keepRequest, keepResponse, keepUrl, peekRequest,
+  peekResponse, peekUrl, stateOfContext, stateOfObjectId, stateOfStub, stateOfRequest, stateOfResponse, stateOfUrl,
+  requestGetters, responseGetters, urlGetters, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode,
+  latin1ToBytes, bytesToLatin1, atob, btoa, compareBytes, findBytes, utf16Decode, setContext, getContext,
+  asyncContext, setAsyncContext, promiseState, promiseResult, setRejectionTracker, setCallable, makeCallable, now,
+  callSite, detach, wasm, wasmFunction, wasmImports, wasmMemory, wasmBuffer, wasmGrow, wasmRefs, wasmRefsGet,
+  wasmRefsSet, wasmRefsLength, wasmRefsGrow,
 } = native;
 
 // Events: host → dispatch.

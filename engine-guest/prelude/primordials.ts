@@ -209,6 +209,15 @@ export function markHandled(promise: Promise<unknown>): void {
   promiseThen(promise, undefined, ignore);
 }
 
+/** Gives a class getters that the guest has made. */
+export function giveGetters(proto: object, getters: object): void {
+  const names = ownKeys(getters);
+  for (let i = 0; i < names.length; i++) {
+    const { get } = getOwnPropertyDescriptor(getters, names[i]!)!;
+    defineProperty(proto, names[i]!, { get, enumerable: true, configurable: true });
+  }
+}
+
 /**
  * Gives classes the shape WebIDL asks for: enumerable members, a `Symbol.toStringTag`, and the right `length` where
  * the constructor has no default parameters for the sake of speed (they cost QuickJS a second set of variables).

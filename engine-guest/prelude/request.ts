@@ -6,9 +6,9 @@ import { type BodyMethods, cloneBody, extractBody, extractedType, giveBodyMethod
 import {
   type Headers, blockFrom, blockHasType, clonedHeaders, defaultContentType, headerBlock, headersOf,
 } from "./headers.ts";
-import { INTERNAL } from "./internal.ts";
 import { invocationSignal } from "./invocation.ts";
-import { TypeError, isObject, jsonParse, regExpExec, stringUpper, toStr, webClass } from "./primordials.ts";
+import { keepRequest, makeRequest, peekRequest, requestGetters, stateOfRequest as stateOf } from "./native.ts";
+import { TypeError, giveGetters, isObject, jsonParse, regExpExec, stringUpper, toStr, webClass } from "./primordials.ts";
 import { optionsFrom } from "./requestoptions.ts";
 import {
   BODY, CF, CF_JSON, HEADERS, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, SIGNAL, type RequestOptions,
@@ -17,6 +17,9 @@ import {
 import { hasCredentials, parseUrl } from "./url.ts";
 
 const METHOD_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** The state of a `Request`, or null if a value is none. */
+export { peekRequest };
 
 function checkMethod(method: unknown): string {
   const text = toStr(method);
@@ -33,105 +36,86 @@ function checkMethod(method: unknown): string {
   }
 }
 
-let stateOf: (owner: any) => RequestState;
-
-/** The state of a `Request`, or null if `value` is none. */
-export let peekRequest: (value: unknown) => RequestState | null;
-
 /** A `Request` around a state that is already checked. */
 export function wrapRequest(state: RequestState): Request {
-  return new Request(INTERNAL, state);
+  return makeRequest(requestPrototype, state);
 }
 
-export interface Request extends BodyMethods {}
+/** What has a getter of the guest's own comes besides. */
+export interface Request extends BodyMethods {
+  readonly method: string;
+  readonly url: string;
+  readonly redirect: string;
+}
 
 /** A request, incoming or to be sent. */
 export class Request {
-  #state: RequestState;
-
   constructor(input: any, init?: any) {
-    this.#state = input === INTERNAL ? init : requestState(input, init);
-  }
-
-  static {
-    stateOf = (owner) => owner.#state;
-    peekRequest = (value) => (typeof value === "object" && value !== null && #state in value ? value.#state : null);
-  }
-
-  get method(): string {
-    return this.#state[METHOD];
-  }
-
-  get url(): string {
-    return this.#state[REQUEST_URL];
+    keepRequest(this, requestState(input, init));
   }
 
   get headers(): Headers {
-    return headersOf(this.#state);
-  }
-
-  get redirect(): string {
-    return this.#state[REDIRECT];
+    return headersOf(stateOf(this));
   }
 
   get signal(): AbortSignal {
-    return signalOf(this.#state) as AbortSignal;
+    return signalOf(stateOf(this)) as AbortSignal;
   }
 
   get cf(): unknown {
-    return cfOf(this.#state);
+    return cfOf(stateOf(this));
   }
 
   get cache(): string {
-    return optionOf(this.#state, "cache") ?? "default";
+    return optionOf(stateOf(this), "cache") ?? "default";
   }
 
   get credentials(): string {
-    return optionOf(this.#state, "credentials") ?? "same-origin";
+    return optionOf(stateOf(this), "credentials") ?? "same-origin";
   }
 
   get destination(): string {
-    void this.#state;
+    void stateOf(this);
     return "";
   }
 
   get integrity(): string {
-    return optionOf(this.#state, "integrity") ?? "";
+    return optionOf(stateOf(this), "integrity") ?? "";
   }
 
   get keepalive(): boolean {
-    return optionOf(this.#state, "keepalive") ?? false;
+    return optionOf(stateOf(this), "keepalive") ?? false;
   }
 
   get mode(): string {
-    return optionOf(this.#state, "mode") ?? "cors";
+    return optionOf(stateOf(this), "mode") ?? "cors";
   }
 
   get referrer(): string {
-    return optionOf(this.#state, "referrer") ?? "about:client";
+    return optionOf(stateOf(this), "referrer") ?? "about:client";
   }
 
   get referrerPolicy(): string {
-    return optionOf(this.#state, "referrerPolicy") ?? "";
+    return optionOf(stateOf(this), "referrerPolicy") ?? "";
   }
 
   get isReloadNavigation(): boolean {
-    void this.#state;
+    void stateOf(this);
     return false;
   }
 
   get isHistoryNavigation(): boolean {
-    void this.#state;
+    void stateOf(this);
     return false;
   }
 
   get duplex(): string {
-    void this.#state;
+    void stateOf(this);
     return "half";
   }
 
   clone(): Request {
-    const state = this.#state;
+    const state = stateOf(this);
     const body = cloneBody(state);
     const cf = cfOf(state);
     const cloned: RequestState = [
@@ -142,8 +126,11 @@ export class Request {
     return wrapRequest(cloned);
   }
 }
+giveGetters(Request.prototype, requestGetters);
 giveBodyMethods(Request.prototype, stateOf);
 webClass(Request, 1);
+
+export const requestPrototype = Request.prototype;
 
 function signalOf(state: RequestState): AbortSource {
   const invocation = state[INVOCATION];

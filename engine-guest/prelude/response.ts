@@ -5,8 +5,8 @@ import { type BodyMethods, cloneBody, extractBody, extractedType, giveBodyMethod
 import {
   type Headers, blockFrom, blockHasType, clonedHeaders, defaultContentType, headersOf, immutableHeaders,
 } from "./headers.ts";
-import { INTERNAL } from "./internal.ts";
-import { Number, RangeError, TypeError, WeakSet, jsonStringify, regExpExec, toStr, uncurry, webClass } from "./primordials.ts";
+import { keepResponse, makeResponse, peekResponse, responseGetters, stateOfResponse as stateOf } from "./native.ts";
+import { Number, RangeError, TypeError, WeakSet, giveGetters, jsonStringify, regExpExec, toStr, uncurry, webClass } from "./primordials.ts";
 import {
   BODY, REDIRECTED, RESPONSE_URL, STATUS, STATUS_TEXT, TYPE, type ResponseState,
 } from "./state.ts";
@@ -40,8 +40,6 @@ function withType(block: string, line: string): string {
   return block === "" ? line : block + "\n" + line;
 }
 
-let responseState: (owner: any) => ResponseState;
-
 /** Responses whose body a script has encoded itself (`encodeBody: "manual"`); null until there is one. */
 let encoded: WeakSet<ResponseState> | null = null;
 /** Whether there is one: a variable, so that a response costs no call. */
@@ -66,20 +64,21 @@ export function isEncoded(state: ResponseState): boolean {
   return encoded !== null && weakSetHas(encoded, state);
 }
 
-/** The state of a `Response`, or null if `value` is none. */
-export let peekResponse: (value: unknown) => ResponseState | null;
+/** The state of a `Response`, or null if a value is none. */
+export { peekResponse };
 
-export interface Response extends BodyMethods {}
+/** What has a getter of the guest's own comes besides. */
+export interface Response extends BodyMethods {
+  readonly status: number;
+  readonly statusText: string;
+  readonly url: string;
+  readonly redirected: boolean;
+  readonly type: string;
+}
 
 /** What a handler returns and what `fetch` resolves with. */
 export class Response {
-  #state: ResponseState;
-
   constructor(body?: any, init?: any) {
-    if (body === INTERNAL) {
-      this.#state = init;
-      return;
-    }
     let status = 200;
     let block = "";
     let typed = false;
@@ -93,7 +92,7 @@ export class Response {
         if (wanted === 101) {
           const socket = socketOfInit(body, init);
           block = headers === undefined ? "" : blockFrom(headers);
-          this.#state = carrySocket([null, block, false, 101, reason, "", false, "default"], socket);
+          keepResponse(this, carrySocket([null, block, false, 101, reason, "", false, "default"], socket));
           return;
         }
         status = checkStatus(wanted);
@@ -116,13 +115,9 @@ export class Response {
     if (status !== 200 && body !== null && isNullBodyStatus(status)) {
       throw new TypeError(`a response with status ${status} cannot have a body`);
     }
-    this.#state = [body, block, false, status, reason, "", false, "default"];
-    if (manual) markEncoded(this.#state);
-  }
-
-  static {
-    responseState = (owner) => owner.#state;
-    peekResponse = (value) => (typeof value === "object" && value !== null && #state in value ? value.#state : null);
+    const state: ResponseState = [body, block, false, status, reason, "", false, "default"];
+    keepResponse(this, state);
+    if (manual) markEncoded(state);
   }
 
   static json(data: unknown, init: any = undefined): Response {
@@ -132,7 +127,7 @@ export class Response {
       return wrapResponse([text, JSON_BLOCK, false, 200, "", "", false, "default"]);
     }
     const response = new Response(null, init);
-    const state = response.#state;
+    const state = stateOf(response);
     if (isNullBodyStatus(state[STATUS])) {
       throw new TypeError(`a response with status ${state[STATUS]} cannot have a body`);
     }
@@ -155,43 +150,23 @@ export class Response {
     return wrapResponse([null, "", false, 0, "", "", false, "error"]);
   }
 
-  get status(): number {
-    return this.#state[STATUS];
-  }
-
   get ok(): boolean {
-    const status = this.#state[STATUS];
+    const status = stateOf(this)[STATUS];
     return status >= 200 && status <= 299;
   }
 
-  get statusText(): string {
-    return this.#state[STATUS_TEXT];
-  }
-
   get headers(): Headers {
-    return headersOf(this.#state);
-  }
-
-  get url(): string {
-    return this.#state[RESPONSE_URL];
-  }
-
-  get redirected(): boolean {
-    return this.#state[REDIRECTED];
-  }
-
-  get type(): string {
-    return this.#state[TYPE];
+    return headersOf(stateOf(this));
   }
 
   /** What a response of status 101 brings; null for others. */
   get webSocket(): object | null {
-    const state = this.#state;
+    const state = stateOf(this);
     return state[STATUS] === 101 ? socketOf(state) : null;
   }
 
   clone(): Response {
-    const state = this.#state;
+    const state = stateOf(this);
     if (state[STATUS] === 101) throw new TypeError("a response with a webSocket cannot be cloned");
     const body = cloneBody(state);
     const cloned: ResponseState = [
@@ -202,10 +177,13 @@ export class Response {
     return wrapResponse(cloned);
   }
 }
-giveBodyMethods(Response.prototype, responseState);
+giveGetters(Response.prototype, responseGetters);
+giveBodyMethods(Response.prototype, stateOf);
 webClass(Response, 0);
+
+export const responsePrototype = Response.prototype;
 
 /** A `Response` around a state that is already checked. */
 export function wrapResponse(state: ResponseState): Response {
-  return new Response(INTERNAL, state);
+  return makeResponse(responsePrototype, state);
 }

@@ -63,6 +63,8 @@ export type Invocation = [
   requestBody: HostBody | null,
   /** Stops the response stream. */
   stopSending: ((reason: unknown) => void) | null,
+  /** What the binding says that the event came over, as JSON until somebody reads it. */
+  props?: unknown,
 ];
 
 export const BODY = 0;
@@ -92,3 +94,4 @@ export const INVOCATION_SIGNAL = 4;
 export const ABORTED = 5;
 export const REQUEST_BODY = 6;
 export const STOP_SENDING = 7;
+export const PROPS = 8;

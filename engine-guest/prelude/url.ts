@@ -2,10 +2,9 @@
  * `URL`. Parsing and setting are the host's: one call gives the href and where its parts lie, and a part is cut out
  * when it is asked for. The query is shared with a live `URLSearchParams`, made when it is first asked for.
  */
-import { INTERNAL } from "./internal.ts";
-import { CALL_URL_PARSE, CALL_URL_SET, call } from "./native.ts";
+import { CALL_URL_PARSE, CALL_URL_SET, call, keepUrl, makeUrl, peekUrl, stateOfUrl, urlGetters } from "./native.ts";
 import {
-  TypeError, isObject, jsonStringify, stringSlice, stringWellFormed, toStr, webClass,
+  TypeError, giveGetters, jsonStringify, stringSlice, stringWellFormed, toStr, webClass,
 } from "./primordials.ts";
 import { URLSearchParams, ownedSearchParams, resetSearchParams } from "./searchparams.ts";
 
@@ -123,31 +122,37 @@ function invalid(href: unknown, base: unknown): TypeError {
 }
 
 /** The text of a `URL`, or null if `value` is none. */
-export let hrefOf: (value: unknown) => string | null;
+export function hrefOf(value: unknown): string | null {
+  const state: UrlState | null = peekUrl(value);
+  return state === null ? null : state[PARTS][HREF];
+}
 
-let replaceParts: (url: URL, parts: UrlParts) => void;
+type UrlState = [parts: UrlParts, params: URLSearchParams | null];
 
-/** An absolute URL and its parts. */
+const PARTS = 0;
+const PARAMS = 1;
+
+function partsOf(url: URL): UrlParts {
+  return stateOfUrl(url)[PARTS];
+}
+
+/** One of the parts is set; the query is not. */
+function set(url: URL, field: string, value: unknown): void {
+  const state: UrlState = stateOfUrl(url);
+  state[PARTS] = setPart(state[PARTS], field, value);
+}
+
+function replaceParts(state: UrlState, parts: UrlParts): void {
+  state[PARTS] = parts;
+  if (state[PARAMS] !== null) resetSearchParams(state[PARAMS], searchOf(parts));
+}
+
+/** An absolute URL and its parts. The getters that are missing are the guest's own. */
 export class URL {
-  #parts: UrlParts;
-  #params: URLSearchParams | null = null;
-
   constructor(url: string | URL, base?: string | URL) {
-    if (url === INTERNAL) {
-      this.#parts = base as any;
-      return;
-    }
     const parts = url === lastHref && base === undefined ? lastParts : parseArguments(url, base);
     if (parts === null) throw invalid(url, base);
-    this.#parts = parts;
-  }
-
-  static {
-    hrefOf = (value) => (isObject(value) && #parts in value ? value.#parts[HREF]! : null);
-    replaceParts = (url, parts) => {
-      url.#parts = parts;
-      if (url.#params !== null) resetSearchParams(url.#params, searchOf(parts));
-    };
+    keepUrl(this, [parts, null]);
   }
 
   static canParse(url: string | URL, base: string | URL | undefined = undefined): boolean {
@@ -158,111 +163,100 @@ export class URL {
   static parse(url: string | URL, base: string | URL | undefined = undefined): URL | null {
     if (arguments.length === 0) throw new TypeError("URL.parse needs a string");
     const parts = parseArguments(url, base);
-    return parts === null ? null : new URL(INTERNAL, parts as any);
-  }
-
-  get href(): string {
-    return this.#parts[HREF];
+    return parts === null ? null : makeUrl(urlPrototype, [parts, null]);
   }
 
   set href(value: string) {
+    const state: UrlState = stateOfUrl(this);
     const parts = parseUrl(usv(value));
     if (parts === null) throw invalid(value, undefined);
-    replaceParts(this, parts);
+    replaceParts(state, parts);
   }
 
   get origin(): string {
-    return originOf(this.#parts);
+    return originOf(partsOf(this));
   }
 
   get protocol(): string {
-    return protocolOf(this.#parts);
+    return protocolOf(partsOf(this));
   }
 
   set protocol(value: string) {
-    this.#parts = setPart(this.#parts, "protocol", value);
+    set(this, "protocol", value);
   }
 
   get username(): string {
-    return usernameOf(this.#parts);
+    return usernameOf(partsOf(this));
   }
 
   set username(value: string) {
-    this.#parts = setPart(this.#parts, "username", value);
+    set(this, "username", value);
   }
 
   get password(): string {
-    return passwordOf(this.#parts);
+    return passwordOf(partsOf(this));
   }
 
   set password(value: string) {
-    this.#parts = setPart(this.#parts, "password", value);
-  }
-
-  get host(): string {
-    return hostOf(this.#parts);
+    set(this, "password", value);
   }
 
   set host(value: string) {
-    this.#parts = setPart(this.#parts, "host", value);
-  }
-
-  get hostname(): string {
-    const parts = this.#parts;
-    return cut(parts, parts[HOST_START], parts[HOST_END]);
+    set(this, "host", value);
   }
 
   set hostname(value: string) {
-    this.#parts = setPart(this.#parts, "hostname", value);
+    set(this, "hostname", value);
   }
 
   get port(): string {
-    const parts = this.#parts;
+    const parts = partsOf(this);
     return cut(parts, parts[HOST_END] + 1, parts[AUTHORITY_END]);
   }
 
   set port(value: string) {
-    this.#parts = setPart(this.#parts, "port", value);
-  }
-
-  get pathname(): string {
-    return pathOf(this.#parts);
+    set(this, "port", value);
   }
 
   set pathname(value: string) {
-    this.#parts = setPart(this.#parts, "pathname", value);
+    set(this, "pathname", value);
   }
 
   get search(): string {
-    return searchOf(this.#parts);
+    return searchOf(partsOf(this));
   }
 
   set search(value: string) {
-    replaceParts(this, setPart(this.#parts, "search", value));
+    const state: UrlState = stateOfUrl(this);
+    replaceParts(state, setPart(state[PARTS], "search", value));
   }
 
   get searchParams(): URLSearchParams {
-    return (this.#params ??= ownedSearchParams(searchOf(this.#parts), (query) => {
-      this.#parts = setPart(this.#parts, "search", query);
+    const state: UrlState = stateOfUrl(this);
+    return (state[PARAMS] ??= ownedSearchParams(searchOf(state[PARTS]), (query) => {
+      state[PARTS] = setPart(state[PARTS], "search", query);
     }));
   }
 
   get hash(): string {
-    const parts = this.#parts;
+    const parts = partsOf(this);
     const href = parts[HREF];
     return href.length - parts[FRAGMENT_START] > 1 ? cut(parts, parts[FRAGMENT_START], href.length) : "";
   }
 
   set hash(value: string) {
-    this.#parts = setPart(this.#parts, "hash", value);
+    set(this, "hash", value);
   }
 
   toString(): string {
-    return this.#parts[HREF]!;
+    return partsOf(this)[HREF]!;
   }
 
   toJSON(): string {
-    return this.#parts[HREF]!;
+    return partsOf(this)[HREF]!;
   }
 }
+giveGetters(URL.prototype, urlGetters);
 webClass(URL, 1);
+
+const urlPrototype = URL.prototype;

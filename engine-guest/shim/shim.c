@@ -218,10 +218,13 @@ static JSValue dispatch(int count, JSValueConst *arguments, int *outcome) {
     return JS_UNDEFINED;
 }
 
-/* Tells the prelude what became of the promise that it answered an event with. */
+/* Tells the prelude what became of the promise that it answered an event with: its result, if it is fulfilled. */
 static void answer(uint32_t id, JSValueConst promise, int *outcome) {
-    JSValueConst arguments[3] = {JS_NewInt32(sv_ctx, SV_EVENT_RAN), JS_NewUint32(sv_ctx, id), promise};
-    JS_FreeValue(sv_ctx, dispatch(3, arguments, outcome));
+    JSPromiseStateEnum state = JS_PromiseState(sv_ctx, promise);
+    JSValue result = state == JS_PROMISE_FULFILLED ? JS_PromiseResult(sv_ctx, promise) : JS_UNDEFINED;
+    JSValueConst arguments[4] = {JS_NewInt32(sv_ctx, SV_EVENT_RAN), JS_NewUint32(sv_ctx, id), promise, result};
+    JS_FreeValue(sv_ctx, dispatch(4, arguments, outcome));
+    JS_FreeValue(sv_ctx, result);
     int after = run_jobs();
     if (*outcome == SV_OK)
         *outcome = after;

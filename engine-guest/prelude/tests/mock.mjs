@@ -229,7 +229,38 @@ function askHost(request, late, about, code, args, made = (result) => result) {
 
 /** What statements of SQL are, which the guest keeps beside them. */
 const statements = new WeakMap();
-const keptStates = new WeakMap();
+/** What tells the objects of a kind by their states, which the guest keeps beside them. */
+function keptKind(name) {
+  const states = new WeakMap();
+  const keep = (made, state) => {
+    states.set(made, state);
+    return made;
+  };
+  return {
+    ["make" + name]: (prototype, state) => keep(Object.create(prototype), state),
+    ["keep" + name]: keep,
+    ["peek" + name]: (value) => states.get(value) ?? null,
+    ["stateOf" + name](value) {
+      if (!states.has(value)) throw new TypeError(`this is no ${name}`);
+      return states.get(value);
+    },
+  };
+}
+
+const kinds = {};
+for (const name of ["Context", "ObjectId", "Stub", "Request", "Response", "Url"]) Object.assign(kinds, keptKind(name));
+
+/** Getters of what `read` makes of the state that `stateOf` knows. */
+function getters(stateOf, reads) {
+  const made = {};
+  for (const [name, read] of Object.entries(reads)) {
+    Object.defineProperty(made, name, { get() { return read(stateOf(this)); } });
+  }
+  return made;
+}
+
+const place = (at) => (state) => state[at];
+const part = (from, to) => ([parts]) => parts[0].slice(parts[from], parts[to]);
 let statementPrototype;
 
 globalThis.__sv = {
@@ -276,12 +307,14 @@ globalThis.__sv = {
     statements.set(made, { binding, key, parts: [target, sql, [], false] });
     return made;
   },
-  makeKept(prototype, state) {
-    const made = Object.create(prototype);
-    keptStates.set(made, state);
-    return made;
-  },
-  kept: (value) => keptStates.get(value),
+  ...kinds,
+  requestGetters: getters(kinds.stateOfRequest, { method: place(3), url: place(4), redirect: place(5) }),
+  responseGetters: getters(kinds.stateOfResponse, {
+    status: place(3), statusText: place(4), url: place(5), redirected: place(6), type: place(7),
+  }),
+  urlGetters: getters(kinds.stateOfUrl, {
+    href: ([parts]) => parts[0], host: part(3, 5), hostname: part(3, 4), pathname: part(6, 7),
+  }),
   statementParts: (statement) => statements.get(statement).parts,
   load: (name) => loaded.get(name),
   setDispatch(fn) {
@@ -289,7 +322,9 @@ globalThis.__sv = {
     host.dispatch = (kind, id, ...args) => {
       if (kind === EVENT.COMPLETE && asked.has(id)) return void endAsked(id, ...args);
       const answer = fn(kind, id, ...args);
-      if (answer !== undefined) fn(EVENT.RAN, id, answer);
+      if (answer === undefined) return;
+      const [state, result] = getPromiseDetails(answer);
+      fn(EVENT.RAN, id, answer, state === 1 ? result : undefined);
     };
   },
   setErrorFactory: (fn) => (host.makeError = fn),

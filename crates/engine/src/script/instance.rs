@@ -423,7 +423,7 @@ impl ScriptInstance {
                 }
                 Effect::Cancel { operation } => {
                     if let Some(running) = self.strike(sandbox, operation) {
-                        running.abort();
+                        self.give_up(operation, running);
                     }
                 }
                 Effect::Done { request } => self.done(sandbox, request),
@@ -574,6 +574,14 @@ impl ScriptInstance {
         Some(running)
     }
 
+    /// Whoever works for the operation hears of it at once.
+    fn give_up(&self, operation: u32, running: Running) {
+        match running.task {
+            Some(task) => task.abort(),
+            None => self.drop_lent(operation, running.request),
+        }
+    }
+
     /// Ends what the request started; what is passive goes when it is finished.
     fn abort_operations(&self, sandbox: &mut Sandbox, request: u32) {
         let running = self.running.borrow();
@@ -582,7 +590,7 @@ impl ScriptInstance {
         drop(running);
         for operation in started {
             if let Some(running) = self.strike(sandbox, operation) {
-                running.abort();
+                self.give_up(operation, running);
             }
         }
     }

@@ -169,7 +169,10 @@ fn run(guest: &mut Guest, sent: Sent, out: &mut Encoder) -> Option<Begun> {
     let at_once = (&mut answer).now_or_never();
     guest.charge_elsewhere(Duration::ZERO);
     guest.look_at_clock();
-    let completed = |result: Result<Response, Failure>, url: String| match result {
+    let completed = move |result: Result<Response, Failure>, url: String| match result {
+        Ok(response) if is_whole(&response) => {
+            Completion::value(|out| encode(response, (!as_written).then_some(&url), out))
+        }
         Ok(response) => Completion::Response { response, url, redirected: false },
         Err(failure) => failure.into(),
     };
@@ -196,7 +199,7 @@ fn is_whole(response: &Response) -> bool {
 const TEXT_BYTES: usize = 4 << 10;
 
 /// The state of a `Response`, as the prelude has it. No URL is that of the request.
-fn encode(mut response: Response, url: Option<&String>, out: &mut Encoder) {
+fn encode<'a>(mut response: Response, url: Option<&String>, out: &'a mut Encoder) -> &'a mut Encoder {
     let body = response.body_mut().take_whole().unwrap_or_default();
     out.array(8);
     let is_text = body.len() <= TEXT_BYTES && body.is_ascii();
@@ -206,5 +209,5 @@ fn encode(mut response: Response, url: Option<&String>, out: &mut Encoder) {
     };
     let status = response.status();
     out.string_with(|to| write_headers(response.headers(), to)).bool(false).integer(u64::from(status.as_u16()));
-    out.string(status.canonical_reason().unwrap_or("")).optional_string(url.map(String::as_str)).bool(false).null();
+    out.string(status.canonical_reason().unwrap_or("")).optional_string(url.map(String::as_str)).bool(false).null()
 }

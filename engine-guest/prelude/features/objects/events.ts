@@ -8,9 +8,9 @@ import { hostError } from "../../errors.ts";
 import { HostBody } from "../../hostbody.ts";
 import { INTERNAL } from "../../internal.ts";
 import { hold, keep, latest, markAnswered } from "../../invocation.ts";
-import { OBJECT_ALARM_OVER, call, respond } from "../../native.ts";
+import { OBJECT_ALARM_OVER, call, makeRequest, respond } from "../../native.ts";
 import { Error, isObject } from "../../primordials.ts";
-import { Request } from "../../request.ts";
+import { type Request, requestPrototype } from "../../request.ts";
 import { BODY, type Invocation, ID, PENDING, REQUEST_BODY, type RequestState } from "../../state.ts";
 import { callFeature } from "../../service.ts";
 import { whenSettled } from "../rpc/settled.ts";
@@ -96,7 +96,7 @@ export function onFetch(
     const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
     if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(handle);
     if (typeof object.fetch !== "function") return noMethod(invocation, "fetch", className);
-    result = object.fetch(new Request(INTERNAL, state));
+    result = object.fetch(makeRequest(requestPrototype, state));
   } catch (error) {
     return fail(invocation, error);
   }
@@ -108,7 +108,7 @@ function requestOf(
 ): Request {
   const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
   if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(handle);
-  return new Request(INTERNAL, state);
+  return makeRequest(requestPrototype, state);
 }
 
 export function onRpc(id: number, request: any, handles: any, session: number): void | Promise<unknown> {

@@ -3,7 +3,7 @@
  */
 import { sendTo, sendWhole } from "../../fetch.ts";
 import { INTERNAL } from "../../internal.ts";
-import { OBJECT_ID, call, kept, makeKept } from "../../native.ts";
+import { OBJECT_ID, call, makeObjectId, makeStub, stateOfObjectId, stateOfStub } from "../../native.ts";
 import { TypeError, promiseRejected, setPrototypeOf, toStr, webClass } from "../../primordials.ts";
 import { peekRequest } from "../../request.ts";
 import type { Response } from "../../response.ts";
@@ -14,26 +14,14 @@ const OF_NAME = 0;
 const UNIQUE = 1;
 const OF_TEXT = 2;
 
-/** What lies beside an id and a stub, with what it is in its first place. */
-type IdState = [kind: "id", text: string, name: string | undefined];
-type StubState = [kind: "stub", target: string, id: DurableObjectId];
+/** What lies beside an id and a stub. */
+type IdState = [text: string, name: string | undefined];
+type StubState = [target: string, id: DurableObjectId];
 
-const TEXT = 1;
-const NAME = 2;
-const TARGET = 1;
-const ID_OF_STUB = 2;
-
-function idState(value: unknown): IdState {
-  const state = kept(value);
-  if (state === undefined || state[0] !== "id") throw new TypeError("this is no DurableObjectId");
-  return state;
-}
-
-function stubState(value: unknown): StubState {
-  const state = kept(value);
-  if (state === undefined || state[0] !== "stub") throw new TypeError("this is no stub of a durable object");
-  return state;
-}
+const TEXT = 0;
+const NAME = 1;
+const TARGET = 0;
+const ID_OF_STUB = 1;
 
 /** Which object it is. */
 export class DurableObjectId {
@@ -43,15 +31,15 @@ export class DurableObjectId {
 
   /** What it was made of, if that is known. */
   get name(): string | undefined {
-    return idState(this)[NAME];
+    return stateOfObjectId(this)[NAME];
   }
 
   toString(): string {
-    return idState(this)[TEXT];
+    return stateOfObjectId(this)[TEXT];
   }
 
   equals(other: any): boolean {
-    return idState(other)[TEXT] === idState(this)[TEXT];
+    return stateOfObjectId(other)[TEXT] === stateOfObjectId(this)[TEXT];
   }
 }
 webClass(DurableObjectId);
@@ -59,7 +47,7 @@ webClass(DurableObjectId);
 const idPrototype = DurableObjectId.prototype;
 
 export function makeId(text: string, name: string | undefined): DurableObjectId {
-  return makeKept(idPrototype, ["id", text, name]);
+  return makeObjectId(idPrototype, [text, name]);
 }
 
 /** One object, to be called: with `fetch`, or by its methods. */
@@ -69,15 +57,15 @@ export class DurableObjectStub {
   }
 
   get id(): DurableObjectId {
-    return stubState(this)[ID_OF_STUB];
+    return stateOfStub(this)[ID_OF_STUB];
   }
 
   get name(): string | undefined {
-    return idState(stubState(this)[ID_OF_STUB])[NAME];
+    return stateOfObjectId(stateOfStub(this)[ID_OF_STUB])[NAME];
   }
 
   fetch(input: any, init: any = undefined): Promise<Response> {
-    const target = stubState(this)[TARGET];
+    const target = stateOfStub(this)[TARGET];
     // Most requests are those that came, as they are.
     const given = init === undefined ? peekRequest(input) : null;
     if (given !== null && given[BODY] === null && given[SIGNAL] === null) {
@@ -94,7 +82,7 @@ webClass(DurableObjectStub);
 
 const stubPrototype = DurableObjectStub.prototype;
 
-setPrototypeOf(stubPrototype, membersBy((stub, name) => callFeature().bindingMember(stubState(stub)[TARGET], name)));
+setPrototypeOf(stubPrototype, membersBy((stub, name) => callFeature().bindingMember(stateOfStub(stub)[TARGET], name)));
 
 type NamespaceState = [
   binding: number,
@@ -118,10 +106,10 @@ export class DurableObjectNamespace {
     const text: string = typeof name === "string" ? name : toStr(name);
     const state = this.#state;
     if (text !== state[1]) {
-      state[2] = ["id", call(OBJECT_ID, state[0], OF_NAME, text), text];
+      state[2] = [call(OBJECT_ID, state[0], OF_NAME, text), text];
       state[1] = text;
     }
-    return makeKept(idPrototype, state[2]);
+    return makeObjectId(idPrototype, state[2]!);
   }
 
   /** One that no object has had. */
@@ -133,9 +121,9 @@ export class DurableObjectNamespace {
     return makeId(call(OBJECT_ID, this.#state[0], OF_TEXT, toStr(text)), undefined);
   }
 
-  get(id: any, _options: any = undefined): DurableObjectStub {
-    const wanted = kept(id);
-    if (wanted === undefined || wanted[0] !== "id") throw new TypeError("this is no DurableObjectId");
+  /** Of its options none means anything here. */
+  get(id: any): DurableObjectStub {
+    const wanted: IdState = stateOfObjectId(id);
     const state = this.#state;
     const called = state[3];
     if (called !== wanted && (called === null || called[TEXT] !== wanted[TEXT] || called[NAME] !== wanted[NAME])) {
@@ -143,11 +131,11 @@ export class DurableObjectNamespace {
       state[3] = wanted;
       state[4] = wanted[NAME] === undefined ? target : `${target}:${wanted[NAME]}`;
     }
-    return makeKept(stubPrototype, ["stub", state[4], id]);
+    return makeStub(stubPrototype, [state[4], id]);
   }
 
-  getByName(name: any, options: any = undefined): DurableObjectStub {
-    return this.get(this.idFromName(name), options);
+  getByName(name: any): DurableObjectStub {
+    return this.get(this.idFromName(name));
   }
 
   /** A node is in one place, so it is the same. */

@@ -1,9 +1,9 @@
 //! Who waits for what: a request's task for its answer, and operations for their ends.
 //!
-//! An operation has a task of its own, but for one on data that a request without an answer waits for
-//! most often: that is looked after by the task of its request. It costs no task then, and the end of
-//! the operation wakes the one who writes the answer, who would have to be woken after it. What is
-//! still open when that task has its answer, or goes away, gets a task after all.
+//! An operation has a task of its own, but for one that a request without an answer waits for most
+//! often, on data or at another worker: that is looked after by the task of its request. It costs no
+//! task then, and the end of the operation wakes the one who writes the answer, who would have to be
+//! woken after it. What is still open when that task has its answer, or goes away, gets a task after all.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use worker::{Ended, Failure, Response};
 
 use super::{Input, Running, Sandbox, ScriptInstance, enter_operation};
+use crate::script::abi::operation;
 use crate::script::ask::{self, Begun};
 use crate::script::operations::Completion;
 
@@ -34,6 +35,11 @@ struct Lent {
     request: u32,
     code: i32,
     work: BoxFuture<'static, Completion>,
+}
+
+/// Whether an operation may go without a task.
+fn is_lent(code: i32) -> bool {
+    ask::is_asked(code) || code == operation::SERVICE
 }
 
 impl ScriptInstance {
@@ -77,7 +83,10 @@ impl ScriptInstance {
                 continue;
             }
             let Poll::Ready(completion) = lent.work.as_mut().poll(cx) else {
-                *slot.lent.borrow_mut() = Some(lent);
+                // It may have been given up by what it set going.
+                if self.running.borrow().contains_key(&lent.operation) {
+                    *slot.lent.borrow_mut() = Some(lent);
+                }
                 return;
             };
             let Lent { operation, request, .. } = lent;
@@ -90,7 +99,7 @@ impl ScriptInstance {
     fn lend(self: &Rc<Self>, lent: Lent) -> Result<(), Lent> {
         let requests = self.requests.borrow();
         let entry = requests.get(&lent.request).filter(|entry| !entry.answered && !entry.slot.left.get());
-        let Some(entry) = entry.filter(|entry| ask::is_asked(lent.code) && entry.slot.lent.borrow().is_none()) else {
+        let Some(entry) = entry.filter(|entry| is_lent(lent.code) && entry.slot.lent.borrow().is_none()) else {
             return Err(lent);
         };
         self.running
@@ -102,6 +111,13 @@ impl ScriptInstance {
             waker.wake();
         }
         Ok(())
+    }
+
+    /// Gives up an operation that was lent to the task of its request.
+    pub(super) fn drop_lent(&self, operation: u32, request: u32) {
+        let slot = self.requests.borrow().get(&request).map(|entry| entry.slot.clone());
+        let lent = slot.and_then(|slot| slot.lent.borrow_mut().take_if(|lent| lent.operation == operation));
+        drop(lent);
     }
 
     /// Has a task of its own look after what was lent to one that waits no longer.

@@ -28,9 +28,11 @@ const FILES_OPEN: u64 = 2_000;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [dir, what, clients, seconds] = arguments.as_slice() else {
-        eprintln!("usage: data_load DIR put|get|databases CLIENTS SECONDS");
-        std::process::exit(2);
+        usage();
     };
+    if !["put", "get", "databases"].contains(&what.as_str()) {
+        usage();
+    }
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let (clients, run) = (number(clients), Duration::from_secs(number(seconds)));
     let dir = Path::new(dir);
@@ -56,6 +58,11 @@ fn main() {
             f64::from(at(0.99)) / 1e3,
         );
     });
+}
+
+fn usage() -> ! {
+    eprintln!("usage: data_load DIR put|get|databases CLIENTS SECONDS");
+    std::process::exit(2);
 }
 
 struct Load {

@@ -72,7 +72,7 @@ use begun::Begun;
 use care::{Care, Sort};
 use elsewhere::{Carrier, Elsewhere};
 pub use elsewhere::{CheckedCopy, Copied, Listing, at_once, list as list_archive};
-pub use journal::Journal;
+pub use journal::{Journal, LOG_BYTES_KEPT};
 use journal::{Member, beside, copy_to, new_name, open_beside};
 use log::Log;
 pub use log::Ticket;

@@ -159,13 +159,7 @@ impl Pool {
     pub fn spawn_behind(&self, lane: Lane, job: impl FnOnce() + Send + 'static) -> Result<Due, StoreError> {
         let mut line = self.line();
         line.queue(lane, Box::new(job))?;
-        // The first of each thread is to do it, unless it takes long over it.
-        let (home, now) = (std::thread::current().id(), Instant::now());
-        line.asking.retain(|&(_, since)| now.duration_since(since) < STALL);
-        let first = line.asking.iter().all(|&(asks, _)| asks != home);
-        if first {
-            line.asking.push((home, now));
-        }
+        let first = line.is_first(std::thread::current().id(), Instant::now());
         Ok(Due(first.then(|| self.clone())))
     }
 
@@ -209,9 +203,10 @@ impl Pool {
         }
     }
 
-    /// Wakes a thread for jobs that wait, if one is of use; if not, they are watched.
+    /// Wakes a thread for jobs that wait, if one is of use; if not, they are watched. One that was woken
+    /// and is on its way does so itself.
     fn call_for_the_rest(&self, mut line: MutexGuard<'_, Line>) {
-        if line.next_turn().is_none() {
+        if line.roused > 0 || line.next_turn().is_none() {
             return;
         }
         let called = if line.busy() < line.cores && line.rouse() {
@@ -300,6 +295,16 @@ impl Line {
             self.turns.push_back(lane);
         }
         Ok(())
+    }
+
+    /// Whether a thread's task is to wake one of these: the first does it, unless it takes long over it.
+    fn is_first(&mut self, home: ThreadId, now: Instant) -> bool {
+        self.asking.retain(|&(_, since)| now.duration_since(since) < STALL);
+        let first = self.asking.iter().all(|&(asks, _)| asks != home);
+        if first {
+            self.asking.push((home, now));
+        }
+        first
     }
 
     /// Threads that have a job, or were woken for one.

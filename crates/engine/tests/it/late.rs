@@ -1,17 +1,18 @@
 //! Operations on data that end later than the call that asks for them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{AppName, Body, ResourceName, SystemClock, TenantName};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use services::kv::{Condition, ListOptions, ListPage};
 use services::memory::MemoryKv;
 use services::{
     AppId, ChangesOptions, ChangesPage, CommitReceipt, DeleteReceipt, Kv, KvEntry, KvError, KvLimits, KvNamespace,
     NamespaceUsage, PutOptions, PutReceipt, Transaction,
 };
-use worker::{Event, Handle};
+use worker::{Call, Event, Failure, Handle, Invoker, Response};
 
 use crate::fixture::{Running, get, on_core, setup};
 
@@ -154,5 +155,47 @@ fn requests_that_wait_do_not_wait_for_each_other() {
         let paths = ["/a", "/b", "/c"];
         let texts = paths.map(|path| app.text(get(&format!("http://a.test{path}"))));
         assert_eq!(futures_util::future::join_all(texts).await, ["/a4", "/b4", "/c4"]);
+    });
+}
+
+/// A worker that never answers, but to `/gone` with whether it was let go.
+struct Silent(Arc<AtomicBool>);
+
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Invoker for Silent {
+    fn invoke(&self, _: Call, event: Event) -> LocalBoxFuture<'static, Result<Response, Failure>> {
+        let Event::Fetch(event) = event else { unreachable!("only requests are sent here") };
+        if event.url.ends_with("/gone") {
+            let gone = self.0.load(Ordering::Relaxed).to_string();
+            return Box::pin(async move { Ok(Response::new(Body::full(gone))) });
+        }
+        let asked = Asked(self.0.clone());
+        Box::pin(async move {
+            let _asked = asked;
+            std::future::pending().await
+        })
+    }
+}
+
+#[test]
+fn one_that_is_given_up_is_let_go_while_its_request_goes_on() {
+    on_core(async {
+        let source = r#"export default { async fetch(request, { OTHER }) {
+            const asked = new AbortController();
+            setTimeout(() => asked.abort(), 1);
+            const why = await OTHER.fetch("http://other.test/", { signal: asked.signal }).catch((error) => error.name);
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            return Response.json([why, await (await OTHER.fetch("http://other.test/gone")).text()]);
+        } };"#;
+        let other = Handle::Service(Arc::new(Silent(Arc::default())));
+        let app = setup(source).bind("OTHER", other).start();
+        assert_eq!(app.text(get("http://a.test/")).await, r#"["AbortError","true"]"#);
     });
 }

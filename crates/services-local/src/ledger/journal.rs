@@ -32,6 +32,8 @@ use born::Born;
 /// holds up all of its core while it waits, so it does so rarely.
 const COPY_FRAMES: u64 = 128;
 const COPY_FRAMES_MAX: u64 = 2_048;
+/// Bytes that the write-ahead log keeps on disk once it is copied: what a busy database fills before.
+pub const LOG_BYTES_KEPT: u32 = 9 << 20;
 /// Pages in one part of a whole database.
 const WHOLE_PART_PAGES: u32 = 256;
 /// Stands for a commit that is in no batch.

@@ -12,15 +12,13 @@ use services::{SqlError, StoreError};
 use super::{Shared, past};
 use crate::database::store_error;
 use crate::disk;
-use crate::ledger::Journal;
+use crate::ledger::{Journal, LOG_BYTES_KEPT};
 use crate::tenant_sql::{RESERVED_PREFIX, TenantConnection};
 
 /// Written into the header, so that a file in the wrong place is noticed.
 pub const APPLICATION_ID: u32 = 0x534c_564f;
 pub const SCHEMA_VERSION: u32 = 1;
 pub const PAGE_BYTES: u64 = 4_096;
-/// Bytes that a file's own log keeps once it is copied.
-const LOG_BYTES_KEPT: u32 = 9 << 20;
 const CACHE_KIB: u32 = 512;
 
 /// What the platform keeps; a tenant's statements see none of it.

@@ -87,13 +87,17 @@ fn one_of_a_thread_wakes_for_all_that_it_queued() {
     assert!(first.0.is_some() && second.0.is_none(), "the first sees to it, and not the second");
     drop((second, first));
     assert_eq!([heard.recv(), heard.recv()], [Ok(1), Ok(2)]);
-    let late = queue(3);
-    std::thread::sleep(STALL);
-    let instead = queue(4);
-    assert!(instead.0.is_some(), "one that takes its time holds up nobody");
-    drop(instead);
-    assert_eq!([heard.recv(), heard.recv()], [Ok(3), Ok(4)]);
-    drop(late);
+}
+
+#[test]
+fn one_that_takes_its_time_holds_up_nobody() {
+    let mut line = Line::default();
+    let (here, now) = (std::thread::current().id(), Instant::now());
+    let there = std::thread::spawn(|| std::thread::current().id()).join().expect("it ends");
+    assert!(line.is_first(here, now) && line.is_first(there, now), "one of each thread");
+    assert!(!line.is_first(here, now + STALL / 2), "it has been seen to");
+    assert!(line.is_first(here, now + STALL), "who was to do it has not");
+    assert!(!line.is_first(here, now + STALL), "and this one is");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::Settings;
 use super::feed::Feed;
 use super::job::{BatchJob, Done, Work};
 use crate::database::{ONE_PROCESS, store_error};
-use crate::ledger::{Journal, Ticket};
+use crate::ledger::{Journal, LOG_BYTES_KEPT, Ticket};
 use crate::tenant_sql::{Budget, TenantConnection};
 
 /// Written into the header, so that a file in the wrong place is noticed.
@@ -35,8 +35,6 @@ const SCHEMA: &str = "
     CREATE TABLE _selvedge_probe (value INTEGER NOT NULL) STRICT;
     INSERT INTO _selvedge_probe VALUES (0);";
 
-/// Bytes that a file's own log keeps on disk once it is copied.
-const LOG_BYTES_KEPT: u32 = 9 << 20;
 /// The page cache of one connection.
 const CACHE_KIB: u32 = 1_024;
 /// How long a statement waits for a lock; one is only ever held briefly, while a log is recovered.

@@ -6,6 +6,7 @@ import { takeBody } from "./body.ts";
 import { buildEnv, endEvaluation, env } from "./env.ts";
 import { describeError, hostError } from "./errors.ts";
 import { feature, preload } from "./features.ts";
+import { arrived } from "./fetch.ts";
 import { HostBody } from "./hostbody.ts";
 import { headerBlock, headerOf } from "./headers.ts";
 import { INTERNAL } from "./internal.ts";
@@ -16,7 +17,7 @@ import {
   CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_OBJECT_ALARM,
   EVENT_OBJECT_CLOSED, EVENT_OBJECT_FETCH, EVENT_OBJECT_INIT, EVENT_OBJECT_MESSAGE, EVENT_OBJECT_RPC, EVENT_PRELOAD, EVENT_RAN, EVENT_RPC,
   EVENT_SCHEDULED,
-  EVENT_START, call, makeContext, makeRequest, peekResponse,
+  EVENT_START, call, handOver, makeContext, makeRequest, passOn, peekResponse,
   promiseResult, promiseState, respond, setDispatch,
 } from "./native.ts";
 import { complete } from "./operations.ts";
@@ -28,7 +29,7 @@ import { isHandedOver, openSending, pump } from "./sending.ts";
 import { callFeature } from "./service.ts";
 import { answerWithSocket } from "./sockets.ts";
 import {
-  ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, type Invocation, KEPT, PENDING, REQUEST_BODY,
+  ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, INVOCATION, type Invocation, KEPT, PENDING, REQUEST_BODY,
   type RequestState, type ResponseState, STATUS, STATUS_TEXT, STOP_SENDING, USED,
 } from "./state.ts";
 import { type ReadableStream, takeWhole } from "./streams/readable.ts";
@@ -54,26 +55,27 @@ function dispatch(
   entryName?: any, props?: any,
 ): void | Promise<unknown> {
   if (kind !== EVENT_FETCH) {
-    if (kind === EVENT_RAN) return onRan(method, url);
+    if (kind === EVENT_RAN) return onRan(method, url, block);
     if (kind === EVENT_OBJECT_FETCH) return objectFetch(id, method, url, block, body, bodyHandle, cfJson);
     return dispatchOther(kind, id, method, url, block, body, bodyHandle);
   }
   const invocation: Invocation = [id, 0, false, false, null, undefined, null, null, props];
-  const state: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
-  if (body === true) state[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
+  const asked: RequestState = [body, block, false, method, url, "manual", null, invocation, cfJson, undefined];
+  if (body === true) asked[BODY] = invocation[REQUEST_BODY] = new HostBody(bodyHandle);
   const context = makeContext(contextPrototype, invocation);
   let result: unknown;
   try {
     const handler = typeof entryName === "string" ? namedEntry(entryName, context)
       : entryIsClass ? new entry(context, env) : entry;
     if (handler === undefined || handler === null || handler.fetch === undefined) return noHandler(invocation, "fetch", entryName);
-    result = handler.fetch(makeRequest(requestPrototype, state), env, context);
+    result = handler.fetch(makeRequest(requestPrototype, asked), env, context);
   } catch (error) {
     return fail(invocation, error);
   }
   const response = peekResponse(result);
   if (response !== null) return answer(invocation, response);
-  if (promiseState(result) !== 0) return answerWhenSettled(invocation, result);
+  const state = promiseState(result);
+  if (state !== 0 && state !== 1) return answerWhenSettled(invocation, result);
   // Told of again when all jobs ran, by RAN: mostly it is settled then, and nobody had to wait for it.
   ran = invocation;
   return result as Promise<unknown>;
@@ -90,8 +92,14 @@ export function whenRan(promise: Promise<unknown>, tell: (promise: Promise<unkno
   return promise;
 }
 
-/** RAN, with the promise's result once it is fulfilled; also done by hand for a promise that was not returned. */
-export function onRan(promise: Promise<unknown>, result: unknown): void {
+/** Who has the result of a promise while RAN looks at it: the promise, the shim, and two calls. */
+const HOLDERS_OF_RESULT = 4;
+
+/**
+ * RAN, with the promise's result once it is fulfilled, and whether nobody else will hear of it: by the operation that alone
+ * settles one that waits. Also done by hand for a promise that was not returned.
+ */
+export function onRan(promise: Promise<unknown>, result: unknown, alone: number): void {
   const tell = ranElse;
   if (tell !== null) {
     ranElse = null;
@@ -99,6 +107,12 @@ export function onRan(promise: Promise<unknown>, result: unknown): void {
   }
   const invocation = ran!;
   ran = null;
+  if (alone !== 0) {
+    // What another answers is the answer: it need not come by here.
+    if (result === undefined) {
+      if (invocation[PENDING] === 0 && handOver(alone, arrived, invocation, INVOCATION)) return;
+    } else if (passOn(invocation[ID], result, invocation[PENDING] !== 0, HOLDERS_OF_RESULT)) return answered(invocation);
+  }
   const response = peekResponse(result);
   if (response !== null) return answer(invocation, response);
   answerWhenSettled(invocation, promise);
@@ -272,6 +286,10 @@ function answer(invocation: Invocation, state: ResponseState): void {
     invocation[ID], status, typeof headers === "string" ? headers : headerBlock(state), body as Whole, 0,
     invocation[PENDING] !== 0, state[STATUS_TEXT],
   );
+  answered(invocation);
+}
+
+function answered(invocation: Invocation): void {
   invocation[ANSWERED] = true;
   if (invocation[KEPT]) markAnswered(invocation);
 }

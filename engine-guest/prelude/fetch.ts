@@ -15,7 +15,7 @@ import { type Sending, openSending, pump } from "./sending.ts";
 import { carrySocket } from "./sockets.ts";
 import {
   ABORTED, BODY, type BodyValue, HEADERS, ID, INVOCATION, METHOD, OPTIONS, REDIRECT, REQUEST_URL, RESPONSE_URL, SIGNAL,
-  STATUS, TYPE, type RequestState, type ResponseState,
+  STATUS, type RequestState, type ResponseState,
 } from "./state.ts";
 import { type ReadableStream, isReadableStream, sourceOf } from "./streams/readable.ts";
 
@@ -78,27 +78,35 @@ export function sendWhole(state: RequestState, binding: number | string): Promis
   const headers = state[HEADERS];
   let block = typeof headers === "string" ? headers : headerBlock(state);
   if (state.length > OPTIONS) block = withCacheMode(state, block);
+  const late = state[METHOD] === "HEAD" ? arrivedBodiless : arrived;
   return binding === -1
-    ? askFor(owner, arrived, state, OP_FETCH, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT])
-    : askFor(owner, arrived, state, OP_SERVICE, binding, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT]);
+    ? askFor(owner, late, state, OP_FETCH, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT])
+    : askFor(owner, late, state, OP_SERVICE, binding, state[METHOD], state[REQUEST_URL], block, body, 0, state[REDIRECT]);
 }
 
-function arrived(ok: boolean, value: any, state: RequestState): unknown {
+/** What the promise of a request gets, of which nothing was streamed and that had no signal. */
+export function arrived(ok: boolean, value: any, state: RequestState): unknown {
   if (!ok) return value;
   const status = value[0];
   if (typeof status !== "number") {
     // What a worker or an object answered within the call is the state itself, but for what is known here.
     const answered: ResponseState = value;
     if (answered[RESPONSE_URL] === null) answered[RESPONSE_URL] = state[REQUEST_URL];
-    answered[TYPE] = "basic";
-    if (answered[STATUS] !== 200 && isNullBodyStatus(answered[STATUS]) || state[METHOD] === "HEAD") answered[BODY] = null;
+    if (answered[STATUS] !== 200 && isNullBodyStatus(answered[STATUS])) answered[BODY] = null;
     return makeResponse(responsePrototype, answered);
   }
   // An answer whose body is all there, and may be.
-  if (value[BODY_HANDLE] === 0 && status >= 200 && !isNullBodyStatus(status) && state[METHOD] !== "HEAD") {
+  if (value[BODY_HANDLE] === 0 && status >= 200 && !isNullBodyStatus(status)) {
     return makeResponse(responsePrototype, [value[5], value[4], false, status, value[1], value[2], value[3], "basic"]);
   }
-  return wrapResponse(responseState(value, state[METHOD] === "HEAD", signalFor(state)));
+  return wrapResponse(responseState(value, false, signalFor(state)));
+}
+
+/** The same of a request whose answer has no body, whatever came with it. */
+function arrivedBodiless(ok: boolean, value: any, state: RequestState): unknown {
+  if (ok && typeof value[0] === "number") return wrapResponse(responseState(value, true, signalFor(state)));
+  if (ok) value[BODY] = null;
+  return arrived(ok, value, state);
 }
 
 /** A body that nobody will send. */

@@ -29,6 +29,12 @@ export interface Native {
   ): Promise<any>;
   /** What was asked for on behalf of a request ends with this reason. */
   abandon(request: number, reason: unknown): void;
+  /** Whether the answer to an event is a response that the host has, and that only `holders` ever will. */
+  passOn(request: number, response: unknown, pending: boolean, holders: number): boolean;
+  /** Of responses that the host has. */
+  setResponsePrototype(prototype: object): void;
+  /** Whether the host goes on alone with an operation whose end is the answer of the event. */
+  handOver(operation: number, late: (ok: boolean, value: any, about: any) => unknown, invocation: unknown[], place: number): boolean;
   /**
    * A promise of what the host answers to a call, settled already. `made` makes of an answer that is a list what the
    * promise gets.
@@ -119,7 +125,7 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, ask, askFor, abandon, promised, setStatements, makeStatement, statementParts, makeContext,
+  call, start, ask, askFor, abandon, handOver, passOn, setResponsePrototype, promised, setStatements, makeStatement, statementParts, makeContext,
   makeObjectId, makeStub, makeRequest, makeResponse, makeUrl, keepRequest, keepResponse, keepUrl, peekRequest,
   peekResponse, peekUrl, stateOfContext, stateOfObjectId, stateOfStub, stateOfRequest, stateOfResponse, stateOfUrl,
   requestGetters, responseGetters, urlGetters, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode,

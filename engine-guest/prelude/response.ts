@@ -5,7 +5,7 @@ import { type BodyMethods, cloneBody, extractBody, extractedType, giveBodyMethod
 import {
   type Headers, blockFrom, blockHasType, clonedHeaders, defaultContentType, headersOf, immutableHeaders,
 } from "./headers.ts";
-import { keepResponse, makeResponse, peekResponse, responseGetters, stateOfResponse as stateOf } from "./native.ts";
+import { keepResponse, makeResponse, peekResponse, responseGetters, setResponsePrototype, stateOfResponse as stateOf } from "./native.ts";
 import { Number, RangeError, TypeError, WeakSet, giveGetters, jsonStringify, regExpExec, toStr, uncurry, webClass } from "./primordials.ts";
 import {
   BODY, REDIRECTED, RESPONSE_URL, STATUS, STATUS_TEXT, TYPE, type ResponseState,
@@ -182,6 +182,7 @@ giveBodyMethods(Response.prototype, stateOf);
 webClass(Response, 0);
 
 export const responsePrototype = Response.prototype;
+setResponsePrototype(responsePrototype);
 
 /** A `Response` around a state that is already checked. */
 export function wrapResponse(state: ResponseState): Response {

@@ -22,7 +22,7 @@ struct asked {
 };
 
 static struct asked *table;
-static uint32_t capacity, count;
+static uint32_t capacity, count, last;
 
 static uint32_t place_of(uint32_t id) { return id * 2654435761u & (capacity - 1); }
 
@@ -82,6 +82,7 @@ JSValue sv_asked_begin(uint32_t id, uint32_t request, JSValueConst late, JSValue
     if (JS_IsException(promise))
         return promise;
     count++;
+    last = id;
     put((struct asked){id, request, JS_DupValue(sv_ctx, promise), JS_DupValue(sv_ctx, late),
                        JS_DupValue(sv_ctx, about)});
     return promise;
@@ -94,6 +95,25 @@ static void forget(struct asked entry) {
     JS_FreeValue(sv_ctx, entry.late);
     JS_FreeValue(sv_ctx, entry.promise);
 }
+
+uint32_t sv_asked_for_alone(JSValueConst promise, int holders) {
+    struct asked *entry = find(last);
+    return entry && JS_IsPassedOn(sv_ctx, entry->promise, promise, holders) ? last : 0;
+}
+
+int sv_asked_is_alone(uint32_t id, JSValueConst late, JSValueConst invocation, uint32_t place, int holders) {
+    struct asked *entry = find(id);
+    if (!entry || !JS_IsStrictEqual(sv_ctx, entry->late, late))
+        return SV_SHARED;
+    JSValue told = JS_GetPropertyUint32(sv_ctx, entry->about, place);
+    if (JS_IsStrictEqual(sv_ctx, told, invocation))
+        holders += JS_CountReferences(entry->about) == 1 ? 2 : 0;
+    bool alone = JS_CountReferences(invocation) == holders;
+    JS_FreeValue(sv_ctx, told);
+    return !alone ? SV_SHARED : entry->request ? SV_OWNED : SV_UNOWNED;
+}
+
+void sv_asked_forget(uint32_t id) { forget(take(find(id))); }
 
 int sv_asked_end(uint32_t id, struct reader *reader) {
     struct asked entry = take(find(id));

@@ -4,9 +4,13 @@
  * constructor.
  *
  * A state is an array. Each kind has a class of its own, so that an object of one is none of another.
+ *
+ * A Response that came from elsewhere may have no state yet, but the place of it with the host: an odd number, where a
+ * state is the address of an array.
  */
 #include "kept.h"
 
+#include "natives.h"
 #include "shim.h"
 
 enum kind { REQUEST, RESPONSE, URL, CONTEXT, OBJECT_ID, STUB, KINDS };
@@ -16,19 +20,79 @@ static const char *const names[KINDS] = {
 };
 static JSClassID classes[KINDS];
 
+enum { CALL_UNREAD_TAKE = 24, CALL_UNREAD_ANSWER = 25, CALL_UNREAD_DROP = 26 };
+
 static JSValueConst as_value(void *state) { return JS_MKPTR(JS_TAG_OBJECT, state); }
+
+static bool is_unread(void *state) { return (uintptr_t)state & 1; }
+
+static uint32_t place_of(void *state) { return (uintptr_t)state >> 1; }
+
+/* Places whose Responses nobody has any more. The host hears of them later: what it is told now may be half written. */
+#define DROPPED_MAX 16
+static uint32_t dropped[DROPPED_MAX], dropped_count;
+
+static void drop_unread(void) {
+    while (dropped_count) {
+        JSValueConst place = JS_NewUint32(sv_ctx, dropped[--dropped_count]);
+        JS_FreeValue(sv_ctx, sv_call(sv_ctx, CALL_UNREAD_DROP, 1, &place));
+    }
+}
+
+JSValue sv_unread_response(uint32_t place) {
+    drop_unread();
+    JSValue object = JS_NewObjectClass(sv_ctx, classes[RESPONSE]);
+    if (JS_IsException(object))
+        dropped[dropped_count++] = place;
+    else
+        JS_SetOpaque(object, (void *)(uintptr_t)(place << 1 | 1));
+    return object;
+}
+
+/* The state of an object of a kind, which is read now if it was not; NULL for another, or with an exception. */
+static void *look(JSContext *ctx, JSValueConst object, int kind) {
+    void *state = JS_GetOpaque(object, classes[kind]);
+    if (!is_unread(state))
+        return state;
+    JSValueConst place = JS_NewUint32(ctx, place_of(state));
+    JSValue read = sv_call(ctx, CALL_UNREAD_TAKE, 1, &place);
+    if (JS_IsException(read))
+        return NULL;
+    state = JS_VALUE_GET_PTR(read);
+    JS_SetOpaque(object, state);
+    return state;
+}
+
+/*
+ * passOn(request, response, pending, holders) → whether the answer to the event is a Response as the host has it: nobody
+ * looked into it, or ever can. So many have it already.
+ */
+static JSValue pass_on(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    void *state = JS_GetOpaque(argv[1], classes[RESPONSE]);
+    if (!is_unread(state) || JS_CountReferences(argv[1]) != JS_VALUE_GET_INT(argv[3]) + 1)
+        return JS_FALSE;
+    JSValueConst arguments[3] = {JS_NewUint32(ctx, place_of(state)), argv[0], argv[2]};
+    JS_SetOpaque(argv[1], NULL);
+    JSValue answered = sv_call(ctx, CALL_UNREAD_ANSWER, 3, arguments);
+    if (JS_IsException(answered))
+        return answered;
+    JS_FreeValue(ctx, answered);
+    return JS_TRUE;
+}
 
 static void free_kept(JSRuntime *rt, JSValueConst object) {
     JSClassID of;
     void *state = JS_GetAnyOpaque(object, &of);
-    if (state)
+    if (is_unread(state))
+        dropped[dropped_count++] = place_of(state);
+    else if (state)
         JS_FreeValueRT(rt, as_value(state));
 }
 
 static void mark_kept(JSRuntime *rt, JSValueConst object, JS_MarkFunc *mark) {
     JSClassID of;
     void *state = JS_GetAnyOpaque(object, &of);
-    if (state)
+    if (state && !is_unread(state))
         JS_MarkValue(rt, as_value(state), mark);
 }
 
@@ -50,13 +114,13 @@ static JSValue keep(JSContext *ctx, JSValueConst this, int argc, JSValueConst *a
 
 /* peekRequest(value) → its state; null for what is none */
 static JSValue peek(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int kind) {
-    void *state = JS_GetOpaque(argv[0], classes[kind]);
-    return state ? JS_DupValue(ctx, as_value(state)) : JS_NULL;
+    void *state = look(ctx, argv[0], kind);
+    return state ? JS_DupValue(ctx, as_value(state)) : JS_HasException(ctx) ? JS_EXCEPTION : JS_NULL;
 }
 
 static void *state_of(JSContext *ctx, JSValueConst object, int kind) {
-    void *state = JS_GetOpaque(object, classes[kind]);
-    if (!state)
+    void *state = look(ctx, object, kind);
+    if (!state && !JS_HasException(ctx))
         JS_ThrowTypeError(ctx, "this is no %s", names[kind]);
     return state;
 }
@@ -65,6 +129,12 @@ static void *state_of(JSContext *ctx, JSValueConst object, int kind) {
 static JSValue state_or_throw(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int kind) {
     void *state = state_of(ctx, argv[0], kind);
     return state ? JS_DupValue(ctx, as_value(state)) : JS_EXCEPTION;
+}
+
+/* setResponsePrototype(prototype): of those that the host answers with. */
+static JSValue set_response_prototype(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    JS_SetClassProto(ctx, classes[RESPONSE], JS_DupValue(ctx, argv[0]));
+    return JS_UNDEFINED;
 }
 
 static JSValue get_place(JSContext *ctx, JSValueConst this, int magic) {
@@ -133,6 +203,8 @@ static const JSCFunctionListEntry natives[] = {
     CONSTRUCTED("Request", REQUEST),
     CONSTRUCTED("Response", RESPONSE),
     CONSTRUCTED("Url", URL),
+    JS_CFUNC_DEF("passOn", 4, pass_on),
+    JS_CFUNC_DEF("setResponsePrototype", 1, set_response_prototype),
     GETTERS("requestGetters", request_getters),
     GETTERS("responseGetters", response_getters),
     GETTERS("urlGetters", url_getters),

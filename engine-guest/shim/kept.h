@@ -6,5 +6,7 @@
 
 /* Puts what the prelude makes them with into the `__sv` object. */
 int sv_kept_natives(JSValueConst object);
+/* A Response that the host has in a place, until a script looks into it. */
+JSValue sv_unread_response(uint32_t place);
 
 #endif

@@ -68,7 +68,7 @@ static int encode_arguments(int argc, JSValueConst *argv) {
     return 0;
 }
 
-static JSValue call_code(JSContext *ctx, int32_t code, int argc, JSValueConst *argv) {
+JSValue sv_call(JSContext *ctx, int32_t code, int argc, JSValueConst *argv) {
     if (encode_arguments(argc, argv))
         return JS_EXCEPTION;
     int32_t len = sv_import_call(code, sv_encoded.data, sv_encoded.len);
@@ -87,13 +87,13 @@ static JSValue native_call(JSContext *ctx, JSValueConst this, int argc, JSValueC
     int32_t code;
     if (JS_ToInt32(ctx, &code, argv[0]))
         return JS_EXCEPTION;
-    return call_code(ctx, code, argc - 1, argv + 1);
+    return sv_call(ctx, code, argc - 1, argv + 1);
 }
 
 #define CALL_RESPOND 20
 
 static JSValue native_respond(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-    return call_code(ctx, CALL_RESPOND, argc, argv);
+    return sv_call(ctx, CALL_RESPOND, argc, argv);
 }
 
 static JSValue native_start(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -135,7 +135,7 @@ static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueCo
 
 /*
  * askFor(request, made, about, code, …arguments): the same, given up with a request. `made` makes of what the host answers,
- * now or later, what the promise gets, and is told `about` as well.
+ * now or later, what the promise gets, and is told `about` as well. A number is the place of a Response.
  */
 static JSValue native_ask_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     int32_t code;
@@ -149,6 +149,8 @@ static JSValue native_ask_for(JSContext *ctx, JSValueConst this, int argc, JSVal
     if (answered >> 32)
         return sv_asked_begin((uint32_t)answered, request, argv[1], argv[2]);
     JSValue value = answer(answered);
+    if (JS_VALUE_GET_TAG(value) == JS_TAG_INT)
+        return sv_settled(ctx, sv_unread_response(JS_VALUE_GET_INT(value)));
     if (!JS_IsException(value)) {
         JSValueConst arguments[3] = {JS_TRUE, value, argv[2]};
         JSValue made = JS_Call(ctx, argv[1], JS_UNDEFINED, 3, arguments);
@@ -162,7 +164,7 @@ static JSValue native_ask_for(JSContext *ctx, JSValueConst this, int argc, JSVal
 
 static void cancel(uint32_t id) {
     JSValueConst argument = JS_NewUint32(sv_ctx, id);
-    JS_FreeValue(sv_ctx, call_code(sv_ctx, CALL_CANCEL, 1, &argument));
+    JS_FreeValue(sv_ctx, sv_call(sv_ctx, CALL_CANCEL, 1, &argument));
 }
 
 /* abandon(request, reason): what was asked for on its behalf ends with this reason. */
@@ -174,6 +176,27 @@ static JSValue native_abandon(JSContext *ctx, JSValueConst this, int argc, JSVal
     return JS_UNDEFINED;
 }
 
+#define CALL_HAND_OVER 23
+
+/*
+ * handOver(operation, late, invocation, place) → whether the host goes on by itself: the end of the operation is the answer
+ * of the event, and nobody else here would hear of either.
+ */
+static JSValue native_hand_over(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint32_t id, place;
+    if (JS_ToUint32(ctx, &id, argv[0]) || JS_ToUint32(ctx, &place, argv[3]))
+        return JS_EXCEPTION;
+    /* The variable of who calls, and the argument. */
+    int alone = sv_asked_is_alone(id, argv[1], argv[2], place, 2);
+    if (alone == SV_SHARED)
+        return JS_FALSE;
+    JSValueConst arguments[2] = {argv[0], JS_NewBool(ctx, alone == SV_OWNED)};
+    JSValue taken = sv_call(ctx, CALL_HAND_OVER, 2, arguments);
+    if (JS_VALUE_GET_TAG(taken) == JS_TAG_BOOL && JS_VALUE_GET_BOOL(taken))
+        sv_asked_forget(id);
+    return taken;
+}
+
 /*
  * promised(made, code, …arguments) → a promise, settled already, of what the host answers to a call. `made` makes of an
  * answer that is a list what the promise gets.
@@ -182,7 +205,7 @@ static JSValue native_promised(JSContext *ctx, JSValueConst this, int argc, JSVa
     int32_t code;
     if (JS_ToInt32(ctx, &code, argv[1]))
         return JS_EXCEPTION;
-    JSValue value = call_code(ctx, code, argc - 2, argv + 2);
+    JSValue value = sv_call(ctx, code, argc - 2, argv + 2);
     if (JS_IsArray(value)) {
         JSValueConst argument = value;
         JSValue made = JS_Call(ctx, argv[0], JS_UNDEFINED, 1, &argument);
@@ -200,7 +223,7 @@ static JSValue native_load(JSContext *ctx, JSValueConst this, int argc, JSValueC
     const char *name = JS_ToCStringLen(ctx, &name_len, argv[0]);
     if (!name)
         return JS_EXCEPTION;
-    JSValue list = sv_modules_known(name, name_len) ? JS_UNDEFINED : call_code(ctx, CALL_MODULES, 1, argv);
+    JSValue list = sv_modules_known(name, name_len) ? JS_UNDEFINED : sv_call(ctx, CALL_MODULES, 1, argv);
     JSValue result = list;
     if (!JS_IsException(list)) {
         JS_SetStripSource(sv_rt, true);
@@ -311,6 +334,7 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("ask", 2, native_ask),
     JS_CFUNC_DEF("askFor", 4, native_ask_for),
     JS_CFUNC_DEF("abandon", 2, native_abandon),
+    JS_CFUNC_DEF("handOver", 4, native_hand_over),
     JS_CFUNC_DEF("promised", 2, native_promised),
     JS_CFUNC_DEF("setDispatch", 1, native_set_dispatch),
     JS_CFUNC_DEF("setErrorFactory", 1, native_set_error_factory),

@@ -12,6 +12,8 @@ int sv_natives_init(JSValue *dispatch);
  * exception made of its refusal.
  */
 JSValue sv_cross(JSContext *ctx, int32_t (*host)(int32_t, const uint8_t *, uint32_t), int argc, JSValueConst *argv);
+/* The same, of a code and its arguments. */
+JSValue sv_call(JSContext *ctx, int32_t code, int argc, JSValueConst *argv);
 /* A promise that is settled by a value, or by the exception that it is; takes it. */
 JSValue sv_settled(JSContext *ctx, JSValue value);
 /*

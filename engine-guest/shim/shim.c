@@ -218,12 +218,17 @@ static JSValue dispatch(int count, JSValueConst *arguments, int *outcome) {
     return JS_UNDEFINED;
 }
 
-/* Tells the prelude what became of the promise that it answered an event with: its result, if it is fulfilled. */
+/*
+ * Tells the prelude what became of the promise that it answered an event with: its result, if it is fulfilled; and if
+ * nobody else will ever hear of that, a number that is not 0: while it waits, of the operation that alone settles it.
+ */
 static void answer(uint32_t id, JSValueConst promise, int *outcome) {
     JSPromiseStateEnum state = JS_PromiseState(sv_ctx, promise);
     JSValue result = state == JS_PROMISE_FULFILLED ? JS_PromiseResult(sv_ctx, promise) : JS_UNDEFINED;
-    JSValueConst arguments[4] = {JS_NewInt32(sv_ctx, SV_EVENT_RAN), JS_NewUint32(sv_ctx, id), promise, result};
-    JS_FreeValue(sv_ctx, dispatch(4, arguments, outcome));
+    uint32_t alone = state == JS_PROMISE_PENDING ? sv_asked_for_alone(promise, 1) : JS_CountReferences(promise) == 1;
+    JSValueConst arguments[5] = {JS_NewInt32(sv_ctx, SV_EVENT_RAN), JS_NewUint32(sv_ctx, id), promise, result,
+                                 JS_NewUint32(sv_ctx, alone)};
+    JS_FreeValue(sv_ctx, dispatch(5, arguments, outcome));
     JS_FreeValue(sv_ctx, result);
     int after = run_jobs();
     if (*outcome == SV_OK)

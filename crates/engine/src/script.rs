@@ -41,6 +41,7 @@ mod sql;
 mod streams;
 mod textcodec;
 mod tokens;
+mod unread;
 mod wasm;
 mod weburl;
 

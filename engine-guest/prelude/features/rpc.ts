@@ -49,7 +49,7 @@ export function serveHeldCall(
   sessionId: number,
 ): void {
   const promise = serveCall(invocation, exported, make, request, handles, sessionId);
-  if (promise !== undefined) onRan(promise, undefined);
+  if (promise !== undefined) onRan(promise, undefined, 0);
 }
 
 function answerSettled(invocation: Invocation, session: Session | null, args: Arrived | null, result: unknown): void {

@@ -277,6 +277,10 @@ globalThis.__sv = {
       reject(reason);
     }
   },
+  // Here every answer comes by the guest.
+  handOver: () => false,
+  passOn: () => false,
+  setResponsePrototype() {},
   async promised(made, code, ...args) {
     const answer = calls[code](...args);
     return Array.isArray(answer) ? made(answer) : answer;
@@ -324,7 +328,7 @@ globalThis.__sv = {
       const answer = fn(kind, id, ...args);
       if (answer === undefined) return;
       const [state, result] = getPromiseDetails(answer);
-      fn(EVENT.RAN, id, answer, state === 1 ? result : undefined);
+      fn(EVENT.RAN, id, answer, state === 1 ? result : undefined, 0);
     };
   },
   setErrorFactory: (fn) => (host.makeError = fn),

@@ -36,6 +36,10 @@ pub mod call {
     pub const CODED: i32 = 142;
     pub const MODULES: i32 = 21;
     pub const FEATURES: i32 = 22;
+    pub const HAND_OVER: i32 = 23;
+    pub const UNREAD_TAKE: i32 = 24;
+    pub const UNREAD_ANSWER: i32 = 25;
+    pub const UNREAD_DROP: i32 = 26;
     pub const CODEC_OPEN: i32 = 160;
     pub const CODEC_STEP: i32 = 161;
     pub const HELD_DROP: i32 = 162;

@@ -25,7 +25,7 @@ use worker::{Env, Handle, Meter};
 
 use super::abi::{self, operation};
 use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
-use super::guest::{Effect, Guest};
+use super::guest::{Effect, Guest, Handed};
 use super::host::{self, Refusal};
 use super::instance::ScriptInstance;
 use super::operations::{self, Completion, encode_body, list_document, put_options};
@@ -143,7 +143,7 @@ pub fn ask(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut Encoder) ->
     };
     let Some(begun) = begun else { return Ok(Answer::Now) };
     let operation = guest.fresh_id();
-    guest.effects.push(Effect::Begun { operation, context, code, begun });
+    guest.effects.push(Effect::Begun { operation, context, code, begun, handed: Handed::No });
     Ok(Answer::Later(operation))
 }
 

@@ -25,6 +25,7 @@ use super::objects::{self, GuestObject};
 use super::prelude::Prelude;
 use super::rpc::Asked;
 use super::sockets::Sockets;
+use super::unread::Unread;
 use super::wasm::{Interrupted, Wasm};
 use crate::cpu;
 use crate::lines::{self, Line};
@@ -39,6 +40,7 @@ pub enum Effect {
         context: u32,
         code: i32,
         arguments: Vec<u8>,
+        handed: Handed,
     },
     /// Goes on with an operation that was begun already.
     Begun {
@@ -46,6 +48,7 @@ pub enum Effect {
         context: u32,
         code: i32,
         begun: Begun,
+        handed: Handed,
     },
     Cancel {
         operation: u32,
@@ -88,6 +91,17 @@ pub enum Effect {
     Rpc(Asked),
     /// Something is said on a socket of a durable object.
     Object(objects::Asked),
+}
+
+/// Whose end of an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handed {
+    /// The guest's, as a COMPLETE event.
+    #[default]
+    No,
+    /// Its request's, as the answer: nothing of the guest is waiting for either. If the client leaves it goes on, or is
+    /// given up.
+    Over { owned: bool },
 }
 
 /// An exception that reached the border, as the guest describes it.
@@ -276,6 +290,7 @@ pub struct Guest {
     pub memory_denied: bool,
     next_id: u32,
     pub held: Held,
+    pub unread: Unread,
     /// `None` where a script has nothing to do with WebAssembly.
     pub wasm: Option<Box<Wasm>>,
 }
@@ -359,6 +374,7 @@ impl Guest {
             memory_denied: false,
             next_id: 1,
             held: Held::default(),
+            unread: Unread::default(),
             wasm: None,
         }
     }

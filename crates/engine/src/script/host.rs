@@ -11,8 +11,8 @@ use wasmtime::{Caller, Linker};
 use super::abi::{self, call, control, crypto};
 use super::ask::{self, Answer};
 use super::codec::{Decoder, Encoder, Malformed, NoKey, Value};
-use super::guest::{Effect, Guest, GuestError, Responded, ResponseBody, on_tick};
-use super::{held, intl, node, objects, operations, prelude, rpc, sockets, textcodec, wasm, weburl};
+use super::guest::{Effect, Guest, GuestError, Handed, Responded, ResponseBody, on_tick};
+use super::{held, intl, nested, node, objects, operations, prelude, rpc, sockets, textcodec, unread, wasm, weburl};
 use crate::lines::Line;
 
 /// Why a call is refused: what the prelude makes an exception of.
@@ -173,6 +173,11 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
             guest.effects.push(Effect::Respond(responded));
         }
         call::MODULES => modules(guest, &mut args, out)?,
+        call::HAND_OVER => {
+            let (operation, owned) = (args.next()?.as_u32()?, args.next()?.as_bool()?);
+            out.bool(nested::hand_over(guest, operation, owned));
+        }
+        call::UNREAD_TAKE..=call::UNREAD_DROP => unread::answer(guest, code, &mut args, out)?,
         call::FEATURES => prelude::encode_features(out),
         call::LOG => log(guest, &mut args)?,
         call::RANDOM => {
@@ -301,7 +306,7 @@ pub(super) fn start(guest: &mut Guest, code: i32, arguments: &[u8]) -> Result<i3
     }
     let operation = guest.fresh_id();
     let context = guest.charged();
-    guest.effects.push(Effect::Start { operation, context, code, arguments: arguments.to_vec() });
+    guest.effects.push(Effect::Start { operation, context, code, arguments: arguments.to_vec(), handed: Handed::No });
     Ok(operation as i32)
 }
 

@@ -26,7 +26,7 @@ use worker::{Call, Core, Ended, Env, Event, Failure, FetchEvent, Instance, Insta
 
 use super::codec::Encoder;
 use super::coding::{self, Coding};
-use super::guest::{Effect, GuestError};
+use super::guest::{Effect, GuestError, Handed};
 use super::ids::IdMap;
 use super::nested::LastCalled;
 use super::operations::{self, Completion, Operation};
@@ -40,6 +40,7 @@ use crate::lines::Line;
 
 mod arguments;
 mod failures;
+mod handed;
 mod loss;
 mod objects;
 mod outgoing;
@@ -152,6 +153,7 @@ struct Request {
     done: bool,
     /// Its answer opened a socket.
     socket: bool,
+    handed: Handed,
 }
 
 struct Running {
@@ -304,6 +306,7 @@ impl ScriptInstance {
             watch: None,
             done: false,
             socket: false,
+            handed: Handed::No,
         };
         self.requests.borrow_mut().insert(request, entry);
         (request, slot)
@@ -415,10 +418,12 @@ impl ScriptInstance {
                         self.fail(sandbox, responded.request, failure, responded.pending);
                     }
                 },
-                Effect::Start { operation, context, code, arguments } => {
+                Effect::Start { operation, context, code, arguments, handed } => {
+                    self.hand_over(context, handed);
                     self.start(sandbox, operation, context, code, arguments);
                 }
-                Effect::Begun { operation, context, code, begun } => {
+                Effect::Begun { operation, context, code, begun, handed } => {
+                    self.hand_over(context, handed);
                     self.go_on(sandbox, operation, context, code, begun);
                 }
                 Effect::Cancel { operation } => {

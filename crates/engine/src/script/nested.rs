@@ -24,10 +24,11 @@ use url::Url;
 use worker::object::Target;
 use worker::{Call, Env, Event, Failure, FetchEvent, Handle, Meter, Response};
 
+use super::abi::operation;
 use super::ask::{Answer, Begun};
 use super::codec::{Decoder, Encoder, Value};
 use super::coding::Coding;
-use super::guest::{Effect, Guest};
+use super::guest::{Effect, Guest, GuestCall, Handed};
 use super::host::{parse_headers_if, write_headers};
 use super::objects;
 use super::operations::{self, Completion, fetch};
@@ -133,8 +134,34 @@ pub fn ask(guest: &mut Guest, env: &Arc<Env>, arguments: &[u8], out: &mut Encode
         Err(failed) => Begun::Ended(Box::new(failed)),
     };
     let operation = guest.fresh_id();
-    guest.effects.push(Effect::Begun { operation, context, code: super::abi::operation::SERVICE, begun });
+    guest.effects.push(Effect::Begun { operation, context, code: operation::SERVICE, begun, handed: Handed::No });
     Answer::Later(operation)
+}
+
+/// Whether the end of an operation, which this entry began, may be the answer to its request as it is: it is a request
+/// itself, and nothing else is or was done for the one.
+pub fn hand_over(guest: &mut Guest, id: u32, owned: bool) -> bool {
+    let request = guest.charged();
+    let idle = |call: &GuestCall| call.operations == 0 && call.passive.is_empty() && call.body.is_none();
+    if guest.object.is_some() || !guest.calls.get(&request).is_some_and(idle) {
+        return false;
+    }
+    let mut own = None;
+    for effect in &mut guest.effects {
+        let (operation, context, code, handed) = match effect {
+            Effect::Start { operation, context, code, handed, .. } => (*operation, *context, *code, handed),
+            Effect::Begun { operation, context, code, handed, .. } => (*operation, *context, *code, handed),
+            _ => return false,
+        };
+        if operation == id && matches!(code, operation::FETCH | operation::SERVICE) {
+            own = Some(handed);
+        } else if context == request {
+            return false;
+        }
+    }
+    let Some(handed) = own else { return false };
+    *handed = Handed::Over { owned };
+    true
 }
 
 /// A request that is on its way.
@@ -142,6 +169,7 @@ struct Sent {
     url: String,
     /// The URL is what the guest wrote.
     as_written: bool,
+    is_head: bool,
     answer: Answering,
 }
 
@@ -158,27 +186,29 @@ fn begin(guest: &mut Guest, env: &Env, arguments: &[u8]) -> Result<Sent, Complet
     caller.event = None;
     let (url, answer) = asked.send(env, called, (&caller.call, &caller.meter), body)?;
     let as_written = asked.url.as_str()? == url;
-    Ok(Sent { url, as_written, answer })
+    let is_head = asked.method.as_str()? == "HEAD";
+    Ok(Sent { url, as_written, is_head, answer })
 }
 
 /// Lets the callee run as far as it goes; `None` if it answered, and the encoder holds that.
 fn run(guest: &mut Guest, sent: Sent, out: &mut Encoder) -> Option<Begun> {
-    let Sent { url, as_written, mut answer } = sent;
+    let Sent { url, as_written, is_head, mut answer } = sent;
     // The callee's time is its own.
     guest.charge();
     let at_once = (&mut answer).now_or_never();
     guest.charge_elsewhere(Duration::ZERO);
     guest.look_at_clock();
     let completed = move |result: Result<Response, Failure>, url: String| match result {
-        Ok(response) if is_whole(&response) => {
-            Completion::value(|out| encode(response, (!as_written).then_some(&url), out))
-        }
+        Ok(response) if is_whole(&response) => Completion::Whole { response, url: (!as_written).then_some(url) },
         Ok(response) => Completion::Response { response, url, redirected: false },
         Err(failure) => failure.into(),
     };
     match at_once {
         Some(Ok(response)) if is_whole(&response) => {
-            encode(response, (!as_written).then_some(&url), out);
+            match if is_head { Err((response, url)) } else { guest.unread.keep(without_null_body(response), url) } {
+                Ok(place) => drop(out.integer(u64::from(place))),
+                Err((response, url)) => encode(response, Some(&url), out),
+            }
             None
         }
         Some(result) => Some(Begun::Ended(Box::new(completed(result, url)))),
@@ -194,12 +224,24 @@ fn is_whole(response: &Response) -> bool {
         && !Upgrade::is_in(response)
 }
 
+/// A null body status of the Fetch Standard, of those that an answer may have.
+pub fn has_null_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn without_null_body(mut response: Response) -> Response {
+    if has_null_body(response.status()) {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
 /// Bodies of so many bytes may become texts: a text is made sooner than an array of bytes, and what is
 /// read of it is the same while it is ASCII.
 const TEXT_BYTES: usize = 4 << 10;
 
 /// The state of a `Response`, as the prelude has it. No URL is that of the request.
-fn encode<'a>(mut response: Response, url: Option<&String>, out: &'a mut Encoder) -> &'a mut Encoder {
+pub fn encode(mut response: Response, url: Option<&str>, out: &mut Encoder) {
     let body = response.body_mut().take_whole().unwrap_or_default();
     out.array(8);
     let is_text = body.len() <= TEXT_BYTES && body.is_ascii();
@@ -209,5 +251,5 @@ fn encode<'a>(mut response: Response, url: Option<&String>, out: &'a mut Encoder
     };
     let status = response.status();
     out.string_with(|to| write_headers(response.headers(), to)).bool(false).integer(u64::from(status.as_u16()));
-    out.string(status.canonical_reason().unwrap_or("")).optional_string(url.map(String::as_str)).bool(false).null()
+    out.string(status.canonical_reason().unwrap_or("")).optional_string(url).bool(false).string("basic");
 }

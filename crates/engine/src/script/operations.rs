@@ -31,6 +31,8 @@ pub mod fetch;
 /// What most results take: a receipt, a number, a short text.
 const VALUE_BYTES: usize = 64;
 
+pub const NO_SOCKET: &str = "an answer of status 101 without a socket";
+
 /// A body that is wanted whole goes into the guest when so much of it is there: what the guest holds counts against its
 /// memory, what waits here does not.
 const GATHERED_BYTES: usize = 256 << 10;
@@ -49,6 +51,11 @@ pub struct Operation {
 pub enum Completion {
     /// One encoded value.
     Value(Vec<u8>),
+    /// A response that is all there; with its URL, if that is not the one that was asked for.
+    Whole {
+        response: Response,
+        url: Option<String>,
+    },
     Response {
         response: Response,
         url: String,
@@ -191,6 +198,7 @@ impl Completion {
                 rpc::encode_messages(session, messages, request, instance, guest, out);
             }
             Completion::Value(value) => out.bool(true).0.extend_from_slice(&value),
+            Completion::Whole { response, url } => nested::encode(response, url.as_deref(), out.bool(true)),
             Completion::Gathered { data, is_text, is_end } => {
                 encode_gathered(&data, is_text, out.bool(true).array(2));
                 out.bool(is_end);
@@ -198,8 +206,7 @@ impl Completion {
             Completion::Response { mut response, url, redirected } => {
                 let socket = Upgrade::take(&mut response);
                 if socket.is_none() && response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-                    let failed =
-                        Completion::failed(&code::UPSTREAM_PROTOCOL, "an answer of status 101 without a socket");
+                    let failed = Completion::failed(&code::UPSTREAM_PROTOCOL, NO_SOCKET);
                     return failed.encode(request, instance, guest, out);
                 }
                 if socket.is_some() && !sockets::has_room(guest) {

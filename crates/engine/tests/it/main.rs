@@ -8,6 +8,7 @@ mod compression;
 mod crypto;
 mod fixture;
 mod fuzz;
+mod handed;
 mod html_rewriter;
 mod intl;
 mod language;

@@ -61,6 +61,10 @@ impl ScriptInstance {
                 if self.strike(sandbox, operation).is_none() {
                     return None;
                 }
+                if self.is_handed_over(request) {
+                    self.pass_on(sandbox, request, completion);
+                    return None;
+                }
                 sandbox.store.data_mut().charge_native(request);
                 ended = completion.is_end();
                 completion.encode(request, self, sandbox.store.data_mut(), out);
@@ -68,6 +72,10 @@ impl ScriptInstance {
             }
             Input::Abort { request } => {
                 if !self.requests.borrow().contains_key(&request) {
+                    return None;
+                }
+                if self.is_handed_over(request) {
+                    self.abort_handed(sandbox, request);
                     return None;
                 }
                 (abi::event::ABORT, request, request)

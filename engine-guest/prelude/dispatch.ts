@@ -17,8 +17,8 @@ import {
   CALL_CODED, CALL_FAIL, EVENT_ABORT, EVENT_COMPLETE, EVENT_FETCH, EVENT_INIT, EVENT_OBJECT_ALARM,
   EVENT_OBJECT_CLOSED, EVENT_OBJECT_FETCH, EVENT_OBJECT_INIT, EVENT_OBJECT_MESSAGE, EVENT_OBJECT_RPC, EVENT_PRELOAD, EVENT_RAN, EVENT_RPC,
   EVENT_SCHEDULED,
-  EVENT_START, call, handOver, makeContext, makeRequest, passOn, peekResponse,
-  promiseResult, promiseState, respond, setDispatch,
+  EVENT_START, atEnd, call, handOver, makeContext, makeRequest, passOn, peekResponse,
+  promiseResult, promiseState, respond, setDispatch, setEnds,
 } from "./native.ts";
 import { complete } from "./operations.ts";
 import { hasOwn, isObject, isView, markHandled, promiseResolved, promiseThen } from "./primordials.ts";
@@ -247,11 +247,7 @@ function answerWhenSettled(invocation: Invocation, result: unknown): void {
     return fail(invocation, error);
   }
   keep(invocation);
-  promiseThen(
-    promise,
-    (value: unknown) => answerValue(invocation, value),
-    (reason: unknown) => fail(invocation, reason),
-  );
+  atEnd(promise, invocation);
 }
 
 function answerValue(invocation: Invocation, value: unknown): void {
@@ -386,3 +382,4 @@ function noHandlerScheduled(invocation: Invocation): void {
 }
 
 setDispatch(dispatch);
+setEnds(answerValue, fail);

@@ -29,6 +29,9 @@ export interface Native {
   ): Promise<any>;
   /** What was asked for on behalf of a request ends with this reason. */
   abandon(request: number, reason: unknown): void;
+  /** Has `fulfilled` or `rejected` called when a promise settles, with the state that `atEnd` was given and its end. */
+  setEnds(fulfilled: (state: any, value: unknown) => void, rejected: (state: any, reason: unknown) => void): void;
+  atEnd(promise: Promise<unknown>, state: unknown[]): void;
   /** Whether the answer to an event is a response that the host has, and that only `holders` ever will. */
   passOn(request: number, response: unknown, pending: boolean, holders: number): boolean;
   /** Of responses that the host has. */
@@ -125,7 +128,8 @@ const native: Native = scope.__sv;
 delete scope.__sv;
 
 export const {
-  call, start, ask, askFor, abandon, handOver, passOn, setResponsePrototype, promised, setStatements, makeStatement, statementParts, makeContext,
+  call, start, ask, askFor, abandon, handOver, passOn, setResponsePrototype,
+  setEnds, atEnd, promised, setStatements, makeStatement, statementParts, makeContext,
   makeObjectId, makeStub, makeRequest, makeResponse, makeUrl, keepRequest, keepResponse, keepUrl, peekRequest,
   peekResponse, peekUrl, stateOfContext, stateOfObjectId, stateOfStub, stateOfRequest, stateOfResponse, stateOfUrl,
   requestGetters, responseGetters, urlGetters, load, setDispatch, setErrorFactory, respond, utf8Encode, utf8Decode,

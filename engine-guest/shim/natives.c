@@ -310,6 +310,54 @@ static JSValue native_make_callable(JSContext *ctx, JSValueConst this, int argc,
     return JS_NewObjectProtoClass(ctx, argv[0], callable_class);
 }
 
+/*
+ * What is called when the promise settles that is the answer to an event: an object for each of the two ends, which has
+ * the event's state and no property.
+ */
+enum { FULFILLED, REJECTED, ENDS };
+static JSClassID end_classes[ENDS];
+static JSValue end_handlers[ENDS];
+
+static void free_end(JSRuntime *rt, JSValueConst end) {
+    JSClassID of;
+    JS_FreeValueRT(rt, JS_MKPTR(JS_TAG_OBJECT, JS_GetAnyOpaque(end, &of)));
+}
+
+static void mark_end(JSRuntime *rt, JSValueConst end, JS_MarkFunc *mark) {
+    JSClassID of;
+    JS_MarkValue(rt, JS_MKPTR(JS_TAG_OBJECT, JS_GetAnyOpaque(end, &of)), mark);
+}
+
+static JSValue call_end(JSContext *ctx, JSValueConst end, JSValueConst this, int argc, JSValueConst *argv, int flags) {
+    JSClassID of;
+    void *state = JS_GetAnyOpaque(end, &of);
+    JSValueConst arguments[2] = {JS_MKPTR(JS_TAG_OBJECT, state), argv[0]};
+    return JS_Call(ctx, end_handlers[of == end_classes[REJECTED]], JS_UNDEFINED, 2, arguments);
+}
+
+static JSValue new_end(JSContext *ctx, JSValueConst state, int end) {
+    JSValue object = JS_NewObjectClass(ctx, end_classes[end]);
+    if (!JS_IsException(object))
+        JS_SetOpaque(object, JS_VALUE_GET_PTR(JS_DupValue(ctx, state)));
+    return object;
+}
+
+/* setEnds(fulfilled, rejected): what is called with an event's state, and the value or the reason. */
+static JSValue native_set_ends(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    keep(ctx, &end_handlers[FULFILLED], argv[0]);
+    return keep(ctx, &end_handlers[REJECTED], argv[1]);
+}
+
+/* atEnd(promise, state) */
+static JSValue native_at_end(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    JSValue fulfilled = new_end(ctx, argv[1], FULFILLED);
+    JSValue rejected = JS_IsException(fulfilled) ? JS_EXCEPTION : new_end(ctx, argv[1], REJECTED);
+    int failed = JS_IsException(rejected) || JS_WatchPromise(ctx, argv[0], fulfilled, rejected);
+    JS_FreeValue(ctx, fulfilled);
+    JS_FreeValue(ctx, rejected);
+    return failed ? JS_EXCEPTION : JS_UNDEFINED;
+}
+
 static JSValue native_now(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     return JS_NewFloat64(ctx, sv_import_now() / 1000.0);
 }
@@ -347,6 +395,8 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("promiseResult", 1, native_promise_result),
     JS_CFUNC_DEF("setCallable", 1, native_set_callable),
     JS_CFUNC_DEF("makeCallable", 1, native_make_callable),
+    JS_CFUNC_DEF("setEnds", 2, native_set_ends),
+    JS_CFUNC_DEF("atEnd", 2, native_at_end),
     JS_CFUNC_DEF("now", 0, native_now),
     JS_CFUNC_DEF("callSite", 0, native_call_site),
     JS_CFUNC_DEF("detach", 1, native_detach),
@@ -369,6 +419,13 @@ int sv_natives_init(JSValue *dispatch) {
     JS_NewClassID(sv_rt, &callable_class);
     if (JS_NewClass(sv_rt, callable_class, &callable_def))
         return -1;
+    JSClassDef end_def = {"End", .finalizer = free_end, .gc_mark = mark_end, .call = call_end};
+    for (int end = 0; end < ENDS; end++) {
+        end_handlers[end] = JS_UNDEFINED;
+        JS_NewClassID(sv_rt, &end_classes[end]);
+        if (JS_NewClass(sv_rt, end_classes[end], &end_def))
+            return -1;
+    }
     JSValue global = JS_GetGlobalObject(sv_ctx);
     JSValue object = JS_NewObject(sv_ctx);
     JS_SetPropertyFunctionList(sv_ctx, object, natives, sizeof(natives) / sizeof(natives[0]));

@@ -263,6 +263,8 @@ const place = (at) => (state) => state[at];
 const part = (from, to) => ([parts]) => parts[0].slice(parts[from], parts[to]);
 let statementPrototype;
 
+let ends;
+
 globalThis.__sv = {
   call: (code, ...args) => calls[code](...args),
   start: startOperation,
@@ -281,6 +283,8 @@ globalThis.__sv = {
   handOver: () => false,
   passOn: () => false,
   setResponsePrototype() {},
+  setEnds(fulfilled, rejected) { ends = [fulfilled, rejected]; },
+  atEnd(promise, state) { promise.then((value) => ends[0](state, value), (reason) => ends[1](state, reason)); },
   async promised(made, code, ...args) {
     const answer = calls[code](...args);
     return Array.isArray(answer) ? made(answer) : answer;

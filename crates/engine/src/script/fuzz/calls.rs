@@ -13,7 +13,7 @@ use crate::script::host;
 
 /// Every call, and what its arguments should be: `u` a number, `h` a handle, `s` text, `n` a name,
 /// `b` a boolean, `y` bytes or nothing, `a` a list, `e` edits.
-const CALLS: [(i32, &str); 45] = [
+const CALLS: [(i32, &str); 49] = [
     (call::LOG, "nss"),
     (call::RANDOM, "u"),
     (call::URL_PARSE, "ss"),
@@ -31,6 +31,10 @@ const CALLS: [(i32, &str); 45] = [
     (call::TEXT_DECODE, "nuybb"),
     (call::CODED, "hh"),
     (call::MODULES, "n"),
+    (call::HAND_OVER, "hb"),
+    (call::UNREAD_TAKE, "h"),
+    (call::UNREAD_ANSWER, "hhb"),
+    (call::UNREAD_DROP, "h"),
     (call::CODEC_OPEN, "nb"),
     (call::CODEC_STEP, "hyb"),
     (call::CODEC_STEP, "hyb"),

@@ -197,23 +197,7 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         }
         call::CANCEL => guest.effects.push(Effect::Cancel { operation: args.next()?.as_u32()? }),
         call::BODY_CANCEL => guest.effects.push(Effect::BodyCancel { handle: args.next()?.as_u32()? }),
-        call::STREAM_OPEN => {
-            let stream = guest.fresh_id();
-            let length = args.next()?;
-            let bytes = if length.is_nullish() { None } else { Some(length.as_f64()? as u64) };
-            guest.effects.push(Effect::StreamOpen { stream, bytes });
-            out.integer(u64::from(stream));
-        }
-        call::STREAM_LINK => {
-            let (stream, handle) = (args.next()?.as_u32()?, args.next()?.as_u32()?);
-            guest.effects.push(Effect::StreamLink { stream, handle });
-        }
-        call::STREAM_CLOSE => guest.effects.push(Effect::StreamClose { stream: args.next()?.as_u32()? }),
-        call::STREAM_ABORT => {
-            let stream = args.next()?.as_u32()?;
-            let error = guest_error(&mut args)?;
-            guest.effects.push(Effect::StreamAbort { stream, error });
-        }
+        call::STREAM_OPEN..=call::STREAM_ABORT | call::STREAM_LINK => stream(guest, code, &mut args, out)?,
         call::DONE => guest.effects.push(Effect::Done { request: args.next()?.as_u32()? }),
         call::FAIL => {
             let request = args.next()?.as_u32()?;
@@ -235,6 +219,25 @@ pub(super) fn answer(guest: &mut Guest, code: i32, arguments: &[u8], out: &mut E
         call::SOCKET_OPEN..=call::SOCKET_BUFFERED => sockets::answer(guest, code, &mut args, out)?,
         _ => return Err(Refusal::type_error("there is no such call")),
     }
+    Ok(())
+}
+
+/// The body of an answer, or of a request, that the guest writes.
+fn stream(guest: &mut Guest, code: i32, args: &mut Decoder<'_>, out: &mut Encoder) -> Result<(), Refusal> {
+    if code == call::STREAM_OPEN {
+        let stream = guest.fresh_id();
+        let length = args.next()?;
+        let bytes = if length.is_nullish() { None } else { Some(length.as_f64()? as u64) };
+        guest.effects.push(Effect::StreamOpen { stream, bytes });
+        out.integer(u64::from(stream));
+        return Ok(());
+    }
+    let stream = args.next()?.as_u32()?;
+    guest.effects.push(match code {
+        call::STREAM_LINK => Effect::StreamLink { stream, handle: args.next()?.as_u32()? },
+        call::STREAM_CLOSE => Effect::StreamClose { stream },
+        _ => Effect::StreamAbort { stream, error: guest_error(args)? },
+    });
     Ok(())
 }
 

@@ -93,7 +93,7 @@ pub enum Effect {
     Object(objects::Asked),
 }
 
-/// Whose end of an operation is.
+/// Whose the end of an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Handed {
     /// The guest's, as a COMPLETE event.

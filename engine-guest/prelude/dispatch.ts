@@ -29,7 +29,7 @@ import { isHandedOver, openSending, pump } from "./sending.ts";
 import { callFeature } from "./service.ts";
 import { answerWithSocket } from "./sockets.ts";
 import {
-  ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, INVOCATION, type Invocation, KEPT, PENDING, REQUEST_BODY,
+  ABORTED, ANSWERED, BODY, type BodyValue, HEADERS, ID, INVOCATION, INVOCATION_SIGNAL, type Invocation, KEPT, PENDING, REQUEST_BODY,
   type RequestState, type ResponseState, STATUS, STATUS_TEXT, STOP_SENDING, USED,
 } from "./state.ts";
 import { type ReadableStream, takeWhole } from "./streams/readable.ts";
@@ -110,7 +110,9 @@ export function onRan(promise: Promise<unknown>, result: unknown, alone: number)
   if (alone !== 0) {
     // What another answers is the answer: it need not come by here.
     if (result === undefined) {
-      if (invocation[PENDING] === 0 && handOver(alone, arrived, invocation, INVOCATION)) return;
+      // Who has the signal wants to hear that the client left.
+      const isHeard = invocation[PENDING] !== 0 || invocation[INVOCATION_SIGNAL] !== null;
+      if (!isHeard && handOver(alone, arrived, invocation, INVOCATION)) return;
     } else if (passOn(invocation[ID], result, invocation[PENDING] !== 0, HOLDERS_OF_RESULT)) return answered(invocation);
   }
   const response = peekResponse(result);

@@ -32,7 +32,7 @@ static uint32_t place_of(void *state) { return (uintptr_t)state >> 1; }
 #define DROPPED_MAX 16
 static uint32_t dropped[DROPPED_MAX], dropped_count;
 
-static void drop_unread(void) {
+void sv_unread_drop(void) {
     while (dropped_count) {
         JSValueConst place = JS_NewUint32(sv_ctx, dropped[--dropped_count]);
         JS_FreeValue(sv_ctx, sv_call(sv_ctx, CALL_UNREAD_DROP, 1, &place));
@@ -40,7 +40,6 @@ static void drop_unread(void) {
 }
 
 JSValue sv_unread_response(uint32_t place) {
-    drop_unread();
     JSValue object = JS_NewObjectClass(sv_ctx, classes[RESPONSE]);
     if (JS_IsException(object))
         dropped[dropped_count++] = place;

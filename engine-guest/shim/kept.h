@@ -8,5 +8,7 @@
 int sv_kept_natives(JSValueConst object);
 /* A Response that the host has in a place, until a script looks into it. */
 JSValue sv_unread_response(uint32_t place);
+/* Tells the host of those that nobody has any more, before it is asked for another: it has few places. */
+void sv_unread_drop(void);
 
 #endif

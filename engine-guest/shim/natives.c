@@ -140,6 +140,7 @@ static JSValue native_ask(JSContext *ctx, JSValueConst this, int argc, JSValueCo
 static JSValue native_ask_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     int32_t code;
     uint32_t request;
+    sv_unread_drop();
     if (JS_ToUint32(ctx, &request, argv[0]) || JS_ToInt32(ctx, &code, argv[3]) ||
         encode_arguments(argc - 4, argv + 4))
         return JS_EXCEPTION;

@@ -158,6 +158,7 @@ fn a_guest_that_keeps_nothing_of_what_it_passed_on_has_forgotten_it() {
             ("globalThis.kept = asked; return asked;", "kept"),
             ("globalThis.kept = request; return asked;", "kept"),
             ("globalThis.kept = ctx; return asked;", "kept"),
+            ("request.signal.onabort = () => {}; return asked;", "kept"),
             ("ctx.waitUntil(asked); return asked;", "kept"),
             ("setTimeout(() => {}, 60_000); return asked;", "kept"),
             ("asked.finally(() => {}); return asked;", "kept"),
@@ -208,6 +209,23 @@ fn what_was_passed_on_is_given_up_with_its_client_unless_it_is_the_handlers_own(
             while app.instance.state().in_flight > 0 {
                 tokio::task::yield_now().await;
             }
+        }
+    });
+}
+
+#[test]
+fn a_script_that_listens_to_its_client_hears_that_it_left() {
+    on_core(async {
+        let source = "let left = 'no';
+            export default { fetch(request, { OTHER }) {
+                if (request.url.endsWith('/left')) return new Response(left);
+                request.signal.addEventListener('abort', () => { left = 'yes'; });
+                return OTHER.fetch('http://other.test/');
+            } };";
+        let (app, _other) = start(source);
+        drop(begin(&app, get("http://a.test/")));
+        while app.text(get("http://a.test/left")).await != "yes" {
+            tokio::task::yield_now().await;
         }
     });
 }

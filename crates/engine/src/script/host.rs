@@ -392,6 +392,22 @@ pub fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a block is what [`write_headers`] writes of these; told of plain text only.
+pub fn is_written(headers: &HeaderMap, block: &str) -> bool {
+    let mut rest = block.as_bytes();
+    let mut skip = |part: &[u8]| match rest.strip_prefix(part) {
+        Some(after) => {
+            rest = after;
+            true
+        }
+        None => false,
+    };
+    let is_next = |(place, (name, value)): (usize, (&HeaderName, &HeaderValue))| {
+        (place == 0 || skip(b"\n")) && skip(name.as_str().as_bytes()) && skip(b"\n") && skip(value.as_bytes())
+    };
+    block.is_ascii() && headers.iter().enumerate().all(is_next) && rest.is_empty()
+}
+
 /// Writes a new seed for `Math.random`; the guest takes it at its next entry.
 pub fn seed(memory: wasmtime::Memory, mut store: impl wasmtime::AsContextMut<Data = Guest>) -> wasmtime::Result<()> {
     let at = store.as_context().data().layout.control + control::SEED;

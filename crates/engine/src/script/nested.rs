@@ -29,7 +29,7 @@ use super::ask::{Answer, Begun};
 use super::codec::{Decoder, Encoder, Value};
 use super::coding::Coding;
 use super::guest::{Effect, Guest, GuestCall, Handed};
-use super::host::{parse_headers_if, write_headers};
+use super::host::{self, write_headers};
 use super::objects;
 use super::operations::{self, Completion, fetch};
 
@@ -72,36 +72,68 @@ impl<'a> Asked<'a> {
         Ok(Self { callee, method, url, headers, body, stream })
     }
 
-    /// Sends it on behalf of a request; answers with its URL, too.
+    /// Sends it on behalf of a request; answers with its URL, too. What came with that request, if it is at hand, is
+    /// passed on where the guest changed nothing of it.
     pub fn send(
         &self,
         env: &Env,
         last: &LastCalled,
         (call, meter): (&Call, &Meter),
+        given: Option<Box<FetchEvent>>,
         body: Body,
     ) -> Result<(String, Answering), Completion> {
+        let mut event = match self.unchanged(given)? {
+            Some(event) => event,
+            None => self.made()?,
+        };
+        operations::count(meter, env)?;
+        let traceparent = {
+            let record = call.record.edit();
+            event.client = record.client;
+            HeaderValue::from_bytes(&record.trace.traceparent_bytes())
+        };
+        if let Ok(value) = traceparent {
+            event.headers.insert(HeaderName::from_static("traceparent"), value);
+        }
+        let url = last.url(self.url.as_str()?)?;
+        if event.url != url {
+            event.url.clone_from(&url);
+        }
+        event.body = body;
+        let answer = invoke(env, last, &self.callee, call.deeper(), Event::Fetch(event))?;
+        Ok((url, answer))
+    }
+
+    /// A request with the method and the fields that are asked for, made of one that has both.
+    fn unchanged(&self, given: Option<Box<FetchEvent>>) -> Result<Option<Box<FetchEvent>>, Completion> {
+        let (method, block) = (self.method.as_str()?, self.headers.as_optional_str()?.unwrap_or(""));
+        let same = |given: &Box<FetchEvent>| {
+            given.method == method
+                && !given.headers.contains_key(header::UPGRADE)
+                && host::is_written(&given.headers, block)
+        };
+        let Some(mut event) = given.filter(same) else { return Ok(None) };
+        let kept: Vec<HeaderName> = event.headers.keys().filter(|name| !fetch::is_forwarded(name)).cloned().collect();
+        for name in kept {
+            event.headers.remove(name);
+        }
+        (event.cf, event.entry) = (None, None);
+        Ok(Some(event))
+    }
+
+    fn made(&self) -> Result<Box<FetchEvent>, Completion> {
         let method = Method::from_bytes(self.method.as_str()?.as_bytes())
             .map_err(|_| Completion::type_error("the method is not a token"))?;
         let mut upgrade = false;
-        let mut headers = parse_headers_if(self.headers.as_optional_str()?.unwrap_or(""), |name, value| {
+        let mut headers = host::parse_headers_if(self.headers.as_optional_str()?.unwrap_or(""), |name, value| {
             upgrade |= fetch::asks_for_socket(name, value);
             fetch::is_forwarded(name)
         })?;
-        operations::count(meter, env)?;
-        let (traceparent, client) = {
-            let record = call.record.edit();
-            (HeaderValue::from_bytes(&record.trace.traceparent_bytes()), record.client)
-        };
-        if let Ok(value) = traceparent {
-            headers.insert(HeaderName::from_static("traceparent"), value);
-        }
         if upgrade {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        let url = last.url(self.url.as_str()?)?;
-        let event = FetchEvent { method, url: url.clone(), headers, body, client, cf: None, entry: None };
-        let answer = invoke(env, last, &self.callee, call.deeper(), Event::Fetch(Box::new(event)))?;
-        Ok((url, answer))
+        let (url, body) = (String::new(), Body::empty());
+        Ok(Box::new(FetchEvent { method, url, headers, body, client: None, cf: None, entry: None }))
     }
 }
 
@@ -183,8 +215,11 @@ fn begin(guest: &mut Guest, env: &Env, arguments: &[u8]) -> Result<Sent, Complet
     let Guest { calls, called, .. } = guest;
     let caller = calls.get_mut(&context).ok_or_else(operations::ended)?;
     // From here on it may have left a trace.
-    caller.event = None;
-    let (url, answer) = asked.send(env, called, (&caller.call, &caller.meter), body)?;
+    let given = match caller.event.take() {
+        Some(Event::Fetch(event)) => Some(event),
+        _ => None,
+    };
+    let (url, answer) = asked.send(env, called, (&caller.call, &caller.meter), given, body)?;
     let as_written = asked.url.as_str()? == url;
     let is_head = asked.method.as_str()? == "HEAD";
     Ok(Sent { url, as_written, is_head, answer })

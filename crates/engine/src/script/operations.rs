@@ -460,7 +460,7 @@ impl Operation {
         // Taken first: whatever is refused below, nothing of the body stays behind.
         let body = self.body(&asked.body, &asked.stream)?;
         let (call, meter) = self.context.as_ref().ok_or_else(ended)?;
-        let (url, answer) = asked.send(self.env(), &self.instance.called, (call, meter), body)?;
+        let (url, answer) = asked.send(self.env(), &self.instance.called, (call, meter), None, body)?;
         Ok(Completion::Response { response: answer.await?, url, redirected: false })
     }
 

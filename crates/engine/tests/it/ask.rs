@@ -209,6 +209,73 @@ mod other_workers {
         });
     }
 
+    /// All that the other sees of a request, in the order of names.
+    fn seen(event: &FetchEvent) -> Response {
+        let mut fields: Vec<String> = event.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+        fields.retain(|field| !field.starts_with("traceparent: "));
+        fields.sort();
+        let traces = event.headers.get_all("traceparent").iter().count();
+        let whole = event.body.whole().map(<[u8]>::len);
+        let (method, url, cf) = (&event.method, &event.url, &event.cf);
+        Response::new(Body::full(format!("{method} {url} {whole:?} {cf:?} {traces}\n{}", fields.join("\n"))))
+    }
+
+    /// What came is sent on as it lies there; what is made anew of its parts must look the same.
+    #[test]
+    fn a_request_that_is_passed_on_is_what_it_would_be_if_it_were_made_anew() {
+        let passed = "return OTHER.fetch(request);";
+        let copied = "void request.headers.get('accept'); return OTHER.fetch(new Request(request));";
+        let anew = "return OTHER.fetch(request.url, { method: request.method, headers: request.headers });";
+        let fields: [&[(&str, &[u8])]; 5] = [
+            &[],
+            &[("host", b"a.test"), ("accept", b"*/*"), ("traceparent", b"00-1-2-03"), ("cookie", b"a=b")],
+            &[("x-two", b"1"), ("connection", b"close"), ("x-two", b"2"), ("te", b"trailers"), ("x-three", b"")],
+            &[("x-latin", b"caf\xe9"), ("keep-alive", b"5"), ("accept", b"text/html")],
+            &[("upgrade", b"websocket"), ("connection", b"upgrade"), ("expect", b"100-continue")],
+        ];
+        on_core(async {
+            for fields in fields {
+                let mut told = Vec::new();
+                for body in [passed, copied, anew] {
+                    let app = bound(body, seen);
+                    let mut event = FetchEvent { cf: Some("{}".into()), ..get("http://a.test/now?a=%20") };
+                    for (name, value) in fields {
+                        let value = http::HeaderValue::from_bytes(value).expect("it may stand in a field");
+                        event.headers.append(http::HeaderName::from_static(name), value);
+                    }
+                    told.push(app.text(event).await);
+                }
+                assert_eq!(told[0], told[2]);
+                assert_eq!(told[1], told[2]);
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_script_changed_of_a_request_is_changed() {
+        on_core(async {
+            let app = bound(
+                r#"const told = [];
+                const asked = [
+                    new Request(request, { headers: { accept: "text/plain" } }), new Request(request, { method: "DELETE" }),
+                    new Request("http://b.test/else", request), request,
+                ];
+                for (const one of asked) told.push(await (await OTHER.fetch(one)).text());
+                return new Response(told.join("\n"));"#,
+                seen,
+            );
+            let mut event = get("http://a.test/");
+            event.headers.insert("accept", "*/*".parse().unwrap());
+            let told = [
+                "GET http://a.test/ Some(0) None 1\naccept: \"text/plain\"",
+                "DELETE http://a.test/ Some(0) None 1\naccept: \"*/*\"",
+                "GET http://b.test/else Some(0) None 1\naccept: \"*/*\"",
+                "GET http://a.test/ Some(0) None 1\naccept: \"*/*\"",
+            ];
+            assert_eq!(app.text(event).await, told.join("\n"));
+        });
+    }
+
     #[test]
     fn each_counts_as_a_call_to_the_outside() {
         on_core(async {

@@ -107,12 +107,18 @@ pub const PROFILE: &str = "LLVM_PROFILE_FILE";
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // What it started may not end with it.
+        let started = self.tree().unwrap_or_default().into_iter().skip(1);
+        let started: Vec<String> = started.map(|stat| stat.pid.to_string()).collect();
         let asked = std::env::var_os(PROFILE).is_some()
             && repo::runs(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
         if !asked || !ended(&mut self.child) {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
+        if !started.is_empty() {
+            repo::runs(Command::new("kill").arg("-KILL").args(started));
+        }
     }
 }
 

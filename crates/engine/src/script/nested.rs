@@ -113,8 +113,9 @@ impl<'a> Asked<'a> {
                 && host::is_written(&given.headers, block)
         };
         let Some(mut event) = given.filter(same) else { return Ok(None) };
-        let kept: Vec<HeaderName> = event.headers.keys().filter(|name| !fetch::is_forwarded(name)).cloned().collect();
-        for name in kept {
+        let left_out: Vec<HeaderName> =
+            event.headers.keys().filter(|name| !fetch::is_forwarded(name)).cloned().collect();
+        for name in left_out {
             event.headers.remove(name);
         }
         (event.cf, event.entry) = (None, None);

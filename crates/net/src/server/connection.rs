@@ -236,7 +236,8 @@ where
     let held = http1 && websocket::asks(request.headers());
     let switching = Switching::of(&mut request);
     let (mut response, mut close) = match normalise(request, &switching, &connection) {
-        Ok(request) => ((connection.service)(request).await, false),
+        // Boxed where it will lie: it is long, and else all of it is moved to where it is waited for.
+        Ok(request) => (boxed(|| (connection.service)(request)).await, false),
         Err(refusal) => {
             (connection.server.on_refusal)(connection.peer, refusal.code, &refusal.detail);
             let mut response = refusal.response();

@@ -1,11 +1,16 @@
 //! `cargo xtask dist`: the binary as it is released, optimised by a profile of itself at work.
 //!
-//! Three steps, each in a folder of `guided` below cargo's target folder: a build that counts how often each
-//! part of it runs, the benches' own cases with that build and no peer, and the build that uses the counts. A
-//! function that has changed since is compiled as without a profile, so a profile is never wrong, only old;
-//! here it is always made anew. It takes twice the time of a plain build, and some minutes of load.
+//! It is done in a folder of `guided` below cargo's target folder, in two rounds:
 //!
-//! The profile covers what is compiled from Rust. The guest's code is compiled by the node.
+//! 1. **What is compiled how.** A build counts how often each part of it runs while it serves the benches' own
+//!    cases, without a peer; the next is compiled by the counts. A function that has changed since is compiled as
+//!    without a profile, so a profile is never wrong, only old; here it is always made anew.
+//! 2. **What lies where.** That build is made to count the branches that it takes, serves the same cases, and is
+//!    laid out by them: what requests run through lies together and in its order, less than a MiB of 43. A
+//!    request is not held up in one place but in all of them, by code that has to be fetched.
+//!
+//! It takes twice the time of a plain build, and twice some minutes of load. The guest's code is compiled by the
+//! node, and no part of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,25 +31,16 @@ const TRAINING: [(&str, &[&str]); 3] = [
     ("cdn", &["hit-1k", "hit-64k", "tls-hit-1k", "h2-hit-1k", "proxy-1k", "proxy-64k", "h2-proxy-1k", "handshakes"]),
 ];
 
-/// What merges profiles, newest first. It may be older than the compiler as long as their format is the same; a
-/// name without a version may be any.
-const MERGERS: [&str; 6] = [
-    "llvm-profdata-23",
-    "llvm-profdata-22",
-    "llvm-profdata-21",
-    "llvm-profdata-20",
-    "llvm-profdata-19",
-    "llvm-profdata",
-];
+/// The tools of the LLVM project, newest first. They may be older than the compiler as long as the formats are the
+/// same; a name without a version may be any.
+const VERSIONS: [&str; 6] = ["-23", "-22", "-21", "-20", "-19", ""];
 
 pub fn run(repo: &Repo) -> Result<()> {
-    let merger = MERGERS.into_iter().find_map(repo::on_path);
-    let merger = merger.context("llvm-profdata is missing; to get it: apt-get install llvm-19")?;
+    let merger = tool("llvm-profdata", "llvm-19")?;
+    let layout = Layout { bolt: tool("llvm-bolt", "bolt-19")?, merger: tool("merge-fdata", "bolt-19")? };
     let folder = repo.target_folder()?.join("guided");
     let counts = folder.join("counts");
-    if counts.exists() {
-        fs::remove_dir_all(&counts).with_context(|| format!("removing {}", counts.display()))?;
-    }
+    empty(&counts)?;
     let target = host(repo)?;
 
     // Whole-program optimisation comes after the counters, so the build that counts does without.
@@ -56,15 +52,70 @@ pub fn run(repo: &Repo) -> Result<()> {
     let profile = folder.join("selvedge.profdata");
     repo::run(Command::new(merger).arg("merge").arg("--output").arg(&profile).arg(&counts))?;
     let built = folder.join("built");
-    repo::run(&mut build(repo, &built, &target, &format!("-Cprofile-use={}", profile.display())))?;
-    println!("{}", program(&built, &target).display());
+    let mut guided = build(repo, &built, &target, &format!("-Cprofile-use={}", profile.display()));
+    // The places that name another are kept, so that what they name can be moved.
+    repo::run(guided.args(["--", "-Clink-arg=-Wl,--emit-relocs"]))?;
+    println!("{}", layout.apply(repo, &program(&built, &target), &folder.join("layout"))?.display());
     Ok(())
+}
+
+/// The second round.
+struct Layout {
+    bolt: PathBuf,
+    merger: PathBuf,
+}
+
+impl Layout {
+    /// The program as it is laid out by what it runs through, in `folder`.
+    fn apply(&self, repo: &Repo, program: &Path, folder: &Path) -> Result<PathBuf> {
+        let (counts, counting) = (folder.join("counts"), folder.join("counting"));
+        empty(&counts)?;
+        let mut instrument = self.bolt(program, &counting);
+        instrument.arg("--instrument").arg(format!("--instrumentation-file={}", counts.join("server").display()));
+        // Each process has its own file, which it writes as it ends.
+        repo::run(instrument.arg("--instrumentation-file-append-pid"))?;
+        train(repo, &counting, &folder.join("unused"))?;
+
+        let (merged, laid_out) = (folder.join("selvedge.fdata"), folder.join("selvedge"));
+        let mut merge = Command::new(&self.merger);
+        for entry in fs::read_dir(&counts).with_context(|| format!("reading {}", counts.display()))? {
+            merge.arg(entry?.path());
+        }
+        fs::write(&merged, repo::output(&mut merge)?).with_context(|| format!("writing {}", merged.display()))?;
+        let mut reorder = self.bolt(program, &laid_out);
+        reorder.arg(format!("--data={}", merged.display())).args(["--reorder-blocks=ext-tsp", "--split-functions"]);
+        reorder.args(["--reorder-functions=cdsort", "--split-all-cold", "--split-eh", "--icf=1"]);
+        repo::run(reorder.arg("--update-debug-sections"))?;
+        Ok(laid_out)
+    }
+
+    fn bolt(&self, program: &Path, to: &Path) -> Command {
+        let mut command = Command::new(&self.bolt);
+        command.arg(program).arg("-o").arg(to);
+        command
+    }
+}
+
+/// The newest of a tool, where it lies: it looks for its libraries beside itself.
+fn tool(name: &str, package: &str) -> Result<PathBuf> {
+    let found = VERSIONS.into_iter().find_map(|version| repo::on_path(&format!("{name}{version}")));
+    let found = found.with_context(|| format!("{name} is missing; to get it: apt-get install {package}"))?;
+    found.canonicalize().with_context(|| format!("following {}", found.display()))
+}
+
+/// An empty folder in its place.
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))
 }
 
 /// With the target named, cargo's flags are for the program alone, and not for what runs while it is built.
 fn build(repo: &Repo, folder: &Path, target: &str, flag: &str) -> Command {
     let mut command = repo.cargo();
-    command.args(["build", "--profile", "dist", "--package", "selvedge", "--target", target, "--target-dir"]);
+    command.args(["rustc", "--profile", "dist", "--package", "selvedge", "--bin", "selvedge"]);
+    command.args(["--target", target, "--target-dir"]);
     command.arg(folder).env("CARGO_ENCODED_RUSTFLAGS", flag);
     command
 }
@@ -73,7 +124,8 @@ fn program(folder: &Path, target: &str) -> PathBuf {
     folder.join(target).join("dist/selvedge")
 }
 
-/// One file takes the counts of all servers, one after the other.
+/// A build that is compiled to count adds up all servers in one file, and a server that finds the variable ends by
+/// itself, as one must that is to write what it counted.
 fn train(repo: &Repo, program: &Path, counts: &Path) -> Result<()> {
     for (bench, cases) in TRAINING {
         let mut command = repo.cargo();

@@ -6,17 +6,18 @@
 //!    cases, without a peer; the next is compiled by the counts. A function that has changed since is compiled as
 //!    without a profile, so a profile is never wrong, only old; here it is always made anew.
 //! 2. **What lies where.** That build is made to count the branches that it takes, serves the same cases, and is
-//!    laid out by them: what requests run through lies together and in its order, 2 MiB of 43. A
-//!    request is not held up in one place but in all of them, by code that has to be fetched.
+//!    laid out by them: what requests run through lies together and in its order, 2 MiB of 43. A request is not
+//!    held up in one place but in all of them, by code that has to be fetched.
 //!
 //! It takes twice the time of a plain build, and twice some minutes of load. The guest's code is compiled by the
-//! node, and no part of it.
+//! node, and no part of it. What comes out keeps its symbols and lines: `strip` and `objcopy` do not know what to
+//! do with where its parts lie.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::bench::process::PROFILE;
 use crate::repo::{self, Repo};
@@ -83,6 +84,9 @@ impl Layout {
         }
         let counted = repo::output(&mut merge)?;
         let counted: String = counted.split_inclusive('\n').filter(|branch| is_moved(branch)).collect();
+        if counted.is_empty() {
+            bail!("no server told of {TAKEN_MIN} requests or more which way they went (see {})", counts.display());
+        }
         fs::write(&merged, counted).with_context(|| format!("writing {}", merged.display()))?;
         let mut reorder = self.bolt(program, &laid_out);
         reorder.arg(format!("--data={}", merged.display())).args(["--reorder-blocks=ext-tsp", "--split-functions"]);
